@@ -1,0 +1,53 @@
+import { hash } from "node:crypto";
+import { canonicalize } from "./canonical.ts";
+import type { Json, JsonObject } from "./json.ts";
+
+/** What would be done: everything that an approval binds, and nothing that it does not. */
+export type Action = {
+  /** The action type's name: the `type` of the authorization detail (RFC 9396 §2). */
+  type: string;
+  /** `hashJson` of the whole action type definition: schema, bound list, template. */
+  typeHash: string;
+  /** The API that would act: the `aud` of the token. */
+  audience: string;
+  /** The bound fields by name, without `type`; advisory fields never enter. */
+  bound: JsonObject;
+};
+
+/**
+ * The action digest: SHA-256 over the canonical form, base64url, 43 characters. The server computes it from what was
+ * asked, the verifier from the call that it is about to make. Throws a TypeError where `canonicalize` does.
+ */
+export function actionDigest(action: Action): string {
+  return hashJson({
+    v: "countersign-action-v1",
+    type: action.type,
+    type_hash: action.typeHash,
+    audience: action.audience,
+    bound: action.bound,
+  });
+}
+
+const crockford = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+/**
+ * The digest as people compare it: its first 60 bits in Crockford's base32, as in `7K2M-Q9XD-4TCV`. For eyes only: a
+ * program compares whole digests. Throws a TypeError for what is not a digest.
+ */
+export function shortDigest(digest: string): string {
+  const bytes = Buffer.from(digest, "base64url");
+  if (bytes.length !== 32 || bytes.toString("base64url") !== digest)
+    throw new TypeError("not a SHA-256 digest in base64url");
+  const bits = bytes.readBigUInt64BE();
+  let text = "";
+  for (let symbol = 0; symbol < 12; symbol++) {
+    if (symbol === 4 || symbol === 8) text += "-";
+    text += crockford[Number((bits >> BigInt(59 - 5 * symbol)) & 31n)];
+  }
+  return text;
+}
+
+/** SHA-256 of the canonical form, base64url, 43 characters: the type hash of a definition, the card hash of a card. */
+export function hashJson(value: Json): string {
+  return hash("sha256", canonicalize(value), "base64url");
+}

@@ -1,0 +1,85 @@
+/** Names that both ends of a wire spell: each list is closed, and its type is the union of its members. */
+
+/** The grant type of the token request (CIBA §10.1). */
+export const cibaGrantType = "urn:openid:params:grant-type:ciba";
+
+/** What the backchannel authentication endpoint can answer as `error` (CIBA §13, RFC 9396 §5, RFC 8707 §2). */
+export const askErrors = [
+  "invalid_request",
+  "invalid_scope",
+  "expired_login_hint_token",
+  "unknown_user_id",
+  "unauthorized_client",
+  "missing_user_code",
+  "invalid_user_code",
+  "invalid_binding_message",
+  "invalid_authorization_details",
+  "invalid_target",
+  "invalid_client",
+  "access_denied",
+  "temporarily_unavailable",
+] as const;
+export type AskError = (typeof askErrors)[number];
+
+/** What the token endpoint can answer as `error` (CIBA §11, RFC 6749 §5.2). */
+export const tokenErrors = [
+  "authorization_pending",
+  "slow_down",
+  "access_denied",
+  "expired_token",
+  "invalid_grant",
+  "invalid_request",
+  "invalid_client",
+  "unauthorized_client",
+  "unsupported_grant_type",
+  "temporarily_unavailable",
+] as const;
+export type TokenError = (typeof tokenErrors)[number];
+
+/** What the spend endpoint can answer as `error`. Only the first four say something about the token. */
+export const spendErrors = [
+  "invalid_token",
+  "expired_token",
+  "already_spent",
+  "digest_mismatch",
+  "invalid_request",
+  "invalid_client",
+  "temporarily_unavailable",
+] as const;
+export type SpendError = (typeof spendErrors)[number];
+
+/** What an API asks of the spend endpoint: reserve before it acts, complete or fail afterwards. */
+export const spendOperations = ["reserve", "complete", "fail"] as const;
+export type SpendOperation = (typeof spendOperations)[number];
+
+/** A token's life: issued, then reserved by one spend, then how that ended. Nothing returns to issued. */
+export const tokenStates = [
+  "issued",
+  "reserved",
+  "completed",
+  "failed",
+  "unknown",
+  "expired",
+  "revoked",
+] as const;
+export type TokenState = (typeof tokenStates)[number];
+
+/** A request's life: pending, then one of the others; only approved has a next state, redeemed or lapsed. */
+export const requestStates = [
+  "pending",
+  "approved",
+  "denied",
+  "expired",
+  "cancelled",
+  "lapsed",
+  "redeemed",
+] as const;
+export type RequestState = (typeof requestStates)[number];
+
+/** How an action can be taken back: by ourselves, only with someone else's help, not at all. */
+export const reversibilities = ["reversible", "external", "irreversible"] as const;
+export type Reversibility = (typeof reversibilities)[number];
+
+/** How an approver must prove who decides, weakest first: a session, a passkey, a passkey that signs the decision. */
+export const authenticationLevels = ["session", "passkey", "passkey-signed"] as const;
+export type AuthenticationLevel = (typeof authenticationLevels)[number];

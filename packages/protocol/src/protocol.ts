@@ -1,0 +1,47 @@
+/**
+ * What two sides must compute identically: names, canonical bytes, action digests, decision challenges, log entries and
+ * log proofs. Agent, verifier, server and an auditor with none of the three get the same answer from the same input, and
+ * the golden vectors in `vectors/` let another implementation do so too. Everything here is a pure function of its
+ * arguments (only `commitText` draws random bytes, and takes them from the caller where they matter). It never reads a
+ * clock, a file, a network or a configuration, never decides who may do what, and never repairs its input.
+ */
+
+export { type Action, actionDigest, hashJson, shortDigest } from "./action.ts";
+export { canonicalize } from "./canonical.ts";
+export { type Checkpoint, openCheckpoint, signCheckpoint, verifierKey } from "./checkpoint.ts";
+export { decisionChallenge, type SignedDecision } from "./decision.ts";
+export { commitText, type Entry, entryLine, opensCommitment } from "./entry.ts";
+export { type Json, type JsonObject, type JsonRefusal, parseJson } from "./json.ts";
+export {
+  consistencyProof,
+  grow,
+  type Hash,
+  inclusionProof,
+  leafHash,
+  type NodeReader,
+  nodeHash,
+  rootOf,
+  treeRoot,
+  verifyConsistency,
+  verifyInclusion,
+} from "./merkle.ts";
+export {
+  type AskError,
+  type AuthenticationLevel,
+  askErrors,
+  authenticationLevels,
+  cibaGrantType,
+  type RequestState,
+  type Reversibility,
+  requestStates,
+  reversibilities,
+  type SpendError,
+  type SpendOperation,
+  spendErrors,
+  spendOperations,
+  type TokenError,
+  type TokenState,
+  tokenErrors,
+  tokenStates,
+} from "./names.ts";
+export { inspectText, type TextFault } from "./text.ts";

@@ -1,0 +1,105 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { inspectText, type TextFault } from "./text.ts";
+
+const unseen: { [name: string]: string } = {
+  "a NUL": "\u0000",
+  "a tab": "\t",
+  "a line feed": "\n",
+  "a carriage return": "\r",
+  "an escape": "\u001b",
+  "a delete": "\u007f",
+  "a next line": "\u0085",
+  "a soft hyphen": "\u00ad",
+  "a combining grapheme joiner": "\u034f",
+  "an Arabic letter mark": "\u061c",
+  "a Hangul filler": "\u3164",
+  "a halfwidth Hangul filler": "\uffa0",
+  "a Khmer inherent vowel": "\u17b4",
+  "a Mongolian vowel separator": "\u180e",
+  "a zero-width space": "\u200b",
+  "a zero-width non-joiner": "\u200c",
+  "a zero-width joiner": "\u200d",
+  "a left-to-right mark": "\u200e",
+  "a right-to-left override": "\u202e",
+  "a pop directional formatting": "\u202c",
+  "a first strong isolate": "\u2068",
+  "a line separator": "\u2028",
+  "a paragraph separator": "\u2029",
+  "a word joiner": "\u2060",
+  "an invisible times": "\u2062",
+  "a variation selector": "\ufe0f",
+  "a byte order mark": "\ufeff",
+  "an interlinear annotation anchor": "\ufff9",
+  "a noncharacter": "\uffff",
+  "an unassigned code point": "\u0378",
+  "a private-use character": "\ue000",
+  "a lone surrogate": "\ud800",
+  "a tag character": "\u{e0041}",
+  "a supplementary variation selector": "\u{e0100}",
+  "a musical begin beam": "\u{1d173}",
+  "a no-break space": "\u00a0",
+  "a figure space": "\u2007",
+  "a hair space": "\u200a",
+  "a narrow no-break space": "\u202f",
+  "an ideographic space": "\u3000",
+  "a Braille blank": "\u2800",
+  "a null notehead": "\u{1d159}",
+  "a hieroglyphic blank": "\u{13441}",
+};
+
+for (const [name, character] of Object.entries(unseen)) {
+  test(`T15: ${name} cannot be shown`, () => {
+    assert.equal(inspectText(`pay${character}ee`), "invisible");
+    assert.equal(inspectText(character), "invisible");
+  });
+}
+
+test("what people write passes", () => {
+  const texts = ["", "a", "Refund $10,000.00 to ACME & Söhne (no. 7)?", "Überweisung – „eilig“ … 50 %", "日本語のテスト、はい。"];
+  texts.push("مرحبا بالعالم", "שלום", "नमस्ते", "ขอบคุณที่ช่วย", "Việt Nam", "Ελληνικά", "한국어", "\u{1f600}\u{1f4b8} ✓", "<b>&amp;</b>");
+  for (const text of texts) assert.equal(inspectText(text), undefined, text);
+});
+
+test("T15: a line break passes only where lines are allowed, other controls never", () => {
+  assert.equal(inspectText("one\ntwo"), "invisible");
+  assert.equal(inspectText("one\ntwo", { lineBreaks: true }), undefined);
+  assert.equal(inspectText("one\n\ntwo", { lineBreaks: true }), undefined);
+  for (const text of ["one\r\ntwo", "one\ttwo", "one\u2028two", "one\u000btwo"]) {
+    assert.equal(inspectText(text, { lineBreaks: true }), "invisible", JSON.stringify(text));
+  }
+});
+
+test("T15: space that pushes text away or hides its end is padding", () => {
+  for (const text of [" a", "a ", "a  b", " ", `a${" ".repeat(500)}b`]) assert.equal(inspectText(text), "padding", text);
+  for (const text of ["\na", "a\n", "a\n\n\nb", "a\n \n \nb", "a\n\n b  c"]) {
+    assert.equal(inspectText(text, { lineBreaks: true }), "padding", JSON.stringify(text));
+  }
+});
+
+test("T15: combining marks may stand four on each other, not five", () => {
+  assert.equal(inspectText(`x${"\u0323\u0324\u0325\u0326"}`), undefined);
+  assert.equal(inspectText(`x${"\u0323\u0324\u0325\u0326\u0327".normalize("NFC")}`), "stacked_marks");
+});
+
+test("a text that is not in NFC is refused, not normalised", () => {
+  assert.equal(inspectText("A\u030angstro\u0308m"), "not_nfc");
+  assert.equal(inspectText("Ångström".normalize("NFC")), undefined);
+  assert.equal(inspectText("\u2126"), "not_nfc", "the ohm sign has a canonical twin");
+});
+
+test("length is counted in code points, and its limit is the last that passes", () => {
+  const options = { maxCodePoints: 3 };
+  assert.equal(inspectText("abc", options), undefined);
+  assert.equal(inspectText("abcd", options), "too_long");
+  assert.equal(inspectText("\u{1f600}\u{1f601}\u{1f602}", options), undefined);
+  assert.equal(inspectText("\u{1f600}\u{1f601}\u{1f602}\u{1f603}", options), "too_long");
+  assert.equal(inspectText("a", { maxCodePoints: 0 }), "too_long");
+});
+
+test("every fault can be told apart", () => {
+  const options = { maxCodePoints: 20 };
+  const texts = ["A\u030a", "a\u200bb", "a  b", `a${"\u0301".repeat(1)}${"\u0327".repeat(6)}`, "a".repeat(21)];
+  const faults = new Set<TextFault | undefined>(texts.map((text) => inspectText(text.normalize("NFC"), options)));
+  assert.deepEqual(faults, new Set([undefined, "invisible", "padding", "stacked_marks", "too_long"]));
+});

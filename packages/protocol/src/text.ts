@@ -1,0 +1,39 @@
+export type TextFault = "not_nfc" | "invisible" | "padding" | "stacked_marks" | "too_long";
+
+// Everything that draws nothing or moves what is drawn around it, by category and property, then the characters that
+// Unicode counts as letters or symbols although they are blank: Braille blank, a null notehead, hieroglyphic blanks.
+const unseen =
+  "\\p{C}\\p{Zl}\\p{Zp}\\p{Default_Ignorable_Code_Point}\\p{Bidi_Control}\\u{2800}\\u{1D159}\\u{13441}\\u{13442}";
+const invisible = new RegExp(`[${unseen}]|(?! )\\p{Zs}`, "u");
+const invisibleButLineBreak = new RegExp(`(?!\\n)[${unseen}]|(?! )\\p{Zs}`, "u");
+const padding = /^[ \n]|[ \n]$| {2}|\n ?\n ?\n/;
+const stackedMarks = /\p{M}{5}/u;
+
+/**
+ * Tells why a text may not be shown to a person as it is, or undefined if it may; nothing is ever repaired.
+ * `invisible` is whatever cannot be seen for what it is: controls, format, unassigned, private-use and surrogate code
+ * points, every separator but the plain space, bidi controls, default-ignorable code points (emoji joiners and variation
+ * selectors among them) and blanks; `lineBreaks` lets "\n" pass. `padding` is a space or line break at either end, two
+ * spaces in a row, two blank lines in a row. `stacked_marks` is five combining marks in a row. `too_long` counts code
+ * points. What is unassigned depends on the runtime's version of Unicode, so this is a rule for whoever admits a text,
+ * and no part of any digest.
+ */
+export function inspectText(
+  text: string,
+  options: { maxCodePoints?: number; lineBreaks?: boolean } = {},
+): TextFault | undefined {
+  const { maxCodePoints = Number.POSITIVE_INFINITY, lineBreaks = false } = options;
+  if (text.length > maxCodePoints && countCodePoints(text, maxCodePoints) > maxCodePoints) return "too_long";
+  if ((lineBreaks ? invisibleButLineBreak : invisible).test(text)) return "invisible";
+  if (text.normalize("NFC") !== text) return "not_nfc";
+  if (padding.test(text)) return "padding";
+  if (stackedMarks.test(text)) return "stacked_marks";
+  return undefined;
+}
+
+/** Counts no further than one beyond the limit, so that a hostile length costs nothing. */
+function countCodePoints(text: string, limit: number): number {
+  let count = 0;
+  for (const _ of text) if (++count > limit) break;
+  return count;
+}
