@@ -23,7 +23,8 @@ const packages: Record<string, readonly string[]> = {
   verifier: ["protocol"],
 };
 const longestFile = 500;
-const forbiddenNames = /^(utils?|helpers?|common|shared|core|lib|types?|constants?|index|managers?|services?)$/;
+const forbiddenNames =
+  /^(utils?|helpers?|common|shared|core|lib|types?|constants?|index|managers?|services?)$/;
 const exempt = /\.test\.ts$|\/contract\.ts$|\/vectors\/|\/test\//;
 
 const breaches: string[] = [];
@@ -38,7 +39,8 @@ for (const file of globSync("{packages,examples,bench,scripts,conformance}/**/*.
   const source = readFileSync(file, "utf8");
   const name = basename(file).replace(/\.(test\.)?(ts|js)$/, "");
   const length = source.split("\n").length;
-  if (length > longestFile && !exempt.test(file)) breaches.push(`${file}: ${length} lines, at most ${longestFile}`);
+  if (length > longestFile && !exempt.test(file))
+    breaches.push(`${file}: ${length} lines, at most ${longestFile}`);
   if (forbiddenNames.test(name) || forbiddenNames.test(basename(dirname(file))))
     breaches.push(`${file}: "${name}" says nothing about what is inside`);
   if (!/^[a-z0-9]+(-[a-z0-9]+)*$/.test(name)) breaches.push(`${file}: file names are kebab-case`);
@@ -47,7 +49,13 @@ for (const file of globSync("{packages,examples,bench,scripts,conformance}/**/*.
   const own = file.split("/")[1] ?? "";
   for (const [, target = ""] of source.matchAll(/(?:from|import)\s*\(?\s*"([^"]+)"/g)) {
     const sibling = /^@countersign\/([a-z]+)/.exec(target)?.[1];
-    if (sibling && file.startsWith("packages/") && !exempt.test(file) && sibling !== own && !packages[own]?.includes(sibling))
+    if (
+      sibling &&
+      file.startsWith("packages/") &&
+      !exempt.test(file) &&
+      sibling !== own &&
+      !packages[own]?.includes(sibling)
+    )
       breaches.push(`${file}: the ${own} package does not import ${sibling}`);
     if (!inServer || exempt.test(file) || !target.startsWith(".")) continue;
     const imported = normalize(join(dirname(file), target));

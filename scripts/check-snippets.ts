@@ -12,14 +12,17 @@ let stale = 0;
 
 for (const file of globSync("{*.md,docs/**/*.md,packages/*/README.md,examples/*/README.md}")) {
   const text = readFileSync(file, "utf8");
-  const fresh = text.replaceAll(sample, (whole, path: string, region: string, language: string, body: string) => {
-    checked += 1;
-    const expected = regionOf(path, region);
-    if (body === expected) return whole;
-    stale += 1;
-    console.error(`${file}: the sample ${path}#${region} is not what the file says`);
-    return `<!-- snippet: ${path}#${region} -->\n\`\`\`${language}\n${expected}\`\`\``;
-  });
+  const fresh = text.replaceAll(
+    sample,
+    (whole, path: string, region: string, language: string, body: string) => {
+      checked += 1;
+      const expected = regionOf(path, region);
+      if (body === expected) return whole;
+      stale += 1;
+      console.error(`${file}: the sample ${path}#${region} is not what the file says`);
+      return `<!-- snippet: ${path}#${region} -->\n\`\`\`${language}\n${expected}\`\`\``;
+    },
+  );
   if (write && fresh !== text) writeFileSync(file, fresh);
 }
 console.log(`${checked} snippets checked, ${stale} ${write ? "rewritten" : "stale"}`);
@@ -31,6 +34,8 @@ function regionOf(path: string, region: string): string {
   const end = lines.findIndex((line, at) => at > start && line.includes("#endregion"));
   if (start < 0 || end < 0) throw new Error(`${path} has no region ${region}`);
   const inside = lines.slice(start + 1, end);
-  const indent = Math.min(...inside.filter((line) => line.trim()).map((line) => line.length - line.trimStart().length));
+  const indent = Math.min(
+    ...inside.filter((line) => line.trim()).map((line) => line.length - line.trimStart().length),
+  );
   return `${inside.map((line) => line.slice(indent)).join("\n")}\n`;
 }

@@ -2,8 +2,9 @@
  * Runs every test file, two at a time, and prints what failed and the closing counts. Arguments are names of files or
  * parts of them: `npm test -- store` runs those whose path contains "store".
  */
-import { globSync } from "node:fs";
+
 import { spawn } from "node:child_process";
+import { globSync } from "node:fs";
 
 const wanted = process.argv.slice(2).filter((word) => !word.startsWith("--"));
 const flags = process.argv.slice(2).filter((word) => word.startsWith("--"));
@@ -16,5 +17,7 @@ if (files.length === 0) {
   console.error(`no test file matches ${wanted.join(" ")}`);
   process.exit(1);
 }
-const child = spawn(process.execPath, ["--test", "--test-concurrency=2", ...flags, ...files], { stdio: "inherit" });
+const child = spawn(process.execPath, ["--test", "--test-concurrency=2", ...flags, ...files], {
+  stdio: "inherit",
+});
 child.on("exit", (code, signal) => process.exit(code ?? (signal ? 1 : 0)));

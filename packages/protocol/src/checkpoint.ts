@@ -36,21 +36,21 @@ export function signCheckpoint(checkpoint: Checkpoint, privateKey: KeyObject): s
  * signed but not read. A note is refused as a whole if any signature under this key is wrong. Throws a TypeError for a
  * verifier key that is none: that is the reader's own configuration.
  */
-export function openCheckpoint(note: string, verifierKey: string): Checkpoint | NoteRefusal {
-  const text = openNote(note, verifierKey);
+export function openCheckpoint(note: string, logKey: string): Checkpoint | NoteRefusal {
+  const text = openNote(note, logKey);
   if (typeof text !== "string") return text;
   const match = /^([^\n]+)\n(0|[1-9][0-9]*)\n([A-Za-z0-9+/]{43}=)\n(?:[^\n]+\n)*$/.exec(text);
   if (match === null) return { refused: "malformed" };
   const [, origin, size, root] = match as unknown as [string, string, string, string];
   const bytes = fromBase64(root);
   if (bytes === undefined || !Number.isSafeInteger(Number(size))) return { refused: "malformed" };
-  if (!verifierKey.startsWith(`${origin}+`)) return { refused: "unknown_key" };
+  if (!logKey.startsWith(`${origin}+`)) return { refused: "unknown_key" };
   return { origin, size: Number(size), root: bytes };
 }
 
 /** Opens a C2SP signed note and answers its text, final newline included. */
-export function openNote(note: string, verifierKey: string): string | NoteRefusal {
-  const key = parseVerifierKey(verifierKey);
+export function openNote(note: string, logKey: string): string | NoteRefusal {
+  const key = parseVerifierKey(logKey);
   if (!note.isWellFormed() || /[\x00-\x09\x0b-\x1f]/.test(note)) return { refused: "malformed" };
   const end = note.lastIndexOf("\n\n") + 1; // the text is whatever comes before the last empty line
   const text = note.slice(0, end);
@@ -63,9 +63,8 @@ export function openNote(note: string, verifierKey: string): string | NoteRefusa
     const bytes = encoded === undefined ? undefined : fromBase64(encoded);
     if (bytes === undefined || bytes.length < 5) return { refused: "malformed" };
     if (name !== key.name || !bytes.subarray(0, 4).equals(key.id)) continue;
-    if (!verify(null, Buffer.from(text), key.publicKey, bytes.subarray(4)))
-      return { refused: "bad_signature" };
-    signed = true;
+    signed = verify(null, Buffer.from(text), key.publicKey, bytes.subarray(4));
+    if (!signed) return { refused: "bad_signature" };
   }
   return signed ? text : { refused: "unknown_key" };
 }
@@ -99,12 +98,8 @@ function keyId(name: string, typed: Uint8Array): Buffer {
 function parseVerifierKey(text: string): { name: string; id: Buffer; publicKey: KeyObject } {
   const [, name, id, encoded] = verifierKeyForm.exec(text) ?? [];
   const typed = encoded === undefined ? undefined : fromBase64(encoded);
-  if (
-    name === undefined ||
-    typed?.length !== 33 ||
-    typed[0] !== ed25519Type ||
-    keyId(name, typed).toString("hex") !== id
-  ) {
+  const whole = name !== undefined && typed?.length === 33 && typed[0] === ed25519Type;
+  if (!whole || keyId(name, typed).toString("hex") !== id) {
     throw new TypeError("not an Ed25519 verifier key (name+key id+base64 key)");
   }
   const x = typed.subarray(1).toString("base64url");

@@ -48,7 +48,10 @@ type Acting = {
   digest: string;
   short: string;
 };
-const acting = read<{ type_hash_of: { definition: Json; canonical: string; hash: string }; vectors: Acting[] }>("action");
+const acting = read<{
+  type_hash_of: { definition: Json; canonical: string; hash: string };
+  vectors: Acting[];
+}>("action");
 
 test("golden action: the hash of a type definition", () => {
   const { definition, canonical, hash } = acting.type_hash_of;
@@ -66,7 +69,9 @@ for (const { name, action, canonical, digest, short } of acting.vectors) {
 }
 
 type Deciding = { name: string; decision: SignedDecision; canonical: string; challenge: string };
-const deciding = read<{ card_hash_of: { card: Json; canonical: string; hash: string }; vectors: Deciding[] }>("decision");
+const deciding = read<{ card_hash_of: { card: Json; canonical: string; hash: string }; vectors: Deciding[] }>(
+  "decision",
+);
 
 test("golden decision: the hash of a card", () => {
   const { card, canonical, hash } = deciding.card_hash_of;

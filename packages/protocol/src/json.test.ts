@@ -3,7 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { type Json, parseJson } from "./json.ts";
 
-const runs = process.env["COUNTERSIGN_LONG"] ? 200_000 : 3_000;
+const runs = process.env.COUNTERSIGN_LONG ? 200_000 : 3_000;
 
 function refusal(text: string): { refused: string; path: string } {
   const parsed = parseJson(text);
@@ -43,7 +43,14 @@ test("a number is an integer written as one", () => {
 });
 
 test("a lone surrogate is refused, written out or escaped, in a value or a key", () => {
-  for (const text of ['"\ud800"', '"\udc00"', '"\\ud800"', '"\\uDC00"', '"\\ud800x\\udc00"', '{"\ud83d":1}']) {
+  for (const text of [
+    '"\ud800"',
+    '"\udc00"',
+    '"\\ud800"',
+    '"\\uDC00"',
+    '"\\ud800x\\udc00"',
+    '{"\ud83d":1}',
+  ]) {
     assert.equal(refusal(text).refused, "lone_surrogate", JSON.stringify(text));
   }
   for (const text of ['"\ud83d\ude00"', '"\\ud83d\\ude00"', '"\ud83d\\ude00"', '"\\ud83d\ude00"']) {
@@ -55,12 +62,18 @@ test("the depth limit counts arrays and objects alike, and a hostile depth is re
   const nested = (depth: number) => `${'[{"a":'.repeat(depth / 2)}1${"}]".repeat(depth / 2)}`;
   assert.ok("value" in parseJson(nested(16)));
   assert.equal(refusal(nested(18)).refused, "too_deep");
+  const objects = (depth: number) => `${'{"a":'.repeat(depth)}1${"}".repeat(depth)}`;
+  assert.ok("value" in parseJson(objects(16)));
+  assert.equal(refusal(objects(17)).refused, "too_deep");
   assert.equal(refusal("[".repeat(1_000_000)).refused, "too_deep");
   assert.ok("value" in parseJson(`[${"[],".repeat(100)}[]]`), "siblings are not depth");
 });
 
 test("the key that would set a prototype is refused, other names of Object.prototype are plain members", () => {
-  assert.deepEqual(refusal('{"__proto__":{"admin":true}}'), { refused: "forbidden_key", path: "$.__proto__" });
+  assert.deepEqual(refusal('{"__proto__":{"admin":true}}'), {
+    refused: "forbidden_key",
+    path: "$.__proto__",
+  });
   const value = accepted('{"constructor":1,"hasOwnProperty":2,"toString":3}');
   assert.deepEqual(Object.entries(value as object), [
     ["constructor", 1],
@@ -72,16 +85,54 @@ test("the key that would set a prototype is refused, other names of Object.proto
 });
 
 test("what only looks like JSON is refused", () => {
-  const texts = ["", " ", "{", "[", '"', '"\\', '"\\"', "tru", "truex", "nul", "[1 2]", '{"a"}', '{"a":}', "{,}", "[,]"];
-  texts.push("{a:1}", '{"a":1,}', "[1]]", "{}{}", "\u00a01", "1\u2028", '"\t"', '"\u0000"', '"\\u12"', '"\\uzzzz"', '"\\a"');
+  const texts = [
+    "",
+    " ",
+    "{",
+    "[",
+    '"',
+    '"\\',
+    '"\\"',
+    "tru",
+    "truex",
+    "nul",
+    "[1 2]",
+    '{"a"}',
+    '{"a":}',
+    "{,}",
+    "[,]",
+  ];
+  texts.push(
+    "{a:1}",
+    '{"a":1,}',
+    "[1]]",
+    "{}{}",
+    "\u00a01",
+    "1\u2028",
+    '"\t"',
+    '"\u0000"',
+    '"\\u12"',
+    '"\\uzzzz"',
+    '"\\a"',
+  );
   for (const text of texts) {
     assert.throws(() => JSON.parse(text), SyntaxError, text);
     assert.equal(refusal(text).refused, "not_json", text);
   }
 });
 
+test("no control character stands in a string, and no space but JSON's own between values", () => {
+  for (let code = 0; code < 0x20; code++) {
+    assert.equal(refusal(`"a${String.fromCharCode(code)}"`).refused, "not_json");
+  }
+  for (const space of ["\u000b", "\f", "\u00a0", "\u2003", "\u2028", "\ufeff", "\u0000"]) {
+    assert.equal(refusal(`[${space}1]`).refused, "not_json");
+  }
+  assert.equal(accepted(" \t\r\n1 \t\r\n"), 1);
+});
+
 test("a path can stand in an OAuth error_description, whatever the keys were", () => {
-  const key = fc.string({ unit: "binary", maxLength: 200 });
+  const key = fc.string({ unit: "binary", maxLength: 200, size: "max" });
   fc.assert(
     fc.property(fc.array(key, { maxLength: 12 }), (keys) => {
       const text = keys.reduceRight((inner, each) => `{${JSON.stringify(each)}:${inner}}`, "1.5");
@@ -98,20 +149,29 @@ const spelling = fc.oneof(
   fc.jsonValue({ maxDepth: 4 }).map((value) => JSON.stringify(value, null, 1)),
   fc
     .array(
-      fc.constantFrom(..."{}[]:,\"\\/ \n\t0123456789-+.eEtrufalsn\u0000\ud83d\ude00é", '"a"', '"a":', '"\\u00', "null", "-0"),
+      fc.constantFrom(
+        ...'{}[]:,"\\/ \n\t0123456789-+.eEtrufalsn\u0000\ud83d\ude00é',
+        '"a"',
+        '"a":',
+        '"\\u00',
+        "null",
+        "-0",
+      ),
       { maxLength: 24 },
     )
     .map((parts) => parts.join("")),
 );
-const edit = fc.record({ at: fc.nat(), cut: fc.nat(3), put: fc.constantFrom("", '"', ",", "0", "1e1", "\\", "}", "]", ':"a"') });
-const text = fc
-  .tuple(spelling, fc.array(edit, { maxLength: 3 }))
-  .map(([spelled, edits]) =>
-    edits.reduce((now, { at, cut, put }) => {
-      const start = at % (now.length + 1);
-      return now.slice(0, start) + put + now.slice(start + cut);
-    }, spelled),
-  );
+const edit = fc.record({
+  at: fc.nat(),
+  cut: fc.nat(3),
+  put: fc.constantFrom("", '"', ",", "0", "1e1", "\\", "}", "]", ':"a"'),
+});
+const text = fc.tuple(spelling, fc.array(edit, { maxLength: 3 })).map(([spelled, edits]) =>
+  edits.reduce((now, { at, cut, put }) => {
+    const start = at % (now.length + 1);
+    return now.slice(0, start) + put + now.slice(start + cut);
+  }, spelled),
+);
 
 test("whatever is accepted equals what JSON.parse makes of it, and whatever is called not JSON is not", () => {
   const seen = { accepted: 0, notJson: 0, other: 0 };
@@ -128,7 +188,8 @@ test("whatever is accepted equals what JSON.parse makes of it, and whatever is c
     }),
     { numRuns: runs },
   );
-  for (const [kind, count] of Object.entries(seen)) assert.ok(count > runs / 50, `too few texts were ${kind}: ${count}`);
+  for (const [kind, count] of Object.entries(seen))
+    assert.ok(count > runs / 50, `too few texts were ${kind}: ${count}`);
 });
 
 test("every value of the protocol is read back, however it is indented", () => {

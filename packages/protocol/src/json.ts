@@ -165,10 +165,9 @@ class Reader {
     const digits = this.at - start;
     if (digits === 0 || (digits > 1 && this.text.charCodeAt(start) === 0x30)) return this.refuse("not_json");
     const value = first === 0x2d ? -magnitude : magnitude;
-    const fractional = code === 0x2e || code === 0x65 || code === 0x45;
-    if (fractional || magnitude > Number.MAX_SAFE_INTEGER || Object.is(value, -0))
-      return this.refuse("unsafe_number");
-    return value;
+    const whole = code !== 0x2e && code !== 0x65 && code !== 0x45;
+    const exact = magnitude <= Number.MAX_SAFE_INTEGER && !Object.is(value, -0);
+    return whole && exact ? value : this.refuse("unsafe_number");
   }
 }
 

@@ -194,11 +194,11 @@ function leftSize(length: number): number {
   return left;
 }
 
-// Not `& 1` and `>> 1`: those stop at 2^31, sizes do not.
 function isOdd(index: number): boolean {
   return index % 2 === 1;
 }
 
+// Not `>> 1`: that stops at 2^31, sizes do not.
 function half(index: number): number {
   return Math.floor(index / 2);
 }

@@ -1,9 +1,8 @@
 export type TextFault = "not_nfc" | "invisible" | "padding" | "stacked_marks" | "too_long";
 
-// Everything that draws nothing or moves what is drawn around it, by category and property, then the characters that
-// Unicode counts as letters or symbols although they are blank: Braille blank, a null notehead, hieroglyphic blanks.
-const unseen =
-  "\\p{C}\\p{Zl}\\p{Zp}\\p{Default_Ignorable_Code_Point}\\p{Bidi_Control}\\u{2800}\\u{1D159}\\u{13441}\\u{13442}";
+// Everything that draws nothing or moves what is drawn around it, by category and property (bidi controls are in \p{C},
+// as Cf), then what Unicode counts as letters or symbols although it is blank: Braille, a null notehead, hieroglyphs.
+const unseen = "\\p{C}\\p{Zl}\\p{Zp}\\p{Default_Ignorable_Code_Point}\\u{2800}\\u{1D159}\\u{13441}\\u{13442}";
 const invisible = new RegExp(`[${unseen}]|(?! )\\p{Zs}`, "u");
 const invisibleButLineBreak = new RegExp(`(?!\\n)[${unseen}]|(?! )\\p{Zs}`, "u");
 const padding = /^[ \n]|[ \n]$| {2}|\n ?\n ?\n/;

@@ -1,0 +1,55 @@
+/**
+ * The API of the deployer, on nothing but Node.js. A rollout gets more traffic in production if the token says that the
+ * owner of the service approved exactly that.
+ */
+import { createServer, type IncomingMessage } from "node:http";
+import type { AddressInfo } from "node:net";
+import { json } from "node:stream/consumers";
+import { type Action, createVerifier } from "@countersign/verifier";
+
+const { COUNTERSIGN_ISSUER, COUNTERSIGN_CLIENT_ID, COUNTERSIGN_CLIENT_SECRET, PORT } = process.env;
+
+const verifier = createVerifier({
+  issuer: COUNTERSIGN_ISSUER!,
+  audience: "https://rollouts.example",
+  clientId: COUNTERSIGN_CLIENT_ID!,
+  clientSecret: COUNTERSIGN_CLIENT_SECRET!,
+});
+
+async function answer(request: IncomingMessage, say: Say) {
+  const rollout = /^\/rollouts\/([\w-]+)\/promotion$/.exec(request.url ?? "")?.[1];
+  if (request.method === "GET") return say(200, promoted);
+  if (request.method !== "POST" || rollout === undefined) return say(404, { error: "not_found" });
+
+  // #region spend
+  const { service, environment, weight } = await read(request);
+  const action = { type: "promote_rollout", service, rollout, environment, weight };
+
+  const spend = await verifier.spend(request.headers.authorization, action, () => promote(action));
+  if (spend.outcome === "rejected") return say(spend.status, spend.body, spend.headers);
+  return say(200, spend.result);
+  // #endregion
+}
+
+type Say = (status: number, body: unknown, headers?: Readonly<Record<string, string>>) => void;
+
+async function read(request: IncomingMessage) {
+  return (await json(request)) as { service: string; environment: string; weight: number };
+}
+
+const promoted: object[] = [];
+
+/** Where the load balancer would be told. */
+function promote({ type: _, ...rest }: Action) {
+  promoted.push(rest);
+  return rest;
+}
+
+const server = createServer((request, response) => {
+  const say: Say = (status, body, headers) =>
+    response.writeHead(status, { "content-type": "application/json", ...headers }).end(JSON.stringify(body));
+  answer(request, say).catch((error) => say(error instanceof SyntaxError ? 400 : 500, { error: "fault" }));
+});
+server.listen(Number(PORT), "127.0.0.1", () => {
+  console.log(`the deployer listens on http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+});

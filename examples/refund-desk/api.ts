@@ -1,0 +1,51 @@
+/**
+ * The API that pays refunds. It trusts no agent: each refund needs a token that a person approved for exactly this
+ * refund, and no token pays twice.
+ */
+import type { AddressInfo } from "node:net";
+import { type Action, createVerifier } from "@countersign/verifier";
+import { countersigned } from "@countersign/verifier/hono";
+import { serve } from "@hono/node-server";
+import { Hono } from "hono";
+
+const { COUNTERSIGN_ISSUER, COUNTERSIGN_CLIENT_ID, COUNTERSIGN_CLIENT_SECRET, PORT } = process.env;
+
+// #region api
+const verifier = createVerifier({
+  issuer: COUNTERSIGN_ISSUER!,
+  audience: "https://refunds.example",
+  clientId: COUNTERSIGN_CLIENT_ID!,
+  clientSecret: COUNTERSIGN_CLIENT_SECRET!,
+});
+
+const app = new Hono();
+
+app.post(
+  "/refunds",
+  countersigned(verifier, async (c) => {
+    const { order, customer, amount, currency } = await c.req.json();
+    return { type: "refund", order, customer, amount, currency };
+  }),
+  (c) => {
+    const { action, approvedBy } = c.get("countersign");
+    return c.json(pay(action, approvedBy), 201);
+  },
+);
+// #endregion
+
+app.get("/refunds", (c) => c.json(paid));
+
+const paid: object[] = [];
+
+/** Where the money would leave. */
+function pay(action: Action, approvedBy: readonly string[]) {
+  const { order, customer, amount, currency } = action;
+  const refund = { receipt: `RF-${1001 + paid.length}`, order, customer, amount, currency, approvedBy };
+  paid.push(refund);
+  return refund;
+}
+
+const server = serve({ fetch: app.fetch, hostname: "127.0.0.1", port: Number(PORT) });
+server.once("listening", () => {
+  console.log(`the refund API listens on http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+});

@@ -1,0 +1,133 @@
+import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import type { Browser } from "playwright-core";
+import { pending } from "../stage/agent.ts";
+import { type Approver, launchBrowser, meetApprover } from "../stage/approver.ts";
+import { openStage, type Stage } from "../stage/stage.ts";
+
+let stage: Stage;
+let browser: Browser;
+let ada: Approver;
+
+before(async () => {
+  [stage, browser] = await Promise.all([
+    openStage({
+      folder: new URL("./", import.meta.url),
+      agent: { id: "refund-desk", name: "Refund desk", type: "refund" },
+      api: { id: "refunds-api", of: "refunds" },
+      approvers: [{ email: "ada@example.com", name: "Ada Lovelace" }],
+    }),
+    launchBrowser(),
+  ]);
+  ada = await meetApprover(browser);
+  await ada.enrol(stage.links[0]!);
+});
+after(async () => {
+  await browser?.close();
+  await stage?.close();
+});
+
+const marta = {
+  id: "ticket-5512",
+  order: "R-2041-887",
+  customer: "Marta Jiménez",
+  amount: "10000.00",
+  summary: "The espresso machines arrived with water damage. The photos match.",
+};
+
+/** Calls the API with a token, whoever holds it. */
+async function refund(authorization: string, body: object): Promise<{ status: number; body: string }> {
+  const response = await fetch(`${stage.api}/refunds`, {
+    method: "POST",
+    headers: { authorization, "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
+  return { status: response.status, body: await response.text() };
+}
+
+/** The refunds that were paid for an order. */
+async function paid(order: string): Promise<{ amount: string }[]> {
+  const all = (await (await fetch(`${stage.api}/refunds`)).json()) as { order: string; amount: string }[];
+  return all.filter((one) => one.order === order);
+}
+
+test("T9: what was approved is paid once; another amount is refused and burns nothing; the token is good once", async () => {
+  const agent = stage.agent(marta, { held: true });
+  const card = await ada.openCard(marta.order);
+  assert.equal(card.sentence, "Refund $10,000.00 to “Marta Jiménez” for order “R-2041-887”");
+  assert.deepEqual(card.rows, { Amount: "$10,000.00", Customer: "Marta Jiménez", Order: "R-2041-887" });
+  assert.match(card.words, /water damage/);
+  await ada.approve();
+
+  const { authorization, body, goOn } = await agent.atTheDoor();
+  const granted = JSON.parse(body);
+  const more = await refund(authorization, { ...granted, amount: "10000.01" });
+  assert.equal(more.status, 403);
+  assert.match(more.body, /not the action that was approved: amount/);
+  const elsewhere = await refund(authorization, { ...granted, customer: "Mallory" });
+  assert.equal(elsewhere.status, 403);
+  assert.deepEqual(await paid(marta.order), []);
+
+  goOn();
+  const { outcome, result, note } = await agent.outcome();
+  assert.equal(outcome, "approved");
+  assert.equal(note, `Refunded, receipt ${result.receipt}.`);
+
+  const again = await refund(authorization, granted);
+  assert.equal(again.status, 401);
+  assert.match(again.body, /has been used/);
+  assert.deepEqual(await paid(marta.order), [result]);
+});
+
+test("T25: a denial reaches the agent with its reason, and is final: also for another ticket and another amount", async () => {
+  const ticket = { ...marta, id: "ticket-5513", order: "R-2041-890", customer: "Jo Silva" };
+  const agent = stage.agent(ticket);
+  await ada.openCard(ticket.order);
+  await ada.deny("The photos show another machine.");
+  const denied = await agent.outcome();
+  assert.equal(denied.outcome, "denied");
+  assert.equal(denied.reason, "The photos show another machine.");
+
+  const again = stage.agent({ ...ticket, id: "ticket-5514" });
+  const less = stage.agent({ ...ticket, id: "ticket-5515", amount: "9999.99" });
+  for (const agent of [again, less]) {
+    const { outcome, error } = await agent.outcome();
+    assert.deepEqual({ outcome, error }, { outcome: "refused", error: "access_denied" });
+    assert.equal(agent.heard.at(-1)?.status, 403);
+  }
+  assert.deepEqual(await paid(ticket.order), []);
+});
+
+test("T26: nobody answers in time: expired, which is neither denied nor approved, and may be asked again", async () => {
+  const ticket = { ...marta, id: "ticket-5516", order: "R-2041-893", answerWithinSeconds: 2 };
+  const silence = await stage.agent(ticket).outcome();
+  assert.equal(silence.outcome, "expired");
+  const agent = stage.agent({ ...ticket, id: "ticket-5517", answerWithinSeconds: 60 });
+  await agent.hears(pending);
+  await agent.end();
+  assert.deepEqual(await paid(ticket.order), []);
+});
+
+test("T21: an agent that is killed while it waits is taken up by another process, and pays once", async () => {
+  const ticket = { ...marta, id: "ticket-5518", order: "R-2041-896" };
+  const first = stage.agent(ticket);
+  await first.hears(pending);
+  await first.end("SIGKILL");
+  assert.deepEqual(
+    readdirSync(join(stage.folder, "asks")).filter((file) => file.startsWith(ticket.id)),
+    [`${ticket.id}.json`],
+  );
+
+  await ada.openCard(ticket.order);
+  await ada.approve();
+  const second = stage.agent(ticket);
+  const { outcome, result } = await second.outcome();
+  assert.equal(outcome, "approved");
+  assert.ok(!second.heard.some(({ url }) => url.endsWith("/bc-authorize")), "nobody was asked again");
+
+  const third = await stage.agent(ticket).outcome();
+  assert.equal(third.outcome, "lost", "the same ticket never asks twice");
+  assert.deepEqual(await paid(ticket.order), [result]);
+});

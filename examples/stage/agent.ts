@@ -1,0 +1,76 @@
+/** An agent's process, seen from outside: what it hears, what it is about to do, and what became of it. */
+import { type Program, type Started, start } from "./process.ts";
+import type { Call, Heard, Told } from "./tap.ts";
+
+/** A call that the agent is held at, until it may go on. */
+export type Held = Call & { readonly goOn: () => void };
+
+export type Agent = Omit<Started, "line"> & {
+  /** Every answer that reached it so far. */
+  readonly heard: readonly Heard[];
+  /** Resolves when an answer has reached it that fits. Rejects if it ends without one. */
+  readonly hears: (fits: (heard: Heard) => boolean) => Promise<Heard>;
+  /** Resolves when the agent, its token in hand, stands at the API's door. It waits there. */
+  readonly atTheDoor: () => Promise<Held>;
+  /** What it prints when it has ended, as JSON. Rejects if it fails. */
+  // biome-ignore lint/suspicious/noExplicitAny: each story's agent has an outcome of its own
+  readonly outcome: () => Promise<any>;
+};
+
+const tap = new URL("tap.ts", import.meta.url);
+
+/** `door` is the URL of the API at which the agent is held; without it, it is only listened to. */
+export function startAgent(
+  program: Program,
+  door?: string,
+  listen: (heard: Heard) => void = () => {},
+): Agent {
+  const { file } = program;
+  const env = { ...program.env, ...(door !== undefined && { STAGE_DOOR: door }) };
+  const { line, ...started } = start({ ...program, env, preload: tap });
+  const { child, lines, ended, complaints } = started;
+  const heard: Heard[] = [];
+  const listeners = new Set<() => void>();
+  let held: Held | undefined;
+  child.on("message", (told: Told) => {
+    if ("call" in told) held = { ...told.call, goOn: () => child.send("go on") };
+    else {
+      heard.push(told.heard);
+      listen(told.heard);
+    }
+    for (const listener of listeners) listener();
+  });
+
+  function when<T>(look: () => T | undefined): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const check = () => {
+        const found = look();
+        if (found === undefined) return;
+        listeners.delete(check);
+        resolve(found);
+      };
+      listeners.add(check);
+      check();
+      ended.then(
+        (how) =>
+          reject(new Error(`${file.pathname} ended (${how}) first\n${lines.join("\n")}\n${complaints()}`)),
+        reject,
+      );
+    });
+  }
+
+  return {
+    ...started,
+    heard,
+    hears: (fits) => when(() => heard.find(fits)),
+    atTheDoor: () => when(() => held),
+    outcome: async () => {
+      const how = await ended;
+      if (how !== 0) throw new Error(`${file.pathname} ended with ${how}\n${complaints()}`);
+      return JSON.parse(lines.at(-1) ?? "");
+    },
+  };
+}
+
+/** The agent has asked, and nobody has decided yet. */
+export const pending = ({ body }: Heard): boolean => body.includes('"authorization_pending"');

@@ -1,0 +1,24 @@
+import { createServer } from "node:net";
+
+/** A port of this machine on which nobody listens: `wanted`, if it is free, or another one. */
+export async function freePort(wanted?: number): Promise<number> {
+  if (wanted !== undefined && (await tryPort(wanted, "127.0.0.1")) && (await tryPort(wanted, "::1")))
+    return wanted;
+  const port = await tryPort(0, "127.0.0.1");
+  if (port === undefined) throw new Error("no port is free on this machine");
+  return port;
+}
+
+/** Listens for a moment. Where there is no such address, nobody can be in the way. */
+function tryPort(port: number, host: string): Promise<number | undefined> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", ({ code }: NodeJS.ErrnoException) =>
+      resolve(code === "EADDRINUSE" ? undefined : port),
+    );
+    server.listen({ port, host }, () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === "object" && address ? address.port : port));
+    });
+  });
+}

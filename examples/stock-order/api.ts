@@ -1,0 +1,48 @@
+/** The broker's API. An order needs a token that the owner of the account approved for exactly this order. */
+import type { AddressInfo } from "node:net";
+import { type Action, createVerifier } from "@countersign/verifier";
+import { countersigned } from "@countersign/verifier/express";
+import express from "express";
+
+const { COUNTERSIGN_ISSUER, COUNTERSIGN_CLIENT_ID, COUNTERSIGN_CLIENT_SECRET, PORT } = process.env;
+
+// #region api
+const verifier = createVerifier({
+  issuer: COUNTERSIGN_ISSUER!,
+  audience: "https://broker.example",
+  clientId: COUNTERSIGN_CLIENT_ID!,
+  clientSecret: COUNTERSIGN_CLIENT_SECRET!,
+});
+
+const app = express();
+
+app.post(
+  "/orders",
+  express.json(),
+  countersigned(verifier, (req) => {
+    const { account, symbol, quantity, limit_price, currency } = req.body;
+    return { type: "create_order", account, symbol, quantity, limit_price, currency };
+  }),
+  (_req, res) => {
+    const { action, approvedBy } = res.locals.countersign;
+    res.status(201).json(place(action, approvedBy));
+  },
+);
+// #endregion
+
+app.get("/orders", (_req, res) => {
+  res.json(placed);
+});
+
+const placed: object[] = [];
+
+/** Where the order would go to the exchange. */
+function place({ type: _, ...order }: Action, approvedBy: readonly string[]) {
+  const receipt = { id: `ORD-${1001 + placed.length}`, ...order, approvedBy };
+  placed.push(receipt);
+  return receipt;
+}
+
+const server = app.listen(Number(PORT), "127.0.0.1", () => {
+  console.log(`the broker listens on http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+});

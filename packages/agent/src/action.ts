@@ -1,0 +1,55 @@
+import { canonicalize, type Json, type JsonObject } from "@countersign/protocol";
+
+/**
+ * What would be done: the action type's name, as the operator declared it, and its fields. Numbers are safe integers;
+ * anything with a decimal point is a string, `"19.90"`.
+ */
+export type Action = { readonly type: string; readonly [field: string]: Json };
+
+/**
+ * The action as granted, which is what may now be done: the bound fields of what was asked, as they were or narrower.
+ * Advisory fields (context for the approver) do not come back, so every field but `type` may be absent.
+ */
+export type Granted<A extends Action = Action> = { readonly type: A["type"] } & {
+  readonly [K in keyof A]?: Widened<A[K]>;
+};
+
+type Widened<V> = V extends string ? string : V extends number ? number : V extends boolean ? boolean : V;
+
+/** A decimal as the protocol writes it, or an integer. */
+const decimal = /^-?\d+(\.\d+)?$/;
+
+/**
+ * Holds what was granted against what was asked: the same type, no field that was not asked for, each value the same
+ * or one that an approver can have narrowed it to: another number or decimal (which way is narrower, the action type
+ * knows), a part of a list, an object narrowed member by member. Answers the path of the first field that is neither.
+ */
+export function widenedAt(asked: Json, granted: Json, path = "action"): string | undefined {
+  if (canonicalize(asked) === canonicalize(granted)) return undefined;
+  if (typeof asked === "number" && typeof granted === "number") return undefined;
+  if (typeof asked === "string" && typeof granted === "string")
+    return path !== "action.type" && decimal.test(asked) && decimal.test(granted) ? undefined : path;
+  if (Array.isArray(asked) && Array.isArray(granted)) {
+    const wanted = new Set(asked.map((one: Json) => canonicalize(one)));
+    const extra = granted.findIndex((one: Json) => !wanted.has(canonicalize(one)));
+    return extra < 0 ? undefined : `${path}[${extra}]`;
+  }
+  if (!isObject(asked) || !isObject(granted)) return path;
+  for (const [field, value] of Object.entries(granted)) {
+    if (!Object.hasOwn(asked, field)) return `${path}.${field}`;
+    const widened = widenedAt(asked[field]!, value, `${path}.${field}`);
+    if (widened) return widened;
+  }
+  return undefined;
+}
+
+/** The top-level fields in which an approver narrowed what was asked. */
+export function narrowedFields(asked: JsonObject, granted: JsonObject): string[] {
+  return Object.keys(granted).filter(
+    (field) => canonicalize(asked[field]!) !== canonicalize(granted[field]!),
+  );
+}
+
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

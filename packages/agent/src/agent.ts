@@ -1,0 +1,116 @@
+/**
+ * The SDK for the one who asks. An agent that meets something it may not do on its own asks a person, waits, and
+ * turns the answer into a token for that one action: `ask`, `wait`, `redeem`, and `countersigned`, which does all three
+ * around a function of yours. It speaks CIBA in poll mode (OpenID Connect CIBA Core 1.0) with authorization details
+ * (RFC 9396). It never chooses an approver, never asks a second time on its own after a no or a silence, never runs
+ * anything without a token in its hand, and never guesses what became of an answer that did not arrive.
+ */
+import type { Action } from "./action.ts";
+import { type Ask, type Asked, ask, type NewAsk } from "./ask.ts";
+import {
+  type ClientAuthenticationMethod,
+  type Credentials,
+  clientAuthentication,
+} from "./client-authentication.ts";
+import { type Clock, machineClock } from "./clock.ts";
+import { createConnection } from "./connection.ts";
+import { countersigned, type Run, type RunOptions, type StoredRunOptions } from "./countersigned.ts";
+import { type Countersigned, type Outcome, type Redemption, redeemOnce } from "./redeem.ts";
+import { wait } from "./wait.ts";
+
+export type { Action, Granted } from "./action.ts";
+export type { Ask, Asked, NewAsk } from "./ask.ts";
+export type { Credentials } from "./client-authentication.ts";
+export type { Clock } from "./clock.ts";
+export type { AskStore, Run, RunOptions, StoredRunOptions } from "./countersigned.ts";
+export type {
+  Approved,
+  Countersigned,
+  Denied,
+  Expired,
+  Lost,
+  Outcome,
+  Pending,
+  Redemption,
+  Refused,
+} from "./redeem.ts";
+
+export type AgentOptions = {
+  /** How a client secret is sent; what the agent is registered for. `client_secret_basic` unless said otherwise. */
+  readonly clientAuthentication?: ClientAuthenticationMethod;
+  /** Used instead of the global `fetch`, for instance to go through a proxy. */
+  readonly fetch?: typeof fetch;
+  /** Lets the issuer be `http:` beyond this machine. Secrets and tokens then travel in clear: for closed networks only. */
+  readonly allowHttp?: boolean;
+  /** Used instead of the machine's clock: in tests, or where a workflow engine's sleep survives a restart. */
+  readonly clock?: Clock;
+};
+
+/** Aborting rejects with the signal's own reason. It ends the waiting here; at the server the ask goes on. */
+export type Abortable = { readonly signal?: AbortSignal };
+
+export interface Agent {
+  /**
+   * Asks, and comes back at once: with the ask, or with why nobody was asked. Lost connections and 503 are tried
+   * again, up to four times; the idempotency key makes that safe, since the same key never asks anybody twice.
+   * Rejects when no answer was to be had (`cause` says why), and with a TypeError for an action that is not plain JSON.
+   */
+  ask<A extends Action>(wanted: NewAsk<A>, options?: Abortable): Promise<Asked<A>>;
+
+  /**
+   * One token request (CIBA §10.1): how the ask stands. Go on with `ask` from a `pending` answer, not before `retryAt`.
+   * Rejects when no answer arrived; nothing is known then, and the next request tells: `lost` if this one had been
+   * redeemed. Rejects too when the server hands out something other than what was asked, which is never used.
+   */
+  redeem<A extends Action>(ask: Ask<A>, options?: Abortable): Promise<Redemption<A>>;
+
+  /**
+   * Polls until it is over, at the server's pace (`interval`, `slow_down`, `Retry-After`), through lost connections. A
+   * fresh ask is first polled after one interval, one that is taken up again at once. Whether the time is up is for the
+   * server to say. Rejects if there was no word from it for a minute after the ask must have ended; `wait` again later.
+   */
+  wait<A extends Action>(ask: Ask<A>, options?: Abortable): Promise<Outcome<A>>;
+
+  /**
+   * Asks, waits, and if approved hands the granted action and its token to `run`, once. Whatever `run` throws is
+   * thrown on. With a `store` the ask outlives this process: call again with the same `idempotencyKey` and it is
+   * taken up where it was, without asking anybody twice. The outcome `lost` then says that `run` may have run.
+   */
+  countersigned<A extends Action, R>(
+    wanted: NewAsk<A> & { readonly idempotencyKey: string },
+    run: Run<A, R>,
+    options: StoredRunOptions,
+  ): Promise<Countersigned<R>>;
+  countersigned<A extends Action, R>(
+    wanted: NewAsk<A>,
+    run: Run<A, R>,
+    options?: RunOptions,
+  ): Promise<Countersigned<R>>;
+}
+
+/**
+ * An agent by its credentials, as `countersign agent add` gave them out. Reads the server's metadata when first
+ * needed. Throws a TypeError for an issuer that is no URL, or is `http:` beyond this machine.
+ */
+export function createAgent(credentials: Credentials, options: AgentOptions = {}): Agent {
+  const clock = options.clock ?? machineClock;
+  const connection = createConnection({
+    issuer: credentials.issuer,
+    clientId: credentials.clientId,
+    authenticate: clientAuthentication(credentials, options.clientAuthentication),
+    fetch: options.fetch ?? fetch,
+    allowHttp: options.allowHttp ?? false,
+    clock,
+  });
+  const agent: Agent = {
+    ask: (wanted, { signal } = {}) => ask(connection, wanted, signal),
+    redeem: (pending, { signal } = {}) => redeemOnce(connection, pending, signal),
+    wait: (pending, { signal } = {}) => wait(connection, pending, signal),
+    countersigned: <A extends Action, R>(
+      wanted: NewAsk<A>,
+      run: Run<A, R>,
+      runOptions: RunOptions | StoredRunOptions = {},
+    ) => countersigned(agent, wanted, run, runOptions),
+  };
+  return agent;
+}

@@ -1,0 +1,136 @@
+import { randomUUID } from "node:crypto";
+import { type AskError, canonicalize } from "@countersign/protocol";
+import type { Action } from "./action.ts";
+import { type Answer, type Connection, isUnavailable } from "./connection.ts";
+import type { Refused } from "./redeem.ts";
+
+/** What to ask for, and whom. */
+export type NewAsk<A extends Action = Action> = {
+  /**
+   * `"owner"` leaves the choice to the operator's rule; an e-mail address selects among those whom the rule allows.
+   * Settle it in code: an approver that a language model may fill in is an approver that it may choose.
+   */
+  readonly approver: "owner" | (string & {});
+  /** A word to the approver, shown as the agent's own, in quotation marks: at most 256 characters. */
+  readonly message?: string;
+  /** How long the approver has. Without it, what the action type says; never more than it allows. */
+  readonly lifetimeSeconds?: number;
+  /**
+   * Your name for this one intention, a ticket or job number: 1 to 255 visible ASCII characters. The same key never
+   * asks anybody twice, whatever became of the first ask; asking anew takes a new key. Without one, a random key is used.
+   */
+  readonly idempotencyKey?: string;
+  /** The API that would act (RFC 8707). The action type knows it already; an ask that names another one is refused. */
+  readonly resource?: string;
+} & (
+  | { readonly action: A; readonly scope?: undefined }
+  | {
+      /** A scope that the operator declared as an action of its own, instead of an action with fields. */
+      readonly scope: string;
+      readonly action?: undefined;
+    }
+);
+
+/**
+ * A request that a person is being asked to decide. Plain JSON: save it, and any process with the agent's credentials
+ * can `wait` for it or `redeem` it, also after a crash. Times are milliseconds since the epoch.
+ */
+export type Ask<A extends Action = Action> = {
+  readonly issuer: string;
+  readonly clientId: string;
+  /** The server's `auth_req_id`. It is of no use without the agent's credentials; keep it like a session id all the same. */
+  readonly authReqId: string;
+  readonly idempotencyKey: string;
+  readonly action: A;
+  readonly askedAt: number;
+  /** When the server gives up waiting, by this machine's clock. The server's own clock decides. */
+  readonly expiresAt: number;
+  /** The least time between two token requests. */
+  readonly intervalSeconds: number;
+  /** True where the server knew this ask already: an identical one was waiting, or the idempotency key was used before. */
+  readonly joined: boolean;
+};
+
+/** `refused`: nobody was disturbed, and asking the same again will not help. `error` is the server's code (CIBA §13). */
+export type Asked<A extends Action = Action> =
+  | { readonly outcome: "asked"; readonly ask: Ask<A> }
+  | Refused<AskError>;
+
+/** Pauses between attempts, in milliseconds. */
+const pauses = [250, 1_000, 4_000];
+const longestPause = 30_000;
+
+export async function ask<A extends Action>(
+  connection: Connection,
+  wanted: NewAsk<A>,
+  signal?: AbortSignal,
+): Promise<Asked<A>> {
+  const { idempotencyKey = randomUUID() } = wanted;
+  if (!/^[\x21-\x7e]{1,255}$/.test(idempotencyKey))
+    throw new TypeError("idempotencyKey must be 1 to 255 visible ASCII characters");
+  const action = actionOf(wanted);
+  const form = {
+    scope: wanted.scope === undefined ? "openid" : `openid ${wanted.scope}`,
+    login_hint: wanted.approver,
+    authorization_details: wanted.action && `[${canonicalize(wanted.action)}]`,
+    binding_message: wanted.message,
+    requested_expiry: wanted.lifetimeSeconds?.toString(),
+    resource: wanted.resource,
+  };
+  const headers = { "idempotency-key": idempotencyKey };
+
+  for (let attempt = 0; ; attempt += 1) {
+    const answer = await connection.post("backchannel_authentication_endpoint", form, { headers, signal });
+    const answered = !("unanswered" in answer);
+    if (answered && answer.status === 200) {
+      const { issuer, clientId, clock } = connection;
+      const times = readTimes(answer, clock.now());
+      return { outcome: "asked", ask: { issuer, clientId, idempotencyKey, action, ...times } };
+    }
+    const pause = pauses[attempt];
+    const askAgainIn = answered ? (answer.retryAfterMilliseconds ?? 0) : 0;
+    const lasting = answered && (!isUnavailable(answer.status) || askAgainIn > longestPause);
+    if (lasting || (answered && pause === undefined)) return readRefusal(answer);
+    if (pause === undefined)
+      throw new Error(
+        `no answer from the authorization server in ${attempt + 1} attempts; with idempotencyKey ${idempotencyKey} the ask can be repeated without asking twice`,
+        { cause: (answer as { unanswered: Error }).unanswered },
+      );
+    await connection.clock.sleep(Math.max(pause, askAgainIn), signal);
+  }
+}
+
+/** What is asked for; a scope that is an action has its name as type, and no fields. */
+export function actionOf<A extends Action>(wanted: NewAsk<A>): A {
+  return wanted.action ?? ({ type: wanted.scope } as A);
+}
+
+function readTimes(
+  { body }: Answer,
+  now: number,
+): Pick<Ask, "authReqId" | "askedAt" | "expiresAt" | "intervalSeconds" | "joined"> {
+  const { auth_req_id: authReqId, expires_in: expiresIn, interval = 5, joined } = body ?? {};
+  if (
+    typeof authReqId !== "string" ||
+    typeof expiresIn !== "number" ||
+    typeof interval !== "number" ||
+    interval <= 0
+  )
+    throw new Error("the answer to the ask lacks auth_req_id, expires_in or interval");
+  return {
+    authReqId,
+    askedAt: now,
+    expiresAt: now + expiresIn * 1000,
+    intervalSeconds: interval,
+    joined: joined === true,
+  };
+}
+
+/** A refusal in the server's words. What is no OAuth error, a 404 or a redirect, is a fault of the set-up. */
+export function readRefusal<E extends string>({ status, body }: Answer): Refused<E> {
+  const { error, error_description: description } = body ?? {};
+  if (typeof error === "string")
+    return { outcome: "refused", error: error as E, ...(typeof description === "string" && { description }) };
+  if (isUnavailable(status)) return { outcome: "refused", error: "temporarily_unavailable" as E };
+  throw new Error(`the authorization server answered ${status} without an OAuth error`);
+}

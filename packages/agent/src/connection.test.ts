@@ -1,0 +1,132 @@
+import assert from "node:assert/strict";
+import { after, before, beforeEach, test } from "node:test";
+import { inspect } from "node:util";
+import { exportJWK, generateKeyPair, type JWK, jwtVerify } from "jose";
+import { acknowledged, metadataOf, type StandIn, standIn, testClock } from "../test/stand-in.ts";
+import { type AgentOptions, createAgent } from "./agent.ts";
+
+let stand: StandIn;
+before(async () => {
+  stand = await standIn();
+});
+after(() => stand.close());
+beforeEach(() => {
+  stand.seen.length = 0;
+  stand.ask = [acknowledged()];
+  stand.metadata = [{ status: 200, body: metadataOf(stand.issuer) }];
+});
+
+const wanted = { action: { type: "refund" }, approver: "owner" } as const;
+const clientSecret = "s3cret";
+const newAgent = (options?: AgentOptions, issuer = stand.issuer) =>
+  createAgent({ issuer, clientId: "refunder", clientSecret }, { clock: testClock(), ...options });
+
+test("metadata is read once for an agent, and again only if that failed", async () => {
+  stand.metadata = [
+    { status: 503 },
+    "hang up",
+    { status: 200, body: metadataOf(stand.issuer) },
+    { status: 200, body: "a second reading would fail here" },
+  ];
+  const agent = newAgent();
+  assert.equal((await agent.ask(wanted)).outcome, "asked");
+  assert.equal((await agent.ask(wanted)).outcome, "asked");
+  assert.equal(stand.metadata.length, 1);
+});
+
+test("the metadata must be of the issuer that was configured", async () => {
+  stand.metadata = [{ status: 200, body: { ...metadataOf(stand.issuer), issuer: "https://evil.example" } }];
+  await assert.rejects(newAgent().ask(wanted), /for another issuer, "https:\/\/evil\.example"/);
+  stand.metadata = [{ status: 404 }];
+  await assert.rejects(newAgent().ask(wanted), /is this the issuer URL/);
+  stand.metadata = [{ status: 200, body: { issuer: stand.issuer } }];
+  await assert.rejects(newAgent().ask(wanted), /has no backchannel_authentication_endpoint/);
+  assert.equal(stand.seen.length, 0);
+});
+
+test("a root issuer may be spelled with its slash or without", async () => {
+  assert.equal((await newAgent({}, `${stand.issuer}/`).ask(wanted)).outcome, "asked");
+});
+
+test("http is for this machine, unless it is allowed", async () => {
+  assert.throws(() => newAgent({}, "http://countersign.example"), /must be https/);
+  assert.throws(() => newAgent({}, "http://127.0.0.1.evil.example"), /must be https/);
+  assert.throws(() => newAgent({}, "countersign.example"), /not a URL/);
+  for (const issuer of ["http://localhost:1", "http://[::1]:1", "https://countersign.example"])
+    newAgent({}, issuer);
+  newAgent({ allowHttp: true }, "http://countersign.example");
+
+  stand.metadata = [
+    { status: 200, body: { ...metadataOf(stand.issuer), token_endpoint: "http://evil.example/token" } },
+  ];
+  await assert.rejects(newAgent().ask(wanted), /token_endpoint must be https/);
+});
+
+test("a secret can be sent in the form instead, and then only there", async () => {
+  await newAgent({ clientAuthentication: "client_secret_post" }).ask(wanted);
+  assert.equal(stand.seen[0]?.form.get("client_id"), "refunder");
+  assert.equal(stand.seen[0]?.form.get("client_secret"), clientSecret);
+  assert.equal(stand.seen[0]?.headers.authorization, undefined);
+});
+
+test("a private key proves the agent by a fresh assertion for each request, also when it is tried again", async () => {
+  for (const alg of ["ES256", "EdDSA", "PS256"]) {
+    stand.seen.length = 0;
+    const { privateKey, publicKey } = await generateKeyPair(alg, { extractable: true });
+    const jwk: JWK = await exportJWK(privateKey);
+    const agent = createAgent(
+      { issuer: stand.issuer, clientId: "refunder", privateKey: { jwk, kid: "k1" } },
+      { clock: testClock() },
+    );
+    stand.ask = ["hang up", acknowledged()];
+    assert.equal((await agent.ask(wanted)).outcome, "asked");
+    const ids = [];
+    for (const { form, headers } of stand.seen) {
+      assert.equal(headers.authorization, undefined);
+      assert.equal(
+        form.get("client_assertion_type"),
+        "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+      );
+      const { payload, protectedHeader } = await jwtVerify(form.get("client_assertion")!, publicKey, {
+        issuer: "refunder",
+        subject: "refunder",
+        audience: stand.issuer,
+        algorithms: [alg],
+      });
+      assert.equal(payload.exp! - payload.iat!, 60);
+      assert.equal(protectedHeader.kid, "k1");
+      ids.push(payload.jti);
+    }
+    assert.equal(new Set(ids).size, 2);
+  }
+});
+
+test("an agent needs a secret or a key of a kind that can sign", async () => {
+  assert.throws(
+    () => createAgent({ issuer: stand.issuer, clientId: "refunder" } as never),
+    /clientSecret or its privateKey/,
+  );
+  const odd = { kty: "EC", crv: "secp256k1", x: "AA", y: "AA", d: "AA" };
+  assert.throws(
+    () => createAgent({ issuer: stand.issuer, clientId: "refunder", privateKey: { jwk: odd } }),
+    /name its alg/,
+  );
+});
+
+test("an agent can be printed and saved without giving its secret away", () => {
+  const agent = newAgent();
+  assert(!inspect(agent, { depth: 10, showHidden: true }).includes(clientSecret));
+  assert(!JSON.stringify(agent).includes(clientSecret));
+});
+
+test("a request that its own time limit ended counts as unanswered", async () => {
+  const timesOut: typeof fetch = async (url, init) => {
+    if (init?.method !== "POST") return fetch(url, init);
+    assert(init.signal instanceof AbortSignal);
+    throw new DOMException("The operation timed out", "TimeoutError");
+  };
+  await assert.rejects(
+    newAgent({ fetch: timesOut }).ask(wanted),
+    /no answer from the authorization server in 4 attempts/,
+  );
+});

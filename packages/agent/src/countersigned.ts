@@ -1,0 +1,61 @@
+import { canonicalize } from "@countersign/protocol";
+import type { Action, Granted } from "./action.ts";
+import type { Abortable, Agent } from "./agent.ts";
+import { type Ask, actionOf, type NewAsk } from "./ask.ts";
+import type { Countersigned } from "./redeem.ts";
+
+/**
+ * What to do once it is approved. Gets the action as granted, and the token to send along as `Authorization: Bearer`.
+ * Called at most once for an approval.
+ */
+export type Run<A extends Action, R> = (granted: Granted<A>, token: string) => R | Promise<R>;
+
+/** Where asks outlive the process, by idempotency key. A `Map` has this shape, and so have Keyv and many caches. */
+export type AskStore = {
+  get(key: string): Ask | undefined | null | Promise<Ask | undefined | null>;
+  set(key: string, ask: Ask): unknown;
+  delete(key: string): unknown;
+};
+
+export type RunOptions = Abortable & { readonly store?: undefined };
+export type StoredRunOptions = Abortable & { readonly store: AskStore };
+
+export async function countersigned<A extends Action, R>(
+  agent: Agent,
+  wanted: NewAsk<A>,
+  run: Run<A, R>,
+  { signal, store }: RunOptions | StoredRunOptions,
+): Promise<Countersigned<R>> {
+  const key = wanted.idempotencyKey;
+  if (store && key === undefined)
+    throw new TypeError("with a store, an ask needs its idempotencyKey to be found by");
+  const kept = await store?.get(key!);
+  if (kept && canonicalize(kept.action) !== canonicalize(actionOf(wanted)))
+    throw new TypeError(`idempotencyKey ${key} was used to ask for another action`);
+  const asked = kept
+    ? { outcome: "asked" as const, ask: kept as Ask<A> }
+    : await agent.ask(wanted, { signal });
+  if (asked.outcome === "refused") return asked;
+  // A crash before this line loses nothing: the same key leads back to the same ask.
+  if (!kept) await store?.set(key!, asked.ask);
+
+  const outcome = await agent.wait(asked.ask, { signal });
+  // A crash from here to the end of `run` leaves the ask behind; taken up again, it answers `lost`.
+  if (outcome.outcome !== "approved") {
+    await forget(store, key);
+    return outcome;
+  }
+  signal?.throwIfAborted();
+  try {
+    return { outcome: "approved", result: await run(outcome.action, outcome.token) };
+  } finally {
+    await forget(store, key);
+  }
+}
+
+/** An ask that stays behind does no harm: it is over, and says so again. What was achieved is worth more. */
+async function forget(store: AskStore | undefined, key: string | undefined): Promise<void> {
+  try {
+    await store?.delete(key!);
+  } catch {}
+}

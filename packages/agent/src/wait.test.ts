@@ -1,0 +1,161 @@
+import assert from "node:assert/strict";
+import { after, before, beforeEach, test } from "node:test";
+import {
+  approved,
+  failureOf,
+  oauthError,
+  pending,
+  type StandIn,
+  standIn,
+  testClock,
+} from "../test/stand-in.ts";
+import { type Agent, type Ask, createAgent } from "./agent.ts";
+import { machineClock } from "./clock.ts";
+
+let stand: StandIn;
+let clock: ReturnType<typeof testClock>;
+let agent: Agent;
+let ask: Ask;
+const action = { type: "refund", order: "A-1001" };
+const credentials = () => ({ issuer: stand.issuer, clientId: "refunder", clientSecret: "s3cret" });
+
+before(async () => {
+  stand = await standIn();
+});
+after(() => stand.close());
+beforeEach(async () => {
+  clock = testClock();
+  agent = createAgent(credentials(), { clock });
+  const asked = await agent.ask({ action, approver: "owner" });
+  assert(asked.outcome === "asked");
+  ask = asked.ask;
+  stand.seen.length = 0;
+});
+
+test("a fresh ask is polled after one interval, and then at the interval, until it is decided", async () => {
+  stand.token = [pending, pending, await approved(stand, action)];
+  assert.equal((await agent.wait(ask)).outcome, "approved");
+  assert.deepEqual(clock.slept, [5_000, 5_000, 5_000]);
+  assert.equal(stand.seen.length, 3);
+});
+
+test("T21: an ask that was saved is awaited by another process, and polled at once", async () => {
+  const saved = JSON.stringify(ask);
+  clock.wall += 60_000;
+  stand.token = [await approved(stand, action)];
+  const outcome = await createAgent(credentials(), { clock }).wait(JSON.parse(saved));
+  assert(outcome.outcome === "approved");
+  assert.deepEqual(outcome.action, action);
+  assert.deepEqual(clock.slept, [0]);
+});
+
+test("T40: slow_down lengthens this wait and all later ones by five seconds each time it is said", async () => {
+  stand.token = [
+    oauthError("slow_down"),
+    pending,
+    oauthError("slow_down"),
+    pending,
+    oauthError("access_denied"),
+  ];
+  await agent.wait(ask);
+  assert.deepEqual(clock.slept, [5_000, 10_000, 10_000, 15_000, 15_000]);
+});
+
+test("Retry-After is honoured on 400, 429 and 503, in seconds or as a date, and never shortens the interval", async () => {
+  stand.token = [
+    oauthError("authorization_pending", {}, { "retry-after": "12" }),
+    { status: 429, headers: { "retry-after": "20" } },
+    { status: 503, headers: { "retry-after": "1" } },
+    oauthError("temporarily_unavailable", {}, { "retry-after": "Sun, 22 Nov 2026 12:01:00 GMT" }),
+    oauthError("expired_token"),
+  ];
+  assert.deepEqual(await agent.wait(ask), { outcome: "expired" });
+  assert.deepEqual(clock.slept, [5_000, 12_000, 20_000, 5_000, 18_000]);
+});
+
+test("T26: denied and expired end the wait as different outcomes, and neither is asked again", async () => {
+  for (const [error, outcome] of [
+    ["access_denied", "denied"],
+    ["expired_token", "expired"],
+  ] as const) {
+    stand.seen.length = 0;
+    stand.token = [pending, oauthError(error)];
+    assert.equal((await agent.wait(ask)).outcome, outcome);
+    assert.deepEqual(
+      stand.seen.map(({ path }) => path),
+      ["/oauth/token", "/oauth/token"],
+    );
+  }
+});
+
+test("a connection that broke while nobody had decided costs nothing", async () => {
+  stand.token = [
+    "hang up",
+    { status: 504, body: "<html>" },
+    pending,
+    "hang up within",
+    await approved(stand, action),
+  ];
+  assert.equal((await agent.wait(ask)).outcome, "approved");
+});
+
+test("T20: a connection that broke within the grant is lost, not guessed and not asked again", async () => {
+  stand.token = [pending, "hang up within", oauthError("invalid_grant")];
+  assert.deepEqual(await agent.wait(ask), { outcome: "lost" });
+  assert(stand.seen.every(({ path }) => path === "/oauth/token"));
+});
+
+test("T21: an ask that was redeemed before the crash is lost", async () => {
+  stand.token = [oauthError("invalid_grant")];
+  assert.deepEqual(await agent.wait(JSON.parse(JSON.stringify(ask))), { outcome: "lost" });
+});
+
+test("T22: whether the time is up is the server's to say, whatever the local clock thinks", async () => {
+  clock.wall += 24 * 3_600_000;
+  stand.token = [...Array(30).fill(pending), await approved(stand, action)];
+  assert.equal((await agent.wait(ask)).outcome, "approved");
+
+  clock = testClock();
+  clock.wall = ask.askedAt - 24 * 3_600_000;
+  agent = createAgent(credentials(), { clock });
+  stand.token = [pending, oauthError("expired_token")];
+  assert.deepEqual(await agent.wait(ask), { outcome: "expired" });
+  assert.deepEqual(clock.slept, [5_000, 5_000]);
+});
+
+test("setting the local clock while waiting changes nothing", async () => {
+  const { sleep } = clock;
+  clock.sleep = async (milliseconds) => {
+    await sleep(milliseconds);
+    clock.wall += 30 * 24 * 3_600_000;
+  };
+  stand.token = ["hang up", "hang up", "hang up", await approved(stand, action)];
+  assert.equal((await agent.wait(ask)).outcome, "approved");
+  assert.deepEqual(clock.slept, [5_000, 5_000, 5_000, 5_000]);
+});
+
+test("a server that is silent for a minute after the ask must have ended is a fault, and the ask can be awaited again", async () => {
+  stand.token = ["hang up"];
+  const error = await failureOf(agent.wait(ask));
+  assert.match(error.message, /wait for it again later/);
+  assert(error.cause instanceof Error);
+  assert.equal(clock.passed, 185_000);
+
+  stand.token = [{ status: 503 }];
+  await assert.rejects(agent.wait(ask), /wait for it again later/);
+  stand.token = [oauthError("expired_token")];
+  assert.deepEqual(await agent.wait(ask), { outcome: "expired" });
+});
+
+test("aborting ends the waiting at once with the signal's own reason, and cancels nothing", async () => {
+  const reason = new Error("shutting down");
+  const controller = new AbortController();
+  const waiting = createAgent(credentials()).wait(
+    { ...ask, askedAt: Date.now() },
+    { signal: controller.signal },
+  );
+  controller.abort(reason);
+  await assert.rejects(waiting, reason);
+  await assert.rejects(machineClock.sleep(60_000, AbortSignal.abort(reason)), reason);
+  assert.equal(stand.seen.length, 0);
+});

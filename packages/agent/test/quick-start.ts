@@ -1,0 +1,77 @@
+/** The samples of the README, as code that runs: `quick-start.test.ts` runs it. */
+// #region countersigned
+import { createAgent } from "@countersign/agent";
+
+const agent = createAgent({
+  issuer: process.env.COUNTERSIGN_ISSUER!,
+  clientId: process.env.COUNTERSIGN_CLIENT_ID!,
+  clientSecret: process.env.COUNTERSIGN_CLIENT_SECRET!,
+});
+
+export async function refund(order: string, amount: string): Promise<string> {
+  const outcome = await agent.countersigned(
+    {
+      action: { type: "refund", order, amount, currency: "USD" },
+      approver: "owner",
+      message: "The customer returned the goods",
+    },
+    (granted, token) => callPayments(granted, token),
+  );
+  switch (outcome.outcome) {
+    case "approved":
+      return `done: ${outcome.result}`;
+    case "denied":
+      return `a person said no: ${outcome.reason ?? "without a reason"}`;
+    case "expired":
+      return "nobody decided in time";
+    case "refused":
+      return `the rules do not allow it: ${outcome.error}`;
+    case "lost":
+      return "approved, but the token was lost on the way: look whether it was done, then ask again";
+  }
+}
+// #endregion
+
+// #region call
+async function callPayments(granted: object, token: string): Promise<string> {
+  const response = await fetch(`${process.env.PAYMENTS_URL}/refunds`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+    body: JSON.stringify(granted),
+  });
+  return response.text();
+}
+
+// #endregion
+
+// #region store
+import type { AskStore } from "@countersign/agent";
+
+export function refundForTicket(ticket: string, order: string, amount: string, store: AskStore) {
+  return agent.countersigned(
+    {
+      action: { type: "refund", order, amount, currency: "USD" },
+      approver: "owner",
+      idempotencyKey: `refund-${ticket}`,
+    },
+    callPayments,
+    { store },
+  );
+}
+// #endregion
+
+// #region steps
+export async function askNow(order: string, amount: string, signal: AbortSignal): Promise<string> {
+  const asked = await agent.ask(
+    { action: { type: "refund", order, amount, currency: "USD" }, approver: "dana@shop.example" },
+    { signal },
+  );
+  if (asked.outcome === "refused") throw new Error(`nobody was asked: ${asked.description ?? asked.error}`);
+  return JSON.stringify(asked.ask);
+}
+
+export async function finishLater(saved: string, signal: AbortSignal): Promise<string> {
+  const outcome = await agent.wait(JSON.parse(saved), { signal });
+  return outcome.outcome === "approved" ? callPayments(outcome.action, outcome.token) : outcome.outcome;
+}
+// #endregion

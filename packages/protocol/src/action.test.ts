@@ -1,0 +1,105 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { type Action, actionDigest, hashJson, shortDigest } from "./action.ts";
+import type { Json, JsonObject } from "./json.ts";
+
+const refund: Action = {
+  type: "refund",
+  typeHash: hashJson({ type: "refund" }),
+  audience: "https://api.example.com",
+  bound: { payment: "pay_1", amount: 1000000, currency: "USD", to: ["a", "b"] },
+};
+
+test("T9: whatever changes after approval changes the digest", () => {
+  const changes: Action[] = [
+    { ...refund, type: "payout" },
+    { ...refund, typeHash: hashJson({ type: "refund", sentence: "Thank the customer" }) },
+    { ...refund, audience: "https://api.example.org" },
+    { ...refund, bound: { ...refund.bound, amount: 1000001 } },
+    { ...refund, bound: { ...refund.bound, to: ["b", "a"] } },
+    { ...refund, bound: { ...refund.bound, memo: "" } },
+    { ...refund, bound: { payment: "pay_1", amount: 1000000, currency: "USD" } },
+  ];
+  const digests = [refund, ...changes].map(actionDigest);
+  assert.equal(new Set(digests).size, digests.length);
+});
+
+test("T13: an amount turned into a string is another action", () => {
+  assert.notEqual(
+    actionDigest({ ...refund, bound: { amount: 5 } }),
+    actionDigest({ ...refund, bound: { amount: "5" } }),
+  );
+});
+
+test("T12: an honest retry matches: the digest is of values alone, not of their order or of anything else at hand", () => {
+  const bound = Object.fromEntries(Object.entries(refund.bound).reverse());
+  const retry = {
+    bound,
+    audience: refund.audience,
+    typeHash: refund.typeHash,
+    type: "refund",
+    note: "in other words",
+  };
+  assert.equal(actionDigest(retry), actionDigest(refund));
+});
+
+test("two actions have the same digest only if they are the same", () => {
+  const bound = fc.dictionary(
+    fc.constantFrom("a", "b", "c"),
+    fc.oneof(
+      fc.integer({ min: -2, max: 2 }),
+      fc.constantFrom("0", "1", "", null, true),
+      fc.array(fc.integer({ max: 1, min: 0 })),
+    ),
+    { noNullPrototype: true },
+  );
+  fc.assert(
+    fc.property(bound, bound, (one, other) => {
+      const digestOf = (each: JsonObject) => actionDigest({ ...refund, bound: each });
+      let same = true;
+      try {
+        assert.deepEqual(one, other);
+      } catch {
+        same = false;
+      }
+      assert.equal(digestOf(one) === digestOf(other), same);
+    }),
+  );
+});
+
+test("a bound value that is not JSON has no digest", () => {
+  for (const amount of [undefined, 10.5, 2 ** 53, Number.NaN, new Date(0)]) {
+    assert.throws(() => actionDigest({ ...refund, bound: { amount: amount as Json } }), /\$\.bound\.amount/);
+  }
+  assert.throws(() => actionDigest({ ...refund, bound: undefined as unknown as JsonObject }), /\$\.bound/);
+});
+
+test("a digest is 43 characters of base64url", () => {
+  assert.match(actionDigest(refund), /^[A-Za-z0-9_-]{43}$/);
+});
+
+test("the short digest is the first 60 bits, and bit 61 is not in it", () => {
+  const digest = (...bytes: number[]) =>
+    Buffer.concat([Buffer.from(bytes), Buffer.alloc(32 - bytes.length)]).toString("base64url");
+  assert.equal(shortDigest(digest()), "0000-0000-0000");
+  assert.equal(shortDigest(digest(0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff)), "ZZZZ-ZZZZ-ZZZZ");
+  assert.equal(shortDigest(digest(0x00, 0x44, 0x32, 0x14, 0xc7, 0x42, 0x54, 0xb6)), "0123-4567-89AB");
+  assert.equal(shortDigest(digest(0, 0, 0, 0, 0, 0, 0, 0x10)), "0000-0000-0001");
+  assert.equal(shortDigest(digest(0, 0, 0, 0, 0, 0, 0, 0x0f)), "0000-0000-0000");
+  assert.doesNotMatch(shortDigest(actionDigest(refund)), /[ILOU]/);
+});
+
+test("only a digest has a short form", () => {
+  const digest = actionDigest(refund);
+  for (const text of [
+    "",
+    digest.slice(1),
+    `${digest}A`,
+    `${digest}=`,
+    digest.replace(/^./, "+"),
+    ` ${digest}`,
+  ]) {
+    assert.throws(() => shortDigest(text), TypeError, text);
+  }
+});

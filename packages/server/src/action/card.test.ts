@@ -1,0 +1,310 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { actionDigest, hashJson, type Json, type JsonObject } from "@countersign/protocol";
+import fc from "fast-check";
+import { type Card, cardHash, readMessage, renderCard, sentenceText } from "./card.ts";
+import { readAction } from "./read.ts";
+import { refund, refundFields, ruleOf, sampleRules } from "./sample.ts";
+
+const rule = ruleOf();
+const agent = { id: "agent-1", name: "Ticket agent" };
+const expiresAt = Date.UTC(2026, 10, 22);
+const salt = "c2FsdHNhbHRzYWx0c2FsdA";
+
+function render(bound: JsonObject, advisory: JsonObject = {}, message?: string): Card {
+  const card = renderCard({ rule, agent, bound, advisory, message, expiresAt, salt });
+  assert.ok(!("refused" in card), JSON.stringify(card));
+  return card;
+}
+
+/** Every text on the card. */
+function textsOf(value: unknown): string[] {
+  if (typeof value === "string") return [value];
+  return typeof value === "object" && value !== null ? Object.values(value).flatMap(textsOf) : [];
+}
+
+test("the server writes the sentence and tells values apart from its own words", () => {
+  const card = render(refundFields);
+  assert.deepEqual(card.sentence, [
+    { text: "Refund " },
+    { value: "$10,000.00", field: "amount" },
+    { text: " to " },
+    { value: "“Grace”", field: "customer" },
+    { text: " for order " },
+    { value: "“A-1”", field: "order" },
+  ]);
+  assert.equal(sentenceText(card), "Refund $10,000.00 to “Grace” for order “A-1”");
+});
+
+test("the card carries the rows, who asks, and what the type says about itself", () => {
+  const card = render(
+    { ...refundFields, copies: ["ada", "bob"], parcels: 1200 },
+    { reason: "Late.\nTwice." },
+    "Please",
+  );
+  assert.deepEqual(card.rows, [
+    { label: "Amount", value: "$10,000.00", field: "amount" },
+    { label: "Customer", value: "Grace", field: "customer" },
+    { label: "Order", value: "A-1", field: "order" },
+    { label: "Copies to", value: "“ada”, “bob”", field: "copies" },
+    { label: "Parcels", value: "1,200 parcels", field: "parcels" },
+  ]);
+  assert.deepEqual(card.words, {
+    message: "Please",
+    rows: [{ label: "Reason", value: "Late.\nTwice.", field: "reason" }],
+  });
+  const { v, type, audience, level, reversibility } = card;
+  assert.deepEqual(
+    { v, type, audience, level, reversibility },
+    {
+      v: 1,
+      type: "refund",
+      audience: "https://refunds.example",
+      level: "passkey-signed",
+      reversibility: "irreversible",
+    },
+  );
+  assert.deepEqual(card.agent, agent);
+  assert.equal(card.expiresAt, expiresAt);
+});
+
+test("the card's digest is the action's, and its hash covers all of it", () => {
+  const card = render(refundFields, {}, "Please");
+  const { type, audience } = rule.definition;
+  assert.equal(card.digest, actionDigest({ type, audience, typeHash: rule.hash, bound: refundFields }));
+  assert.equal(cardHash(card), hashJson(card as unknown as Json));
+  const other = render(refundFields, {}, "Please!");
+  assert.equal(other.digest, card.digest);
+  assert.notEqual(cardHash(other), cardHash(card));
+  assert.notEqual(render({ ...refundFields, order: "A-2" }).digest, card.digest);
+});
+
+test("the card says the level that was asked for, where one was", () => {
+  const asked = renderCard({
+    rule,
+    agent,
+    bound: refundFields,
+    advisory: {},
+    level: "session",
+    expiresAt,
+    salt,
+  });
+  assert.equal("level" in asked && asked.level, "session");
+});
+
+test("two cards of the same ask have different hashes, so that a hash alone confirms no guess", () => {
+  const input = { rule, agent, bound: refundFields, advisory: {}, expiresAt };
+  const [one, two] = ["AAAAAAAAAAAAAAAAAAAAAA", salt].map((own) => renderCard({ ...input, salt: own }));
+  assert.ok(one && two && !("refused" in one) && !("refused" in two));
+  assert.notEqual(cardHash(one), cardHash(two));
+});
+
+test("a card without a message or advisory field has a canonical form too", () => {
+  const card = render(refundFields);
+  assert.deepEqual(card.words, { rows: [] });
+  assert.match(cardHash(card), /^[A-Za-z0-9_-]{43}$/);
+});
+
+test("T14: a value that no row would show is a fault, not a card", () => {
+  const input = { rule, agent, advisory: {}, expiresAt, salt };
+  assert.throws(
+    () => renderCard({ ...input, bound: { ...refundFields, hidden: 1 } }),
+    /would not show hidden/,
+  );
+  assert.throws(
+    () => renderCard({ ...input, bound: refundFields, advisory: { note: "x" } }),
+    /would not show note/,
+  );
+  const { order, ...gap } = refundFields;
+  assert.equal(order, "A-1");
+  assert.throws(() => renderCard({ ...input, bound: gap }), /a gap where order belongs/);
+});
+
+test("a value that cannot be shown as declared is refused with the path of its field", () => {
+  const refused = (change: JsonObject) => {
+    const answer = renderCard({
+      rule,
+      agent,
+      bound: { ...refundFields, ...change },
+      advisory: {},
+      expiresAt,
+      salt,
+    });
+    assert.ok("refused" in answer);
+    assert.equal(answer.refused, "invalid_authorization_details");
+    return `${answer.path} ${answer.why}`;
+  };
+  assert.match(refused({ amount: "10,000.00" }), /^\$\[0\]\.amount must be a plain decimal/);
+  assert.equal(refused({ currency: "XXX" }), "$[0].currency is not an ISO 4217 currency code");
+  assert.match(refused({ amount: "1e9" }), /^[\x20-\x21\x23-\x5B\x5D-\x7E]+$/);
+});
+
+test("T15: markup and quotation marks in a value stay text and stay inside their marks", () => {
+  const card = render({ ...refundFields, customer: "<b>Grace</b>", order: "A-1” (a test, no money moves)" });
+  assert.equal(
+    sentenceText(card),
+    "Refund $10,000.00 to “<b>Grace</b>” for order “A-1\\” (a test, no money moves)”",
+  );
+  assert.equal(card.rows.find((row) => row.field === "order")?.value, "A-1” (a test, no money moves)");
+});
+
+test("T16: a message that is accepted is on the card, word for word", () => {
+  for (const text of ["Please approve", "返金 💶 for Zoë", "x".repeat(256), "<script>alert(1)</script>"]) {
+    const read = readMessage(text);
+    assert.ok(!("refused" in read));
+    assert.equal(render(refundFields, {}, read.message).words.message, text);
+  }
+});
+
+test("a message is measured and quoted in NFC, and an empty one is none", () => {
+  assert.deepEqual(readMessage("Zoe\u0308"), { message: "Zo\u00eb" });
+  assert.ok(!("refused" in readMessage("e\u0301".repeat(256))));
+  assert.deepEqual(readMessage(""), {});
+  assert.deepEqual(readMessage(undefined), {});
+});
+
+test("T15: a message that cannot be shown as it is is refused", () => {
+  for (const [text, why] of [
+    ["x".repeat(257), "is too long"],
+    ["💶".repeat(257), "is too long"],
+    ["pay\u200bment", "invisible"],
+    ["\u202eevil", "invisible"],
+    ["one\ntwo", "invisible"],
+    ["a\u00adb", "invisible"],
+    ["\ud800", "invisible"],
+    ["   ", "space"],
+    ["a  b", "space"],
+  ] as const) {
+    const answer = readMessage(text);
+    assert.ok("refused" in answer, JSON.stringify(text));
+    assert.equal(answer.refused, "invalid_binding_message");
+    assert.match(answer.why, new RegExp(`^binding_message .*${why}`));
+    assert.match(answer.why, /^[\x20-\x21\x23-\x5B\x5D-\x7E]+$/);
+  }
+});
+
+/** Named one by one, so that this test does not ask the code under test what is invisible. */
+function isInvisible(code: number, lineBreaks: boolean): boolean {
+  const ranges = [
+    ...[
+      [0x0, 0x1f],
+      [0x7f, 0xa0],
+      [0xad, 0xad],
+      [0x34f, 0x34f],
+      [0x61c, 0x61c],
+      [0x115f, 0x1160],
+      [0x1680, 0x1680],
+    ],
+    ...[
+      [0x17b4, 0x17b5],
+      [0x180b, 0x180f],
+      [0x2000, 0x200f],
+      [0x2028, 0x202f],
+      [0x205f, 0x206f],
+      [0x2800, 0x2800],
+    ],
+    ...[
+      [0x3000, 0x3000],
+      [0x3164, 0x3164],
+      [0xd800, 0xf8ff],
+      [0xfe00, 0xfe0f],
+      [0xfeff, 0xfeff],
+      [0xffa0, 0xffa0],
+    ],
+    ...[
+      [0xfff0, 0xfffb],
+      [0x1bca0, 0x1bca3],
+      [0x1d173, 0x1d17a],
+      [0xe0000, 0x10ffff],
+    ],
+  ];
+  if (lineBreaks && code === 0x0a) return false;
+  return ranges.some(([from, to]) => code >= from! && code <= to!);
+}
+
+test("T15: no accepted text ever reaches a card with an invisible character, and none is changed on the way", () => {
+  const hostile = [
+    "\u200b",
+    "\u202e",
+    "\u00a0",
+    "\u2067",
+    "\ufe0f",
+    "\u{e0061}",
+    "\u3164",
+    "\u0000",
+    "\n",
+    "\u2800",
+    "\ufeff",
+  ];
+  const unit = fc.oneof(
+    { weight: 30, arbitrary: fc.constantFrom(..."abc Zéß漢字”“<>&'\\ж") },
+    { weight: 1, arbitrary: fc.constantFrom(...hostile) },
+    { weight: 1, arbitrary: fc.string({ unit: "binary", minLength: 1, maxLength: 1 }) },
+  );
+  const text = fc.array(unit, { maxLength: 6 }).map((units) => units.join(""));
+  let accepted = 0;
+  let refused = 0;
+  fc.assert(
+    fc.property(
+      text,
+      text,
+      fc.array(text, { maxLength: 2 }),
+      text,
+      text,
+      (order, customer, copies, reason, message) => {
+        const sent = { ...refundFields, order, customer, copies, reason };
+        const read = readAction(JSON.stringify([{ type: "refund", ...sent }]), sampleRules);
+        const words = readMessage(message);
+        if ("refused" in read || "refused" in words) {
+          refused++;
+          return;
+        }
+        accepted++;
+        const { bound, advisory } = read;
+        const card = renderCard({
+          rule: read.rule,
+          agent,
+          bound,
+          advisory,
+          message: words.message,
+          expiresAt,
+          salt,
+        });
+        assert.ok(!("refused" in card));
+        for (const shown of textsOf({ ...card, words: { message: card.words.message } }))
+          for (const character of shown)
+            assert.ok(!isInvisible(character.codePointAt(0)!, false), JSON.stringify(shown));
+        for (const row of card.words.rows)
+          for (const character of row.value)
+            assert.ok(!isInvisible(character.codePointAt(0)!, true), row.value);
+        assert.deepEqual({ ...bound, ...advisory }, sent);
+        assert.deepEqual(
+          [...card.rows, ...card.words.rows]
+            .filter(({ field }) => field !== "amount" && field !== "copies")
+            .map((row) => row.value),
+          [customer, order, reason],
+        );
+      },
+    ),
+    { numRuns: 600, seed: 20261122 },
+  );
+  assert.ok(accepted > 50 && refused > 50, `${accepted} accepted, ${refused} refused`);
+});
+
+test("a scope's card is its fixed sentence and the agent's message", () => {
+  const schema = { type: "object", additionalProperties: false, properties: {} };
+  const scope = { type: "export", scope: "export", schema, bound: [], rows: [], advisory: [], subject: [] };
+  const exporting = ruleOf({ ...refund, ...scope, sentence: "Export it all" });
+  const card = renderCard({
+    rule: exporting,
+    agent,
+    bound: {},
+    advisory: {},
+    message: "Now",
+    expiresAt,
+    salt,
+  });
+  assert.ok(!("refused" in card));
+  assert.deepEqual(card.sentence, [{ text: "Export it all" }]);
+  assert.deepEqual(card.words, { message: "Now", rows: [] });
+});

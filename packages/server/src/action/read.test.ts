@@ -1,0 +1,155 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { type DetailsRefusal, readAction } from "./read.ts";
+import { refund, refundFields, ruleOf, sampleRules } from "./sample.ts";
+
+function readText(text: string) {
+  return readAction(text, sampleRules);
+}
+
+function read(fields: object) {
+  return readText(JSON.stringify([{ type: "refund", ...refundFields, ...fields }]));
+}
+
+/** The refusal, as the words after `invalid_authorization_details`. */
+function refusal(answer: ReturnType<typeof readAction>): string {
+  assert.ok("refused" in answer, "it was accepted");
+  assert.equal(answer.refused, "invalid_authorization_details");
+  return `${answer.path} ${answer.why}`;
+}
+
+test("an action is read into its rule, what is bound and what is only said", () => {
+  const answer = read({ parcels: 2, copies: ["bob"], reason: "It was late.\nTwice." });
+  assert.ok(!("refused" in answer));
+  assert.equal(answer.rule, sampleRules.get("refund"));
+  assert.deepEqual(answer.bound, { ...refundFields, parcels: 2, copies: ["bob"] });
+  assert.deepEqual(answer.advisory, { reason: "It was late.\nTwice." });
+});
+
+test("T13: numbers stay numbers, and are never read from strings", () => {
+  const answer = read({ parcels: 9007199254740991 });
+  assert.ok(!("refused" in answer));
+  assert.equal(answer.bound.parcels, 9007199254740991);
+  assert.equal(refusal(read({ parcels: "2" })), "$[0].parcels must be integer");
+  assert.equal(refusal(read({ amount: 10000 })), "$[0].amount must be string");
+});
+
+test("T14: an undeclared field is refused with its path", () => {
+  assert.equal(refusal(read({ hidden: 1 })), "$[0].hidden is not declared by this action type");
+  assert.equal(
+    refusal(read({ "amount\u200b": "1.00" })),
+    "$[0]['amount<U+200B>'] is not declared by this action type",
+  );
+  assert.equal(refusal(read({ constructor: "x" })), "$[0].constructor is not declared by this action type");
+});
+
+test("T14: a field said twice is refused with its path", () => {
+  const twice = `[{"type":"refund","order":"A-1","customer":"Grace","amount":"1.00","amount":"9.00","currency":"USD"}]`;
+  assert.equal(refusal(readText(twice)), "$[0].amount is there twice");
+  const type = `[{"type":"refund","type":"refund"}]`;
+  assert.equal(refusal(readText(type)), "$[0].type is there twice");
+});
+
+test("T14: a number that would change when it is parsed is refused with its path", () => {
+  for (const number of ["9007199254740993", "1.0", "1e3", "-0"]) {
+    const text = JSON.stringify([{ type: "refund", ...refundFields, parcels: 7 }]).replace(
+      ":7",
+      `:${number}`,
+    );
+    assert.match(refusal(readText(text)), /^\$\[0\]\.parcels must be an integer that JSON can hold exactly/);
+  }
+});
+
+test("a missing field and a wrong value are refused with their path", () => {
+  assert.equal(refusal(read({ order: undefined })), "$[0].order is required");
+  assert.match(
+    refusal(read({ order: "A".repeat(41) })),
+    /^\$\[0\]\.order must NOT have more than 40 characters$/,
+  );
+  assert.match(refusal(read({ copies: ["a", 2] })), /^\$\[0\]\.copies\[1\] must be string$/);
+  assert.match(refusal(read({ order: { id: "A-1" } })), /^\$\[0\]\.order must be string$/);
+  assert.match(refusal(read({ order: null })), /^\$\[0\]\.order must be string$/);
+});
+
+test("anything but an array with one object is refused", () => {
+  const one = { type: "refund", ...refundFields };
+  const texts = ["", "{", "null", JSON.stringify(one), "[]", "[1]", "[[]]", "[null]"];
+  for (const text of texts) assert.ok("refused" in readText(text), text);
+  assert.match(
+    refusal(readText(JSON.stringify([one, one]))),
+    /^\$ holds 2 details; this server takes exactly one action/,
+  );
+});
+
+test("an unknown type is refused without repeating it raw", () => {
+  assert.equal(
+    refusal(readText(`[{"type":"re\\"fund\\u202e"}]`)),
+    "$[0].type 're<U+0022>fund<U+202E>' is not an action type of this server",
+  );
+  for (const type of ["constructor", "__proto__", "Refund", "refund "])
+    assert.match(refusal(readText(JSON.stringify([{ type }]))), /is not an action type of this server$/);
+  for (const type of [undefined, 1, null, ["refund"]])
+    assert.match(refusal(readText(JSON.stringify([{ type }]))), /^\$\[0\]\.type is required/);
+});
+
+test("a scope that is an action is not asked for in authorization_details", () => {
+  const schema = { type: "object", additionalProperties: false, properties: {} };
+  const scope = { type: "export", scope: "export", schema, bound: [], rows: [], advisory: [], subject: [] };
+  const rules = new Map([["export", ruleOf({ ...refund, ...scope, sentence: "Export it all" })]]);
+  assert.match(refusal(readAction(`[{"type":"export"}]`, rules)), /is asked for as a scope/);
+});
+
+test("T15: a bound text that cannot be seen as it is is refused, never repaired", () => {
+  const hostile = [
+    ["A\u200b1", "invisible"],
+    ["A\u202e1", "invisible"],
+    ["A\u00a01", "invisible"],
+    ["A\n1", "invisible"],
+    ["A\u0000", "invisible"],
+    ["\u{e0041}A", "invisible"],
+    ["e\u0301", "normalization form C"],
+    [" A", "space"],
+    ["A  1", "space"],
+    [`q${"\u0323".repeat(5)}`, "marks"],
+  ] as const;
+  for (const [text, why] of hostile) {
+    assert.match(refusal(read({ order: text })), new RegExp(`^\\$\\[0\\]\\.order .*${why}`));
+    assert.match(
+      refusal(read({ copies: ["fine", text] })),
+      new RegExp(`^\\$\\[0\\]\\.copies\\[1\\] .*${why}`),
+    );
+  }
+});
+
+test("T15: the agent's own words may have lines, and nothing that is invisible", () => {
+  assert.ok(!("refused" in read({ reason: "One.\nTwo." })));
+  for (const reason of ["a\u200bb", "a\r\nb", "a\tb", "a\u2028b", "a\u2067b"])
+    assert.match(refusal(read({ reason })), /^\$\[0\]\.reason holds an invisible/);
+});
+
+test("a text of no declared length still has an end", () => {
+  const order = { type: "string", pattern: "^A*$" } as const;
+  const schema = { ...refund.schema, properties: { ...refund.schema.properties, order } };
+  const rules = new Map([["refund", ruleOf({ ...refund, schema })]]);
+  const long = JSON.stringify([{ type: "refund", ...refundFields, order: "A".repeat(4001) }]);
+  assert.equal(refusal(readAction(long, rules)), "$[0].order is too long");
+});
+
+test("every refusal can stand in an error_description, whatever was sent", () => {
+  const description = (answer: ReturnType<typeof readAction>) =>
+    assert.match(refusal(answer), /^[\x20-\x21\x23-\x5B\x5D-\x7E]+$/);
+  const text = fc.string({ unit: "binary", maxLength: 30 });
+  fc.assert(fc.property(text, (type) => description(readText(JSON.stringify([{ type: `x${type}` }])))));
+  fc.assert(fc.property(text, (name) => description(read({ [`x${name}`]: 1 }))));
+  fc.assert(fc.property(text, (raw) => description(readText(`x${raw}`) as DetailsRefusal)));
+});
+
+test("a validator's own words are brought into that alphabet too", () => {
+  const fault = { path: ["amount"], why: 'must match "then" \\ schema\n' };
+  const rules = new Map([["refund", { ...ruleOf(), validate: () => fault }]]);
+  assert.equal(
+    refusal(readAction('[{"type":"refund"}]', rules)),
+    "$[0].amount must match <U+0022>then<U+0022> <U+005C> schema<U+000A>",
+  );
+});

@@ -1,0 +1,233 @@
+/**
+ * The fields of an action type: a closed subset of JSON Schema 2020-12 that a person can read on a card. One object, no
+ * undeclared members, each field a string, an integer, a boolean or a list of those, each of a bounded size.
+ */
+import type { Json, JsonObject } from "@countersign/protocol";
+import { Ajv2020, type ErrorObject } from "ajv/dist/2020.js";
+import type { DeclarationProblem } from "./declaration.ts";
+
+export type FieldKind = "string" | "integer" | "boolean" | "list";
+
+/** What a schema declares: `required` lists the fields that are always there. */
+export type Fields = {
+  readonly kinds: ReadonlyMap<string, FieldKind>;
+  readonly required: ReadonlySet<string>;
+};
+
+/** What is wrong with one field. `path` leads to it from the fields: ["amount"], ["to", 2]. `why` is for error text. */
+export type FieldFault = { readonly path: readonly (string | number)[]; readonly why: string };
+
+/** No text on a card is longer: nobody would read it. In code points. */
+export const maxTextCodePoints = 4000;
+
+/** No list on a card is longer. */
+const maxListItems = 1000;
+
+const topKeywords = [
+  ...["$comment", "title", "description", "type", "additionalProperties", "properties", "required"],
+  ...["dependentRequired", "allOf", "anyOf", "oneOf", "not", "if", "then", "else"],
+];
+const anyField = ["$comment", "title", "description", "type", "enum", "const"];
+const fieldKeywords: { readonly [kind in FieldKind]: readonly string[] } = {
+  string: [...anyField, "minLength", "maxLength", "pattern"],
+  integer: [...anyField, "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"],
+  boolean: anyField,
+  list: [...anyField, "items", "minItems", "maxItems", "uniqueItems"],
+};
+
+/** Reads the fields that a schema declares, and names all that this version cannot show or bind. */
+export function readSchema(
+  schema: JsonObject,
+): Fields & { readonly problems: readonly DeclarationProblem[] } {
+  const problems: DeclarationProblem[] = [];
+  const kinds = new Map<string, FieldKind>();
+  const problem = (path: DeclarationProblem["path"], message: string, remedy: string) =>
+    problems.push({ path: ["schema", ...path], message, remedy });
+
+  if (own(schema, "type") !== "object")
+    problem(["type"], "the schema is not of an object", "write type: object");
+  if (own(schema, "additionalProperties") !== false)
+    problem(
+      ["additionalProperties"],
+      "the schema lets undeclared fields through",
+      "write additionalProperties: false",
+    );
+  for (const keyword of Object.keys(schema))
+    if (!topKeywords.includes(keyword))
+      problem(
+        [keyword],
+        `the keyword ${keyword} is not supported here`,
+        `use only ${topKeywords.join(", ")}`,
+      );
+
+  const properties = own(schema, "properties");
+  if (!isObject(properties))
+    problem(
+      ["properties"],
+      "the schema declares no fields",
+      "write properties: with a schema for each field",
+    );
+  for (const [name, field] of isObject(properties) ? Object.entries(properties) : []) {
+    const path = ["properties", name];
+    if (!/^[A-Za-z][A-Za-z0-9_]{0,63}$/.test(name) || name in Object.prototype || name === "type")
+      problem(
+        path,
+        "this cannot be the name of a field",
+        "use a letter, then letters, digits and underscores, 64 at most, and not `type`, which names the action type",
+      );
+    const kind = isObject(field) ? kindOf(field) : undefined;
+    kinds.set(name, kind ?? "string");
+    if (!isObject(field) || kind === undefined) {
+      problem(
+        path,
+        "a field is a string, an integer, a boolean or an array of one of these; objects inside an action are not supported",
+        "write type: with one of these; a decimal is a string, and what is nested becomes fields of its own",
+      );
+      continue;
+    }
+    checkField(field, kind, path, problem);
+  }
+
+  const required = own(schema, "required") ?? [];
+  const names = Array.isArray(required) ? required.filter((name) => typeof name === "string") : [];
+  for (const [i, name] of names.entries())
+    if (!kinds.has(name))
+      problem(["required", i], `no field is called ${name}`, `declare it: ${known(kinds)}`);
+  checkValues(schema, [], problem);
+  return { kinds, required: new Set(names), problems };
+}
+
+/**
+ * Compiles a schema that `readSchema` found nothing wrong with. Values are taken as they are: nothing is coerced,
+ * defaulted or removed.
+ */
+export function compileSchema(
+  schema: JsonObject,
+):
+  | { readonly validate: (fields: unknown) => FieldFault | undefined }
+  | { readonly problems: readonly DeclarationProblem[] } {
+  if (!ajv.validateSchema(schema)) {
+    const problems = (ajv.errors ?? []).map((error) => ({
+      path: ["schema", ...pointer(error.instancePath)],
+      message: `this is not valid JSON Schema: it ${error.message}`,
+      remedy: "see https://json-schema.org/draft/2020-12",
+    }));
+    return { problems };
+  }
+  try {
+    const check = ajv.compile(schema);
+    return {
+      validate: (fields) => (check(fields) ? unsafeInteger(fields) : faultOf(check.errors?.[0])),
+    };
+  } catch (error) {
+    const message = `this schema cannot be used: ${error instanceof Error ? error.message : String(error)}`;
+    return {
+      problems: [{ path: ["schema"], message, remedy: "correct or remove the keyword that it names" }],
+    };
+  }
+}
+
+/** `ownProperties`: a field that is inherited, like `constructor`, is not there. */
+const ajv = new Ajv2020({ strict: true, strictTypes: true, ownProperties: true, logger: false });
+
+function kindOf(field: JsonObject): FieldKind | undefined {
+  const type = own(field, "type");
+  if (type === "string" || type === "integer" || type === "boolean") return type;
+  if (type !== "array") return undefined;
+  const items = own(field, "items");
+  const item = isObject(items) ? kindOf(items) : undefined;
+  return item === undefined || item === "list" ? undefined : "list";
+}
+
+type Say = (path: DeclarationProblem["path"], message: string, remedy: string) => void;
+
+function checkField(field: JsonObject, kind: FieldKind, path: readonly string[], problem: Say): void {
+  for (const keyword of Object.keys(field))
+    if (!fieldKeywords[kind].includes(keyword))
+      problem(
+        [...path, keyword],
+        `the keyword ${keyword} is not supported for this field`,
+        `use only ${fieldKeywords[kind].join(", ")}`,
+      );
+  if (kind === "list") {
+    const max = own(field, "maxItems");
+    if (typeof max !== "number" || max > maxListItems)
+      problem(path, "nothing bounds how long this list can be", `add maxItems, ${maxListItems} at most`);
+    const items = own(field, "items");
+    if (isObject(items)) checkField(items, kindOf(items) ?? "string", [...path, "items"], problem);
+  }
+  if (kind === "string" && !isBounded(field))
+    problem(
+      path,
+      "nothing bounds how long this text can be",
+      `add maxLength, ${maxTextCodePoints} at most, or an enum, a const or a pattern from ^ to $`,
+    );
+}
+
+function isBounded(field: JsonObject): boolean {
+  const max = own(field, "maxLength");
+  if (typeof max === "number") return max <= maxTextCodePoints;
+  const pattern = own(field, "pattern");
+  if (typeof pattern === "string" && pattern.startsWith("^") && pattern.endsWith("$")) return true;
+  return Object.hasOwn(field, "enum") || Object.hasOwn(field, "const");
+}
+
+/** What has no canonical form cannot be hashed, nor compared with what an agent sends. */
+function checkValues(value: Json, path: readonly (string | number)[], problem: Say): void {
+  if (typeof value === "number" && !Number.isSafeInteger(value))
+    problem(
+      path,
+      "numbers here are integers that JSON can hold exactly",
+      "use an integer up to 9007199254740991",
+    );
+  if (typeof value === "string" && !value.isWellFormed())
+    problem(path, "this text is not well-formed Unicode", "remove the lone surrogate");
+  if (Array.isArray(value)) for (const [i, item] of value.entries()) checkValues(item, [...path, i], problem);
+  else if (isObject(value))
+    for (const [key, member] of Object.entries(value)) checkValues(member, [...path, key], problem);
+}
+
+function unsafeInteger(fields: unknown): FieldFault | undefined {
+  for (const [name, value] of Object.entries(fields as JsonObject)) {
+    const values = Array.isArray(value) ? value : [value];
+    const i = values.findIndex((item) => typeof item === "number" && !Number.isSafeInteger(item));
+    if (i >= 0)
+      return {
+        path: Array.isArray(value) ? [name, i] : [name],
+        why: "is beyond the integers that JSON can hold exactly; write it as a string",
+      };
+  }
+  return undefined;
+}
+
+function faultOf(error: ErrorObject | undefined): FieldFault {
+  if (!error) return { path: [], why: "does not match the schema of this action type" };
+  const { params, keyword } = error;
+  const path = pointer(error.instancePath);
+  if (keyword === "required" || keyword === "dependentRequired")
+    return { path: [...path, String(params.missingProperty)], why: "is required" };
+  if (keyword === "additionalProperties")
+    return { path: [...path, String(params.additionalProperty)], why: "is not declared by this action type" };
+  if (keyword === "pattern") return { path, why: "does not match the pattern declared for it" };
+  return { path, why: error.message ?? "does not match the schema of this action type" };
+}
+
+/** A JSON pointer's steps; a step of digits is an index, as no field's name begins with one. */
+function pointer(path: string): (string | number)[] {
+  const steps = path.split("/").slice(1);
+  return steps.map((step) =>
+    /^\d+$/.test(step) ? Number(step) : step.replaceAll("~1", "/").replaceAll("~0", "~"),
+  );
+}
+
+function known(kinds: ReadonlyMap<string, FieldKind>): string {
+  return `the schema's fields are ${[...kinds.keys()].join(", ") || "none"}`;
+}
+
+function own(object: JsonObject, key: string): Json | undefined {
+  return Object.hasOwn(object, key) ? object[key] : undefined;
+}
+
+function isObject(value: Json | undefined): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,131 @@
+/**
+ * The approval: what becomes of one request, as a pure state machine. No clock, no I/O: the time is an argument
+ * and the answer is the next value or a refusal. It never reads who is allowed to decide; that is `approver/rule.ts`.
+ *
+ *                 approve                 redeem
+ *      pending ─────────────▶ approved ───────────▶ redeemed
+ *        │ │ │                    │  │
+ *        │ │ └─ deny ──▶ denied   │  └─ (expiresAt) ─▶ lapsed
+ *        │ └─── cancel ─────────▶ cancelled ◀── cancel
+ *        └───── (expiresAt) ────▶ expired
+ *
+ * denied, expired, cancelled, lapsed and redeemed are final and distinct.
+ */
+import type { AuthenticationLevel, JsonObject, RequestState } from "@countersign/protocol";
+import type { Card } from "../action/card.ts";
+
+/** What was asked: written once, never changed. */
+export type Asked = {
+  readonly id: string;
+  readonly agent: string;
+  readonly type: string;
+  readonly typeHash: string;
+  readonly audience: string;
+  /** The fields that are digested, signed, put into the token and recomputed by the verifier. */
+  readonly bound: JsonObject;
+  readonly digest: string;
+  readonly card: Card;
+  readonly cardHash: string;
+  /** The `scope` granted with the token: `openid`, and the scope asked for where a scope is the action. */
+  readonly scope: string;
+  /** Approvers any one of whom may decide, as the operator's rule chose them when it was asked. */
+  readonly candidates: readonly string[];
+  readonly level: AuthenticationLevel;
+  readonly tokenLifetimeSeconds: number;
+  readonly latchKey: string;
+  readonly askKey: string;
+  readonly createdAt: number;
+  /** The last instant at which a decision is taken is just before this one. */
+  readonly decideBy: number;
+  readonly expiresAt: number;
+};
+
+/** A person's answer, and how they proved who they are. */
+export type Decision = {
+  readonly approver: string;
+  readonly at: number;
+  readonly level: AuthenticationLevel;
+  readonly authenticatedAt: number;
+  readonly amr: readonly string[];
+  /** Why not, in the approver's words. Only a denial has one. */
+  readonly reason?: string;
+};
+
+/** Where it stands. */
+export type Standing =
+  | { readonly state: "pending" }
+  | { readonly state: "approved"; readonly decision: Decision }
+  | { readonly state: "denied"; readonly decision: Decision; readonly endedAt: number }
+  | { readonly state: "expired"; readonly endedAt: number }
+  | { readonly state: "lapsed"; readonly decision: Decision; readonly endedAt: number }
+  | { readonly state: "cancelled"; readonly endedAt: number }
+  | {
+      readonly state: "redeemed";
+      readonly decision: Decision;
+      readonly endedAt: number;
+      readonly token: string;
+    };
+
+export type Approval = Asked & { readonly standing: Standing };
+
+/** Why an event changes nothing. `closed`: too late to decide, too early to call it expired. */
+export type ApprovalRefusal = Exclude<RequestState, "pending"> | "pending" | "closed";
+export type Refused = { readonly refused: ApprovalRefusal };
+
+/** When deciding closes: five seconds before expiry, or a tenth of the lifetime if that is less. */
+export function decideBy(createdAt: number, expiresAt: number): number {
+  return expiresAt - Math.min(5_000, Math.floor((expiresAt - createdAt) / 10));
+}
+
+/** The state at `now`. Expiry is a fact of the clock, whether or not anybody has written it down yet. */
+export function stateAt(
+  approval: { readonly expiresAt: number; readonly standing: { readonly state: RequestState } },
+  now: number,
+): RequestState {
+  const { state } = approval.standing;
+  if (now < approval.expiresAt) return state;
+  if (state === "pending") return "expired";
+  return state === "approved" ? "lapsed" : state;
+}
+
+export function approve(approval: Approval, decision: Decision, now: number): Approval | Refused {
+  const refused = undecidable(approval, now);
+  return refused ?? { ...approval, standing: { state: "approved", decision } };
+}
+
+export function deny(approval: Approval, decision: Decision, now: number): Approval | Refused {
+  const refused = undecidable(approval, now);
+  return refused ?? { ...approval, standing: { state: "denied", decision, endedAt: now } };
+}
+
+/** The operator withdraws the request, also after it was approved, as long as no token exists. */
+export function cancel(approval: Approval, now: number): Approval | Refused {
+  const state = stateAt(approval, now);
+  if (state !== "pending" && state !== "approved") return { refused: state };
+  return { ...approval, standing: { state: "cancelled", endedAt: now } };
+}
+
+/** Turns the approval into a token, once. */
+export function redeem(approval: Approval, token: string, now: number): Approval | Refused {
+  const { standing } = approval;
+  const state = stateAt(approval, now);
+  if (state !== "approved" || standing.state !== "approved") return { refused: state };
+  return { ...approval, standing: { state: "redeemed", decision: standing.decision, endedAt: now, token } };
+}
+
+/** Writes down what the clock has already done: pending becomes expired, approved becomes lapsed. */
+export function end(approval: Approval, now: number): Approval | Refused {
+  const { standing, expiresAt } = approval;
+  if (now < expiresAt) return { refused: standing.state };
+  if (standing.state === "pending")
+    return { ...approval, standing: { state: "expired", endedAt: expiresAt } };
+  if (standing.state === "approved")
+    return { ...approval, standing: { state: "lapsed", decision: standing.decision, endedAt: expiresAt } };
+  return { refused: standing.state };
+}
+
+function undecidable(approval: Approval, now: number): Refused | undefined {
+  const state = stateAt(approval, now);
+  if (state !== "pending") return { refused: state };
+  return now < approval.decideBy ? undefined : { refused: "closed" };
+}

@@ -1,0 +1,53 @@
+/**
+ * The person who decides: who they are, the devices they decide on, and how they came to be enrolled.
+ * Pure values. Nothing here says what they may decide; that is `approver/rule.ts`.
+ */
+export type Approver = {
+  readonly id: string;
+  /** Lower case. The rules in the configuration name people by it. */
+  readonly email: string;
+  readonly name: string;
+  readonly createdAt: number;
+};
+
+/** A passkey. Its public key is in the log as well, so that a signed decision can be verified later by anybody. */
+export type Device = {
+  /** The WebAuthn credential id, base64url. */
+  readonly id: string;
+  readonly approver: string;
+  readonly name: string;
+  /** COSE key, base64url. */
+  readonly publicKey: string;
+  readonly counter: number;
+  readonly transports: readonly string[];
+  readonly createdAt: number;
+};
+
+/** A one-time enrolment link, found by the hash of its secret. */
+export type Invitation = {
+  readonly id: string;
+  readonly approver: string;
+  readonly createdAt: number;
+  readonly expiresAt: number;
+};
+
+/** A signed-in browser, found by the hash of its cookie. */
+export type Session = {
+  readonly id: string;
+  readonly approver: string;
+  readonly device: string;
+  readonly authenticatedAt: number;
+  readonly expiresAt: number;
+};
+
+/** A passkey ceremony under way: its challenge is good once. */
+export type Ceremony = {
+  /** The challenge, base64url. */
+  readonly id: string;
+  readonly purpose: "enrol" | "sign-in" | "decide";
+  /** Whose, where it is known; for a decision also which request and nonce the challenge commits to. */
+  readonly approver?: string;
+  readonly request?: string;
+  readonly nonce?: string;
+  readonly expiresAt: number;
+};

@@ -1,0 +1,60 @@
+/**
+ * Who may decide: the operator's rule applied to one action. Pure, and closed: what the rule does not name is refused.
+ * An agent's hint selects among those whom the rule allows and never adds anybody.
+ */
+import type { JsonObject } from "@countersign/protocol";
+import type { ApproverRule } from "../action/definition.ts";
+
+/** Whom the agent wants asked: whoever the rule says, or one person. */
+export type Hint = { readonly by: "owner" } | { readonly by: "email"; readonly email: string };
+
+/** Members, by group. */
+export type Groups = ReadonlyMap<string, readonly string[]>;
+
+/**
+ * The e-mail addresses of those to ask, lower case and sorted, each once. `access_denied`: nobody may approve this
+ * action. `unknown_user_id`: the person hinted at is not one of those who may.
+ */
+export function candidates(
+  rule: ApproverRule,
+  groups: Groups,
+  bound: JsonObject,
+  hint: Hint,
+): string[] | { readonly refused: "unknown_user_id" | "access_denied" } {
+  const all = allowed(rule, groups, bound);
+  if (all.length === 0) return { refused: "access_denied" };
+  if (hint.by === "owner") return all;
+  const email = lowerCase(hint.email);
+  return all.includes(email) ? [email] : { refused: "unknown_user_id" };
+}
+
+/** Whether this person may decide at this instant, asked again when they do. */
+export function mayDecide(rule: ApproverRule, groups: Groups, bound: JsonObject, email: string): boolean {
+  return allowed(rule, groups, bound).includes(lowerCase(email));
+}
+
+/** Everyone the rule allows: the owner where there is one for this action, otherwise people and groups. */
+function allowed(rule: ApproverRule, groups: Groups, bound: JsonObject): string[] {
+  const owner = ownerOf(rule, bound);
+  const names =
+    owner === undefined ? [...rule.people, ...rule.groups.flatMap(membersOf)] : [owner].flatMap(who);
+  return [...new Set(names.map(lowerCase))].sort();
+
+  function who(name: string): readonly string[] {
+    return name.includes("@") ? [name] : membersOf(name);
+  }
+  function membersOf(group: string): readonly string[] {
+    return groups.get(group) ?? [];
+  }
+}
+
+function ownerOf({ owner }: ApproverRule, bound: JsonObject): string | undefined {
+  if (owner === undefined || !Object.hasOwn(bound, owner.field)) return undefined;
+  const value = bound[owner.field];
+  return typeof value === "string" && Object.hasOwn(owner.of, value) ? owner.of[value] : undefined;
+}
+
+/** ASCII only: U+212A must not become a k and so a namesake. */
+function lowerCase(email: string): string {
+  return email.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase());
+}

@@ -1,0 +1,89 @@
+/** What a mail says: subject, plain text and HTML of one card. Pure; every value is escaped by the template. */
+import { html } from "hono/html";
+import { type Card, sentenceText } from "../action/card.ts";
+
+export type Mail = {
+  readonly card: Card;
+  readonly checkCode: string;
+  readonly link: string;
+  readonly minutesLeft: number;
+  readonly approverName: string;
+};
+
+const reversibility: Record<Card["reversibility"], string> = {
+  reversible: "This can be undone.",
+  external: "This leaves the company and is hard to undo.",
+  irreversible: "This cannot be undone.",
+};
+
+/** The subject is the server's sentence; long ones are cut, and the check code says which request it is. */
+export function mailSubject({ card, checkCode }: Mail): string {
+  const sentence = sentenceText(card);
+  const short = [...sentence].length > 120 ? `${[...sentence].slice(0, 119).join("")}…` : sentence;
+  return `Approve or deny: ${short} [${checkCode}]`;
+}
+
+export function mailText(mail: Mail): string {
+  const { card, checkCode, link, minutesLeft } = mail;
+  const { message, rows } = card.words;
+  const words = [
+    ...(message === undefined ? [] : [`> ${message}`]),
+    ...rows.map(({ label, value }) => `> ${label}: ${value.replaceAll("\n", "\n> ")}`),
+  ];
+  return [
+    `${card.agent.name} asks for your decision:`,
+    "",
+    `    ${sentenceText(card)}`,
+    "",
+    ...card.rows.map(({ label, value }) => `${label}: ${value}`),
+    "",
+    ...(words.length > 0 ? [`${card.agent.name} says, in its own words (not checked):`, ...words, ""] : []),
+    reversibility[card.reversibility],
+    `Answer within ${minutes(minutesLeft)}, or it is cancelled.`,
+    "",
+    "Open the request to decide (opening it decides nothing):",
+    link,
+    "",
+    `Check code ${checkCode}: the page shows the same one.`,
+    "Replying to this mail does nothing.",
+    "",
+  ].join("\n");
+}
+
+export function mailHtml(mail: Mail): string {
+  const { card, checkCode, link, minutesLeft } = mail;
+  const { message, rows } = card.words;
+  const quoted = message !== undefined || rows.length > 0;
+  return String(html`<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="color-scheme" content="light dark"><title>${mailSubject(mail)}</title></head>
+<body style="margin:0;padding:24px;font:16px/1.5 system-ui,sans-serif">
+<div style="max-width:520px;margin:0 auto">
+<p style="margin:0 0 8px">${card.agent.name} asks for your decision:</p>
+<p style="margin:0 0 20px;font-size:22px;line-height:1.3">${card.sentence.map((part) =>
+    "value" in part ? html`<strong style="white-space:pre-wrap">${part.value}</strong>` : part.text,
+  )}</p>
+<table style="border-collapse:collapse;margin:0 0 20px">${card.rows.map(
+    ({ label, value }) =>
+      html`<tr><th style="text-align:left;font-weight:normal;padding:2px 16px 2px 0;vertical-align:top">${label}</th><td style="white-space:pre-wrap">${value}</td></tr>`,
+  )}</table>
+${
+  quoted
+    ? html`<p style="margin:0 0 4px">${card.agent.name} says, in its own words (not checked):</p>
+<blockquote style="margin:0 0 20px;padding:0 0 0 12px;border-left:3px solid #8886">${
+        message === undefined ? "" : html`<p style="margin:0 0 4px;white-space:pre-wrap">${message}</p>`
+      }${rows.map(({ label, value }) => html`<p style="margin:0 0 4px;white-space:pre-wrap">${label}: ${value}</p>`)}</blockquote>`
+    : ""
+}
+<p style="margin:0 0 20px">${reversibility[card.reversibility]} Answer within ${minutes(minutesLeft)}, or it is cancelled.</p>
+<p style="margin:0 0 20px"><a href="${link}" style="display:inline-block;padding:12px 20px;border:1px solid;border-radius:8px;text-decoration:none">Open the request</a></p>
+<p style="margin:0;font-size:14px">Opening it decides nothing. Check code <strong>${checkCode}</strong>: the page shows the same one. Replying to this mail does nothing.</p>
+</div>
+</body>
+</html>
+`);
+}
+
+function minutes(count: number): string {
+  return count === 1 ? "a minute" : `${count} minutes`;
+}

@@ -1,0 +1,31 @@
+import { rotateTokenKey } from "../keys/keyring.ts";
+import type { Command } from "./command.ts";
+import { withKeyring } from "./deployment.ts";
+import { table } from "./table.ts";
+
+export const keyCommands: readonly Command[] = [
+  {
+    name: "keys rotate",
+    says: "create a token-signing key; it is published now and signs in ten minutes",
+    run: (given, { print }) =>
+      withKeyring(given, async (store, _config, _keyring, outside) => {
+        const kid = await rotateTokenKey(store, outside);
+        print(`key ${kid} is published; it signs once clients have had ten minutes to fetch it`);
+      }),
+  },
+  {
+    name: "keys list",
+    says: "the signing keys, public halves only",
+    options: { json: { type: "boolean", says: "as JSON lines" } },
+    run: (given, { print }) =>
+      withKeyring(given, async (store, _config, keyring) => {
+        const rows = (await store.list("key")).map(({ record }) => ({
+          kid: record.kid,
+          purpose: record.purpose,
+          signs_from: new Date(record.activeAt).toISOString(),
+        }));
+        print(table(rows, given.flag("json"), "no keys yet"));
+        if (!given.flag("json")) print(`log key: ${keyring.logKey}`);
+      }),
+  },
+];

@@ -1,0 +1,12 @@
+/** Something that the operator can put right: said in a sentence, with what to do, and without a stack. */
+export class OperatorError extends Error {
+  readonly remedy: string | undefined;
+  readonly exitCode: number;
+
+  constructor(message: string, remedy?: string, exitCode = 1) {
+    super(message);
+    this.name = "OperatorError";
+    this.remedy = remedy;
+    this.exitCode = exitCode;
+  }
+}

@@ -1,0 +1,397 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { type ConfigProblem, loadConfig, parseConfig, problemText } from "./config.ts";
+
+const whole = `issuer: https://id.example.com
+listen: { host: 0.0.0.0, port: 8080 }
+store: data/store.db
+key_file: /run/secrets/countersign.key
+passkeys: { rp_id: example.com, rp_name: Example }
+log: { origin: example.com/log, checkpoint_file: checkpoints.txt }
+groups:
+  finance: [ada@example.com, bob@example.com]
+apis:
+  refunds: { audience: https://refunds.example }
+channels:
+  mail: { smtp: "smtps://countersign@mail.example:465", from: "Countersign <c@example.com>", password_file: mail.pw }
+limits: { waiting_per_agent: 5, poll_interval: 2 }
+actions:
+  refund:
+    api: refunds
+    schema:
+      type: object
+      additionalProperties: false
+      required: [order, amount, currency]
+      properties:
+        order: { type: string, maxLength: 40 }
+        amount: { type: string, maxLength: 20 }
+        currency: { type: string, enum: [USD] }
+        reason: { type: string, maxLength: 500 }
+    bound: [order, amount, currency]
+    advisory: [reason]
+    subject: [order]
+    display:
+      sentence: "Refund {amount} for order {order}"
+      rows:
+        - { label: Amount, field: amount, as: money, currency: currency }
+        - { label: Order, field: order }
+        - { label: Reason, field: reason, as: text }
+    reversibility: external
+    approvers: { people: [eve@example.com], groups: [finance], owner: { field: order, of: { A-1: finance } } }
+    level: passkey
+    lifetime: { default: 60, max: 120 }
+    token_lifetime: 30
+scopes:
+  refunds.export:
+    api: refunds
+    sentence: Export all refunds
+    approvers: { groups: [finance] }
+`;
+
+function problemsOf(text: string): readonly ConfigProblem[] {
+  const read = parseConfig(text, "/etc/countersign/countersign.yaml");
+  return "problems" in read ? read.problems : [];
+}
+
+/** The one problem after a change to the file, as "line:column path: message". */
+function problem(from: string | RegExp, to: string): string {
+  const text = whole.replace(from, to);
+  assert.notEqual(text, whole, `${from} is not in the file`);
+  const problems = problemsOf(text);
+  assert.equal(problems.length, 1, JSON.stringify(problems, null, 2));
+  const { line, column, path, message, remedy } = problems[0]!;
+  assert.ok(remedy.length > 0);
+  return `${line}:${column} ${path}: ${message}`;
+}
+
+function configOf(text: string) {
+  const read = parseConfig(text, "/etc/countersign/countersign.yaml");
+  assert.ok("config" in read, JSON.stringify("problems" in read && read.problems, null, 2));
+  return read.config;
+}
+
+test("a whole file becomes one value, its paths relative to the file", () => {
+  const { actions, groups, apis, ...rest } = configOf(whole);
+  assert.deepEqual(rest, {
+    issuer: "https://id.example.com",
+    listen: { host: "0.0.0.0", port: 8080 },
+    store: "/etc/countersign/data/store.db",
+    keyFile: "/run/secrets/countersign.key",
+    passkeys: { rpId: "example.com", rpName: "Example", origin: "https://id.example.com" },
+    log: { origin: "example.com/log", checkpointFile: "/etc/countersign/checkpoints.txt" },
+    channels: {
+      mail: {
+        smtp: "smtps://countersign@mail.example:465",
+        from: "Countersign <c@example.com>",
+        passwordFile: "/etc/countersign/mail.pw",
+      },
+    },
+    limits: { waitingPerAgent: 5, pollIntervalSeconds: 2 },
+  });
+  assert.deepEqual([...groups], [["finance", ["ada@example.com", "bob@example.com"]]]);
+  assert.deepEqual([...apis], [["refunds", { audience: "https://refunds.example" }]]);
+  assert.deepEqual([...actions.keys()], ["refund", "refunds.export"]);
+});
+
+test("an action of the file becomes a rule of its API", () => {
+  const rule = configOf(whole).actions.get("refund");
+  assert.ok(rule);
+  assert.equal(rule.definition.audience, "https://refunds.example");
+  assert.equal(rule.definition.reversibility, "external");
+  assert.equal(rule.definition.level, "passkey");
+  assert.deepEqual(rule.definition.rows[1], { label: "Order", field: "order", as: "text" });
+  assert.deepEqual(rule.lifetimeSeconds, { default: 60, max: 120 });
+  assert.equal(rule.tokenLifetimeSeconds, 30);
+  assert.deepEqual(rule.approvers.owner, { field: "order", of: { "A-1": "finance" } });
+  assert.equal(rule.scope, undefined);
+});
+
+test("a scope of the file becomes a rule without fields", () => {
+  const rule = configOf(whole).actions.get("refunds.export");
+  assert.ok(rule);
+  assert.equal(rule.scope, "refunds.export");
+  assert.equal(rule.definition.type, "refunds.export");
+  assert.deepEqual([rule.definition.bound, rule.definition.rows, rule.definition.subject], [[], [], []]);
+  assert.equal(rule.validate({}), undefined);
+  assert.deepEqual(rule.validate({ order: "A-1" })?.path, ["order"]);
+});
+
+test("a file says no more than it has to", () => {
+  const config = configOf("issuer: http://localhost:4400\npasskeys: { rp_id: localhost }\n");
+  assert.deepEqual(config.listen, { host: "127.0.0.1", port: 4400 });
+  assert.equal(config.store, "/etc/countersign/countersign-data/countersign.db");
+  assert.equal(config.keyFile, "/etc/countersign/countersign-data/countersign.key");
+  assert.deepEqual(config.log, { origin: "localhost/countersign" });
+  assert.deepEqual(config.channels, {});
+  assert.deepEqual(config.limits, { waitingPerAgent: 20, pollIntervalSeconds: 5 });
+  assert.equal(config.actions.size, 0);
+});
+
+test("the configuration is frozen to the last member", () => {
+  const config = configOf(whole);
+  assert.throws(() => Object.assign(config.listen, { port: 1 }), TypeError);
+  assert.throws(() => (config.actions as Map<string, unknown>).set("x", 1), TypeError);
+  assert.throws(() => (config.groups as Map<string, unknown>).clear(), TypeError);
+  assert.throws(() => (config.apis as Map<string, unknown>).delete("refunds"), TypeError);
+  assert.throws(() => (config.groups.get("finance") as string[]).push("mallory@example.com"), TypeError);
+  assert.throws(() => Object.assign(config.actions.get("refund")!.definition, { bound: [] }), TypeError);
+});
+
+test("a key that is unknown is refused, with what was probably meant", () => {
+  assert.equal(
+    problem("token_lifetime:", "token_lifetme:"),
+    "39:5 actions.refund.token_lifetme: the key token_lifetme is unknown here",
+  );
+  assert.equal(problem("store: data", "stores: data"), "3:1 stores: the key stores is unknown here");
+  assert.equal(problem("origin:", "orign:"), "6:8 log.orign: the key orign is unknown here");
+  const [unknown] = problemsOf(whole.replace("token_lifetime:", "token_lifetme:"));
+  assert.equal(unknown?.remedy, "did you mean token_lifetime?");
+});
+
+test("what is missing is refused at the place where it belongs", () => {
+  assert.equal(
+    problem("    bound: [order, amount, currency]\n", ""),
+    "15:3 actions.refund.bound: bound is missing",
+  );
+  assert.equal(problem("issuer: https://id.example.com\n", ""), "1:1 issuer: issuer is missing");
+  assert.equal(problem("label: Order, ", ""), "33:11 actions.refund.display.rows[1].label: label is missing");
+});
+
+test("what has the wrong form is refused where it stands", () => {
+  assert.equal(problem("port: 8080", "port: 80800"), "2:26 listen.port: this is not a port");
+  assert.equal(problem("port: 8080", 'port: "8080"'), "2:26 listen.port: this is not a port");
+  assert.equal(
+    problem("bound: [order, amount, currency]", "bound:"),
+    "26:5 actions.refund.bound: this is empty",
+  );
+  assert.equal(
+    problem("as: text", "as: txt"),
+    "34:43 actions.refund.display.rows[2].as: this is not one of the values possible here",
+  );
+  assert.equal(
+    problem("level: passkey", "level: password"),
+    "37:5 actions.refund.level: this is not one of the values possible here",
+  );
+  assert.equal(problem("bob@example.com", "bob"), "8:30 groups.finance[1]: this is not an e-mail address");
+  assert.equal(
+    problem("finance: [ada@example.com, bob@example.com]", "finance: []"),
+    "8:3 groups.finance: a group of nobody",
+  );
+  assert.equal(
+    problem("Countersign <c@example.com>", "C\\r\\nBcc: x <c@example.com>"),
+    "12:57 channels.mail.from: this is not a sender",
+  );
+  assert.equal(
+    problem("waiting_per_agent: 5", "waiting_per_agent: 0"),
+    "13:11 limits.waiting_per_agent: this is not a limit of requests",
+  );
+});
+
+test("duplicate keys are refused: the last one does not win silently", () => {
+  assert.equal(
+    problem("    subject: [order]\n", "    subject: [order]\n    bound: [order]\n"),
+    "29:5 : Map keys must be unique",
+  );
+});
+
+test("an alias is refused: a rule stands whole where it is reviewed", () => {
+  const aliased = whole
+    .replace("bound: [order, amount, currency]", "bound: &fields [order, amount, currency]")
+    .replace("subject: [order]", "subject: *fields");
+  assert.deepEqual(
+    problemsOf(aliased).map(({ line, message }) => `${line} ${message}`),
+    ["28 *fields stands for something written elsewhere"],
+  );
+  const inItself = whole
+    .replace("schema:", "schema: &self")
+    .replace("type: object", "type: object\n      not: *self");
+  assert.match(problemsOf(inItself)[0]!.message, /^\*self stands for something written elsewhere$/);
+});
+
+test("text that is not YAML is refused with its line", () => {
+  assert.match(
+    problem("    bound: [order, amount, currency]", "    bound: [order, amount, currency"),
+    /^2[67]:\d+ : /,
+  );
+  assert.match(problem("listen:", "\tlisten:"), /^2:\d+ : /);
+  assert.match(problem(/$/, "---\nmore: 1\n"), /: Source contains multiple documents/);
+  assert.match(
+    problem("finance: [ada", "__proto__: [ada@example.com]\n  finance: [ada"),
+    /^8:3 : __proto__ cannot be a key$/,
+  );
+  assert.match(problem("as: money", "as: !!money money"), /^32:\d+ : Unresolved tag/);
+  for (const text of ["- a", "just text"])
+    assert.equal(problemsOf(text)[0]?.message, "this has the wrong form");
+  assert.equal(problemsOf("")[0]?.message, "this is empty");
+});
+
+test("an API or group that nobody declared is refused", () => {
+  assert.equal(
+    problem("api: refunds\n    schema", "api: refund\n    schema"),
+    "16:5 actions.refund.api: no API is called refund",
+  );
+  assert.equal(
+    problem("approvers: { groups: [finance] }", "approvers: { groups: [finanz] }"),
+    "44:27 scopes.refunds.export.approvers.groups[0]: no group is called finanz",
+  );
+  assert.equal(
+    problem("A-1: finance", "A-1: finanz"),
+    "36:93 actions.refund.approvers.owner.of.A-1: no group is called finanz",
+  );
+  assert.match(problem("A-1: finance", 'A-1: "eve @"'), /: this is neither an e-mail address nor a group$/);
+});
+
+test("T27: an action that nobody may approve is refused", () => {
+  assert.equal(
+    problem("approvers: { groups: [finance] }", "approvers: {}"),
+    "44:5 scopes.refunds.export.approvers: nobody may approve this",
+  );
+});
+
+test("what is wrong with a declaration is named with its place in the file", () => {
+  assert.equal(
+    problem("        - { label: Reason, field: reason, as: text }\n", ""),
+    "27:16 actions.refund.advisory[0]: the advisory field reason is not displayed",
+  );
+  assert.equal(
+    problem("token_lifetime: 30", "token_lifetime: 301"),
+    "39:5 actions.refund.token_lifetime: this is not a lifetime of a token",
+  );
+  assert.equal(
+    problem("default: 60", "default: 121"),
+    "38:17 actions.refund.lifetime.default: the default of 121 s is beyond the maximum of 120 s",
+  );
+  assert.equal(
+    problem("order: { type: string, maxLength: 40 }", "order: { type: string }"),
+    "22:9 actions.refund.schema.properties.order: nothing bounds how long this text can be",
+  );
+  assert.equal(
+    problem("maxLength: 20", "maxLength: 20, minLength: 9007199254740993"),
+    "23:48 actions.refund.schema.properties.amount.minLength: numbers here are integers that JSON can hold exactly",
+  );
+});
+
+test("a scope has a name of its own, and no fields", () => {
+  assert.match(
+    problem("  refunds.export:", "  refund:"),
+    /^41:3 scopes\.refund: refund is the name of an action already$/,
+  );
+  assert.match(problem("  refunds.export:", "  offline_access:"), /has a meaning in OpenID Connect$/);
+  assert.match(problem("  refunds.export:", "  refunds export:"), /cannot be the name of an action$/);
+  assert.match(problem("Export all refunds", '"Export {order}"'), /a scope has no fields/);
+});
+
+test("http is for this machine only", () => {
+  assert.match(problem("https://id.example.com", "http://id.example.com"), /^1:1 issuer: over http, anybody/);
+  for (const host of ["localhost", "localhost:4400", "app.localhost:4400"])
+    assert.deepEqual(problemsOf(`issuer: http://${host}\npasskeys: { rp_id: localhost }\n`), []);
+});
+
+test("an issuer has one exact spelling, without query, fragment or credentials", () => {
+  for (const issuer of [
+    "https://id.example.com/",
+    "https://ID.example.com",
+    "https://id.example.com:443",
+    "https://id.example.com/a/../b",
+  ])
+    assert.match(
+      problem("https://id.example.com", issuer),
+      /^1:1 issuer: the issuer is not in its one exact spelling$/,
+    );
+  for (const issuer of [
+    "https://id.example.com?a=1",
+    "'https://id.example.com#'",
+    "https://a:b@id.example.com",
+  ])
+    assert.match(
+      problem("https://id.example.com", issuer),
+      /^1:1 issuer: the issuer has a query, a fragment or cred/,
+    );
+  for (const issuer of ["id.example.com", "ftp://id.example.com", "/issuer"])
+    assert.match(problem("https://id.example.com", issuer), /^1:1 issuer: the issuer is not a URL$/);
+  assert.equal(
+    configOf(whole.replace("id.example.com", "id.example.com/sign")).passkeys.origin,
+    "https://id.example.com",
+  );
+});
+
+test("passkeys belong to the issuer's domain or a parent that is not shared", () => {
+  assert.match(
+    problem("rp_id: example.com", "rp_id: other.example"),
+    /^5:13 passkeys\.rp_id: other\.example is not the issuer's/,
+  );
+  assert.match(problem("rp_id: example.com", "rp_id: ample.com"), /is not the issuer's domain/);
+  assert.match(problem("rp_id: example.com", "rp_id: com"), /is a domain that many owners share$/);
+  assert.match(
+    problem("https://id.example.com", "http://127.0.0.1:4400"),
+    /browsers make no passkeys for an IP address/,
+  );
+  assert.match(
+    problem("https://id.example.com", "https://[2001:db8::1]"),
+    /browsers make no passkeys for an IP address/,
+  );
+});
+
+test("each API has an audience of its own", () => {
+  const second =
+    "  refunds: { audience: https://refunds.example }\n  other: { audience: https://refunds.example }\n";
+  assert.match(
+    problem(/ {2}refunds: \{ audience.*\n/, second),
+    /^11:12 apis\.other\.audience: the API refunds has this audience/,
+  );
+  for (const audience of ["refunds", '"https://refunds.example#x"', '"https://refunds.example/ä"'])
+    assert.match(
+      problem("https://refunds.example", audience),
+      /^10:14 apis\.refunds\.audience: the audience is not/,
+    );
+});
+
+test("no password stands in the file", () => {
+  assert.match(
+    problem("countersign@mail.example", "countersign:hunter2@mail.example"),
+    /^12:11 channels\.mail\.smtp: a password stands/,
+  );
+  assert.match(
+    problem("smtps://countersign@mail.example:465", "mail.example"),
+    /this is not the URL of a mail server$/,
+  );
+});
+
+test("all problems are named at once, in the order of the file", () => {
+  const text = whole
+    .replace("port: 8080", "port: x")
+    .replace("finance: [ada@example.com", "finance: [ada")
+    .replace("{amount} for", "{amonut} for")
+    .replace("approvers: { groups: [finance] }", "approvers: {}");
+  assert.deepEqual(
+    problemsOf(text).map(({ line }) => line),
+    [2, 8, 30, 44],
+  );
+});
+
+test("a problem in one line of text: file, place, what and remedy", () => {
+  const [first] = problemsOf(whole.replace("store: data", "stor: data"));
+  assert.equal(
+    problemText(first!),
+    "/etc/countersign/countersign.yaml:3:1: stor: the key stor is unknown here; did you mean store?",
+  );
+});
+
+test("a file is read from disk, and one that is not there is a problem like any other", (t) => {
+  const directory = mkdtempSync(join(tmpdir(), "countersign-config-"));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const file = join(directory, "countersign.yaml");
+  const missing = loadConfig(file);
+  assert.ok("problems" in missing);
+  assert.equal(missing.problems[0]?.message, "there is no such file");
+  writeFileSync(file, whole);
+  const read = loadConfig(file);
+  assert.ok("config" in read);
+  assert.equal(read.config.store, join(directory, "data/store.db"));
+  const unreadable = loadConfig(directory);
+  assert.ok("problems" in unreadable);
+  assert.match(unreadable.problems[0]!.message, /cannot be read \(EISDIR\)/);
+});

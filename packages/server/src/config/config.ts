@@ -1,0 +1,220 @@
+/**
+ * The configuration: the operator's rules, from one reviewed file. Issuer, store and listening address, who is in which
+ * group, which APIs there are, and the action types. It names no agent, device or credential, which live in the store,
+ * and holds no secret. Everything wrong with it is said at once, each with file, line and remedy; nothing of a file
+ * with a problem is used. It never reads the environment and never changes while the server runs.
+ */
+import { readFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { type ActionRule, buildActionRule, deepFreeze } from "../action/definition.ts";
+import { checkAddresses, defaultOrigin } from "./address.ts";
+import { type Path, readDocument } from "./document.ts";
+import { actionShape, type Finding, fileShape, fit, scopeShape, typeForm } from "./shape.ts";
+import { didYouMean } from "./spelling.ts";
+
+export type Config = {
+  /** The URL that everybody calls the server by; never taken from a request. No slash at its end. */
+  readonly issuer: string;
+  readonly listen: { readonly host: string; readonly port: number };
+  /** The database, and the key from outside it: absolute paths. */
+  readonly store: string;
+  readonly keyFile: string;
+  /** `origin` is the issuer's, and the only one on which a passkey may be used. */
+  readonly passkeys: { readonly rpId: string; readonly rpName: string; readonly origin: string };
+  /** The name in checkpoints, and the file to which each signed one is appended. */
+  readonly log: { readonly origin: string; readonly checkpointFile?: string };
+  /** E-mail addresses, by group. */
+  readonly groups: ReadonlyMap<string, readonly string[]>;
+  readonly apis: ReadonlyMap<string, { readonly audience: string }>;
+  readonly channels: {
+    readonly mail?: { readonly smtp: string; readonly from: string; readonly passwordFile?: string };
+  };
+  readonly limits: {
+    readonly waitingPerAgent: number;
+    readonly pollIntervalSeconds: number;
+  };
+  /** By action type. A scope that is an action is here under its own name, with `scope` set. */
+  readonly actions: ReadonlyMap<string, ActionRule>;
+};
+
+export type ConfigProblem = {
+  readonly file: string;
+  /** Both count from 1. */
+  readonly line: number;
+  readonly column: number;
+  /** "actions.refund.bound[0]"; empty for the file as a whole. */
+  readonly path: string;
+  readonly message: string;
+  readonly remedy: string;
+};
+export type ConfigProblems = { readonly problems: readonly ConfigProblem[] };
+
+/** Reads the file. One that cannot be read is a problem like any other. */
+export function loadConfig(file: string): { readonly config: Config } | ConfigProblems {
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    const message = code === "ENOENT" ? "there is no such file" : `the file cannot be read (${code})`;
+    const remedy = "run countersign init to write one, or name another file";
+    return { problems: [{ file, line: 1, column: 1, path: "", message, remedy }] };
+  }
+  return parseConfig(text, file);
+}
+
+/** `file` names the file in problems, and relative paths are relative to it. */
+export function parseConfig(text: string, file: string): { readonly config: Config } | ConfigProblems {
+  const document = readDocument(text);
+  if ("problems" in document)
+    return { problems: document.problems.map((problem) => ({ file, path: "", ...problem })) };
+  const findings: Finding[] = [];
+  const say = (finding: Finding) => findings.push(finding);
+  const sections = fit(fileShape, document.value, [], say);
+  if (sections) checkAddresses(sections, say);
+  const actions = readActions(document.value, say);
+  if (!sections || findings.length > 0) {
+    const problems = findings.map(({ path, message, remedy }) => {
+      return { file, ...document.locate(path), path: spell(path), message, remedy };
+    });
+    return { problems: problems.sort((a, b) => a.line - b.line || a.column - b.column) };
+  }
+
+  const { issuer, listen, passkeys, log, channels, limits } = sections;
+  const { mail } = channels;
+  const from = dirname(resolve(file));
+  const config: Config = {
+    issuer,
+    listen: { host: listen.host, port: listen.port },
+    store: resolve(from, sections.store),
+    keyFile: resolve(from, sections.key_file),
+    passkeys: { rpId: passkeys.rp_id, rpName: passkeys.rp_name, origin: new URL(issuer).origin },
+    log: {
+      origin: log.origin ?? defaultOrigin(issuer),
+      ...(log.checkpoint_file !== undefined && { checkpointFile: resolve(from, log.checkpoint_file) }),
+    },
+    groups: frozenMap(Object.entries(sections.groups)),
+    apis: frozenMap(Object.entries(sections.apis)),
+    channels: mail
+      ? {
+          mail: {
+            smtp: mail.smtp,
+            from: mail.from,
+            ...(mail.password_file !== undefined && { passwordFile: resolve(from, mail.password_file) }),
+          },
+        }
+      : {},
+    limits: {
+      waitingPerAgent: limits.waiting_per_agent,
+      pollIntervalSeconds: limits.poll_interval,
+    },
+    actions: frozenMap(actions),
+  };
+  return { config: deepFreeze(config) };
+}
+
+/** One line for people: where, what, and what to do. */
+export function problemText({ file, line, column, path, message, remedy }: ConfigProblem): string {
+  return `${file}:${line}:${column}: ${path === "" ? "" : `${path}: `}${message}; ${remedy}`;
+}
+
+/** Each action and scope on its own, with what it refers to elsewhere in the file. */
+function readActions(file: unknown, say: (finding: Finding) => void): [string, ActionRule][] {
+  const groups = Object.keys(member(file, "groups"));
+  const apis = member(file, "apis");
+  const types = Object.keys(member(file, "actions"));
+  const rules: [string, ActionRule][] = [];
+  const checkName = (path: Path, type: string) => {
+    if (!typeForm.test(type))
+      say({
+        path,
+        message: `${JSON.stringify(type)} cannot be the name of an action`,
+        remedy: "begin with a letter, then letters, digits and . _ : / -, 128 at most",
+      });
+  };
+  const finish = (
+    path: Path,
+    { api, approvers }: Around,
+    build: (audience: string) => ReturnType<typeof buildActionRule>,
+  ) => {
+    if (!Object.hasOwn(apis, api))
+      say({
+        path: [...path, "api"],
+        message: `no API is called ${api}`,
+        remedy: didYouMean(api, Object.keys(apis)),
+      });
+    const checkGroup = (group: string, at: Path) => {
+      if (!groups.includes(group))
+        say({
+          path: [...path, "approvers", ...at],
+          message: `no group is called ${group}`,
+          remedy: didYouMean(group, groups),
+        });
+    };
+    for (const [i, group] of approvers.groups.entries()) checkGroup(group, ["groups", i]);
+    for (const [value, owner] of Object.entries(approvers.owner?.of ?? {}))
+      if (!owner.includes("@")) checkGroup(owner, ["owner", "of", value]);
+    const audience = member(apis, api).audience;
+    const built = build(typeof audience === "string" ? audience : "");
+    if ("rule" in built) rules.push([built.rule.definition.type, built.rule]);
+    else for (const problem of built.problems) say({ ...problem, path: [...path, ...problem.path] });
+  };
+
+  for (const [type, value] of Object.entries(member(file, "actions"))) {
+    const path = ["actions", type];
+    checkName(path, type);
+    const action = fit(actionShape, value, path, say);
+    if (!action) continue;
+    const { schema, bound, advisory, subject, display } = action;
+    const fields = { schema, bound, advisory, subject, sentence: display.sentence, rows: display.rows };
+    finish(path, action, (audience) => buildActionRule({ type, audience, ...fields, ...rulesOf(action) }));
+  }
+  for (const [scope, value] of Object.entries(member(file, "scopes"))) {
+    const path = ["scopes", scope];
+    checkName(path, scope);
+    if (types.includes(scope))
+      say({ path, message: `${scope} is the name of an action already`, remedy: "rename one of the two" });
+    if (standardScopes.includes(scope))
+      say({ path, message: `${scope} has a meaning in OpenID Connect`, remedy: "choose a name of your own" });
+    const action = fit(scopeShape, value, path, say);
+    if (!action) continue;
+    const { sentence } = action;
+    const fields = { scope, schema: noFields, bound: [], sentence, rows: [] };
+    finish(path, action, (audience) =>
+      buildActionRule({ type: scope, audience, ...fields, ...rulesOf(action) }),
+    );
+  }
+  return rules;
+}
+
+type Around = Omit<NonNullable<ReturnType<typeof scopeShape.parse>>, "sentence">;
+
+const noFields = { type: "object", additionalProperties: false, properties: {} } as const;
+
+/** OpenID Connect Core §5.4 and §11. */
+const standardScopes = ["openid", "profile", "email", "address", "phone", "offline_access"];
+
+function rulesOf({ reversibility, approvers, level, lifetime, token_lifetime }: Around) {
+  return { reversibility, approvers, level, lifetimeSeconds: lifetime, tokenLifetimeSeconds: token_lifetime };
+}
+
+function member(value: unknown, key: string): { readonly [key: string]: unknown } {
+  if (typeof value !== "object" || value === null || !Object.hasOwn(value, key)) return {};
+  const found = (value as { readonly [key: string]: unknown })[key];
+  return typeof found === "object" && found !== null ? (found as { readonly [key: string]: unknown }) : {};
+}
+
+function spell(path: Path): string {
+  return path
+    .map((step, i) => (typeof step === "number" ? `[${step}]` : `${i > 0 ? "." : ""}${step}`))
+    .join("");
+}
+
+/** A map that cannot be changed by those who hold it. */
+function frozenMap<V>(entries: readonly (readonly [string, V])[]): ReadonlyMap<string, V> {
+  const map = new Map(entries.map(([key, value]) => [key, deepFreeze(value)]));
+  const refuse = () => {
+    throw new TypeError("the configuration does not change while the server runs");
+  };
+  return Object.freeze(Object.assign(map, { set: refuse, delete: refuse, clear: refuse }));
+}

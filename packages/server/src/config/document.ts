@@ -1,0 +1,78 @@
+/**
+ * The text of the configuration file: YAML 1.2 whose keys are strings, each there once, with the place in the file of
+ * whatever a problem is about.
+ */
+import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, visit } from "yaml";
+
+export type Path = readonly (string | number)[];
+
+/** Both count from 1. */
+export type Place = { readonly line: number; readonly column: number };
+export type TextProblem = Place & { readonly message: string; readonly remedy: string };
+
+export type ConfigDocument = {
+  readonly value: unknown;
+  /** The key or item that the path leads to, or the last one on the way to what is not there. */
+  readonly locate: (path: Path) => Place;
+};
+
+export function readDocument(text: string): ConfigDocument | { readonly problems: readonly TextProblem[] } {
+  const counter = new LineCounter();
+  const document = parseDocument(text, { lineCounter: counter, stringKeys: true, prettyErrors: false });
+  const place = (offset: number): Place => {
+    const { line, col } = counter.linePos(offset);
+    return { line: Math.max(line, 1), column: Math.max(col, 1) };
+  };
+  const problems: TextProblem[] = [...document.errors, ...document.warnings].map((error) => ({
+    ...place(error.pos[0]),
+    message: error.message,
+    remedy:
+      remedies[error.code] ??
+      "look for indentation, a quotation mark or a bracket that is off, here or above",
+  }));
+  visit(document, {
+    Alias: (_, alias) => {
+      problems.push({
+        ...place(alias.range?.[0] ?? 0),
+        message: `*${alias.source} stands for something written elsewhere`,
+        remedy: "write it out: who reviews a rule should see all of it in one place",
+      });
+    },
+    Pair: (_, { key }) => {
+      if (isScalar(key) && key.value === "__proto__")
+        problems.push({
+          ...place(key.range?.[0] ?? 0),
+          message: "__proto__ cannot be a key",
+          remedy: "rename it",
+        });
+    },
+  });
+  if (problems.length > 0) return { problems };
+
+  const locate = (path: Path): Place => {
+    let offset = 0;
+    let node: unknown = document.contents;
+    for (const step of path) {
+      if (isMap<Node, Node>(node)) {
+        const pair = node.items.find((item) => isScalar(item.key) && item.key.value === String(step));
+        if (!pair) break;
+        offset = pair.key.range?.[0] ?? offset;
+        node = pair.value;
+      } else if (isSeq<Node>(node) && typeof step === "number") {
+        const item = node.items[step];
+        if (!item) break;
+        offset = item.range?.[0] ?? offset;
+        node = item;
+      } else break;
+    }
+    return place(offset);
+  };
+  return { value: document.toJS(), locate };
+}
+
+const remedies: { readonly [code: string]: string } = {
+  DUPLICATE_KEY: "keep one of the two: the other would be lost without a word",
+  TAB_AS_INDENT: "indent with spaces",
+  NON_STRING_KEY: "write a plain word as the key",
+  MULTIPLE_DOCS: "keep one document: remove the line that is only ---",
+};

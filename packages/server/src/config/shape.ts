@@ -1,0 +1,194 @@
+/**
+ * The shapes of `countersign.yaml`, spelled as the file spells them, and the words for what does not fit. A message's
+ * first line says what is wrong, its second what to do about it.
+ */
+import { authenticationLevels, type JsonObject, reversibilities } from "@countersign/protocol";
+import { z } from "zod";
+import { formats } from "../action/definition.ts";
+import type { Path } from "./document.ts";
+import { didYouMean } from "./spelling.ts";
+
+/** An object with these keys and no others. */
+function section<S extends z.core.$ZodLooseShape>(shape: S) {
+  return z.strictObject(shape, {
+    // Carries the known keys to `explain`, which says what was probably meant.
+    error: (issue) => (issue.code === "unrecognized_keys" ? Object.keys(shape).join(" ") : undefined),
+  });
+}
+
+function text(pattern: RegExp, what: string, remedy: string) {
+  return z.string().regex(pattern, `this is not ${what}\n${remedy}`);
+}
+
+function whole(min: number, max: number, what: string) {
+  const message = `this is not ${what}\nuse a whole number from ${min} to ${max}`;
+  return z.int(message).min(min, message).max(max, message);
+}
+
+const address = /^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$/;
+const nameForm = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+const name = text(nameForm, "a name", "use letters, digits, dots, underscores and hyphens, 64 at most");
+const email = text(address, "an e-mail address", "write it as name@example.com");
+const file = text(/^[^\0]+$/, "a file", "write a path, relative to this file or absolute");
+const sentence = z.string();
+const seconds = z.number();
+
+const approvers = section({
+  people: z.array(email).default([]),
+  groups: z.array(z.string()).default([]),
+  owner: section({
+    field: z.string(),
+    of: z.record(
+      z.string(),
+      z.string().refine((owner) => address.test(owner) || nameForm.test(owner), {
+        error:
+          "this is neither an e-mail address nor a group\nwrite name@example.com, or the name of a group",
+      }),
+    ),
+  }).optional(),
+});
+
+const around = {
+  api: z.string(),
+  reversibility: z.enum(reversibilities).optional(),
+  approvers,
+  level: z.enum(authenticationLevels).optional(),
+  lifetime: section({ default: seconds, max: seconds }).optional(),
+  token_lifetime: seconds.optional(),
+};
+
+const schema = z.custom<JsonObject>(
+  (value) => typeof value === "object" && value !== null && !Array.isArray(value),
+  "this is not a JSON Schema\nwrite an object: type, additionalProperties, required, properties",
+);
+
+const fields = z.array(z.string());
+
+export const actionShape = section({
+  ...around,
+  schema,
+  bound: fields,
+  advisory: fields.optional(),
+  subject: fields.optional(),
+  display: section({
+    sentence,
+    rows: z.array(
+      section({
+        label: z.string(),
+        field: z.string(),
+        // What most fields are: shown as they were sent.
+        as: z.enum(formats).default("text"),
+        currency: z.string().optional(),
+        unit: z.string().optional(),
+      }),
+    ),
+  }),
+});
+
+export const scopeShape = section({ ...around, sentence });
+
+/** RFC 9396 §2 leaves the name open; this one fits an error message, a log line and a command line. */
+export const typeForm = /^[A-Za-z][A-Za-z0-9._:/-]{0,127}$/;
+
+/** Everything but the actions, each of which is read on its own, so that a problem in one does not hide those of another. */
+export const fileShape = section({
+  issuer: z.string(),
+  // This machine only, until the operator opens it or puts a proxy in front.
+  listen: section({
+    host: z.string().min(1, "this is empty\nwrite an address, such as 127.0.0.1").default("127.0.0.1"),
+    port: whole(0, 65_535, "a port").default(4400),
+  }).prefault({}),
+  // Beside the configuration, in a directory of its own that a backup can name.
+  store: file.default("./countersign-data/countersign.db"),
+  key_file: file.default("./countersign-data/countersign.key"),
+  passkeys: section({
+    rp_id: z.string(),
+    // Shown by the browser when a passkey is made.
+    rp_name: text(/^[^\p{C}]{1,64}$/u, "a name to show", "write up to 64 visible characters").default(
+      "Countersign",
+    ),
+  }),
+  log: section({
+    origin: text(
+      /^[A-Za-z0-9][A-Za-z0-9.:/_-]{0,127}$/,
+      "the origin of a log",
+      "write a name without spaces or a scheme, such as countersign.example/log (C2SP tlog-checkpoint)",
+    ).optional(),
+    checkpoint_file: file.optional(),
+  }).prefault({}),
+  groups: z
+    .record(name, z.array(email).min(1, "a group of nobody\nname somebody, or remove the group"))
+    .default({}),
+  apis: z.record(name, section({ audience: z.string() })).default({}),
+  channels: section({
+    mail: section({
+      smtp: z.string(),
+      from: z.string().refine((from) => address.test(/^[^<>\p{C}"]+ <([^<>]+)>$/u.exec(from)?.[1] ?? from), {
+        error: 'this is not a sender\nwrite name@example.com, or "Countersign <name@example.com>"',
+      }),
+      password_file: file.optional(),
+    }).optional(),
+  }).prefault({}),
+  limits: section({
+    // More questions open at once than a person can answer: the agent is asking in a loop.
+    waiting_per_agent: whole(1, 1000, "a limit of requests").default(20),
+    // CIBA §7.3 names 5 s as the interval where none is given; no agent needs to know sooner.
+    poll_interval: whole(1, 60, "an interval in seconds").default(5),
+  }).prefault({}),
+  actions: z.record(z.string(), z.unknown()).default({}),
+  scopes: z.record(z.string(), z.unknown()).default({}),
+});
+
+export type Finding = { readonly path: Path; readonly message: string; readonly remedy: string };
+
+/** The value in its shape, or undefined after saying everything that does not fit. */
+export function fit<T>(
+  shape: z.ZodType<T>,
+  value: unknown,
+  at: Path,
+  say: (finding: Finding) => void,
+): T | undefined {
+  const result = shape.safeParse(value, { error: generic });
+  if (result.success) return result.data;
+  for (const issue of result.error.issues) for (const finding of explain(issue, at)) say(finding);
+  return undefined;
+}
+
+function explain(issue: z.core.$ZodIssue, at: Path): Finding[] {
+  const path = [...at, ...(issue.path as Path)];
+  if (issue.code === "unrecognized_keys")
+    return issue.keys.map((key) => ({
+      path: [...path, key],
+      message: `the key ${key} is unknown here`,
+      remedy: didYouMean(key, issue.message.split(" ")),
+    }));
+  // A key that does not fit carries its reason inside.
+  const message = issue.code === "invalid_key" ? issue.issues[0]?.message : issue.message;
+  const [what = "", remedy = "compare with the commented file that countersign init writes"] = (
+    message ?? ""
+  ).split("\n");
+  return [{ path, message: what, remedy }];
+}
+
+/** Words for what the shapes above say nothing about. */
+function generic(issue: z.core.$ZodRawIssue): string | undefined {
+  const { input } = issue;
+  if (issue.code === "invalid_type") {
+    const key = String(issue.path?.at(-1) ?? "the file");
+    const expected = kinds[issue.expected] ?? issue.expected;
+    if (input === undefined) return `${key} is missing\nadd ${key}: with ${expected}`;
+    return `${input === null ? "this is empty" : "this has the wrong form"}\nwrite ${expected}`;
+  }
+  if (issue.code === "invalid_value")
+    return `this is not one of the values possible here\nwrite ${issue.values.join(", or ")}`;
+  return undefined;
+}
+
+const kinds: { readonly [expected: string]: string } = {
+  string: "text",
+  number: "a number",
+  int: "a whole number",
+  array: "a list",
+  object: "keys and values",
+  record: "names and what they stand for",
+};

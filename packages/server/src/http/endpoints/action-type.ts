@@ -1,0 +1,16 @@
+/** The action types as published: schema, template and all, so that others can render the same card, each by its hash. */
+import type { HttpGround } from "../http.ts";
+
+/** `GET /action-types`: those in force. */
+export function currentTypes({ config }: HttpGround): Response {
+  const types = [...config.actions.values()].map(({ definition, hash }) => ({ hash, definition }));
+  return Response.json({ action_types: types }, { headers: { "cache-control": "max-age=60" } });
+}
+
+/** `GET /action-types/:hash`: any that was ever in force. It never changes. */
+export async function publishedType({ store }: HttpGround, hash: string): Promise<Response> {
+  const held = await store.read("published_type", hash);
+  if (!held) return Response.json({ error: "not_found" }, { status: 404 });
+  const { definition } = held.record;
+  return Response.json({ hash, definition }, { headers: { "cache-control": "max-age=31536000, immutable" } });
+}

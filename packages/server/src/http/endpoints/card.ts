@@ -1,0 +1,139 @@
+/** The card: shown by GET to those who may decide, decided by POST, and the button that stops its agent. */
+import { inspectText, shortDigest } from "@countersign/protocol";
+import { type Approval, stateAt } from "../../approval/approval.ts";
+import type { Approver } from "../../approver/approver.ts";
+import { freshPasskeyMs } from "../../approver/level.ts";
+import { type Assertion, parseAnswer } from "../../approver/passkey.ts";
+import { pauseAgent } from "../../operations/admit.ts";
+import { type DecideRefusal, decide, levelNow, openDecision } from "../../operations/decide.ts";
+import { type CardView, cardPage } from "../../pages/card.ts";
+import type { Form } from "../form.ts";
+import type { HttpGround } from "../http.ts";
+import type { PageAnswer } from "../page-route.ts";
+import type { Visitor } from "../session.ts";
+
+const unreadable: PageAnswer = { say: "not_found", status: 404 };
+
+/** What the card says above its buttons when an attempt to decide changed nothing; a page of its own for the rest. */
+const problems: Record<DecideRefusal, string | undefined> = {
+  not_yours: undefined,
+  pending: undefined,
+  approved: "Somebody was first: it is already approved. Your answer changed nothing.",
+  redeemed: "Somebody was first: it is already approved. Your answer changed nothing.",
+  denied: "Somebody was first: it is already denied. Your answer changed nothing.",
+  cancelled: "The operator withdrew this request. Your answer changed nothing.",
+  expired: "The time to answer is over. Your answer changed nothing.",
+  lapsed: "The time to answer is over. Your answer changed nothing.",
+  closed: "The time to answer is over. Your answer changed nothing.",
+  other_card: "What you answered is not what is asked here. Please read it again. Nothing was decided.",
+  no_authority: "The rules have changed, and you may not approve this any more. You can still deny it.",
+  sign_in_again: "Approving this needs your passkey again. Nothing was decided.",
+  passkey_needed: "Approving this needs your passkey. Nothing was decided.",
+  bad_passkey: "The passkey's answer could not be accepted. Nothing was decided; please try again.",
+  paused: "This agent is paused, so nothing it asks for can be approved. You can still deny it.",
+};
+
+export async function showCard(ground: HttpGround, visitor: Visitor, id: string): Promise<PageAnswer> {
+  const held = await ground.store.read("approval", id);
+  if (!held?.record.candidates.includes(visitor.approver.id)) return unreadable;
+  return { page: cardPage(await viewOf(ground, visitor, held.record)) };
+}
+
+export async function decideOnCard(
+  ground: HttpGround,
+  visitor: Visitor,
+  form: Form,
+  id: string,
+): Promise<PageAnswer> {
+  const verdict = form.get("verdict");
+  const reason = readReason(form.get("reason"));
+  if ((verdict !== "approve" && verdict !== "deny") || reason === null)
+    return { say: "form_expired", status: 400 };
+  const assertion = parseAnswer<Assertion>(form.get("assertion"));
+  const ceremony = form.get("ceremony");
+  const answer = await decide(ground, {
+    approvalId: id,
+    approver: visitor.approver,
+    session: visitor.session,
+    verdict,
+    cardHash: form.get("card") ?? "",
+    ...(verdict === "deny" && reason !== undefined && { reason }),
+    ...(assertion && ceremony !== undefined && { signed: { ceremony, assertion } }),
+  });
+  if (!("refused" in answer)) return { go: `/requests/${id}` };
+  const held = await ground.store.read("approval", id);
+  if (answer.refused === "not_yours" || !held) return unreadable;
+  const view = await viewOf(ground, visitor, held.record);
+  return { page: cardPage({ ...view, problem: problems[answer.refused] }), status: 409 };
+}
+
+export async function pauseFromCard(
+  ground: HttpGround,
+  visitor: Visitor,
+  _: Form,
+  id: string,
+): Promise<PageAnswer> {
+  const held = await ground.store.read("approval", id);
+  if (!held?.record.candidates.includes(visitor.approver.id)) return unreadable;
+  await pauseAgent(ground.store, held.record.agent, true, visitor.approver.id);
+  return { say: "agent_paused", status: 200 };
+}
+
+async function viewOf(ground: HttpGround, visitor: Visitor, approval: Approval): Promise<CardView> {
+  const { store, config } = ground;
+  const now = store.now();
+  const state = stateAt(approval, now);
+  const level = levelNow(config, approval) ?? approval.level;
+  const open = state === "pending" && now < approval.decideBy;
+  const signing =
+    open && level === "passkey-signed" ? await openDecision(ground, approval, visitor.approver) : undefined;
+  return {
+    card: approval.card,
+    cardHash: approval.cardHash,
+    requestId: approval.id,
+    state,
+    shortDigest: shortDigest(approval.digest),
+    createdAt: approval.createdAt,
+    decideBy: approval.decideBy,
+    expiresAt: approval.expiresAt,
+    now,
+    csrf: visitor.csrf,
+    level,
+    needsSignIn: level === "passkey" && now >= visitor.session.authenticatedAt + freshPasskeyMs,
+    ceremony: signing && {
+      token: signing.ceremony,
+      challenge: signing.options.challenge,
+      rpId: ground.party.rpId,
+      allowCredentials: (signing.options.allowCredentials ?? []).map(({ id, transports = [] }) => ({
+        id,
+        transports,
+      })),
+    },
+    decision: await decisionOf(ground, visitor.approver, approval),
+    approverName: visitor.approver.name,
+  };
+}
+
+async function decisionOf(
+  { store }: HttpGround,
+  reader: Approver,
+  { standing }: Approval,
+): Promise<CardView["decision"]> {
+  if (!("decision" in standing)) return undefined;
+  const { approver, at, reason } = standing.decision;
+  const held = await store.read("approver", approver);
+  return {
+    verdict: standing.state === "denied" ? "deny" : "approve",
+    approverName: held?.record.name ?? approver,
+    at,
+    reason,
+    mine: approver === reader.id,
+  };
+}
+
+/** The reason for a denial, as it will be told: NFC, short, nothing invisible. Null where it cannot be. */
+function readReason(text: string | undefined): string | undefined | null {
+  const reason = text?.normalize("NFC").replace(/\s+/g, " ").trim();
+  if (!reason) return undefined;
+  return inspectText(reason, { maxCodePoints: 300 }) === undefined ? reason : null;
+}

@@ -1,0 +1,49 @@
+/** My devices: what can decide in my name. Adding one needs a fresh passkey, removing leaves at least one. */
+import { freshPasskeyMs } from "../../approver/level.ts";
+import { invite, removeDevice } from "../../operations/enrol.ts";
+import { devicesPage } from "../../pages/devices.ts";
+import type { Form } from "../form.ts";
+import type { HttpGround } from "../http.ts";
+import type { PageAnswer } from "../page-route.ts";
+import type { Visitor } from "../session.ts";
+
+const problems = {
+  last_device: "This is your only device. Add another one first.",
+  unknown_device: "That device is not there any more.",
+} as const;
+
+export async function showDevices(
+  { store }: HttpGround,
+  visitor: Visitor,
+  _ = "",
+  __?: Request,
+  problem?: string,
+): Promise<PageAnswer> {
+  const { approver, session, csrf } = visitor;
+  const devices = (await store.devicesOf(approver.id)).map(({ id, name, createdAt }) => ({
+    id,
+    name,
+    createdAt,
+    current: id === session.device,
+  }));
+  return { page: devicesPage({ approverName: approver.name, devices, csrf, problem }) };
+}
+
+/** Leads to an enrolment link of one's own, which can as well be opened on the other device. */
+export async function addDevice({ store }: HttpGround, { approver, session }: Visitor): Promise<PageAnswer> {
+  if (store.now() >= session.authenticatedAt + freshPasskeyMs) return { go: "/sign-in?next=/devices" };
+  const { secret } = await invite(store, approver.email, approver.name);
+  return { go: `/enrol/${secret}` };
+}
+
+export async function removeOneDevice(
+  ground: HttpGround,
+  visitor: Visitor,
+  _: Form,
+  id: string,
+): Promise<PageAnswer> {
+  const answer = await removeDevice(ground.store, visitor.approver, id);
+  if (answer === "removed") return id === visitor.session.device ? { go: "/sign-in" } : { go: "/devices" };
+  const problem = answer.refused in problems ? problems[answer.refused as keyof typeof problems] : undefined;
+  return await showDevices(ground, visitor, "", undefined, problem);
+}

@@ -1,0 +1,69 @@
+/**
+ * What this server is and where it is reached: OpenID Connect Discovery, RFC 8414 and our own members, in one document
+ * served at both well-known paths. Every URL comes from the configured issuer, never from the request.
+ */
+import { authenticationLevels, cibaGrantType } from "@countersign/protocol";
+import { acrOf } from "../../approver/level.ts";
+import type { Config } from "../../config/config.ts";
+import { ungrantedScopes } from "../../operations/ask.ts";
+import { assertionAlgorithms } from "../client-authentication.ts";
+
+export type Endpoints = Readonly<
+  Record<
+    "authorize" | "bcAuthorize" | "token" | "spend" | "introspect" | "jwks" | "actionTypes" | "checkpoint",
+    string
+  >
+>;
+
+export function endpoints(issuer: string): Endpoints {
+  const base = issuer.replace(/\/$/, "");
+  return {
+    authorize: `${base}/authorize`,
+    bcAuthorize: `${base}/bc-authorize`,
+    token: `${base}/oauth/token`,
+    spend: `${base}/spend`,
+    introspect: `${base}/introspect`,
+    jwks: `${base}/jwks`,
+    actionTypes: `${base}/action-types`,
+    checkpoint: `${base}/log/checkpoint`,
+  };
+}
+
+export function metadata(config: Config) {
+  const at = endpoints(config.issuer);
+  const rules = [...config.actions.values()];
+  const clientMethods = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
+  return {
+    issuer: config.issuer,
+    jwks_uri: at.jwks,
+    token_endpoint: at.token,
+    backchannel_authentication_endpoint: at.bcAuthorize,
+    introspection_endpoint: at.introspect,
+    grant_types_supported: [cibaGrantType],
+    // No flow goes through a browser here, and so there is no response type. Both members are there because some clients
+    // refuse a document without them (RFC 8414 §2); the endpoint is a page that says what this server is for.
+    authorization_endpoint: at.authorize,
+    response_types_supported: [],
+    backchannel_token_delivery_modes_supported: ["poll"],
+    backchannel_user_code_parameter_supported: false,
+    token_endpoint_auth_methods_supported: clientMethods,
+    token_endpoint_auth_signing_alg_values_supported: assertionAlgorithms,
+    introspection_endpoint_auth_methods_supported: ["client_secret_basic", "client_secret_post"],
+    subject_types_supported: ["public"],
+    id_token_signing_alg_values_supported: ["ES256"],
+    acr_values_supported: authenticationLevels.map(acrOf),
+    scopes_supported: ["openid", ...ungrantedScopes, ...rules.flatMap(({ scope }) => scope ?? [])],
+    claims_supported: ["iss", "sub", "aud", "exp", "iat", "auth_time", "acr", "amr"],
+    authorization_details_types_supported: rules.flatMap(({ scope, definition }) =>
+      scope ? [] : [definition.type],
+    ),
+    claims_parameter_supported: false,
+    request_parameter_supported: false,
+    request_uri_parameter_supported: false,
+    // Our own.
+    spend_endpoint: at.spend,
+    spend_endpoint_auth_methods_supported: ["client_secret_basic", "client_secret_post"],
+    action_types_uri: at.actionTypes,
+    log_checkpoint_uri: at.checkpoint,
+  };
+}

@@ -1,0 +1,79 @@
+/** The inbox, and the stream that tells it when to look again (server-sent events, WHATWG HTML §9.2). */
+import { shortDigest } from "@countersign/protocol";
+import { type Approval, stateAt } from "../../approval/approval.ts";
+import { type InboxView, inboxPage } from "../../pages/inbox.ts";
+import type { HttpGround } from "../http.ts";
+import type { PageAnswer } from "../page-route.ts";
+import type { Visitor } from "../session.ts";
+
+const shownDecided = 20;
+const keepAliveMs = 25_000;
+
+export async function showInbox({ store }: HttpGround, { approver, csrf }: Visitor): Promise<PageAnswer> {
+  const now = store.now();
+  const waiting = (await store.waitingFor(approver.id))
+    .filter(({ decideBy }) => now < decideBy)
+    .sort((a, b) => a.decideBy - b.decideBy);
+  const decided = await store.decidedBy(approver.id, shownDecided);
+  const view: InboxView = {
+    approverName: approver.name,
+    waiting: waiting.map((approval) => ({
+      requestId: approval.id,
+      agentName: approval.card.agent.name,
+      sentence: approval.card.sentence,
+      reversibility: approval.card.reversibility,
+      decideBy: approval.decideBy,
+      shortDigest: shortDigest(approval.digest),
+    })),
+    decided: decided.map((approval) => ({
+      requestId: approval.id,
+      agentName: approval.card.agent.name,
+      sentence: approval.card.sentence,
+      state: stateAt(approval, now),
+      ...rulingOf(approval),
+    })),
+    now,
+    csrf,
+  };
+  return { page: inboxPage(view) };
+}
+
+function rulingOf({ standing, createdAt }: Approval): Pick<InboxView["decided"][number], "verdict" | "at"> {
+  if (!("decision" in standing)) return { at: createdAt };
+  return { verdict: standing.state === "denied" ? "deny" : "approve", at: standing.decision.at };
+}
+
+/** Says "inbox" whenever a request of this approver changed, or something changed in another process. */
+export async function inboxEvents(
+  { store }: HttpGround,
+  { approver, session }: Visitor,
+  _: string,
+  request: Request,
+): Promise<PageAnswer> {
+  const encoder = new TextEncoder();
+  let stop = () => {};
+  const body = new ReadableStream<Uint8Array>({
+    start(controller) {
+      const send = (text: string) => {
+        if (store.now() >= session.expiresAt) return stop();
+        controller.enqueue(encoder.encode(text));
+      };
+      const unwatch = store.watch((wake) => {
+        if (!wake || wake.candidates.includes(approver.id)) send("event: inbox\ndata: \n\n");
+      });
+      const beat = setInterval(() => send(": still here\n\n"), keepAliveMs).unref();
+      stop = () => {
+        unwatch();
+        clearInterval(beat);
+        stop = () => {};
+        controller.close();
+      };
+      request.signal.addEventListener("abort", () => stop());
+      send("retry: 2000\n\n");
+    },
+    cancel: () => stop(),
+  });
+  return new Response(body, {
+    headers: { "content-type": "text/event-stream", "cache-control": "no-store", "x-accel-buffering": "no" },
+  });
+}

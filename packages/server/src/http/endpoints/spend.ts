@@ -1,0 +1,57 @@
+/** `POST /spend`: the API that is about to act reserves the token, and says afterwards how it ended. */
+import { type SpendOperation, spendOperations } from "@countersign/protocol";
+import { type SpendInput, spend } from "../../operations/spend.ts";
+import type { SpendRefusal, Token } from "../../token/token.ts";
+import { authenticateApi } from "../client-authentication.ts";
+import { type Form, readForm, required } from "../form.ts";
+import type { HttpGround } from "../http.ts";
+import { OAuthError } from "../oauth-error.ts";
+
+const descriptions: Record<SpendRefusal, string> = {
+  invalid_token: "this token is unknown, revoked, or for another API",
+  expired_token: "this token has expired",
+  already_spent: "this token has been used",
+  digest_mismatch: "the call is not the action that was approved",
+};
+
+export async function spendToken(ground: HttpGround, request: Request): Promise<Response> {
+  const form = await readForm(request);
+  const api = await authenticateApi(ground, request, form);
+  const answer = await spend(ground, { api, ...readSpend(form) });
+  if ("refused" in answer)
+    throw new OAuthError(answer.refused, descriptions[answer.refused], { status: 409 });
+  return Response.json(render(answer), { headers: { "cache-control": "no-store" } });
+}
+
+function readSpend(
+  form: Form,
+):
+  | Omit<SpendInput & { operation: "reserve" }, "api">
+  | Omit<SpendInput & { operation: "complete" | "fail" }, "api"> {
+  const operation = required(form, "operation") as SpendOperation;
+  if (!spendOperations.includes(operation))
+    throw new OAuthError("invalid_request", "operation is reserve, complete or fail");
+  const spendId = required(form, "spend_id");
+  if (!/^[A-Za-z0-9_-]{22,128}$/.test(spendId))
+    throw new OAuthError(
+      "invalid_request",
+      "spend_id is 22 to 128 characters of base64url, fresh for each attempt",
+    );
+  const common = { accessToken: required(form, "token"), spendId };
+  return operation === "reserve"
+    ? { ...common, operation, digest: required(form, "act_digest") }
+    : { ...common, operation };
+}
+
+function render(token: Token) {
+  return {
+    state: token.state,
+    spend_id: token.spend?.id,
+    jti: token.jti,
+    client_id: token.agent,
+    sub: token.subject,
+    approved_by: token.approvedBy,
+    act_digest: token.digest,
+    authorization_details: [{ type: token.type, ...token.bound }],
+  };
+}

@@ -1,0 +1,56 @@
+/** `POST /oauth/token` (CIBA §10.1, §11): how an ask stands, and once the token. */
+import { cibaGrantType } from "@countersign/protocol";
+import { raisedBySeconds } from "../../operations/pace.ts";
+import { type RedeemRefusal, redeem } from "../../operations/redeem.ts";
+import { authenticateAgent } from "../client-authentication.ts";
+import { readForm, required } from "../form.ts";
+import type { HttpGround } from "../http.ts";
+import { OAuthError, type OAuthErrorCode } from "../oauth-error.ts";
+
+const errors = {
+  authorization_pending: ["authorization_pending", "nobody has decided yet"],
+  slow_down: ["slow_down", "poll more slowly"],
+  too_fast: [
+    "invalid_request",
+    "this client polls far faster than the interval, and goes on after slow_down",
+  ],
+  access_denied: ["access_denied", "the request was denied or withdrawn"],
+  expired_token: ["expired_token", "nobody decided in time, or the approval was not redeemed in time"],
+  invalid_grant: ["invalid_grant", "this auth_req_id is unknown, another client's, or already redeemed"],
+} as const satisfies Record<RedeemRefusal, readonly [OAuthErrorCode, string]>;
+
+/** What fits into `error_description` (RFC 6749 §5.2). */
+const describable = /^[\x20-\x21\x23-\x5b\x5d-\x7e]*$/;
+
+export async function token(ground: HttpGround, request: Request): Promise<Response> {
+  const form = await readForm(request);
+  const agent = await authenticateAgent(ground, request, form);
+  if (required(form, "grant_type") !== cibaGrantType)
+    throw new OAuthError("unsupported_grant_type", `the one grant type here is ${cibaGrantType}`);
+
+  const answer = await redeem(ground, agent, required(form, "auth_req_id"));
+  if ("refused" in answer) {
+    const patienceSeconds = ground.config.limits.pollIntervalSeconds + raisedBySeconds;
+    throw refusal(answer.refused, answer.denialReason, patienceSeconds);
+  }
+  return Response.json(
+    {
+      access_token: answer.accessToken,
+      token_type: "Bearer",
+      expires_in: answer.expiresInSeconds,
+      id_token: answer.idToken,
+      scope: answer.scope,
+      ...(answer.details && { authorization_details: answer.details }),
+    },
+    { headers: { "cache-control": "no-store" } },
+  );
+}
+
+function refusal(refused: RedeemRefusal, reason: string | undefined, patienceSeconds: number): OAuthError {
+  const [code, description] = errors[refused];
+  if (refused === "slow_down")
+    return new OAuthError(code, description, { headers: { "retry-after": String(patienceSeconds) } });
+  if (reason === undefined) return new OAuthError(code, description);
+  const fits = describable.test(reason) ? reason : description;
+  return new OAuthError(code, fits, { members: { denial_reason: reason } });
+}

@@ -1,0 +1,88 @@
+/**
+ * How the world reaches the server: the route table. A handler reads, parses, calls one operation, looks its refusal
+ * up in a table and renders; names in wire spelling stop there. Every URL that leaves is made from the configured
+ * issuer, never from the request, and no protocol endpoint redirects or answers in anything but JSON.
+ */
+import { Hono } from "hono";
+import type { RelyingParty } from "../approver/passkey.ts";
+import type { Config } from "../config/config.ts";
+import type { Keyring } from "../keys/keyring.ts";
+import type { Stamp } from "../keys/outside-key.ts";
+import type { Tickets } from "../keys/ticket.ts";
+import type { Pace } from "../operations/pace.ts";
+import type { Signer } from "../operations/redeem.ts";
+import type { Store } from "../store/store.ts";
+import { currentTypes, publishedType } from "./endpoints/action-type.ts";
+import { backchannelAuthentication } from "./endpoints/backchannel-authentication.ts";
+import { metadata } from "./endpoints/discovery.ts";
+import { introspection } from "./endpoints/introspection.ts";
+import { spendToken } from "./endpoints/spend.ts";
+import { token } from "./endpoints/token.ts";
+import { OAuthError } from "./oauth-error.ts";
+import { pageRoutes } from "./page-route.ts";
+
+export type HttpGround = {
+  readonly config: Config;
+  readonly store: Store;
+  readonly keyring: Keyring;
+  readonly signer: Signer;
+  readonly tickets: Tickets;
+  readonly openTicket: Tickets["open"];
+  readonly pace: Pace;
+  readonly party: RelyingParty;
+  /** What a client assertion may name as its audience. */
+  readonly audiences: ReadonlySet<string>;
+  /** Proves that a form came from a page of the session that sends it. */
+  readonly csrf: Stamp;
+  /** Hears of every fault, whole. */
+  readonly onFault: (fault: unknown, where: string) => void;
+};
+
+export function httpApp(ground: HttpGround): Hono {
+  const app = new Hono();
+  const document = metadata(ground.config);
+
+  app.use(async (context, next) => {
+    await next();
+    context.res.headers.set("x-content-type-options", "nosniff");
+    // Under "no-referrer", browsers send "Origin: null" with a form, and no form would be known as ours (Fetch §3.2).
+    context.res.headers.set("referrer-policy", "same-origin");
+  });
+  app.onError((error, context) => {
+    if (error instanceof OAuthError) return error.toResponse();
+    ground.onFault(error, `${context.req.method} ${context.req.path}`);
+    return Response.json(
+      {
+        error: "temporarily_unavailable",
+        error_description:
+          "the server could not do this now; nothing was changed by it unless you see so later",
+      },
+      { status: 503, headers: { "cache-control": "no-store", "retry-after": "2" } },
+    );
+  });
+  app.notFound(() => Response.json({ error: "not_found" }, { status: 404 }));
+
+  app.get("/.well-known/openid-configuration", () => published(document));
+  app.get("/.well-known/oauth-authorization-server", () => published(document));
+  app.get("/jwks", () => published(ground.keyring.jwks()));
+  app.post("/bc-authorize", (context) => backchannelAuthentication(ground, context.req.raw));
+  app.post("/oauth/token", (context) => token(ground, context.req.raw));
+  app.post("/spend", (context) => spendToken(ground, context.req.raw));
+  app.post("/introspect", (context) => introspection(ground, context.req.raw));
+  app.get("/action-types", () => currentTypes(ground));
+  app.get("/action-types/:hash", (context) => publishedType(ground, context.req.param("hash")));
+  app.get("/log/checkpoint", async () => text((await ground.store.log.newestCheckpoint())?.note ?? ""));
+  app.get("/log/key", () => text(`${ground.keyring.logKey}\n`));
+  app.route("/", pageRoutes(ground));
+  return app;
+}
+
+function published(document: unknown): Response {
+  return Response.json(document, { headers: { "cache-control": "max-age=300" } });
+}
+
+function text(body: string): Response {
+  return new Response(body, {
+    headers: { "content-type": "text/plain; charset=utf-8", "cache-control": "no-cache" },
+  });
+}

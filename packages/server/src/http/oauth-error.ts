@@ -1,0 +1,40 @@
+/** A protocol error on its way out: thrown at the edge only, rendered in one place, always as JSON. */
+import type { AskError, SpendError, TokenError } from "@countersign/protocol";
+
+export type OAuthErrorCode = AskError | TokenError | SpendError;
+
+const allowed = /[^\x20-\x21\x23-\x5b\x5d-\x7e]/g;
+
+export class OAuthError extends Error {
+  readonly code: OAuthErrorCode;
+  readonly status: 400 | 401 | 403 | 409 | 413 | 415 | 503;
+  /** Further members of the answer. */
+  readonly members: Readonly<Record<string, unknown>>;
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(
+    code: OAuthErrorCode,
+    description: string,
+    options: {
+      readonly status?: OAuthError["status"];
+      readonly members?: Readonly<Record<string, unknown>>;
+      readonly headers?: Readonly<Record<string, string>>;
+    } = {},
+  ) {
+    super(description);
+    this.name = "OAuthError";
+    this.code = code;
+    this.status = options.status ?? 400;
+    this.members = options.members ?? {};
+    this.headers = options.headers ?? {};
+  }
+
+  /** RFC 6749 §5.2; the description keeps to the alphabet that it allows. */
+  toResponse(): Response {
+    const description = this.message.replace(allowed, "?");
+    return Response.json(
+      { error: this.code, ...(description && { error_description: description }), ...this.members },
+      { status: this.status, headers: { "cache-control": "no-store", ...this.headers } },
+    );
+  }
+}

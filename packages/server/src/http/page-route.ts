@@ -1,0 +1,164 @@
+/**
+ * The approver's pages in the route table. GET never decides and never changes what is asked; every POST needs an
+ * origin that is ours, and, where somebody is signed in, the session's stamp. Refusals become pages in one place.
+ */
+import { type Context, Hono } from "hono";
+import { aboutPage } from "../pages/about.ts";
+import { findAsset } from "../pages/asset.ts";
+import { type MessageName, messagePage } from "../pages/message.ts";
+import { contentSecurityPolicy, type Html } from "../pages/page.ts";
+import { decideOnCard, pauseFromCard, showCard } from "./endpoints/card.ts";
+import { addDevice, removeOneDevice, showDevices } from "./endpoints/device.ts";
+import { finishEnrolment, showEnrolment } from "./endpoints/enrolment.ts";
+import { inboxEvents, showInbox } from "./endpoints/inbox.ts";
+import { finishSignIn, finishSignOut, showSignIn } from "./endpoints/sign-in.ts";
+import { type Form, readForm } from "./form.ts";
+import type { HttpGround } from "./http.ts";
+import { OAuthError } from "./oauth-error.ts";
+import { csrfHolds, fromOurPage, readVisitor, type Visitor } from "./session.ts";
+
+/** What a page's handler answers: a page, a place to go, or something to say. */
+export type PageAnswer =
+  | { readonly page: Html; readonly status?: 200 | 400 | 409; readonly cookie?: string }
+  | { readonly go: string; readonly cookie?: string }
+  | {
+      readonly say: MessageName;
+      readonly status: 200 | 400 | 403 | 404 | 409 | 410 | 500;
+      readonly cookie?: string;
+    }
+  | Response;
+
+type Handler = (ground: HttpGround, request: Request, parameter: string) => Promise<PageAnswer>;
+type VisitorHandler = (
+  ground: HttpGround,
+  visitor: Visitor,
+  parameter: string,
+  request: Request,
+) => Promise<PageAnswer>;
+type FormHandler = (ground: HttpGround, form: Form, parameter: string) => Promise<PageAnswer>;
+type VisitorFormHandler = (
+  ground: HttpGround,
+  visitor: Visitor,
+  form: Form,
+  parameter: string,
+) => Promise<PageAnswer>;
+
+export function pageRoutes(ground: HttpGround): Hono {
+  const app = new Hono();
+  const answer = (handler: Handler) => async (context: Context) =>
+    render(
+      await handler(ground, context.req.raw, context.req.param("id") ?? ""),
+      await readVisitor(ground, context.req.raw),
+    );
+
+  app.onError((fault, context) => {
+    ground.onFault(fault, `${context.req.method} ${context.req.path}`);
+    return render({ say: "fault", status: 500 }, undefined);
+  });
+
+  app.get(
+    "/",
+    answer(async (_, request) => ({
+      page: aboutPage({
+        issuer: ground.config.issuer,
+        approverName: (await readVisitor(ground, request))?.approver.name,
+      }),
+    })),
+  );
+  app.get("/assets/:id", (context) => asset(context.req.param("id"), context.req.query("v")));
+
+  app.get("/enrol/:id", answer(open(showEnrolment)));
+  app.post("/enrol/:id", answer(posted(finishEnrolment)));
+  app.get("/sign-in", answer(showSignIn));
+  app.post("/sign-in", answer(posted(finishSignIn)));
+  app.post("/sign-out", answer(signed(finishSignOut)));
+
+  app.get("/inbox", answer(visited(showInbox)));
+  app.get("/inbox/events", answer(visited(inboxEvents)));
+  app.get("/requests/:id", answer(visited(showCard)));
+  app.post("/requests/:id/decision", answer(signed(decideOnCard)));
+  app.post("/requests/:id/pause-agent", answer(signed(pauseFromCard)));
+  app.get("/devices", answer(visited(showDevices)));
+  app.post("/devices/add", answer(signed(addDevice)));
+  app.post("/devices/:id/remove", answer(signed(removeOneDevice)));
+
+  // Clients that insist on an authorization endpoint find a page that says what this server is for.
+  app.get(
+    "/authorize",
+    answer(async () => ({ say: "no_browser_flow", status: 400 })),
+  );
+  return app;
+}
+
+function open(handler: (ground: HttpGround, parameter: string) => Promise<PageAnswer>): Handler {
+  return (ground, _, parameter) => handler(ground, parameter);
+}
+
+/** For those who are signed in; others go and sign in, and come back. */
+function visited(handler: VisitorHandler): Handler {
+  return async (ground, request, parameter) => {
+    const visitor = await readVisitor(ground, request);
+    if (visitor) return await handler(ground, visitor, parameter, request);
+    return { go: `/sign-in?next=${encodeURIComponent(new URL(request.url).pathname)}` };
+  };
+}
+
+function posted(handler: FormHandler): Handler {
+  return async (ground, request, parameter) => {
+    const form = fromOurPage(ground, request) ? await readPageForm(request) : undefined;
+    return form ? await handler(ground, form, parameter) : { say: "form_expired", status: 403 };
+  };
+}
+
+function signed(handler: VisitorFormHandler): Handler {
+  return async (ground, request, parameter) => {
+    const visitor = await readVisitor(ground, request);
+    if (!visitor) return { go: "/sign-in" };
+    const form = fromOurPage(ground, request) ? await readPageForm(request) : undefined;
+    if (!form || !csrfHolds(ground, visitor, form.get("csrf"))) return { say: "form_expired", status: 403 };
+    return await handler(ground, visitor, form, parameter);
+  };
+}
+
+async function readPageForm(request: Request): Promise<Form | undefined> {
+  try {
+    return await readForm(request);
+  } catch (error) {
+    if (error instanceof OAuthError) return undefined;
+    throw error;
+  }
+}
+
+function render(answer: PageAnswer, visitor: Visitor | undefined): Response {
+  if (answer instanceof Response) return answer;
+  const headers = new Headers({
+    "content-type": "text/html; charset=utf-8",
+    "content-security-policy": contentSecurityPolicy,
+    "cache-control": "no-store",
+    "cross-origin-opener-policy": "same-origin",
+    "permissions-policy": "publickey-credentials-get=(self), publickey-credentials-create=(self)",
+  });
+  if (answer.cookie !== undefined) headers.append("set-cookie", answer.cookie);
+  if ("go" in answer) {
+    headers.set("location", answer.go);
+    return new Response(null, { status: 303, headers });
+  }
+  const body =
+    "page" in answer
+      ? answer.page
+      : messagePage({
+          message: answer.say,
+          approverName: visitor?.approver.name,
+          onward: visitor && { href: "/inbox", label: "To the inbox" },
+        });
+  return new Response(String(body), { status: answer.status ?? 200, headers });
+}
+
+function asset(name: string, version: string | undefined): Response {
+  const found = findAsset(name);
+  if (!found) return new Response("not found", { status: 404 });
+  const fresh = version === found.hash ? "public, max-age=31536000, immutable" : "no-cache";
+  return new Response(found.body, {
+    headers: { "content-type": found.contentType, etag: found.etag, "cache-control": fresh },
+  });
+}

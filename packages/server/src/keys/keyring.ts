@@ -1,0 +1,170 @@
+/**
+ * The keys that sign tokens and checkpoints. They live in the store, their private halves encrypted under the key from
+ * outside it, so that every node signs with the same ones. A new token key is published before it signs and stays
+ * published until nothing that it signed can still be alive.
+ */
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from "node:crypto";
+import { type Checkpoint, type JsonObject, signCheckpoint, verifierKey } from "@countersign/protocol";
+import {
+  CompactEncrypt,
+  type CryptoKey,
+  calculateJwkThumbprint,
+  compactDecrypt,
+  importJWK,
+  type JWK,
+  SignJWT,
+} from "jose";
+import { newEntry } from "../operations/entry.ts";
+import type { Signer } from "../operations/redeem.ts";
+import type { SealedKey } from "../store/record.ts";
+import { absent, type Store } from "../store/store.ts";
+import { type OutsideKey, subkey } from "./outside-key.ts";
+
+/** How long clients may go on with a JWKS that they have fetched; a new key signs only after that. */
+const announcedMs = 10 * 60_000;
+/** How long after its successor's start a key stays published: the longest token and ID token, and some clock skew. */
+const retainedMs = 10 * 60_000;
+const signingAlgorithm = "ES256";
+
+export interface Keyring {
+  readonly signer: Signer;
+  /** Public keys that a verifier may need now (RFC 7517). */
+  jwks(): { readonly keys: readonly JsonObject[] };
+  readonly signCheckpoint: (checkpoint: Omit<Checkpoint, "origin">) => string;
+  /** The log's public key, as C2SP signed notes spell it. */
+  readonly logKey: string;
+  /** Reads the keys again: another process may have rotated them. */
+  reload(): Promise<void>;
+}
+
+type LoadedKey = {
+  readonly kid: string;
+  readonly activeAt: number;
+  readonly publicJwk: JsonObject;
+  readonly sign: CryptoKey;
+};
+
+export async function openKeyring(
+  store: Store,
+  outside: OutsideKey,
+  issuer: string,
+  origin: string,
+): Promise<Keyring> {
+  const sealing = subkey(outside, "private-keys");
+  let tokens = await load();
+  if (tokens.length === 0) {
+    await createKey(store, outside, "token", store.now());
+    tokens = await load();
+  }
+  let [log] = await logKeys();
+  if (!log) {
+    await createKey(store, outside, "log", store.now());
+    [log] = await logKeys();
+  }
+  const logPrivate = createPrivateKey({ key: await unseal(sealing, log!), format: "jwk" });
+  const logPublic = createPublicKey(logPrivate);
+
+  async function logKeys(): Promise<readonly SealedKey[]> {
+    return (await store.list("key")).map(({ record }) => record).filter(({ purpose }) => purpose === "log");
+  }
+
+  async function load(): Promise<readonly LoadedKey[]> {
+    const sealed = (await store.list("key"))
+      .map(({ record }) => record)
+      .filter(({ purpose }) => purpose === "token");
+    const loaded = await Promise.all(
+      sealed.map(async (key) => ({
+        kid: key.kid,
+        activeAt: key.activeAt,
+        publicJwk: key.publicJwk,
+        sign: (await importJWK((await unseal(sealing, key)) as JWK, signingAlgorithm)) as CryptoKey,
+      })),
+    );
+    return loaded.sort((a, b) => a.activeAt - b.activeAt);
+  }
+
+  /** The newest that has been announced for long enough. */
+  function active(): LoadedKey {
+    const now = store.now();
+    return tokens.findLast(({ activeAt }) => activeAt <= now) ?? tokens[0]!;
+  }
+
+  function sign(typ: string, claims: Record<string, unknown>): Promise<string> {
+    const { kid, sign: key } = active();
+    return new SignJWT({ iss: issuer, ...claims })
+      .setProtectedHeader({ alg: signingAlgorithm, kid, typ })
+      .sign(key);
+  }
+
+  return {
+    signer: {
+      accessToken: (claims) => sign("at+jwt", claims),
+      idToken: (claims) => sign("JWT", claims),
+    },
+    jwks: () => {
+      const now = store.now();
+      const current = tokens.filter((_, at) => {
+        const successor = tokens[at + 1];
+        return !successor || now < successor.activeAt + retainedMs;
+      });
+      return { keys: current.map(({ publicJwk }) => publicJwk) };
+    },
+    signCheckpoint: (checkpoint) => signCheckpoint({ ...checkpoint, origin }, logPrivate),
+    logKey: verifierKey(origin, logPublic),
+    reload: async () => {
+      tokens = await load();
+    },
+  };
+}
+
+/** A further token key: published at once, signing once clients have had time to fetch it. Answers its `kid`. */
+export function rotateTokenKey(store: Store, outside: OutsideKey): Promise<string> {
+  return createKey(store, outside, "token", store.now() + announcedMs);
+}
+
+async function createKey(
+  store: Store,
+  outside: OutsideKey,
+  purpose: SealedKey["purpose"],
+  activeAt: number,
+): Promise<string> {
+  const pair =
+    purpose === "token" ? generateKeyPairSync("ec", { namedCurve: "P-256" }) : generateKeyPairSync("ed25519");
+  const jwk = pair.publicKey.export({ format: "jwk" });
+  // There is one log key, whichever node makes it first.
+  const kid = purpose === "log" ? "log" : await calculateJwkThumbprint(jwk as JWK);
+  const alg = purpose === "token" ? signingAlgorithm : "EdDSA";
+  const record: SealedKey = {
+    kid,
+    purpose,
+    publicJwk: { ...(jwk as JsonObject), use: "sig", alg, kid },
+    sealedPrivateJwk: await seal(subkey(outside, "private-keys"), pair.privateKey),
+    activeAt,
+  };
+  const facts = { purpose, kid, public_jwk: record.publicJwk, active_at: activeAt };
+  const outcome = await store.commit({
+    writes: [{ put: "key", record, expect: absent }],
+    entries: [newEntry("key.created", store.now(), { facts })],
+  });
+  if (outcome === "conflict" && purpose !== "log") throw new Error("a fresh key was already there");
+  return kid;
+}
+
+function seal(sealing: Uint8Array, key: KeyObject): Promise<string> {
+  const text = JSON.stringify(key.export({ format: "jwk" }));
+  return new CompactEncrypt(new TextEncoder().encode(text))
+    .setProtectedHeader({ alg: "dir", enc: "A256GCM" })
+    .encrypt(sealing);
+}
+
+async function unseal(sealing: Uint8Array, key: SealedKey): Promise<JsonObject> {
+  try {
+    const { plaintext } = await compactDecrypt(key.sealedPrivateJwk, sealing);
+    return JSON.parse(new TextDecoder().decode(plaintext));
+  } catch (cause) {
+    throw new Error(
+      `the key ${key.kid} cannot be opened: this is not the outside key that it was sealed under`,
+      { cause },
+    );
+  }
+}

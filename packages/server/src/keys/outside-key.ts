@@ -1,0 +1,59 @@
+/**
+ * The key from outside the database: 32 bytes from a file or the environment. Whoever copies the database alone gets
+ * no request handles, no private keys and no sessions out of it. Every use has a subkey of its own (HKDF, RFC 5869).
+ */
+import { createHmac, hkdfSync, randomBytes, timingSafeEqual } from "node:crypto";
+import { readFileSync, writeFileSync } from "node:fs";
+
+export type OutsideKey = Uint8Array;
+
+/** Reads 32 bytes of base64url. Throws a fault that says where the key was looked for. */
+export function parseOutsideKey(text: string, source: string): OutsideKey {
+  const key = Buffer.from(text.trim(), "base64url");
+  if (key.length !== 32) throw new Error(`${source} does not hold a key: 32 bytes in base64url are needed`);
+  return new Uint8Array(key);
+}
+
+/** The environment variable goes before the file. */
+export function loadOutsideKey(file: string): OutsideKey {
+  const variable = process.env.COUNTERSIGN_KEY;
+  if (variable) return parseOutsideKey(variable, "COUNTERSIGN_KEY");
+  return parseOutsideKey(readFileSync(file, "utf8"), file);
+}
+
+/** Writes a fresh key, readable by its owner alone. Never overwrites one. */
+export function createOutsideKey(file: string): void {
+  writeFileSync(file, `${randomBytes(32).toString("base64url")}\n`, { mode: 0o600, flag: "wx" });
+}
+
+export function subkey(key: OutsideKey, purpose: string): Uint8Array {
+  return new Uint8Array(hkdfSync("sha256", key, new Uint8Array(), `countersign/${purpose}`, 32));
+}
+
+/** Makes and checks short proofs under one subkey. */
+export type Stamp = {
+  readonly make: (...parts: readonly string[]) => string;
+  readonly check: (stamp: string, ...parts: readonly string[]) => boolean;
+};
+
+/** HMAC-SHA-256 over the parts, each with its length, so that no two lists of parts are the same bytes. */
+export function createStamp(key: OutsideKey, purpose: string): Stamp {
+  const secret = subkey(key, purpose);
+  const mac = (parts: readonly string[]) => {
+    const hmac = createHmac("sha256", secret);
+    for (const part of parts) hmac.update(`${Buffer.byteLength(part)}:`).update(part);
+    return hmac.digest();
+  };
+  return {
+    make: (...parts) => mac(parts).toString("base64url"),
+    check: (stamp, ...parts) => {
+      const given = Buffer.from(stamp, "base64url");
+      const expected = mac(parts);
+      return (
+        given.length === expected.length &&
+        timingSafeEqual(given, expected) &&
+        stamp === expected.toString("base64url")
+      );
+    },
+  };
+}

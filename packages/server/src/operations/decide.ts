@@ -1,0 +1,206 @@
+/**
+ * A person decides. The approver's authority, the card they saw and the strength of their proof are checked at this
+ * instant, against the stricter of the rules pinned by the request and those in force; time is checked again inside
+ * the commit. A denial needs only a session, and latches the action in the same commit.
+ */
+import { randomBytes } from "node:crypto";
+import { type AuthenticationLevel, decisionChallenge, type JsonObject } from "@countersign/protocol";
+import { type Approval, type ApprovalRefusal, approve, type Decision, deny } from "../approval/approval.ts";
+import { subjectOf } from "../approval/latch.ts";
+import type { Approver, Device, Session } from "../approver/approver.ts";
+import { freshPasskeyMs, passkeyAmr, stricter } from "../approver/level.ts";
+import {
+  type Assertion,
+  type RelyingParty,
+  type RequestOptions,
+  readAssertion,
+  requestOptions,
+} from "../approver/passkey.ts";
+import { mayDecide } from "../approver/rule.ts";
+import type { Config } from "../config/config.ts";
+import type { Held, Store, Write } from "../store/store.ts";
+import { closeCeremony, openCeremony, readCeremony } from "./ceremony.ts";
+import { newEntry } from "./entry.ts";
+
+export type DecideGround = { readonly store: Store; readonly config: Config; readonly party: RelyingParty };
+
+export type DecideInput = {
+  readonly approvalId: string;
+  readonly session: Session;
+  readonly approver: Approver;
+  readonly verdict: "approve" | "deny";
+  /** The hash of the card that the form was rendered with. */
+  readonly cardHash: string;
+  readonly reason?: string;
+  /** For a signed approval: the ceremony's challenge and the browser's answer to it. */
+  readonly signed?: { readonly ceremony: string; readonly assertion: Assertion };
+};
+
+/**
+ * `not_yours`: unknown, or somebody else's to decide. `other_card`: the form showed another card. `no_authority`: the
+ * rules in force do not allow it any more. `sign_in_again`, `passkey_needed`, `bad_passkey`: the proof is too weak.
+ */
+export type DecideRefusal =
+  | ApprovalRefusal
+  | "not_yours"
+  | "other_card"
+  | "no_authority"
+  | "sign_in_again"
+  | "passkey_needed"
+  | "bad_passkey"
+  | "paused";
+export type Refused = { readonly refused: DecideRefusal };
+
+/** The level that an approval of this request needs now; undefined where nobody may approve it any more. */
+export function levelNow(config: Config, approval: Approval): AuthenticationLevel | undefined {
+  const rule = config.actions.get(approval.type);
+  return rule && stricter(approval.level, rule.definition.level);
+}
+
+/** The passkey question whose answer signs "approve": bound to request, digest, card, approver and a nonce of its own. */
+export async function openDecision(
+  { store, party }: DecideGround,
+  approval: Approval,
+  approver: Approver,
+): Promise<{ readonly ceremony: string; readonly options: RequestOptions }> {
+  const nonce = randomBytes(16).toString("base64url");
+  const challenge = challengeOf(approval, approver.id, nonce);
+  const id = {
+    id: challenge,
+    purpose: "decide" as const,
+    approver: approver.id,
+    request: approval.id,
+    nonce,
+  };
+  await openCeremony(store, id, approval.decideBy);
+  const devices = await store.devicesOf(approver.id);
+  return { ceremony: challenge, options: await requestOptions(party, devices, challenge) };
+}
+
+function challengeOf(approval: Approval, approver: string, nonce: string): string {
+  const { id, digest, cardHash } = approval;
+  return decisionChallenge({ request: id, digest, card: cardHash, verdict: "approve", approver, nonce });
+}
+
+export async function decide(ground: DecideGround, input: DecideInput): Promise<Approval | Refused> {
+  const { store, config } = ground;
+  const { approver, session, verdict } = input;
+  for (;;) {
+    const held = await store.read("approval", input.approvalId);
+    if (!held?.record.candidates.includes(approver.id)) return { refused: "not_yours" };
+    const approval = held.record;
+    if (approval.cardHash !== input.cardHash) return { refused: "other_card" };
+    const now = store.now();
+
+    const decision = {
+      approver: approver.id,
+      at: now,
+      authenticatedAt: session.authenticatedAt,
+      amr: passkeyAmr,
+    };
+    const writes: Write[] = [];
+    let next: Approval | { refused: ApprovalRefusal };
+    let facts: JsonObject = {};
+    if (verdict === "deny") {
+      const reason = input.reason === undefined ? {} : { reason: input.reason };
+      next = deny(approval, { ...decision, level: "session", ...reason }, now);
+      writes.push(...(await latched(store, config, approval, now)));
+    } else {
+      const proof = await prove(ground, input, held, now);
+      if ("refused" in proof) return proof;
+      writes.push(...proof.writes);
+      facts = proof.facts;
+      const proved: Decision = { ...decision, level: proof.level, authenticatedAt: proof.authenticatedAt };
+      next = approve(approval, proved, now);
+    }
+    if ("refused" in next) return next;
+
+    const outcome = await store.commit({
+      before: approval.decideBy,
+      writes: [{ put: "approval", record: next, expect: held.version }, ...writes],
+      entries: [
+        newEntry(verdict === "deny" ? "request.denied" : "request.approved", now, {
+          request: approval.id,
+          agent: approval.agent,
+          approver: approver.id,
+          digest: approval.digest,
+          facts: { card_hash: approval.cardHash, ...facts },
+          texts: { reason: input.reason },
+        }),
+      ],
+    });
+    if (outcome === "committed") return next;
+    // Somebody else decided, the clock did, or the device or agent changed: look again.
+  }
+}
+
+type Proof = {
+  readonly level: AuthenticationLevel;
+  readonly authenticatedAt: number;
+  readonly writes: readonly Write[];
+  readonly facts: JsonObject;
+};
+
+async function prove(
+  ground: DecideGround,
+  { approver, session, signed }: DecideInput,
+  { record: approval }: Held<"approval">,
+  now: number,
+): Promise<Proof | Refused> {
+  const { store, config } = ground;
+  const rule = config.actions.get(approval.type);
+  const level = levelNow(config, approval);
+  if (!rule || !level || !mayDecide(rule.approvers, config.groups, approval.bound, approver.email))
+    return { refused: "no_authority" };
+  const agent = await store.read("agent", approval.agent);
+  if (!agent?.record.types.includes(approval.type)) return { refused: "no_authority" };
+  if (agent.record.paused) return { refused: "paused" };
+  const still: Write = { check: "agent", id: agent.record.id, expect: agent.version };
+
+  if (level !== "passkey-signed") {
+    if (level === "passkey" && now >= session.authenticatedAt + freshPasskeyMs)
+      return { refused: "sign_in_again" };
+    return { level, authenticatedAt: session.authenticatedAt, writes: [still], facts: { level } };
+  }
+  if (!signed) return { refused: "passkey_needed" };
+  const ceremony = await readCeremony(store, signed.ceremony, "decide");
+  const device = await store.read("device", signed.assertion.id);
+  const nonce = ceremony?.record.nonce;
+  if (!ceremony || nonce === undefined || device?.record.approver !== approver.id)
+    return { refused: "bad_passkey" };
+  const challenge = challengeOf(approval, approver.id, nonce);
+  if (challenge !== ceremony.record.id) return { refused: "bad_passkey" };
+  const counter = await readAssertion(ground.party, signed.assertion, challenge, device.record);
+  if (counter === undefined) return { refused: "bad_passkey" };
+  const used: Device = { ...device.record, counter };
+  return {
+    level,
+    authenticatedAt: now,
+    writes: [still, closeCeremony(ceremony), { put: "device", record: used, expect: device.version }],
+    facts: { level, evidence: evidence(signed.assertion, nonce) },
+  };
+}
+
+/** What a stranger needs, beside the enrolment entry's public key, to check the signature again. */
+function evidence({ id, response }: Assertion, nonce: string): JsonObject {
+  const { clientDataJSON, authenticatorData, signature } = response;
+  return {
+    credential: id,
+    nonce,
+    client_data: clientDataJSON,
+    authenticator_data: authenticatorData,
+    signature,
+  };
+}
+
+/** The latch of a denial. An earlier one of the same key stays as it is. */
+async function latched(store: Store, config: Config, approval: Approval, now: number): Promise<Write[]> {
+  const { latchKey: id, agent, type, bound } = approval;
+  const before = await store.read("latch", id);
+  if (before) return [{ check: "latch", id, expect: before.version }];
+  const definition = config.actions.get(type)?.definition;
+  const subject = definition ? subjectOf(definition, bound) : bound;
+  return [
+    { put: "latch", record: { id, agent, type, subject, approval: approval.id, deniedAt: now }, expect: 0 },
+  ];
+}

@@ -1,0 +1,79 @@
+/**
+ * What has to leave, leaves: at least once, with growing delay, bounded, and visible when it is given up. A message is
+ * leased before it is sent, so that of several nodes one sends it; if we crash in between, the lease runs out and it
+ * is sent again. It never decides anything, and a message about a request that is over is not sent.
+ */
+import { type Approval, stateAt } from "../approval/approval.ts";
+import type { Approver } from "../approver/approver.ts";
+import type { Message } from "../store/record.ts";
+import type { Held, Store } from "../store/store.ts";
+import { newEntry } from "./entry.ts";
+
+/** A way to reach an approver. Built in `channels/`. A throw means: not delivered, try again. */
+export interface Channel {
+  readonly name: string;
+  send(notice: {
+    readonly approval: Approval;
+    readonly approver: Approver;
+    readonly messageId: string;
+  }): Promise<void>;
+}
+
+export type DeliverGround = { readonly store: Store; readonly channels: ReadonlyMap<string, Channel> };
+
+const leaseMs = 60_000;
+const batch = 20;
+/** Delay after each failed attempt. When they are used up, the message is given up. */
+const delaysMs = [2_000, 10_000, 30_000, 60_000, 300_000];
+
+/** One round. Answers how many messages were tried. */
+export async function deliver(ground: DeliverGround): Promise<number> {
+  const { store } = ground;
+  const due = await store.due("message", store.now(), batch);
+  const tried = await Promise.all(due.map((held) => deliverOne(ground, held)));
+  return tried.filter(Boolean).length;
+}
+
+async function deliverOne({ store, channels }: DeliverGround, held: Held<"message">): Promise<boolean> {
+  const now = store.now();
+  const leased: Message = { ...held.record, attempts: held.record.attempts + 1, dueAt: now + leaseMs };
+  const claim = await store.pass({ writes: [{ put: "message", record: leased, expect: held.version }] });
+  if (claim === "conflict") return false;
+  const version = held.version + 1;
+
+  const approval = await store.read("approval", leased.approval);
+  const approver = await store.read("approver", leased.approver);
+  const channel = channels.get(leased.channel);
+  const problem = !channel
+    ? `no channel ${leased.channel} is set up`
+    : !approval || !approver || stateAt(approval.record, now) !== "pending"
+      ? "the request was over before it could be sent"
+      : await channel
+          .send({ approval: approval.record, approver: approver.record, messageId: leased.id })
+          .then(() => undefined)
+          .catch((error: unknown) => (error instanceof Error ? error.message : String(error)));
+
+  const over = !channel || !approval || stateAt(approval.record, now) !== "pending";
+  const delay = over ? undefined : delaysMs[leased.attempts - 1];
+  if (problem !== undefined && delay !== undefined) {
+    const later: Message = { ...leased, dueAt: store.now() + delay, lastError: problem };
+    await store.pass({ writes: [{ put: "message", record: later, expect: version }] });
+    return true;
+  }
+  const done: Message =
+    problem === undefined
+      ? { ...leased, state: "sent" }
+      : { ...leased, state: "given_up", lastError: problem };
+  await store.commit({
+    writes: [{ put: "message", record: done, expect: version }],
+    entries: [
+      newEntry(problem === undefined ? "message.sent" : "message.given_up", store.now(), {
+        request: leased.approval,
+        approver: leased.approver,
+        facts: { channel: leased.channel, attempts: leased.attempts },
+        texts: { problem },
+      }),
+    ],
+  });
+  return true;
+}

@@ -1,0 +1,147 @@
+/**
+ * A person gets a device. The first by a one-time link that the operator hands over, further ones from a session that
+ * exists already. The public key goes into the log, so that what it signs can be checked later by anybody.
+ */
+import { hash, randomBytes } from "node:crypto";
+import type { Approver, Device } from "../approver/approver.ts";
+import {
+  type Attestation,
+  type CreationOptions,
+  creationOptions,
+  type RelyingParty,
+  readAttestation,
+} from "../approver/passkey.ts";
+import { absent, type Held, type Store, type Write } from "../store/store.ts";
+import { closeCeremony, newChallenge, openCeremony, readCeremony } from "./ceremony.ts";
+import { newEntry } from "./entry.ts";
+import { newId } from "./id.ts";
+import { openSession, type SignedIn } from "./sign-in.ts";
+
+export type EnrolGround = { readonly store: Store; readonly party: RelyingParty };
+export type EnrolRefusal = "unknown_invitation" | "bad_passkey" | "last_device" | "unknown_device";
+export type Refused = { readonly refused: EnrolRefusal };
+
+const invitationMs = 7 * 24 * 3_600_000;
+
+/**
+ * Invites a person, who becomes an approver by it. Inviting someone again gives a new link, for a further or a lost
+ * device. Answers the secret of the link, which is kept only as a hash.
+ */
+export async function invite(
+  store: Store,
+  email: string,
+  name: string,
+): Promise<{ secret: string; approver: Approver }> {
+  const secret = randomBytes(32).toString("base64url");
+  const now = store.now();
+  const known = await store.approverByEmail(email.toLowerCase());
+  const approver = known ?? { id: newId("apr", now), email: email.toLowerCase(), name, createdAt: now };
+  const invitation = {
+    id: hashSecret(secret),
+    approver: approver.id,
+    createdAt: now,
+    expiresAt: now + invitationMs,
+  };
+  const outcome = await store.commit({
+    writes: [
+      ...(known ? [] : [{ put: "approver", record: approver, expect: absent } as const]),
+      { put: "invitation", record: invitation, expect: absent },
+    ],
+    entries: [
+      newEntry("approver.invited", now, {
+        approver: approver.id,
+        texts: { email: approver.email, name: approver.name },
+      }),
+    ],
+  });
+  if (outcome === "conflict")
+    throw new Error("the approver was invited by somebody else at this moment; try again");
+  return { secret, approver };
+}
+
+export async function readInvitation(
+  store: Store,
+  secret: string,
+): Promise<{ readonly held: Held<"invitation">; readonly approver: Approver } | Refused> {
+  const held = await store.read("invitation", hashSecret(secret));
+  if (!held || store.now() >= held.record.expiresAt) return { refused: "unknown_invitation" };
+  const approver = await store.read("approver", held.record.approver);
+  return approver ? { held, approver: approver.record } : { refused: "unknown_invitation" };
+}
+
+/** Hands out the question for a new passkey. */
+export async function openEnrolment(
+  { store, party }: EnrolGround,
+  approver: Approver,
+): Promise<{ readonly ceremony: string; readonly options: CreationOptions }> {
+  const ceremony = newChallenge();
+  await openCeremony(store, { id: ceremony, purpose: "enrol", approver: approver.id });
+  const options = await creationOptions(party, approver, await store.devicesOf(approver.id), ceremony);
+  return { ceremony, options };
+}
+
+/** Takes the answer: the device, the used-up invitation, the session and the log entry are one write. */
+export async function enrol(
+  ground: EnrolGround,
+  input: {
+    readonly approver: Approver;
+    readonly invitation?: Held<"invitation">;
+    readonly ceremony: string;
+    readonly attestation: Attestation;
+    readonly name: string;
+  },
+): Promise<SignedIn | Refused> {
+  const { store, party } = ground;
+  const { approver, invitation } = input;
+  const ceremony = await readCeremony(store, input.ceremony, "enrol");
+  if (ceremony?.record.approver !== approver.id) return { refused: "bad_passkey" };
+  const proved = await readAttestation(party, input.attestation, ceremony.record.id);
+  if (!proved) return { refused: "bad_passkey" };
+
+  const now = store.now();
+  const device: Device = { ...proved, approver: approver.id, name: input.name || "A device", createdAt: now };
+  const signedIn = openSession(approver, device.id, now);
+  const writes: Write[] = [
+    closeCeremony(ceremony),
+    { put: "device", record: device, expect: absent },
+    { put: "session", record: signedIn.session, expect: absent },
+  ];
+  if (invitation) writes.push({ drop: "invitation", id: invitation.record.id, expect: invitation.version });
+  const entry = newEntry("device.enrolled", now, {
+    approver: approver.id,
+    facts: { credential: device.id, public_key: device.publicKey, rp_id: party.rpId, origin: party.origin },
+    texts: { name: device.name },
+  });
+  const outcome = await store.commit({ writes, entries: [entry] });
+  return outcome === "committed" ? signedIn : { refused: invitation ? "unknown_invitation" : "bad_passkey" };
+}
+
+/** Takes a device away, and the sessions on it. The last one stays: a new invitation replaces it. */
+export async function removeDevice(
+  store: Store,
+  approver: Approver,
+  deviceId: string,
+): Promise<"removed" | Refused> {
+  const held = await store.read("device", deviceId);
+  if (held?.record.approver !== approver.id) return { refused: "unknown_device" };
+  const devices = await store.devicesOf(approver.id);
+  if (devices.length < 2) return { refused: "last_device" };
+  const sessions = await store.sessionsOn(deviceId);
+  const now = store.now();
+  const outcome = await store.commit({
+    writes: [
+      { drop: "device", id: deviceId, expect: held.version },
+      ...sessions.map(({ record, version }) => ({
+        drop: "session" as const,
+        id: record.id,
+        expect: version,
+      })),
+    ],
+    entries: [newEntry("device.removed", now, { approver: approver.id, facts: { credential: deviceId } })],
+  });
+  return outcome === "committed" ? "removed" : { refused: "unknown_device" };
+}
+
+export function hashSecret(secret: string): string {
+  return hash("sha256", secret, "base64url");
+}

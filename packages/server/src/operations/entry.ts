@@ -1,0 +1,61 @@
+/**
+ * One log entry in the making. Personal text goes in as a commitment, its preimage beside the log, so that it can be
+ * erased without touching a leaf.
+ */
+import { commitText, type Entry, type JsonObject } from "@countersign/protocol";
+import type { NewEntry } from "../store/store.ts";
+import { newId } from "./id.ts";
+
+/** Everything that is ever logged. */
+export type Event =
+  | "request.created"
+  | "request.refused"
+  | "request.approved"
+  | "request.denied"
+  | "request.expired"
+  | "request.lapsed"
+  | "request.cancelled"
+  | "token.issued"
+  | "token.reserved"
+  | "token.completed"
+  | "token.failed"
+  | "token.unknown"
+  | "token.expired"
+  | "spend.refused"
+  | "message.sent"
+  | "message.given_up"
+  | "latch.reopened"
+  | "agent.added"
+  | "agent.paused"
+  | "agent.resumed"
+  | "agent.removed"
+  | "api.added"
+  | "api.removed"
+  | "approver.invited"
+  | "approver.signed_in"
+  | "invitation.expired"
+  | "device.enrolled"
+  | "device.removed"
+  | "type.published"
+  | "key.created"
+  | "texts.erased";
+
+export type About = Pick<Entry, "request" | "agent" | "approver" | "token" | "api" | "digest"> & {
+  readonly facts?: JsonObject;
+  /** Personal text by name; undefined ones are left out. */
+  readonly texts?: { readonly [name: string]: string | undefined };
+};
+
+export function newEntry(event: Event, at: number, about: About): NewEntry {
+  const { texts: given = {}, ...rest } = about;
+  const texts: { [name: string]: { text: string; salt: string } } = {};
+  const commitments: { [name: string]: string } = {};
+  for (const [name, text] of Object.entries(given)) {
+    if (text === undefined) continue;
+    const { commitment, salt } = commitText(text);
+    texts[name] = { text, salt };
+    commitments[name] = commitment;
+  }
+  const entry: Entry = { v: 1, id: newId("log", at), at, event, ...rest };
+  return { entry: Object.keys(commitments).length > 0 ? { ...entry, texts: commitments } : entry, texts };
+}

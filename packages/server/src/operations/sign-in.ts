@@ -1,0 +1,85 @@
+/**
+ * A person signs in, with a passkey and nothing else. The cookie's secret is kept only as a hash. A session says who
+ * is there and since when; it never says what they may do.
+ */
+import { hash, randomBytes } from "node:crypto";
+import type { Approver, Session } from "../approver/approver.ts";
+import {
+  type Assertion,
+  type RelyingParty,
+  type RequestOptions,
+  readAssertion,
+  requestOptions,
+} from "../approver/passkey.ts";
+import { absent, type Store } from "../store/store.ts";
+import { closeCeremony, newChallenge, openCeremony, readCeremony } from "./ceremony.ts";
+import { newEntry } from "./entry.ts";
+
+export type SignedIn = { readonly secret: string; readonly session: Session; readonly approver: Approver };
+export type SignInGround = { readonly store: Store; readonly party: RelyingParty };
+export type Refused = { readonly refused: "bad_passkey" };
+
+/** A working day. */
+export const sessionMs = 12 * 3_600_000;
+
+export function openSession(approver: Approver, device: string, now: number): SignedIn {
+  const secret = randomBytes(32).toString("base64url");
+  const id = hash("sha256", secret, "base64url");
+  return {
+    secret,
+    approver,
+    session: { id, approver: approver.id, device, authenticatedAt: now, expiresAt: now + sessionMs },
+  };
+}
+
+export async function readSession(
+  store: Store,
+  secret: string,
+): Promise<{ readonly session: Session; readonly approver: Approver } | undefined> {
+  const held = await store.read("session", hash("sha256", secret, "base64url"));
+  if (!held || store.now() >= held.record.expiresAt) return undefined;
+  const approver = await store.read("approver", held.record.approver);
+  return approver && { session: held.record, approver: approver.record };
+}
+
+export async function openSignIn({
+  store,
+  party,
+}: SignInGround): Promise<{ readonly ceremony: string; readonly options: RequestOptions }> {
+  const ceremony = newChallenge();
+  await openCeremony(store, { id: ceremony, purpose: "sign-in" });
+  return { ceremony, options: await requestOptions(party, [], ceremony) };
+}
+
+export async function signIn(
+  { store, party }: SignInGround,
+  input: { readonly ceremony: string; readonly assertion: Assertion },
+): Promise<SignedIn | Refused> {
+  const ceremony = await readCeremony(store, input.ceremony, "sign-in");
+  const device = await store.read("device", input.assertion.id);
+  const approver = device && (await store.read("approver", device.record.approver));
+  if (!ceremony || !device || !approver) return { refused: "bad_passkey" };
+  const counter = await readAssertion(party, input.assertion, ceremony.record.id, device.record);
+  if (counter === undefined) return { refused: "bad_passkey" };
+  const now = store.now();
+  const signedIn = openSession(approver.record, device.record.id, now);
+  const outcome = await store.commit({
+    writes: [
+      closeCeremony(ceremony),
+      { put: "device", record: { ...device.record, counter }, expect: device.version },
+      { put: "session", record: signedIn.session, expect: absent },
+    ],
+    entries: [
+      newEntry("approver.signed_in", now, {
+        approver: approver.record.id,
+        facts: { credential: device.record.id },
+      }),
+    ],
+  });
+  return outcome === "committed" ? signedIn : { refused: "bad_passkey" };
+}
+
+export async function signOut(store: Store, session: Session): Promise<void> {
+  const held = await store.read("session", session.id);
+  if (held) await store.pass({ writes: [{ drop: "session", id: session.id, expect: held.version }] });
+}

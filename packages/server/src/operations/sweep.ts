@@ -1,0 +1,54 @@
+/**
+ * Writes down what the clock has done: requests that expired or lapsed, tokens that expired or whose spend never
+ * ended, and things that were only kept for a while. Nothing depends on it being on time: readers ask the clock.
+ */
+import { end as endApproval } from "../approval/approval.ts";
+import { type PassingKind, passingKinds } from "../store/record.ts";
+import type { Held, Outcome, Store } from "../store/store.ts";
+import { end as endToken } from "../token/token.ts";
+import { type Event, newEntry } from "./entry.ts";
+
+const batch = 500;
+const dropped: readonly PassingKind[] = passingKinds.filter((kind) => kind !== "message");
+
+/** One round. Answers how many records it wrote, so that the caller can go on at once while there is a backlog. */
+export async function sweep(store: Store): Promise<number> {
+  const now = store.now();
+  const work: Promise<Outcome>[] = [];
+  for (const held of await store.due("approval", now, batch)) work.push(...sweepApproval(store, held, now));
+  for (const held of await store.due("token", now, batch)) work.push(...sweepToken(store, held, now));
+  for (const kind of dropped)
+    for (const { record, version } of await store.due(kind, now, batch))
+      work.push(store.pass({ writes: [{ drop: kind, id: record.id, expect: version }] }));
+  for (const { record, version } of await store.due("invitation", now, batch))
+    work.push(
+      store.commit({
+        writes: [{ drop: "invitation", id: record.id, expect: version }],
+        entries: [newEntry("invitation.expired", now, { approver: record.approver })],
+      }),
+    );
+  // All of one round was asked for in one turn of the event loop, and shares its fsync.
+  const outcomes = await Promise.all(work);
+  return outcomes.filter((outcome) => outcome === "committed").length;
+}
+
+function sweepApproval(store: Store, { record, version }: Held<"approval">, now: number): Promise<Outcome>[] {
+  const next = endApproval(record, now);
+  if ("refused" in next) return [];
+  const { id: request, agent, digest } = record;
+  const entry = newEntry(`request.${next.standing.state}` as Event, now, {
+    request,
+    agent,
+    digest,
+    facts: { candidates: [...record.candidates] },
+  });
+  return [store.commit({ writes: [{ put: "approval", record: next, expect: version }], entries: [entry] })];
+}
+
+function sweepToken(store: Store, { record, version }: Held<"token">, now: number): Promise<Outcome>[] {
+  const next = endToken(record, now);
+  if ("refused" in next) return [];
+  const { approval: request, agent, jti: token, digest } = record;
+  const entry = newEntry(`token.${next.state}` as Event, now, { request, agent, token, digest });
+  return [store.commit({ writes: [{ put: "token", record: next, expect: version }], entries: [entry] })];
+}

@@ -1,0 +1,66 @@
+/** How pages show what came from outside, and how they say the things that several of them say. */
+import type { Reversibility } from "@countersign/protocol";
+import { html } from "hono/html";
+import type { Card } from "../action/card.ts";
+import { timeLeft } from "./asset/countdown.js";
+import { external, irreversible, reversible } from "./icon.ts";
+import type { Html } from "./page.ts";
+
+/**
+ * The server's sentence. A value stands in its own box (`.value`): its white space is kept, it breaks anywhere, its
+ * writing direction stays inside, so that no value can pass for the server's words or move them. A short one stays in
+ * one piece where the line is long enough.
+ */
+export function sentence(parts: Card["sentence"]): Html {
+  const shown = parts.map((part) =>
+    "value" in part
+      ? html`<strong class="${[...part.value].length <= 24 ? "value short" : "value"}"><bdi>${part.value}</bdi></strong>`
+      : part.text,
+  );
+  return html`${shown}`;
+}
+
+/** Rows of labels and values. Nothing where there are none. */
+export function rows(list: Card["rows"]): Html {
+  if (list.length === 0) return html``;
+  const shown = list.map(
+    (row) => html`<div><dt>${row.label}</dt><dd><bdi class="exact">${row.value}</bdi></dd></div>\n`,
+  );
+  return html`<dl class="rows">\n${shown}</dl>`;
+}
+
+export const reversibilityWords = {
+  reversible: "Can be undone",
+  external: "Leaves the company; hard to undo",
+  irreversible: "Cannot be undone",
+} satisfies Record<Reversibility, string>;
+
+const reversibilityIcons = { reversible, external, irreversible } satisfies Record<Reversibility, Html>;
+
+export function reversibilityLine(reversibility: Reversibility): Html {
+  return html`${reversibilityIcons[reversibility]}<span>${reversibilityWords[reversibility]}</span>`;
+}
+
+/** An instant, in UTC; the browser's script turns it into the reader's own time. */
+export function instant(at: number): Html {
+  return html`<time datetime="${new Date(at).toISOString()}">${dateFormat.format(at)} UTC</time>`;
+}
+
+/** The time of day of an instant that is less than a day away, to the second; otherwise as `instant`. */
+export function soon(at: number, now: number): Html {
+  if (at - now > 20 * 3_600_000) return instant(at);
+  return html`<time datetime="${new Date(at).toISOString()}" data-precise>${clockFormat.format(at)} UTC</time>`;
+}
+
+/** What is left until `at`, as `1:42`; the browser's script counts it down. */
+export function countdown(at: number, now: number): Html {
+  const left = Math.max(0, at - now);
+  return html`<span class="left" role="timer" data-left="${left}">${timeLeft(left)}</span>`;
+}
+
+const dateFormat = new Intl.DateTimeFormat("en-GB", {
+  dateStyle: "medium",
+  timeStyle: "short",
+  timeZone: "UTC",
+});
+const clockFormat = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium", timeZone: "UTC" });

@@ -1,0 +1,113 @@
+/**
+ * Countersign's server: the only place where things are wired. `createServer` takes a configuration and answers a
+ * `fetch`, so that it runs behind any listener and tests need no socket. It starts the rounds that nobody asks for
+ * (sweeping, delivering, signing the log) and ends them.
+ */
+import { appendFile } from "node:fs/promises";
+import { mailChannel } from "./channels/mail.ts";
+import type { Config } from "./config/config.ts";
+import { endpoints } from "./http/endpoints/discovery.ts";
+import { httpApp } from "./http/http.ts";
+import { type Keyring, openKeyring } from "./keys/keyring.ts";
+import { createStamp, type OutsideKey } from "./keys/outside-key.ts";
+import { createTickets } from "./keys/ticket.ts";
+import { checkpoint } from "./operations/checkpoint.ts";
+import { type Channel, deliver } from "./operations/deliver.ts";
+import { createPace } from "./operations/pace.ts";
+import { publishTypes } from "./operations/publish.ts";
+import { sweep } from "./operations/sweep.ts";
+import { openSqlite } from "./store/sqlite/sqlite.ts";
+import type { Store } from "./store/store.ts";
+
+export type Server = {
+  readonly fetch: (request: Request) => Response | Promise<Response>;
+  readonly store: Store;
+  readonly keyring: Keyring;
+  /** Runs every round once, now. For tests, and before a shutdown. */
+  readonly settle: () => Promise<void>;
+  readonly close: () => Promise<void>;
+};
+
+export type ServerOptions = {
+  readonly config: Config;
+  readonly outsideKey: OutsideKey;
+  /** Hears of every fault, whole, with where it happened. */
+  readonly onFault: (fault: unknown, where: string) => void;
+  /** Replaces the system's clock, for tests. */
+  readonly clock?: () => number;
+  /** How often the rounds are made, in milliseconds. */
+  readonly roundMs?: number;
+};
+
+export async function createServer(options: ServerOptions): Promise<Server> {
+  const { config, outsideKey, onFault, roundMs = 500 } = options;
+  const store = openSqlite({ path: config.store, ...(options.clock && { clock: options.clock }) });
+  const keyring = await openKeyring(store, outsideKey, config.issuer, config.log.origin);
+  await publishTypes(store, config);
+
+  const mail = config.channels.mail && mailChannel(config.channels.mail, config.issuer, () => store.now());
+  const channels = new Map<string, Channel>(mail ? [[mail.name, mail]] : []);
+  const tickets = createTickets(outsideKey);
+  const at = endpoints(config.issuer);
+  const app = httpApp({
+    config,
+    store,
+    keyring,
+    signer: keyring.signer,
+    tickets,
+    openTicket: tickets.open,
+    pace: createPace(config.limits.pollIntervalSeconds),
+    party: config.passkeys,
+    audiences: new Set([config.issuer, at.token, at.bcAuthorize].map((url) => url.replace(/\/$/, ""))),
+    csrf: createStamp(outsideKey, "csrf"),
+    onFault,
+  });
+
+  const publish = async (note: string) => {
+    if (config.log.checkpointFile !== undefined) await appendFile(config.log.checkpointFile, `${note}\n`);
+  };
+  const rounds = [
+    round("sweep", () => sweep(store)),
+    round("deliver", () => deliver({ store, channels })),
+    round("checkpoint", () => checkpoint({ store, signCheckpoint: keyring.signCheckpoint, publish })),
+    round("keys", () => keyring.reload(), 30_000),
+  ];
+
+  /** One round after another, never two at once; a fault is reported and does not end them. */
+  function round(name: string, work: () => Promise<unknown>, everyMs = roundMs) {
+    let running: Promise<void> | undefined;
+    const run = () => {
+      running ??= work()
+        .then(
+          () => {},
+          (fault: unknown) => onFault(fault, name),
+        )
+        .finally(() => {
+          running = undefined;
+        });
+      return running;
+    };
+    const timer = setInterval(run, everyMs).unref();
+    return {
+      run,
+      stop: async () => {
+        clearInterval(timer);
+        await running;
+      },
+    };
+  }
+
+  return {
+    fetch: (request) => app.fetch(request),
+    store,
+    keyring,
+    settle: async () => {
+      for (const { run } of rounds) await run();
+    },
+    close: async () => {
+      await Promise.all(rounds.map(({ stop }) => stop()));
+      mail?.close();
+      await store.close();
+    },
+  };
+}

@@ -1,0 +1,68 @@
+/** Those who wait are woken, after the fact and whoever wrote it. */
+import assert from "node:assert/strict";
+import { absent, type Store, type Wake } from "../store.ts";
+import { put, type Rule } from "./rule.ts";
+import { anAgent, anApproval, anAskKey } from "./specimen.ts";
+
+export function watchers(rule: Rule): void {
+  rule(
+    "a watcher hears of each request written, once it is durable, and of nothing else",
+    async ({ store, reopen }) => {
+      const other = await reopen();
+      const heard: Wake[] = [];
+      const there: Promise<unknown>[] = [];
+      const approval = anApproval({ candidates: ["apr_1", "apr_2"] });
+      const stop = store.watch((wake) => {
+        heard.push(wake);
+        if (wake) there.push(Promise.resolve(other.read("approval", wake.approval)));
+      });
+      await put(store, "approval", approval, absent);
+      assert.deepEqual(heard, [{ approval: approval.id, candidates: ["apr_1", "apr_2"] }]);
+      assert.deepEqual(await there[0], { record: approval, version: 1 });
+      assert.equal(await put(store, "approval", approval, absent), "conflict");
+      await put(store, "agent", anAgent(), absent);
+      await store.pass({ writes: [{ put: "ask_key", record: anAskKey(), expect: absent }] });
+      assert.equal(heard.length, 1);
+      stop();
+      await put(store, "approval", approval, 1);
+      assert.equal(heard.length, 1);
+    },
+  );
+
+  rule("a watcher hears of what was written through another handle", async ({ store, reopen }) => {
+    const other = await reopen();
+    for (const [writer, watcher] of [
+      [store, other],
+      [other, store],
+    ] as const) {
+      const waking = wakeOf(watcher);
+      await put(writer, "approval", anApproval(), absent);
+      await waking;
+    }
+  });
+
+  rule("watchers come and go without a word to each other", async ({ store }) => {
+    const counts = [0, 0];
+    const listener = (n: number) => () => void counts[n]!++;
+    const stops = [store.watch(listener(0)), store.watch(listener(1))];
+    await put(store, "approval", anApproval(), absent);
+    stops[0]!();
+    stops[0]!();
+    await put(store, "approval", anApproval(), absent);
+    stops[1]!();
+    await put(store, "approval", anApproval(), absent);
+    assert.deepEqual(counts, [1, 2]);
+  });
+}
+
+/** Resolves when the store's watcher is called; fails if that takes longer than anybody would wait for a wake-up. */
+function wakeOf(store: Store): Promise<Wake> {
+  return new Promise((resolve, reject) => {
+    const late = setTimeout(() => reject(new Error("not woken within five seconds")), 5_000);
+    const stop = store.watch((wake) => {
+      clearTimeout(late);
+      stop();
+      resolve(wake);
+    });
+  });
+}

@@ -1,0 +1,134 @@
+/**
+ * What is kept, by kind: the record's shape, the id it is found by, the instant at which the clock has something to
+ * say about it, and the few further columns that a named reader needs. Both engines build their tables from this
+ * list, so that a kind is declared once.
+ */
+import type { JsonObject } from "@countersign/protocol";
+import type { Approval } from "../approval/approval.ts";
+import type { Approver, Ceremony, Device, Invitation, Session } from "../approver/approver.ts";
+import type { Agent, Api } from "../client/client.ts";
+import { silenceMs, type Token } from "../token/token.ts";
+
+/** A denied action: the same ask is refused until a person re-opens it, which drops the record. */
+export type Latch = {
+  readonly id: string;
+  readonly agent: string;
+  readonly type: string;
+  readonly subject: JsonObject;
+  readonly approval: string;
+  readonly deniedAt: number;
+};
+
+/** Which request an identical ask, or an idempotency key, leads back to. */
+export type AskKey = {
+  readonly id: string;
+  readonly approval: string;
+  /** What the key was first used for; the same key for something else is refused. */
+  readonly content: string;
+  readonly keptUntil: number;
+};
+
+/** An action type as it stood when it was published. Never changed, found by its hash. */
+export type PublishedType = {
+  readonly hash: string;
+  readonly type: string;
+  readonly definition: JsonObject;
+  readonly publishedAt: number;
+};
+
+/** A key pair; the private half is encrypted under the key from outside the database. */
+export type SealedKey = {
+  readonly kid: string;
+  readonly purpose: "token" | "log";
+  readonly publicJwk: JsonObject;
+  readonly sealedPrivateJwk: string;
+  readonly activeAt: number;
+};
+
+/** A client assertion that was used, remembered until it could not be used again anyway. */
+export type Replay = { readonly id: string; readonly expiresAt: number };
+
+/** Something that has to leave: at least once, with growing delay, and visible when it is given up. */
+export type Message = {
+  readonly id: string;
+  readonly channel: string;
+  readonly approval: string;
+  readonly approver: string;
+  readonly attempts: number;
+  readonly state: "waiting" | "sent" | "given_up";
+  /** When the next attempt is due; while an attempt is under way, when its lease ends. */
+  readonly dueAt: number;
+  readonly lastError?: string;
+};
+
+export type Records = {
+  readonly agent: Agent;
+  readonly api: Api;
+  readonly approver: Approver;
+  readonly device: Device;
+  readonly invitation: Invitation;
+  readonly approval: Approval;
+  readonly token: Token;
+  readonly latch: Latch;
+  readonly published_type: PublishedType;
+  readonly key: SealedKey;
+  readonly ask_key: AskKey;
+  readonly session: Session;
+  readonly ceremony: Ceremony;
+  readonly replay: Replay;
+  readonly message: Message;
+};
+export type Kind = keyof Records;
+
+/** Kinds that may be written without a log entry: they hold no decision and no authority. */
+export const passingKinds = ["ask_key", "session", "ceremony", "replay", "message"] as const;
+export type PassingKind = (typeof passingKinds)[number];
+
+export type Column = string | number | null;
+export type Table<R> = {
+  readonly id: (record: R) => string;
+  /** When the sweeper or the outbox should look at it again; null for never. */
+  readonly dueAt: (record: R) => number | null;
+  /** Further columns, for readers by name. */
+  readonly columns: { readonly [name: string]: (record: R) => Column };
+};
+
+const never = () => null;
+
+export const tables: { readonly [K in Kind]: Table<Records[K]> } = {
+  agent: { id: (r) => r.id, dueAt: never, columns: {} },
+  api: { id: (r) => r.id, dueAt: never, columns: {} },
+  approver: { id: (r) => r.id, dueAt: never, columns: { email: (r) => r.email } },
+  device: { id: (r) => r.id, dueAt: never, columns: { approver: (r) => r.approver } },
+  invitation: { id: (r) => r.id, dueAt: (r) => r.expiresAt, columns: {} },
+  approval: {
+    id: (r) => r.id,
+    dueAt: (r) => (r.standing.state === "pending" || r.standing.state === "approved" ? r.expiresAt : null),
+    columns: {
+      agent: (r) => r.agent,
+      state: (r) => r.standing.state,
+      expires_at: (r) => r.expiresAt,
+      decided_by: (r) => ("decision" in r.standing ? r.standing.decision.approver : null),
+    },
+  },
+  token: {
+    id: (r) => r.hash,
+    dueAt: (r) => {
+      if (r.state === "issued") return r.expiresAt;
+      return r.state === "reserved" && r.spend ? r.spend.reservedAt + silenceMs : null;
+    },
+    columns: {},
+  },
+  latch: { id: (r) => r.id, dueAt: never, columns: {} },
+  published_type: { id: (r) => r.hash, dueAt: never, columns: {} },
+  key: { id: (r) => r.kid, dueAt: never, columns: {} },
+  ask_key: { id: (r) => r.id, dueAt: (r) => r.keptUntil, columns: {} },
+  session: { id: (r) => r.id, dueAt: (r) => r.expiresAt, columns: { device: (r) => r.device } },
+  ceremony: { id: (r) => r.id, dueAt: (r) => r.expiresAt, columns: {} },
+  replay: { id: (r) => r.id, dueAt: (r) => r.expiresAt, columns: {} },
+  message: {
+    id: (r) => r.id,
+    dueAt: (r) => (r.state === "waiting" ? r.dueAt : null),
+    columns: { state: (r) => r.state },
+  },
+};

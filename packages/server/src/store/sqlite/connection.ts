@@ -1,0 +1,134 @@
+/**
+ * One open file: its pragmas, its prepared statements, and the words for what is wrong with it. Whatever SQLite
+ * throws leaves here as an `Error` that names the path, with SQLite's own error as its cause.
+ */
+import { closeSync, openSync } from "node:fs";
+import { DatabaseSync, type SQLInputValue } from "node:sqlite";
+import { checkSchema, createSchema } from "./schema.ts";
+
+/** How long a statement waits while another process writes. */
+const busyMs = 5_000;
+
+export type Statement<R> = {
+  get(...values: SQLInputValue[]): R | undefined;
+  all(...values: SQLInputValue[]): R[];
+  run(...values: SQLInputValue[]): void;
+};
+
+export type Connection = {
+  /** Whether other processes can open the same data. */
+  readonly shared: boolean;
+  /** `R` is what the statement's columns are known to hold. */
+  prepare<R = never>(sql: string): Statement<R>;
+  inTransaction(): boolean;
+  /** Idempotent. The last process to close moves the write-ahead log into the file and removes it. */
+  close(): void;
+};
+
+/** Opens or creates the file and brings it to the present schema. `":memory:"` is a database of this handle alone. */
+export function openConnection(path: string): Connection {
+  const shared = path !== ":memory:";
+  let database: DatabaseSync | undefined;
+  try {
+    // Created here and not by SQLite, so that what is inside is readable by this account only; the files beside it
+    // (-wal, -shm) take the same mode. It also finds a read-only file now, and not at the first write.
+    if (shared) closeSync(openSync(path, "a", 0o600));
+    database = new DatabaseSync(path, {
+      timeout: busyMs,
+      enableForeignKeyConstraints: false,
+      defensive: true,
+    });
+    checkSchema(database);
+    writeAhead(database);
+    // FULL: a commit returns after its fsync. fullfsync: where fsync does not reach the disk (macOS), what does.
+    // secure_delete: what is erased is overwritten, and does not stay in the file's free pages.
+    database.exec("PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA secure_delete = ON");
+    createSchema(database);
+  } catch (cause) {
+    database?.close();
+    throw fault(path, cause);
+  }
+  return connectionOf(path, database, shared);
+}
+
+/**
+ * Turns the write-ahead log on, which a file remembers. For this one step SQLite does not wait while another process
+ * has the file open for writing (as when two start on a new file at once), so the waiting is done here.
+ */
+function writeAhead(database: DatabaseSync): void {
+  const pause = new Int32Array(new SharedArrayBuffer(4));
+  for (let waitedMs = 0; ; waitedMs += 10) {
+    try {
+      database.exec("PRAGMA journal_mode = WAL");
+      return;
+    } catch (error) {
+      if (resultCode(error) !== busy || waitedMs >= busyMs) throw error;
+      Atomics.wait(pause, 0, 0, 10);
+    }
+  }
+}
+
+function connectionOf(path: string, database: DatabaseSync, shared: boolean): Connection {
+  function attempt<T>(run: () => T): T {
+    try {
+      return run();
+    } catch (cause) {
+      throw database.isOpen ? fault(path, cause) : new Error(`${path}: the store is closed`, { cause });
+    }
+  }
+  return {
+    shared,
+    prepare: <R>(sql: string): Statement<R> => {
+      const statement = attempt(() => database.prepare(sql));
+      return {
+        get: (...values) => attempt(() => statement.get(...values) as R | undefined),
+        all: (...values) => attempt(() => statement.all(...values) as R[]),
+        run: (...values) => void attempt(() => statement.run(...values)),
+      };
+    },
+    inTransaction: () => database.isOpen && database.isTransaction,
+    close: () => {
+      if (database.isOpen) database.close();
+    },
+  };
+}
+
+/** What an operator can do something about: SQLite's primary result codes, and the system's error codes. */
+const reasons: { readonly [code: number | string]: string } = {
+  5: `another process kept it locked for more than ${busyMs / 1000} seconds`,
+  8: "it cannot be written to (read-only)",
+  10: "the disk refused to read or write (I/O error, or no room left)",
+  11: "the file is damaged",
+  13: "there is no room left on the disk",
+  14: "it, or a file beside it, cannot be opened (may this account write to its directory?)",
+  26: "this file is not a SQLite database",
+  EACCES: "it cannot be written to by this account (read-only)",
+  EISDIR: "this is a directory, not a file",
+  ENOENT: "its directory does not exist",
+  ENOSPC: "there is no room left on the disk",
+  EROFS: "it cannot be written to (read-only)",
+};
+
+/** SQLITE_BUSY. */
+const busy = 5;
+
+/** SQLITE_CONSTRAINT: the statement was refused and undone, the transaction around it is whole. */
+const constraint = 19;
+
+/** SQLite's primary result code (the extended one says more than anybody here asks). */
+function resultCode(error: unknown): number | undefined {
+  return error instanceof Error && "errcode" in error && typeof error.errcode === "number"
+    ? error.errcode & 0xff
+    : undefined;
+}
+
+function fault(path: string, cause: unknown): Error {
+  const { message, code } = cause as NodeJS.ErrnoException;
+  return new Error(`${path}: ${reasons[resultCode(cause) ?? code ?? ""] ?? message}`, { cause });
+}
+
+/** True for a fault of the whole file, after which SQLite may already have dropped the transaction under way. */
+export function breaksTransaction(error: unknown): boolean {
+  const code = error instanceof Error ? resultCode(error.cause) : undefined;
+  return code !== undefined && code !== constraint;
+}

@@ -1,0 +1,113 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { openConnection } from "./connection.ts";
+import { groupCommit } from "./group-commit.ts";
+
+/** A database in memory with two tables; a row of `child` without its `parent` is found out only by COMMIT. */
+function open() {
+  const connection = openConnection(":memory:");
+  for (const sql of [
+    "PRAGMA foreign_keys = ON",
+    "CREATE TABLE parent (id INTEGER PRIMARY KEY)",
+    "CREATE TABLE child (parent INTEGER REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED)",
+  ])
+    connection.prepare(sql).run();
+  const addParent = connection.prepare("INSERT INTO parent (id) VALUES (?)");
+  const addChild = connection.prepare("INSERT INTO child (parent) VALUES (?)");
+  const countRows = connection.prepare<{ rows: number }>(
+    "SELECT (SELECT count(*) FROM parent) + (SELECT count(*) FROM child) AS rows",
+  );
+  return {
+    connection,
+    group: groupCommit(connection),
+    addParent,
+    addChild,
+    rows: () => countRows.get()!.rows,
+  };
+}
+
+test("work is done in the order in which it was handed over, and its results are the answers", async () => {
+  const { group, addParent, rows } = open();
+  const count = (id: number) => () => {
+    addParent.run(id);
+    return rows();
+  };
+  assert.deepEqual(await Promise.all([1, 2, 3].map((id) => group.submit(count(id)))), [1, 2, 3]);
+  assert.equal(rows(), 3);
+});
+
+test("work is not done in the turn in which it was handed over", async () => {
+  const { group, addParent, rows } = open();
+  const answer = group.submit(() => addParent.run(1));
+  assert.equal(rows(), 0);
+  await Promise.resolve();
+  assert.equal(rows(), 0);
+  await answer;
+  assert.equal(rows(), 1);
+});
+
+test("work that throws is undone alone, also where it had written before", async () => {
+  const { group, addParent, rows } = open();
+  const refused = new Error("changed its mind");
+  const results = await Promise.allSettled([
+    group.submit(() => addParent.run(1)),
+    group.submit(() => {
+      addParent.run(2);
+      throw refused;
+    }),
+    group.submit(() => {
+      addParent.run(3);
+      addParent.run(1);
+    }),
+    group.submit(() => addParent.run(4)),
+  ]);
+  assert.deepEqual(
+    results.map(({ status }) => status),
+    ["fulfilled", "rejected", "rejected", "fulfilled"],
+  );
+  assert.equal(results[1]?.status === "rejected" && results[1].reason, refused);
+  assert.equal(rows(), 2);
+});
+
+test("if COMMIT throws, everyone in the batch gets the fault, nothing is written, and the next batch is whole", async () => {
+  const { group, addParent, addChild, rows } = open();
+  const results = await Promise.allSettled([
+    group.submit(() => addParent.run(1)),
+    group.submit(() => addChild.run(99)),
+    group.submit(() => addParent.run(2)),
+  ]);
+  for (const result of results) {
+    assert.ok(result.status === "rejected");
+    assert.match(result.reason.message, /:memory:: FOREIGN KEY constraint failed/);
+    assert.ok(result.reason.cause instanceof Error);
+  }
+  assert.equal(rows(), 0);
+  await group.submit(() => addParent.run(3));
+  assert.equal(rows(), 1);
+});
+
+test("if the file itself fails, everyone in the batch gets the fault, also those whose work was done", async () => {
+  const { connection, group, addParent, rows } = open();
+  connection.prepare("CREATE TABLE bulk (bytes BLOB)").run();
+  const fill = connection.prepare("INSERT INTO bulk (bytes) VALUES (zeroblob(?))");
+  connection.prepare("PRAGMA max_page_count = 300").get();
+  const results = await Promise.allSettled([
+    group.submit(() => addParent.run(1)),
+    group.submit(() => fill.run(4_000_000)),
+    group.submit(() => addParent.run(2)),
+  ]);
+  for (const result of results)
+    assert.match(result.status === "rejected" ? result.reason.message : "", /no room left/);
+  assert.equal(rows(), 0);
+  await group.submit(() => addParent.run(3));
+  assert.equal(rows(), 1);
+});
+
+test("flush writes at once what is queued", async () => {
+  const { connection, group, addParent, rows } = open();
+  const answer = group.submit(() => addParent.run(1));
+  group.flush();
+  assert.equal(rows(), 1);
+  connection.close();
+  await answer;
+});

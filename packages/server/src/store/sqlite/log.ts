@@ -1,0 +1,118 @@
+/**
+ * The audit log's tables: entries in order of arrival, the index that the sequencer gave them, the nodes of the
+ * Merkle tree over them, and the checkpoints that were signed. What a leaf or a proof is, `@countersign/protocol`
+ * says; signing is not done here.
+ */
+import { consistencyProof, grow, type Hash, inclusionProof, leafHash, treeRoot } from "@countersign/protocol";
+import type { EntryRow } from "../row.ts";
+import type { Log, LoggedEntry, NewEntry } from "../store.ts";
+import type { Connection } from "./connection.ts";
+import type { GroupCommit } from "./group-commit.ts";
+
+/** Adds an entry, inside a transaction that is already under way. */
+export type Append = (entry: EntryRow) => void;
+
+export function logAppender(connection: Connection): Append {
+  const addEntry = connection.prepare<{ arrival: number }>(
+    "INSERT INTO log_entry (id, line, request) VALUES (?, ?, ?) RETURNING arrival",
+  );
+  const addText = connection.prepare("INSERT INTO log_text (entry, name, text, salt) VALUES (?, ?, ?, ?)");
+  return ({ id, line, request, texts }) => {
+    const { arrival } = addEntry.get(id, line, request)!;
+    for (const [name, { text, salt }] of Object.entries(texts)) addText.run(arrival, name, text, salt);
+  };
+}
+
+type EntryFound = { readonly arrival: number; readonly leaf_index: number | null; readonly line: string };
+type TextFound = { readonly name: string; readonly text: string; readonly salt: string };
+type CheckpointFound = { readonly size: number; readonly note: string };
+
+export function openLog(connection: Connection, group: GroupCommit): Log {
+  const found = "SELECT arrival, leaf_index, line FROM log_entry";
+  const sizeNow = connection.prepare<{ size: number }>(
+    "SELECT coalesce(max(leaf_index) + 1, 0) AS size FROM log_entry",
+  );
+  const page = connection.prepare<EntryFound>(`${found} WHERE leaf_index >= ? ORDER BY leaf_index LIMIT ?`);
+  const newestOfAll = connection.prepare<EntryFound>(`${found} ORDER BY arrival DESC LIMIT ?`);
+  const newestOf = connection.prepare<EntryFound>(`${found} WHERE request = ? ORDER BY arrival DESC LIMIT ?`);
+  const waiting = connection.prepare<EntryFound>(
+    `${found} WHERE leaf_index IS NULL ORDER BY arrival LIMIT ?`,
+  );
+  const byId = connection.prepare<{ arrival: number }>("SELECT arrival FROM log_entry WHERE id = ?");
+  const textsOf = connection.prepare<TextFound>(
+    "SELECT name, text, salt FROM log_text WHERE entry = ? ORDER BY name",
+  );
+  const eraseTextsOf = connection.prepare("DELETE FROM log_text WHERE entry = ?");
+  const truncate = connection.prepare("PRAGMA wal_checkpoint(TRUNCATE)");
+  const setIndex = connection.prepare("UPDATE log_entry SET leaf_index = ? WHERE arrival = ?");
+  const nodeAt = connection.prepare<{ hash: Uint8Array }>(
+    "SELECT hash FROM log_node WHERE level = ? AND idx = ?",
+  );
+  const addNode = connection.prepare("INSERT INTO log_node (level, idx, hash) VALUES (?, ?, ?)");
+  const addCheckpoint = connection.prepare(
+    "INSERT INTO checkpoint (size, note) VALUES (?, ?) ON CONFLICT (size, note) DO NOTHING",
+  );
+  const checkpoint = "SELECT size, note FROM checkpoint";
+  const everyCheckpoint = connection.prepare<CheckpointFound>(`${checkpoint} ORDER BY size, arrival`);
+  const lastCheckpoint = connection.prepare<CheckpointFound>(
+    `${checkpoint} ORDER BY size DESC, arrival DESC LIMIT 1`,
+  );
+
+  const size = () => sizeNow.get()!.size;
+
+  function node(level: number, index: number): Hash {
+    const row = nodeAt.get(level, index);
+    if (!row) throw new Error(`the log's tree has no node ${index} at level ${level}`);
+    return row.hash;
+  }
+
+  function within(asked: number): number {
+    if (asked <= size()) return asked;
+    throw new Error(`the log has ${size()} sequenced entries, fewer than ${asked}`);
+  }
+
+  function logged({ arrival, leaf_index, line }: EntryFound): LoggedEntry {
+    const texts: { [name: string]: NewEntry["texts"][string] } = {};
+    for (const { name, text, salt } of textsOf.all(arrival)) texts[name] = { text, salt };
+    return { index: leaf_index ?? -1, line, texts };
+  }
+
+  function sequence(limit: number): number {
+    const from = size();
+    const entries = waiting.all(limit);
+    const leaves = entries.map((entry) => leafHash(entry.line));
+    for (const grown of grow(from, leaves, node)) addNode.run(grown.level, grown.index, grown.hash);
+    entries.forEach((entry, offset) => {
+      setIndex.run(from + offset, entry.arrival);
+    });
+    return from + entries.length;
+  }
+
+  return {
+    size,
+    entries: (from, limit) => page.all(from, limit).map(logged),
+    newest: (limit, request) =>
+      (request === undefined ? newestOfAll.all(limit) : newestOf.all(request, limit)).map(logged),
+    holds: (entryId) => byId.get(entryId) !== undefined,
+    root: (of) => treeRoot(within(of), node),
+    inclusion: (index, of) => inclusionProof(index, within(of), node),
+    consistency: (oldSize, of) => consistencyProof(oldSize, within(of), node),
+    // Crashing before COMMIT leaves the entries waiting, with the tree as it was; after it, index and nodes are there.
+    sequence: (limit) => group.submit(() => sequence(limit)),
+    keepCheckpoint: (of, note) => group.submit(() => addCheckpoint.run(within(of), note)),
+    checkpoints: () => everyCheckpoint.all().map((row) => ({ ...row })),
+    newestCheckpoint: () => {
+      const row = lastCheckpoint.get();
+      return row && { ...row };
+    },
+    eraseTexts: async (entryId) => {
+      await group.submit(() => {
+        const entry = byId.get(entryId);
+        if (entry) eraseTextsOf.run(entry.arrival);
+      });
+      // The text is gone from the tables; this takes it out of the write-ahead log as well. Crashing in between, or
+      // another process reading for long, leaves a copy there until the write-ahead log is next moved into the file.
+      truncate.get();
+    },
+  };
+}

@@ -1,0 +1,98 @@
+/**
+ * Everything that is read of records, each reader one statement that an index answers. Records are plain values, read
+ * from their JSON; `standing` reads columns only.
+ */
+import { type Kind, type Records, tables } from "../record.ts";
+import type { Held, Store } from "../store.ts";
+import type { Connection } from "./connection.ts";
+
+type Readers = Omit<Store, "now" | "commit" | "pass" | "log" | "watch" | "close">;
+type HeldRow = { readonly version: number; readonly body: string };
+type Body = { readonly body: string };
+
+/** Every statement that reads records; the tests hold each of them to an index. */
+export const queries = {
+  read: (kind: Kind) => `SELECT version, body FROM "${kind}" WHERE id = ?`,
+  list: (kind: Kind) => `SELECT version, body FROM "${kind}" ORDER BY id`,
+  due: (kind: Kind) => `SELECT version, body FROM "${kind}" WHERE due_at <= ? ORDER BY due_at, id LIMIT ?`,
+  nextDue: (kind: Kind) => `SELECT min(due_at) AS at FROM "${kind}" WHERE due_at IS NOT NULL`,
+  standing: "SELECT agent, state, expires_at AS expiresAt FROM approval WHERE id = ?",
+  approverByEmail: "SELECT body FROM approver WHERE email = ?",
+  devicesOf: "SELECT body FROM device WHERE approver = ? ORDER BY id",
+  sessionsOn: "SELECT version, body FROM session WHERE device = ? ORDER BY id",
+  waitingFor: `SELECT body FROM waiting CROSS JOIN approval ON id = waiting.approval
+    WHERE waiting.approver = ? ORDER BY waiting.approval`,
+  decidedBy: "SELECT body FROM approval WHERE decided_by = ? ORDER BY id DESC LIMIT ?",
+  requests: "SELECT body FROM approval ORDER BY id DESC LIMIT ?",
+  requestsIn: "SELECT body FROM approval WHERE state = ? ORDER BY id DESC LIMIT ?",
+  waitingOf:
+    "SELECT count(*) AS waiting FROM approval WHERE agent = ? AND state = 'pending' AND expires_at > ?",
+  undelivered: "SELECT body FROM message WHERE state = 'given_up' ORDER BY id DESC LIMIT ?",
+};
+
+export function readers(connection: Connection): Readers {
+  const { prepare } = connection;
+  const kinds = Object.keys(tables) as Kind[];
+  const byKind = new Map(
+    kinds.map((kind) => [
+      kind,
+      {
+        read: prepare<HeldRow>(queries.read(kind)),
+        list: prepare<HeldRow>(queries.list(kind)),
+        due: prepare<HeldRow>(queries.due(kind)),
+        nextDue: prepare<{ at: number | null }>(queries.nextDue(kind)),
+      },
+    ]),
+  );
+  const of = (kind: Kind) => byKind.get(kind)!;
+  const standing = prepare<Awaited<ReturnType<Store["standing"]>>>(queries.standing);
+  const approverByEmail = prepare<Body>(queries.approverByEmail);
+  const devicesOf = prepare<Body>(queries.devicesOf);
+  const sessionsOn = prepare<HeldRow>(queries.sessionsOn);
+  const waitingFor = prepare<Body>(queries.waitingFor);
+  const decidedBy = prepare<Body>(queries.decidedBy);
+  const requests = prepare<Body>(queries.requests);
+  const requestsIn = prepare<Body>(queries.requestsIn);
+  const waitingOf = prepare<{ waiting: number }>(queries.waitingOf);
+  const undelivered = prepare<Body>(queries.undelivered);
+
+  return {
+    read: (kind, id) => {
+      const row = of(kind).read.get(id);
+      return row && held(kind, row);
+    },
+    list: (kind) =>
+      of(kind)
+        .list.all()
+        .map((row) => held(kind, row)),
+    due: (kind, now, limit) =>
+      of(kind)
+        .due.all(now, limit)
+        .map((row) => held(kind, row)),
+    nextDue: (kind) => of(kind).nextDue.get()?.at ?? undefined,
+    standing: (approvalId) => {
+      const row = standing.get(approvalId);
+      return row && { ...row };
+    },
+    approverByEmail: (email) => approverByEmail.all(email).map((row) => record("approver", row))[0],
+    devicesOf: (approverId) => devicesOf.all(approverId).map((row) => record("device", row)),
+    sessionsOn: (deviceId) => sessionsOn.all(deviceId).map((row) => held("session", row)),
+    waitingFor: (approverId) => waitingFor.all(approverId).map((row) => record("approval", row)),
+    decidedBy: (approverId, limit) => decidedBy.all(approverId, limit).map((row) => record("approval", row)),
+    requests: ({ state, limit }) =>
+      (state === undefined ? requests.all(limit) : requestsIn.all(state, limit)).map((row) =>
+        record("approval", row),
+      ),
+    waitingOf: (agentId, now) => waitingOf.get(agentId, now)!.waiting,
+    undelivered: (limit) => undelivered.all(limit).map((row) => record("message", row)),
+  };
+}
+
+/** A record is what was put under its kind: only `changeWriter` writes bodies. */
+function record<K extends Kind>(_kind: K, row: Body): Records[K] {
+  return JSON.parse(row.body) as Records[K];
+}
+
+function held<K extends Kind>(kind: K, row: HeldRow): Held<K> {
+  return { record: record(kind, row), version: row.version };
+}

@@ -1,0 +1,237 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { test } from "node:test";
+import { anApproval, anApprover, anEntry, aReplay, aWholeChange, noon } from "../contract/specimen.ts";
+import { type Opened, storeContract } from "../contract.ts";
+import { type Kind, tables } from "../record.ts";
+import { absent, type Outcome } from "../store.ts";
+import { openConnection } from "./connection.ts";
+import { queries } from "./reader.ts";
+import { schema } from "./schema.ts";
+import { openSqlite } from "./sqlite.ts";
+import { commitEnds } from "./wal.ts";
+
+storeContract("SQLite", async (): Promise<Opened> => {
+  const directory = mkdtempSync(join(tmpdir(), "countersign-store-"));
+  const path = join(directory, "countersign.db");
+  const handles = [openSqlite({ path })];
+  return {
+    store: handles[0]!,
+    reopen: async () => {
+      const handle = openSqlite({ path });
+      handles.push(handle);
+      return handle;
+    },
+    discard: async () => {
+      for (const handle of handles) await handle.close();
+      rmSync(directory, { recursive: true });
+    },
+  };
+});
+
+/** Runs the check with the path of a file in a directory of its own. */
+function inFile(sentence: string, check: (path: string) => Promise<void>): void {
+  test(sentence, async () => {
+    const directory = mkdtempSync(join(tmpdir(), "countersign-sqlite-"));
+    try {
+      await check(join(directory, "countersign.db"));
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  });
+}
+
+inFile(
+  "all changes asked for in one turn of the event loop share one commit, and so one fsync",
+  async (path) => {
+    const store = openSqlite({ path });
+    const before = commitEnds(path).length;
+    const outcomes = await new Promise<Outcome[]>((resolve) => {
+      const answers: Promise<Outcome>[] = [];
+      const ask = async (n: number) => {
+        await undefined;
+        if (n % 2) return store.commit({ writes: [], entries: [anEntry()] });
+        return store.pass({ writes: [{ put: "replay", record: aReplay(), expect: absent }] });
+      };
+      // One hundred callbacks of one phase, as when one poll finds a hundred sockets readable.
+      for (let n = 0; n < 100; n += 1)
+        setImmediate(() => {
+          answers.push(ask(n));
+          if (n === 99) resolve(Promise.all(answers));
+        });
+    });
+    assert.deepEqual(outcomes, Array(100).fill("committed"));
+    assert.equal(commitEnds(path).length - before, 1);
+    await store.close();
+  },
+);
+
+inFile(
+  "changes asked for one after the other have a commit each, and none is answered before it",
+  async (path) => {
+    const store = openSqlite({ path });
+    const before = commitEnds(path).length;
+    for (let n = 1; n <= 5; n += 1) {
+      await store.commit({ writes: [], entries: [anEntry()] });
+      assert.equal(commitEnds(path).length - before, n);
+    }
+    await store.close();
+  },
+);
+
+inFile("a turn in which everything was in conflict writes nothing", async (path) => {
+  const store = openSqlite({ path });
+  const before = commitEnds(path).length;
+  const late = () => store.commit({ writes: [], before: 0, entries: [anEntry()] });
+  assert.deepEqual(await Promise.all([late(), late()]), ["conflict", "conflict"]);
+  assert.equal(commitEnds(path).length, before);
+  await store.close();
+});
+
+inFile(
+  "a commit waits for the disk, what is erased is overwritten, and a locked file is waited for",
+  async (path) => {
+    const connection = openConnection(path);
+    const settings = ["journal_mode", "synchronous", "fullfsync", "secure_delete", "busy_timeout"].map(
+      (name) => Object.values(connection.prepare<object>(`PRAGMA ${name}`).get() ?? {}).at(0),
+    );
+    const full = 2;
+    assert.deepEqual(settings, ["wal", full, 1, 1, 5_000]);
+    connection.close();
+  },
+);
+
+test("T11: a change asked for in time and written too late is a conflict", async () => {
+  let now = noon;
+  const store = openSqlite({ path: ":memory:", clock: () => now });
+  const change = { writes: [], before: noon + 10 };
+  now = noon + 9;
+  const inTime = store.commit({ ...change, entries: [anEntry()] });
+  assert.equal(await inTime, "committed");
+  const tooLate = store.commit({ ...change, entries: [anEntry()] });
+  now = noon + 10;
+  assert.equal(await tooLate, "conflict");
+  assert.equal(store.now(), noon + 10);
+  await store.close();
+});
+
+test("a store in memory is a store, and ends with its handle", async () => {
+  const store = openSqlite({ path: ":memory:" });
+  const stop = store.watch(() => {});
+  assert.equal(await store.commit(aWholeChange("a")), "committed");
+  assert.equal(await store.log.sequence(9), 2);
+  stop();
+  await store.close();
+  const next = openSqlite({ path: ":memory:" });
+  assert.equal(await next.log.size(), 0);
+  await next.close();
+});
+
+test("every reader of records is answered by an index, without sorting", () => {
+  const database = new DatabaseSync(":memory:");
+  database.exec(schema());
+  const statements = Object.values(queries).flatMap((query) =>
+    typeof query === "string" ? [query] : Object.keys(tables).map((kind) => query(kind as Kind)),
+  );
+  for (const statement of statements) {
+    const plan = database.prepare(`EXPLAIN QUERY PLAN ${statement}`).all();
+    for (const { detail } of plan) assert.match(String(detail), /^(SEARCH|SCAN) \w+ USING /, statement);
+  }
+  database.close();
+});
+
+inFile("what is erased is in none of the files any more", async (path) => {
+  const store = openSqlite({ path });
+  const texts = [
+    "a short secret",
+    "a secret that fills pages of its own ".repeat(500),
+    "ein Geheimnis mit Umlaut: ü",
+  ];
+  const entries = Array.from({ length: 60 }, (_, n) =>
+    anEntry({}, { reason: texts[n % 3]!, other: "also secret" }),
+  );
+  for (const entry of entries) await store.commit({ writes: [], entries: [entry] });
+  await store.log.sequence(100);
+  const inFiles = () =>
+    [path, `${path}-wal`].flatMap((file) => {
+      const content = readFileSync(file).toString("latin1");
+      return ["secret", "Geheimnis"].filter((word) => content.includes(word));
+    });
+  assert.deepEqual([...new Set(inFiles())], ["secret", "Geheimnis"]);
+  for (const { entry } of entries) await store.log.eraseTexts(entry.id);
+  assert.deepEqual(inFiles(), []);
+  await store.close();
+});
+
+inFile("the log's tables refuse to be changed or cut, whoever asks", async (path) => {
+  const store = openSqlite({ path });
+  await store.commit({ writes: [], entries: [anEntry({ request: "req_1" }, { reason: "told" })] });
+  await store.log.sequence(1);
+  await store.commit({ writes: [], entries: [anEntry()] });
+  await store.log.keepCheckpoint(1, "note");
+  await store.close();
+  const other = new DatabaseSync(path);
+  for (const statement of [
+    "UPDATE log_entry SET line = '{}'",
+    "UPDATE log_entry SET id = 'other' WHERE arrival = 1",
+    "UPDATE log_entry SET request = NULL",
+    "UPDATE log_entry SET arrival = arrival + 10",
+    "UPDATE log_entry SET leaf_index = NULL WHERE arrival = 1",
+    "UPDATE log_entry SET leaf_index = 5 WHERE arrival = 1",
+    "UPDATE log_entry SET leaf_index = 0 WHERE arrival = 1",
+    "UPDATE log_entry SET leaf_index = 2 WHERE arrival = 2",
+    "INSERT INTO log_entry (id, line, leaf_index) VALUES ('x', '{}', 1)",
+    "UPDATE log_text SET text = 'other'",
+    "UPDATE log_node SET hash = x'00'",
+    "UPDATE checkpoint SET note = 'other'",
+    "DELETE FROM log_entry",
+    "DELETE FROM log_entry WHERE leaf_index IS NULL",
+    "DELETE FROM log_node",
+    "DELETE FROM checkpoint",
+  ])
+    assert.throws(() => other.exec(statement), /append-only|never changed|index|erased/, statement);
+  other.exec("UPDATE log_entry SET leaf_index = 1 WHERE arrival = 2; DELETE FROM log_text");
+  other.close();
+});
+
+inFile("the files are readable by their account alone", async (path) => {
+  const store = openSqlite({ path });
+  await store.commit({ writes: [], entries: [anEntry()] });
+  for (const file of [path, `${path}-wal`, `${path}-shm`])
+    assert.equal(statSync(file).mode & 0o777, 0o600, file);
+  await store.close();
+});
+
+inFile("a fault of a single change says what SQLite said, and where", async (path) => {
+  const store = openSqlite({ path });
+  const put = () =>
+    store.commit({
+      writes: [{ put: "approver", record: anApprover({ email: "ada@example.com" }), expect: absent }],
+      entries: [anEntry()],
+    });
+  await put();
+  await assert.rejects(put(), (error: Error) => {
+    assert.match(error.message, /countersign\.db: UNIQUE constraint failed: approver\.email/);
+    return error.cause instanceof Error;
+  });
+  await store.close();
+  assert.throws(() => store.read("agent", "nobody"), /countersign\.db: the store is closed/);
+});
+
+inFile("an inbox holds no rows of requests that are over", async (path) => {
+  const store = openSqlite({ path });
+  for (let n = 0; n < 5; n += 1) {
+    const record = anApproval({ candidates: ["apr_1", "apr_2"] });
+    const over = { ...record, standing: { state: "cancelled", endedAt: noon } } as const;
+    await store.commit({ writes: [{ put: "approval", record, expect: absent }], entries: [anEntry()] });
+    if (n > 0)
+      await store.commit({ writes: [{ put: "approval", record: over, expect: 1 }], entries: [anEntry()] });
+  }
+  await store.close();
+  const other = new DatabaseSync(path);
+  assert.equal(other.prepare("SELECT count(*) AS rows FROM waiting").get()?.rows, 2);
+  other.close();
+});

@@ -1,0 +1,49 @@
+/**
+ * The store in one SQLite file: the engine that needs nothing installed. Everything asked to be written in one turn of
+ * the event loop shares a transaction and an fsync; reads are synchronous and see only what was committed. Other
+ * processes of the same machine may open the file at the same time (not over a network file system). It never decides
+ * whether a change is right, and it never rewrites the log.
+ */
+import { type ChangeRows, changeRows, passingRows } from "../row.ts";
+import type { Outcome, Store } from "../store.ts";
+import { changeWriter } from "./change.ts";
+import { openConnection } from "./connection.ts";
+import { groupCommit } from "./group-commit.ts";
+import { logAppender, openLog } from "./log.ts";
+import { readers } from "./reader.ts";
+import { openWatchers } from "./watch.ts";
+
+export type SqliteOptions = {
+  /** The file, created if it is not there; `":memory:"` for a database that ends with the handle. */
+  readonly path: string;
+  /** Milliseconds since the epoch. */
+  readonly clock?: () => number;
+};
+
+/** Throws an `Error` that names the path if the file cannot be opened, is not ours, or is of a newer version. */
+export function openSqlite({ path, clock = Date.now }: SqliteOptions): Store {
+  const connection = openConnection(path);
+  const group = groupCommit(connection);
+  const write = changeWriter(connection, clock, logAppender(connection));
+  const watchers = openWatchers(connection);
+
+  async function submit(change: ChangeRows): Promise<Outcome> {
+    const outcome = await group.submit(() => write(change));
+    if (outcome === "committed") watchers.tell(change.wakes);
+    return outcome;
+  }
+
+  return {
+    now: clock,
+    ...readers(connection),
+    commit: async (change) => submit(changeRows(change)),
+    pass: async (change) => submit(passingRows(change)),
+    log: openLog(connection, group),
+    watch: watchers.watch,
+    close: async () => {
+      watchers.close();
+      group.flush();
+      connection.close();
+    },
+  };
+}

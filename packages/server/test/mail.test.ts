@@ -1,0 +1,168 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import { after, before, test } from "node:test";
+import { shortDigest } from "@countersign/protocol";
+import { type ParsedMail, simpleParser } from "mailparser";
+import { SMTPServer } from "smtp-server";
+import { type Deployment, deploy, type Person, refund, requestIdOf, rules } from "./deployment.ts";
+
+const inbox: ParsedMail[] = [];
+/** How many of the next deliveries the mail server refuses. */
+let refusing = 0;
+const smtp = new SMTPServer({
+  authOptional: true,
+  disabledCommands: ["STARTTLS", "AUTH"],
+  onData(stream, _session, done) {
+    simpleParser(stream).then((mail) => {
+      if (refusing > 0) {
+        refusing -= 1;
+        return done(Object.assign(new Error("try again later"), { responseCode: 451 }));
+      }
+      inbox.push(mail);
+      done();
+    }, done);
+  },
+});
+
+let place: Deployment;
+let ada: Person;
+before(async () => {
+  smtp.listen(0, "127.0.0.1");
+  await once(smtp.server, "listening");
+  const { port } = smtp.server.address() as AddressInfo;
+  place = await deploy(`${rules}
+channels:
+  mail: { smtp: "smtp://127.0.0.1:${port}", from: "Countersign <countersign@example.com>" }
+`);
+  ada = await place.enrol("ada@example.com");
+});
+after(async () => {
+  assert.deepEqual(place.faults, []);
+  await place.close();
+  await new Promise<void>((resolve) => smtp.close(() => resolve()));
+});
+
+let orders = 0;
+async function ask(changed: Record<string, string> = {}, message?: string): Promise<string> {
+  orders += 1;
+  const action = { ...refund, order: `M-${orders}`, ...changed };
+  const answer = await place.ask({
+    authorization_details: JSON.stringify([action]),
+    binding_message: message,
+  });
+  assert.equal(answer.status, 200, JSON.stringify(answer.body));
+  return requestIdOf(answer.body.auth_req_id);
+}
+
+async function delivered(): Promise<ParsedMail> {
+  inbox.length = 0;
+  await place.server.settle();
+  assert.equal(inbox.length, 1);
+  return inbox[0]!;
+}
+
+test("a mail says what the card says, in text and HTML, with the same check code", async () => {
+  const id = await ask({ reason: "Broken on arrival" }, "Ticket 5512");
+  const mail = await delivered();
+  const code = shortDigest((await place.server.store.read("approval", id))?.record.digest ?? "");
+  assert.equal(mail.to && !Array.isArray(mail.to) && mail.to.text, '"ada" <ada@example.com>');
+  assert.match(mail.subject ?? "", /Refund \$10,000\.00 for order “M-1”/);
+  assert.ok(mail.subject?.includes(code));
+  for (const body of [mail.text ?? "", String(mail.html)]) {
+    for (const words of [
+      "$10,000.00",
+      "M-1",
+      "Refund desk",
+      "Broken on arrival",
+      "Ticket 5512",
+      "not checked",
+      code,
+      `/requests/${id}`,
+    ])
+      assert.ok(body.includes(words), words);
+    assert.match(body, /cannot be undone/);
+  }
+});
+
+test("T4: a scanner that follows every link with GET and HEAD, with and without a session, changes nothing", async () => {
+  const id = await ask();
+  const mail = await delivered();
+  const links = [...`${mail.text}${mail.html}`.matchAll(/https?:\/\/[^\s"<>]+/g)].map(
+    ([link]) => new URL(link),
+  );
+  assert.ok(links.length >= 2);
+  const before = await place.server.store.log.newest(1_000);
+  for (const { pathname, search } of links)
+    for (const method of ["GET", "HEAD"])
+      for (const headers of [undefined, { cookie: ada.cookie }]) {
+        const answer = await place.request(pathname + search, { method, headers });
+        assert.ok(answer.status < 400);
+      }
+  assert.equal((await place.server.store.read("approval", id))?.record.standing.state, "pending");
+  assert.equal(
+    (await place.server.store.log.newest(1_000)).length,
+    before.length,
+    "and leaves no trace in the log",
+  );
+  assert.ok(!/verdict|approve=|decision/.test(links.join(" ")), "no link carries a decision");
+});
+
+test("T15: an agent cannot bring markup, headers or hidden characters into a mail", async () => {
+  await ask({ order: '<b>"x"</b>' }, '<img src=x onerror=alert(1)> "quoted" & more');
+  const mail = await delivered();
+  const html = String(mail.html);
+  assert.ok(!html.includes("<img"));
+  assert.ok(!html.includes('<b>"x"'));
+  assert.ok(html.includes("&lt;img"));
+  for (const binding_message of ["a\r\nBcc: eve@example.com", "a\u0000b", "a​b"]) {
+    const answer = await place.ask({ binding_message });
+    assert.equal(answer.status, 400);
+  }
+});
+
+test("a mail server that says later is tried again with growing delay, and the mail arrives", async () => {
+  refusing = 2;
+  inbox.length = 0;
+  await ask();
+  await place.server.settle();
+  assert.equal(inbox.length, 0);
+  place.clock.now += 2_000;
+  await place.server.settle();
+  assert.equal(inbox.length, 0);
+  place.clock.now += 9_999;
+  await place.server.settle();
+  assert.equal(inbox.length, 0, "not before its time");
+  place.clock.now += 1;
+  await place.server.settle();
+  assert.equal(inbox.length, 1);
+});
+
+test("a mail that is refused each time is given up visibly, and the request is none the worse", async () => {
+  refusing = 1_000;
+  const answer = await place.ask({
+    requested_expiry: "600",
+    authorization_details: JSON.stringify([{ ...refund, order: "G-1" }]),
+  });
+  const id = requestIdOf(answer.body.auth_req_id);
+  for (const delay of [0, 2_000, 10_000, 30_000, 60_000, 300_000]) {
+    place.clock.now += delay;
+    await place.server.settle();
+  }
+  refusing = 0;
+  const [given] = await place.server.store.undelivered(1);
+  assert.equal(given?.approval, id);
+  assert.equal(given?.attempts, 6);
+  assert.match(given?.lastError ?? "", /try again later/);
+  const [entry] = await place.server.store.log.newest(1, id);
+  assert.equal(JSON.parse(entry?.line ?? "{}").event, "message.given_up");
+  assert.equal((await ada.decide(id, "deny")).status, 303);
+});
+
+test("a request that is over before its mail could leave is not mailed about", async () => {
+  const id = await ask();
+  await ada.decide(id, "deny");
+  inbox.length = 0;
+  await place.server.settle();
+  assert.equal(inbox.length, 0);
+});

@@ -1,0 +1,305 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { cibaGrantType } from "@countersign/protocol";
+import { exportJWK, generateKeyPair, SignJWT, UnsecuredJWT } from "jose";
+import { addAgent } from "../src/operations/admit.ts";
+import { basic, type Deployment, deploy, issuer, type Person, refund, requestIdOf } from "./deployment.ts";
+
+let place: Deployment;
+let ada: Person;
+before(async () => {
+  place = await deploy();
+  ada = await place.enrol("ada@example.com");
+});
+after(async () => {
+  assert.deepEqual(place.faults, []);
+  await place.close();
+});
+
+let orders = 0;
+async function ask(): Promise<string> {
+  orders += 1;
+  const answer = await place.ask({
+    authorization_details: JSON.stringify([{ ...refund, order: `T-${orders}` }]),
+  });
+  return answer.body.auth_req_id;
+}
+
+test("the first poll may come at once, the next too soon is slow_down with Retry-After, and a decided request never is", async () => {
+  const ticket = await ask();
+  assert.equal((await place.poll(ticket)).body.error, "authorization_pending");
+  const hasty = await place.poll(ticket);
+  assert.deepEqual(
+    [hasty.status, hasty.body.error, hasty.headers.get("retry-after")],
+    [400, "slow_down", "10"],
+  );
+  assert.equal(hasty.headers.get("www-authenticate"), null);
+  await ada.decide(requestIdOf(ticket), "approve");
+  assert.equal((await place.poll(ticket)).status, 200);
+});
+
+test("T45: another agent's auth_req_id, an unknown one and a mangled one are answered alike", async () => {
+  const ticket = await ask();
+  const added = await addAgent(place.server.store, {
+    id: "agent-2",
+    name: "Other",
+    types: ["refund"],
+    method: "client_secret_post",
+  });
+  assert.ok("secret" in added);
+  const poll = (auth_req_id: string) =>
+    place.post("/oauth/token", {
+      grant_type: cibaGrantType,
+      auth_req_id,
+      client_id: "agent-2",
+      client_secret: added.secret ?? "",
+    });
+  const answers = await Promise.all([ticket, "req_unknown.x", `${ticket}x`, "x", "."].map(poll));
+  for (const { status, body } of answers) {
+    assert.equal(status, 400);
+    assert.deepEqual(body, answers[0]?.body);
+    assert.equal(body.error, "invalid_grant");
+  }
+});
+
+test("T52: errors are JSON, whatever the caller says it accepts", async () => {
+  const answer = await place.post("/oauth/token", {}, { ...basic(place.agent), accept: "text/html" });
+  assert.equal(answer.headers.get("content-type"), "application/json");
+  assert.equal(answer.body.error, "invalid_request");
+});
+
+test("T51: metadata follows the configured issuer, not the Host header", async () => {
+  for (const path of ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"]) {
+    const answer = await place.server.fetch(
+      new Request(`https://evil.example${path}`, { headers: { host: "evil.example" } }),
+    );
+    const document = await answer.json();
+    assert.equal(document.issuer, issuer);
+    assert.equal(document.token_endpoint, `${issuer}/oauth/token`);
+    assert.equal(document.backchannel_authentication_endpoint, `${issuer}/bc-authorize`);
+    assert.ok(!JSON.stringify(document).includes("evil"));
+  }
+});
+
+test("T60: every answer says nosniff", async () => {
+  for (const path of ["/jwks", "/", "/nothing", "/assets/app.css"])
+    assert.equal((await place.request(path)).headers.get("x-content-type-options"), "nosniff");
+});
+
+const badForms: readonly (readonly [string, string, string?])[] = [
+  ["a repeated parameter", "grant_type=a&grant_type=a"],
+  ["a repeated empty parameter", "auth_req_id=&auth_req_id="],
+  ["a percent sign that begins nothing", "grant_type=%"],
+  ["bytes that are no UTF-8", "grant_type=%ff%fe"],
+  ["a NUL character", "grant_type=%00"],
+  ["no parameters", ""],
+  ["a body of another type", "{}", "application/json"],
+];
+for (const [name, body, type = "application/x-www-form-urlencoded"] of badForms)
+  for (const path of ["/oauth/token", "/bc-authorize", "/spend", "/introspect"])
+    test(`${name} at ${path} is a 4xx that changes nothing`, async () => {
+      const answer = await place.post(path, body, {
+        ...basic(path === "/spend" || path === "/introspect" ? place.api : place.agent),
+        "content-type": type,
+      });
+      assert.equal(answer.status, 400);
+      assert.equal(answer.body.error, "invalid_request");
+    });
+
+test("a parameter named __proto__ is just a parameter", async () => {
+  const answer = await place.post(
+    "/oauth/token",
+    `__proto__=x&constructor=y&grant_type=${cibaGrantType}&auth_req_id=z`,
+    basic(place.agent),
+  );
+  assert.equal(answer.body.error, "invalid_grant");
+});
+
+test("a body over the limit is refused before it is read, declared or not", async () => {
+  const long = `x=${"y".repeat(70_000)}`;
+  const declared = await place.post("/oauth/token", long, basic(place.agent));
+  assert.equal(declared.status, 413);
+  const stream = new ReadableStream({
+    pull(controller) {
+      controller.enqueue(new TextEncoder().encode("y".repeat(16_384)));
+    },
+  });
+  const headers = { ...basic(place.agent), "content-type": "application/x-www-form-urlencoded" };
+  const init = { method: "POST", headers, body: stream, duplex: "half" } as RequestInit;
+  assert.equal((await place.request("/oauth/token", init)).status, 413);
+});
+
+test("another grant type is unsupported_grant_type", async () => {
+  const answer = await place.post("/oauth/token", { grant_type: "client_credentials" }, basic(place.agent));
+  assert.equal(answer.body.error, "unsupported_grant_type");
+});
+
+test("WWW-Authenticate comes only with a 401 to an attempt with Basic", async () => {
+  const wrong = { id: place.agent.id, secret: "wrong" };
+  const tried = await place.post("/oauth/token", { grant_type: "x" }, basic(wrong));
+  assert.deepEqual([tried.status, tried.body.error], [401, "invalid_client"]);
+  assert.match(tried.headers.get("www-authenticate") ?? "", /^Basic/);
+  const posted = await place.post("/oauth/token", {
+    grant_type: "x",
+    client_id: place.agent.id,
+    client_secret: "wrong",
+  });
+  assert.deepEqual([posted.status, posted.headers.get("www-authenticate")], [401, null]);
+  const none = await place.post("/oauth/token", { grant_type: "x" });
+  assert.deepEqual([none.status, none.headers.get("www-authenticate")], [401, null]);
+});
+
+test("Basic is form-decoded: a hyphen that arrives as %2D, a plus that is a space", async () => {
+  const encoded = Buffer.from(`agent%2D1:${place.agent.secret.replaceAll("-", "%2D")}`).toString("base64");
+  const answer = await place.post("/oauth/token", { grant_type: "x" }, { authorization: `Basic ${encoded}` });
+  assert.equal(answer.body.error, "unsupported_grant_type");
+});
+
+test("T53: a secret followed by NUL bytes is not the secret", async () => {
+  for (const tail of ["\0", "\0\0\0\0", " "]) {
+    const answer = await place.post(
+      "/oauth/token",
+      { grant_type: "x" },
+      basic({ id: place.agent.id, secret: place.agent.secret + tail }),
+    );
+    assert.equal(answer.status, 401);
+  }
+});
+
+test("T62: a client may use its registered method and no other, and not two at once", async () => {
+  const form = { grant_type: "x", client_id: place.agent.id, client_secret: place.agent.secret };
+  assert.equal((await place.post("/oauth/token", form)).status, 401, "registered for Basic");
+  assert.equal((await place.post("/oauth/token", form, basic(place.agent))).body.error, "invalid_request");
+});
+
+test("an agent's credentials open nothing that is for APIs, and the reverse", async () => {
+  assert.equal((await place.post("/introspect", { token: "x" }, basic(place.agent))).status, 401);
+  assert.equal((await place.post("/oauth/token", { grant_type: "x" }, basic(place.api))).status, 401);
+});
+
+const pair = await generateKeyPair("ES256", { extractable: true });
+const publicJwk = { ...(await exportJWK(pair.publicKey)), kid: "k1" };
+
+function assertion(changed: Record<string, unknown> = {}, header: Record<string, unknown> = {}) {
+  const now = Math.floor(place.clock.now / 1000);
+  const claims = {
+    iss: "jwt-agent",
+    sub: "jwt-agent",
+    aud: issuer,
+    iat: now,
+    exp: now + 60,
+    jti: crypto.randomUUID(),
+    ...changed,
+  };
+  return new SignJWT(claims).setProtectedHeader({ alg: "ES256", ...header }).sign(pair.privateKey);
+}
+
+function pollWith(client_assertion: string) {
+  const client_assertion_type = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+  return place.post("/oauth/token", {
+    grant_type: cibaGrantType,
+    auth_req_id: "x.y",
+    client_assertion,
+    client_assertion_type,
+  });
+}
+
+test("private_key_jwt: accepted for the issuer, with and without a slash, and for the endpoints, with and without kid", async () => {
+  const added = await addAgent(place.server.store, {
+    id: "jwt-agent",
+    name: "JWT",
+    types: ["refund"],
+    method: "private_key_jwt",
+    keys: [publicJwk as never],
+  });
+  assert.ok(!("refused" in added));
+  for (const aud of [issuer, `${issuer}/`, `${issuer}/oauth/token`, `${issuer}/bc-authorize`, [issuer]])
+    assert.equal((await pollWith(await assertion({ aud }))).body.error, "invalid_grant", String(aud));
+  assert.equal((await pollWith(await assertion({}, { kid: "k1" }))).body.error, "invalid_grant");
+});
+
+const badAssertions: readonly (readonly [string, () => Promise<string>])[] = [
+  ["T46: for another audience", () => assertion({ aud: "https://other.example" })],
+  [
+    "T55: for an audience list that also names someone else",
+    () => assertion({ aud: [issuer, "https://other.example"] }),
+  ],
+  ["T55: good for ten years", () => assertion({ exp: Math.floor(place.clock.now / 1000) + 315_360_000 })],
+  ["T55: with an empty jti", () => assertion({ jti: "" })],
+  ["without a jti", () => assertion({ jti: undefined })],
+  ["without an exp", () => assertion({ exp: undefined })],
+  ["that has expired", () => assertion({ exp: Math.floor(place.clock.now / 1000) - 60 })],
+  ["whose subject is another", () => assertion({ sub: "agent-1" })],
+  [
+    "signed by another key",
+    async () =>
+      new SignJWT({
+        iss: "jwt-agent",
+        sub: "jwt-agent",
+        aud: issuer,
+        exp: Math.floor(place.clock.now / 1000) + 60,
+        jti: "z",
+      })
+        .setProtectedHeader({ alg: "ES256" })
+        .sign((await generateKeyPair("ES256")).privateKey),
+  ],
+  [
+    "T46: with alg none",
+    async () =>
+      new UnsecuredJWT({ iss: "jwt-agent", sub: "jwt-agent", aud: issuer, jti: "n" })
+        .setExpirationTime("1m")
+        .encode(),
+  ],
+  [
+    "T46: signed with the public key as an HMAC secret",
+    () => {
+      const claims = {
+        iss: "jwt-agent",
+        sub: "jwt-agent",
+        aud: issuer,
+        exp: Math.floor(place.clock.now / 1000) + 60,
+        jti: "h",
+      };
+      return new SignJWT(claims)
+        .setProtectedHeader({ alg: "HS256" })
+        .sign(new TextEncoder().encode(JSON.stringify(publicJwk)));
+    },
+  ],
+  ["with an unknown crit", () => assertion({}, { crit: ["exp2"], exp2: 1 }).catch(() => "e30.e30.x")],
+];
+for (const [name, make] of badAssertions)
+  test(`an assertion ${name} is invalid_client`, async () => {
+    const answer = await pollWith(await make());
+    assert.deepEqual([answer.status, answer.body.error], [401, "invalid_client"]);
+  });
+
+test("T46, T47: of thirty parallel uses of one assertion one is accepted, and none after a restart", async () => {
+  const once = await assertion();
+  const answers = await Promise.all(Array.from({ length: 30 }, () => pollWith(once)));
+  assert.equal(answers.filter(({ status }) => status === 400).length, 1);
+  assert.equal(answers.filter(({ status }) => status === 401).length, 29);
+  await place.restart();
+  assert.equal((await pollWith(once)).status, 401);
+});
+
+test("keys rotate: the new one is published at once, signs after ten minutes, and the old one stays until its tokens are dead", async () => {
+  const { rotateTokenKey } = await import("../src/keys/keyring.ts");
+  const kids = async () =>
+    (await (await place.request("/jwks")).json()).keys.map(({ kid }: { kid: string }) => kid);
+  const signedBy = async () => {
+    const ticket = await ask();
+    await ada.decide(requestIdOf(ticket), "approve");
+    const [head = ""] = (await place.poll(ticket)).body.access_token.split(".");
+    return JSON.parse(Buffer.from(head, "base64url").toString()).kid;
+  };
+  const [old] = await kids();
+  const fresh = await rotateTokenKey(place.server.store, place.outsideKey);
+  await place.server.keyring.reload();
+  assert.deepEqual(await kids(), [old, fresh]);
+  assert.equal(await signedBy(), old);
+  place.clock.now += 10 * 60_000;
+  assert.equal(await signedBy(), fresh);
+  assert.deepEqual(await kids(), [old, fresh]);
+  place.clock.now += 10 * 60_000;
+  assert.deepEqual(await kids(), [fresh]);
+});

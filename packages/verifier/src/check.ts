@@ -1,0 +1,166 @@
+import { actionDigest, canonicalize, type Json, type JsonObject } from "@countersign/protocol";
+import { errors, type JWTPayload, jwtVerify } from "jose";
+import type { Clock } from "./clock.ts";
+import type { Discover } from "./discovery.ts";
+import { createReject, type Rejection, type RejectionReason } from "./rejection.ts";
+import type { Problem } from "./spend.ts";
+
+/**
+ * The action that a call is: its type's name and every bound field of that type, nothing else. Name each field, and take
+ * each from where the call takes it. (A spread request body could bring its own `type`.)
+ */
+export type Action = { readonly type: string; readonly [field: string]: Json };
+
+/** An action, or what builds it: called only once the token is known to be genuine, so that strangers cost nothing. */
+export type StatedAction = Action | (() => Action | Promise<Action>);
+
+/** What the token says, now known to be about this very call. */
+export type Checked = {
+  readonly outcome: "checked";
+  readonly action: Action;
+  /** The agent that asked: the token's `client_id`. */
+  readonly agent: string;
+  /** Who approved: server ids of people. `subject` is the token's `sub`. */
+  readonly approvedBy: readonly string[];
+  readonly subject: string;
+  readonly jti: string;
+  /** The action digest, as the approver and the log have it. */
+  readonly digest: string;
+  /** Milliseconds since the epoch. */
+  readonly expiresAt: number;
+};
+
+/** A genuine token beside the call it came with. `mismatch` is set where the two do not belong together. */
+export type Examined = {
+  readonly token: string;
+  /** Undefined where the stated action cannot be written as one. */
+  readonly digest: string | undefined;
+  readonly checked: Checked;
+  readonly mismatch: Rejection | undefined;
+};
+
+export type ExaminerGround = {
+  readonly audience: string;
+  readonly pinnedTypes?: { readonly [type: string]: string };
+  readonly clockToleranceSeconds?: number;
+  readonly clock: Clock;
+  readonly report: (problem: Problem) => void;
+};
+
+/** Asymmetric ones only: with a shared-secret algorithm, a public key would be a password that everybody knows. */
+const algorithms = ["ES256", "RS256", "PS256", "EdDSA"];
+const requiredClaims = ["exp", "sub", "jti", "client_id", "act_digest", "act_type_hash", "approved_by"];
+const longestToken = 16_384;
+const otherScheme = /^(?!bearer )\S+ /i;
+const bearer = /^(?:bearer +)?([\w-]+\.[\w-]+\.[\w-]+)$/i;
+
+/** Looks at a token and a call, and spends nothing. What cannot be known is a rejection; only what builds the action may throw. */
+export function createExaminer(ground: ExaminerGround, discover: Discover) {
+  const { audience, pinnedTypes = {}, clockToleranceSeconds: clockTolerance = 5, clock, report } = ground;
+  const reject = createReject(audience);
+
+  return async (
+    authorization: string | null | undefined,
+    stated: StatedAction,
+  ): Promise<Examined | Rejection> => {
+    if (!authorization || otherScheme.test(authorization)) return reject("no_token");
+    const token = authorization.length <= longestToken ? bearer.exec(authorization)?.[1] : undefined;
+    if (token === undefined) return reject("invalid_token");
+    const facts = await open(token);
+    if (typeof facts === "string") return reject(facts);
+    const action = typeof stated === "function" ? await stated() : stated;
+    if (typeof action?.type !== "string" || action.type === "") return reject("no_action");
+    return { token, ...compare(facts, action) };
+  };
+
+  /** What a genuine token for this API says. */
+  async function open(token: string): Promise<Facts | RejectionReason> {
+    try {
+      const { issuer, keys } = await discover();
+      const currentDate = new Date(clock.now());
+      const options = {
+        algorithms,
+        issuer,
+        audience,
+        typ: "at+jwt",
+        requiredClaims,
+        clockTolerance,
+        currentDate,
+      };
+      const { payload } = await jwtVerify(token, keys, options);
+      return readClaims(payload) ?? "invalid_token";
+    } catch (error) {
+      if (error instanceof errors.JWTExpired) return "expired_token";
+      if (isAboutToken(error)) return "invalid_token";
+      report({ during: "check", error: error as Error, givenUp: true });
+      return "unavailable";
+    }
+  }
+
+  function compare({ typeHash, details, ...known }: Facts, stated: Action): Omit<Examined, "token"> {
+    const { type, ...bound } = stated;
+    const action = { type, ...bound };
+    const checked: Checked = { outcome: "checked", action, ...known };
+    let digest: string | undefined;
+    let mismatch: Rejection | undefined;
+    try {
+      digest = actionDigest({ type, typeHash, audience, bound });
+      if (digest !== known.digest) mismatch = reject("digest_mismatch", difference(action, details));
+      else if (Object.hasOwn(pinnedTypes, type) && pinnedTypes[type] !== typeHash)
+        mismatch = reject("type_changed");
+    } catch (error) {
+      // A field that came out undefined, a fraction: nobody can have approved that.
+      const description = `The call is not an action: ${(error as Error).message}`;
+      mismatch = reject("digest_mismatch", { description });
+    }
+    return { digest, checked, mismatch };
+  }
+}
+
+type Facts = NonNullable<ReturnType<typeof readClaims>>;
+
+function readClaims(claims: JWTPayload) {
+  const { sub, jti, exp, client_id, act_digest, act_type_hash, approved_by } = claims;
+  if (typeof sub !== "string" || typeof jti !== "string" || typeof client_id !== "string") return undefined;
+  if (typeof act_digest !== "string" || typeof act_type_hash !== "string" || typeof exp !== "number")
+    return undefined;
+  if (!Array.isArray(approved_by) || approved_by.length === 0) return undefined;
+  if (!approved_by.every((one) => typeof one === "string")) return undefined;
+  return {
+    agent: client_id,
+    approvedBy: approved_by,
+    subject: sub,
+    jti,
+    digest: act_digest,
+    expiresAt: exp * 1000,
+    typeHash: act_type_hash,
+    details: claims.authorization_details as unknown,
+  };
+}
+
+/** Everything else (no answer, no usable key set) is about the server. */
+function isAboutToken(error: unknown): boolean {
+  return (
+    error instanceof errors.JWTClaimValidationFailed ||
+    error instanceof errors.JWTInvalid ||
+    error instanceof errors.JWSInvalid ||
+    error instanceof errors.JWSSignatureVerificationFailed ||
+    error instanceof errors.JOSEAlgNotAllowed ||
+    error instanceof errors.JOSENotSupported ||
+    error instanceof errors.JWKSNoMatchingKey ||
+    error instanceof errors.JWKSMultipleMatchingKeys
+  );
+}
+
+/** Which fields differ, for the log of whoever wonders. The token's details are signed, so they are what was approved. */
+function difference(action: Action, details: unknown): { differs: string[]; description: string } {
+  const approved: JsonObject = Array.isArray(details) && details.length === 1 ? details[0] : {};
+  const fields = new Set([...Object.keys(action), ...Object.keys(approved)]);
+  const differs = [...fields].filter((field) => {
+    const [ours, theirs] = [action[field], approved[field]];
+    return ours === undefined || theirs === undefined || canonicalize(ours) !== canonicalize(theirs);
+  });
+  const named = differs.filter((field) => /^[\w.-]{1,64}$/.test(field)).slice(0, 8);
+  const where = named.length > 0 ? `: ${named.join(", ")}` : "";
+  return { differs, description: `The call is not the action that was approved${where}` };
+}

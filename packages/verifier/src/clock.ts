@@ -1,0 +1,13 @@
+import { setTimeout } from "node:timers/promises";
+
+/** What the verifier knows of time. */
+export type Clock = {
+  /** Milliseconds since the epoch. */
+  now(): number;
+  sleep(milliseconds: number): Promise<void>;
+};
+
+export const machineClock: Clock = {
+  now: () => Date.now(),
+  sleep: (milliseconds) => setTimeout(milliseconds),
+};

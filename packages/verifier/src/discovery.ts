@@ -1,0 +1,74 @@
+import { createRemoteJWKSet, customFetch, type JWTVerifyGetKey } from "jose";
+
+/** What the verifier needs of the server: the keys that sign its tokens, and where tokens are spent. */
+export type Authority = {
+  /** As the metadata spells it, and so the `iss` of every token. */
+  readonly issuer: string;
+  readonly keys: JWTVerifyGetKey;
+  readonly spendEndpoint: string;
+};
+/** Answers the same authority every time, without waiting once it is known. Rejects while it cannot be had. */
+export type Discover = () => Authority | Promise<Authority>;
+
+export type DiscoveryGround = {
+  readonly issuer: string;
+  readonly fetch: typeof fetch;
+  readonly allowHttp?: boolean;
+};
+
+const longestRequestMilliseconds = 5_000;
+
+/** OpenID Connect Discovery §4. Keys are kept for ten minutes, and looked for again when a token names an unknown one. */
+export function createDiscovery(ground: DiscoveryGround): Discover {
+  requireSecure(ground.issuer, "the issuer", ground);
+  let known: Authority | undefined;
+  let pending: Promise<Authority> | undefined;
+  return () => {
+    if (known) return known;
+    pending ??= read(ground)
+      .then((authority) => {
+        known = authority;
+        return authority;
+      })
+      .finally(() => {
+        pending = undefined;
+      });
+    return pending;
+  };
+}
+
+async function read(ground: DiscoveryGround): Promise<Authority> {
+  const { issuer, fetch } = ground;
+  const response = await fetch(`${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`, {
+    headers: { accept: "application/json" },
+    redirect: "manual",
+    signal: AbortSignal.timeout(longestRequestMilliseconds),
+  });
+  if (response.status !== 200)
+    throw new Error(`${issuer} answered ${response.status} instead of its metadata`);
+  const metadata = (await response.json()) as { readonly [name: string]: unknown } | null;
+  if (typeof metadata?.issuer !== "string" || new URL(metadata.issuer).href !== new URL(issuer).href)
+    throw new Error(`the metadata at ${issuer} is for another issuer`);
+  const endpointOf = (name: string): string => {
+    const url = metadata[name];
+    if (typeof url !== "string") throw new Error(`the metadata of ${issuer} has no ${name}`);
+    requireSecure(url, name, ground);
+    return url;
+  };
+  return {
+    issuer: metadata.issuer,
+    keys: createRemoteJWKSet(new URL(endpointOf("jwks_uri")), {
+      [customFetch]: fetch,
+      timeoutDuration: longestRequestMilliseconds,
+    }),
+    spendEndpoint: endpointOf("spend_endpoint"),
+  };
+}
+
+function requireSecure(url: string, name: string, { allowHttp }: DiscoveryGround): void {
+  if (!URL.canParse(url)) throw new TypeError(`${name} is not a URL: ${url}`);
+  const { protocol, hostname } = new URL(url);
+  const here = /^(localhost|.+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname);
+  if (protocol === "https:" || (protocol === "http:" && (here || allowHttp))) return;
+  throw new TypeError(`${name} must be https: (${url}); http: only on this machine, or with allowHttp`);
+}

@@ -1,0 +1,45 @@
+/**
+ * Middleware for Express 5: the token is spent before the handler runs, and how the handler ended is reported once the
+ * response is out. It never calls the handler for a call that was not approved as it stands.
+ */
+import type { Request, RequestHandler } from "express";
+import type { Action, Spent, Verifier } from "./verifier.ts";
+
+/** What handlers behind the middleware find in `res.locals.countersign`. */
+export type CountersignLocals = { countersign: Spent };
+
+/**
+ * `action` builds, from the real parameters, the action that this call is; `express.json()` comes before, so that
+ * `req.body` is the body that the handler reads later. A response below 400 completes the spend; any other fails it, and
+ * so does a connection that closes before the response is out.
+ */
+export function countersigned<
+  P = Request["params"],
+  ResBody = unknown,
+  ReqBody = Request["body"],
+  Query = Request["query"],
+>(
+  verifier: Pick<Verifier, "reserve">,
+  action: (req: Request<P, ResBody, ReqBody, Query>) => Action | Promise<Action>,
+): RequestHandler<P, ResBody, ReqBody, Query, CountersignLocals> {
+  return async (req, res, next) => {
+    let gone = false;
+    res.once("close", () => {
+      gone = true;
+    });
+    const reservation = await verifier.reserve(req.headers.authorization, () => action(req as never));
+    if (reservation.outcome === "rejected") {
+      res
+        .status(reservation.status)
+        .set(reservation.headers)
+        .json(reservation.body as never);
+      return;
+    }
+    // The caller is gone and would never learn what happened.
+    if (gone || res.headersSent) return reservation.fail();
+    res.once("finish", () => (res.statusCode < 400 ? reservation.complete() : reservation.fail()));
+    res.once("close", () => reservation.fail());
+    res.locals.countersign = reservation.spent;
+    next();
+  };
+}

@@ -1,0 +1,40 @@
+/**
+ * Middleware for Hono: the token is spent before the handler runs, and how the handler ended is reported afterwards.
+ * It never calls the handler for a call that was not approved as it stands.
+ */
+import type { Context, Env, MiddlewareHandler } from "hono";
+import type { Action, Spent, Verifier } from "./verifier.ts";
+
+/** What handlers behind the middleware find in `c.get("countersign")`. */
+export type CountersignVariables = { readonly countersign: Spent };
+
+/**
+ * `action` builds, from the real parameters, the action that this call is: `await c.req.json()` there is the same body
+ * that the handler reads later. If it reads path parameters, name the path: `countersigned<"/orders/:order">(…)`. An
+ * answer below 400 completes the spend; any other, or a throw, fails it.
+ */
+// biome-ignore lint/suspicious/noExplicitAny: as Hono's own Context has it, so that c.env and c.get are usable
+export function countersigned<P extends string = string, E extends Env = any>(
+  verifier: Pick<Verifier, "reserve">,
+  action: (c: Context<E, P>) => Action | Promise<Action>,
+): MiddlewareHandler<{ Variables: CountersignVariables }, P> {
+  return async (c, next) => {
+    const build = () => action(c as unknown as Context<E, P>);
+    const reservation = await verifier.reserve(c.req.header("authorization"), build);
+    if (reservation.outcome === "rejected")
+      return c.json(reservation.body, reservation.status, reservation.headers);
+    if (c.req.raw.signal.aborted) {
+      // The caller is gone and would never learn what happened.
+      await reservation.fail();
+      return c.body(null, 408);
+    }
+    c.set("countersign", reservation.spent);
+    try {
+      await next();
+    } catch (error) {
+      await reservation.fail();
+      throw error;
+    }
+    await (c.error || c.res.status >= 400 ? reservation.fail() : reservation.complete());
+  };
+}

@@ -1,0 +1,322 @@
+import assert from "node:assert/strict";
+import { after, before, beforeEach, test } from "node:test";
+import { inspect } from "node:util";
+import { audience, type Reply, type StandIn, standIn, start, testClock } from "../test/stand-in.ts";
+import { type Action, createVerifier, type Problem, type Reservation, type Verifier } from "./verifier.ts";
+
+let stand: StandIn;
+let clock: ReturnType<typeof testClock>;
+let problems: Problem[];
+let verifier: Verifier;
+let token: string;
+const refund = { type: "refund", order: "A-1001", amount: "10000.00" };
+
+const newVerifier = (pinnedTypes = {}) =>
+  createVerifier({
+    issuer: stand.issuer,
+    audience,
+    clientId: "payments-api",
+    clientSecret: "s3cret:/+ ",
+    clock,
+    pinnedTypes,
+    onProblem: (problem) => problems.push(problem),
+  });
+const mustNotRun = (): never => assert.fail("it ran");
+const said = () => stand.spends.map(({ form }) => form.get("operation"));
+const stateOf = (token: string) => stand.tokens.get(token)?.state;
+const refusal = (error: string, status = 409): Reply => ({
+  status,
+  body: { error, error_description: error },
+});
+
+before(async () => {
+  stand = await standIn();
+});
+after(() => stand.close());
+beforeEach(async () => {
+  clock = testClock();
+  problems = [];
+  stand.spends.length = 0;
+  stand.replies = [];
+  verifier = newVerifier();
+  token = await stand.issue(refund);
+});
+
+test("a spend reserves, runs, completes, in this order, and answers the result", async () => {
+  const answer = await verifier.spend(`Bearer ${token}`, refund, async (spent) => {
+    assert.equal(stateOf(token), "reserved");
+    assert.deepEqual(spent.action, refund);
+    assert.equal(spent.agent, "refunder");
+    assert.deepEqual(spent.approvedBy, ["appr_1"]);
+    return "refunded";
+  });
+  assert(answer.outcome === "done");
+  assert.equal(answer.result, "refunded");
+  assert.equal(stateOf(token), "completed");
+  const [reserve, complete] = stand.spends;
+  const spendId = answer.spent.spendId;
+  assert.match(spendId, /^[\w-]{22}$/);
+  assert.deepEqual(Object.fromEntries(reserve!.form), {
+    operation: "reserve",
+    token,
+    spend_id: spendId,
+    act_digest: answer.spent.digest,
+  });
+  assert.deepEqual(Object.fromEntries(complete!.form), { operation: "complete", token, spend_id: spendId });
+  assert.equal(reserve!.headers.authorization, `Basic ${btoa("payments-api:s3cret%3A%2F%2B+")}`);
+  assert.deepEqual(problems, []);
+});
+
+test("T17: a token that was spent is refused with 401, and the call does not run", async () => {
+  await verifier.spend(token, refund, () => {});
+  const again = await verifier.spend(token, refund, mustNotRun);
+  assert(again.outcome === "rejected");
+  assert.equal(again.reason, "already_spent");
+  assert.equal(again.status, 401);
+  assert.match(
+    again.headers["www-authenticate"]!,
+    /error="invalid_token", error_description="The token has been used"/,
+  );
+});
+
+test("T18: of 50 concurrent spends of one token, by two nodes, one runs", async () => {
+  const nodes = [newVerifier(), newVerifier()];
+  let runs = 0;
+  const answers = await Promise.all(
+    Array.from({ length: 50 }, (_, at) =>
+      nodes[at % 2]!.spend(token, refund, () => {
+        runs += 1;
+      }),
+    ),
+  );
+  assert.equal(runs, 1);
+  assert.equal(answers.filter(({ outcome }) => outcome === "done").length, 1);
+  assert.equal(new Set(stand.spends.map(({ form }) => form.get("spend_id"))).size, 50);
+});
+
+test("a run that throws fails the spend, and its error is thrown on", async () => {
+  const failure = new Error("the ledger is closed");
+  await assert.rejects(
+    verifier.spend(token, refund, () => {
+      throw failure;
+    }),
+    failure,
+  );
+  assert.equal(stateOf(token), "failed");
+  const again = await verifier.spend(token, refund, mustNotRun);
+  assert(again.outcome === "rejected" && again.reason === "already_spent");
+});
+
+test("T9: another call burns nothing, does not run, and is told to the server for its log", async () => {
+  const other = { ...refund, amount: "10000.01" };
+  const answer = await verifier.spend(token, other, mustNotRun);
+  assert(answer.outcome === "rejected");
+  assert.equal(answer.status, 403);
+  assert.deepEqual(answer.differs, ["amount"]);
+  assert.deepEqual(said(), ["reserve"]);
+  assert.equal(stateOf(token), "issued");
+  assert.equal((await verifier.spend(token, refund, () => {})).outcome, "done");
+
+  stand.replies = ["hang up"];
+  const unheard = await verifier.spend(token, other, mustNotRun);
+  assert(unheard.outcome === "rejected" && unheard.reason === "digest_mismatch");
+});
+
+test("a call that states nothing, or was approved under another definition, never reaches the server", async () => {
+  const pinned = newVerifier({ refund: "u".repeat(43) });
+  assert.equal((await pinned.spend(token, refund, mustNotRun)).outcome, "rejected");
+  assert.equal((await verifier.spend(token, (() => undefined) as never, mustNotRun)).outcome, "rejected");
+  assert.equal(
+    (await verifier.spend(token, { ...refund, amount: 0.5 } as Action, mustNotRun)).outcome,
+    "rejected",
+  );
+  assert.deepEqual(said(), []);
+  assert.equal(stateOf(token), "issued");
+});
+
+test("T11: a token that expires between the check and the spend is refused by the server's clock", async () => {
+  stand.replies = [refusal("expired_token")];
+  const answer = await verifier.spend(token, refund, mustNotRun);
+  assert(answer.outcome === "rejected");
+  assert.equal(answer.reason, "expired_token");
+  assert.equal(answer.status, 401);
+});
+
+test("each refusal of the server is a rejection of its own", async () => {
+  for (const [error, status] of [
+    ["invalid_token", 401],
+    ["expired_token", 401],
+    ["already_spent", 401],
+    ["digest_mismatch", 403],
+  ] as const) {
+    stand.replies = [refusal(error)];
+    const answer = await verifier.spend(token, refund, mustNotRun);
+    assert(answer.outcome === "rejected");
+    assert.deepEqual([answer.reason, answer.status], [error, status]);
+  }
+});
+
+test("a reservation whose answer was lost is asked for again under the same spend id, and runs once", async () => {
+  stand.replies = ["hang up after", { status: 502 }];
+  let runs = 0;
+  const answer = await verifier.spend(token, refund, () => {
+    runs += 1;
+  });
+  assert.equal(answer.outcome, "done");
+  assert.equal(runs, 1);
+  assert.deepEqual(said(), ["reserve", "reserve", "reserve", "complete"]);
+  assert.equal(new Set(stand.spends.map(({ form }) => form.get("spend_id"))).size, 1);
+  assert.deepEqual(clock.slept, [100, 500]);
+});
+
+test("a server that cannot be asked means 503 after three attempts; nothing runs", async () => {
+  stand.replies = ["hang up after", "hang up", { status: 200, body: "<html>" }];
+  const answer = await verifier.spend(token, refund, mustNotRun);
+  assert(answer.outcome === "rejected");
+  assert.deepEqual([answer.reason, answer.status, answer.headers["retry-after"]], ["unavailable", 503, "1"]);
+  assert.deepEqual(said(), ["reserve", "reserve", "reserve"]);
+  assert.deepEqual(
+    problems.map(({ during, givenUp }) => [during, givenUp]),
+    [["reserve", true]],
+  );
+  assert.equal(stateOf(token), "reserved");
+});
+
+test("a Retry-After of more than a second is handed to the caller instead of being waited for", async () => {
+  stand.replies = [
+    { status: 503, body: { error: "temporarily_unavailable" }, headers: { "retry-after": "9" } },
+  ];
+  const answer = await verifier.spend(token, refund, mustNotRun);
+  assert(answer.outcome === "rejected");
+  assert.deepEqual([answer.status, answer.headers["retry-after"]], [503, "9"]);
+  assert.deepEqual(said(), ["reserve"]);
+});
+
+test("an API whose own credentials are refused has a fault, and nothing runs", async () => {
+  for (const reply of [
+    refusal("invalid_client", 401),
+    refusal("invalid_request", 400),
+    { status: 404, body: {} },
+  ] as const) {
+    stand.replies = [reply];
+    const spending = verifier.spend(token, refund, mustNotRun);
+    await assert.rejects(spending, (error: Error) => {
+      assert.match(error.message, /does not accept this API's requests: 40[014]/);
+      return !inspect(error, { depth: 9 }).includes("s3cret");
+    });
+  }
+});
+
+test("an answer about another token or spend reserves nothing here", async () => {
+  const right = { state: "reserved", jti: "x", spend_id: "x", act_digest: "x" };
+  for (const body of [right, { ...right, state: "completed" }, {}, [], null]) {
+    stand.replies = [{ status: 200, body: body === null ? "null" : body }];
+    await assert.rejects(verifier.spend(token, refund, mustNotRun), /reserved something else/);
+  }
+});
+
+test("T23: a completion that cannot be reported costs no result, is tried again in the background, and is told", async () => {
+  const answer = await verifier.spend(token, refund, () => {
+    stand.replies = ["hang up", { status: 503 }];
+    return "refunded";
+  });
+  assert(answer.outcome === "done");
+  assert.equal(answer.result, "refunded");
+  await verifier.settled();
+  assert.equal(stateOf(token), "completed");
+  assert.deepEqual(clock.slept, [1_000, 4_000]);
+  const jti = answer.spent.jti;
+  assert.deepEqual(
+    problems.map(({ during, jti, givenUp }) => ({ during, jti, givenUp })),
+    [
+      { during: "complete", jti, givenUp: false },
+      { during: "complete", jti, givenUp: false },
+    ],
+  );
+});
+
+test("T23: a completion is given up after five attempts, or at once if the server will not have it, and that is told", async () => {
+  await verifier.spend(token, refund, () => {
+    stand.replies = Array<Reply>(5).fill("hang up");
+  });
+  await verifier.settled();
+  assert.deepEqual(clock.slept, [1_000, 4_000, 15_000, 60_000]);
+  assert.deepEqual(
+    problems.map(({ givenUp }) => givenUp),
+    [false, false, false, false, true],
+  );
+  assert.equal(stateOf(token), "reserved");
+
+  problems.length = 0;
+  clock.at = start;
+  await verifier.spend(await stand.issue(refund), refund, () => {
+    stand.replies = [refusal("already_spent")];
+  });
+  await verifier.settled();
+  assert.deepEqual(
+    problems.map(({ givenUp, error }) => [givenUp, error.message]),
+    [[true, "the spend endpoint answered 409 already_spent"]],
+  );
+});
+
+test("a failure that cannot be reported is tried again too, and the run's own error is what the caller sees", async () => {
+  const failure = new Error("the ledger is closed");
+  await assert.rejects(
+    verifier.spend(token, refund, () => {
+      stand.replies = ["hang up"];
+      throw failure;
+    }),
+    failure,
+  );
+  await verifier.settled();
+  assert.equal(stateOf(token), "failed");
+  assert.deepEqual(
+    problems.map(({ during }) => during),
+    ["fail"],
+  );
+});
+
+test("whoever is told of a problem cannot break the call with it", async () => {
+  const touchy = createVerifier({
+    issuer: stand.issuer,
+    audience,
+    clientId: "payments-api",
+    clientSecret: "s3cret",
+    clock,
+    onProblem: () => {
+      throw new Error("pager is down");
+    },
+  });
+  stand.replies = ["hang up", "hang up", "hang up"];
+  assert.equal((await touchy.spend(token, refund, mustNotRun)).outcome, "rejected");
+});
+
+test("a reservation is ended once: the first word counts", async () => {
+  const reservation = (await verifier.reserve(token, refund)) as Reservation;
+  await Promise.all([reservation.complete(), reservation.fail(), reservation.complete()]);
+  assert.deepEqual(said(), ["reserve", "complete"]);
+  assert.equal(stateOf(token), "completed");
+});
+
+test("T21: a process that dies between reserving and completing leaves the token reserved, and nothing runs again", async () => {
+  await verifier.reserve(token, refund);
+  const afterRestart = await newVerifier().spend(token, refund, mustNotRun);
+  assert(afterRestart.outcome === "rejected" && afterRestart.reason === "already_spent");
+  assert.equal(stateOf(token), "reserved");
+});
+
+test("a completion works after the token has expired", async () => {
+  const answer = await verifier.spend(token, refund, () => {
+    clock.at = start + 3_600_000;
+  });
+  assert.equal(answer.outcome, "done");
+  assert.equal(stateOf(token), "completed");
+});
+
+// Checked by the compiler; nothing of it runs.
+export function typesHold() {
+  // @ts-expect-error the action must be stated
+  verifier.spend(token, () => {});
+  // @ts-expect-error and so must what is run
+  verifier.spend(token, refund);
+}

@@ -1,0 +1,188 @@
+import { randomBytes } from "node:crypto";
+import type { SpendError, SpendOperation } from "@countersign/protocol";
+import type { Checked, Examined } from "./check.ts";
+import type { Clock } from "./clock.ts";
+import type { Discover } from "./discovery.ts";
+import { createReject, type Rejection, type RejectionReason } from "./rejection.ts";
+
+/** The action under way, and on whose word. Kept by the server's log under `jti` and `spendId`. */
+export type Spent = Omit<Checked, "outcome"> & { readonly spendId: string };
+
+/** A token that is used up by this call. Ending it twice is ending it once: the first word counts. Neither ever rejects. */
+export type Reservation = {
+  readonly outcome: "reserved";
+  readonly spent: Spent;
+  complete(): Promise<void>;
+  fail(): Promise<void>;
+};
+
+/** Something that nobody waits for went wrong. Not `givenUp`: it will be tried again. */
+export type Problem = {
+  readonly during: "check" | "reserve" | "complete" | "fail";
+  readonly error: Error;
+  readonly jti?: string;
+  readonly givenUp: boolean;
+};
+
+export type SpenderGround = {
+  readonly audience: string;
+  readonly clientId: string;
+  readonly clientSecret: string;
+  readonly fetch: typeof fetch;
+  readonly clock: Clock;
+  readonly report: (problem: Problem) => void;
+};
+
+type Answer = {
+  readonly status: number;
+  readonly retryAfterSeconds: number;
+  readonly body: { readonly [member: string]: unknown };
+};
+type Unanswered = { readonly unanswered: Error; readonly retryAfterSeconds: number };
+type Spend = { readonly token: string; readonly spendId: string; readonly jti: string };
+
+const longestRequestMilliseconds = 5_000;
+/** Pauses between attempts, in milliseconds: while a caller waits, and in the background. */
+const reservePauses = [100, 500];
+const endPauses = [1_000, 4_000, 15_000, 60_000];
+
+/** The server's word on a token, as the reason that the caller is given. */
+const reasons = {
+  invalid_token: "invalid_token",
+  expired_token: "expired_token",
+  already_spent: "already_spent",
+  digest_mismatch: "digest_mismatch",
+} as const satisfies Partial<Record<SpendError, RejectionReason>>;
+
+export function createSpender(ground: SpenderGround, discover: Discover) {
+  const { audience, clock, report } = ground;
+  const reject = createReject(audience);
+  const authorization = basic(ground);
+  const background = new Set<Promise<void>>();
+
+  /** One request. 5xx and 429 count as no answer: the same words can be said again, under the same spend id. */
+  async function post(
+    operation: SpendOperation,
+    { token, spendId }: Spend,
+    digest?: string,
+  ): Promise<Answer | Unanswered> {
+    try {
+      const { spendEndpoint } = await discover();
+      const form = { operation, token, spend_id: spendId, ...(digest && { act_digest: digest }) };
+      const response = await ground.fetch(spendEndpoint, {
+        method: "POST",
+        headers: { accept: "application/json", authorization },
+        body: new URLSearchParams(form),
+        redirect: "manual",
+        signal: AbortSignal.timeout(longestRequestMilliseconds),
+      });
+      const { status } = response;
+      const text = await response.text();
+      const retryAfterSeconds = readRetryAfter(response);
+      if (status >= 500 || status === 429)
+        return { unanswered: new Error(`the spend endpoint answered ${status}`), retryAfterSeconds };
+      return { status, retryAfterSeconds, body: JSON.parse(text) ?? {} };
+    } catch (cause) {
+      return { unanswered: new Error("no answer from the spend endpoint", { cause }), retryAfterSeconds: 1 };
+    }
+  }
+
+  async function reserve({ token, digest, checked, mismatch }: Examined): Promise<Reservation | Rejection> {
+    const { outcome: _, ...facts } = checked;
+    const spend: Spend = { token, jti: facts.jti, spendId: randomBytes(16).toString("base64url") };
+    if (mismatch) {
+      // Burns nothing. The server is told all the same, so that its log shows who tried what with this token.
+      if (digest !== undefined && digest !== checked.digest) await post("reserve", spend, digest);
+      return mismatch;
+    }
+    for (let attempt = 0; ; attempt += 1) {
+      const answer = await post("reserve", spend, digest);
+      if (!("unanswered" in answer)) return readReservation(answer, spend, facts);
+      const pause = reservePauses[attempt];
+      if (pause === undefined || answer.retryAfterSeconds > 1) {
+        report({ during: "reserve", error: answer.unanswered, jti: spend.jti, givenUp: true });
+        return reject("unavailable", { retryAfterSeconds: answer.retryAfterSeconds });
+      }
+      await clock.sleep(pause);
+    }
+  }
+
+  function readReservation(
+    { status, body }: Answer,
+    spend: Spend,
+    facts: Omit<Spent, "spendId">,
+  ): Reservation | Rejection {
+    const { error } = body;
+    if (typeof error === "string" && Object.hasOwn(reasons, error))
+      return reject(reasons[error as keyof typeof reasons]);
+    if (status !== 200)
+      throw new Error(
+        `the spend endpoint does not accept this API's requests: ${status} ${typeof error === "string" ? error : ""}`,
+      );
+    const ours = body.state === "reserved" && body.spend_id === spend.spendId && body.jti === spend.jti;
+    if (!ours || body.act_digest !== facts.digest)
+      throw new Error("the spend endpoint reserved something else");
+    let ended: Promise<void> | undefined;
+    const end = (operation: "complete" | "fail") => {
+      ended ??= say(operation, spend);
+      return ended;
+    };
+    return {
+      outcome: "reserved",
+      spent: { ...facts, spendId: spend.spendId },
+      complete: () => end("complete"),
+      fail: () => end("fail"),
+    };
+  }
+
+  /** Resolves after the first attempt; the others go on in the background. The server takes the word after `exp` too. */
+  async function say(operation: "complete" | "fail", spend: Spend): Promise<void> {
+    const problem = await tell(operation, spend);
+    if (!problem) return;
+    const retried = retry(operation, spend, problem).finally(() => background.delete(retried));
+    background.add(retried);
+  }
+
+  async function retry(operation: "complete" | "fail", spend: Spend, first: Told): Promise<void> {
+    let problem: Told | undefined = first;
+    for (const pause of endPauses) {
+      if (problem.lasting) break;
+      report({ during: operation, error: problem.error, jti: spend.jti, givenUp: false });
+      await clock.sleep(pause);
+      problem = await tell(operation, spend);
+      if (!problem) return;
+    }
+    report({ during: operation, error: problem.error, jti: spend.jti, givenUp: true });
+  }
+
+  type Told = { readonly error: Error; readonly lasting: boolean };
+  async function tell(operation: "complete" | "fail", spend: Spend): Promise<Told | undefined> {
+    const answer = await post(operation, spend);
+    if ("unanswered" in answer) return { error: answer.unanswered, lasting: false };
+    if (answer.status === 200) return undefined;
+    return {
+      error: new Error(`the spend endpoint answered ${answer.status} ${answer.body.error ?? ""}`),
+      lasting: true,
+    };
+  }
+
+  return {
+    reserve,
+    async settled(): Promise<void> {
+      while (background.size > 0) await Promise.all(background);
+    },
+  };
+}
+
+/** RFC 6749 §2.3.1: both halves are form-encoded before they are joined. */
+function basic({ clientId, clientSecret }: SpenderGround): string {
+  const pair = [clientId, clientSecret]
+    .map((half) => new URLSearchParams([["", half]]).toString().slice(1))
+    .join(":");
+  return `Basic ${Buffer.from(pair).toString("base64")}`;
+}
+
+function readRetryAfter(response: Response): number {
+  const header = response.headers.get("retry-after") ?? "";
+  return /^\d{1,6}$/.test(header) ? Number(header) : 1;
+}

@@ -1,0 +1,23 @@
+/** The second sample of the README, as code that runs: `quick-start.test.ts` runs it. */
+
+// #region express
+import { countersigned } from "@countersign/verifier/express";
+import express from "express";
+import { verifier } from "./quick-start-hono.ts";
+
+export const app = express();
+
+app.post(
+  "/refunds",
+  express.json(),
+  countersigned(verifier, (req) => {
+    const { order, amount, currency } = req.body;
+    return { type: "refund", order, amount, currency };
+  }),
+  (_req, res) => {
+    const { action, approvedBy } = res.locals.countersign;
+    // Here the refund is made, once.
+    res.json({ refunded: action.order, amount: action.amount, approvedBy });
+  },
+);
+// #endregion

@@ -1,0 +1,65 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import { after, before, test } from "node:test";
+import { type StandIn, standIn } from "./stand-in.ts";
+
+const refund = { type: "refund", order: "A-1001", amount: "10000.00", currency: "USD" };
+let stand: StandIn;
+const closers: (() => void)[] = [];
+before(async () => {
+  stand = await standIn();
+  process.env.COUNTERSIGN_ISSUER = stand.issuer;
+  process.env.COUNTERSIGN_CLIENT_ID = "payments";
+  process.env.COUNTERSIGN_CLIENT_SECRET = "s3cret";
+});
+after(async () => {
+  for (const close of closers) close();
+  await stand.close();
+});
+
+const issue = () => {
+  const now = Math.floor(Date.now() / 1000);
+  return stand.issue(refund, { iat: now, exp: now + 60 });
+};
+const post = (token: string, body: object = refund) => ({
+  method: "POST",
+  headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+  body: JSON.stringify(body),
+});
+const done = { refunded: "A-1001", amount: "10000.00", approvedBy: ["appr_1"] };
+
+test("T9, T17: the Hono sample runs what was approved, once, and nothing else", async () => {
+  const { app } = await import("./quick-start-hono.ts");
+  const token = await issue();
+  assert.equal((await app.request("/refunds", post(token, { ...refund, amount: "10000.01" }))).status, 403);
+  const first = await app.request("/refunds", post(token));
+  assert.deepEqual([first.status, await first.json()], [200, done]);
+  assert.equal((await app.request("/refunds", post(token))).status, 401);
+  assert.equal((await app.request("/refunds", { method: "POST" })).status, 401);
+});
+
+test("T9, T17: the Express sample runs what was approved, once, and nothing else", async () => {
+  const { app } = await import("./quick-start-express.ts");
+  const server = app.listen(0, "127.0.0.1");
+  closers.push(() => server.close());
+  await once(server, "listening");
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/refunds`;
+  const token = await issue();
+  assert.equal((await fetch(url, post(token, { ...refund, amount: "10000.01" }))).status, 403);
+  const first = await fetch(url, post(token));
+  assert.deepEqual([first.status, await first.json()], [200, done]);
+  assert.equal((await fetch(url, post(token))).status, 401);
+});
+
+test("T9, T17: the sample without a framework answers a rejection as it is", async () => {
+  const samples = await import("./quick-start-hono.ts");
+  const token = await issue();
+  const changed = await samples.refund(`Bearer ${token}`, "A-1001", "10000.01");
+  assert.equal(changed.status, 403);
+  assert.match(changed.headers.get("www-authenticate")!, /insufficient_scope/);
+  const first = await samples.refund(`Bearer ${token}`, "A-1001", "10000.00");
+  assert.equal(((await first.json()) as { refunded: string }).refunded, "A-1001");
+  assert.equal((await samples.refund(`Bearer ${token}`, "A-1001", "10000.00")).status, 401);
+  assert.equal((await samples.refund(null, "A-1001", "10000.00")).status, 401);
+});

@@ -1,0 +1,161 @@
+/**
+ * A stand-in for the authorization server as an API sees it: real keys and tokens, a spend endpoint that keeps the
+ * rules, and scripted replies for what a real server cannot be made to do on demand.
+ */
+import { createServer, type IncomingHttpHeaders } from "node:http";
+import type { AddressInfo } from "node:net";
+import { actionDigest, type JsonObject } from "@countersign/protocol";
+import { exportJWK, generateKeyPair, type JWTHeaderParameters, SignJWT } from "jose";
+
+export const audience = "https://payments.example";
+export const typeHash = "t".repeat(43);
+export const start = Date.UTC(2026, 10, 22, 12);
+
+export type Reply =
+  | { status: number; body?: unknown; headers?: Record<string, string> }
+  | "hang up"
+  | "hang up after";
+export type Seen = { headers: IncomingHttpHeaders; form: URLSearchParams };
+type Kept = { digest: string; state: string; spendId?: string };
+
+/** `hang up after` does what was asked, and loses the answer. A reply stands in for one answer; then the rules hold again. */
+export type StandIn = {
+  issuer: string;
+  spends: Seen[];
+  keyRequests: number;
+  replies: Reply[];
+  keyReplies: Reply[];
+  metadataReplies: Reply[];
+  /** Tokens by themselves: digest, and how far the spending of each has come. */
+  tokens: Map<string, Kept>;
+  issue(
+    action: { type: string; [field: string]: unknown },
+    claims?: JsonObject,
+    header?: Partial<JWTHeaderParameters>,
+  ): Promise<string>;
+  /** Signs with a key that the server publishes from now on, beside the old ones or instead. */
+  rotate(alg?: string, options?: { keep: boolean }): Promise<void>;
+  close(): Promise<void>;
+};
+
+export async function standIn(): Promise<StandIn> {
+  let keys: JsonObject[] = [];
+  let signing: { privateKey: CryptoKey; kid: string; alg: string };
+  const stand: StandIn = {
+    issuer: "",
+    spends: [],
+    keyRequests: 0,
+    replies: [],
+    keyReplies: [],
+    metadataReplies: [],
+    tokens: new Map(),
+    async issue({ type, ...bound }, claims = {}, header = {}) {
+      const digest = actionDigest({ type, typeHash, audience, bound: bound as JsonObject });
+      const token = await new SignJWT({
+        iss: stand.issuer,
+        aud: audience,
+        sub: "appr_1",
+        client_id: "refunder",
+        jti: `tok_${stand.tokens.size + 1}`,
+        iat: start / 1000,
+        exp: start / 1000 + 60,
+        authorization_details: [{ type, ...bound }],
+        act_digest: digest,
+        act_type_hash: typeHash,
+        approved_by: ["appr_1"],
+        ...claims,
+      })
+        .setProtectedHeader({ alg: signing.alg, typ: "at+jwt", kid: signing.kid, ...header })
+        .sign(signing.privateKey);
+      stand.tokens.set(token, { digest, state: "issued" });
+      return token;
+    },
+    async rotate(alg = "ES256", { keep } = { keep: true }) {
+      const { privateKey, publicKey } = await generateKeyPair(alg);
+      const kid = `key-${alg}-${keys.length}`;
+      keys = [...(keep ? keys : []), { ...(await exportJWK(publicKey)), kid, alg, use: "sig" } as JsonObject];
+      signing = { privateKey, kid, alg };
+    },
+    close: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+  await stand.rotate();
+
+  const server = createServer(async (request, response) => {
+    let text = "";
+    for await (const chunk of request) text += chunk;
+    const form = new URLSearchParams(text);
+    let reply: Reply | undefined;
+    let answer: Exclude<Reply, string>;
+    if (request.url === "/jwks") {
+      stand.keyRequests += 1;
+      reply = stand.keyReplies.shift();
+      answer = { status: 200, body: { keys } };
+    } else if (request.url === "/spend") {
+      stand.spends.push({ headers: request.headers, form });
+      reply = stand.replies.shift();
+      answer = reply === undefined || reply === "hang up after" ? spend(stand.tokens, form) : { status: 500 };
+    } else {
+      reply = stand.metadataReplies.shift();
+      answer = { status: 200, body: metadataOf(stand.issuer) };
+    }
+    if (reply === "hang up" || reply === "hang up after") return void request.socket.destroy();
+    const { status, body, headers } = reply ?? answer;
+    response.writeHead(status, { "content-type": "application/json", ...headers });
+    response.end(typeof body === "string" ? body : JSON.stringify(body ?? {}));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  stand.issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return stand;
+}
+
+export function metadataOf(issuer: string) {
+  return { issuer, jwks_uri: `${issuer}/jwks`, spend_endpoint: `${issuer}/spend` };
+}
+
+/** The rules of the spend endpoint, without its clock: issued, reserved, completed or failed, and nothing returns. */
+function spend(tokens: StandIn["tokens"], form: URLSearchParams): Exclude<Reply, string> {
+  const [operation, token, spendId] = ["operation", "token", "spend_id"].map((name) => form.get(name) ?? "");
+  const kept = tokens.get(token!);
+  const refuse = (error: string) => ({ status: 409, body: { error, error_description: error } });
+  if (!kept) return refuse("invalid_token");
+  const ours = kept.spendId === spendId;
+  if (operation === "reserve") {
+    if (kept.digest !== form.get("act_digest")) return refuse("digest_mismatch");
+    if (kept.state !== "issued" && !(kept.state === "reserved" && ours)) return refuse("already_spent");
+    Object.assign(kept, { state: "reserved", spendId });
+  } else {
+    const ended = operation === "complete" ? "completed" : "failed";
+    if (!ours || (kept.state !== "reserved" && kept.state !== ended)) return refuse("already_spent");
+    kept.state = ended;
+  }
+  const claims = JSON.parse(Buffer.from(token!.split(".")[1]!, "base64url").toString());
+  const { jti, client_id, sub, approved_by, authorization_details } = claims;
+  const body = {
+    state: kept.state,
+    spend_id: spendId,
+    jti,
+    client_id,
+    sub,
+    approved_by,
+    act_digest: kept.digest,
+    authorization_details,
+  };
+  return { status: 200, body };
+}
+
+/** Time that passes only when somebody sleeps. */
+export function testClock() {
+  const clock = {
+    at: start,
+    slept: [] as number[],
+    now: () => clock.at,
+    async sleep(milliseconds: number) {
+      clock.slept.push(milliseconds);
+      clock.at += milliseconds;
+    },
+  };
+  return clock;
+}
