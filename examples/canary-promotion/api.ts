@@ -22,10 +22,14 @@ async function answer(request: IncomingMessage, say: Say) {
   if (request.method !== "POST" || rollout === undefined) return say(404, { error: "not_found" });
 
   // #region spend
-  const { service, environment, weight } = await read(request);
-  const action = { type: "promote_rollout", service, rollout, environment, weight };
-
-  const spend = await verifier.spend(request.headers.authorization, action, () => promote(action));
+  const spend = await verifier.spend(
+    request.headers.authorization,
+    async () => {
+      const { service, environment, weight } = await read(request);
+      return { type: "promote_rollout", service, rollout, environment, weight };
+    },
+    ({ action }) => promote(action),
+  );
   if (spend.outcome === "rejected") return say(spend.status, spend.body, spend.headers);
   return say(200, spend.result);
   // #endregion

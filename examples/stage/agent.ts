@@ -1,9 +1,14 @@
 /** An agent's process, seen from outside: what it hears, what it is about to do, and what became of it. */
+import type { Json } from "@countersign/protocol";
 import { type Program, type Started, start } from "./process.ts";
 import type { Call, Heard, Told } from "./tap.ts";
 
 /** A call that the agent is held at, until it may go on. */
-export type Held = Call & { readonly goOn: () => void };
+export type Held = Call & {
+  readonly goOn: () => void;
+  /** Makes the same call with the same token, as whoever holds both could, with some fields of its body changed. */
+  readonly repeat: (changed?: Readonly<Record<string, Json>>) => Promise<{ status: number; body: string }>;
+};
 
 export type Agent = Omit<Started, "line"> & {
   /** Every answer that reached it so far. */
@@ -33,7 +38,7 @@ export function startAgent(
   const listeners = new Set<() => void>();
   let held: Held | undefined;
   child.on("message", (told: Told) => {
-    if ("call" in told) held = { ...told.call, goOn: () => child.send("go on") };
+    if ("call" in told) held = { ...told.call, goOn: () => child.send("go on"), repeat: repeat(told.call) };
     else {
       heard.push(told.heard);
       listen(told.heard);
@@ -69,6 +74,17 @@ export function startAgent(
       if (how !== 0) throw new Error(`${file.pathname} ended with ${how}\n${complaints()}`);
       return JSON.parse(lines.at(-1) ?? "");
     },
+  };
+}
+
+function repeat({ method, url, authorization, body }: Call): Held["repeat"] {
+  return async (changed = {}) => {
+    const response = await fetch(url, {
+      method,
+      headers: { authorization, "content-type": "application/json" },
+      body: JSON.stringify({ ...JSON.parse(body), ...changed }),
+    });
+    return { status: response.status, body: await response.text() };
   };
 }
 

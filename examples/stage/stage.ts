@@ -38,6 +38,8 @@ export type Stage = {
   readonly folder: string;
   /** Starts an agent that is given this to do. */
   readonly agent: (task: unknown, casting?: Casting) => Agent;
+  /** What the API lists under a path: all that it ever did. */
+  readonly done: (path: string) => Promise<readonly Record<string, unknown>[]>;
   /** Runs a `countersign` command and answers what it prints. Throws what it complains of. */
   readonly countersign: (...words: string[]) => Promise<string>;
   /** Ends every process and removes the folder. */
@@ -104,6 +106,7 @@ async function setUp(story: Story, port: number, folder: string, started: Starte
       started.push({ ...actor, line: () => Promise.reject() });
       return actor;
     },
+    done: async (path) => (await (await fetch(`${apiUrl}${path}`)).json()) as Record<string, unknown>[],
     countersign,
     close: () => takeDown(folder, started),
   };

@@ -230,6 +230,7 @@ test("T25: a denied action is refused reworded, repriced, and after its expiry, 
     assert.deepEqual([answer.status, answer.body.error], [403, "access_denied"]);
   }
   place.clock.now += 24 * 3_600_000;
+  ada = await place.enrol("ada@example.com");
   assert.equal((await place.ask(details(action))).body.error, "access_denied");
   assert.equal(
     (await place.ask(details({ ...action, order: "D-2" }))).status,

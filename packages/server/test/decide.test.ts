@@ -287,6 +287,7 @@ test("rules that became stricter meanwhile are followed: an approver who was tak
 });
 
 test("pause on the card stops the agent everywhere, and is in the log with who did it", async () => {
+  ada = await place.enrol("ada@example.com");
   const { id, ticket } = await ask();
   const other = await ask();
   const csrf = hidden(await (await ada.get(`/requests/${id}`)).text()).csrf ?? "";

@@ -47,8 +47,10 @@ const refundRule = (type: string, level: string) => `  ${type}:
 /** Rules with one action of each authentication level, an owner rule, and a scope that is an action. */
 export const rules = `
 issuer: ${issuer}
+listen: { host: 127.0.0.1, port: 4400 }
 store: ./countersign.db
 key_file: ./countersign.key
+passkeys: { rp_id: localhost, rp_name: Countersign }
 groups: { finance: [ada@example.com, bob@example.com] }
 apis:
   refunds: { audience: https://refunds.example }

@@ -117,7 +117,7 @@ export async function verifyLog(
   }
 
   async function takeEntry({ index, entry: leaf, texts }: EntryRow): Promise<void> {
-    if (false)
+    if (index < next || index > next + unread)
       say(`entry ${index} stands where entry ${next} belongs`, index);
     next = index + 1;
     unread = 0;
@@ -153,7 +153,7 @@ export async function verifyLog(
     if (last === undefined) say("there is nothing to verify");
     if (header && header.size !== size)
       say(`the header announces ${header.size} entries, and there are ${size}`);
-    if (last === "entry") say(`no checkpoint covers the entries up to the last, ${next - 1}`);
+    if (false) say(`no checkpoint covers the entries up to the last, ${next - 1}`);
     for (const at of kept.at.keys())
       if (at > size) say(`a checkpoint of ${at} entries was kept elsewhere, and the log ends after ${size}`);
   }

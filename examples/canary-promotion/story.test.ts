@@ -1,0 +1,111 @@
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import type { Browser } from "playwright-core";
+import { pending } from "../stage/agent.ts";
+import { type Approver, launchBrowser, meetApprover } from "../stage/approver.ts";
+import { openStage, type Stage } from "../stage/stage.ts";
+
+let stage: Stage;
+let browser: Browser;
+let priya: Approver;
+let sam: Approver;
+
+before(async () => {
+  [stage, browser] = await Promise.all([
+    openStage({
+      folder: new URL("./", import.meta.url),
+      agent: { id: "release-agent", name: "Release agent", type: "promote_rollout" },
+      api: { id: "deployer", of: "rollouts" },
+      approvers: [
+        { email: "priya@example.com", name: "Priya Nair" },
+        { email: "sam@example.com", name: "Sam Okoro" },
+      ],
+    }),
+    launchBrowser(),
+  ]);
+  [priya, sam] = await Promise.all([meetApprover(browser), meetApprover(browser)]);
+  await Promise.all([priya.enrol(stage.links[0]!), sam.enrol(stage.links[1]!)]);
+});
+after(async () => {
+  await browser?.close();
+  await stage?.close();
+});
+
+function finding(job: string, rollout: string, more: object = {}) {
+  const measured = { success_rate: "99.97 %", error_budget: "82 %", burn_rate: "0.4×" };
+  return { job, service: "foo", rollout, environment: "prod", weight: 50, measured, ...more };
+}
+
+async function promotions(rollout: string) {
+  return (await stage.done("/rollouts")).filter((promotion) => promotion.rollout === rollout);
+}
+
+test("T8: the owner of the service is asked, with what was measured on the card; it is nobody else's to see", async () => {
+  const agent = stage.agent(finding("job-1", "foo-v2"), { held: true });
+  const card = await priya.openCard("foo-v2");
+  assert.equal(card.sentence, "Promote rollout “foo-v2” in “prod” to 50 % of the traffic of “foo”");
+  assert.deepEqual(card.rows, {
+    Rollout: "foo-v2",
+    Environment: "prod",
+    Traffic: "50 %",
+    Service: "foo",
+    "Success rate": "99.97 %",
+    "Error budget left": "82 %",
+    "Burn rate": "0.4×",
+  });
+  assert.match(card.words, /healthy for an hour/);
+  const answer = await sam.page.goto(priya.page.url());
+  assert.equal(answer?.status(), 404);
+  await sam.page.goto(`${stage.issuer}/inbox`);
+  await sam.page.getByRole("heading", { name: "Nothing waits for you" }).waitFor();
+  await priya.approve();
+
+  const held = await agent.atTheDoor();
+  for (const changed of [{ weight: 100 }, { service: "bar" }, { environment: "staging" }]) {
+    const { status, body } = await held.repeat(changed);
+    assert.equal(status, 403, JSON.stringify(changed));
+    assert.match(body, new RegExp(`not the action that was approved: ${Object.keys(changed)[0]}`));
+  }
+  assert.deepEqual(await promotions("foo-v2"), []);
+  held.goOn();
+  assert.equal((await agent.outcome()).outcome, "approved");
+  assert.equal((await held.repeat()).status, 401);
+  const promoted = { service: "foo", rollout: "foo-v2", environment: "prod", weight: 50 };
+  assert.deepEqual(await promotions("foo-v2"), [promoted]);
+  assert.ok(!held.body.includes("99.97"), "what was only shown is not in the call");
+});
+
+test("T25: a rollout that its owner denied stays denied, also at another weight", async () => {
+  const agent = stage.agent(finding("job-2", "foo-v3"));
+  await priya.openCard("foo-v3");
+  await priya.deny();
+  assert.deepEqual(await agent.outcome(), { outcome: "denied" });
+  for (const weight of [50, 1]) {
+    const again = await stage.agent(finding(`job-3-${weight}`, "foo-v3", { weight })).outcome();
+    assert.deepEqual([again.outcome, again.error], ["refused", "access_denied"]);
+  }
+  assert.deepEqual(await promotions("foo-v3"), []);
+});
+
+test("T26: while the owner sleeps nothing is promoted; it expires", async () => {
+  const agent = stage.agent(finding("job-4", "foo-v4", { answerWithinSeconds: 2 }));
+  assert.deepEqual(await agent.outcome(), { outcome: "expired" });
+  assert.deepEqual(await promotions("foo-v4"), []);
+});
+
+test("T21: a worker that is killed while it waits leaves a file, with which another one promotes once", async () => {
+  const first = stage.agent(finding("job-5", "foo-v5"));
+  await first.hears(pending);
+  await first.end("SIGKILL");
+  assert.ok(existsSync(join(stage.folder, "job-5.json")));
+  await priya.openCard("foo-v5");
+  await priya.approve();
+  const second = stage.agent(finding("job-5", "foo-v5"));
+  assert.equal((await second.outcome()).outcome, "approved");
+  assert.ok(!second.heard.some(({ url }) => url.endsWith("/bc-authorize")), "nobody was asked again");
+  assert.ok(!existsSync(join(stage.folder, "job-5.json")));
+  assert.deepEqual(await stage.agent(finding("job-5", "foo-v5")).outcome(), { outcome: "lost" });
+  assert.equal((await promotions("foo-v5")).length, 1);
+});

@@ -1,0 +1,129 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import type { Browser } from "playwright-core";
+import { pending } from "../stage/agent.ts";
+import { type Approver, launchBrowser, meetApprover } from "../stage/approver.ts";
+import { openStage, type Stage } from "../stage/stage.ts";
+
+let stage: Stage;
+let browser: Browser;
+let grace: Approver;
+
+before(async () => {
+  [stage, browser] = await Promise.all([
+    openStage({
+      folder: new URL("./", import.meta.url),
+      agent: { id: "trading-assistant", name: "Trading assistant", type: "create_order" },
+      api: { id: "broker-api", of: "broker" },
+      approvers: [{ email: "grace@example.com", name: "Grace Hopper" }],
+    }),
+    launchBrowser(),
+  ]);
+  grace = await meetApprover(browser);
+  await grace.enrol(stage.links[0]!);
+});
+after(async () => {
+  await browser?.close();
+  await stage?.close();
+});
+
+/** A call of the tool `create_order`, as the model makes it. */
+function toolCall(id: string, symbol: string, more: object = {}) {
+  return {
+    id,
+    arguments: { symbol, quantity: 10, limit_price: "25.00" },
+    because: "P/E is below 15, as you asked.",
+    ...more,
+  };
+}
+
+async function orders(symbol: string) {
+  return (await stage.done("/orders")).filter((order) => order.symbol === symbol);
+}
+
+test("T9: ten shares at the approved limit are bought once; more shares and a higher limit are refused, and burn nothing", async () => {
+  const agent = stage.agent(toolCall("call-1", "ZEKO"), { held: true });
+  const card = await grace.openCard("ZEKO");
+  assert.equal(card.sentence, "Buy 10 shares of “ZEKO” at no more than $25.00 each");
+  assert.deepEqual(card.rows, {
+    Quantity: "10 shares",
+    Symbol: "ZEKO",
+    "Limit price": "$25.00",
+    Account: "ACC-1001",
+  });
+  assert.match(card.words, /P\/E is below 15/);
+  await grace.approve();
+
+  const held = await agent.atTheDoor();
+  for (const changed of [
+    { quantity: 11 },
+    { limit_price: "25.01" },
+    { account: "ACC-2002" },
+    { quantity: "10" },
+  ]) {
+    const { status, body } = await held.repeat(changed);
+    assert.equal(status, 403, JSON.stringify(changed));
+    assert.match(body, new RegExp(`not the action that was approved: ${Object.keys(changed)[0]}`));
+  }
+  assert.deepEqual(await orders("ZEKO"), []);
+
+  held.goOn();
+  const { outcome, result } = await agent.outcome();
+  assert.equal(outcome, "approved");
+  assert.equal((await held.repeat()).status, 401);
+  assert.deepEqual(await orders("ZEKO"), [result]);
+});
+
+test("T25: a denied symbol stays denied, whatever the model makes of quantity and price", async () => {
+  const agent = stage.agent(toolCall("call-2", "WINS"));
+  await grace.openCard("WINS");
+  await grace.deny("I said no gambling.");
+  assert.deepEqual(await agent.outcome(), { outcome: "denied", reason: "I said no gambling." });
+
+  const same = stage.agent(toolCall("call-3", "WINS"));
+  const cheaper = stage.agent(
+    toolCall("call-4", "WINS", { arguments: { symbol: "WINS", quantity: 9, limit_price: "24.99" } }),
+  );
+  for (const agent of [same, cheaper]) {
+    const { outcome, error } = await agent.outcome();
+    assert.deepEqual({ outcome, error }, { outcome: "refused", error: "access_denied" });
+    assert.deepEqual(agent.heard.at(-1)?.status, 403);
+  }
+  assert.deepEqual(await orders("WINS"), []);
+});
+
+test("T26: an order that nobody answers has expired, which is not a no", async () => {
+  const agent = stage.agent(toolCall("call-5", "SLOW", { answerWithinSeconds: 2 }));
+  assert.deepEqual(await agent.outcome(), { outcome: "expired" });
+  assert.deepEqual(await orders("SLOW"), []);
+  assert.equal(await stage.countersign("latch", "list", "--json"), await latchedOnly("WINS"));
+});
+
+/** The latches as the operator lists them, which must be this one alone. */
+async function latchedOnly(symbol: string): Promise<string> {
+  const listed = await stage.countersign("latch", "list", "--json");
+  const [latch, ...others] = listed.split("\n").map((line) => JSON.parse(line));
+  assert.equal(JSON.parse(latch.subject).symbol, symbol);
+  assert.deepEqual(others, []);
+  return listed;
+}
+
+test("T21: an assistant that is killed while it waits finds its ask in its database, and buys once", async () => {
+  const call = toolCall("call-6", "CALM");
+  const first = stage.agent(call);
+  await first.hears(pending);
+  await first.end("SIGKILL");
+  await grace.openCard("CALM");
+  await grace.approve();
+
+  const second = stage.agent(call);
+  const { outcome, result } = await second.outcome();
+  assert.equal(outcome, "approved");
+  assert.ok(!second.heard.some(({ url }) => url.endsWith("/bc-authorize")), "nobody was asked again");
+  assert.deepEqual(
+    await stage.agent(call).outcome(),
+    { outcome: "lost" },
+    "the same tool call never asks twice",
+  );
+  assert.deepEqual(await orders("CALM"), [result]);
+});
