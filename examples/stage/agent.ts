@@ -1,5 +1,4 @@
 /** An agent's process, seen from outside: what it hears, what it is about to do, and what became of it. */
-import type { Json } from "@countersign/protocol";
 import { type Program, type Started, start } from "./process.ts";
 import type { Call, Heard, Told } from "./tap.ts";
 
@@ -7,7 +6,7 @@ import type { Call, Heard, Told } from "./tap.ts";
 export type Held = Call & {
   readonly goOn: () => void;
   /** Makes the same call with the same token, as whoever holds both could, with some fields of its body changed. */
-  readonly repeat: (changed?: Readonly<Record<string, Json>>) => Promise<{ status: number; body: string }>;
+  readonly repeat: (changed?: object) => Promise<{ status: number; body: string }>;
 };
 
 export type Agent = Omit<Started, "line"> & {

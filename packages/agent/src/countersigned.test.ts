@@ -58,7 +58,8 @@ test("T26: denied, expired, lost and refused are handed on as they are, and run 
     [oauthError("invalid_grant"), { outcome: "lost" }],
   ] as const) {
     stand.token = [reply];
-    assert.deepEqual(await agent.countersigned(wanted, assert.fail), outcome);
+    assert.deepEqual(await agent.countersigned(wanted, assert.fail, { store }), outcome);
+    assert.equal(store.size, 0);
   }
   assert.equal(asks(), 3);
   stand.ask = [oauthError("access_denied")];

@@ -73,7 +73,7 @@ export type Book = {
     wrong?: {
       readonly signed?: Partial<SignedDecision>;
       readonly assertion?: Wrong;
-      readonly about?: Partial<About>;
+      readonly level?: string;
     },
   ) => Promise<void>;
   readonly end: (asked: Asked, event: "expired" | "lapsed" | "cancelled") => Promise<void>;
@@ -207,8 +207,8 @@ export function openBook(
         authenticator_data: response.authenticatorData,
         signature: response.signature,
       };
-      const facts = { card_hash: card, level: "passkey-signed", evidence };
-      await write("request.approved", { ...about(asked), approver, facts, ...wrong.about });
+      const facts = { card_hash: card, level: wrong.level ?? "passkey-signed", evidence };
+      await write("request.approved", { ...about(asked), approver, facts });
     },
 
     end: async (asked, event) => {

@@ -167,7 +167,12 @@ test("T9: a token is refused for any other call, which burns nothing and is logg
   await ada.decide(requestIdOf(ticket), "approve");
   const token = (await place.poll(ticket)).body.access_token;
   const form = { operation: "reserve", token, spend_id: spendId() };
-  const changes: Record<string, string>[] = [{ amount: "10000.01" }, { order: "Z-9" }, { type: "promote" }, { note: "more" }];
+  const changes: Record<string, string>[] = [
+    { amount: "10000.01" },
+    { order: "Z-9" },
+    { type: "promote" },
+    { note: "more" },
+  ];
   for (const changed of changes) {
     const other = await place.spend({ ...form, act_digest: digestOf(token, { ...action, ...changed }) });
     assert.deepEqual([other.status, other.body.error], [409, "digest_mismatch"]);

@@ -3,14 +3,7 @@
  * configuration, never from the request; user verification is always required. No state: challenges are kept, and
  * used once, by the operations.
  */
-import {
-  type AuthenticationResponseJSON,
-  generateAuthenticationOptions,
-  generateRegistrationOptions,
-  type RegistrationResponseJSON,
-  verifyAuthenticationResponse,
-  verifyRegistrationResponse,
-} from "@simplewebauthn/server";
+import type { AuthenticationResponseJSON, RegistrationResponseJSON } from "@simplewebauthn/server";
 import type { Approver, Device } from "./approver.ts";
 
 export type RelyingParty = { readonly origin: string; readonly rpId: string; readonly rpName: string };
@@ -21,6 +14,9 @@ export type Attestation = RegistrationResponseJSON;
 export type CreationOptions = PublicKeyCredentialCreationOptionsJSON;
 export type RequestOptions = PublicKeyCredentialRequestOptionsJSON;
 
+/** Loaded when the first passkey is used: half of what starting the server would otherwise cost. */
+const webauthn = () => import("@simplewebauthn/server");
+
 const bytes = (base64url: string) => new Uint8Array(Buffer.from(base64url, "base64url"));
 
 /** Options for `navigator.credentials.create`: a discoverable, user-verifying key that this approver has not got yet. */
@@ -30,7 +26,7 @@ export async function creationOptions(
   known: readonly Device[],
   challenge: string,
 ): Promise<CreationOptions> {
-  const options = await generateRegistrationOptions({
+  const options = await (await webauthn()).generateRegistrationOptions({
     rpID: party.rpId,
     rpName: party.rpName,
     userID: new Uint8Array(Buffer.from(approver.id)),
@@ -50,7 +46,7 @@ export async function requestOptions(
   devices: readonly Device[],
   challenge: string,
 ): Promise<RequestOptions> {
-  const options = await generateAuthenticationOptions({
+  const options = await (await webauthn()).generateAuthenticationOptions({
     rpID: party.rpId,
     challenge: bytes(challenge),
     userVerification: "required",
@@ -67,13 +63,15 @@ export async function readAttestation(
   attestation: Attestation,
   challenge: string,
 ): Promise<Pick<Device, "id" | "publicKey" | "counter" | "transports"> | undefined> {
-  const verified = await verifyRegistrationResponse({
-    response: attestation,
-    expectedChallenge: challenge,
-    expectedOrigin: party.origin,
-    expectedRPID: party.rpId,
-    requireUserVerification: true,
-  }).catch(() => undefined);
+  const verified = await (await webauthn())
+    .verifyRegistrationResponse({
+      response: attestation,
+      expectedChallenge: challenge,
+      expectedOrigin: party.origin,
+      expectedRPID: party.rpId,
+      requireUserVerification: true,
+    })
+    .catch(() => undefined);
   if (!verified?.verified) return undefined;
   const { credential } = verified.registrationInfo;
   return {
@@ -91,14 +89,16 @@ export async function readAssertion(
   challenge: string,
   device: Pick<Device, "id" | "publicKey" | "counter">,
 ): Promise<number | undefined> {
-  const verified = await verifyAuthenticationResponse({
-    response: assertion,
-    expectedChallenge: challenge,
-    expectedOrigin: party.origin,
-    expectedRPID: party.rpId,
-    requireUserVerification: true,
-    credential: { id: device.id, publicKey: bytes(device.publicKey), counter: device.counter },
-  }).catch(() => undefined);
+  const verified = await (await webauthn())
+    .verifyAuthenticationResponse({
+      response: assertion,
+      expectedChallenge: challenge,
+      expectedOrigin: party.origin,
+      expectedRPID: party.rpId,
+      requireUserVerification: true,
+      credential: { id: device.id, publicKey: bytes(device.publicKey), counter: device.counter },
+    })
+    .catch(() => undefined);
   return verified?.verified ? verified.authenticationInfo.newCounter : undefined;
 }
 

@@ -8,6 +8,7 @@ import { agentCommands } from "./agent.ts";
 import { apiCommands } from "./api.ts";
 import { approverCommands } from "./approver.ts";
 import { checkCommand } from "./check.ts";
+import { evidenceCommands } from "./evidence.ts";
 import { initCommand } from "./init.ts";
 import { keyCommands } from "./key.ts";
 import { latchCommands } from "./latch.ts";
@@ -46,7 +47,7 @@ export type Command = {
   readonly takes?: string;
   readonly options?: { readonly [name: string]: Option };
   /** Answers the exit code; nothing means 0. */
-  readonly run: (given: Arguments, terminal: Terminal) => Promise<number | undefined | void>;
+  readonly run: (given: Arguments, terminal: Terminal) => Promise<number> | Promise<void>;
 };
 
 const commands: readonly Command[] = [
@@ -61,6 +62,7 @@ const commands: readonly Command[] = [
   ...messageCommands,
   ...keyCommands,
   ...logCommands,
+  ...evidenceCommands,
 ];
 
 const everywhere: { readonly [name: string]: Option } = {

@@ -11,15 +11,26 @@ export const initCommand: Command = {
   name: "init",
   says: "write a commented countersign.yaml, unless there is one, and create its key",
   options: {
-    issuer: { type: "string", value: "URL", says: "where agents and approvers reach this server (default: http://localhost:4400)" },
-    approver: { type: "string", value: "EMAIL", says: "who may approve the sample action (default: ada@example.com)" },
+    issuer: {
+      type: "string",
+      value: "URL",
+      says: "where agents and approvers reach this server (default: http://localhost:4400)",
+    },
+    approver: {
+      type: "string",
+      value: "EMAIL",
+      says: "who may approve the sample action (default: ada@example.com)",
+    },
   },
   run: async (given, { print }) => {
     const file = configFile(given);
     const kept = existsSync(file);
     const { text, config } = kept ? { text: undefined, config: readConfig(given) } : sample(given, file);
     if (existsSync(config.keyFile) && kept)
-      throw new OperatorError(`${file} is there already, and its key too`, "Edit it, or name another with --config FILE.");
+      throw new OperatorError(
+        `${file} is there already, and its key too`,
+        "Edit it, or name another with --config FILE.",
+      );
     if (!existsSync(config.keyFile) && existsSync(config.store))
       throw new OperatorError(
         `${config.store} is there, and its key is not`,
@@ -48,6 +59,7 @@ function sample(given: Arguments, file: string) {
     approver: given.one("approver") ?? "ada@example.com",
   });
   const read = parseConfig(text, file);
-  if ("problems" in read) throw new OperatorError(`that issuer will not do:\n${read.problems.map(problemText).join("\n")}`);
+  if ("problems" in read)
+    throw new OperatorError(`that issuer will not do:\n${read.problems.map(problemText).join("\n")}`);
   return { text, config: read.config };
 }

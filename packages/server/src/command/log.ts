@@ -1,2 +1,207 @@
-import type { Command } from "./command.ts";
-export const logCommands: readonly Command[] = [];
+import { once } from "node:events";
+import { createReadStream, createWriteStream, readFileSync } from "node:fs";
+import { finished } from "node:stream/promises";
+import type { Entry } from "@countersign/protocol";
+import type { Keyring } from "../keys/keyring.ts";
+import { exportLog, type Line, type Problems, type Report, splitLines, verifyLog } from "../log/log.ts";
+import { checkpoint } from "../operations/checkpoint.ts";
+import { eraseTexts } from "../operations/erase.ts";
+import type { LoggedEntry, Store } from "../store/store.ts";
+import type { Command, Terminal } from "./command.ts";
+import { withKeyring, withStore } from "./deployment.ts";
+import { OperatorError } from "./operator-error.ts";
+
+const trust = {
+  key: {
+    type: "string",
+    value: "KEY",
+    says: "the log's public key, from somewhere you trust (countersign log key)",
+  },
+} as const;
+
+const verify: Command = {
+  name: "log verify",
+  takes: "[file]",
+  says: "check an exported log, or this deployment's own: order, proofs, signatures, and what the entries say",
+  options: {
+    ...trust,
+    checkpoint: {
+      type: "string",
+      multiple: true,
+      value: "FILE",
+      says: "checkpoints that were kept elsewhere; tampering is excluded up to the newest",
+    },
+  },
+  run: async (given, terminal) => {
+    const [file] = given.words;
+    const checkpoints = given.many("checkpoint").flatMap((kept) => splitNotes(readText(kept)));
+    const key = given.one("key");
+    const options = { checkpoints, ...(key !== undefined && { key }) };
+    if (file !== undefined) return report(await verifyLines(splitLines(openFile(file)), options), terminal);
+    return await withKeyring(given, async (store, _config, keyring) => {
+      await settleLog(store, keyring);
+      const own = { key: keyring.logKey, ...options };
+      return report(await verifyLines(exportLog(store.log, keyring.logKey), own), terminal);
+    });
+  },
+};
+
+async function verifyLines(
+  lines: AsyncIterable<Line>,
+  options: { readonly key?: string; readonly checkpoints: readonly string[] },
+): Promise<Report | Problems> {
+  try {
+    return await verifyLog(lines, options);
+  } catch (error) {
+    if (error instanceof TypeError) throw new OperatorError(error.message, "countersign log key prints one.");
+    throw error;
+  }
+}
+
+function report(result: Report | Problems, { print, complain }: Terminal): number {
+  if ("problems" in result) {
+    for (const { index, what } of result.problems)
+      complain(index === undefined ? what : `entry ${index}: ${what}`);
+    complain(
+      `the log does NOT verify: ${result.problems.length} problem${result.problems.length === 1 ? "" : "s"}`,
+    );
+    return 1;
+  }
+  const { entries, upTo, key, origin, checked } = result;
+  print(`the log of ${origin} verifies: ${entries} entries`);
+  for (const [what, count] of Object.entries(checked)) print(`  ${String(count).padStart(7)} ${what}`);
+  if (key === "own") print("The key is the log's own word for itself: give --key, from somewhere you trust.");
+  if (upTo === 0)
+    print(
+      "No checkpoint kept elsewhere was given: whoever holds the signing key could have written all of this anew.",
+    );
+  else print(`Tampering is excluded up to entry ${upTo - 1}, by the newest checkpoint kept elsewhere.`);
+  return 0;
+}
+
+const exporting: Command = {
+  name: "log export",
+  takes: "[file]",
+  says: "write the log as text that a stranger can verify (default: to standard output)",
+  run: (given, terminal) =>
+    withKeyring(given, async (store, _config, keyring) => {
+      await settleLog(store, keyring);
+      const [file] = given.words;
+      if (file === undefined) {
+        for await (const line of exportLog(store.log, keyring.logKey)) terminal.print(line);
+        return;
+      }
+      const out = createWriteStream(file, { flags: "wx", mode: 0o600 });
+      try {
+        let lines = 0;
+        for await (const line of exportLog(store.log, keyring.logKey)) {
+          if (!out.write(`${line}\n`)) await once(out, "drain");
+          lines += 1;
+        }
+        await finished(out.end());
+        terminal.print(`${file}: ${lines} lines`);
+      } catch (error) {
+        throw fileProblem(file, error);
+      }
+    }),
+};
+
+const show: Command = {
+  name: "log show",
+  says: "the newest entries, oldest first",
+  options: {
+    request: { type: "string", value: "ID", says: "only those about this request" },
+    limit: { type: "string", value: "N", says: "how many (default: 50)" },
+    json: { type: "boolean", says: "the exact entries, one a line" },
+  },
+  run: (given, { print }) =>
+    withStore(given, async (store) => {
+      const limit = Number(given.one("limit") ?? "50");
+      if (!Number.isSafeInteger(limit) || limit < 1)
+        throw new OperatorError("--limit takes a whole number from 1");
+      const entries = [...(await store.log.newest(limit, given.one("request")))].reverse();
+      if (entries.length === 0) print("no entries");
+      for (const entry of entries) print(given.flag("json") ? entry.line : describe(entry));
+    }),
+};
+
+function describe({ index, line, texts }: LoggedEntry): string {
+  const { at, event, request, agent, approver, token, api }: Entry = JSON.parse(line);
+  const about = { agent, approver, api, request, token };
+  const named = Object.entries(about).flatMap(([name, id]) => (id === undefined ? [] : [`${name}=${id}`]));
+  const said = Object.entries(texts).flatMap(([name, { text }]) =>
+    name === "card" ? [] : [`${name}: ${text}`],
+  );
+  const place = index < 0 ? "     -" : String(index).padStart(6);
+  return [
+    `${place}  ${new Date(at).toISOString()}  ${event.padEnd(18)} ${named.join(" ")}`,
+    ...said.map((text) => `        ${text}`),
+  ].join("\n");
+}
+
+const key: Command = {
+  name: "log key",
+  says: "the log's public key: hand it to those who will verify",
+  run: (given, { print }) => withKeyring(given, async (_store, _config, keyring) => print(keyring.logKey)),
+};
+
+const newestCheckpoint: Command = {
+  name: "log checkpoint",
+  says: "the newest signed checkpoint: keep a copy where nobody here can change it",
+  run: (given, { print }) =>
+    withKeyring(given, async (store, _config, keyring) => {
+      await settleLog(store, keyring);
+      print(((await store.log.newestCheckpoint())?.note ?? "").trimEnd());
+    }),
+};
+
+const erase: Command = {
+  name: "log erase",
+  takes: "<request>",
+  says: "erase the personal text of a request's entries for good; the log still verifies",
+  run: (given, { print }) =>
+    withStore(given, async (store) => {
+      const [request = ""] = given.words;
+      const erased = await eraseTexts(store, request);
+      if (erased === 0) throw new OperatorError(`the log holds no text about ${request}`);
+      print(`erased the texts of ${erased} entries; what they were can no longer be shown or proved`);
+    }),
+};
+
+export const logCommands: readonly Command[] = [verify, exporting, show, key, newestCheckpoint, erase];
+
+/** Puts what is already there in its place and under a checkpoint, as the server's own round does. */
+export async function settleLog(store: Store, keyring: Keyring): Promise<void> {
+  await checkpoint({ store, signCheckpoint: keyring.signCheckpoint, publish: async () => {} });
+}
+
+/** A file of checkpoints holds notes one after another: a body, an empty line, and lines that begin with a dash. */
+function splitNotes(text: string): string[] {
+  return text.match(/[^\n]+\n[^\n]+\n[^\n]+\n(?:[^\n]+\n)*\n(?:\u2014 [^\n]+\n)+/g) ?? [];
+}
+
+export function readText(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    throw fileProblem(file, error);
+  }
+}
+
+async function* openFile(file: string): AsyncGenerator<Uint8Array> {
+  try {
+    yield* createReadStream(file);
+  } catch (error) {
+    throw fileProblem(file, error);
+  }
+}
+
+export function fileProblem(file: string, error: unknown): OperatorError {
+  const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
+  const words: Record<string, string> = {
+    ENOENT: "is not there",
+    EEXIST: "is there already",
+    EACCES: "is not yours to use",
+  };
+  return new OperatorError(`${file} ${words[code] ?? `cannot be used (${code})`}`);
+}

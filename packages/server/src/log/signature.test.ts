@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { hashJson, type SignedDecision } from "@countersign/protocol";
-import { type Asked, type Book, openBook, type Signer } from "../../test/log-book.ts";
+import { type Asked, type Book, type Changed, openBook, type Signer } from "../../test/log-book.ts";
 import type { Wrong } from "../../test/soft-passkey.ts";
 import { verifyLog } from "./log.ts";
 
@@ -11,7 +11,7 @@ async function problemsOf(
 ): Promise<string[]> {
   const book = openBook();
   const ada = await book.enrol("apr_ada");
-  const asked = await book.ask({ facts: { level: "passkey-signed" } });
+  const asked = await book.ask(request);
   await tell(book, ada, asked);
   await book.checkpoint();
   const verified = await verifyLog(await book.lines(), { key: book.key });
@@ -92,6 +92,14 @@ test("a passkey enrolled under another public key proves nothing", async () => {
     await book.sign(asked, ada);
   };
   assert.deepEqual(await problemsOf(swapped), [disproved]);
+});
+
+test("a signature has to hold also where none was asked for", async () => {
+  const needless = (signed: Partial<SignedDecision>) => (book: Book, ada: Signer, asked: Asked) =>
+    book.sign(asked, ada, { signed, level: "passkey" });
+  const rules = { facts: { level: "passkey" } };
+  assert.deepEqual(await problemsOf(needless({}), rules), []);
+  assert.deepEqual(await problemsOf(needless({ request: "req_2" }), rules), [disproved]);
 });
 
 test("an approval that is said to be signed and has no signature is detected", async () => {

@@ -60,6 +60,7 @@ test("an export under another key than the trusted one is refused, right as it m
 
 test("a trusted key that is none is the caller's fault", async () => {
   await assert.rejects(verifyLog(lines, { key: "as.example/log" }), TypeError);
+  await assert.rejects(verifyLog([], { key: "as.example/log" }), TypeError);
 });
 
 test("any flipped byte of an export is detected", async (t) => {
@@ -225,11 +226,20 @@ test("lines that are not what an export holds are named by their place", async (
     ['{"entry":"a","entry":"b","index":1}', "the line after entry 0 is not JSON that everybody reads alike"],
     ["", "the line after entry 0 is not JSON that everybody reads alike"],
     [Buffer.from([0x22, 0xff, 0x22]), "the line after entry 0 is not UTF-8"],
-    ['{"note":"hello"}', "the line after entry 0 is neither an entry nor a checkpoint"],
+    ['{"note":"hello"}', "the line after entry 0 is neither a header, an entry nor a checkpoint"],
     [lines[0]!, "a second header stands after entry 0"],
   ];
   for (const [line, what] of faults)
     assert.deepEqual(await problemsOf((lines as Line[]).toSpliced(2, 0, line)), [what]);
+});
+
+test("an entry whose line cannot be read leaves the others in their places", async () => {
+  const at = rowOf(book.entries.length - 2);
+  assert.deepEqual(await problemsOf(lines.with(at, "{")), [
+    "the line after entry 32 is not JSON that everybody reads alike",
+    "the first 35 entries are not those that were signed; the first 24 are",
+    "the header announces 35 entries, and there are 34",
+  ]);
 });
 
 test("an entry that is not one is named, and so is one not in its canonical form", async () => {
@@ -270,6 +280,11 @@ test("a header whose key or origin is not what it says is refused", async () => 
   assert.deepEqual(await change({ origin: "as.example" }), [
     "the header's origin is not the name of its key",
   ]);
+  const version = await change({ countersign_log: 2 });
+  assert.ok(
+    version.includes("the first line is neither a header, an entry nor a checkpoint"),
+    version.join("\n"),
+  );
   assert.deepEqual(await change({ size: 34 }), ["the header announces 34 entries, and there are 35"]);
 });
 

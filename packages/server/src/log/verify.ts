@@ -96,7 +96,7 @@ export async function verifyLog(
   };
 
   function begin(row: Row | { readonly refused: RowRefusal }): void {
-    if ("refused" in row) say(`the header ${rowFaults[row.refused]}`);
+    if ("refused" in row) say(`the first line ${rowFaults[row.refused]}`);
     else if (row.row !== "header") say("the first line is not the header of an export");
     else header = row;
     if (header) {
@@ -153,7 +153,7 @@ export async function verifyLog(
     if (last === undefined) say("there is nothing to verify");
     if (header && header.size !== size)
       say(`the header announces ${header.size} entries, and there are ${size}`);
-    if (false) say(`no checkpoint covers the entries up to the last, ${next - 1}`);
+    if (last === "entry") say(`no checkpoint covers the entries up to the last, ${next - 1}`);
     for (const at of kept.at.keys())
       if (at > size) say(`a checkpoint of ${at} entries was kept elsewhere, and the log ends after ${size}`);
   }
@@ -179,5 +179,5 @@ const rowFaults: { readonly [refusal in RowRefusal]: string } = {
   not_utf8: "is not UTF-8",
   not_json: "is not JSON that everybody reads alike",
   not_canonical: "is not in canonical form",
-  unknown_row: "is neither an entry nor a checkpoint",
+  unknown_row: "is neither a header, an entry nor a checkpoint",
 };

@@ -1,0 +1,58 @@
+/**
+ * Calm lines for somebody who watches: headings, sentences that fit the window, and one line that changes in place while
+ * there is nothing to do but wait. Where nobody watches, in a file or a pipe, lines only follow one another.
+ */
+import { styleText } from "node:util";
+
+const out = process.stdout;
+const margin = "   ";
+const widest = 96;
+let changing = false;
+
+export const bold = (text: string): string => styleText("bold", text);
+export const dim = (text: string): string => styleText("dim", text);
+export const good = (text: string): string => styleText("green", text);
+export const bad = (text: string): string => styleText("red", text);
+export const link = (text: string): string => styleText(["bold", "cyan"], text);
+
+/** A line, or an empty one. */
+export function line(text = ""): void {
+  settle();
+  out.write(text === "" ? "\n" : `${margin}${text}\n`);
+}
+
+export function heading(number: number, text: string): void {
+  line();
+  out.write(`${styleText("dim", String(number).padStart(1))}  ${bold(text)}\n`);
+}
+
+/** Sentences, broken between words where the window ends. */
+export function say(text: string, style: (text: string) => string = (same) => same): void {
+  const width = Math.min(out.columns ?? widest, widest) - 2 * margin.length;
+  let row = "";
+  for (const word of text.split(" ")) {
+    if (row !== "" && row.length + 1 + word.length > width) {
+      line(style(row));
+      row = word;
+    } else row = row === "" ? word : `${row} ${word}`;
+  }
+  line(style(row));
+}
+
+/** What was tried, the status that came back, and what it means. */
+export function tried(what: string, status: number, words: string): void {
+  const colour = status < 300 ? good : status === 400 ? dim : bad;
+  line(`${what.padEnd(26)} ${colour(String(status))}  ${words}`);
+}
+
+/** A line that the next one takes the place of. Nothing where lines cannot be replaced. */
+export function meanwhile(text: string): void {
+  if (!out.isTTY) return;
+  out.write(`\r\x1b[2K${margin}${dim(text.slice(0, out.columns - margin.length - 1))}`);
+  changing = true;
+}
+
+function settle(): void {
+  if (changing) out.write("\r\x1b[2K");
+  changing = false;
+}

@@ -1,0 +1,61 @@
+import { writeFileSync } from "node:fs";
+import { exportEvidence, verifyEvidence } from "../log/log.ts";
+import type { Command } from "./command.ts";
+import { withKeyring } from "./deployment.ts";
+import { fileProblem, readText, settleLog } from "./log.ts";
+import { OperatorError } from "./operator-error.ts";
+
+const exporting: Command = {
+  name: "evidence export",
+  takes: "<request> [file]",
+  says: "everything about one request in one document that proves itself (default: to standard output)",
+  run: (given, { print }) =>
+    withKeyring(given, async (store, _config, keyring) => {
+      const [request = "", file] = given.words;
+      await settleLog(store, keyring);
+      const document = await exportEvidence(store.log, keyring.logKey, request);
+      if (typeof document !== "string")
+        throw new OperatorError(
+          `the log says nothing about ${request}`,
+          "countersign requests shows what was asked.",
+        );
+      if (file === undefined) return print(document);
+      try {
+        writeFileSync(file, document, { flag: "wx", mode: 0o600 });
+      } catch (error) {
+        throw fileProblem(file, error);
+      }
+      print(`wrote ${file}`);
+    }),
+};
+
+const verifying: Command = {
+  name: "evidence verify",
+  takes: "<file>",
+  says: "check such a document, offline, and say what it proves",
+  options: { key: { type: "string", value: "KEY", says: "the log's public key, from somewhere you trust" } },
+  run: async (given, { print, complain }) => {
+    const [file = ""] = given.words;
+    const key = given.one("key");
+    const result = await verifyEvidence(readText(file), key === undefined ? {} : { key });
+    if ("problems" in result) {
+      for (const { index, what } of result.problems)
+        complain(index === undefined ? what : `entry ${index}: ${what}`);
+      complain("the evidence does NOT verify");
+      return 1;
+    }
+    const { origin, request, state, decision, token, entries } = result;
+    print(`${request} in the log of ${origin}: ${state}, by ${entries.length} entries`);
+    if (decision) {
+      const verdict = decision.verdict === "approve" ? "approved" : "denied";
+      const proof = decision.signed ? "signed by their passkey, verified here" : "not signed by a passkey";
+      print(`${verdict} by ${decision.approver} at ${new Date(decision.at).toISOString()} (${proof})`);
+    }
+    if (token) print(`token ${token.id}: ${token.state}`);
+    if (result.key === "own")
+      print("The key is the document's own word for itself: give --key, from somewhere you trust.");
+    return 0;
+  },
+};
+
+export const evidenceCommands: readonly Command[] = [exporting, verifying];

@@ -1,0 +1,270 @@
+/**
+ * The server process is killed with SIGKILL at random moments while agents ask, an approver decides, and an API spends.
+ * Whoever was answered wrote the answer down; afterwards the store and the log are held against what was written down.
+ * A seeded handful of kills normally, a hundred with COUNTERSIGN_LONG=1.
+ */
+import assert from "node:assert/strict";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer as createListener } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { promisify } from "node:util";
+import { actionDigest, cibaGrantType, type Entry } from "@countersign/protocol";
+import { decodeJwt } from "jose";
+import { basic, formOf, hidden, optionsIn, refund, requestIdOf, rules } from "./deployment.ts";
+import { createSoftPasskey } from "./soft-passkey.ts";
+
+const kills = process.env.COUNTERSIGN_LONG ? 100 : 6;
+const seed = Number(process.env.COUNTERSIGN_SEED ?? 20261122);
+const workers = 6;
+const main = new URL("../src/main.ts", import.meta.url).pathname;
+const run = promisify(execFile);
+
+const folder = mkdtempSync(join(tmpdir(), "countersign-kill-"));
+let issuer = "";
+let server: ChildProcess | undefined;
+let agent = { id: "agent-1", secret: "" };
+let api = { id: "refunds-api", secret: "" };
+let cookie = "";
+
+const command = async (...words: string[]) =>
+  (await run(process.execPath, [main, ...words, "--config", join(folder, "countersign.yaml")])).stdout;
+const secretIn = (text: string) => /client_secret=(\S+)/.exec(text)?.[1] ?? "";
+
+/** A small generator (mulberry32), so that a seed tells which moments were chosen. */
+function random(state: number): () => number {
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
+
+async function freePort(): Promise<number> {
+  const listener = createListener().listen(0, "127.0.0.1");
+  await once(listener, "listening");
+  const { port } = listener.address() as { port: number };
+  listener.close();
+  await once(listener, "close");
+  return port;
+}
+
+async function start(): Promise<void> {
+  const child = spawn(process.execPath, [main, "start", "--config", join(folder, "countersign.yaml")], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  server = child;
+  await new Promise<void>((resolve, reject) => {
+    child.stdout.on("data", (text) => String(text).includes("listens on") && resolve());
+    child.once("exit", (code) => reject(new Error(`the server ended with ${code} before it listened`)));
+  });
+}
+
+async function kill(): Promise<void> {
+  const gone = once(server!, "exit");
+  server!.kill("SIGKILL");
+  await gone;
+}
+
+/** Sends until somebody answers: while the server is down, and where it dies before it answers. `tries` counts. */
+async function send(
+  path: string,
+  form: Record<string, string>,
+  headers: Record<string, string>,
+  stop: () => boolean,
+) {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      const init = { method: "POST", headers, body: new URLSearchParams(form), redirect: "manual" } as const;
+      const answer = await fetch(issuer + path, init);
+      const text = await answer.text();
+      return { status: answer.status, text, tries };
+    } catch (error) {
+      if (stop()) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+}
+
+/** What was acknowledged, request by request. */
+type Told = {
+  request: string;
+  decided?: "approve" | "deny";
+  tokens: string[];
+  reserved: string[];
+  completed: boolean;
+  lost: boolean;
+};
+const told = new Map<string, Told>();
+
+/** One story after another, until told to stop; what is under way is then finished. */
+async function work(worker: number, pick: () => number, stop: () => boolean): Promise<void> {
+  for (let story = 0; !stop(); story += 1) {
+    const action = { ...refund, order: `${worker}-${story}` };
+    const form = {
+      scope: "openid",
+      login_hint: "ada@example.com",
+      authorization_details: JSON.stringify([action]),
+      requested_expiry: "600",
+    };
+    const key = { ...basic(agent), "idempotency-key": `${worker}-${story}` };
+    const asked = JSON.parse((await send("/bc-authorize", form, key, () => false)).text);
+    assert.ok(asked.auth_req_id, JSON.stringify(asked));
+    const ticket: string = asked.auth_req_id;
+    const request = requestIdOf(ticket);
+    const known: Told = { request, tokens: [], reserved: [], completed: false, lost: false };
+    assert.ok(!told.has(request), "an ask under a fresh key is a fresh request");
+    told.set(request, known);
+
+    const verdict = pick() < 0.8 ? "approve" : "deny";
+    const decided = await decide(request, verdict);
+    if (decided) known.decided = verdict;
+
+    const poll = { grant_type: cibaGrantType, auth_req_id: ticket };
+    // Asked twice at once: at most one of them may ever be given a token.
+    const answers = await Promise.all(
+      [1, 2].map(() => send("/oauth/token", poll, basic(agent), () => false)),
+    );
+    for (const { text } of answers) {
+      const body = JSON.parse(text);
+      if (body.access_token) known.tokens.push(body.access_token);
+    }
+    if (known.decided === "deny")
+      assert.ok(
+        answers.every(({ text }) => JSON.parse(text).error === "access_denied"),
+        answers[0]?.text,
+      );
+    if (known.decided === "approve" && known.tokens.length === 0) {
+      assert.ok(
+        answers.some(({ tries }) => tries > 1),
+        "an approval that was acknowledged gives a token, unless its answer was lost",
+      );
+      known.lost = true;
+    }
+    const [token] = known.tokens;
+    if (token === undefined) continue;
+    const { act_type_hash: typeHash, aud: audience } = decodeJwt(token) as {
+      act_type_hash: string;
+      aud: string;
+    };
+    const { type, ...bound } = action;
+    const digest = actionDigest({ type, typeHash, audience, bound });
+    const spends = [randomBytes(16).toString("base64url"), randomBytes(16).toString("base64url")];
+    await Promise.all(
+      spends.map(async (spend_id) => {
+        const reserve = { operation: "reserve", token, spend_id, act_digest: digest };
+        if ((await send("/spend", reserve, basic(api), () => false)).status === 200)
+          known.reserved.push(spend_id);
+      }),
+    );
+    assert.equal(known.reserved.length, 1, "one of two spends reserves the token");
+    const completion = { operation: "complete", token, spend_id: known.reserved[0]! };
+    known.completed = (await send("/spend", completion, basic(api), () => false)).status === 200;
+    assert.ok(known.completed);
+  }
+}
+
+/** As a browser would: reads the card, answers it, and after a broken answer reads it again. */
+async function decide(request: string, verdict: "approve" | "deny"): Promise<boolean> {
+  for (;;) {
+    try {
+      const page = await (await fetch(`${issuer}/requests/${request}`, { headers: { cookie } })).text();
+      const form = formOf(page, verdict);
+      if (form === "") return page.includes(verdict === "approve" ? "Approved" : "Denied");
+      const body = new URLSearchParams({ ...hidden(form), verdict });
+      const answer = await fetch(`${issuer}/requests/${request}/decision`, {
+        method: "POST",
+        headers: { origin: issuer, cookie },
+        body,
+        redirect: "manual",
+      });
+      await answer.text();
+      if (answer.status === 303) return true;
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+}
+
+before(async () => {
+  const port = await freePort();
+  issuer = `http://localhost:${port}`;
+  const text = rules
+    .replaceAll("http://localhost:4400", issuer)
+    .replace("port: 4400", `port: ${port}`)
+    .replace("passkeys:", "limits: { waiting_per_agent: 1000, poll_interval: 1 }\npasskeys:");
+  writeFileSync(join(folder, "countersign.yaml"), text);
+  writeFileSync(join(folder, "countersign.key"), randomBytes(32).toString("base64url"));
+  agent = { ...agent, secret: secretIn(await command("agent", "add", agent.id, "--type", "refund")) };
+  api = { ...api, secret: secretIn(await command("api", "add", api.id, "--api", "refunds")) };
+  const link = new URL(
+    (await command("approver", "invite", "ada@example.com")).trim().split("\n").at(-1) ?? "",
+  );
+  await start();
+  const passkey = createSoftPasskey({ rpId: "localhost", origin: issuer });
+  const page = await (await fetch(link)).text();
+  const attestation = JSON.stringify(passkey.attestation(optionsIn(page)));
+  const body = new URLSearchParams({ ...hidden(page), attestation, device: "Phone" });
+  const enrolled = await fetch(link, {
+    method: "POST",
+    headers: { origin: issuer },
+    body,
+    redirect: "manual",
+  });
+  cookie = (enrolled.headers.get("set-cookie") ?? "").split(";")[0] ?? "";
+});
+after(async () => {
+  if (server?.exitCode === null && server.signalCode === null) await kill();
+  rmSync(folder, { recursive: true });
+});
+
+test(`killed at ${kills} random moments (seed ${seed}), the server loses nothing acknowledged and doubles nothing`, {
+  timeout: kills * 20_000,
+}, async (context) => {
+  const pick = random(seed);
+  let over = false;
+  const working = Promise.all(Array.from({ length: workers }, (_, worker) => work(worker, pick, () => over)));
+  working.catch(() => {});
+  for (let round = 0; round < kills; round += 1) {
+    await Promise.race([new Promise((resolve) => setTimeout(resolve, 100 + pick() * 900)), working]);
+    await kill();
+    await start();
+  }
+  over = true;
+  await working;
+
+  const stopped = once(server!, "exit");
+  server!.kill("SIGTERM");
+  await stopped;
+  assert.match(await command("log", "verify"), /verifies/);
+  const entries = (await command("log", "show", "--json", "--limit", "1000000"))
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Entry);
+  const byRequest = Map.groupBy(entries, ({ request = "" }) => request);
+  const count = (request: string, event: string) =>
+    byRequest.get(request)?.filter((entry) => entry.event === event).length ?? 0;
+  for (const { request, decided, tokens, reserved, completed, lost } of told.values()) {
+    assert.equal(count(request, "request.created"), 1);
+    if (decided === "approve") assert.equal(count(request, "request.approved"), 1);
+    if (decided === "deny") assert.equal(count(request, "request.denied"), 1);
+    assert.ok(count(request, "request.approved") + count(request, "request.denied") <= 1);
+    assert.ok(tokens.length <= 1, "one approval, one token");
+    assert.equal(count(request, "token.issued"), tokens.length + (lost ? 1 : 0));
+    assert.equal(count(request, "token.reserved"), reserved.length);
+    assert.equal(count(request, "token.completed"), completed ? 1 : 0);
+  }
+  const created = entries.filter(({ event }) => event === "request.created").length;
+  assert.equal(created, told.size, "nothing was asked twice");
+  const spent = [...told.values()].filter(({ completed }) => completed).length;
+  const lost = [...told.values()].filter((one) => one.lost).length;
+  context.diagnostic(
+    `${told.size} requests, ${spent} spent, ${lost} tokens lost on the way and none doubled, ${entries.length} entries`,
+  );
+  assert.ok(spent > kills, "the server did work between the kills");
+});
