@@ -52,11 +52,11 @@ function note(): string {
     case "approved":
       return `Refunded, receipt ${refund.result.receipt}.`;
     case "denied":
-      return `Finance said no: ${refund.reason ?? "no reason given"}.`;
+      return `Finance said no: ${refund.reason ?? "no reason given"}`;
     case "expired":
       return "Nobody answered in time. Silence is not a yes; a person takes over.";
     case "refused":
-      return `Nobody was asked: ${refund.description ?? refund.error}.`;
+      return `Nobody was asked: ${refund.description ?? refund.error}`;
     case "lost":
       return "It was approved, and may have been paid. A person looks, before anything else.";
   }

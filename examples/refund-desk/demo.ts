@@ -8,14 +8,15 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { shortDigest } from "@countersign/protocol";
-import type { Agent } from "../stage/agent.ts";
+import type { Agent, Held } from "../stage/agent.ts";
 import { type Approver, launchBrowser, meetApprover } from "../stage/approver.ts";
 import { openStage, type Stage } from "../stage/stage.ts";
 import type { Heard } from "../stage/tap.ts";
-import { bad, bold, dim, good, heading, line, link, meanwhile, say, tried } from "../stage/terminal.ts";
+import { bad, bold, dim, good, heading, line, link, meanwhile, rule, say, tried } from "../stage/terminal.ts";
 
 type Ticket = (typeof tickets)[number];
-type Ending = "approved" | "denied" | "expired";
+/** `stopped`: the agent is paused, and nobody was asked. */
+type Ending = "approved" | "denied" | "expired" | "stopped";
 
 const auto = process.argv.includes("--auto");
 const patient = 300;
@@ -84,7 +85,7 @@ async function play(): Promise<void> {
     const ended = await ask(stage, ticket, attempt, person);
     if (auto) assert.equal(ended, turn === 0 ? "approved" : "denied");
     // What nobody answered may be asked again; what was answered is settled.
-    if (ended !== "expired") turn += 1;
+    if (ended === "approved" || ended === "denied") turn += 1;
     if (auto && turn === 2) break;
     if (!auto) await nextTurn(ended);
   }
@@ -95,12 +96,14 @@ async function play(): Promise<void> {
 
 /** One ask, from the ticket to the log. */
 async function ask(stage: Stage, ticket: Ticket, attempt: number, person?: Approver): Promise<Ending> {
+  if (attempt > 1) rule();
   heading(1, "The agent asks");
   meanwhile("the agent reads the ticket …");
   const task = { ...ticket, id: `ticket-${5511 + attempt}`, answerWithinSeconds: patient };
   const hearing = listenTo();
   const agent = stage.agent(task, { held: true, listen: hearing.hear });
-  await agent.hears(({ url }) => url.endsWith("/bc-authorize"));
+  const asked = await agent.hears(({ url }) => url.endsWith("/bc-authorize"));
+  if (asked.status !== 200) return await resume(stage, asked);
   const [request = ""] = (await stage.countersign("requests", "--json", "--limit", "1")).split("\n");
   const { id, action, code } = JSON.parse(request);
   line(action);
@@ -111,19 +114,28 @@ async function ask(stage: Stage, ticket: Ticket, attempt: number, person?: Appro
   if (!person) await invite(stage);
   hearing.start();
   if (person) await decide(person, stage, ticket, attempt);
-  const outcome = await Promise.race([agent.atTheDoor(), agent.outcome()]);
+  const held = await agent.comes();
 
-  const ended: Ending = "goOn" in outcome ? "approved" : outcome.outcome;
   heading(3, "What the agent heard");
   for (const heard of told(agent.heard)) tried(heard.what, heard.status, heard.words);
-  if ("goOn" in outcome) await useToken(stage, agent, ticket, code);
+  const ended: Ending = held ? "approved" : (await agent.outcome()).outcome;
+  if (held) await useToken(stage, agent, held, ticket, code);
   else if (ended === "denied") await insist(stage, ticket, attempt);
   else if (ended === "expired") say("Nobody answered, so nothing happened. Silence is never a yes.");
-  else throw new Error(`the agent was told: ${JSON.stringify(outcome)}`);
+  else throw new Error(`the agent was told: ${ended}`);
 
-  heading(5, "What the log says");
+  heading(ended === "expired" ? 4 : 5, "What the log says");
   await showLog(stage, id);
   return ended;
+}
+
+/** Somebody pressed "pause this agent". The operator lets it go on. */
+async function resume(stage: Stage, { status, body }: Heard): Promise<Ending> {
+  tried("POST /bc-authorize", status, why(body));
+  line("Nobody was asked. The operator lets the agent go on:");
+  line(dim("$ countersign agent resume refund-desk"));
+  line(await stage.countersign("agent", "resume", "refund-desk"));
+  return "stopped";
 }
 
 /** Where to go with one's own browser. The invitation is good once; afterwards there is the inbox. */
@@ -149,8 +161,7 @@ async function invite(stage: Stage): Promise<void> {
 }
 
 /** What is done with the token: less than whoever holds it may like. */
-async function useToken(stage: Stage, agent: Agent, ticket: Ticket, code: string): Promise<void> {
-  const held = await agent.atTheDoor();
+async function useToken(stage: Stage, agent: Agent, held: Held, ticket: Ticket, code: string): Promise<void> {
   const claims = JSON.parse(Buffer.from(held.authorization.split(".")[1] ?? "", "base64url").toString());
   assert.equal(shortDigest(claims.act_digest), code);
   line(`${" ".repeat(27)}     in the token: check code ${code}`);
@@ -275,7 +286,7 @@ async function decide(person: Approver, stage: Stage, ticket: Ticket, attempt: n
     line("It makes a passkey, and finds this in the inbox:");
   }
   const card = await person.openCard(ticket.order);
-  line(`“${card.sentence}”`);
+  line(card.sentence);
   line(`Check code ${bold(card.checkCode)}`);
   if (attempt === 1) await person.approve();
   else await person.deny("The second payment was returned yesterday.");
@@ -295,7 +306,8 @@ async function nextTurn(ended: Ending): Promise<void> {
     line("Everything stays up until SIGTERM or SIGINT.");
     return await new Promise(() => {});
   }
-  const what = ended === "expired" ? "the agent asks once more" : "the agent brings its next ticket";
+  const settled = ended === "approved" || ended === "denied";
+  const what = settled ? "the agent brings its next ticket" : "the agent asks once more";
   line(`${bold("Enter")}: ${what}.   ${bold("Ctrl-C")}: everything ends.`);
   const keys = createInterface({ input: process.stdin });
   await new Promise((resolve) => keys.once("line", resolve));

@@ -14,8 +14,10 @@ export type Agent = Omit<Started, "line"> & {
   readonly heard: readonly Heard[];
   /** Resolves when an answer has reached it that fits. Rejects if it ends without one. */
   readonly hears: (fits: (heard: Heard) => boolean) => Promise<Heard>;
-  /** Resolves when the agent, its token in hand, stands at the API's door. It waits there. */
+  /** Resolves when the agent, its token in hand, stands at the API's door. It waits there. Rejects if it never comes. */
   readonly atTheDoor: () => Promise<Held>;
+  /** The same, or undefined if it ended without a call to make. */
+  readonly comes: () => Promise<Held | undefined>;
   /** What it prints when it has ended, as JSON. Rejects if it fails. */
   // biome-ignore lint/suspicious/noExplicitAny: each story's agent has an outcome of its own
   readonly outcome: () => Promise<any>;
@@ -68,6 +70,11 @@ export function startAgent(
     heard,
     hears: (fits) => when(() => heard.find(fits)),
     atTheDoor: () => when(() => held),
+    comes: () =>
+      when(() => held).catch(async (error) => {
+        if ((await ended) !== 0) throw error;
+        return undefined;
+      }),
     outcome: async () => {
       const how = await ended;
       if (how !== 0) throw new Error(`${file.pathname} ended with ${how}\n${complaints()}`);

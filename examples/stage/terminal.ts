@@ -21,6 +21,12 @@ export function line(text = ""): void {
   out.write(text === "" ? "\n" : `${margin}${text}\n`);
 }
 
+/** Between one story and the next. */
+export function rule(): void {
+  line();
+  line(dim("─".repeat(Math.min(out.columns ?? widest, widest) - 2 * margin.length)));
+}
+
 export function heading(number: number, text: string): void {
   line();
   out.write(`${styleText("dim", String(number).padStart(1))}  ${bold(text)}\n`);

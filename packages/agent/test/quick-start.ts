@@ -1,8 +1,8 @@
-/** The samples of the README, as code that runs: `quick-start.test.ts` runs it. */
+/** Samples of the README, as code that runs: `quick-start.test.ts` runs it. */
 // #region countersigned
 import { createAgent } from "@countersign/agent";
 
-const agent = createAgent({
+export const agent = createAgent({
   issuer: process.env.COUNTERSIGN_ISSUER!,
   clientId: process.env.COUNTERSIGN_CLIENT_ID!,
   clientSecret: process.env.COUNTERSIGN_CLIENT_SECRET!,
@@ -33,30 +33,13 @@ export async function refund(order: string, amount: string): Promise<string> {
 // #endregion
 
 // #region call
-async function callPayments(granted: object, token: string): Promise<string> {
+export async function callPayments(granted: object, token: string): Promise<string> {
   const response = await fetch(`${process.env.PAYMENTS_URL}/refunds`, {
     method: "POST",
     headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
     body: JSON.stringify(granted),
   });
   return response.text();
-}
-
-// #endregion
-
-// #region store
-import type { AskStore } from "@countersign/agent";
-
-export function refundForTicket(ticket: string, order: string, amount: string, store: AskStore) {
-  return agent.countersigned(
-    {
-      action: { type: "refund", order, amount, currency: "USD" },
-      approver: "owner",
-      idempotencyKey: `refund-${ticket}`,
-    },
-    callPayments,
-    { store },
-  );
 }
 // #endregion
 

@@ -60,6 +60,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     party: config.passkeys,
     audiences: new Set([config.issuer, at.token, at.bcAuthorize].map((url) => url.replace(/\/$/, ""))),
     csrf: createStamp(outsideKey, "csrf"),
+    ceremonies: createStamp(outsideKey, "ceremony"),
     onFault,
   });
 

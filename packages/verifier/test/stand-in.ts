@@ -159,3 +159,12 @@ export function testClock() {
   };
   return clock;
 }
+
+/** Waits for something that happens elsewhere in this process; a minute without it is a failure. */
+export async function until(holds: () => boolean): Promise<void> {
+  const limit = performance.now() + 60_000;
+  while (!holds()) {
+    if (performance.now() > limit) throw new Error(`it never came to pass: ${holds}`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}

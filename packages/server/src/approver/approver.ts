@@ -39,15 +39,3 @@ export type Session = {
   readonly authenticatedAt: number;
   readonly expiresAt: number;
 };
-
-/** A passkey ceremony under way: its challenge is good once. */
-export type Ceremony = {
-  /** The challenge, base64url. */
-  readonly id: string;
-  readonly purpose: "enrol" | "sign-in" | "decide";
-  /** Whose, where it is known; for a decision also which request and nonce the challenge commits to. */
-  readonly approver?: string;
-  readonly request?: string;
-  readonly nonce?: string;
-  readonly expiresAt: number;
-};

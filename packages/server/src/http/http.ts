@@ -7,8 +7,8 @@ import { Hono } from "hono";
 import type { RelyingParty } from "../approver/passkey.ts";
 import type { Config } from "../config/config.ts";
 import type { Keyring } from "../keys/keyring.ts";
-import type { Stamp } from "../keys/outside-key.ts";
 import type { Tickets } from "../keys/ticket.ts";
+import type { Stamp } from "../operations/ceremony.ts";
 import type { Pace } from "../operations/pace.ts";
 import type { Signer } from "../operations/redeem.ts";
 import type { Store } from "../store/store.ts";
@@ -34,6 +34,8 @@ export type HttpGround = {
   readonly audiences: ReadonlySet<string>;
   /** Proves that a form came from a page of the session that sends it. */
   readonly csrf: Stamp;
+  /** Proves that a passkey's question was ours. */
+  readonly ceremonies: Stamp;
   /** Hears of every fault, whole. */
   readonly onFault: (fault: unknown, where: string) => void;
 };

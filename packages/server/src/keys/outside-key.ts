@@ -4,6 +4,7 @@
  */
 import { createHmac, hkdfSync, randomBytes, timingSafeEqual } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
+import type { Stamp } from "../operations/ceremony.ts";
 
 export type OutsideKey = Uint8Array;
 
@@ -29,12 +30,6 @@ export function createOutsideKey(file: string): void {
 export function subkey(key: OutsideKey, purpose: string): Uint8Array {
   return new Uint8Array(hkdfSync("sha256", key, new Uint8Array(), `countersign/${purpose}`, 32));
 }
-
-/** Makes and checks short proofs under one subkey. */
-export type Stamp = {
-  readonly make: (...parts: readonly string[]) => string;
-  readonly check: (stamp: string, ...parts: readonly string[]) => boolean;
-};
 
 /** HMAC-SHA-256 over the parts, each with its length, so that no two lists of parts are the same bytes. */
 export function createStamp(key: OutsideKey, purpose: string): Stamp {

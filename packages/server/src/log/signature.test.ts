@@ -8,6 +8,7 @@ import { verifyLog } from "./log.ts";
 /** What is wrong with a log in which Ada's passkey answers for a request that wants a signature. */
 async function problemsOf(
   tell: (book: Book, ada: Signer, asked: Asked) => Promise<unknown>,
+  request: Changed = { facts: { level: "passkey-signed" } },
 ): Promise<string[]> {
   const book = openBook();
   const ada = await book.enrol("apr_ada");

@@ -1,39 +1,40 @@
 /**
- * One passkey ceremony: a challenge that is kept when it is handed out and dropped when it is used. The drop is part
- * of the commit that the ceremony is for, so a challenge answered twice is a conflict.
+ * One passkey ceremony: a question that is handed out without writing anything down, and can be answered once. The
+ * token in the form says until when, and carries a stamp over what it is for; using it up is a write in the very commit
+ * that the ceremony is for, so that the same answer twice is a conflict. Opening a page thus never writes.
  */
-import { randomBytes } from "node:crypto";
-import type { Ceremony } from "../approver/approver.ts";
-import { absent, type Held, type Store, type Write } from "../store/store.ts";
+import { hash, randomBytes } from "node:crypto";
+import { absent, type Write } from "../store/store.ts";
 
-const lifetimeMs = 10 * 60_000;
+/** Makes and checks short proofs under a key from outside the store. Built in `keys/`. */
+export type Stamp = {
+  readonly make: (...parts: readonly string[]) => string;
+  readonly check: (stamp: string, ...parts: readonly string[]) => boolean;
+};
 
-export function newChallenge(): string {
-  return randomBytes(32).toString("base64url");
+/** How long a question may lie unanswered, where nothing else ends it. */
+export const ceremonyMs = 10 * 60_000;
+
+/** A token for one ceremony. `about` is what it is for: the purpose, then whose, or which request. */
+export function openCeremony(stamp: Stamp, expiresAt: number, ...about: readonly string[]): string {
+  const stamped = `${expiresAt}.${randomBytes(16).toString("base64url")}`;
+  return `${stamped}.${stamp.make(stamped, ...about)}`;
 }
 
-/** Keeps a challenge. `expiresAt` defaults to ten minutes from now. */
-export async function openCeremony(
-  store: Store,
-  ceremony: Omit<Ceremony, "expiresAt">,
-  expiresAt?: number,
-): Promise<void> {
-  const record = { ...ceremony, expiresAt: expiresAt ?? store.now() + lifetimeMs };
-  const outcome = await store.pass({ writes: [{ put: "ceremony", record, expect: absent }] });
-  if (outcome === "conflict") throw new Error("a fresh challenge was already there");
+/** The write that uses the token up, or undefined for one that is not for this, or is past its time. */
+export function closeCeremony(
+  stamp: Stamp,
+  token: string,
+  now: number,
+  ...about: readonly string[]
+): Write<"replay"> | undefined {
+  const [until = "", random = "", proof = ""] = token.split(".");
+  const expiresAt = Number(until);
+  if (!stamp.check(proof, `${until}.${random}`, ...about) || now >= expiresAt) return undefined;
+  return { put: "replay", record: { id: hash("sha256", token, "base64url"), expiresAt }, expect: absent };
 }
 
-/** The ceremony of this purpose, if it exists and is not past its time. */
-export async function readCeremony(
-  store: Store,
-  id: string,
-  purpose: Ceremony["purpose"],
-): Promise<Held<"ceremony"> | undefined> {
-  const held = await store.read("ceremony", id);
-  return held?.record.purpose === purpose && store.now() < held.record.expiresAt ? held : undefined;
-}
-
-/** The write that uses it up. */
-export function closeCeremony(held: Held<"ceremony">): Write<"ceremony"> {
-  return { drop: "ceremony", id: held.record.id, expect: held.version };
+/** What the authenticator is asked to sign where the ceremony is about nothing but itself. */
+export function challengeOf(token: string): string {
+  return hash("sha256", token, "base64url");
 }

@@ -3,7 +3,6 @@
  * instant, against the stricter of the rules pinned by the request and those in force; time is checked again inside
  * the commit. A denial needs only a session, and latches the action in the same commit.
  */
-import { randomBytes } from "node:crypto";
 import { type AuthenticationLevel, decisionChallenge, type JsonObject } from "@countersign/protocol";
 import { type Approval, type ApprovalRefusal, approve, type Decision, deny } from "../approval/approval.ts";
 import { subjectOf } from "../approval/latch.ts";
@@ -19,10 +18,15 @@ import {
 import { mayDecide } from "../approver/rule.ts";
 import type { Config } from "../config/config.ts";
 import type { Held, Store, Write } from "../store/store.ts";
-import { closeCeremony, openCeremony, readCeremony } from "./ceremony.ts";
+import { closeCeremony, openCeremony, type Stamp } from "./ceremony.ts";
 import { newEntry } from "./entry.ts";
 
-export type DecideGround = { readonly store: Store; readonly config: Config; readonly party: RelyingParty };
+export type DecideGround = {
+  readonly store: Store;
+  readonly config: Config;
+  readonly party: RelyingParty;
+  readonly ceremonies: Stamp;
+};
 
 export type DecideInput = {
   readonly approvalId: string;
@@ -32,7 +36,7 @@ export type DecideInput = {
   /** The hash of the card that the form was rendered with. */
   readonly cardHash: string;
   readonly reason?: string;
-  /** For a signed approval: the ceremony's challenge and the browser's answer to it. */
+  /** For a signed approval: the ceremony's token and the browser's answer. */
   readonly signed?: { readonly ceremony: string; readonly assertion: Assertion };
 };
 
@@ -59,22 +63,16 @@ export function levelNow(config: Config, approval: Approval): AuthenticationLeve
 
 /** The passkey question whose answer signs "approve": bound to request, digest, card, approver and a nonce of its own. */
 export async function openDecision(
-  { store, party }: DecideGround,
+  { store, party, ceremonies }: DecideGround,
   approval: Approval,
   approver: Approver,
 ): Promise<{ readonly ceremony: string; readonly options: RequestOptions }> {
-  const nonce = randomBytes(16).toString("base64url");
-  const challenge = challengeOf(approval, approver.id, nonce);
-  const id = {
-    id: challenge,
-    purpose: "decide" as const,
-    approver: approver.id,
-    request: approval.id,
-    nonce,
-  };
-  await openCeremony(store, id, approval.decideBy);
+  const ceremony = openCeremony(ceremonies, approval.decideBy, "decide", approval.id, approver.id);
   const devices = await store.devicesOf(approver.id);
-  return { ceremony: challenge, options: await requestOptions(party, devices, challenge) };
+  return {
+    ceremony,
+    options: await requestOptions(party, devices, challengeOf(approval, approver.id, ceremony)),
+  };
 }
 
 function challengeOf(approval: Approval, approver: string, nonce: string): string {
@@ -163,21 +161,18 @@ async function prove(
     return { level, authenticatedAt: session.authenticatedAt, writes: [still], facts: { level } };
   }
   if (!signed) return { refused: "passkey_needed" };
-  const ceremony = await readCeremony(store, signed.ceremony, "decide");
+  const used = closeCeremony(ground.ceremonies, signed.ceremony, now, "decide", approval.id, approver.id);
   const device = await store.read("device", signed.assertion.id);
-  const nonce = ceremony?.record.nonce;
-  if (!ceremony || nonce === undefined || device?.record.approver !== approver.id)
-    return { refused: "bad_passkey" };
-  const challenge = challengeOf(approval, approver.id, nonce);
-  if (challenge !== ceremony.record.id) return { refused: "bad_passkey" };
+  if (!used || device?.record.approver !== approver.id) return { refused: "bad_passkey" };
+  const challenge = challengeOf(approval, approver.id, signed.ceremony);
   const counter = await readAssertion(ground.party, signed.assertion, challenge, device.record);
   if (counter === undefined) return { refused: "bad_passkey" };
-  const used: Device = { ...device.record, counter };
+  const answered: Device = { ...device.record, counter };
   return {
     level,
     authenticatedAt: now,
-    writes: [still, closeCeremony(ceremony), { put: "device", record: used, expect: device.version }],
-    facts: { level, evidence: evidence(signed.assertion, nonce) },
+    writes: [still, used, { put: "device", record: answered, expect: device.version }],
+    facts: { level, evidence: evidence(signed.assertion, signed.ceremony) },
   };
 }
 

@@ -12,12 +12,12 @@ import {
   readAttestation,
 } from "../approver/passkey.ts";
 import { absent, type Held, type Store, type Write } from "../store/store.ts";
-import { closeCeremony, newChallenge, openCeremony, readCeremony } from "./ceremony.ts";
+import { ceremonyMs, challengeOf, closeCeremony, openCeremony, type Stamp } from "./ceremony.ts";
 import { newEntry } from "./entry.ts";
 import { newId } from "./id.ts";
 import { openSession, type SignedIn } from "./sign-in.ts";
 
-export type EnrolGround = { readonly store: Store; readonly party: RelyingParty };
+export type EnrolGround = { readonly store: Store; readonly party: RelyingParty; readonly ceremonies: Stamp };
 export type EnrolRefusal = "unknown_invitation" | "bad_passkey" | "last_device" | "unknown_device";
 export type Refused = { readonly refused: EnrolRefusal };
 
@@ -71,12 +71,16 @@ export async function readInvitation(
 
 /** Hands out the question for a new passkey. */
 export async function openEnrolment(
-  { store, party }: EnrolGround,
+  { store, party, ceremonies }: EnrolGround,
   approver: Approver,
 ): Promise<{ readonly ceremony: string; readonly options: CreationOptions }> {
-  const ceremony = newChallenge();
-  await openCeremony(store, { id: ceremony, purpose: "enrol", approver: approver.id });
-  const options = await creationOptions(party, approver, await store.devicesOf(approver.id), ceremony);
+  const ceremony = openCeremony(ceremonies, store.now() + ceremonyMs, "enrol", approver.id);
+  const options = await creationOptions(
+    party,
+    approver,
+    await store.devicesOf(approver.id),
+    challengeOf(ceremony),
+  );
   return { ceremony, options };
 }
 
@@ -93,16 +97,15 @@ export async function enrol(
 ): Promise<SignedIn | Refused> {
   const { store, party } = ground;
   const { approver, invitation } = input;
-  const ceremony = await readCeremony(store, input.ceremony, "enrol");
-  if (ceremony?.record.approver !== approver.id) return { refused: "bad_passkey" };
-  const proved = await readAttestation(party, input.attestation, ceremony.record.id);
+  const now = store.now();
+  const used = closeCeremony(ground.ceremonies, input.ceremony, now, "enrol", approver.id);
+  const proved = used && (await readAttestation(party, input.attestation, challengeOf(input.ceremony)));
   if (!proved) return { refused: "bad_passkey" };
 
-  const now = store.now();
   const device: Device = { ...proved, approver: approver.id, name: input.name || "A device", createdAt: now };
   const signedIn = openSession(approver, device.id, now);
   const writes: Write[] = [
-    closeCeremony(ceremony),
+    used,
     { put: "device", record: device, expect: absent },
     { put: "session", record: signedIn.session, expect: absent },
   ];

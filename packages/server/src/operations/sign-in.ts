@@ -12,11 +12,15 @@ import {
   requestOptions,
 } from "../approver/passkey.ts";
 import { absent, type Store } from "../store/store.ts";
-import { closeCeremony, newChallenge, openCeremony, readCeremony } from "./ceremony.ts";
+import { ceremonyMs, challengeOf, closeCeremony, openCeremony, type Stamp } from "./ceremony.ts";
 import { newEntry } from "./entry.ts";
 
 export type SignedIn = { readonly secret: string; readonly session: Session; readonly approver: Approver };
-export type SignInGround = { readonly store: Store; readonly party: RelyingParty };
+export type SignInGround = {
+  readonly store: Store;
+  readonly party: RelyingParty;
+  readonly ceremonies: Stamp;
+};
 export type Refused = { readonly refused: "bad_passkey" };
 
 /** A working day. */
@@ -45,27 +49,27 @@ export async function readSession(
 export async function openSignIn({
   store,
   party,
+  ceremonies,
 }: SignInGround): Promise<{ readonly ceremony: string; readonly options: RequestOptions }> {
-  const ceremony = newChallenge();
-  await openCeremony(store, { id: ceremony, purpose: "sign-in" });
-  return { ceremony, options: await requestOptions(party, [], ceremony) };
+  const ceremony = openCeremony(ceremonies, store.now() + ceremonyMs, "sign-in");
+  return { ceremony, options: await requestOptions(party, [], challengeOf(ceremony)) };
 }
 
 export async function signIn(
-  { store, party }: SignInGround,
+  { store, party, ceremonies }: SignInGround,
   input: { readonly ceremony: string; readonly assertion: Assertion },
 ): Promise<SignedIn | Refused> {
-  const ceremony = await readCeremony(store, input.ceremony, "sign-in");
+  const now = store.now();
+  const used = closeCeremony(ceremonies, input.ceremony, now, "sign-in");
   const device = await store.read("device", input.assertion.id);
   const approver = device && (await store.read("approver", device.record.approver));
-  if (!ceremony || !device || !approver) return { refused: "bad_passkey" };
-  const counter = await readAssertion(party, input.assertion, ceremony.record.id, device.record);
+  if (!used || !device || !approver) return { refused: "bad_passkey" };
+  const counter = await readAssertion(party, input.assertion, challengeOf(input.ceremony), device.record);
   if (counter === undefined) return { refused: "bad_passkey" };
-  const now = store.now();
   const signedIn = openSession(approver.record, device.record.id, now);
   const outcome = await store.commit({
     writes: [
-      closeCeremony(ceremony),
+      used,
       { put: "device", record: { ...device.record, counter }, expect: device.version },
       { put: "session", record: signedIn.session, expect: absent },
     ],

@@ -120,9 +120,7 @@ test("every page is free of axe violations, light and dark, on a phone and on a 
 /** What axe finds by these rules, or rules of these kinds, in a page that it has been put into. */
 async function violations(page: Page, rules: string[]): Promise<string[]> {
   return page.evaluate(async (runOnly) => {
-    // biome-ignore lint/suspicious/noExplicitAny: axe is put into the page as it is
     const found = await (globalThis as any).axe.run({ resultTypes: ["violations"], runOnly });
-    // biome-ignore lint/suspicious/noExplicitAny: as above
     return found.violations.map((each: any) => `${each.id}: ${each.nodes[0]?.html}`);
   }, rules);
 }
@@ -259,7 +257,6 @@ test("without script a card shows everything, says until when, and can be denied
 
 /** Takes away what younger browsers do by themselves. */
 function makeOld() {
-  // biome-ignore lint/suspicious/noExplicitAny: the members are not optional in the browser's own types
   const credential = PublicKeyCredential as any;
   delete credential.parseCreationOptionsFromJSON;
   delete credential.parseRequestOptionsFromJSON;

@@ -5,7 +5,7 @@
  */
 import type { JsonObject } from "@countersign/protocol";
 import type { Approval } from "../approval/approval.ts";
-import type { Approver, Ceremony, Device, Invitation, Session } from "../approver/approver.ts";
+import type { Approver, Device, Invitation, Session } from "../approver/approver.ts";
 import type { Agent, Api } from "../client/client.ts";
 import { silenceMs, type Token } from "../token/token.ts";
 
@@ -45,7 +45,7 @@ export type SealedKey = {
   readonly activeAt: number;
 };
 
-/** A client assertion that was used, remembered until it could not be used again anyway. */
+/** Something good for one use that was used (a client assertion, a passkey ceremony), kept until it has expired anyway. */
 export type Replay = { readonly id: string; readonly expiresAt: number };
 
 /** Something that has to leave: at least once, with growing delay, and visible when it is given up. */
@@ -74,14 +74,13 @@ export type Records = {
   readonly key: SealedKey;
   readonly ask_key: AskKey;
   readonly session: Session;
-  readonly ceremony: Ceremony;
   readonly replay: Replay;
   readonly message: Message;
 };
 export type Kind = keyof Records;
 
 /** Kinds that may be written without a log entry: they hold no decision and no authority. */
-export const passingKinds = ["ask_key", "session", "ceremony", "replay", "message"] as const;
+export const passingKinds = ["ask_key", "session", "replay", "message"] as const;
 export type PassingKind = (typeof passingKinds)[number];
 
 export type Column = string | number | null;
@@ -124,7 +123,6 @@ export const tables: { readonly [K in Kind]: Table<Records[K]> } = {
   key: { id: (r) => r.kid, dueAt: never, columns: {} },
   ask_key: { id: (r) => r.id, dueAt: (r) => r.keptUntil, columns: {} },
   session: { id: (r) => r.id, dueAt: (r) => r.expiresAt, columns: { device: (r) => r.device } },
-  ceremony: { id: (r) => r.id, dueAt: (r) => r.expiresAt, columns: {} },
   replay: { id: (r) => r.id, dueAt: (r) => r.expiresAt, columns: {} },
   message: {
     id: (r) => r.id,

@@ -50,6 +50,12 @@ export async function inboxEvents(
   _: string,
   request: Request,
 ): Promise<PageAnswer> {
+  const headers = {
+    "content-type": "text/event-stream",
+    "cache-control": "no-store",
+    "x-accel-buffering": "no",
+  };
+  if (request.method === "HEAD") return new Response(null, { headers });
   const encoder = new TextEncoder();
   let stop = () => {};
   const body = new ReadableStream<Uint8Array>({
@@ -73,7 +79,5 @@ export async function inboxEvents(
     },
     cancel: () => stop(),
   });
-  return new Response(body, {
-    headers: { "content-type": "text/event-stream", "cache-control": "no-store", "x-accel-buffering": "no" },
-  });
+  return new Response(body, { headers });
 }

@@ -41,17 +41,19 @@ export function watchers(rule: Rule): void {
     }
   });
 
-  rule("watchers come and go without a word to each other", async ({ store }) => {
-    const counts = [0, 0];
-    const listener = (n: number) => () => void counts[n]!++;
-    const stops = [store.watch(listener(0)), store.watch(listener(1))];
-    await put(store, "approval", anApproval(), absent);
-    stops[0]!();
-    stops[0]!();
-    await put(store, "approval", anApproval(), absent);
-    stops[1]!();
-    await put(store, "approval", anApproval(), absent);
-    assert.deepEqual(counts, [1, 2]);
+  rule("each watch is one of its own, and ends by itself", async ({ store }) => {
+    const counts = { one: 0, twice: 0 };
+    const twice = () => void counts.twice++;
+    const stops = [store.watch(() => void counts.one++), store.watch(twice), store.watch(twice)];
+    const write = () => put(store, "approval", anApproval(), absent);
+    await write();
+    assert.deepEqual(counts, { one: 1, twice: 2 });
+    for (const stop of [stops[0], stops[0], stops[1]]) stop?.();
+    await write();
+    assert.deepEqual(counts, { one: 1, twice: 3 });
+    stops[2]?.();
+    await write();
+    assert.deepEqual(counts, { one: 1, twice: 3 });
   });
 }
 

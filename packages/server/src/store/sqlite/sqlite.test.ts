@@ -3,11 +3,11 @@ import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { test } from "node:test";
+import { mock, test } from "node:test";
 import { anApproval, anApprover, anEntry, aReplay, aWholeChange, noon } from "../contract/specimen.ts";
 import { type Opened, storeContract } from "../contract.ts";
 import { type Kind, tables } from "../record.ts";
-import { absent, type Outcome } from "../store.ts";
+import { absent, type Outcome, type Wake } from "../store.ts";
 import { openConnection } from "./connection.ts";
 import { queries } from "./reader.ts";
 import { schema } from "./schema.ts";
@@ -235,3 +235,43 @@ inFile("an inbox holds no rows of requests that are over", async (path) => {
   assert.equal(other.prepare("SELECT count(*) AS rows FROM waiting").get()?.rows, 2);
   other.close();
 });
+
+inFile(
+  "what another handle wrote is heard of once, within a quarter of a second, until the last watcher goes",
+  async (path) => {
+    mock.timers.enable({ apis: ["setInterval"] });
+    const [store, other] = [openSqlite({ path }), openSqlite({ path })];
+    try {
+      const write = () => other.commit({ writes: [], entries: [anEntry()] });
+      const heard = { first: [] as Wake[], second: [] as Wake[] };
+      await write();
+      const stopFirst = store.watch((wake) => heard.first.push(wake));
+      const stopSecond = store.watch((wake) => heard.second.push(wake));
+      mock.timers.tick(1_000);
+      assert.deepEqual(heard, { first: [], second: [] }, "written before anybody watched");
+      await write();
+      mock.timers.tick(250);
+      assert.deepEqual(heard, { first: [undefined], second: [undefined] });
+      mock.timers.tick(1_000);
+      await store.commit({ writes: [], entries: [anEntry()] });
+      mock.timers.tick(1_000);
+      assert.deepEqual(heard.first, [undefined], "nothing more was written by another handle");
+      stopFirst();
+      await write();
+      mock.timers.tick(250);
+      assert.deepEqual(heard, { first: [undefined], second: [undefined, undefined] });
+      stopSecond();
+      await write();
+      mock.timers.tick(250);
+      store.watch((wake) => heard.first.push(wake));
+      mock.timers.tick(250);
+      await store.close();
+      await write();
+      mock.timers.tick(1_000);
+      assert.deepEqual(heard, { first: [undefined], second: [undefined, undefined] });
+    } finally {
+      mock.timers.reset();
+      await Promise.all([store.close(), other.close()]);
+    }
+  },
+);

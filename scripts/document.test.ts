@@ -1,0 +1,99 @@
+/** Holds the documents to the code where both say the same thing. */
+import assert from "node:assert/strict";
+import { existsSync, globSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { test } from "node:test";
+import { actionShape, fileShape, scopeShape } from "../packages/server/src/config/shape.ts";
+
+const source = "packages/server/src";
+const architecture = readFileSync("docs/architecture.md", "utf8");
+const threats = readFileSync("docs/threat-model.md", "utf8");
+
+/** The cells of every row of a Markdown table, its head left out. */
+function rowsOf(table: string): string[][] {
+  const lines = table.split("\n").filter((line) => line.startsWith("| "));
+  const rows = lines.map((line) =>
+    line
+      .split("|")
+      .slice(1, -1)
+      .map((cell) => cell.trim()),
+  );
+  return rows.filter((cells, at) => at > 0 && !cells.every((cell) => /^-+$/.test(cell)));
+}
+
+test("the table of layers is the one that check-layout enforces", () => {
+  const script = readFileSync("scripts/check-layout.ts", "utf8");
+  const [, written = ""] = /const layers[^=]*= (\[[\s\S]*?\n\]);/.exec(script) ?? [];
+  const enforced = JSON.parse(written.replace(/,(\s*\])/g, "$1"));
+  const [, table = ""] = architecture.split("<!-- layers -->\n\n");
+  const shown = rowsOf(table.split("\n\n")[0] ?? "").map(([, names = ""]) =>
+    [...names.matchAll(/`([^`]+)`/g)].map(([, name]) => name),
+  );
+  assert.deepEqual(shown, enforced);
+});
+
+test("the tree names what stands in the server's source, and nothing else", () => {
+  const [, tree = ""] = /```\n(packages\/[\s\S]*?)```/.exec(architecture) ?? [];
+  const shown = [...tree.matchAll(/^ {4}([a-z]+\/|[a-z]+\.ts) /gm)].map(([, name]) => name);
+  const there = readdirSync(source, { withFileTypes: true });
+  const names = there.map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name));
+  assert.deepEqual(shown.sort(), names.sort());
+});
+
+/** Files and directories as documents spell them: from the root, from `packages`, or from the server's source. */
+const paths = /`([a-z][\w/-]*\/[\w.-]+\.(?:ts|js|yaml)|[a-z-]+\/)`/g;
+
+test("every file that the documents name is there", () => {
+  const missing: string[] = [];
+  for (const file of globSync("{docs/**/*.md,*.md}")) {
+    const text = readFileSync(file, "utf8");
+    for (const [, name = ""] of file.startsWith("docs/") ? text.matchAll(paths) : []) {
+      const places = ["", "packages/", `${source}/`].map((place) => join(place, name));
+      if (!places.some(existsSync)) missing.push(`${file}: ${name}`);
+    }
+    for (const [, link = ""] of text.matchAll(/\]\((?!https?:)([^)#]+)[^)]*\)/g))
+      if (!existsSync(join(dirname(file), link))) missing.push(`${file}: ${link}`);
+  }
+  assert.deepEqual(missing, []);
+});
+
+test("the threat model has a row for T1 to T62", () => {
+  const rows = [...threats.matchAll(/^\| (T\d+) \|/gm)].map(([, threat]) => threat);
+  assert.deepEqual(
+    rows,
+    Array.from({ length: 62 }, (_, at) => `T${at + 1}`),
+  );
+});
+
+test("every test that the threat model names is there, and a threat without one says so", () => {
+  const missing: string[] = [];
+  for (const line of threats.split("\n").filter((line) => line.startsWith("| "))) {
+    const cited = [...line.matchAll(/`([^`]+\.ts)` "([^"]+)"/g)];
+    for (const [, file = "", name = ""] of cited) {
+      const path = join("packages", file);
+      if (!existsSync(path) || !readFileSync(path, "utf8").includes(name)) missing.push(`${file}: ${name}`);
+    }
+    if (/^\| T\d/.test(line) && cited.length === 0 && !/Not (yet|checked)/.test(line)) missing.push(line);
+  }
+  assert.deepEqual(missing, []);
+});
+
+test("every key of the configuration is in its reference", () => {
+  const operations = readFileSync("docs/operations.md", "utf8");
+  const missing = [...keysOf(fileShape), ...keysOf(actionShape), ...keysOf(scopeShape)].filter(
+    (key) => !operations.includes(`\`${key}\``) && !operations.includes(`\`${key}.`),
+  );
+  assert.deepEqual(missing, []);
+});
+
+type Shape = { readonly shape?: object; readonly def?: { readonly innerType?: unknown } };
+
+/** The keys of a shape as a path: "listen.port". What stands in lists and maps is described in words. */
+function keysOf(shape: unknown, above = ""): string[] {
+  let inner = shape as Shape;
+  while (inner.def?.innerType !== undefined) inner = inner.def.innerType as Shape;
+  if (inner.shape === undefined) return above === "" ? [] : [above];
+  return Object.entries(inner.shape).flatMap(([key, member]) =>
+    keysOf(member, above === "" ? key : `${above}.${key}`),
+  );
+}
