@@ -5,12 +5,13 @@
 import { globSync, readFileSync } from "node:fs";
 import { basename, dirname, join, normalize } from "node:path";
 
-/** Each layer may import those before it, and itself. Directories of one layer do not import each other unless listed. */
+/** Each layer may import those before it, and itself. */
 const layers: readonly (readonly string[])[] = [
-  ["approval", "action", "client", "approver", "token", "config"],
+  ["approval", "action", "client", "approver", "token", "config", "log"],
   ["store"],
   ["operations"],
-  ["channels", "keys", "http", "pages"],
+  ["channels", "keys", "pages"],
+  ["http"],
   ["server.ts"],
   ["command"],
   ["main.ts"],

@@ -70,7 +70,7 @@ test("every test that the threat model names is there, and a threat without one 
   for (const line of threats.split("\n").filter((line) => line.startsWith("| "))) {
     const cited = [...line.matchAll(/`([^`]+\.ts)` "([^"]+)"/g)];
     for (const [, file = "", name = ""] of cited) {
-      const path = join("packages", file);
+      const path = file.startsWith("examples/") ? file : join("packages", file);
       if (!existsSync(path) || !readFileSync(path, "utf8").includes(name)) missing.push(`${file}: ${name}`);
     }
     if (/^\| T\d/.test(line) && cited.length === 0 && !/Not (yet|checked)/.test(line)) missing.push(line);

@@ -17,7 +17,11 @@ if (files.length === 0) {
   console.error(`no test file matches ${wanted.join(" ")}`);
   process.exit(1);
 }
-const child = spawn(process.execPath, ["--test", "--test-concurrency=2", "--test-timeout=300000", ...flags, ...files], {
-  stdio: "inherit",
-});
+const child = spawn(
+  process.execPath,
+  ["--test", "--test-concurrency=2", "--test-timeout=300000", ...flags, ...files],
+  {
+    stdio: "inherit",
+  },
+);
 child.on("exit", (code, signal) => process.exit(code ?? (signal ? 1 : 0)));

@@ -2,36 +2,27 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import type { Browser } from "playwright-core";
 import { pending } from "../stage/agent.ts";
-import { type Approver, launchBrowser, meetApprover } from "../stage/approver.ts";
-import { openStage, type Stage } from "../stage/stage.ts";
+import type { Approver } from "../stage/approver.ts";
+import { openScene, type Scene } from "../stage/scene.ts";
 
-let stage: Stage;
-let browser: Browser;
+let stage: Scene;
 let priya: Approver;
 let sam: Approver;
 
 before(async () => {
-  [stage, browser] = await Promise.all([
-    openStage({
-      folder: new URL("./", import.meta.url),
-      agent: { id: "release-agent", name: "Release agent", type: "promote_rollout" },
-      api: { id: "deployer", of: "rollouts" },
-      approvers: [
-        { email: "priya@example.com", name: "Priya Nair" },
-        { email: "sam@example.com", name: "Sam Okoro" },
-      ],
-    }),
-    launchBrowser(),
-  ]);
-  [priya, sam] = await Promise.all([meetApprover(browser), meetApprover(browser)]);
-  await Promise.all([priya.enrol(stage.links[0]!), sam.enrol(stage.links[1]!)]);
+  stage = await openScene({
+    folder: new URL("./", import.meta.url),
+    agent: { id: "release-agent", name: "Release agent", type: "promote_rollout" },
+    api: { id: "deployer", of: "rollouts" },
+    approvers: [
+      { email: "priya@example.com", name: "Priya Nair" },
+      { email: "sam@example.com", name: "Sam Okoro" },
+    ],
+  });
+  [priya, sam] = stage.people as [Approver, Approver];
 });
-after(async () => {
-  await browser?.close();
-  await stage?.close();
-});
+after(() => stage?.close());
 
 function finding(job: string, rollout: string, more: object = {}) {
   const measured = { success_rate: "99.97 %", error_budget: "82 %", burn_rate: "0.4×" };

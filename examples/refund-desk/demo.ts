@@ -19,7 +19,8 @@ type Ticket = (typeof tickets)[number];
 type Ending = "approved" | "denied" | "expired" | "stopped";
 
 const auto = process.argv.includes("--auto");
-const patient = 300;
+/** How long you have: time for a passkey, and for a look around. */
+const patientMinutes = 5;
 const wantedPort = 4400;
 const tickets = [
   {
@@ -99,7 +100,7 @@ async function ask(stage: Stage, ticket: Ticket, attempt: number, person?: Appro
   if (attempt > 1) rule();
   heading(1, "The agent asks");
   meanwhile("the agent reads the ticket …");
-  const task = { ...ticket, id: `ticket-${5511 + attempt}`, answerWithinSeconds: patient };
+  const task = { ...ticket, id: `ticket-${5511 + attempt}`, answerWithinSeconds: patientMinutes * 60 };
   const hearing = listenTo();
   const agent = stage.agent(task, { held: true, listen: hearing.hear });
   const asked = await agent.hears(({ url }) => url.endsWith("/bc-authorize"));
@@ -108,7 +109,7 @@ async function ask(stage: Stage, ticket: Ticket, attempt: number, person?: Appro
   const { id, action, code } = JSON.parse(request);
   line(action);
   say(`“${ticket.summary}”`, dim);
-  line(`Check code ${bold(code)}`);
+  line(`Check code ${bold(code)}${dim("   the same on your screen and in the token")}`);
 
   heading(2, person ? "A browser in your place decides" : "You decide");
   if (!person) await invite(stage);
@@ -152,7 +153,7 @@ async function invite(stage: Stage): Promise<void> {
   line();
   if (enrolled) return;
   say(
-    `You have ${patient / 60} minutes. Where there is no fingerprint reader, browsers offer a phone or a PIN.`,
+    `You have ${patientMinutes} minutes. Where there is no fingerprint reader, browsers offer a phone or a PIN.`,
     dim,
   );
   const { port } = new URL(stage.issuer);
@@ -164,18 +165,18 @@ async function invite(stage: Stage): Promise<void> {
 async function useToken(stage: Stage, agent: Agent, held: Held, ticket: Ticket, code: string): Promise<void> {
   const claims = JSON.parse(Buffer.from(held.authorization.split(".")[1] ?? "", "base64url").toString());
   assert.equal(shortDigest(claims.act_digest), code);
-  line(`${" ".repeat(27)}     in the token: check code ${code}`);
+  line(`The check code in the token: ${bold(code)}`);
 
   heading(4, "What the token is good for");
   const cent = `${ticket.amount.slice(0, -1)}1`;
   const more = await held.repeat({ amount: cent });
-  tried(`one cent more, ${cent}`, more.status, why(more.body));
+  tried(`${cent} instead`, more.status, why(more.body));
   assert.equal(more.status, 403);
   held.goOn();
   const { result } = await agent.outcome();
-  tried("the refund as approved", 201, `paid, receipt ${result.receipt}`);
+  tried("exactly the refund", 201, `paid, receipt ${result.receipt}`);
   const again = await held.repeat();
-  tried("the same once more", again.status, why(again.body));
+  tried("the same, once more", again.status, why(again.body));
   assert.equal(again.status, 401);
   const paid = (await stage.done("/refunds")).filter(({ order }) => order === ticket.order);
   assert.deepEqual(paid, [result]);
@@ -204,8 +205,8 @@ async function showLog(stage: Stage, request: string): Promise<void> {
   // Somebody else keeps a copy of the newest checkpoint. Nothing that it covers can be changed unnoticed.
   await writeFile(join(stage.folder, "kept.txt"), await checkpointOver(stage, last));
   line(dim("$ countersign log verify --checkpoint kept.txt"));
-  for (const said of (await stage.countersign("log", "verify", "--checkpoint", "kept.txt")).split("\n"))
-    line(said);
+  const verified = await stage.countersign("log", "verify", "--checkpoint", "kept.txt");
+  for (const said of verified.split("\n")) (said.startsWith(" ") ? line : say)(said);
 }
 
 /** The newest signed checkpoint, as soon as it covers this entry. */
@@ -221,8 +222,9 @@ async function checkpointOver(stage: Stage, index: number): Promise<string> {
 function shorter(entry: string): string {
   return entry
     .replace(/\d{4}-\d\d-\d\dT([\d:]+)\.\d+Z/, "$1")
-    .replace(/ request=\S+/, "")
-    .replace(/((?:apr|tok)_\w{5})\w+/g, "$1…");
+    .replace(/ (?:request|agent)=\S+/g, "")
+    .replace(/((?:apr|tok)_\w{5})\w+/g, "$1…")
+    .trimEnd();
 }
 
 /** Follows what the agent hears while somebody decides. */
@@ -237,7 +239,7 @@ function listenTo() {
     hear: ({ body }: Heard) => {
       if (!body.includes("authorization_pending")) return;
       polls += 1;
-      const left = Math.max(0, patient - Math.round((Date.now() - began) / 1000));
+      const left = Math.max(0, patientMinutes * 60 - Math.round((Date.now() - began) / 1000));
       const clock = `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
       if (started)
         meanwhile(`the agent asks how it stands: authorization_pending (${polls})   ${clock} left`);
@@ -263,8 +265,7 @@ function told(heard: readonly Heard[]): { what: string; status: number; words: s
 
 function meaning(status: number, body: Record<string, unknown>): string {
   if (status === 200 && body.auth_req_id) return `asked; open for ${body.expires_in} seconds`;
-  if (status === 200)
-    return `approved: a token for this one refund, good once within ${body.expires_in} seconds`;
+  if (status === 200) return `approved: a token for this refund, once, within ${body.expires_in} seconds`;
   const reason = body.denial_reason === undefined ? "" : `: “${body.denial_reason}”`;
   return `${body.error}${reason}`;
 }

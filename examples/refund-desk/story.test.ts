@@ -2,32 +2,23 @@ import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import type { Browser } from "playwright-core";
 import { pending } from "../stage/agent.ts";
-import { type Approver, launchBrowser, meetApprover } from "../stage/approver.ts";
-import { openStage, type Stage } from "../stage/stage.ts";
+import type { Approver } from "../stage/approver.ts";
+import { openScene, type Scene } from "../stage/scene.ts";
 
-let stage: Stage;
-let browser: Browser;
+let stage: Scene;
 let ada: Approver;
 
 before(async () => {
-  [stage, browser] = await Promise.all([
-    openStage({
-      folder: new URL("./", import.meta.url),
-      agent: { id: "refund-desk", name: "Refund desk", type: "refund" },
-      api: { id: "refunds-api", of: "refunds" },
-      approvers: [{ email: "ada@example.com", name: "Ada Lovelace" }],
-    }),
-    launchBrowser(),
-  ]);
-  ada = await meetApprover(browser);
-  await ada.enrol(stage.links[0]!);
+  stage = await openScene({
+    folder: new URL("./", import.meta.url),
+    agent: { id: "refund-desk", name: "Refund desk", type: "refund" },
+    api: { id: "refunds-api", of: "refunds" },
+    approvers: [{ email: "ada@example.com", name: "Ada Lovelace" }],
+  });
+  [ada] = stage.people as [Approver];
 });
-after(async () => {
-  await browser?.close();
-  await stage?.close();
-});
+after(() => stage?.close());
 
 const marta = {
   id: "ticket-5512",

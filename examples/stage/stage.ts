@@ -52,7 +52,7 @@ const command = new URL("../../packages/server/src/main.ts", import.meta.url);
 export async function openStage(story: Story): Promise<Stage> {
   for (let attempt = 1; ; attempt += 1) {
     const port = await freePort(attempt === 1 ? story.port : undefined);
-    const folder = await mkdtemp(join(tmpdir(), "countersign-"));
+    const folder = await mkdtemp(join(tmpdir(), "countersign-stage-"));
     const started: Started[] = [];
     try {
       return await setUp(story, port, folder, started);

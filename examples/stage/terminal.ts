@@ -6,7 +6,7 @@ import { styleText } from "node:util";
 
 const out = process.stdout;
 const margin = "   ";
-const widest = 96;
+const widest = 92;
 let changing = false;
 
 export const bold = (text: string): string => styleText("bold", text);
@@ -24,7 +24,7 @@ export function line(text = ""): void {
 /** Between one story and the next. */
 export function rule(): void {
   line();
-  line(dim("─".repeat(Math.min(out.columns ?? widest, widest) - 2 * margin.length)));
+  line(dim("─".repeat(Math.min(out.columns || widest, widest) - 2 * margin.length)));
 }
 
 export function heading(number: number, text: string): void {
@@ -34,21 +34,27 @@ export function heading(number: number, text: string): void {
 
 /** Sentences, broken between words where the window ends. */
 export function say(text: string, style: (text: string) => string = (same) => same): void {
-  const width = Math.min(out.columns ?? widest, widest) - 2 * margin.length;
-  let row = "";
-  for (const word of text.split(" ")) {
-    if (row !== "" && row.length + 1 + word.length > width) {
-      line(style(row));
-      row = word;
-    } else row = row === "" ? word : `${row} ${word}`;
-  }
-  line(style(row));
+  for (const row of rows(text, 0)) line(style(row));
 }
 
 /** What was tried, the status that came back, and what it means. */
 export function tried(what: string, status: number, words: string): void {
   const colour = status < 300 ? good : status === 400 ? dim : bad;
-  line(`${what.padEnd(26)} ${colour(String(status))}  ${words}`);
+  const head = `${what.padEnd(23)} ${colour(String(status))}  `;
+  const indent = 29;
+  for (const [at, row] of rows(words, indent).entries())
+    line(`${at === 0 ? head : " ".repeat(indent)}${row}`);
+}
+
+function rows(text: string, indent: number): string[] {
+  const width = Math.min(out.columns || widest, widest) - margin.length - indent - 1;
+  const rows: string[] = [];
+  for (const word of text.split(" ")) {
+    const last = rows.at(-1);
+    if (last === undefined || last.length + 1 + word.length > width) rows.push(word);
+    else rows[rows.length - 1] = `${last} ${word}`;
+  }
+  return rows;
 }
 
 /** A line that the next one takes the place of. Nothing where lines cannot be replaced. */

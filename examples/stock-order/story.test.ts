@@ -1,31 +1,22 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import type { Browser } from "playwright-core";
 import { pending } from "../stage/agent.ts";
-import { type Approver, launchBrowser, meetApprover } from "../stage/approver.ts";
-import { openStage, type Stage } from "../stage/stage.ts";
+import type { Approver } from "../stage/approver.ts";
+import { openScene, type Scene } from "../stage/scene.ts";
 
-let stage: Stage;
-let browser: Browser;
+let stage: Scene;
 let grace: Approver;
 
 before(async () => {
-  [stage, browser] = await Promise.all([
-    openStage({
-      folder: new URL("./", import.meta.url),
-      agent: { id: "trading-assistant", name: "Trading assistant", type: "create_order" },
-      api: { id: "broker-api", of: "broker" },
-      approvers: [{ email: "grace@example.com", name: "Grace Hopper" }],
-    }),
-    launchBrowser(),
-  ]);
-  grace = await meetApprover(browser);
-  await grace.enrol(stage.links[0]!);
+  stage = await openScene({
+    folder: new URL("./", import.meta.url),
+    agent: { id: "trading-assistant", name: "Trading assistant", type: "create_order" },
+    api: { id: "broker-api", of: "broker" },
+    approvers: [{ email: "grace@example.com", name: "Grace Hopper" }],
+  });
+  [grace] = stage.people as [Approver];
 });
-after(async () => {
-  await browser?.close();
-  await stage?.close();
-});
+after(() => stage?.close());
 
 /** A call of the tool `create_order`, as the model makes it. */
 function toolCall(id: string, symbol: string, more: object = {}) {

@@ -8,6 +8,7 @@ import {
   type StandIn,
   standIn,
   testClock,
+  until,
 } from "../test/stand-in.ts";
 import { type Action, createAgent, type NewAsk } from "./agent.ts";
 
@@ -200,7 +201,7 @@ test("aborting an ask rejects with the signal's own reason: before, during and b
   stand.ask = ["never"];
   const during = new AbortController();
   const asking = newAgent().ask(wanted, { signal: during.signal });
-  while (stand.seen.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  await until(() => stand.seen.length > 0);
   during.abort(reason);
   await assert.rejects(asking, reason);
 

@@ -9,6 +9,7 @@ import {
   type StandIn,
   standIn,
   testClock,
+  until,
 } from "../test/stand-in.ts";
 import { type Agent, type Ask, type AskStore, createAgent } from "./agent.ts";
 
@@ -71,7 +72,7 @@ test("T21: an agent killed while it waits takes its ask up again from the store,
   const killed = new AbortController();
   stand.token = ["never"];
   const first = agent.countersigned(wanted, assert.fail, { store, signal: killed.signal });
-  while (stand.seen.length < 2) await new Promise((resolve) => setImmediate(resolve));
+  await until(() => stand.seen.length >= 2);
   killed.abort(new Error("killed"));
   await assert.rejects(first, /killed/);
   assert.equal(store.get("ticket-4711")?.authReqId, "req-1");
@@ -83,7 +84,9 @@ test("T21: an agent killed while it waits takes its ask up again from the store,
   assert.equal(store.size, 0);
 });
 
-test("T21: an agent killed while run was under way is told that the approval is lost, and runs nothing again", async () => {
+test("T21: an agent killed while run was under way is told that the approval is lost, and runs nothing again", {
+  timeout: 60_000,
+}, async () => {
   stand.token = [await approved(stand, granted), oauthError("invalid_grant")];
   let running = () => {};
   const started = new Promise<void>((resolve) => {

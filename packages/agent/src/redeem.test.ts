@@ -11,6 +11,7 @@ import {
   type StandIn,
   standIn,
   testClock,
+  until,
 } from "../test/stand-in.ts";
 import { type Agent, type Ask, createAgent } from "./agent.ts";
 
@@ -193,7 +194,7 @@ test("aborting a token request rejects with the signal's own reason", async () =
   const controller = new AbortController();
   const reason = { why: "any value" };
   const redeeming = agent.redeem(ask, { signal: controller.signal });
-  while (stand.seen.length === requests) await new Promise((resolve) => setImmediate(resolve));
+  await until(() => stand.seen.length > requests);
   controller.abort(reason);
   assert.equal(await failureOf(redeeming), reason);
 });

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, mock, test } from "node:test";
-import { accessToken, acknowledged, approved, oauthError, type StandIn, standIn } from "./stand-in.ts";
+import { accessToken, acknowledged, approved, oauthError, type StandIn, standIn, until } from "./stand-in.ts";
 
 const granted = { type: "refund", order: "A-1001", amount: "10000.00", currency: "USD" };
 let stand: StandIn;
 let samples: typeof import("./quick-start.ts");
+let kept: typeof import("./quick-start-store.ts");
 const calls: [string, object][] = [];
 
 before(async () => {
@@ -14,6 +15,7 @@ before(async () => {
   process.env.COUNTERSIGN_CLIENT_SECRET = "s3cret";
   process.env.PAYMENTS_URL = "https://payments.example";
   samples = await import("./quick-start.ts");
+  kept = await import("./quick-start-store.ts");
   const network = globalThis.fetch;
   mock.method(globalThis, "fetch", async (url: string, init: RequestInit) => {
     if (!url.startsWith("https://payments.example")) return network(url, init);
@@ -35,10 +37,10 @@ async function passing<T>(promise: Promise<T>): Promise<T> {
     settled = true;
   };
   promise.then(done, done);
-  while (!settled) {
+  await until(() => {
     mock.timers.tick(1_000);
-    await new Promise((resolve) => setImmediate(resolve));
-  }
+    return settled;
+  });
   return promise;
 }
 
@@ -67,8 +69,8 @@ test("the first sample has a word for each of the other endings", async () => {
 test("T21: the second sample takes a kept ask up again", async () => {
   stand.token = [await approved(stand, granted)];
   const store = new Map();
-  const first = samples.refundForTicket("4711", "A-1001", "10000.00", store);
-  while (store.size === 0) await new Promise((resolve) => setImmediate(resolve));
+  const first = kept.refundForTicket("4711", "A-1001", "10000.00", store);
+  await until(() => store.size > 0);
   assert.equal([...store.keys()][0], "refund-4711");
   assert.equal((await passing(first)).outcome, "approved");
   assert.equal(store.size, 0);

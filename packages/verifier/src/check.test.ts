@@ -173,6 +173,11 @@ test("what is no JWT is refused before any key is looked at", async () => {
   }
 });
 
+test("a token longer than 16 KB is not looked at", async () => {
+  const long = { ...refund, order: "A".repeat(16_384) };
+  assert.equal((await rejected(await stand.issue(long), long)).reason, "invalid_token");
+});
+
 test("T11: a token is refused from the instant it expires, give or take the clock tolerance", async () => {
   const strict = newVerifier({ clockToleranceSeconds: 0 });
   clock.at = start + 59_999;

@@ -4,7 +4,7 @@ import { request } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, afterEach, before, beforeEach, test } from "node:test";
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from "express";
-import { audience, type StandIn, standIn, testClock } from "../test/stand-in.ts";
+import { audience, type StandIn, standIn, testClock, until } from "../test/stand-in.ts";
 import { countersigned } from "./express.ts";
 import { createVerifier, type Spent, type Verifier } from "./verifier.ts";
 
@@ -39,9 +39,7 @@ afterEach(() => {
 });
 
 const stateOf = (token: string) => stand.tokens.get(token)?.state;
-const becomes = async (token: string, state: string) => {
-  while (stateOf(token) !== state) await new Promise((resolve) => setImmediate(resolve));
-};
+const becomes = (token: string, state: string) => until(() => stateOf(token) === state);
 const guard = () =>
   countersigned(verifier, (req) => ({
     type: "refund",
@@ -151,7 +149,7 @@ test("a response of 400 or more, a throw and a rejection fail the spend", async 
   }
 });
 
-test("a connection that closes before the response is out fails the spend", async () => {
+test("a connection that closes before the response is out fails the spend", { timeout: 60_000 }, async () => {
   let handling = () => {};
   const started = new Promise<void>((resolve) => {
     handling = resolve;
@@ -165,7 +163,9 @@ test("a connection that closes before the response is out fails the spend", asyn
   await becomes(token, "failed");
 });
 
-test("a caller who is gone before the handler would run gets nothing done in their name", async () => {
+test("a caller who is gone before the handler would run gets nothing done in their name", {
+  timeout: 60_000,
+}, async () => {
   let release = () => {};
   let arrived = () => {};
   const reserved = new Promise<void>((resolve) => {

@@ -6,7 +6,7 @@ import { after, before, beforeEach, test } from "node:test";
 import { serve } from "@hono/node-server";
 import { Hono } from "hono";
 import { HTTPException } from "hono/http-exception";
-import { audience, type StandIn, standIn, testClock } from "../test/stand-in.ts";
+import { audience, type StandIn, standIn, testClock, until } from "../test/stand-in.ts";
 import { countersigned } from "./hono.ts";
 import { createVerifier, type Spent, type Verifier } from "./verifier.ts";
 
@@ -182,7 +182,9 @@ test("a caller who is gone before the handler would run gets nothing done in the
   assert.equal(stateOf(token), "failed");
 });
 
-test("over a real connection: a caller who stays is served, one who hangs up early is not", async (t) => {
+test("over a real connection: a caller who stays is served, one who hangs up early is not", {
+  timeout: 60_000,
+}, async (t) => {
   const app = new Hono();
   let runs = 0;
   let arrived = () => {};
@@ -231,7 +233,7 @@ test("over a real connection: a caller who stays is served, one who hangs up ear
   await reserved;
   call.destroy();
   await closed;
-  while (stateOf(token) === "reserved") await new Promise((resolve) => setImmediate(resolve));
+  await until(() => stateOf(token) !== "reserved");
   assert.equal(stateOf(token), "failed");
   assert.equal(runs, 1);
 });

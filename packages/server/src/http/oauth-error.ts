@@ -21,7 +21,11 @@ export class OAuthError extends Error {
       readonly headers?: Readonly<Record<string, string>>;
     } = {},
   ) {
+    // It is an answer and not a fault: nobody reads its stack, and taking one costs as much as the rest of a poll.
+    const limit = Error.stackTraceLimit;
+    Error.stackTraceLimit = 0;
     super(description);
+    Error.stackTraceLimit = limit;
     this.name = "OAuthError";
     this.code = code;
     this.status = options.status ?? 400;

@@ -2,7 +2,7 @@
  * The key from outside the database: 32 bytes from a file or the environment. Whoever copies the database alone gets
  * no request handles, no private keys and no sessions out of it. Every use has a subkey of its own (HKDF, RFC 5869).
  */
-import { createHmac, hkdfSync, randomBytes, timingSafeEqual } from "node:crypto";
+import { createHmac, createSecretKey, hkdfSync, randomBytes, timingSafeEqual } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import type { Stamp } from "../operations/ceremony.ts";
 
@@ -33,7 +33,8 @@ export function subkey(key: OutsideKey, purpose: string): Uint8Array {
 
 /** HMAC-SHA-256 over the parts, each with its length, so that no two lists of parts are the same bytes. */
 export function createStamp(key: OutsideKey, purpose: string): Stamp {
-  const secret = subkey(key, purpose);
+  // Prepared once: every poll makes one of these.
+  const secret = createSecretKey(subkey(key, purpose));
   const mac = (parts: readonly string[]) => {
     const hmac = createHmac("sha256", secret);
     for (const part of parts) hmac.update(`${Buffer.byteLength(part)}:`).update(part);

@@ -1,11 +1,11 @@
 /**
- * Verifies an export from its lines alone, in one pass. Memory grows with the number of requests, not with what was said
- * about them: of the Merkle tree only the few subtrees are held that later roots still need.
+ * Verifies an export from its lines alone, in one pass. Kept in memory are the ids of entries and a short record of each
+ * request; of the Merkle tree only the few subtrees that later roots still need.
  *
  * A signed checkpoint says that these are the entries that the holder of the key put there; it does not keep that holder
  * from signing another log. Only a checkpoint that was kept elsewhere does, for the entries that it covers.
  */
-import { type Checkpoint, type Hash, leafHash, openCheckpoint } from "@countersign/protocol";
+import { type Hash, leafHash, openCheckpoint } from "@countersign/protocol";
 import {
   isEqual,
   isVerifierKey,
@@ -167,12 +167,18 @@ type Kept = { readonly at: ReadonlyMap<number, readonly Hash[]>; readonly larges
 
 function readKept(notes: readonly string[], key: string, say: (what: string) => void): Kept {
   const at = new Map<number, Hash[]>();
+  let largest = 0;
   for (const note of notes) {
-    const checkpoint: Checkpoint | { readonly refused: string } = openCheckpoint(note, key);
-    if ("refused" in checkpoint) say("a checkpoint that was kept elsewhere is not signed by this log's key");
-    else at.set(checkpoint.size, [...(at.get(checkpoint.size) ?? []), checkpoint.root]);
+    const checkpoint = openCheckpoint(note, key);
+    if ("refused" in checkpoint) {
+      say("a checkpoint that was kept elsewhere is not signed by this log's key");
+      continue;
+    }
+    const { size, root } = checkpoint;
+    at.set(size, [...(at.get(size) ?? []), root]);
+    largest = Math.max(largest, size);
   }
-  return { at, largest: Math.max(0, ...at.keys()) };
+  return { at, largest };
 }
 
 const rowFaults: { readonly [refusal in RowRefusal]: string } = {
