@@ -7,15 +7,17 @@
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { type Ask, type Asked, createAgent, type Granted } from "@countersign/agent";
 
-const { COUNTERSIGN_ISSUER, COUNTERSIGN_CLIENT_ID, COUNTERSIGN_CLIENT_SECRET, API_URL } = process.env;
-const { job, measured, answerWithinSeconds, ...promotion }: Finding = JSON.parse(process.argv[2] ?? "");
+const {
+  COUNTERSIGN_ISSUER: issuer = "",
+  COUNTERSIGN_CLIENT_ID: clientId = "",
+  COUNTERSIGN_CLIENT_SECRET: clientSecret = "",
+  API_URL: api,
+} = process.env;
+const finding: Finding = JSON.parse(process.argv[2] ?? "");
+const { job, service, rollout, environment, weight, measured } = finding;
 const file = `${job}.json`;
 
-const agent = createAgent({
-  issuer: COUNTERSIGN_ISSUER!,
-  clientId: COUNTERSIGN_CLIENT_ID!,
-  clientSecret: COUNTERSIGN_CLIENT_SECRET!,
-});
+const agent = createAgent({ issuer, clientId, clientSecret });
 
 const asked = saved() ?? (await askOwner());
 console.log(JSON.stringify(asked.outcome === "refused" ? asked : await finish(asked.ask)));
@@ -23,10 +25,10 @@ console.log(JSON.stringify(asked.outcome === "refused" ? asked : await finish(as
 async function askOwner(): Promise<Asked> {
   // #region ask
   const asked = await agent.ask({
-    action: { type: "promote_rollout", ...promotion, ...measured },
+    action: { type: "promote_rollout", service, rollout, environment, weight, ...measured },
     approver: "owner",
     message: "The canary has been healthy for an hour. Ready for the next step.",
-    lifetimeSeconds: answerWithinSeconds,
+    lifetimeSeconds: finding.answerWithinSeconds,
     idempotencyKey: job,
   });
   if (asked.outcome === "asked") save(asked.ask);
@@ -44,7 +46,7 @@ async function finish(ask: Ask) {
 }
 
 async function promote({ type: _, rollout, ...rest }: Granted, token: string): Promise<void> {
-  const response = await fetch(`${API_URL}/rollouts/${rollout}/promotion`, {
+  const response = await fetch(`${api}/rollouts/${rollout}/promotion`, {
     method: "POST",
     headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
     body: JSON.stringify(rest),

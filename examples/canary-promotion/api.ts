@@ -7,14 +7,14 @@ import type { AddressInfo } from "node:net";
 import { json } from "node:stream/consumers";
 import { type Action, createVerifier } from "@countersign/verifier";
 
-const { COUNTERSIGN_ISSUER, COUNTERSIGN_CLIENT_ID, COUNTERSIGN_CLIENT_SECRET, PORT } = process.env;
+const {
+  COUNTERSIGN_ISSUER: issuer = "",
+  COUNTERSIGN_CLIENT_ID: clientId = "",
+  COUNTERSIGN_CLIENT_SECRET: clientSecret = "",
+  PORT: port,
+} = process.env;
 
-const verifier = createVerifier({
-  issuer: COUNTERSIGN_ISSUER!,
-  audience: "https://rollouts.example",
-  clientId: COUNTERSIGN_CLIENT_ID!,
-  clientSecret: COUNTERSIGN_CLIENT_SECRET!,
-});
+const verifier = createVerifier({ issuer, audience: "https://rollouts.example", clientId, clientSecret });
 
 async function answer(request: IncomingMessage, say: Say) {
   const rollout = /^\/rollouts\/([\w-]+)\/promotion$/.exec(request.url ?? "")?.[1];
@@ -54,6 +54,6 @@ const server = createServer((request, response) => {
     response.writeHead(status, { "content-type": "application/json", ...headers }).end(JSON.stringify(body));
   answer(request, say).catch((error) => say(error instanceof SyntaxError ? 400 : 500, { error: "fault" }));
 });
-server.listen(Number(PORT), "127.0.0.1", () => {
+server.listen(Number(port), "127.0.0.1", () => {
   console.log(`the deployer listens on http://127.0.0.1:${(server.address() as AddressInfo).port}`);
 });

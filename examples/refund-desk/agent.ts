@@ -3,18 +3,19 @@
  * before money leaves, somebody from finance is asked, and what they approve is what is paid. Takes a ticket as JSON,
  * and prints what became of it.
  */
-import { createAgent } from "@countersign/agent";
+import { createAgent, type Granted } from "@countersign/agent";
 import { askFolder } from "./ask-folder.ts";
 
-const { COUNTERSIGN_ISSUER, COUNTERSIGN_CLIENT_ID, COUNTERSIGN_CLIENT_SECRET, API_URL } = process.env;
+const {
+  COUNTERSIGN_ISSUER: issuer = "",
+  COUNTERSIGN_CLIENT_ID: clientId = "",
+  COUNTERSIGN_CLIENT_SECRET: clientSecret = "",
+  API_URL: api,
+} = process.env;
 const ticket: Ticket = JSON.parse(process.argv[2] ?? "");
 
 // #region ask
-const agent = createAgent({
-  issuer: COUNTERSIGN_ISSUER!,
-  clientId: COUNTERSIGN_CLIENT_ID!,
-  clientSecret: COUNTERSIGN_CLIENT_SECRET!,
-});
+const agent = createAgent({ issuer, clientId, clientSecret });
 
 const refund = await agent.countersigned(
   {
@@ -30,17 +31,22 @@ const refund = await agent.countersigned(
     lifetimeSeconds: ticket.answerWithinSeconds,
     idempotencyKey: ticket.id,
   },
-  async (granted, token) => {
-    const response = await fetch(`${API_URL}/refunds`, {
-      method: "POST",
-      headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
-      body: JSON.stringify(granted),
-    });
-    if (!response.ok) throw new Error(`the refund API answered ${response.status}`);
-    return (await response.json()) as { receipt: string };
-  },
+  (granted, token) => pay(granted, token),
   { store: askFolder("asks") },
 );
+// #endregion
+
+// #region pay
+/** Sends what was granted, which is what was approved, with the token that says so. */
+async function pay(granted: Granted, token: string) {
+  const response = await fetch(`${api}/refunds`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+    body: JSON.stringify(granted),
+  });
+  if (!response.ok) throw new Error(`the refund API answered ${response.status}`);
+  return (await response.json()) as { receipt: string };
+}
 // #endregion
 
 console.log(JSON.stringify({ ...refund, note: note() }));

@@ -8,15 +8,15 @@ import { countersigned } from "@countersign/verifier/hono";
 import { serve } from "@hono/node-server";
 import { Hono } from "hono";
 
-const { COUNTERSIGN_ISSUER, COUNTERSIGN_CLIENT_ID, COUNTERSIGN_CLIENT_SECRET, PORT } = process.env;
+const {
+  COUNTERSIGN_ISSUER: issuer = "",
+  COUNTERSIGN_CLIENT_ID: clientId = "",
+  COUNTERSIGN_CLIENT_SECRET: clientSecret = "",
+  PORT: port,
+} = process.env;
 
 // #region api
-const verifier = createVerifier({
-  issuer: COUNTERSIGN_ISSUER!,
-  audience: "https://refunds.example",
-  clientId: COUNTERSIGN_CLIENT_ID!,
-  clientSecret: COUNTERSIGN_CLIENT_SECRET!,
-});
+const verifier = createVerifier({ issuer, audience: "https://refunds.example", clientId, clientSecret });
 
 const app = new Hono();
 
@@ -45,7 +45,7 @@ function pay(action: Action, approvedBy: readonly string[]) {
   return refund;
 }
 
-const server = serve({ fetch: app.fetch, hostname: "127.0.0.1", port: Number(PORT) });
+const server = serve({ fetch: app.fetch, hostname: "127.0.0.1", port: Number(port) });
 server.once("listening", () => {
   console.log(`the refund API listens on http://127.0.0.1:${(server.address() as AddressInfo).port}`);
 });

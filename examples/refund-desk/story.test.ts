@@ -110,3 +110,9 @@ test("T21: an agent that is killed while it waits is taken up by another process
   assert.equal(third.outcome, "lost", "the same ticket never asks twice");
   assert.deepEqual(await paid(ticket.order), [result]);
 });
+
+test("all of it is in the log, which verifies with the passkey's signature under each approval", async () => {
+  const said = await stage.countersign("log", "verify");
+  assert.match(said, /^the log of \S+ verifies/);
+  assert.match(said, /\b2 signatures\b/);
+});

@@ -46,6 +46,8 @@ export type Stage = {
   readonly close: () => Promise<void>;
 };
 
+type Ending = Pick<Started, "end">;
+
 const command = new URL("../../packages/server/src/main.ts", import.meta.url);
 
 /** Throws what the server, the command or the API complains of, after taking down what stood already. */
@@ -53,7 +55,7 @@ export async function openStage(story: Story): Promise<Stage> {
   for (let attempt = 1; ; attempt += 1) {
     const port = await freePort(attempt === 1 ? story.port : undefined);
     const folder = await mkdtemp(join(tmpdir(), "countersign-stage-"));
-    const started: Started[] = [];
+    const started: Ending[] = [];
     try {
       return await setUp(story, port, folder, started);
     } catch (error) {
@@ -64,7 +66,7 @@ export async function openStage(story: Story): Promise<Stage> {
   }
 }
 
-async function setUp(story: Story, port: number, folder: string, started: Started[]): Promise<Stage> {
+async function setUp(story: Story, port: number, folder: string, started: Ending[]): Promise<Stage> {
   const issuer = `http://localhost:${port}`;
   const rules = await readFile(new URL("countersign.yaml", story.folder), "utf8");
   await writeFile(join(folder, "countersign.yaml"), atPort(rules, port));
@@ -103,7 +105,7 @@ async function setUp(story: Story, port: number, folder: string, started: Starte
       const env = { ...environment(issuer, agent.id, agentSecret), API_URL: apiUrl };
       const program = { file: new URL("agent.ts", story.folder), words: [JSON.stringify(task)], env, folder };
       const actor = startAgent(program, held ? apiUrl : undefined, listen);
-      started.push({ ...actor, line: () => Promise.reject() });
+      started.push(actor);
       return actor;
     },
     done: async (path) => (await (await fetch(`${apiUrl}${path}`)).json()) as Record<string, unknown>[],
@@ -128,7 +130,7 @@ function environment(issuer: string, id: string, secret: string): Record<string,
   return { COUNTERSIGN_ISSUER: issuer, COUNTERSIGN_CLIENT_ID: id, COUNTERSIGN_CLIENT_SECRET: secret };
 }
 
-async function takeDown(folder: string, started: readonly Started[]): Promise<void> {
+async function takeDown(folder: string, started: readonly Ending[]): Promise<void> {
   await Promise.all(started.map((process) => process.end()));
   await rm(folder, { recursive: true, force: true });
 }

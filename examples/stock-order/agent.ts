@@ -6,13 +6,14 @@
 import { DatabaseSync } from "node:sqlite";
 import { type Ask, type AskStore, createAgent } from "@countersign/agent";
 
-const { COUNTERSIGN_ISSUER, COUNTERSIGN_CLIENT_ID, COUNTERSIGN_CLIENT_SECRET, API_URL } = process.env;
+const {
+  COUNTERSIGN_ISSUER: issuer = "",
+  COUNTERSIGN_CLIENT_ID: clientId = "",
+  COUNTERSIGN_CLIENT_SECRET: clientSecret = "",
+  API_URL: api,
+} = process.env;
 
-const agent = createAgent({
-  issuer: COUNTERSIGN_ISSUER!,
-  clientId: COUNTERSIGN_CLIENT_ID!,
-  clientSecret: COUNTERSIGN_CLIENT_SECRET!,
-});
+const agent = createAgent({ issuer, clientId, clientSecret });
 
 /** Who is logged in. Neither the account nor the person to ask is anything that a model may fill in. */
 const customer = { account: "ACC-1001", email: "grace@example.com" };
@@ -43,7 +44,7 @@ async function createOrder(call: ToolCall<{ symbol: string; quantity: number; li
 // #endregion
 
 async function placeOrder(order: object, token: string): Promise<{ id: string }> {
-  const response = await fetch(`${API_URL}/orders`, {
+  const response = await fetch(`${api}/orders`, {
     method: "POST",
     headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
     body: JSON.stringify(order),

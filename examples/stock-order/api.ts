@@ -4,15 +4,15 @@ import { type Action, createVerifier } from "@countersign/verifier";
 import { countersigned } from "@countersign/verifier/express";
 import express from "express";
 
-const { COUNTERSIGN_ISSUER, COUNTERSIGN_CLIENT_ID, COUNTERSIGN_CLIENT_SECRET, PORT } = process.env;
+const {
+  COUNTERSIGN_ISSUER: issuer = "",
+  COUNTERSIGN_CLIENT_ID: clientId = "",
+  COUNTERSIGN_CLIENT_SECRET: clientSecret = "",
+  PORT: port,
+} = process.env;
 
 // #region api
-const verifier = createVerifier({
-  issuer: COUNTERSIGN_ISSUER!,
-  audience: "https://broker.example",
-  clientId: COUNTERSIGN_CLIENT_ID!,
-  clientSecret: COUNTERSIGN_CLIENT_SECRET!,
-});
+const verifier = createVerifier({ issuer, audience: "https://broker.example", clientId, clientSecret });
 
 const app = express();
 
@@ -43,6 +43,6 @@ function place({ type: _, ...order }: Action, approvedBy: readonly string[]) {
   return receipt;
 }
 
-const server = app.listen(Number(PORT), "127.0.0.1", () => {
+const server = app.listen(Number(port), "127.0.0.1", () => {
   console.log(`the broker listens on http://127.0.0.1:${(server.address() as AddressInfo).port}`);
 });
