@@ -4,16 +4,9 @@
  * run, so that figures of two machines can be compared. Prints a table; it asserts nothing about speed.
  */
 import { generateKeyPairSync, randomBytes, sign } from "node:crypto";
-import { actionDigest, cibaGrantType } from "@countersign/protocol";
+import { actionDigest } from "@countersign/protocol";
 import { decodeJwt } from "jose";
-import {
-  basic,
-  type Deployment,
-  deploy,
-  refund,
-  requestIdOf,
-  rules,
-} from "../packages/server/test/deployment.ts";
+import { type Deployment, deploy, refund, requestIdOf, rules } from "../packages/server/test/deployment.ts";
 
 const count = Number(process.argv[2] ?? 3000);
 const concurrency = 64;

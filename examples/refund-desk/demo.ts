@@ -13,6 +13,7 @@ import { type Approver, launchBrowser, meetApprover } from "../stage/approver.ts
 import { openStage, type Stage } from "../stage/stage.ts";
 import type { Heard } from "../stage/tap.ts";
 import { bad, bold, dim, good, heading, line, link, meanwhile, rule, say, tried } from "../stage/terminal.ts";
+import { listenTo, shorter, told, why } from "./narration.ts";
 
 type Ticket = (typeof tickets)[number];
 /** `stopped`: the agent is paused, and nobody was asked. */
@@ -101,7 +102,7 @@ async function ask(stage: Stage, ticket: Ticket, attempt: number, person?: Appro
   heading(1, "The agent asks");
   meanwhile("the agent reads the ticket …");
   const task = { ...ticket, id: `ticket-${5511 + attempt}`, answerWithinSeconds: patientMinutes * 60 };
-  const hearing = listenTo();
+  const hearing = listenTo(patientMinutes);
   const agent = stage.agent(task, { held: true, listen: hearing.hear });
   const asked = await agent.hears(({ url }) => url.endsWith("/bc-authorize"));
   if (asked.status !== 200) return await resume(stage, asked);
@@ -216,62 +217,6 @@ async function checkpointOver(stage: Stage, index: number): Promise<string> {
     if (Number(note.split("\n")[1]) > index) return note;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-}
-
-/** A line of the log that fits a window: the day, and what all lines have in common, left out. */
-function shorter(entry: string): string {
-  return entry
-    .replace(/\d{4}-\d\d-\d\dT([\d:]+)\.\d+Z/, "$1")
-    .replace(/ (?:request|agent)=\S+/g, "")
-    .replace(/((?:apr|tok)_\w{5})\w+/g, "$1…")
-    .trimEnd();
-}
-
-/** Follows what the agent hears while somebody decides. */
-function listenTo() {
-  const began = Date.now();
-  let polls = 0;
-  let started = false;
-  return {
-    start: () => {
-      started = true;
-    },
-    hear: ({ body }: Heard) => {
-      if (!body.includes("authorization_pending")) return;
-      polls += 1;
-      const left = Math.max(0, patientMinutes * 60 - Math.round((Date.now() - began) / 1000));
-      const clock = `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
-      if (started)
-        meanwhile(`the agent asks how it stands: authorization_pending (${polls})   ${clock} left`);
-    },
-  };
-}
-
-/** What reached the agent, in words; the same answer in a row is told once. */
-function told(heard: readonly Heard[]): { what: string; status: number; words: string }[] {
-  const lines: { what: string; status: number; words: string; times: number }[] = [];
-  for (const { method, url, status, body } of heard.filter(({ method }) => method === "POST")) {
-    const what = `${method} ${new URL(url).pathname}`;
-    const words = meaning(status, JSON.parse(body));
-    const last = lines.at(-1);
-    if (last?.words === words) last.times += 1;
-    else lines.push({ what, status, words, times: 1 });
-  }
-  return lines.map(({ times, words, ...rest }) => ({
-    ...rest,
-    words: times === 1 ? words : `${words}, ${times} times`,
-  }));
-}
-
-function meaning(status: number, body: Record<string, unknown>): string {
-  if (status === 200 && body.auth_req_id) return `asked; open for ${body.expires_in} seconds`;
-  if (status === 200) return `approved: a token for this refund, once, within ${body.expires_in} seconds`;
-  const reason = body.denial_reason === undefined ? "" : `: “${body.denial_reason}”`;
-  return `${body.error}${reason}`;
-}
-
-function why(body: string): string {
-  return JSON.parse(body).error_description;
 }
 
 async function meetSomebody(): Promise<Approver> {

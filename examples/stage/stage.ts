@@ -3,6 +3,7 @@
  * their own, all in a temporary folder and on ports that are free. It sets up what an operator would, in the operator's
  * words, and takes all of it down again. It never reaches into the server or the store, and knows nothing of the stories.
  */
+import { rmSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -50,11 +51,17 @@ type Ending = Pick<Started, "end">;
 
 const command = new URL("../../packages/server/src/main.ts", import.meta.url);
 
+const folders = new Set<string>();
+process.on("exit", () => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+
 /** Throws what the server, the command or the API complains of, after taking down what stood already. */
 export async function openStage(story: Story): Promise<Stage> {
   for (let attempt = 1; ; attempt += 1) {
     const port = await freePort(attempt === 1 ? story.port : undefined);
     const folder = await mkdtemp(join(tmpdir(), "countersign-stage-"));
+    folders.add(folder);
     const started: Ending[] = [];
     try {
       return await setUp(story, port, folder, started);
@@ -133,4 +140,5 @@ function environment(issuer: string, id: string, secret: string): Record<string,
 async function takeDown(folder: string, started: readonly Ending[]): Promise<void> {
   await Promise.all(started.map((process) => process.end()));
   await rm(folder, { recursive: true, force: true });
+  folders.delete(folder);
 }

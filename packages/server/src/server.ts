@@ -23,8 +23,8 @@ export type Server = {
   readonly fetch: (request: Request) => Response | Promise<Response>;
   readonly store: Store;
   readonly keyring: Keyring;
-  /** Runs every round once, now. For tests, and before a shutdown. */
-  readonly settle: () => Promise<void>;
+  /** Makes every round once, now: for tests. */
+  readonly makeRounds: () => Promise<void>;
   readonly close: () => Promise<void>;
 };
 
@@ -42,7 +42,12 @@ export type ServerOptions = {
 export async function createServer(options: ServerOptions): Promise<Server> {
   const { config, outsideKey, onFault, roundMs = 500 } = options;
   const store = openSqlite({ path: config.store, ...(options.clock && { clock: options.clock }) });
-  const keyring = await openKeyring(store, outsideKey, config.issuer, config.log.origin);
+  const keyring = await openKeyring(store, outsideKey, config.issuer, config.log.origin).catch(
+    async (fault) => {
+      await store.close();
+      throw fault;
+    },
+  );
   await publishTypes(store, config);
 
   const mail = config.channels.mail && mailChannel(config.channels.mail, config.issuer, () => store.now());
@@ -55,7 +60,6 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     keyring,
     signer: keyring.signer,
     tickets,
-    openTicket: tickets.open,
     pace: createPace(config.limits.pollIntervalSeconds),
     party: config.passkeys,
     audiences: new Set([config.issuer, at.token, at.bcAuthorize].map((url) => url.replace(/\/$/, ""))),
@@ -102,7 +106,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     fetch: (request) => app.fetch(request),
     store,
     keyring,
-    settle: async () => {
+    makeRounds: async () => {
       for (const { run } of rounds) await run();
     },
     close: async () => {

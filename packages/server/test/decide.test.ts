@@ -255,10 +255,10 @@ test("T19, T22, T26: expired, lapsed, denied and cancelled stay distinct, on the
     );
   const wanted = ["expired_token", "expired_token", "access_denied", "access_denied"];
   assert.deepEqual(await errors(), wanted, "before the sweeper has seen them");
-  await place.server.settle();
+  await place.server.makeRounds();
   assert.deepEqual(await errors(), wanted, "and after");
   place.clock.now += 30 * 24 * 3_600_000;
-  await place.server.settle();
+  await place.server.makeRounds();
   assert.deepEqual(await errors(), wanted, "and long after");
   const events = async (id: string) =>
     JSON.parse((await place.server.store.log.newest(1, id))[0]?.line ?? "{}").event;

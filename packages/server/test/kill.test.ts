@@ -199,7 +199,7 @@ before(async () => {
     .replace("port: 4400", `port: ${port}`)
     .replace("passkeys:", "limits: { waiting_per_agent: 1000, poll_interval: 1 }\npasskeys:");
   writeFileSync(join(folder, "countersign.yaml"), text);
-  writeFileSync(join(folder, "countersign.key"), randomBytes(32).toString("base64url"));
+  await command("init");
   agent = { ...agent, secret: secretIn(await command("agent", "add", agent.id, "--type", "refund")) };
   api = { ...api, secret: secretIn(await command("api", "add", api.id, "--api", "refunds")) };
   const link = new URL(

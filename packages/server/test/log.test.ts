@@ -52,7 +52,7 @@ test("the log that the server itself writes verifies, and so does the evidence o
   assert.equal((await ada.decide(requestIdOf(lapsing), "approve")).status, 303);
   await ask("refund");
   place.clock.now += 24 * 3_600_000;
-  await place.server.settle();
+  await place.server.makeRounds();
 
   const { store, keyring } = place.server;
   const key = keyring.logKey;

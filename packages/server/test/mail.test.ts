@@ -57,7 +57,7 @@ async function ask(changed: Record<string, string> = {}, message?: string): Prom
 
 async function delivered(): Promise<ParsedMail> {
   inbox.length = 0;
-  await place.server.settle();
+  await place.server.makeRounds();
   assert.equal(inbox.length, 1);
   return inbox[0]!;
 }
@@ -125,16 +125,16 @@ test("a mail server that says later is tried again with growing delay, and the m
   refusing = 2;
   inbox.length = 0;
   await ask();
-  await place.server.settle();
+  await place.server.makeRounds();
   assert.equal(inbox.length, 0);
   place.clock.now += 2_000;
-  await place.server.settle();
+  await place.server.makeRounds();
   assert.equal(inbox.length, 0);
   place.clock.now += 9_999;
-  await place.server.settle();
+  await place.server.makeRounds();
   assert.equal(inbox.length, 0, "not before its time");
   place.clock.now += 1;
-  await place.server.settle();
+  await place.server.makeRounds();
   assert.equal(inbox.length, 1);
 });
 
@@ -147,7 +147,7 @@ test("a mail that is refused each time is given up visibly, and the request is n
   const id = requestIdOf(answer.body.auth_req_id);
   for (const delay of [0, 2_000, 10_000, 30_000, 60_000, 300_000]) {
     place.clock.now += delay;
-    await place.server.settle();
+    await place.server.makeRounds();
   }
   refusing = 0;
   const [given] = await place.server.store.undelivered(1);
@@ -163,6 +163,6 @@ test("a request that is over before its mail could leave is not mailed about", a
   const id = await ask();
   await ada.decide(id, "deny");
   inbox.length = 0;
-  await place.server.settle();
+  await place.server.makeRounds();
   assert.equal(inbox.length, 0);
 });

@@ -93,7 +93,7 @@ test("an ask is approved by a passkey that signs it, redeemed once, spent once, 
   assert.equal(reserved.body.state, "reserved");
   assert.equal((await place.spend({ ...held, operation: "complete" })).body.state, "completed");
 
-  await place.server.settle();
+  await place.server.makeRounds();
   const entries = (await place.server.store.log.newest(50, id)).map(({ line }) => JSON.parse(line)).reverse();
   const events = entries.map(({ event }) => event);
   assert.deepEqual(events, [

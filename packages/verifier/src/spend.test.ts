@@ -2,7 +2,14 @@ import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 import { inspect } from "node:util";
 import { audience, type Reply, type StandIn, standIn, start, testClock } from "../test/stand-in.ts";
-import { type Action, createVerifier, type Problem, type Reservation, type Verifier } from "./verifier.ts";
+import {
+  type Action,
+  createVerifier,
+  type Problem,
+  type Reservation,
+  type Verifier,
+  type VerifierOptions,
+} from "./verifier.ts";
 
 let stand: StandIn;
 let clock: ReturnType<typeof testClock>;
@@ -11,15 +18,15 @@ let verifier: Verifier;
 let token: string;
 const refund = { type: "refund", order: "A-1001", amount: "10000.00" };
 
-const newVerifier = (pinnedTypes = {}) =>
+const newVerifier = (options?: Partial<VerifierOptions>) =>
   createVerifier({
     issuer: stand.issuer,
     audience,
     clientId: "payments-api",
     clientSecret: "s3cret:/+ ",
     clock,
-    pinnedTypes,
     onProblem: (problem) => problems.push(problem),
+    ...options,
   });
 const mustNotRun = (): never => assert.fail("it ran");
 const said = () => stand.spends.map(({ form }) => form.get("operation"));
@@ -123,7 +130,7 @@ test("T9: another call burns nothing, does not run, and is told to the server fo
 });
 
 test("a call that states nothing, or was approved under another definition, never reaches the server", async () => {
-  const pinned = newVerifier({ refund: "u".repeat(43) });
+  const pinned = newVerifier({ pinnedTypes: { refund: "u".repeat(43) } });
   assert.equal((await pinned.spend(token, refund, mustNotRun)).outcome, "rejected");
   assert.equal((await verifier.spend(token, (() => undefined) as never, mustNotRun)).outcome, "rejected");
   assert.equal(
@@ -207,10 +214,19 @@ test("an API whose own credentials are refused has a fault, and nothing runs", a
   }
 });
 
-test("an answer about another token or spend reserves nothing here", async () => {
-  const right = { state: "reserved", jti: "x", spend_id: "x", act_digest: "x" };
-  for (const body of [right, { ...right, state: "completed" }, {}, [], null]) {
-    stand.replies = [{ status: 200, body: body === null ? "null" : body }];
+test("an answer about another token, spend, call or state reserves nothing here", async () => {
+  const changed = [{ state: "completed" }, { spend_id: "x" }, { jti: "tok_0" }, { act_digest: "x" }];
+  for (const members of changed) {
+    const altering: typeof fetch = async (url, init) => {
+      const response = await fetch(url, init);
+      if (!`${url}`.endsWith("/spend")) return response;
+      return Response.json({ ...((await response.json()) as object), ...members });
+    };
+    const spending = newVerifier({ fetch: altering }).spend(await stand.issue(refund), refund, mustNotRun);
+    await assert.rejects(spending, /reserved something else/);
+  }
+  for (const body of ["{}", "[]", "null", "7"]) {
+    stand.replies = [{ status: 200, body }];
     await assert.rejects(verifier.spend(token, refund, mustNotRun), /reserved something else/);
   }
 });

@@ -39,3 +39,8 @@ export type Session = {
   readonly authenticatedAt: number;
   readonly expiresAt: number;
 };
+
+/** How e-mail addresses are compared. ASCII only: U+212A must not become a k and so a namesake. */
+export function lowerCase(email: string): string {
+  return email.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase());
+}

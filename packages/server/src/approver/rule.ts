@@ -4,6 +4,7 @@
  */
 import type { JsonObject } from "@countersign/protocol";
 import type { ApproverRule } from "../action/definition.ts";
+import { lowerCase } from "./approver.ts";
 
 /** Whom the agent wants asked: whoever the rule says, or one person. */
 export type Hint = { readonly by: "owner" } | { readonly by: "email"; readonly email: string };
@@ -52,9 +53,4 @@ function ownerOf({ owner }: ApproverRule, bound: JsonObject): string | undefined
   if (owner === undefined || !Object.hasOwn(bound, owner.field)) return undefined;
   const value = bound[owner.field];
   return typeof value === "string" && Object.hasOwn(owner.of, value) ? owner.of[value] : undefined;
-}
-
-/** ASCII only: U+212A must not become a k and so a namesake. */
-function lowerCase(email: string): string {
-  return email.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase());
 }

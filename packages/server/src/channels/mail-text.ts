@@ -1,12 +1,15 @@
 /** What a mail says: subject, plain text and HTML of one card. Pure; every value is escaped by the template. */
 import { html } from "hono/html";
 import { type Card, sentenceText } from "../action/card.ts";
+import { formatDuration } from "../action/format.ts";
 
 export type Mail = {
   readonly card: Card;
   readonly checkCode: string;
   readonly link: string;
-  readonly minutesLeft: number;
+  /** Milliseconds since the epoch: when deciding closes, and when the mail is written. */
+  readonly decideBy: number;
+  readonly now: number;
   readonly approverName: string;
 };
 
@@ -24,7 +27,7 @@ export function mailSubject({ card, checkCode }: Mail): string {
 }
 
 export function mailText(mail: Mail): string {
-  const { card, checkCode, link, minutesLeft } = mail;
+  const { card, checkCode, link } = mail;
   const { message, rows } = card.words;
   const words = [
     ...(message === undefined ? [] : [`> ${message}`]),
@@ -39,7 +42,7 @@ export function mailText(mail: Mail): string {
     "",
     ...(words.length > 0 ? [`${card.agent.name} says, in its own words (not checked):`, ...words, ""] : []),
     reversibility[card.reversibility],
-    `Answer within ${minutes(minutesLeft)}, or it is cancelled.`,
+    `Answer within ${timeLeft(mail)}, or it is cancelled.`,
     "",
     "Open the request to decide (opening it decides nothing):",
     link,
@@ -51,7 +54,7 @@ export function mailText(mail: Mail): string {
 }
 
 export function mailHtml(mail: Mail): string {
-  const { card, checkCode, link, minutesLeft } = mail;
+  const { card, checkCode, link } = mail;
   const { message, rows } = card.words;
   const quoted = message !== undefined || rows.length > 0;
   return String(html`<!doctype html>
@@ -75,7 +78,7 @@ ${
       }${rows.map(({ label, value }) => html`<p style="margin:0 0 4px;white-space:pre-wrap">${label}: ${value}</p>`)}</blockquote>`
     : ""
 }
-<p style="margin:0 0 20px">${reversibility[card.reversibility]} Answer within ${minutes(minutesLeft)}, or it is cancelled.</p>
+<p style="margin:0 0 20px">${reversibility[card.reversibility]} Answer within ${timeLeft(mail)}, or it is cancelled.</p>
 <p style="margin:0 0 20px"><a href="${link}" style="display:inline-block;padding:12px 20px;border:1px solid;border-radius:8px;text-decoration:none">Open the request</a></p>
 <p style="margin:0;font-size:14px">Opening it decides nothing. Check code <strong>${checkCode}</strong>: the page shows the same one. Replying to this mail does nothing.</p>
 </div>
@@ -84,6 +87,9 @@ ${
 `);
 }
 
-function minutes(count: number): string {
-  return count === 1 ? "a minute" : `${count} minutes`;
+/** Both how long and until when: a mail may be read long after it was written. */
+function timeLeft({ decideBy, now }: Mail): string {
+  const seconds = Math.max(0, Math.floor((decideBy - now) / 1000));
+  const left = formatDuration(seconds >= 120 ? seconds - (seconds % 60) : seconds);
+  return `${left} (by ${new Date(decideBy).toISOString().slice(11, 19)} UTC)`;
 }

@@ -44,7 +44,8 @@ export function mailChannel(
         card: approval.card,
         checkCode: shortDigest(approval.digest),
         link: `${issuer.replace(/\/$/, "")}/requests/${approval.id}`,
-        minutesLeft: Math.max(1, Math.floor((approval.decideBy - now()) / 60_000)),
+        decideBy: approval.decideBy,
+        now: now(),
         approverName: approver.name,
       };
       await transport.sendMail({

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { inspectText, type JsonObject } from "@countersign/protocol";
 import type { Credential } from "../client/client.ts";
+import { nameForm } from "../config/shape.ts";
 import { addAgent, pauseAgent, remove } from "../operations/admit.ts";
 import type { Command } from "./command.ts";
 import { withStore } from "./deployment.ts";
@@ -12,7 +13,6 @@ const methods: readonly Credential["method"][] = [
   "client_secret_post",
   "private_key_jwt",
 ];
-const idForm = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
 const add: Command = {
   name: "agent add",
@@ -32,7 +32,7 @@ const add: Command = {
   run: (given, { print }) =>
     withStore(given, async (store, config) => {
       const [id = ""] = given.words;
-      if (!idForm.test(id))
+      if (!nameForm.test(id))
         throw new OperatorError(
           `"${id}" is no id for an agent`,
           "Use up to 64 letters, digits, dots, hyphens and underscores.",

@@ -1,8 +1,11 @@
+import { nameForm } from "../config/shape.ts";
 import { addApi, remove } from "../operations/admit.ts";
 import type { Command } from "./command.ts";
 import { withStore } from "./deployment.ts";
 import { OperatorError } from "./operator-error.ts";
 import { table } from "./table.ts";
+
+const idRemedy = "Use up to 64 letters, digits, dots, hyphens and underscores.";
 
 export const apiCommands: readonly Command[] = [
   {
@@ -13,6 +16,7 @@ export const apiCommands: readonly Command[] = [
     run: (given, { print }) =>
       withStore(given, async (store, config) => {
         const [id = ""] = given.words;
+        if (!nameForm.test(id)) throw new OperatorError(`"${id}" is no id for an API`, idRemedy);
         const api = given.one("api");
         const names = [...config.apis.keys()].join(", ");
         const audience = api === undefined ? undefined : config.apis.get(api)?.audience;

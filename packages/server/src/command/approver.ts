@@ -1,4 +1,8 @@
+import { inspectText } from "@countersign/protocol";
+import { lowerCase } from "../approver/approver.ts";
+import { addressForm } from "../config/shape.ts";
 import { invite } from "../operations/enrol.ts";
+import { removeApprover, removeDevice } from "../operations/unenrol.ts";
 import type { Command } from "./command.ts";
 import { withStore } from "./deployment.ts";
 import { OperatorError } from "./operator-error.ts";
@@ -19,12 +23,15 @@ export const approverCommands: readonly Command[] = [
     run: (given, { print }) =>
       withStore(given, async (store, config) => {
         const [email = ""] = given.words;
-        if (!/^[^\s@]+@[^\s@]+$/.test(email))
+        if (!addressForm.test(email))
           throw new OperatorError(
             `"${email}" is no e-mail address`,
             "The rules in the configuration name approvers by it.",
           );
-        const { secret, approver } = await invite(store, email, given.one("name") ?? email);
+        const name = given.one("name") ?? email;
+        if (inspectText(name, { maxCodePoints: 80 }) !== undefined)
+          throw new OperatorError("that name cannot be shown as it is", "Use up to 80 visible characters.");
+        const { secret, approver } = await invite(store, email, name);
         print(
           `${approver.name} <${approver.email}> enrols a device at (once, within seven days):\n${config.issuer.replace(/\/$/, "")}/enrol/${secret}`,
         );
@@ -42,6 +49,43 @@ export const approverCommands: readonly Command[] = [
           rows.push({ id: record.id, email: record.email, name: record.name, devices: devices.length });
         }
         print(table(rows, given.flag("json"), "no approvers yet: countersign approver invite"));
+      }),
+  },
+  {
+    name: "approver remove",
+    takes: "<email>",
+    says: "a person leaves: with all devices and sessions; what they decided stays",
+    run: (given, { print }) =>
+      withStore(given, async (store) => {
+        const [email = ""] = given.words;
+        if ((await removeApprover(store, lowerCase(email))) !== "removed")
+          throw new OperatorError(`there is no approver ${email}`, "countersign approver list shows them.");
+        print(`${email} is removed`);
+      }),
+  },
+  {
+    name: "device list",
+    says: "the devices that can decide, and whose each is",
+    options: { json: { type: "boolean", says: "as JSON lines" } },
+    run: (given, { print }) =>
+      withStore(given, async (store) => {
+        const rows = [];
+        for (const { record: approver } of await store.list("approver"))
+          for (const { id, name, createdAt } of await store.devicesOf(approver.id))
+            rows.push({ id, approver: approver.email, name, enrolled: new Date(createdAt).toISOString() });
+        print(table(rows, given.flag("json"), "no devices yet: countersign approver invite"));
+      }),
+  },
+  {
+    name: "device remove",
+    takes: "<id>",
+    says: "take a device away, and the sessions on it: a lost phone",
+    run: (given, { print }) =>
+      withStore(given, async (store) => {
+        const [id = ""] = given.words;
+        if ((await removeDevice(store, id)) !== "removed")
+          throw new OperatorError(`there is no device ${id}`, "countersign device list shows them.");
+        print(`the device ${id} is removed`);
       }),
   },
 ];

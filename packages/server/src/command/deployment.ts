@@ -1,9 +1,14 @@
-/** What a command works on: the configuration, and the store and keys that it names. Opened here, and always closed. */
-import { existsSync } from "node:fs";
-import { resolve } from "node:path";
+/**
+ * What a command works on: the configuration, and the store and keys that it names. Opened here, and always closed. A
+ * store that is not there is never made up on the way: with it would go every latch, and the log.
+ */
+import { existsSync, mkdirSync } from "node:fs";
+import { appendFile } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
 import { type Config, loadConfig, problemText } from "../config/config.ts";
 import { type Keyring, openKeyring } from "../keys/keyring.ts";
-import { loadOutsideKey, type OutsideKey } from "../keys/outside-key.ts";
+import { createOutsideKey, loadOutsideKey, type OutsideKey } from "../keys/outside-key.ts";
+import { checkpoint } from "../operations/checkpoint.ts";
 import { openSqlite } from "../store/sqlite/sqlite.ts";
 import type { Store } from "../store/store.ts";
 import type { Arguments } from "./command.ts";
@@ -21,18 +26,62 @@ export function readConfig(given: Arguments): Config {
   return read.config;
 }
 
+/** Makes the key and the store of a new deployment. Answers what it made; leaves a deployment that is there alone. */
+export async function createDeployment(config: Config): Promise<readonly string[]> {
+  const { store, keyFile } = config;
+  if (existsSync(store)) return [];
+  const fromEnvironment = Boolean(process.env.COUNTERSIGN_KEY);
+  if (!fromEnvironment && existsSync(keyFile))
+    throw new OperatorError(
+      `the key ${keyFile} is there, and its database ${store} is not`,
+      "Put the database back. To begin anew, with an empty log and no denials, move the key away first.",
+    );
+  for (const file of [store, keyFile]) mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+  if (!fromEnvironment) createOutsideKey(keyFile);
+  const opened = openStore(store);
+  try {
+    await openKeys(opened, config);
+  } finally {
+    await opened.close();
+  }
+  return fromEnvironment ? [store] : [keyFile, store];
+}
+
 export function readOutsideKey(config: Config): OutsideKey {
   try {
     return loadOutsideKey(config.keyFile);
   } catch (error) {
-    const why =
-      error instanceof Error && "code" in error && error.code === "ENOENT"
-        ? "it is not there"
-        : (error as Error).message;
+    const missing = error instanceof Error && "code" in error && error.code === "ENOENT";
     throw new OperatorError(
-      `the key from outside the database cannot be read: ${why}`,
-      `Put the key file back at ${config.keyFile}, or set COUNTERSIGN_KEY. A new key cannot open what the old one sealed.`,
+      `the key from outside the database cannot be read: ${missing ? `${config.keyFile} is not there` : messageOf(error)}`,
+      "Put the key file back, or set COUNTERSIGN_KEY. A new key cannot open what the old one sealed.",
     );
+  }
+}
+
+/** Throws an operator error where there is no store; every other reason why it cannot be opened is said as one, too. */
+export function requireStore({ store }: Config): void {
+  if (!existsSync(store))
+    throw new OperatorError(
+      `there is no database ${store}`,
+      "countersign init makes the first one; put a lost one back from its backup.",
+    );
+}
+
+function openStore(path: string): Store {
+  try {
+    return openSqlite({ path });
+  } catch (error) {
+    throw new OperatorError(messageOf(error));
+  }
+}
+
+async function openKeys(store: Store, config: Config): Promise<Keyring> {
+  const outside = readOutsideKey(config);
+  try {
+    return await openKeyring(store, outside, config.issuer, config.log.origin);
+  } catch (error) {
+    throw new OperatorError(messageOf(error));
   }
 }
 
@@ -42,12 +91,8 @@ export async function withStore<T>(
   work: (store: Store, config: Config) => Promise<T>,
 ): Promise<T> {
   const config = readConfig(given);
-  if (!existsSync(config.store) && !existsSync(config.keyFile) && !process.env.COUNTERSIGN_KEY)
-    throw new OperatorError(
-      `neither ${config.store} nor ${config.keyFile} is there`,
-      "countersign init creates them",
-    );
-  const store = openSqlite({ path: config.store });
+  requireStore(config);
+  const store = openStore(config.store);
   try {
     return await work(store, config);
   } finally {
@@ -57,11 +102,20 @@ export async function withStore<T>(
 
 export function withKeyring<T>(
   given: Arguments,
-  work: (store: Store, config: Config, keyring: Keyring, outside: OutsideKey) => Promise<T>,
+  work: (store: Store, config: Config, keyring: Keyring) => Promise<T>,
 ): Promise<T> {
-  return withStore(given, async (store, config) => {
-    const outside = readOutsideKey(config);
-    const keyring = await openKeyring(store, outside, config.issuer, config.log.origin);
-    return await work(store, config, keyring, outside);
-  });
+  return withStore(given, async (store, config) => await work(store, config, await openKeys(store, config)));
+}
+
+/** Puts what is already logged in its place and under a checkpoint, as the server's own round does. */
+export async function settleLog(store: Store, config: Config, keyring: Keyring): Promise<void> {
+  const { checkpointFile } = config.log;
+  const publish = async (note: string) => {
+    if (checkpointFile !== undefined) await appendFile(checkpointFile, `${note}\n`);
+  };
+  await checkpoint({ store, signCheckpoint: keyring.signCheckpoint, publish });
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

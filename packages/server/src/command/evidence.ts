@@ -1,8 +1,8 @@
 import { writeFileSync } from "node:fs";
 import { exportEvidence, verifyEvidence } from "../log/log.ts";
 import type { Command } from "./command.ts";
-import { withKeyring } from "./deployment.ts";
-import { fileProblem, readText, settleLog } from "./log.ts";
+import { settleLog, withKeyring } from "./deployment.ts";
+import { fileProblem, readText } from "./log.ts";
 import { OperatorError } from "./operator-error.ts";
 
 const exporting: Command = {
@@ -10,9 +10,9 @@ const exporting: Command = {
   takes: "<request> [file]",
   says: "everything about one request in one document that proves itself (default: to standard output)",
   run: (given, { print }) =>
-    withKeyring(given, async (store, _config, keyring) => {
+    withKeyring(given, async (store, config, keyring) => {
       const [request = "", file] = given.words;
-      await settleLog(store, keyring);
+      await settleLog(store, config, keyring);
       const document = await exportEvidence(store.log, keyring.logKey, request);
       if (typeof document !== "string")
         throw new OperatorError(

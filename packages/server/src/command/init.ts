@@ -1,15 +1,15 @@
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { existsSync, writeFileSync } from "node:fs";
 import { parseConfig, problemText } from "../config/config.ts";
 import { initialConfig } from "../config/initial.ts";
-import { createOutsideKey } from "../keys/outside-key.ts";
 import type { Arguments, Command } from "./command.ts";
-import { configFile, readConfig } from "./deployment.ts";
+import { configFile, createDeployment, readConfig } from "./deployment.ts";
 import { OperatorError } from "./operator-error.ts";
+
+const sampleApprover = "ada@example.com";
 
 export const initCommand: Command = {
   name: "init",
-  says: "write a commented countersign.yaml, unless there is one, and create its key",
+  says: "write a commented countersign.yaml, and make the key and the database that it names; overwrites nothing",
   options: {
     issuer: {
       type: "string",
@@ -19,47 +19,46 @@ export const initCommand: Command = {
     approver: {
       type: "string",
       value: "EMAIL",
-      says: "who may approve the sample action (default: ada@example.com)",
+      says: `who may approve the sample action (default: ${sampleApprover})`,
     },
   },
   run: async (given, { print }) => {
     const file = configFile(given);
-    const kept = existsSync(file);
-    const { text, config } = kept ? { text: undefined, config: readConfig(given) } : sample(given, file);
-    if (existsSync(config.keyFile) && kept)
+    const isThere = existsSync(file);
+    if (!isThere) {
+      writeSample(given, file);
+      print(`wrote ${file}`);
+    }
+    const made = await createDeployment(readConfig(given));
+    if (isThere && made.length === 0)
       throw new OperatorError(
-        `${file} is there already, and its key too`,
-        "Edit it, or name another with --config FILE.",
+        `${file} and its database are there already`,
+        "countersign check looks at them; countersign start runs them.",
       );
-    if (!existsSync(config.keyFile) && existsSync(config.store))
-      throw new OperatorError(
-        `${config.store} is there, and its key is not`,
-        `Put the key file back at ${config.keyFile}. A new key cannot open what the old one sealed.`,
-      );
-    mkdirSync(dirname(config.store), { recursive: true, mode: 0o700 });
-    mkdirSync(dirname(config.keyFile), { recursive: true, mode: 0o700 });
-    if (!existsSync(config.keyFile)) createOutsideKey(config.keyFile);
-    if (text !== undefined) writeFileSync(file, text);
-    print(`${kept ? "kept" : "wrote"} ${file}
-wrote ${resolve(config.keyFile)} (keep a copy apart from the database: without it nothing sealed can be opened)`);
-    if (!kept)
-      print(`
+    for (const path of made) print(`made ${path}`);
+    if (made.length > 1)
+      print("Keep a copy of the key apart from the database: without it nothing sealed can be opened.");
+    if (!isThere) print(nextSteps(file, given.one("approver") ?? sampleApprover));
+  },
+};
+
+function writeSample(given: Arguments, file: string): void {
+  const text = initialConfig({
+    issuer: given.one("issuer") ?? "http://localhost:4400",
+    approver: given.one("approver") ?? sampleApprover,
+  });
+  const read = parseConfig(text, file);
+  if ("problems" in read)
+    throw new OperatorError(`that will not do:\n${read.problems.map(problemText).join("\n")}`);
+  writeFileSync(file, text, { flag: "wx" });
+}
+
+function nextSteps(file: string, approver: string): string {
+  return `
 Next:
   1. read ${file}; it declares one action, "refund", to play with
   2. countersign agent add refund-agent --name "Refund desk" --type refund
   3. countersign api add refunds-api --api refunds
-  4. countersign approver invite ada@example.com --name "Ada"
-  5. countersign start`);
-  },
-};
-
-function sample(given: Arguments, file: string) {
-  const text = initialConfig({
-    issuer: given.one("issuer") ?? "http://localhost:4400",
-    approver: given.one("approver") ?? "ada@example.com",
-  });
-  const read = parseConfig(text, file);
-  if ("problems" in read)
-    throw new OperatorError(`that issuer will not do:\n${read.problems.map(problemText).join("\n")}`);
-  return { text, config: read.config };
+  4. countersign approver invite ${approver}
+  5. countersign start`;
 }

@@ -1,6 +1,6 @@
 import { rotateTokenKey } from "../keys/keyring.ts";
 import type { Command } from "./command.ts";
-import { withKeyring } from "./deployment.ts";
+import { readOutsideKey, withKeyring, withStore } from "./deployment.ts";
 import { table } from "./table.ts";
 
 export const keyCommands: readonly Command[] = [
@@ -8,8 +8,8 @@ export const keyCommands: readonly Command[] = [
     name: "keys rotate",
     says: "create a token-signing key; it is published now and signs in ten minutes",
     run: (given, { print }) =>
-      withKeyring(given, async (store, _config, _keyring, outside) => {
-        const kid = await rotateTokenKey(store, outside);
+      withStore(given, async (store, config) => {
+        const kid = await rotateTokenKey(store, readOutsideKey(config));
         print(`key ${kid} is published; it signs once clients have had ten minutes to fetch it`);
       }),
   },

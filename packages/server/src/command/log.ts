@@ -2,14 +2,13 @@ import { once } from "node:events";
 import { createReadStream, createWriteStream, readFileSync } from "node:fs";
 import { finished } from "node:stream/promises";
 import type { Entry } from "@countersign/protocol";
-import type { Keyring } from "../keys/keyring.ts";
 import { exportLog, type Line, type Problems, type Report, splitLines, verifyLog } from "../log/log.ts";
-import { checkpoint } from "../operations/checkpoint.ts";
 import { eraseTexts } from "../operations/erase.ts";
-import type { LoggedEntry, Store } from "../store/store.ts";
+import type { LoggedEntry } from "../store/store.ts";
 import type { Command, Terminal } from "./command.ts";
-import { withKeyring, withStore } from "./deployment.ts";
+import { settleLog, withKeyring, withStore } from "./deployment.ts";
 import { OperatorError } from "./operator-error.ts";
+import { printable } from "./table.ts";
 
 const trust = {
   key: {
@@ -34,12 +33,12 @@ const verify: Command = {
   },
   run: async (given, terminal) => {
     const [file] = given.words;
-    const checkpoints = given.many("checkpoint").flatMap((kept) => splitNotes(readText(kept)));
+    const checkpoints = given.many("checkpoint").flatMap(readNotes);
     const key = given.one("key");
     const options = { checkpoints, ...(key !== undefined && { key }) };
     if (file !== undefined) return report(await verifyLines(splitLines(openFile(file)), options), terminal);
-    return await withKeyring(given, async (store, _config, keyring) => {
-      await settleLog(store, keyring);
+    return await withKeyring(given, async (store, config, keyring) => {
+      await settleLog(store, config, keyring);
       const own = { key: keyring.logKey, ...options };
       return report(await verifyLines(exportLog(store.log, keyring.logKey), own), terminal);
     });
@@ -84,8 +83,8 @@ const exporting: Command = {
   takes: "[file]",
   says: "write the log as text that a stranger can verify (default: to standard output)",
   run: (given, terminal) =>
-    withKeyring(given, async (store, _config, keyring) => {
-      await settleLog(store, keyring);
+    withKeyring(given, async (store, config, keyring) => {
+      await settleLog(store, config, keyring);
       const [file] = given.words;
       if (file === undefined) {
         for await (const line of exportLog(store.log, keyring.logKey)) terminal.print(line);
@@ -130,7 +129,7 @@ function describe({ index, line, texts }: LoggedEntry): string {
   const about = { agent, approver, api, request, token };
   const named = Object.entries(about).flatMap(([name, id]) => (id === undefined ? [] : [`${name}=${id}`]));
   const said = Object.entries(texts).flatMap(([name, { text }]) =>
-    name === "card" ? [] : [`${name}: ${text}`],
+    name === "card" ? [] : [`${name}: ${printable(text)}`],
   );
   const place = index < 0 ? "     -" : String(index).padStart(6);
   return [
@@ -149,8 +148,8 @@ const newestCheckpoint: Command = {
   name: "log checkpoint",
   says: "the newest signed checkpoint: keep a copy where nobody here can change it",
   run: (given, { print }) =>
-    withKeyring(given, async (store, _config, keyring) => {
-      await settleLog(store, keyring);
+    withKeyring(given, async (store, config, keyring) => {
+      await settleLog(store, config, keyring);
       print(((await store.log.newestCheckpoint())?.note ?? "").trimEnd());
     }),
 };
@@ -170,14 +169,21 @@ const erase: Command = {
 
 export const logCommands: readonly Command[] = [verify, exporting, show, key, newestCheckpoint, erase];
 
-/** Puts what is already there in its place and under a checkpoint, as the server's own round does. */
-export async function settleLog(store: Store, keyring: Keyring): Promise<void> {
-  await checkpoint({ store, signCheckpoint: keyring.signCheckpoint, publish: async () => {} });
-}
+const note = /[^\n]+\n[^\n]+\n[^\n]+\n(?:[^\n]+\n)*\n(?:\u2014 [^\n]+\n)+/g;
 
-/** A file of checkpoints holds notes one after another: a body, an empty line, and lines that begin with a dash. */
-function splitNotes(text: string): string[] {
-  return text.match(/[^\n]+\n[^\n]+\n[^\n]+\n(?:[^\n]+\n)*\n(?:\u2014 [^\n]+\n)+/g) ?? [];
+/**
+ * A file of checkpoints holds notes one after another: a body, an empty line, and lines that begin with a dash. Whatever
+ * else stands in it may be what is left of a damaged one, and is refused rather than passed over.
+ */
+function readNotes(file: string): string[] {
+  const text = readText(file).replaceAll("\r\n", "\n");
+  const notes = text.match(note) ?? [];
+  if (notes.length === 0 || text.replaceAll(note, "").trim() !== "")
+    throw new OperatorError(
+      `${file} is no file of signed checkpoints, or a part of it is damaged`,
+      "countersign log checkpoint prints one as it should be.",
+    );
+  return notes;
 }
 
 export function readText(file: string): string {

@@ -2,23 +2,32 @@ import { serve } from "@hono/node-server";
 import { pino } from "pino";
 import { createServer } from "../server.ts";
 import type { Command } from "./command.ts";
-import { readConfig, readOutsideKey } from "./deployment.ts";
+import { messageOf, readConfig, readOutsideKey, requireStore } from "./deployment.ts";
 import { OperatorError } from "./operator-error.ts";
 
 /** Milliseconds that a client has for its headers, and for its whole request: slow ones are cut off. */
 const headersMs = 10_000;
 const requestMs = 20_000;
 
+const reasons: Readonly<Record<string, string>> = {
+  EADDRINUSE: "the port is in use",
+  EADDRNOTAVAIL: "this machine has no such address",
+  EACCES: "ports below 1024 need more rights",
+};
+
 export const startCommand: Command = {
   name: "start",
   says: "run the server until it is told to stop (SIGTERM or SIGINT)",
   run: async (given, { print, stop }) => {
     const config = readConfig(given);
+    requireStore(config);
     const outsideKey = readOutsideKey(config);
     // Structured, to standard error; standard output says only where the server listens.
     const log = pino({ base: undefined }, pino.destination({ dest: 2, sync: true }));
     const onFault = (fault: unknown, where: string) => log.error({ err: fault, where }, "fault");
-    const server = await createServer({ config, outsideKey, onFault });
+    const server = await createServer({ config, outsideKey, onFault }).catch((error: unknown) => {
+      throw new OperatorError(messageOf(error));
+    });
     const { host, port } = config.listen;
     const listener = serve({
       fetch: server.fetch,
@@ -30,12 +39,10 @@ export const startCommand: Command = {
       listener.once("listening", resolve);
       listener.once("error", (cause: NodeJS.ErrnoException) =>
         reject(
-          cause.code === "EADDRINUSE"
-            ? new OperatorError(
-                `${host}:${port} is in use`,
-                "Stop what listens there, or change listen in the configuration.",
-              )
-            : cause,
+          new OperatorError(
+            `cannot listen on ${host}:${port}: ${reasons[cause.code ?? ""] ?? cause.message}`,
+            "Change listen in the configuration, or stop what is in the way.",
+          ),
         ),
       );
     }).catch(async (error) => {

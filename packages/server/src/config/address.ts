@@ -22,8 +22,7 @@ export function checkAddresses(
 
 /** The name in checkpoints where none is configured: the issuer without its scheme and port, and what this is. */
 export function defaultOrigin(issuer: string): string {
-  const { hostname, pathname } = new URL(issuer);
-  return `${hostname}${pathname === "/" ? "" : pathname}/countersign`;
+  return `${new URL(issuer).hostname}/countersign`;
 }
 
 /** An issuer is compared as a string (OpenID Connect Discovery §4.3), so that only one spelling of it is accepted. */
@@ -39,6 +38,11 @@ function issuerFault(issuer: string): Pick<Finding, "message" | "remedy"> | unde
   const exact = url.href.replace(/\/$/, "");
   if (issuer !== exact)
     return { message: "the issuer is not in its one exact spelling", remedy: `write it as ${exact}` };
+  if (url.pathname !== "/")
+    return {
+      message: "the issuer has a path, and this server answers at the root of its host",
+      remedy: `give it a host of its own, such as ${url.origin}`,
+    };
   if (url.protocol === "http:" && !isLoopback(url.hostname))
     return {
       message: "over http, anybody on the way could read tokens and change what is approved",
@@ -56,7 +60,7 @@ function isLoopback(host: string): boolean {
   );
 }
 
-/** WebAuthn §5.1.2: the relying party is a domain, that of the page or a parent of it. */
+/** WebAuthn, Relying Party Identifier: it is a domain, that of the page or a parent of it. */
 function checkRpId(host: string, rpId: string, say: (finding: Finding) => void): void {
   const path = ["passkeys", "rp_id"];
   if (isIP(host.replace(/^\[|\]$/g, "")) !== 0)

@@ -16,7 +16,9 @@ export function initialConfig({
   // Behind https without a port there is a proxy in front, and any port will do.
   const listenPort = port || (protocol === "http:" ? "80" : "4400");
   // JSON strings are YAML strings, whatever they hold.
-  const [name, domain, email] = [issuer, hostname, approver].map((value) => JSON.stringify(value));
+  const [name, domain, email, origin] = [issuer, hostname, approver, `${hostname}/countersign`].map((value) =>
+    JSON.stringify(value),
+  );
   return `# Countersign: who may approve what. This file holds rules only. Agents, approvers, their passkeys and the
 # credentials of APIs are kept in the store and added by command: countersign agent add, api add, approver invite.
 # After a change: countersign check. It names line and remedy of whatever is wrong.
@@ -36,8 +38,8 @@ key_file: ./countersign-data/countersign.key
 passkeys: { rp_id: ${domain}, rp_name: Countersign }
 
 # Each signed checkpoint of the log is appended to this file. Copy it to another machine as it grows: whatever is
-# covered by a checkpoint that is kept elsewhere cannot be changed unnoticed.
-log: { checkpoint_file: ./countersign-data/checkpoints.txt }
+# covered by a checkpoint that is kept elsewhere cannot be changed unnoticed. The log's name is in each of them and stays.
+log: { origin: ${origin}, checkpoint_file: ./countersign-data/checkpoints.txt }
 
 # People by e-mail address. The rules below name people or groups.
 groups:

@@ -25,10 +25,12 @@ function whole(min: number, max: number, what: string) {
   return z.int(message).min(min, message).max(max, message);
 }
 
-const address = /^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$/;
-const nameForm = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+/** How an e-mail address has to look, here and on the command line. */
+export const addressForm = /^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$/;
+/** How things that an operator names have to look, here and on the command line. */
+export const nameForm = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 const name = text(nameForm, "a name", "use letters, digits, dots, underscores and hyphens, 64 at most");
-const email = text(address, "an e-mail address", "write it as name@example.com");
+const email = text(addressForm, "an e-mail address", "write it as name@example.com");
 const file = text(/^[^\0]+$/, "a file", "write a path, relative to this file or absolute");
 const sentence = z.string();
 const seconds = z.number();
@@ -40,7 +42,7 @@ const approvers = section({
     field: z.string(),
     of: z.record(
       z.string(),
-      z.string().refine((owner) => address.test(owner) || nameForm.test(owner), {
+      z.string().refine((owner) => addressForm.test(owner) || nameForm.test(owner), {
         error:
           "this is neither an e-mail address nor a group\nwrite name@example.com, or the name of a group",
       }),
@@ -123,9 +125,11 @@ export const fileShape = section({
   channels: section({
     mail: section({
       smtp: z.string(),
-      from: z.string().refine((from) => address.test(/^[^<>\p{C}"]+ <([^<>]+)>$/u.exec(from)?.[1] ?? from), {
-        error: 'this is not a sender\nwrite name@example.com, or "Countersign <name@example.com>"',
-      }),
+      from: z
+        .string()
+        .refine((from) => addressForm.test(/^[^<>\p{C}"]+ <([^<>]+)>$/u.exec(from)?.[1] ?? from), {
+          error: 'this is not a sender\nwrite name@example.com, or "Countersign <name@example.com>"',
+        }),
       password_file: file.optional(),
     }).optional(),
   }).prefault({}),

@@ -27,7 +27,6 @@ export type HttpGround = {
   readonly keyring: Keyring;
   readonly signer: Signer;
   readonly tickets: Tickets;
-  readonly openTicket: Tickets["open"];
   readonly pace: Pace;
   readonly party: RelyingParty;
   /** What a client assertion may name as its audience. */

@@ -51,6 +51,7 @@ export async function openKeyring(
   origin: string,
 ): Promise<Keyring> {
   const sealing = subkey(outside, "private-keys");
+  await requireOrigin(store, origin);
   let tokens = await load();
   if (tokens.length === 0) {
     await createKey(store, outside, "token", store.now());
@@ -115,6 +116,15 @@ export async function openKeyring(
       tokens = await load();
     },
   };
+}
+
+/** A log keeps its name: under another one nobody could verify what was signed before. */
+async function requireOrigin(store: Store, origin: string): Promise<void> {
+  const [name] = (await store.log.newestCheckpoint())?.note.split("\n") ?? [];
+  if (name !== undefined && name !== origin)
+    throw new Error(
+      `the checkpoints of this log are signed as ${name}: set log.origin to that, and not to ${origin}`,
+    );
 }
 
 /** A further token key: published at once, signing once clients have had time to fetch it. Answers its `kid`. */

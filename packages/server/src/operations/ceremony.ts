@@ -14,6 +14,7 @@ export type Stamp = {
 
 /** How long a question may lie unanswered, where nothing else ends it. */
 export const ceremonyMs = 10 * 60_000;
+const skewMs = 60_000;
 
 /** A token for one ceremony. `about` is what it is for: the purpose, then whose, or which request. */
 export function openCeremony(stamp: Stamp, expiresAt: number, ...about: readonly string[]): string {
@@ -31,7 +32,9 @@ export function closeCeremony(
   const [until = "", random = "", proof = ""] = token.split(".");
   const expiresAt = Number(until);
   if (!stamp.check(proof, `${until}.${random}`, ...about) || now >= expiresAt) return undefined;
-  return { put: "replay", record: { id: hash("sha256", token, "base64url"), expiresAt }, expect: absent };
+  // Remembered for longer than it is good, so that a node whose clock is behind does not take it again.
+  const record = { id: hash("sha256", token, "base64url"), expiresAt: expiresAt + skewMs };
+  return { put: "replay", record, expect: absent };
 }
 
 /** What the authenticator is asked to sign where the ceremony is about nothing but itself. */

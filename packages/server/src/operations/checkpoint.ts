@@ -33,7 +33,8 @@ export async function checkpoint({
   const newest = await store.log.newestCheckpoint();
   if (size === 0 || newest?.size === size) return undefined;
   const note = signCheckpoint({ size, root: await store.log.root(size) });
-  await store.log.keepCheckpoint(size, note);
+  // Published first: if we crash in between, the same note is made and published again, and none is ever missed.
   await publish(note);
+  await store.log.keepCheckpoint(size, note);
   return note;
 }

@@ -17,7 +17,7 @@ import {
 } from "../approver/passkey.ts";
 import { mayDecide } from "../approver/rule.ts";
 import type { Config } from "../config/config.ts";
-import type { Held, Store, Write } from "../store/store.ts";
+import { absent, type Held, type Store, type Write } from "../store/store.ts";
 import { closeCeremony, openCeremony, type Stamp } from "./ceremony.ts";
 import { newEntry } from "./entry.ts";
 
@@ -43,6 +43,7 @@ export type DecideInput = {
 /**
  * `not_yours`: unknown, or somebody else's to decide. `other_card`: the form showed another card. `no_authority`: the
  * rules in force do not allow it any more. `sign_in_again`, `passkey_needed`, `bad_passkey`: the proof is too weak.
+ * `latched`: the same action, under other terms, was denied meanwhile.
  */
 export type DecideRefusal =
   | ApprovalRefusal
@@ -52,7 +53,8 @@ export type DecideRefusal =
   | "sign_in_again"
   | "passkey_needed"
   | "bad_passkey"
-  | "paused";
+  | "paused"
+  | "latched";
 export type Refused = { readonly refused: DecideRefusal };
 
 /** The level that an approval of this request needs now; undefined where nobody may approve it any more. */
@@ -153,12 +155,16 @@ async function prove(
   const agent = await store.read("agent", approval.agent);
   if (!agent?.record.types.includes(approval.type)) return { refused: "no_authority" };
   if (agent.record.paused) return { refused: "paused" };
-  const still: Write = { check: "agent", id: agent.record.id, expect: agent.version };
+  if (await store.read("latch", approval.latchKey)) return { refused: "latched" };
+  const still: readonly Write[] = [
+    { check: "agent", id: agent.record.id, expect: agent.version },
+    { check: "latch", id: approval.latchKey, expect: absent },
+  ];
 
   if (level !== "passkey-signed") {
     if (level === "passkey" && now >= session.authenticatedAt + freshPasskeyMs)
       return { refused: "sign_in_again" };
-    return { level, authenticatedAt: session.authenticatedAt, writes: [still], facts: { level } };
+    return { level, authenticatedAt: session.authenticatedAt, writes: still, facts: { level } };
   }
   if (!signed) return { refused: "passkey_needed" };
   const used = closeCeremony(ground.ceremonies, signed.ceremony, now, "decide", approval.id, approver.id);
@@ -171,7 +177,7 @@ async function prove(
   return {
     level,
     authenticatedAt: now,
-    writes: [still, used, { put: "device", record: answered, expect: device.version }],
+    writes: [...still, used, { put: "device", record: answered, expect: device.version }],
     facts: { level, evidence: evidence(signed.assertion, signed.ceremony) },
   };
 }

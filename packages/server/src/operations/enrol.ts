@@ -3,7 +3,7 @@
  * exists already. The public key goes into the log, so that what it signs can be checked later by anybody.
  */
 import { hash, randomBytes } from "node:crypto";
-import type { Approver, Device } from "../approver/approver.ts";
+import { type Approver, type Device, lowerCase } from "../approver/approver.ts";
 import {
   type Attestation,
   type CreationOptions,
@@ -18,9 +18,10 @@ import { newId } from "./id.ts";
 import { openSession, type SignedIn } from "./sign-in.ts";
 
 export type EnrolGround = { readonly store: Store; readonly party: RelyingParty; readonly ceremonies: Stamp };
-export type EnrolRefusal = "unknown_invitation" | "bad_passkey" | "last_device" | "unknown_device";
+export type EnrolRefusal = "unknown_invitation" | "bad_passkey";
 export type Refused = { readonly refused: EnrolRefusal };
 
+/** How long the operator's link may lie in somebody's mail. */
 const invitationMs = 7 * 24 * 3_600_000;
 
 /**
@@ -31,16 +32,17 @@ export async function invite(
   store: Store,
   email: string,
   name: string,
+  lifetimeMs = invitationMs,
 ): Promise<{ secret: string; approver: Approver }> {
   const secret = randomBytes(32).toString("base64url");
   const now = store.now();
-  const known = await store.approverByEmail(email.toLowerCase());
-  const approver = known ?? { id: newId("apr", now), email: email.toLowerCase(), name, createdAt: now };
+  const known = await store.approverByEmail(lowerCase(email));
+  const approver = known ?? { id: newId("apr", now), email: lowerCase(email), name, createdAt: now };
   const invitation = {
     id: hashSecret(secret),
     approver: approver.id,
     createdAt: now,
-    expiresAt: now + invitationMs,
+    expiresAt: now + lifetimeMs,
   };
   const outcome = await store.commit({
     writes: [
@@ -117,32 +119,6 @@ export async function enrol(
   });
   const outcome = await store.commit({ writes, entries: [entry] });
   return outcome === "committed" ? signedIn : { refused: invitation ? "unknown_invitation" : "bad_passkey" };
-}
-
-/** Takes a device away, and the sessions on it. The last one stays: a new invitation replaces it. */
-export async function removeDevice(
-  store: Store,
-  approver: Approver,
-  deviceId: string,
-): Promise<"removed" | Refused> {
-  const held = await store.read("device", deviceId);
-  if (held?.record.approver !== approver.id) return { refused: "unknown_device" };
-  const devices = await store.devicesOf(approver.id);
-  if (devices.length < 2) return { refused: "last_device" };
-  const sessions = await store.sessionsOn(deviceId);
-  const now = store.now();
-  const outcome = await store.commit({
-    writes: [
-      { drop: "device", id: deviceId, expect: held.version },
-      ...sessions.map(({ record, version }) => ({
-        drop: "session" as const,
-        id: record.id,
-        expect: version,
-      })),
-    ],
-    entries: [newEntry("device.removed", now, { approver: approver.id, facts: { credential: deviceId } })],
-  });
-  return outcome === "committed" ? "removed" : { refused: "unknown_device" };
 }
 
 export function hashSecret(secret: string): string {

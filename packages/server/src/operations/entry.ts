@@ -32,6 +32,7 @@ export type Event =
   | "api.added"
   | "api.removed"
   | "approver.invited"
+  | "approver.removed"
   | "approver.signed_in"
   | "invitation.expired"
   | "device.enrolled"

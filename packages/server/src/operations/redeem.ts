@@ -3,11 +3,14 @@
  * the same commit that ends the approval; of any number of concurrent requests one commit wins and the others see a
  * redeemed approval. If we crash after the commit and before the answer, the token is lost, not doubled.
  */
-import { redeem as redeemed, stateAt } from "../approval/approval.ts";
-import { acrOf } from "../approver/level.ts";
+
+import type { JsonObject } from "@countersign/protocol";
+import { type Approval, type Decision, redeem as redeemed, stateAt } from "../approval/approval.ts";
+import { acrOf, stricter } from "../approver/level.ts";
+import { mayDecide } from "../approver/rule.ts";
 import type { Config } from "../config/config.ts";
 import { absent, type Held, type Store } from "../store/store.ts";
-import { hashToken, type Token } from "../token/token.ts";
+import { detailsOf, hashToken, type Token } from "../token/token.ts";
 import { newEntry } from "./entry.ts";
 import { newId } from "./id.ts";
 import type { Pace } from "./pace.ts";
@@ -24,8 +27,8 @@ export type RedeemGround = {
   readonly config: Config;
   readonly signer: Signer;
   readonly pace: Pace;
-  /** Answers which approval an `auth_req_id` of this agent stands for, or undefined for anything else. */
-  readonly openTicket: (authReqId: string, agentId: string) => string | undefined;
+  /** `open` answers which approval an `auth_req_id` of this agent stands for, or undefined for anything else. */
+  readonly tickets: { readonly open: (authReqId: string, agentId: string) => string | undefined };
 };
 
 export type Grant = {
@@ -33,7 +36,7 @@ export type Grant = {
   readonly idToken: string;
   readonly expiresInSeconds: number;
   readonly scope: string;
-  readonly details: readonly { readonly type: string; readonly [field: string]: unknown }[] | undefined;
+  readonly details: readonly JsonObject[] | undefined;
 };
 
 export type RedeemRefusal =
@@ -50,8 +53,8 @@ export async function redeem(
   agent: Held<"agent">,
   authReqId: string,
 ): Promise<Grant | Refused> {
-  const { store, pace, openTicket } = ground;
-  const id = openTicket(authReqId, agent.record.id);
+  const { store, pace, tickets } = ground;
+  const id = tickets.open(authReqId, agent.record.id);
   if (id === undefined) return { refused: "invalid_grant" };
   for (;;) {
     const now = store.now();
@@ -81,6 +84,30 @@ export async function redeem(
   }
 }
 
+/**
+ * Authority follows the stricter of the rules pinned by the request and those in force now: the agent still has the
+ * type, the approver may still decide it and proved enough, and nobody has denied the same action under other terms.
+ */
+async function stillHolds(
+  store: Store,
+  config: Config,
+  { record: agent }: Held<"agent">,
+  { type, bound, latchKey }: Approval,
+  { approver, level }: Decision,
+): Promise<boolean> {
+  const rule = config.actions.get(type);
+  const person = await store.read("approver", approver);
+  return (
+    !agent.paused &&
+    agent.types.includes(type) &&
+    rule !== undefined &&
+    person !== undefined &&
+    mayDecide(rule.approvers, config.groups, bound, person.record.email) &&
+    stricter(level, rule.definition.level) === level &&
+    (await store.read("latch", latchKey)) === undefined
+  );
+}
+
 async function denied(store: Store, id: string): Promise<Refused> {
   const held = await store.read("approval", id);
   const reason = held?.record.standing.state === "denied" ? held.record.standing.decision.reason : undefined;
@@ -100,9 +127,8 @@ async function issue(
   const approval = held.record;
   const { decision } = held.record.standing;
 
-  // Authority follows the stricter of the rules pinned by the request and those in force now.
   const rule = config.actions.get(approval.type);
-  if (agent.record.paused || !rule || !agent.record.types.includes(approval.type))
+  if (!rule || !(await stillHolds(store, config, agent, approval, decision)))
     return { refused: "access_denied" };
   const lifetimeSeconds = Math.min(approval.tokenLifetimeSeconds, rule.tokenLifetimeSeconds);
 
@@ -111,7 +137,7 @@ async function issue(
   if ("refused" in next) return "conflict";
   const issuedAtSeconds = Math.floor(now / 1000);
   const expiresAtSeconds = issuedAtSeconds + lifetimeSeconds;
-  const details = rule.scope ? undefined : [{ type: approval.type, ...approval.bound }];
+  const details = detailsOf(approval);
   const person = {
     sub: decision.approver,
     iat: issuedAtSeconds,
@@ -154,6 +180,7 @@ async function issue(
     before: approval.expiresAt,
     writes: [
       { check: "agent", id: agent.record.id, expect: agent.version },
+      { check: "latch", id: approval.latchKey, expect: absent },
       { put: "approval", record: next, expect: held.version },
       { put: "token", record: token, expect: absent },
     ],

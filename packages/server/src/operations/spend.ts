@@ -42,7 +42,8 @@ export async function spend({ store, config }: SpendGround, input: SpendInput): 
 
     // A paused agent stops everywhere at once; what was reserved before may still say how it ended.
     const agent = operation === "reserve" ? await store.read("agent", token.agent) : undefined;
-    if (operation === "reserve" && (!agent || agent.record.paused)) return { refused: "invalid_token" };
+    if (operation === "reserve" && (!agent || agent.record.paused))
+      return await refuse(store, api, token, { refused: "invalid_token" }, now);
 
     const outcome = await store.commit({
       ...(operation === "reserve" && { before: token.expiresAt }),

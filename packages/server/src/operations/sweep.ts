@@ -11,7 +11,7 @@ import { type Event, newEntry } from "./entry.ts";
 const batch = 500;
 const dropped: readonly PassingKind[] = passingKinds.filter((kind) => kind !== "message");
 
-/** One round. Answers how many records it wrote, so that the caller can go on at once while there is a backlog. */
+/** One round. Answers how many records it wrote. */
 export async function sweep(store: Store): Promise<number> {
   const now = store.now();
   const work: Promise<Outcome>[] = [];

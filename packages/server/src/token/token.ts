@@ -58,6 +58,15 @@ export function stateAt(token: Token, now: number): TokenState {
   return token.state === "issued" && now >= token.expiresAt ? "expired" : token.state;
 }
 
+/** `authorization_details` as granted (RFC 9396 §7); a scope that is an action has none. */
+export function detailsOf({
+  type,
+  scope,
+  bound,
+}: Pick<Token, "type" | "scope" | "bound">): readonly JsonObject[] | undefined {
+  return scope.split(" ").includes(type) ? undefined : [{ type, ...bound }];
+}
+
 /** How long a reservation may stay without an answer before it is written down as unknown. */
 export const silenceMs = 10 * 60_000;
 

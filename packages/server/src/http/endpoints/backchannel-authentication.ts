@@ -1,7 +1,9 @@
 /** `POST /bc-authorize` (CIBA §7.1 to §7.3): the agent's ask. */
 import { type JsonObject, parseJson } from "@countersign/protocol";
+import { lowerCase } from "../../approver/approver.ts";
 import { levelOfAcr } from "../../approver/level.ts";
-import { type AskInput, type AskRefusal, ask, type Hint } from "../../operations/ask.ts";
+import { type AskInput, type AskRefusal, ask } from "../../operations/ask.ts";
+import type { Hint } from "../../operations/gate.ts";
 import { authenticateAgent } from "../client-authentication.ts";
 import { type Form, readForm, required } from "../form.ts";
 import type { HttpGround } from "../http.ts";
@@ -26,8 +28,7 @@ export async function backchannelAuthentication(ground: HttpGround, request: Req
   const unknown = unsupported.find((name) => form.has(name));
   if (unknown) throw new OAuthError("invalid_request", `${unknown} is not supported`);
 
-  const answer = await ask(ground, {
-    agent,
+  const answer = await ask(ground, agent.record.id, {
     ...readAsk(ground, form),
     idempotencyKey: readIdempotencyKey(request),
   });
@@ -46,7 +47,7 @@ export async function backchannelAuthentication(ground: HttpGround, request: Req
   );
 }
 
-function readAsk(ground: HttpGround, form: Form): Omit<AskInput, "agent" | "idempotencyKey"> {
+function readAsk(ground: HttpGround, form: Form): Omit<AskInput, "idempotencyKey"> {
   const resource = form.get("resource");
   const audience = form.get("audience");
   if (resource !== undefined && audience !== undefined && resource !== audience)
@@ -72,7 +73,7 @@ function readHint({ config }: HttpGround, form: Form): Hint {
     throw new OAuthError("invalid_request", `${given[0]} is not supported; use login_hint`);
   if (hint === "owner") return { by: "owner" };
   if (hint.startsWith("{")) return readSubjectIdentifier(hint, config.issuer);
-  return hint.includes("@") ? { by: "email", email: hint.toLowerCase() } : { by: "id", id: hint };
+  return hint.includes("@") ? { by: "email", email: lowerCase(hint) } : { by: "id", id: hint };
 }
 
 function readSubjectIdentifier(text: string, issuer: string): Hint {
@@ -80,7 +81,7 @@ function readSubjectIdentifier(text: string, issuer: string): Hint {
   if ("refused" in parsed)
     throw new OAuthError("invalid_request", "login_hint begins like JSON and cannot be read as such");
   const { format, iss, sub, email, id } = parsed.value as JsonObject;
-  if (format === "email" && typeof email === "string") return { by: "email", email: email.toLowerCase() };
+  if (format === "email" && typeof email === "string") return { by: "email", email: lowerCase(email) };
   if (format === "opaque" && typeof id === "string") return { by: "id", id };
   const ours = typeof iss === "string" && iss.replace(/\/$/, "") === issuer.replace(/\/$/, "");
   if (format === "iss_sub" && typeof sub === "string" && ours) return { by: "id", id: sub };
@@ -95,7 +96,7 @@ function readExpiry(text: string | undefined): number | undefined {
   return Number(text);
 }
 
-/** The strongest level asked for that is known here. Asked for, and none known, is refused rather than dropped. */
+/** The first level asked for that is known here: they come in order of preference. None known is refused, not dropped. */
 function readAcr(text: string | undefined): AskInput["level"] {
   if (text === undefined) return undefined;
   const level = text.split(" ").map(levelOfAcr).find(Boolean);

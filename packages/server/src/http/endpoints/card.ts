@@ -30,6 +30,8 @@ const problems: Record<DecideRefusal, string | undefined> = {
   sign_in_again: "Approving this needs your passkey again. Nothing was decided.",
   passkey_needed: "Approving this needs your passkey. Nothing was decided.",
   bad_passkey: "The passkey's answer could not be accepted. Nothing was decided; please try again.",
+  latched:
+    "The same action, under other terms, was denied meanwhile, so it cannot be approved. Nothing was decided.",
   paused: "This agent is paused, so nothing it asks for can be approved. You can still deny it.",
 };
 

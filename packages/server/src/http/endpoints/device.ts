@@ -1,11 +1,15 @@
 /** My devices: what can decide in my name. Adding one needs a fresh passkey, removing leaves at least one. */
 import { freshPasskeyMs } from "../../approver/level.ts";
-import { invite, removeDevice } from "../../operations/enrol.ts";
+import { invite } from "../../operations/enrol.ts";
+import { removeOwnDevice } from "../../operations/unenrol.ts";
 import { devicesPage } from "../../pages/devices.ts";
 import type { Form } from "../form.ts";
 import type { HttpGround } from "../http.ts";
 import type { PageAnswer } from "../page-route.ts";
 import type { Visitor } from "../session.ts";
+
+/** Long enough to open the link on the other device. */
+const addingMs = 15 * 60_000;
 
 const problems = {
   last_device: "This is your only device. Add another one first.",
@@ -32,7 +36,7 @@ export async function showDevices(
 /** Leads to an enrolment link of one's own, which can as well be opened on the other device. */
 export async function addDevice({ store }: HttpGround, { approver, session }: Visitor): Promise<PageAnswer> {
   if (store.now() >= session.authenticatedAt + freshPasskeyMs) return { go: "/sign-in?next=/devices" };
-  const { secret } = await invite(store, approver.email, approver.name);
+  const { secret } = await invite(store, approver.email, approver.name, addingMs);
   return { go: `/enrol/${secret}` };
 }
 
@@ -42,7 +46,7 @@ export async function removeOneDevice(
   _: Form,
   id: string,
 ): Promise<PageAnswer> {
-  const answer = await removeDevice(ground.store, visitor.approver, id);
+  const answer = await removeOwnDevice(ground.store, visitor.approver, id);
   if (answer === "removed") return id === visitor.session.device ? { go: "/sign-in" } : { go: "/devices" };
   const problem = answer.refused in problems ? problems[answer.refused as keyof typeof problems] : undefined;
   return await showDevices(ground, visitor, "", undefined, problem);

@@ -5,7 +5,7 @@
 import { authenticationLevels, cibaGrantType } from "@countersign/protocol";
 import { acrOf } from "../../approver/level.ts";
 import type { Config } from "../../config/config.ts";
-import { ungrantedScopes } from "../../operations/ask.ts";
+import { ungrantedScopes } from "../../operations/gate.ts";
 import { assertionAlgorithms } from "../client-authentication.ts";
 
 export type Endpoints = Readonly<

@@ -60,18 +60,23 @@ export async function inboxEvents(
   let stop = () => {};
   const body = new ReadableStream<Uint8Array>({
     start(controller) {
+      let open = true;
       const send = (text: string) => {
-        if (store.now() >= session.expiresAt) return stop();
-        controller.enqueue(encoder.encode(text));
+        if (store.now() >= session.expiresAt) stop();
+        if (open) controller.enqueue(encoder.encode(text));
       };
-      const unwatch = store.watch((wake) => {
-        if (!wake || wake.candidates.includes(approver.id)) send("event: inbox\ndata: \n\n");
+      const unwatch = store.watch(async (wake) => {
+        if (wake && !wake.candidates.includes(approver.id)) return;
+        // Signed out, or the device taken away: this stream hears nothing any more.
+        if (!(await store.read("session", session.id))) return stop();
+        send("event: inbox\ndata: \n\n");
       });
       const beat = setInterval(() => send(": still here\n\n"), keepAliveMs).unref();
       stop = () => {
         unwatch();
         clearInterval(beat);
         stop = () => {};
+        open = false;
         controller.close();
       };
       request.signal.addEventListener("abort", () => stop());

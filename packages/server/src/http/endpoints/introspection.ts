@@ -1,5 +1,6 @@
 /** `POST /introspect` (RFC 7662), for the API that a token is for. Active only while the token is issued and unspent. */
 import { introspect } from "../../operations/introspect.ts";
+import { detailsOf } from "../../token/token.ts";
 import { authenticateApi } from "../client-authentication.ts";
 import { readForm, required } from "../form.ts";
 import type { HttpGround } from "../http.ts";
@@ -20,7 +21,7 @@ export async function introspection(ground: HttpGround, request: Request): Promi
         exp: Math.floor(token.expiresAt / 1000),
         scope: token.scope,
         token_type: "Bearer",
-        authorization_details: [{ type: token.type, ...token.bound }],
+        authorization_details: detailsOf(token),
         act_digest: token.digest,
         approved_by: token.approvedBy,
       }

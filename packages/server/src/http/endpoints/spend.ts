@@ -1,7 +1,7 @@
 /** `POST /spend`: the API that is about to act reserves the token, and says afterwards how it ended. */
 import { type SpendOperation, spendOperations } from "@countersign/protocol";
 import { type SpendInput, spend } from "../../operations/spend.ts";
-import type { SpendRefusal, Token } from "../../token/token.ts";
+import { detailsOf, type SpendRefusal, type Token } from "../../token/token.ts";
 import { authenticateApi } from "../client-authentication.ts";
 import { type Form, readForm, required } from "../form.ts";
 import type { HttpGround } from "../http.ts";
@@ -52,6 +52,6 @@ function render(token: Token) {
     sub: token.subject,
     approved_by: token.approvedBy,
     act_digest: token.digest,
-    authorization_details: [{ type: token.type, ...token.bound }],
+    authorization_details: detailsOf(token),
   };
 }

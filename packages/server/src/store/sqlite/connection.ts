@@ -42,7 +42,9 @@ export function openConnection(path: string): Connection {
     writeAhead(database);
     // FULL: a commit returns after its fsync. fullfsync: where fsync does not reach the disk (macOS), what does.
     // secure_delete: what is erased is overwritten, and does not stay in the file's free pages.
+    // cache_size: 16 MB, so that the requests that are being polled stay in memory.
     database.exec("PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA secure_delete = ON");
+    database.exec("PRAGMA cache_size = -16000");
     createSchema(database);
   } catch (cause) {
     database?.close();

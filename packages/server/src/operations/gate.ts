@@ -1,0 +1,133 @@
+/**
+ * The first gate: what agent and person may do at all. An ask is held against the configuration, the agent's
+ * registration, and the operator's rule about who may approve; whatever is refused here disturbs nobody.
+ */
+import type { AuthenticationLevel, JsonObject } from "@countersign/protocol";
+import type { ActionRule } from "../action/definition.ts";
+import { readAction } from "../action/read.ts";
+import type { Approver } from "../approver/approver.ts";
+import { candidates, type Hint as RuleHint } from "../approver/rule.ts";
+import type { Agent } from "../client/client.ts";
+import type { Config } from "../config/config.ts";
+import type { Store } from "../store/store.ts";
+
+/** Whom the agent would like to be asked. The operator's rule has the last word. */
+export type Hint =
+  | { readonly by: "owner" }
+  | { readonly by: "email"; readonly email: string }
+  | { readonly by: "id"; readonly id: string };
+
+/** What an agent asks for, as its endpoint read it. */
+export type Wish = {
+  /** `authorization_details` as sent, unparsed: duplicate keys must still be visible. */
+  readonly details?: string;
+  readonly scopes: readonly string[];
+  readonly hint: Hint;
+  readonly audience?: string;
+  /** The authentication level asked for, if any; the action type's own level is the least. */
+  readonly level?: AuthenticationLevel;
+};
+
+/** What passed: one action of a declared type, and those who may decide it, all of them known here. */
+export type Passed = {
+  readonly rule: ActionRule;
+  readonly bound: JsonObject;
+  readonly advisory: JsonObject;
+  readonly people: readonly Approver[];
+};
+
+export type GateRefusal =
+  | "access_denied"
+  | "invalid_scope"
+  | "invalid_authorization_details"
+  | "invalid_target"
+  | "unknown_user_id";
+type Refused = { readonly refused: GateRefusal; readonly why: string };
+
+/** Scopes that mean nothing for an action. They are accepted, because real clients send them, and not granted. */
+export const ungrantedScopes = ["offline_access", "profile", "email"];
+
+export async function passGate(
+  ground: { readonly store: Store; readonly config: Config },
+  agent: Agent,
+  wish: Wish,
+): Promise<Passed | Refused> {
+  const read = readWish(ground.config, agent, wish);
+  if ("refused" in read) return read;
+  const people = await choosePeople(ground, read, wish.hint);
+  return "refused" in people ? people : { ...read, people };
+}
+
+type Subject = { readonly rule: ActionRule; readonly bound: JsonObject; readonly advisory: JsonObject };
+
+/** What is asked, held against the configuration alone. */
+function readWish(config: Config, agent: Agent, { details, scopes, audience }: Wish): Subject | Refused {
+  if (agent.paused) return { refused: "access_denied", why: "this agent is paused" };
+  if (!scopes.includes("openid")) return { refused: "invalid_scope", why: "scope must contain openid" };
+  const actionScopes = scopes.filter((scope) => scope !== "openid" && !ungrantedScopes.includes(scope));
+  const unknown = actionScopes.find((scope) => config.actions.get(scope)?.scope !== scope);
+  if (unknown !== undefined) return { refused: "invalid_scope", why: "a scope is not known here" };
+
+  const read = readSubject(config, details, actionScopes);
+  if ("refused" in read) return read;
+  const { definition } = read.rule;
+  if (!agent.types.includes(definition.type))
+    return {
+      refused: read.rule.scope ? "invalid_scope" : "invalid_authorization_details",
+      why: `this agent is not registered for the action type ${definition.type}`,
+    };
+  if (audience !== undefined && audience !== definition.audience)
+    return {
+      refused: "invalid_target",
+      why: `the action type ${definition.type} is for ${definition.audience}`,
+    };
+  return read;
+}
+
+function readSubject(
+  config: Config,
+  details: string | undefined,
+  scopes: readonly string[],
+): Subject | Refused {
+  if (details === undefined) {
+    const rule = scopes.length === 1 ? config.actions.get(scopes[0]!) : undefined;
+    if (rule) return { rule, bound: {}, advisory: {} };
+    return {
+      refused: "invalid_authorization_details",
+      why: "say what would be done: authorization_details, or one scope that is declared as an action",
+    };
+  }
+  if (scopes.length > 0)
+    return {
+      refused: "invalid_authorization_details",
+      why: "one request is one action: details or an action scope",
+    };
+  const read = readAction(details, config.actions);
+  return "refused" in read ? { refused: read.refused, why: `${read.path} ${read.why}` } : read;
+}
+
+/** Who may be asked: the operator's rule, narrowed by the hint, and enrolled here. */
+async function choosePeople(
+  { store, config }: { readonly store: Store; readonly config: Config },
+  { rule, bound }: Subject,
+  hint: Hint,
+): Promise<readonly Approver[] | Refused> {
+  let ruleHint: RuleHint = { by: "owner" };
+  if (hint.by === "email") ruleHint = hint;
+  if (hint.by === "id") {
+    const held = await store.read("approver", hint.id);
+    if (!held) return { refused: "unknown_user_id", why: "nobody here is known by that login_hint" };
+    ruleHint = { by: "email", email: held.record.email };
+  }
+  const emails = candidates(rule.approvers, config.groups, bound, ruleHint);
+  if ("refused" in emails)
+    return { refused: emails.refused, why: "the rules name nobody to ask by that login_hint" };
+  const people: Approver[] = [];
+  for (const email of emails) {
+    const approver = await store.approverByEmail(email);
+    if (approver) people.push(approver);
+  }
+  if (people.length === 0)
+    return { refused: "unknown_user_id", why: "nobody who may decide this is enrolled" };
+  return people;
+}
