@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { shortDigest } from "@countersign/protocol";
 import type { Agent, Held } from "../stage/agent.ts";
-import { type Approver, launchBrowser, meetApprover } from "../stage/approver.ts";
+import { type Approver, type CardSeen, launchBrowser, meetApprover } from "../stage/approver.ts";
 import { openStage, type Stage } from "../stage/stage.ts";
 import type { Heard } from "../stage/tap.ts";
 import { bad, bold, dim, good, heading, line, link, meanwhile, rule, say, tried } from "../stage/terminal.ts";
@@ -115,7 +115,10 @@ async function ask(stage: Stage, ticket: Ticket, attempt: number, person?: Appro
   heading(2, person ? "A browser in your place decides" : "You decide");
   if (!person) await invite(stage);
   hearing.start();
-  if (person) await decide(person, stage, ticket, attempt);
+  if (person) {
+    const seen = await decide(person, stage, ticket, attempt);
+    assert.deepEqual([seen.sentence, seen.checkCode], [action, code]);
+  }
   const held = await agent.comes();
 
   heading(3, "What the agent heard");
@@ -127,7 +130,9 @@ async function ask(stage: Stage, ticket: Ticket, attempt: number, person?: Appro
   else throw new Error(`the agent was told: ${ended}`);
 
   heading(ended === "expired" ? 4 : 5, "What the log says");
-  await showLog(stage, id);
+  const entries = await showLog(stage, id);
+  const acted = entries.filter((entry) => entry.includes("token.completed"));
+  assert.equal(acted.length, ended === "approved" ? 1 : 0);
   return ended;
 }
 
@@ -197,7 +202,8 @@ async function insist(stage: Stage, ticket: Ticket, attempt: number): Promise<vo
   line(`Refunds paid for this order: ${bold("0")}. Nobody was asked again.`);
 }
 
-async function showLog(stage: Stage, request: string): Promise<void> {
+/** The entries of one request, as the log has them; and that the log holds, which is an error if it does not. */
+async function showLog(stage: Stage, request: string): Promise<readonly string[]> {
   meanwhile("reading the log …");
   line(dim(`$ countersign log show --request ${request}`));
   const entries = (await stage.countersign("log", "show", "--request", request)).split("\n");
@@ -208,6 +214,7 @@ async function showLog(stage: Stage, request: string): Promise<void> {
   line(dim("$ countersign log verify --checkpoint kept.txt"));
   const verified = await stage.countersign("log", "verify", "--checkpoint", "kept.txt");
   for (const said of verified.split("\n")) (said.startsWith(" ") ? line : say)(said);
+  return entries;
 }
 
 /** The newest signed checkpoint, as soon as it covers this entry. */
@@ -226,7 +233,7 @@ async function meetSomebody(): Promise<Approver> {
 }
 
 /** The browser in your place: approves the first, denies the second. */
-async function decide(person: Approver, stage: Stage, ticket: Ticket, attempt: number): Promise<void> {
+async function decide(person: Approver, stage: Stage, ticket: Ticket, attempt: number): Promise<CardSeen> {
   if (attempt === 1) {
     await person.enrol(stage.links[0] ?? "");
     line("It makes a passkey, and finds this in the inbox:");
@@ -237,6 +244,7 @@ async function decide(person: Approver, stage: Stage, ticket: Ticket, attempt: n
   if (attempt === 1) await person.approve();
   else await person.deny("The second payment was returned yesterday.");
   line(attempt === 1 ? good("approved, signed with the passkey") : bad("denied, with a reason"));
+  return card;
 }
 
 function ticketOf(turn: number): Ticket {

@@ -26,7 +26,7 @@ export type Approver = {
   readonly deny: (reason?: string) => Promise<void>;
 };
 
-const patienceMs = 20_000;
+const patienceMs = 30_000;
 
 /** A person with a browser window, and a device that knows their finger. */
 export async function meetApprover(browser: Browser): Promise<Approver> {
