@@ -51,8 +51,8 @@ export type ExaminerGround = {
 const algorithms = ["ES256", "RS256", "PS256", "EdDSA"];
 const requiredClaims = ["exp", "sub", "jti", "client_id", "act_digest", "act_type_hash", "approved_by"];
 const longestToken = 16_384;
-const otherScheme = /^(?!bearer )\S+ /i;
-const bearer = /^(?:bearer +)?([\w-]+\.[\w-]+\.[\w-]+)$/i;
+/** A scheme and what follows it, or a bare token. */
+const credentials = /^(?:([^ ]+) +)?([^ ]+)$/;
 
 /** Looks at a token and a call, and spends nothing. What cannot be known is a rejection; only what builds the action may throw. */
 export function createExaminer(ground: ExaminerGround, discover: Discover) {
@@ -63,9 +63,9 @@ export function createExaminer(ground: ExaminerGround, discover: Discover) {
     authorization: string | null | undefined,
     stated: StatedAction,
   ): Promise<Examined | Rejection> => {
-    if (!authorization || otherScheme.test(authorization)) return reject("no_token");
-    const token = authorization.length <= longestToken ? bearer.exec(authorization)?.[1] : undefined;
-    if (token === undefined) return reject("invalid_token");
+    const [, scheme = "bearer", token = ""] = credentials.exec(authorization ?? "") ?? [];
+    if (!authorization || scheme.toLowerCase() !== "bearer") return reject("no_token");
+    if (token.length > longestToken) return reject("invalid_token");
     const facts = await open(token);
     if (typeof facts === "string") return reject(facts);
     const action = typeof stated === "function" ? await stated() : stated;
@@ -97,7 +97,7 @@ export function createExaminer(ground: ExaminerGround, discover: Discover) {
     }
   }
 
-  function compare({ typeHash, details, ...known }: Facts, stated: Action): Omit<Examined, "token"> {
+  function compare({ typeHash, details, known }: Facts, stated: Action): Omit<Examined, "token"> {
     const { type, ...bound } = stated;
     const action = { type, ...bound };
     const checked: Checked = { outcome: "checked", action, ...known };
@@ -126,13 +126,9 @@ function readClaims(claims: JWTPayload) {
     return undefined;
   if (!Array.isArray(approved_by) || approved_by.length === 0) return undefined;
   if (!approved_by.every((one) => typeof one === "string")) return undefined;
+  const expiresAt = exp * 1000;
   return {
-    agent: client_id,
-    approvedBy: approved_by,
-    subject: sub,
-    jti,
-    digest: act_digest,
-    expiresAt: exp * 1000,
+    known: { agent: client_id, approvedBy: approved_by, subject: sub, jti, digest: act_digest, expiresAt },
     typeHash: act_type_hash,
     details: claims.authorization_details as unknown,
   };

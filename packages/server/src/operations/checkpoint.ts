@@ -13,7 +13,8 @@ export type CheckpointGround = {
   readonly publish: (note: string) => Promise<void>;
 };
 
-const batch = 2_000;
+/** So few that the event loop is held up for no longer than a request takes. */
+const batch = 200;
 
 /** One round. Answers the new checkpoint, or undefined where nothing has been added since the last one. */
 export async function checkpoint({

@@ -86,8 +86,6 @@ export interface Store {
   list<K extends Kind>(kind: K): Awaitable<readonly Held<K>[]>;
   /** Records about which the clock has something to say at `now`, the longest due first. */
   due<K extends Kind>(kind: K, now: number, limit: number): Awaitable<readonly Held<K>[]>;
-  /** When the next record of this kind is due. */
-  nextDue(kind: Kind): Awaitable<number | undefined>;
 
   /** The little that a poll needs, without reading the rest. */
   standing(

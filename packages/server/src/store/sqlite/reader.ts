@@ -15,7 +15,6 @@ export const queries = {
   read: (kind: Kind) => `SELECT version, body FROM "${kind}" WHERE id = ?`,
   list: (kind: Kind) => `SELECT version, body FROM "${kind}" ORDER BY id`,
   due: (kind: Kind) => `SELECT version, body FROM "${kind}" WHERE due_at <= ? ORDER BY due_at, id LIMIT ?`,
-  nextDue: (kind: Kind) => `SELECT min(due_at) AS at FROM "${kind}" WHERE due_at IS NOT NULL`,
   standing: "SELECT agent, state, expires_at AS expiresAt FROM approval WHERE id = ?",
   approverByEmail: "SELECT body FROM approver WHERE email = ?",
   devicesOf: "SELECT body FROM device WHERE approver = ? ORDER BY id",
@@ -40,7 +39,6 @@ export function readers(connection: Connection): Readers {
         read: prepare<HeldRow>(queries.read(kind)),
         list: prepare<HeldRow>(queries.list(kind)),
         due: prepare<HeldRow>(queries.due(kind)),
-        nextDue: prepare<{ at: number | null }>(queries.nextDue(kind)),
       },
     ]),
   );
@@ -69,7 +67,6 @@ export function readers(connection: Connection): Readers {
       of(kind)
         .due.all(now, limit)
         .map((row) => held(kind, row)),
-    nextDue: (kind) => of(kind).nextDue.get()?.at ?? undefined,
     standing: (approvalId) => {
       const row = standing.get(approvalId);
       return row && { ...row };
