@@ -1,6 +1,10 @@
 #!/usr/bin/env -S node --disable-warning=ExperimentalWarning
 /** The `countersign` command: argv, environment and signals, and nothing else. */
-import { runCommand } from "./command/command.ts";
+import { enableCompileCache } from "node:module";
+
+// What was compiled once is not compiled again: most of the time that a short command would take.
+enableCompileCache();
+const { runCommand } = await import("./command/command.ts");
 
 const stop = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort(signal));

@@ -4,7 +4,6 @@
  * (sweeping, delivering, signing the log) and ends them.
  */
 import { appendFile } from "node:fs/promises";
-import { mailChannel } from "./channels/mail.ts";
 import type { Config } from "./config/config.ts";
 import { endpoints } from "./http/endpoints/discovery.ts";
 import { httpApp } from "./http/http.ts";
@@ -50,7 +49,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   );
   await publishTypes(store, config);
 
-  const mail = config.channels.mail && mailChannel(config.channels.mail, config.issuer, () => store.now());
+  const mail = config.channels.mail && (await openMail(config.channels.mail));
   const channels = new Map<string, Channel>(mail ? [[mail.name, mail]] : []);
   const tickets = createTickets(outsideKey);
   const at = endpoints(config.issuer);
@@ -77,6 +76,12 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     round("checkpoint", () => checkpoint({ store, signCheckpoint: keyring.signCheckpoint, publish })),
     round("keys", () => keyring.reload(), 30_000),
   ];
+
+  /** Loaded only where it is configured: a mail program is a good part of what starting takes. */
+  async function openMail(settings: NonNullable<Config["channels"]["mail"]>) {
+    const { mailChannel } = await import("./channels/mail.ts");
+    return mailChannel(settings, config.issuer, () => store.now());
+  }
 
   /** One round after another, never two at once; a fault is reported and does not end them. */
   function round(name: string, work: () => Promise<unknown>, everyMs = roundMs) {

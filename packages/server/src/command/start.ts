@@ -1,6 +1,3 @@
-import { serve } from "@hono/node-server";
-import { pino } from "pino";
-import { createServer } from "../server.ts";
 import type { Command } from "./command.ts";
 import { messageOf, readConfig, readOutsideKey, requireStore } from "./deployment.ts";
 import { OperatorError } from "./operator-error.ts";
@@ -21,6 +18,10 @@ export const startCommand: Command = {
   run: async (given, { print, stop }) => {
     const config = readConfig(given);
     requireStore(config);
+    // Loaded here, because no other command needs them.
+    const { serve } = await import("@hono/node-server");
+    const { pino } = await import("pino");
+    const { createServer } = await import("../server.ts");
     const outsideKey = readOutsideKey(config);
     // Structured, to standard error; standard output says only where the server listens.
     const log = pino({ base: undefined }, pino.destination({ dest: 2, sync: true }));

@@ -312,7 +312,10 @@ test("an issuer has one exact spelling, without query, fragment or credentials",
     );
   for (const issuer of ["id.example.com", "ftp://id.example.com", "/issuer"])
     assert.match(problem("https://id.example.com", issuer), /^1:1 issuer: the issuer is not a URL$/);
-  assert.match(problem("https://id.example.com", "https://id.example.com/sign"), /^1:1 issuer: the issuer has a path/);
+  assert.match(
+    problem("https://id.example.com", "https://id.example.com/sign"),
+    /^1:1 issuer: the issuer has a path/,
+  );
 });
 
 test("passkeys belong to the issuer's domain or a parent that is not shared", () => {
