@@ -1,9 +1,12 @@
 #!/usr/bin/env -S node --disable-warning=ExperimentalWarning
 /** The `countersign` command: argv, environment and signals, and nothing else. */
 import { enableCompileCache } from "node:module";
+import { homedir } from "node:os";
+import { join } from "node:path";
 
-// What was compiled once is not compiled again: most of the time that a short command would take.
-enableCompileCache();
+// What was compiled once is not compiled again: most of the time that a short command would take. In a folder of the
+// operator's own, because whoever can write there can change what runs.
+enableCompileCache(join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "countersign"));
 const { runCommand } = await import("./command/command.ts");
 
 const stop = new AbortController();
