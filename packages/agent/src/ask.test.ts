@@ -147,6 +147,16 @@ test("503 and 429 are tried again after Retry-After, and are a refusal in the en
   assert.deepEqual(clock.slept, [7_000, 2_000, 4_000]);
 });
 
+test("503 after a connection that broke is a fault, not a refusal: somebody may have been asked", async () => {
+  stand.ask = ["hang up", { status: 503, headers: { "retry-after": "600" } }];
+  assert.match(
+    (await failureOf(newAgent().ask(wanted))).message,
+    /in 2 attempts; the same ask can be repeated/,
+  );
+  stand.ask = ["hang up", oauthError("temporarily_unavailable")];
+  assert.match((await failureOf(newAgent().ask(wanted))).message, /in 4 attempts/);
+});
+
 test("a Retry-After beyond half a minute is the caller's to wait for", async () => {
   stand.ask = [{ status: 503, headers: { "retry-after": "600" } }];
   assert.deepEqual(await newAgent().ask(wanted), { outcome: "refused", error: "temporarily_unavailable" });

@@ -79,24 +79,26 @@ export async function ask<A extends Action>(
   };
   const headers = { "idempotency-key": idempotencyKey };
 
+  // Set by an attempt whose fate is not known: somebody may be reading the card already.
+  let unanswered: Error | undefined;
   for (let attempt = 0; ; attempt += 1) {
     const answer = await connection.post("backchannel_authentication_endpoint", form, { headers, signal });
-    const answered = !("unanswered" in answer);
-    if (answered && answer.status === 200) {
+    let retryAfter = 0;
+    if ("unanswered" in answer) unanswered = answer.unanswered;
+    else if (answer.status === 200) {
       const { issuer, clientId, clock } = connection;
       const times = readTimes(answer, clock.now());
       return { outcome: "asked", ask: { issuer, clientId, idempotencyKey, action, ...times } };
-    }
+    } else if (isUnavailable(answer.status)) retryAfter = answer.retryAfterMilliseconds ?? 0;
+    else return readRefusal(answer);
+
     const pause = pauses[attempt];
-    const askAgainIn = answered ? (answer.retryAfterMilliseconds ?? 0) : 0;
-    const lasting = answered && (!isUnavailable(answer.status) || askAgainIn > longestPause);
-    if (lasting || (answered && pause === undefined)) return readRefusal(answer);
-    if (pause === undefined)
-      throw new Error(
-        `no answer from the authorization server in ${attempt + 1} attempts; with idempotencyKey ${idempotencyKey} the ask can be repeated without asking twice`,
-        { cause: (answer as { unanswered: Error }).unanswered },
-      );
-    await connection.clock.sleep(Math.max(pause, askAgainIn), signal);
+    if (pause === undefined || retryAfter > longestPause) {
+      if (!unanswered && !("unanswered" in answer)) return readRefusal(answer);
+      const repeat = `the same ask can be repeated with idempotencyKey ${idempotencyKey} without asking anybody twice`;
+      throw new Error(`no answer to the ask in ${attempt + 1} attempts; ${repeat}`, { cause: unanswered });
+    }
+    await connection.clock.sleep(Math.max(pause, retryAfter), signal);
   }
 }
 

@@ -273,10 +273,10 @@ export const pages: { readonly [name: string]: () => Html } = {
       problem: hostileText,
       devices: [phone, { ...computer, id: hostileText, name: hostileText }],
     }),
-  message: () => messagePage({ message: "link_only_shows", onward: { href: "/sign-in", label: "Sign in" } }),
+  message: () => messagePage({ message: "not_found", onward: { href: "/sign-in", label: "Sign in" } }),
   "message-hostile": () =>
     messagePage({
-      message: "already_decided",
+      message: "agent_paused",
       approverName: hostileText,
       onward: { href: `/${hostileText}`, label: hostileText },
     }),

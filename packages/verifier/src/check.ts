@@ -51,8 +51,6 @@ export type ExaminerGround = {
 const algorithms = ["ES256", "RS256", "PS256", "EdDSA"];
 const requiredClaims = ["exp", "sub", "jti", "client_id", "act_digest", "act_type_hash", "approved_by"];
 const longestToken = 16_384;
-/** A scheme and what follows it, or a bare token. */
-const credentials = /^(?:([^ ]+) +)?([^ ]+)$/;
 
 /** Looks at a token and a call, and spends nothing. What cannot be known is a rejection; only what builds the action may throw. */
 export function createExaminer(ground: ExaminerGround, discover: Discover) {
@@ -63,8 +61,10 @@ export function createExaminer(ground: ExaminerGround, discover: Discover) {
     authorization: string | null | undefined,
     stated: StatedAction,
   ): Promise<Examined | Rejection> => {
-    const [, scheme = "bearer", token = ""] = credentials.exec(authorization ?? "") ?? [];
-    if (!authorization || scheme.toLowerCase() !== "bearer") return reject("no_token");
+    if (!authorization) return reject("no_token");
+    const space = authorization.indexOf(" ");
+    if (space >= 0 && authorization.slice(0, space).toLowerCase() !== "bearer") return reject("no_token");
+    const token = authorization.slice(space + 1).trim();
     if (token.length > longestToken) return reject("invalid_token");
     const facts = await open(token);
     if (typeof facts === "string") return reject(facts);

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { actionDigest, hashJson, type Json, type JsonObject } from "@countersign/protocol";
 import fc from "fast-check";
+import { refund, refundFields, ruleOf, sampleRules } from "../../test/sample.ts";
 import { type Card, cardHash, readMessage, renderCard, sentenceText } from "./card.ts";
 import { readAction } from "./read.ts";
-import { refund, refundFields, ruleOf, sampleRules } from "./sample.ts";
 
 const rule = ruleOf();
 const agent = { id: "agent-1", name: "Ticket agent" };

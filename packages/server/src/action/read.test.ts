@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { refund, refundFields, ruleOf, sampleRules } from "../../test/sample.ts";
 import { type DetailsRefusal, readAction } from "./read.ts";
-import { refund, refundFields, ruleOf, sampleRules } from "./sample.ts";
 
 function readText(text: string) {
   return readAction(text, sampleRules);

@@ -4,24 +4,10 @@ import { type Html, page } from "./page.ts";
 
 const messages = {
   link_expired: {
-    title: "This link has expired",
-    text: "Invitations work once, and only for a while. Ask your operator for a new one.",
-  },
-  link_used: {
-    title: "This link has been used",
-    text: "An invitation enrols one device. If it was not you who used it, tell your operator now.",
-  },
-  link_only_shows: {
-    title: "This link only shows",
-    text: "Opening it decided nothing. Sign in to see what is asked, and to decide.",
+    title: "This link works no more",
+    text: "An invitation works once, and only for a while. Ask your operator for a new one. If somebody else used it, tell them now.",
   },
   not_found: { title: "Nothing here", text: "There is no such page, or it is not for you to see." },
-  already_decided: { title: "Already decided", text: "Somebody was first. Your answer changed nothing." },
-  too_late: { title: "Too late", text: "The time to answer is over. Your answer changed nothing." },
-  card_changed: {
-    title: "Please look again",
-    text: "What you answered is not what is asked now. Nothing was decided.",
-  },
   form_expired: {
     title: "Please try again",
     text: "This form was open for too long, or came from somewhere else. Nothing was changed.",
@@ -35,11 +21,6 @@ const messages = {
     text: "There is nothing to log in to for an application. An agent asks over the back channel (CIBA), and a person decides.",
   },
   signed_out: { title: "You are signed out", text: "This browser can no longer decide in your name." },
-  too_many: { title: "Too many attempts", text: "Please wait a minute. Nothing was changed." },
-  unavailable: {
-    title: "Not available just now",
-    text: "Nothing was changed. Please try again in a moment.",
-  },
   fault: {
     title: "Something went wrong here",
     text: "It is our fault, not yours, and it has been written down. Look at the inbox to see where things stand.",

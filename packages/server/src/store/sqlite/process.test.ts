@@ -7,10 +7,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { leafHash, rootOf } from "@countersign/protocol";
+import { commitEnds } from "../../../test/wal.ts";
 import { aDecision, anApproval, anEntry, aWholeChange, partsOf } from "../contract/specimen.ts";
 import { absent, type Store } from "../store.ts";
 import { openSqlite } from "./sqlite.ts";
-import { commitEnds } from "./wal.ts";
 
 const long = process.env.COUNTERSIGN_LONG === "1";
 
@@ -25,7 +25,7 @@ function inFile(sentence: string, check: (path: string) => Promise<void>): void 
   });
 }
 
-const program = join(import.meta.dirname, "writing-process.ts");
+const program = join(import.meta.dirname, "../../../test/writing-process.ts");
 
 type Run = {
   /** Resolves when it has said that many lines. */

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { mock, test } from "node:test";
+import { commitEnds } from "../../../test/wal.ts";
 import { anApproval, anApprover, anEntry, aReplay, aWholeChange, noon } from "../contract/specimen.ts";
 import { type Opened, storeContract } from "../contract.ts";
 import { type Kind, tables } from "../record.ts";
@@ -12,7 +13,6 @@ import { openConnection } from "./connection.ts";
 import { queries } from "./reader.ts";
 import { schema } from "./schema.ts";
 import { openSqlite } from "./sqlite.ts";
-import { commitEnds } from "./wal.ts";
 
 storeContract("SQLite", async (): Promise<Opened> => {
   const directory = mkdtempSync(join(tmpdir(), "countersign-store-"));

@@ -4,10 +4,10 @@
  */
 import assert from "node:assert/strict";
 import { writeSync } from "node:fs";
-import { redeem } from "../../approval/approval.ts";
-import { anEntry, aToken, aWholeChange, noon } from "../contract/specimen.ts";
-import { absent, type Store } from "../store.ts";
-import { openSqlite } from "./sqlite.ts";
+import { redeem } from "../src/approval/approval.ts";
+import { anEntry, aToken, aWholeChange, noon } from "../src/store/contract/specimen.ts";
+import { openSqlite } from "../src/store/sqlite/sqlite.ts";
+import { absent, type Store } from "../src/store/store.ts";
 
 /** One line, handed to the system before this returns, so that a kill right after it does not lose it. */
 const say = (line: string) => void writeSync(1, `${line}\n`);

@@ -1,6 +1,6 @@
 /** A refund, declared and asked for: what tests start from. Nothing but tests reads it. */
-import type { Declaration } from "./declaration.ts";
-import { type ActionRule, buildActionRule } from "./definition.ts";
+import type { Declaration } from "../src/action/declaration.ts";
+import { type ActionRule, buildActionRule } from "../src/action/definition.ts";
 
 export const refund = {
   type: "refund",
