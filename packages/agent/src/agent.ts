@@ -40,7 +40,10 @@ export type AgentOptions = {
   readonly clientAuthentication?: ClientAuthenticationMethod;
   /** Used instead of the global `fetch`, for instance to go through a proxy. */
   readonly fetch?: typeof fetch;
-  /** Lets the issuer be `http:` beyond this machine. Secrets and tokens then travel in clear: for closed networks only. */
+  /**
+   * Lets the issuer be `http:` beyond this machine. Secrets and tokens then travel in clear: for closed networks
+   * only.
+   */
   readonly allowHttp?: boolean;
   /** Used instead of the machine's clock: in tests, or where a workflow engine's sleep survives a restart. */
   readonly clock?: Clock;

@@ -20,7 +20,9 @@ export type NewAsk<A extends Action = Action> = {
    * asks anybody twice, whatever became of the first ask; asking anew takes a new key. Without one, a random key is used.
    */
   readonly idempotencyKey?: string;
-  /** The API that would act (RFC 8707). The action type knows it already; an ask that names another one is refused. */
+  /**
+   * The API that would act (RFC 8707). The action type knows it already; an ask that names another one is refused.
+   */
   readonly resource?: string;
 } & (
   | { readonly action: A; readonly scope?: undefined }
@@ -38,7 +40,10 @@ export type NewAsk<A extends Action = Action> = {
 export type Ask<A extends Action = Action> = {
   readonly issuer: string;
   readonly clientId: string;
-  /** The server's `auth_req_id`. It is of no use without the agent's credentials; keep it like a session id all the same. */
+  /**
+   * The server's `auth_req_id`. It is of no use without the agent's credentials; keep it like a session id all the
+   * same.
+   */
   readonly authReqId: string;
   readonly idempotencyKey: string;
   readonly action: A;
@@ -47,11 +52,17 @@ export type Ask<A extends Action = Action> = {
   readonly expiresAt: number;
   /** The least time between two token requests. */
   readonly intervalSeconds: number;
-  /** True where the server knew this ask already: an identical one was waiting, or the idempotency key was used before. */
+  /**
+   * True where the server knew this ask already: an identical one was waiting, or the idempotency key was used
+   * before.
+   */
   readonly joined: boolean;
 };
 
-/** `refused`: nobody was disturbed, and asking the same again will not help. `error` is the server's code (CIBA §13). */
+/**
+ * `refused`: nobody was disturbed, and asking the same again will not help. `error` is the server's code (CIBA
+ * §13).
+ */
 export type Asked<A extends Action = Action> =
   | { readonly outcome: "asked"; readonly ask: Ask<A> }
   | Refused<AskError>;

@@ -1,7 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { importJWK, type JWK, SignJWT } from "jose";
 
-/** Who the agent is to the server. The secret or key stays inside; no error message and no log of an agent holds it. */
+/**
+ * Who the agent is to the server. The secret or key stays inside; no error message and no log of an agent holds
+ * it.
+ */
 export type Credentials = {
   /** The server's issuer URL, exactly as its metadata spells it. */
   readonly issuer: string;

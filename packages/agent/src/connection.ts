@@ -11,7 +11,10 @@ export type Connection = {
   readonly issuer: string;
   readonly clientId: string;
   readonly clock: Clock;
-  /** Posts a form to an endpoint, with the agent's credentials. Rejects only when aborted, or for unusable metadata. */
+  /**
+   * Posts a form to an endpoint, with the agent's credentials. Rejects only when aborted, or for unusable
+   * metadata.
+   */
   post(endpoint: Endpoint, form: Form, options: PostOptions): Promise<Answer | Unanswered>;
 };
 export type Endpoint = "backchannel_authentication_endpoint" | "token_endpoint";
@@ -64,7 +67,10 @@ export function createConnection(ground: Ground): Connection {
   };
 }
 
-/** OpenID Connect Discovery §4: the well-known path is appended, and the document must name the issuer that was asked. */
+/**
+ * OpenID Connect Discovery §4: the well-known path is appended, and the document must name the issuer that was
+ * asked.
+ */
 async function discover(ground: Ground, signal?: AbortSignal): Promise<Metadata | Unanswered> {
   const { issuer } = ground;
   const answer = await send(

@@ -3,7 +3,10 @@ import type { Ask } from "./ask.ts";
 import type { Connection } from "./connection.ts";
 import { type Outcome, redeem } from "./redeem.ts";
 
-/** How long silence is borne after the ask must have ended, or after the last word from the server, in milliseconds. */
+/**
+ * How long silence is borne after the ask must have ended, or after the last word from the server, in
+ * milliseconds.
+ */
 const grace = 60_000;
 
 /**

@@ -7,7 +7,7 @@ import { join } from "node:path";
 // What was compiled once is not compiled again: most of the time that a short command would take. In a folder of the
 // operator's own, because whoever can write there can change what runs.
 enableCompileCache(join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "countersign"));
-const { runCommand } = await import("./command/command.ts");
+const { runCommand } = await import("./command/run.ts");
 
 const stop = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort(signal));

@@ -13,7 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { runCommand } from "../src/command/command.ts";
+import { runCommand } from "../src/command/run.ts";
 
 const main = new URL("../src/main.ts", import.meta.url).pathname;
 const folder = realpathSync(mkdtempSync(join(tmpdir(), "countersign-command-")));

@@ -1,6 +1,8 @@
 /** A refund, declared and asked for: what tests start from. Nothing but tests reads it. */
+
+import { buildActionRule } from "../src/action/build.ts";
 import type { Declaration } from "../src/action/declaration.ts";
-import { type ActionRule, buildActionRule } from "../src/action/definition.ts";
+import type { ActionRule } from "../src/action/definition.ts";
 
 export const refund = {
   type: "refund",

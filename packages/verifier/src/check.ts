@@ -11,7 +11,9 @@ import type { Problem } from "./spend.ts";
  */
 export type Action = { readonly type: string; readonly [field: string]: Json };
 
-/** An action, or what builds it: called only once the token is known to be genuine, so that strangers cost nothing. */
+/**
+ * An action, or what builds it: called only once the token is known to be genuine, so that strangers cost nothing.
+ */
 export type StatedAction = Action | (() => Action | Promise<Action>);
 
 /** What the token says, now known to be about this very call. */
@@ -52,7 +54,10 @@ const algorithms = ["ES256", "RS256", "PS256", "EdDSA"];
 const requiredClaims = ["exp", "sub", "jti", "client_id", "act_digest", "act_type_hash", "approved_by"];
 const longestToken = 16_384;
 
-/** Looks at a token and a call, and spends nothing. What cannot be known is a rejection; only what builds the action may throw. */
+/**
+ * Looks at a token and a call, and spends nothing. What cannot be known is a rejection; only what builds the
+ * action may throw.
+ */
 export function createExaminer(ground: ExaminerGround, discover: Discover) {
   const { audience, pinnedTypes = {}, clockToleranceSeconds: clockTolerance = 5, clock, report } = ground;
   const reject = createReject(audience);
@@ -148,7 +153,10 @@ function isAboutToken(error: unknown): boolean {
   );
 }
 
-/** Which fields differ, for the log of whoever wonders. The token's details are signed, so they are what was approved. */
+/**
+ * Which fields differ, for the log of whoever wonders. The token's details are signed, so they are what was
+ * approved.
+ */
 function difference(action: Action, details: unknown): { differs: string[]; description: string } {
   const approved: JsonObject = Array.isArray(details) && details.length === 1 ? details[0] : {};
   const fields = new Set([...Object.keys(action), ...Object.keys(approved)]);

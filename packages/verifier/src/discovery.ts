@@ -18,7 +18,10 @@ export type DiscoveryGround = {
 
 const longestRequestMilliseconds = 5_000;
 
-/** OpenID Connect Discovery §4. Keys are kept for ten minutes, and looked for again when a token names an unknown one. */
+/**
+ * OpenID Connect Discovery §4. Keys are kept for ten minutes, and looked for again when a token names an unknown
+ * one.
+ */
 export function createDiscovery(ground: DiscoveryGround): Discover {
   requireSecure(ground.issuer, "the issuer", ground);
   let known: Authority | undefined;

@@ -33,7 +33,10 @@ export type Rejection = {
   /** `www-authenticate` with 401 and 403, `retry-after` with 503. */
   readonly headers: { readonly [name: string]: string };
   readonly body: { readonly error: string; readonly error_description: string };
-  /** With `digest_mismatch`: the fields in which the call differs from what was approved, as far as they have names. */
+  /**
+   * With `digest_mismatch`: the fields in which the call differs from what was approved, as far as they have
+   * names.
+   */
   readonly differs?: readonly string[];
 };
 

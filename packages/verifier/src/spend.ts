@@ -8,7 +8,10 @@ import { createReject, type Rejection, type RejectionReason } from "./rejection.
 /** The action under way, and on whose word. Kept by the server's log under `jti` and `spendId`. */
 export type Spent = Omit<Checked, "outcome"> & { readonly spendId: string };
 
-/** A token that is used up by this call. Ending it twice is ending it once: the first word counts. Neither ever rejects. */
+/**
+ * A token that is used up by this call. Ending it twice is ending it once: the first word counts. Neither ever
+ * rejects.
+ */
 export type Reservation = {
   readonly outcome: "reserved";
   readonly spent: Spent;
@@ -135,7 +138,10 @@ export function createSpender(ground: SpenderGround, discover: Discover) {
     };
   }
 
-  /** Resolves after the first attempt; the others go on in the background. The server takes the word after `exp` too. */
+  /**
+   * Resolves after the first attempt; the others go on in the background. The server takes the word after `exp`
+   * too.
+   */
   async function say(operation: "complete" | "fail", spend: Spend): Promise<void> {
     const problem = await tell(operation, spend);
     if (!problem) return;

@@ -21,7 +21,10 @@ export type VerifierOptions = {
   readonly issuer: string;
   /** What tokens for this API have as `aud`: its audience in the server's configuration. */
   readonly audience: string;
-  /** The API's own credentials at the server, as `countersign api add` gave them out. They spend; they grant nothing. */
+  /**
+   * The API's own credentials at the server, as `countersign api add` gave them out. They spend; they grant
+   * nothing.
+   */
   readonly clientId: string;
   readonly clientSecret: string;
   /**
@@ -29,9 +32,15 @@ export type VerifierOptions = {
    * definition is refused. Types that are not named are not held to anything.
    */
   readonly pinnedTypes?: { readonly [type: string]: string };
-  /** How far this machine's clock may be behind or ahead. 5 unless said otherwise; when spending, the server's clock decides. */
+  /**
+   * How far this machine's clock may be behind or ahead. 5 unless said otherwise; when spending, the server's
+   * clock decides.
+   */
   readonly clockToleranceSeconds?: number;
-  /** Told of what nobody waits for: an ending that could not be reported, keys that could not be fetched. A process warning unless given. */
+  /**
+   * Told of what nobody waits for: an ending that could not be reported, keys that could not be fetched. A process
+   * warning unless given.
+   */
   readonly onProblem?: (problem: Problem) => void;
   /** Used instead of the global `fetch`. */
   readonly fetch?: typeof fetch;

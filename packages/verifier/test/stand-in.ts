@@ -18,7 +18,10 @@ export type Reply =
 export type Seen = { headers: IncomingHttpHeaders; form: URLSearchParams };
 type Kept = { digest: string; state: string; spendId?: string };
 
-/** `hang up after` does what was asked, and loses the answer. A reply stands in for one answer; then the rules hold again. */
+/**
+ * `hang up after` does what was asked, and loses the answer. A reply stands in for one answer; then the rules hold
+ * again.
+ */
 export type StandIn = {
   issuer: string;
   spends: Seen[];

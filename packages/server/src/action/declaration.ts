@@ -9,7 +9,7 @@ import {
   type Reversibility,
 } from "@countersign/protocol";
 import type { ApproverRule, Format, Row } from "./definition.ts";
-import type { FieldKind, Fields } from "./schema.ts";
+import type { DeclarationProblem, FieldKind, Fields } from "./schema.ts";
 
 export type Declaration = {
   readonly type: string;
@@ -27,13 +27,6 @@ export type Declaration = {
   readonly lifetimeSeconds?: { readonly default: number; readonly max: number };
   readonly tokenLifetimeSeconds?: number;
   readonly scope?: string;
-};
-
-/** `path` is spelled as in the configuration file, from the action type on: ["display", "rows", 0, "field"]. */
-export type DeclarationProblem = {
-  readonly path: readonly (string | number)[];
-  readonly message: string;
-  readonly remedy: string;
 };
 
 /** A sentence in pieces: text, or a field between braces. Undefined if the braces do not match. */

@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { hashJson, type Json, type JsonObject } from "@countersign/protocol";
 import { refund, refundFields, ruleOf } from "../../test/sample.ts";
-import type { Declaration, DeclarationProblem } from "./declaration.ts";
-import { buildActionRule } from "./definition.ts";
+import { buildActionRule } from "./build.ts";
+import type { Declaration } from "./declaration.ts";
+import type { DeclarationProblem } from "./schema.ts";
 
 function problemsOf(change: Partial<Declaration>): readonly DeclarationProblem[] {
   const built = buildActionRule({ ...refund, ...change });

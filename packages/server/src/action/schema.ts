@@ -4,7 +4,13 @@
  */
 import type { Json, JsonObject } from "@countersign/protocol";
 import { Ajv2020, type ErrorObject } from "ajv/dist/2020.js";
-import type { DeclarationProblem } from "./declaration.ts";
+
+/** `path` is spelled as in the configuration file, from the action type on: ["display", "rows", 0, "field"]. */
+export type DeclarationProblem = {
+  readonly path: readonly (string | number)[];
+  readonly message: string;
+  readonly remedy: string;
+};
 
 export type FieldKind = "string" | "integer" | "boolean" | "list";
 

@@ -6,7 +6,8 @@
  */
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { type ActionRule, buildActionRule, deepFreeze } from "../action/definition.ts";
+import { buildActionRule, deepFreeze } from "../action/build.ts";
+import type { ActionRule } from "../action/definition.ts";
 import { checkAddresses, defaultOrigin } from "./address.ts";
 import { type Path, readDocument } from "./document.ts";
 import { actionShape, type Finding, fileShape, fit, scopeShape, typeForm } from "./shape.ts";

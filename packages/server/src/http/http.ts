@@ -4,40 +4,15 @@
  * issuer, never from the request, and no protocol endpoint redirects or answers in anything but JSON.
  */
 import { Hono } from "hono";
-import type { RelyingParty } from "../approver/passkey.ts";
-import type { Config } from "../config/config.ts";
-import type { Keyring } from "../keys/keyring.ts";
-import type { Tickets } from "../keys/ticket.ts";
-import type { Stamp } from "../operations/ceremony.ts";
-import type { Pace } from "../operations/pace.ts";
-import type { Signer } from "../operations/redeem.ts";
-import type { Store } from "../store/store.ts";
 import { currentTypes, publishedType } from "./endpoints/action-type.ts";
 import { backchannelAuthentication } from "./endpoints/backchannel-authentication.ts";
 import { metadata } from "./endpoints/discovery.ts";
 import { introspection } from "./endpoints/introspection.ts";
 import { spendToken } from "./endpoints/spend.ts";
 import { token } from "./endpoints/token.ts";
+import type { HttpGround } from "./ground.ts";
 import { OAuthError } from "./oauth-error.ts";
 import { pageRoutes } from "./page-route.ts";
-
-export type HttpGround = {
-  readonly config: Config;
-  readonly store: Store;
-  readonly keyring: Keyring;
-  readonly signer: Signer;
-  readonly tickets: Tickets;
-  readonly pace: Pace;
-  readonly party: RelyingParty;
-  /** What a client assertion may name as its audience. */
-  readonly audiences: ReadonlySet<string>;
-  /** Proves that a form came from a page of the session that sends it. */
-  readonly csrf: Stamp;
-  /** Proves that a passkey's question was ours. */
-  readonly ceremonies: Stamp;
-  /** Hears of every fault, whole. */
-  readonly onFault: (fault: unknown, where: string) => void;
-};
 
 export function httpApp(ground: HttpGround): Hono {
   const app = new Hono();

@@ -5,28 +5,18 @@
 import { type Context, Hono } from "hono";
 import { aboutPage } from "../pages/about.ts";
 import { findAsset } from "../pages/asset.ts";
-import { type MessageName, messagePage } from "../pages/message.ts";
-import { contentSecurityPolicy, type Html } from "../pages/page.ts";
+import { messagePage } from "../pages/message.ts";
+import { contentSecurityPolicy } from "../pages/page.ts";
 import { decideOnCard, pauseFromCard, showCard } from "./endpoints/card.ts";
 import { addDevice, removeOneDevice, showDevices } from "./endpoints/device.ts";
 import { finishEnrolment, showEnrolment } from "./endpoints/enrolment.ts";
 import { inboxEvents, showInbox } from "./endpoints/inbox.ts";
 import { finishSignIn, finishSignOut, showSignIn } from "./endpoints/sign-in.ts";
 import { type Form, readForm } from "./form.ts";
-import type { HttpGround } from "./http.ts";
+import type { HttpGround } from "./ground.ts";
 import { OAuthError } from "./oauth-error.ts";
+import type { PageAnswer } from "./page-answer.ts";
 import { csrfHolds, fromOurPage, readVisitor, type Visitor } from "./session.ts";
-
-/** What a page's handler answers: a page, a place to go, or something to say. */
-export type PageAnswer =
-  | { readonly page: Html; readonly status?: 200 | 400 | 409; readonly cookie?: string }
-  | { readonly go: string; readonly cookie?: string }
-  | {
-      readonly say: MessageName;
-      readonly status: 200 | 400 | 403 | 404 | 409 | 410 | 500;
-      readonly cookie?: string;
-    }
-  | Response;
 
 type Handler = (ground: HttpGround, request: Request, parameter: string) => Promise<PageAnswer>;
 type VisitorHandler = (

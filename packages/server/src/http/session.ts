@@ -4,7 +4,7 @@
  */
 import type { Approver, Session } from "../approver/approver.ts";
 import { readSession, type SignedIn, sessionMs } from "../operations/sign-in.ts";
-import type { HttpGround } from "./http.ts";
+import type { HttpGround } from "./ground.ts";
 
 export type Visitor = { readonly session: Session; readonly approver: Approver; readonly csrf: string };
 

@@ -1,6 +1,6 @@
 /** The few line drawings that the pages use. All are decoration: the words beside them say the same. */
 import { html } from "hono/html";
-import type { Html } from "./page.ts";
+import type { Html } from "./markup.ts";
 
 const drawing = (paths: Html): Html =>
   html`<svg class="icon" viewBox="0 0 24 24" width="24" height="24" aria-hidden="true" focusable="false">${paths}</svg>`;

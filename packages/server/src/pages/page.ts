@@ -7,9 +7,9 @@
 import { html } from "hono/html";
 import { type AssetName, assetUrl } from "./asset.ts";
 import { seal } from "./icon.ts";
+import type { Html } from "./markup.ts";
 
-/** Escaped markup, as the template makes it. Hono's `c.html` takes it as it is. */
-export type Html = ReturnType<typeof html>;
+export type { Html };
 
 /**
  * Sent with every page as `Content-Security-Policy`. No inline script, no inline style, nothing from elsewhere, and no

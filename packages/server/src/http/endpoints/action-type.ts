@@ -1,5 +1,5 @@
 /** The action types as published: schema, template and all, so that others can render the same card, each by its hash. */
-import type { HttpGround } from "../http.ts";
+import type { HttpGround } from "../ground.ts";
 
 /** `GET /action-types`: those in force. */
 export function currentTypes({ config }: HttpGround): Response {

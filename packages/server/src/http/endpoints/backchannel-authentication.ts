@@ -6,7 +6,7 @@ import { type AskInput, type AskRefusal, ask } from "../../operations/ask.ts";
 import type { Hint } from "../../operations/gate.ts";
 import { authenticateAgent } from "../client-authentication.ts";
 import { type Form, readForm, required } from "../form.ts";
-import type { HttpGround } from "../http.ts";
+import type { HttpGround } from "../ground.ts";
 import { OAuthError, type OAuthErrorCode } from "../oauth-error.ts";
 
 const errors = {

@@ -8,8 +8,8 @@ import { pauseAgent } from "../../operations/admit.ts";
 import { type DecideRefusal, decide, levelNow, openDecision } from "../../operations/decide.ts";
 import { type CardView, cardPage } from "../../pages/card.ts";
 import type { Form } from "../form.ts";
-import type { HttpGround } from "../http.ts";
-import type { PageAnswer } from "../page-route.ts";
+import type { HttpGround } from "../ground.ts";
+import type { PageAnswer } from "../page-answer.ts";
 import type { Visitor } from "../session.ts";
 
 const unreadable: PageAnswer = { say: "not_found", status: 404 };

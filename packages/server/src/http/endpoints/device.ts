@@ -4,8 +4,8 @@ import { invite } from "../../operations/enrol.ts";
 import { removeOwnDevice } from "../../operations/unenrol.ts";
 import { devicesPage } from "../../pages/devices.ts";
 import type { Form } from "../form.ts";
-import type { HttpGround } from "../http.ts";
-import type { PageAnswer } from "../page-route.ts";
+import type { HttpGround } from "../ground.ts";
+import type { PageAnswer } from "../page-answer.ts";
 import type { Visitor } from "../session.ts";
 
 /** Long enough to open the link on the other device. */

@@ -3,8 +3,8 @@ import { type Attestation, parseAnswer } from "../../approver/passkey.ts";
 import { enrol, openEnrolment, readInvitation } from "../../operations/enrol.ts";
 import { enrolPage } from "../../pages/enrol.ts";
 import type { Form } from "../form.ts";
-import type { HttpGround } from "../http.ts";
-import type { PageAnswer } from "../page-route.ts";
+import type { HttpGround } from "../ground.ts";
+import type { PageAnswer } from "../page-answer.ts";
 import { sessionCookie } from "../session.ts";
 
 const expired: PageAnswer = { say: "link_expired", status: 410 };

@@ -2,8 +2,8 @@
 import { shortDigest } from "@countersign/protocol";
 import { type Approval, stateAt } from "../../approval/approval.ts";
 import { type InboxView, inboxPage } from "../../pages/inbox.ts";
-import type { HttpGround } from "../http.ts";
-import type { PageAnswer } from "../page-route.ts";
+import type { HttpGround } from "../ground.ts";
+import type { PageAnswer } from "../page-answer.ts";
 import type { Visitor } from "../session.ts";
 
 const shownDecided = 20;

@@ -3,7 +3,7 @@ import { introspect } from "../../operations/introspect.ts";
 import { detailsOf } from "../../token/token.ts";
 import { authenticateApi } from "../client-authentication.ts";
 import { readForm, required } from "../form.ts";
-import type { HttpGround } from "../http.ts";
+import type { HttpGround } from "../ground.ts";
 
 export async function introspection(ground: HttpGround, request: Request): Promise<Response> {
   const form = await readForm(request);

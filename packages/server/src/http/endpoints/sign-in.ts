@@ -3,8 +3,8 @@ import { type Assertion, parseAnswer } from "../../approver/passkey.ts";
 import { openSignIn, signIn, signOut } from "../../operations/sign-in.ts";
 import { signInPage } from "../../pages/sign-in.ts";
 import type { Form } from "../form.ts";
-import type { HttpGround } from "../http.ts";
-import type { PageAnswer } from "../page-route.ts";
+import type { HttpGround } from "../ground.ts";
+import type { PageAnswer } from "../page-answer.ts";
 import { clearedCookie, sessionCookie, type Visitor } from "../session.ts";
 
 export async function showSignIn(ground: HttpGround, request: Request): Promise<PageAnswer> {

@@ -4,7 +4,7 @@ import { type SpendInput, spend } from "../../operations/spend.ts";
 import { detailsOf, type SpendRefusal, type Token } from "../../token/token.ts";
 import { authenticateApi } from "../client-authentication.ts";
 import { type Form, readForm, required } from "../form.ts";
-import type { HttpGround } from "../http.ts";
+import type { HttpGround } from "../ground.ts";
 import { OAuthError } from "../oauth-error.ts";
 
 const descriptions: Record<SpendRefusal, string> = {

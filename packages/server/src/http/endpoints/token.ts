@@ -4,7 +4,7 @@ import { raisedBySeconds } from "../../operations/pace.ts";
 import { type RedeemRefusal, redeem } from "../../operations/redeem.ts";
 import { authenticateAgent } from "../client-authentication.ts";
 import { readForm, required } from "../form.ts";
-import type { HttpGround } from "../http.ts";
+import type { HttpGround } from "../ground.ts";
 import { OAuthError, type OAuthErrorCode } from "../oauth-error.ts";
 
 const errors = {

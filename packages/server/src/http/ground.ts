@@ -1,0 +1,27 @@
+/** What the endpoints stand on: handed to each of them by the route table, made once in `server.ts`. */
+import type { RelyingParty } from "../approver/passkey.ts";
+import type { Config } from "../config/config.ts";
+import type { Keyring } from "../keys/keyring.ts";
+import type { Tickets } from "../keys/ticket.ts";
+import type { Stamp } from "../operations/ceremony.ts";
+import type { Pace } from "../operations/pace.ts";
+import type { Signer } from "../operations/redeem.ts";
+import type { Store } from "../store/store.ts";
+
+export type HttpGround = {
+  readonly config: Config;
+  readonly store: Store;
+  readonly keyring: Keyring;
+  readonly signer: Signer;
+  readonly tickets: Tickets;
+  readonly pace: Pace;
+  readonly party: RelyingParty;
+  /** What a client assertion may name as its audience. */
+  readonly audiences: ReadonlySet<string>;
+  /** Proves that a form came from a page of the session that sends it. */
+  readonly csrf: Stamp;
+  /** Proves that a passkey's question was ours. */
+  readonly ceremonies: Stamp;
+  /** Hears of every fault, whole. */
+  readonly onFault: (fault: unknown, where: string) => void;
+};
