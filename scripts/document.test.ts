@@ -58,7 +58,7 @@ test("every file that the documents name is there", () => {
 });
 
 test("the threat model has a row for T1 to T62", () => {
-  const rows = [...threats.matchAll(/^\| (T\d+) \|/gm)].map(([, threat]) => threat);
+  const rows = [...threats.matchAll(/^\| (T\d+) +\|/gm)].map(([, threat]) => threat);
   assert.deepEqual(
     rows,
     Array.from({ length: 62 }, (_, at) => `T${at + 1}`),

@@ -10,8 +10,9 @@ export type CountersignLocals = { countersign: Spent };
 
 /**
  * `action` builds, from the real parameters, the action that this call is; `express.json()` comes before, so that
- * `req.body` is the body that the handler reads later. A response below 400 completes the spend; any other fails it, and
- * so does a connection that closes before the response is out.
+ * `req.body` is the body that the handler reads later. A response below 400 completes the spend; any other fails it. Where
+ * the connection closes before the response is out, nobody knows how far the handler came: nothing is reported, and the
+ * spend becomes unknown.
  */
 export function countersigned<
   P = Request["params"],
@@ -38,7 +39,6 @@ export function countersigned<
     // The caller is gone and would never learn what happened.
     if (gone || res.headersSent) return reservation.fail();
     res.once("finish", () => (res.statusCode < 400 ? reservation.complete() : reservation.fail()));
-    res.once("close", () => reservation.fail());
     res.locals.countersign = reservation.spent;
     next();
   };

@@ -1,0 +1,182 @@
+/** Both SDKs against the real server, over its `fetch`, with a clock and a network that the test moves and breaks. */
+import assert from "node:assert/strict";
+import { after, before, beforeEach, test } from "node:test";
+import { type Agent, type Ask, createAgent } from "@countersign/agent";
+import { createVerifier, type Verifier } from "@countersign/verifier";
+import {
+  type Deployment,
+  deploy,
+  issuer,
+  type Person,
+  refund,
+  requestIdOf,
+} from "../../server/test/deployment.ts";
+
+let place: Deployment;
+let ada: Person;
+let agent: Agent;
+let verifier: Verifier;
+const problems: unknown[] = [];
+/** The answer of the next request to this path is lost on the way. */
+let losing: string | undefined;
+/** What a person does while somebody waits. */
+let meanwhile: () => unknown = () => {};
+
+const network: typeof fetch = async (input, init) => {
+  const response = await place.server.fetch(new Request(`${input}`, init));
+  if (new URL(`${input}`).pathname !== losing) return response;
+  losing = undefined;
+  throw new TypeError("connection lost");
+};
+const clock = {
+  now: () => place.clock.now,
+  elapsed: () => place.clock.now,
+  async sleep(ms: number) {
+    place.clock.now += ms;
+    await meanwhile();
+  },
+};
+
+before(async () => {
+  place = await deploy();
+  ada = await place.enrol("ada@example.com");
+  agent = newAgent();
+  verifier = createVerifier({
+    issuer,
+    audience: "https://refunds.example",
+    clientId: place.api.id,
+    clientSecret: place.api.secret,
+    fetch: network,
+    clock,
+    onProblem: (problem) => problems.push(problem),
+  });
+});
+beforeEach(() => {
+  meanwhile = () => {};
+});
+after(async () => {
+  assert.deepEqual([...problems, ...place.faults], []);
+  await place.close();
+});
+
+function newAgent(): Agent {
+  return createAgent(
+    { issuer, clientId: place.agent.id, clientSecret: place.agent.secret },
+    { fetch: network, clock },
+  );
+}
+
+async function ask(order: string, more = {}): Promise<Ask> {
+  const asked = await agent.ask({ action: { ...refund, order }, approver: "ada@example.com", ...more });
+  assert(asked.outcome === "asked", JSON.stringify(asked));
+  return asked.ask;
+}
+
+async function approvedToken(order: string): Promise<string> {
+  const asked = await ask(order);
+  await ada.decide(requestIdOf(asked.authReqId), "approve");
+  const outcome = await agent.wait(asked);
+  assert(outcome.outcome === "approved", outcome.outcome);
+  return outcome.token;
+}
+
+const never = () => assert.fail("must not run");
+
+test("T9: one call asks, waits and runs once; another amount and a second use are refused, and name why", async () => {
+  meanwhile = async () => {
+    for (const { id } of await place.server.store.requests({ state: "pending", limit: 9 }))
+      await ada.decide(id, "approve");
+  };
+  const action = { ...refund, order: "S-1" };
+  const wanted = { action: { ...action, reason: "kind" }, approver: "owner" };
+  const outcome = await agent.countersigned(wanted, async (granted, token) => {
+    assert.ok(!("reason" in granted), "advisory words are not granted");
+    const other = await verifier.spend(token, { ...action, amount: "10000.01" }, never);
+    assert(other.outcome === "rejected");
+    assert.deepEqual([other.reason, other.differs], ["digest_mismatch", ["amount"]]);
+    const spent = await verifier.spend(`Bearer ${token}`, action, () => "refunded");
+    const again = await verifier.spend(token, action, never);
+    assert(again.outcome === "rejected");
+    assert.equal(again.reason, "already_spent");
+    return spent;
+  });
+  assert(outcome.outcome === "approved" && outcome.result.outcome === "done");
+  assert.equal(outcome.result.result, "refunded");
+  assert.deepEqual(outcome.result.spent.approvedBy, [ada.approver]);
+});
+
+test("T44: a denial reaches the agent with its reason, and the same ask is then refused", async () => {
+  const denied = await ask("S-2");
+  await ada.decide(requestIdOf(denied.authReqId), "deny", { reason: "Zu hoch – nein" });
+  assert.deepEqual(await agent.wait(denied), { outcome: "denied", reason: "Zu hoch – nein" });
+  const again = await agent.ask({ action: { ...refund, order: "S-2", amount: "1.00" }, approver: "owner" });
+  assert(again.outcome === "refused");
+  assert.equal(again.error, "access_denied");
+});
+
+test("T26: an ask that nobody answers is expired, and nothing else", async () => {
+  assert.deepEqual(await agent.wait(await ask("S-3", { lifetimeSeconds: 30 })), { outcome: "expired" });
+});
+
+test("T21: an ask saved as JSON is awaited by another process, and a second one hears that it is lost", async () => {
+  const first = await ask("S-4", { idempotencyKey: "s-4" });
+  const second = await ask("S-4", { idempotencyKey: "s-4" });
+  assert.deepEqual([second.authReqId, second.joined], [first.authReqId, true]);
+  await ada.decide(requestIdOf(first.authReqId), "approve");
+  const resumed = await newAgent().wait(JSON.parse(JSON.stringify(first)));
+  assert(resumed.outcome === "approved");
+  assert.equal(resumed.approver, ada.approver);
+  assert.deepEqual(await agent.wait(second), { outcome: "lost" });
+});
+
+test("T11: a token that expires between check and spend runs nothing", async () => {
+  const token = await approvedToken("S-5");
+  const action = { ...refund, order: "S-5" };
+  assert.equal((await verifier.check(token, action)).outcome, "checked");
+  place.clock.now += 62_000;
+  const late = await verifier.spend(token, action, never);
+  assert(late.outcome === "rejected");
+  assert.equal(late.reason, "expired_token");
+});
+
+test("T23: a token whose answer was lost on the way is lost, not asked for again", async () => {
+  const asked = await ask("S-6");
+  await ada.decide(requestIdOf(asked.authReqId), "approve");
+  losing = "/oauth/token";
+  assert.deepEqual(await agent.wait(asked), { outcome: "lost" });
+});
+
+test("an ask whose acknowledgement was lost is the same ask when it is sent again", async () => {
+  losing = "/bc-authorize";
+  const asked = await ask("S-7");
+  assert.equal(asked.joined, true);
+  const waiting = await place.server.store.requests({ state: "pending", limit: 99 });
+  assert.equal(waiting.filter(({ bound }) => bound.order === "S-7").length, 1);
+});
+
+test("a reservation whose answer was lost is asked for again with the same spend id, and runs once", async () => {
+  const token = await approvedToken("S-8");
+  losing = "/spend";
+  let runs = 0;
+  const outcome = await verifier.spend(token, { ...refund, order: "S-8" }, () => {
+    runs += 1;
+  });
+  assert.deepEqual([outcome.outcome, runs], ["done", 1]);
+});
+
+test("a scope that is an action is asked for without details, and its token is refused by another API", async () => {
+  const asked = await agent.ask({ scope: "calendar.clear", approver: "owner" });
+  assert(asked.outcome === "asked");
+  await ada.decide(requestIdOf(asked.ask.authReqId), "approve");
+  const outcome = await agent.wait(asked.ask);
+  assert(outcome.outcome === "approved");
+  assert.match(outcome.scope, /calendar\.clear/);
+  assert.equal((await verifier.check(outcome.token, { type: "calendar.clear" })).outcome, "rejected");
+});
+
+test("what the server refuses is told with its error, and nobody is asked", async () => {
+  const wrong = await agent.ask({ action: { ...refund, amount: "1" }, approver: "owner" });
+  const nobody = await agent.ask({ action: { ...refund, order: "S-9" }, approver: "nobody@example.com" });
+  assert(wrong.outcome === "refused" && nobody.outcome === "refused");
+  assert.deepEqual([wrong.error, nobody.error], ["invalid_authorization_details", "unknown_user_id"]);
+});
