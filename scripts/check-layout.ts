@@ -1,6 +1,6 @@
 /**
- * Holds the tree to the shape that `docs/architecture.md` draws: imports run one way, files stay small, names are
- * words of the glossary. Prints each breach and exits 1.
+ * Holds the tree to the shape that `docs/architecture.md` draws: imports run one way and never in a circle, files stay
+ * small, names are words of the glossary. Prints each breach and exits 1.
  */
 import { globSync, readFileSync } from "node:fs";
 import { basename, dirname, join, normalize } from "node:path";
@@ -29,6 +29,8 @@ const forbiddenNames =
 const exempt = /\.test\.ts$|\/contract\.ts$|\/vectors\/|\/test\//;
 
 const breaches: string[] = [];
+/** Which files of the packages each file imports, types as well. */
+const imports = new Map<string, string[]>();
 const layerOf = (path: string): number => {
   const head = path.replace(/^packages\/server\/src\//, "").split("/")[0] ?? "";
   return layers.findIndex((layer) => layer.includes(head) || layer.includes(head.replace(/\.ts$/, "")));
@@ -58,8 +60,10 @@ for (const file of globSync("{packages,examples,bench,scripts,conformance}/**/*.
       !packages[own]?.includes(sibling)
     )
       breaches.push(`${file}: the ${own} package does not import ${sibling}`);
-    if (!inServer || exempt.test(file) || !target.startsWith(".")) continue;
+    if (!file.startsWith("packages/") || exempt.test(file) || !target.startsWith(".")) continue;
     const imported = normalize(join(dirname(file), target));
+    imports.set(file, [...(imports.get(file) ?? []), imported]);
+    if (!inServer) continue;
     if (!imported.startsWith("packages/server/src/")) {
       breaches.push(`${file}: reaches outside the package for ${target}`);
       continue;
@@ -68,6 +72,18 @@ for (const file of globSync("{packages,examples,bench,scripts,conformance}/**/*.
     if (from < 0) breaches.push(`${file}: stands in no layer`);
     else if (to > from) breaches.push(`${file}: imports upwards, ${imported}`);
   }
+}
+
+const settled = new Set<string>();
+for (const file of imports.keys()) follow(file, []);
+
+/** Walks along the imports, and reports a way that comes back to where it has been. */
+function follow(file: string, way: readonly string[]): void {
+  if (way.includes(file))
+    breaches.push(`a circle of imports: ${[...way.slice(way.indexOf(file)), file].join(" → ")}`);
+  if (settled.has(file) || way.includes(file)) return;
+  for (const next of imports.get(file) ?? []) follow(next, [...way, file]);
+  settled.add(file);
 }
 
 for (const breach of breaches) console.error(breach);

@@ -65,6 +65,27 @@ test("the threat model has a row for T1 to T62", () => {
   );
 });
 
+test("the threat model says of each threat how far this release goes, as its row does", () => {
+  const [, summary = ""] = /How far this release goes:\n\n([\s\S]*?)\n\n/.exec(threats) ?? [];
+  const said = summary.split(/^- /m).slice(1).map(numbersIn);
+  const rows = [...threats.matchAll(/^\| T(\d+) .*$/gm)];
+  const kinds = [/./, /\| In part/, /\| Not (yet|checked)/];
+  const shown = kinds.map((_, at) =>
+    rows
+      .filter(([row]) => kinds.findLastIndex((kind) => kind.test(row)) === at)
+      .map(([, number]) => Number(number)),
+  );
+  assert.deepEqual(said, shown);
+});
+
+/** The threats that a text names, "T1 to T4" as four. */
+function numbersIn(text: string): number[] {
+  const named = [...text.matchAll(/T(\d+)(?: to T(\d+))?/g)].flatMap(([, from, to = from]) =>
+    Array.from({ length: Number(to) - Number(from) + 1 }, (_, at) => Number(from) + at),
+  );
+  return [...new Set(named)].sort((a, b) => a - b);
+}
+
 test("every test that the threat model names is there, and a threat without one says so", () => {
   const missing: string[] = [];
   for (const line of threats.split("\n").filter((line) => line.startsWith("| "))) {

@@ -13,7 +13,7 @@ import {
   clientAuthentication,
 } from "./client-authentication.ts";
 import { type Clock, machineClock } from "./clock.ts";
-import { createConnection } from "./connection.ts";
+import { type Abortable, createConnection } from "./connection.ts";
 import { countersigned, type Run, type RunOptions, type StoredRunOptions } from "./countersigned.ts";
 import { type Countersigned, type Outcome, type Redemption, redeemOnce } from "./redeem.ts";
 import { wait } from "./wait.ts";
@@ -22,6 +22,7 @@ export type { Action, Granted } from "./action.ts";
 export type { Ask, Asked, NewAsk } from "./ask.ts";
 export type { Credentials } from "./client-authentication.ts";
 export type { Clock } from "./clock.ts";
+export type { Abortable } from "./connection.ts";
 export type { AskStore, Run, RunOptions, StoredRunOptions } from "./countersigned.ts";
 export type {
   Approved,
@@ -32,8 +33,8 @@ export type {
   Outcome,
   Pending,
   Redemption,
-  Refused,
 } from "./redeem.ts";
+export type { Refused } from "./refusal.ts";
 
 export type AgentOptions = {
   /** How a client secret is sent; what the agent is registered for. `client_secret_basic` unless said otherwise. */
@@ -48,9 +49,6 @@ export type AgentOptions = {
   /** Used instead of the machine's clock: in tests, or where a workflow engine's sleep survives a restart. */
   readonly clock?: Clock;
 };
-
-/** Aborting rejects with the signal's own reason. It ends the waiting here; at the server the ask goes on. */
-export type Abortable = { readonly signal?: AbortSignal };
 
 export interface Agent {
   /**

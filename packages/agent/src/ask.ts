@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { type AskError, canonicalize } from "@countersign/protocol";
 import type { Action } from "./action.ts";
 import { type Answer, type Connection, isUnavailable } from "./connection.ts";
-import type { Refused } from "./redeem.ts";
+import { type Refused, readRefusal } from "./refusal.ts";
 
 /** What to ask for, and whom. */
 export type NewAsk<A extends Action = Action> = {
@@ -137,13 +137,4 @@ function readTimes(
     intervalSeconds: interval,
     joined: joined === true,
   };
-}
-
-/** A refusal in the server's words. What is no OAuth error, a 404 or a redirect, is a fault of the set-up. */
-export function readRefusal<E extends string>({ status, body }: Answer): Refused<E> {
-  const { error, error_description: description } = body ?? {};
-  if (typeof error === "string")
-    return { outcome: "refused", error: error as E, ...(typeof description === "string" && { description }) };
-  if (isUnavailable(status)) return { outcome: "refused", error: "temporarily_unavailable" as E };
-  throw new Error(`the authorization server answered ${status} without an OAuth error`);
 }

@@ -19,7 +19,10 @@ export type Connection = {
 };
 export type Endpoint = "backchannel_authentication_endpoint" | "token_endpoint";
 export type Form = Readonly<Record<string, string | undefined>>;
-export type PostOptions = { readonly headers?: Record<string, string>; readonly signal?: AbortSignal };
+/** Aborting rejects with the signal's own reason. It ends the waiting here; at the server the ask goes on. */
+export type Abortable = { readonly signal?: AbortSignal };
+
+export type PostOptions = Abortable & { readonly headers?: Record<string, string> };
 
 export type Answer = {
   readonly status: number;

@@ -1,8 +1,8 @@
 import { canonicalize } from "@countersign/protocol";
 import type { Action, Granted } from "./action.ts";
-import type { Abortable, Agent } from "./agent.ts";
-import { type Ask, actionOf, type NewAsk } from "./ask.ts";
-import type { Countersigned } from "./redeem.ts";
+import { type Ask, type Asked, actionOf, type NewAsk } from "./ask.ts";
+import type { Abortable } from "./connection.ts";
+import type { Countersigned, Outcome } from "./redeem.ts";
 
 /**
  * What to do once it is approved. Gets the action as granted, and the token to send along as `Authorization: Bearer`.
@@ -20,8 +20,14 @@ export type AskStore = {
 export type RunOptions = Abortable & { readonly store?: undefined };
 export type StoredRunOptions = Abortable & { readonly store: AskStore };
 
+/** What this needs of an agent. */
+type Asker = {
+  ask<A extends Action>(wanted: NewAsk<A>, options?: Abortable): Promise<Asked<A>>;
+  wait<A extends Action>(ask: Ask<A>, options?: Abortable): Promise<Outcome<A>>;
+};
+
 export async function countersigned<A extends Action, R>(
-  agent: Agent,
+  agent: Asker,
   wanted: NewAsk<A>,
   run: Run<A, R>,
   { signal, store }: RunOptions | StoredRunOptions,

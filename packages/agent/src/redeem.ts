@@ -1,8 +1,9 @@
 import { cibaGrantType, type Json, type JsonObject, type TokenError } from "@countersign/protocol";
 import { decodeJwt } from "jose";
 import { type Action, type Granted, isObject, narrowedFields, widenedAt } from "./action.ts";
-import { type Ask, readRefusal } from "./ask.ts";
+import type { Ask } from "./ask.ts";
 import { type Answer, type Connection, isUnavailable, sameUrl, type Unanswered } from "./connection.ts";
+import { type Refused, readRefusal } from "./refusal.ts";
 
 /** A person said yes. The token is good for this one action, once, until `expiresAt`. */
 export type Approved<A extends Action = Action> = {
@@ -31,12 +32,6 @@ export type Pending<A extends Action = Action> = {
 export type Denied = { readonly outcome: "denied"; readonly reason?: string };
 /** Nobody decided in time, or the yes was not redeemed in time. Silence is not a yes. */
 export type Expired = { readonly outcome: "expired" };
-/** The server will not do it, with its error code: a matter of rules or of set-up, not of a person's decision. */
-export type Refused<E extends string = string> = {
-  readonly outcome: "refused";
-  readonly error: E | (string & {});
-  readonly description?: string;
-};
 /**
  * The approval was turned into a token, and that token is not here: the answer never arrived, another process got it,
  * or this ask was redeemed before a crash. Whether the action was done is for you to find out. Then ask a person again.

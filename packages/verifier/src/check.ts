@@ -2,8 +2,8 @@ import { actionDigest, canonicalize, type Json, type JsonObject } from "@counter
 import { errors, type JWTPayload, jwtVerify } from "jose";
 import type { Clock } from "./clock.ts";
 import type { Discover } from "./discovery.ts";
+import type { Problem } from "./problem.ts";
 import { createReject, type Rejection, type RejectionReason } from "./rejection.ts";
-import type { Problem } from "./spend.ts";
 
 /**
  * The action that a call is: its type's name and every bound field of that type, nothing else. Name each field, and take

@@ -3,6 +3,7 @@ import type { SpendError, SpendOperation } from "@countersign/protocol";
 import type { Checked, Examined } from "./check.ts";
 import type { Clock } from "./clock.ts";
 import type { Discover } from "./discovery.ts";
+import type { Problem } from "./problem.ts";
 import { createReject, type Rejection, type RejectionReason } from "./rejection.ts";
 
 /** The action under way, and on whose word. Kept by the server's log under `jti` and `spendId`. */
@@ -17,14 +18,6 @@ export type Reservation = {
   readonly spent: Spent;
   complete(): Promise<void>;
   fail(): Promise<void>;
-};
-
-/** Something that nobody waits for went wrong. Not `givenUp`: it will be tried again. */
-export type Problem = {
-  readonly during: "check" | "reserve" | "complete" | "fail";
-  readonly error: Error;
-  readonly jti?: string;
-  readonly givenUp: boolean;
 };
 
 export type SpenderGround = {

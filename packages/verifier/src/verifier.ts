@@ -8,13 +8,15 @@
 import { type Checked, createExaminer, type StatedAction } from "./check.ts";
 import { type Clock, machineClock } from "./clock.ts";
 import { createDiscovery } from "./discovery.ts";
+import type { Problem } from "./problem.ts";
 import type { Rejection } from "./rejection.ts";
-import { createSpender, type Problem, type Reservation, type Spent } from "./spend.ts";
+import { createSpender, type Reservation, type Spent } from "./spend.ts";
 
 export type { Action, Checked, StatedAction } from "./check.ts";
 export type { Clock } from "./clock.ts";
+export type { Problem } from "./problem.ts";
 export type { Rejection, RejectionReason } from "./rejection.ts";
-export type { Problem, Reservation, Spent } from "./spend.ts";
+export type { Reservation, Spent } from "./spend.ts";
 
 export type VerifierOptions = {
   /** The authorization server's issuer URL. */

@@ -92,7 +92,8 @@ function readBasic(authorization: string, id: string | undefined): Presented {
 
 function issuerOf(assertion: string): string | undefined {
   try {
-    return decodeJwt(assertion).iss;
+    const { iss } = decodeJwt<{ iss?: unknown }>(assertion);
+    return typeof iss === "string" ? iss : undefined;
   } catch {
     return undefined;
   }
@@ -136,7 +137,8 @@ async function provesByAssertion(
   // The first to keep this assertion's id is the one who may use it; everyone after is a replay, also after a restart.
   const record = {
     id: hash("sha256", JSON.stringify([id, jti]), "base64url"),
-    expiresAt: (exp + 2 * clockTolerance) * 1000,
+    // NumericDate may have a fraction (RFC 7519 §2).
+    expiresAt: Math.ceil((exp + 2 * clockTolerance) * 1000),
   };
   return (await store.pass({ writes: [{ put: "replay", record, expect: absent }] })) === "committed";
 }
@@ -147,25 +149,37 @@ async function verify(
   keys: JWK[],
   now: number,
 ): Promise<JWTPayload | undefined> {
-  try {
-    const { payload } = await jwtVerify(assertion, createLocalJWKSet({ keys }), {
-      algorithms: assertionAlgorithms,
-      issuer: id,
-      subject: id,
-      requiredClaims: ["aud", "exp", "jti"],
-      clockTolerance,
-      currentDate: new Date(now),
-    });
-    return payload;
-  } catch {
-    return undefined;
-  }
+  // One key after the other: clients that name none are common, and during a change of keys there are two.
+  for (const key of keys)
+    try {
+      const { payload, protectedHeader } = await jwtVerify(assertion, createLocalJWKSet({ keys: [key] }), {
+        algorithms: assertionAlgorithms,
+        issuer: id,
+        subject: id,
+        requiredClaims: ["aud", "exp", "jti"],
+        clockTolerance,
+        currentDate: new Date(now),
+      });
+      return isAssertionType(protectedHeader.typ) ? payload : undefined;
+    } catch {
+      // Not by this key, or not good by any.
+    }
+  return undefined;
+}
+
+/** What was signed to be something else (a request object, a DPoP proof) is no assertion. Most clients say nothing. */
+function isAssertionType(typ: string | undefined): boolean {
+  const type = typ?.toLowerCase().replace(/^application\//, "");
+  return type === undefined || type === "jwt" || type === "client-authentication+jwt";
 }
 
 /** Every audience named must be one of ours: a list that also names someone else could be replayed there, or from there. */
-function isForUs(aud: string | string[] | undefined, audiences: ReadonlySet<string>): boolean {
-  const named = typeof aud === "string" ? [aud] : (aud ?? []);
-  return named.length > 0 && named.every((one) => audiences.has(one.replace(/\/$/, "")));
+function isForUs(aud: unknown, audiences: ReadonlySet<string>): boolean {
+  const named: readonly unknown[] = Array.isArray(aud) ? aud : [aud];
+  return (
+    named.length > 0 &&
+    named.every((one) => typeof one === "string" && audiences.has(one.replace(/\/$/, "")))
+  );
 }
 
 function invalidClient(method: Presented["method"]): OAuthError {

@@ -21,14 +21,25 @@ export async function readForm(request: Request): Promise<Form> {
 }
 
 async function readText(request: Request): Promise<string> {
-  // Node holds a body to its declared length; one without is counted as it arrives.
-  const counted = request.headers.has("content-length")
-    ? await request.arrayBuffer()
-    : await readCounted(request.body);
+  const counted = await readWhole(request);
   try {
     return utf8.decode(counted);
   } catch {
     throw new OAuthError("invalid_request", "the body is not UTF-8");
+  }
+}
+
+async function readWhole(request: Request): Promise<ArrayBuffer | Uint8Array> {
+  try {
+    // Node holds a body to its declared length; one without is counted as it arrives.
+    return request.headers.has("content-length")
+      ? await request.arrayBuffer()
+      : await readCounted(request.body);
+  } catch (error) {
+    // A caller who hangs up is no fault of ours.
+    throw error instanceof OAuthError
+      ? error
+      : new OAuthError("invalid_request", "the body did not arrive whole");
   }
 }
 

@@ -102,9 +102,10 @@ function posted(handler: FormHandler): Handler {
 
 function signed(handler: VisitorFormHandler): Handler {
   return async (ground, request, parameter) => {
+    // The body first: it may come slowly, and who is there must be known for the instant at which something happens.
+    const form = fromOurPage(ground, request) ? await readPageForm(request) : undefined;
     const visitor = await readVisitor(ground, request);
     if (!visitor) return { go: "/sign-in" };
-    const form = fromOurPage(ground, request) ? await readPageForm(request) : undefined;
     if (!form || !csrfHolds(ground, visitor, form.get("csrf"))) return { say: "form_expired", status: 403 };
     return await handler(ground, visitor, form, parameter);
   };

@@ -41,13 +41,15 @@ export type DecideInput = {
 };
 
 /**
- * `not_yours`: unknown, or somebody else's to decide. `other_card`: the form showed another card. `no_authority`: the
+ * `not_yours`: unknown, or somebody else's to decide. `signed_out`: the session, or the person, is not there any more,
+ * whatever it was when the form began to arrive. `other_card`: the form showed another card. `no_authority`: the
  * rules in force do not allow it any more. `sign_in_again`, `passkey_needed`, `bad_passkey`: the proof is too weak.
  * `latched`: the same action, under other terms, was denied meanwhile.
  */
 export type DecideRefusal =
   | ApprovalRefusal
   | "not_yours"
+  | "signed_out"
   | "other_card"
   | "no_authority"
   | "sign_in_again"
@@ -86,6 +88,8 @@ export async function decide(ground: DecideGround, input: DecideInput): Promise<
   const { store, config } = ground;
   const { approver, session, verdict } = input;
   for (;;) {
+    const present = await presence(store, session);
+    if ("refused" in present) return present;
     const held = await store.read("approval", input.approvalId);
     if (!held?.record.candidates.includes(approver.id)) return { refused: "not_yours" };
     const approval = held.record;
@@ -117,7 +121,7 @@ export async function decide(ground: DecideGround, input: DecideInput): Promise<
 
     const outcome = await store.commit({
       before: approval.decideBy,
-      writes: [{ put: "approval", record: next, expect: held.version }, ...writes],
+      writes: [{ put: "approval", record: next, expect: held.version }, ...present.writes, ...writes],
       entries: [
         newEntry(verdict === "deny" ? "request.denied" : "request.approved", now, {
           request: approval.id,
@@ -130,8 +134,24 @@ export async function decide(ground: DecideGround, input: DecideInput): Promise<
       ],
     });
     if (outcome === "committed") return next;
-    // Somebody else decided, the clock did, or the device or agent changed: look again.
+    // Somebody else decided, the clock did, or the session, device or agent changed: look again.
   }
+}
+
+/** That the session and its approver are there, as guards of the decision: a lost phone decides nothing once removed. */
+async function presence(
+  store: Store,
+  { id, approver }: Session,
+): Promise<{ readonly writes: readonly Write[] } | Refused> {
+  const session = await store.read("session", id);
+  const person = await store.read("approver", approver);
+  if (!session || !person || store.now() >= session.record.expiresAt) return { refused: "signed_out" };
+  return {
+    writes: [
+      { check: "session", id, expect: session.version },
+      { check: "approver", id: approver, expect: person.version },
+    ],
+  };
 }
 
 type Proof = {

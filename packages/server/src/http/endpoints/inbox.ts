@@ -4,6 +4,7 @@ import { type Approval, stateAt } from "../../approval/approval.ts";
 import { type InboxView, inboxPage } from "../../pages/inbox.ts";
 import type { HttpGround } from "../ground.ts";
 import type { PageAnswer } from "../page-answer.ts";
+import type { Wake } from "../../store/store.ts";
 import type { Visitor } from "../session.ts";
 
 const shownDecided = 20;
@@ -45,7 +46,7 @@ function rulingOf({ standing, createdAt }: Approval): Pick<InboxView["decided"][
 
 /** Says "inbox" whenever a request of this approver changed, or something changed in another process. */
 export async function inboxEvents(
-  { store }: HttpGround,
+  { store, onFault }: HttpGround,
   { approver, session }: Visitor,
   _: string,
   request: Request,
@@ -65,11 +66,18 @@ export async function inboxEvents(
         if (store.now() >= session.expiresAt) stop();
         if (open) controller.enqueue(encoder.encode(text));
       };
-      const unwatch = store.watch(async (wake) => {
+      const tell = async (wake: Wake) => {
         if (wake && !wake.candidates.includes(approver.id)) return;
         // Signed out, or the device taken away: this stream hears nothing any more.
         if (!(await store.read("session", session.id))) return stop();
         send("event: inbox\ndata: \n\n");
+      };
+      const unwatch = store.watch((wake) => {
+        // Nobody waits for a listener. The browser connects again, and looks then.
+        tell(wake).catch((fault: unknown) => {
+          onFault(fault, "GET /inbox/events");
+          stop();
+        });
       });
       const beat = setInterval(() => send(": still here\n\n"), keepAliveMs).unref();
       stop = () => {
