@@ -17,9 +17,11 @@ if (files.length === 0) {
   console.error(`no test file matches ${wanted.join(" ")}`);
   process.exit(1);
 }
+/** For one file. A test that hangs is a failure, not a wait. */
+const patienceMs = process.env.COUNTERSIGN_LONG ? 3_600_000 : 300_000;
 const child = spawn(
   process.execPath,
-  ["--test", "--test-concurrency=2", "--test-timeout=300000", ...flags, ...files],
+  ["--test", "--test-concurrency=2", `--test-timeout=${patienceMs}`, ...flags, ...files],
   {
     stdio: "inherit",
   },
