@@ -192,6 +192,18 @@ test("a denial needs only a session, at every level, and its reason reaches the 
   }
 });
 
+test("a denial whose reason cannot be shown says so on the card, and the next one, without it, holds", async () => {
+  const { id, ticket } = await ask("refund");
+  const refused = await ada.decide(id, "deny", { reason: "no \u2764\ufe0f" });
+  assert.equal(refused.status, 409);
+  const card = await refused.text();
+  assert.match(card, /The reason is longer than 300 characters, or has some that cannot be shown/);
+  assert.match(card, /<form id="deny"/);
+  assert.equal((await place.poll(ticket)).body.error, "authorization_pending");
+  assert.equal((await ada.decide(id, "deny")).status, 303);
+  assert.equal((await place.poll(ticket)).body.error, "access_denied");
+});
+
 test("at level passkey an old session must show the passkey again; a denial need not", async () => {
   const { id } = await ask("fresh-refund", { requested_expiry: "600" });
   const old = await place.enrol("ada@example.com");

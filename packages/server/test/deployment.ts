@@ -107,6 +107,8 @@ export type Deployment = {
   readonly file: string;
   readonly outsideKey: Uint8Array;
   readonly faults: unknown[];
+  /** Where each fault happened, as the operator's log would say it. */
+  readonly faultPlaces: string[];
   /** Milliseconds since the epoch; add to it to let time pass. */
   readonly clock: { now: number };
   readonly request: (path: string, init?: RequestInit) => Promise<Response>;
@@ -143,12 +145,16 @@ export async function deploy(rulesText = rules): Promise<Deployment> {
   const outsideKey = new Uint8Array(randomBytes(32));
   const clock = { now: Date.parse("2026-11-22T14:00:00Z") };
   const faults: unknown[] = [];
+  const faultPlaces: string[] = [];
   let server = await start(rulesText);
 
   function start(text: string): Promise<Server> {
     const read = parseConfig(text, join(folder, "countersign.yaml"));
     if ("problems" in read) throw new Error(read.problems.map(problemText).join("\n"));
-    const onFault = (fault: unknown) => faults.push(fault);
+    const onFault = (fault: unknown, where: string) => {
+      faults.push(fault);
+      faultPlaces.push(where);
+    };
     // The rounds are made by the tests, with `settle`.
     return createServer({
       config: read.config,
@@ -223,6 +229,7 @@ export async function deploy(rulesText = rules): Promise<Deployment> {
     file: join(folder, "countersign.db"),
     outsideKey,
     faults,
+    faultPlaces,
     clock,
     request,
     post,

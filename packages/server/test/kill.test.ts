@@ -32,7 +32,11 @@ let api = { id: "refunds-api", secret: "" };
 let cookie = "";
 
 const command = async (...words: string[]) =>
-  (await run(process.execPath, [main, ...words, "--config", join(folder, "countersign.yaml")])).stdout;
+  (
+    await run(process.execPath, [main, ...words, "--config", join(folder, "countersign.yaml")], {
+      maxBuffer: 2 ** 30,
+    })
+  ).stdout;
 const secretIn = (text: string) => /client_secret=(\S+)/.exec(text)?.[1] ?? "";
 
 /** A small generator (mulberry32), so that a seed tells which moments were chosen. */

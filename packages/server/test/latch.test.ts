@@ -156,3 +156,22 @@ test("the inbox hears at once of what is asked, and nothing any more after signi
   await ask({ ...refund, order: "L-8" });
   assert.equal((await stream.read()).done, true);
 });
+
+test("a store that cannot be read ends the inbox's stream and is a fault, not the end of the process", async () => {
+  const eve = await place.enrol("ada@example.com");
+  const stream = (
+    await place.request("/inbox/events", { headers: { cookie: eve.cookie } })
+  ).body!.getReader();
+  await stream.read();
+  const { store } = place.server;
+  const { read } = store;
+  store.read = ((kind: "session", id: string) => {
+    if (kind === "session") throw new Error("the disk refused to read");
+    return read(kind, id);
+  }) as typeof read;
+  await ask({ ...refund, order: "L-9" });
+  assert.equal((await stream.read()).done, true);
+  store.read = read;
+  assert.deepEqual(place.faultPlaces, ["GET /inbox/events"]);
+  place.faults.length = 0;
+});

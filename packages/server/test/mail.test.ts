@@ -5,6 +5,7 @@ import { after, before, test } from "node:test";
 import { shortDigest } from "@countersign/protocol";
 import { type ParsedMail, simpleParser } from "mailparser";
 import { SMTPServer } from "smtp-server";
+import { pauseAgent } from "../src/operations/admit.ts";
 import { type Deployment, deploy, type Person, refund, requestIdOf, rules } from "./deployment.ts";
 
 const inbox: ParsedMail[] = [];
@@ -121,6 +122,17 @@ test("T15: an agent cannot bring markup, headers or hidden characters into a mai
   }
 });
 
+test("T15: a right-to-left value cannot move what stands beside it in a mail", async () => {
+  const [order, reason, message] = ["\u05d0\u05d1 12", "\u05d2 7", "\u05d3 3"];
+  await ask({ order, reason }, message);
+  const html = String((await delivered()).html).replace(/<title>[^<]*/, "");
+  for (const value of [order, reason, message]) {
+    const times = html.split(value).length - 1;
+    const alone = html.match(new RegExp(`<bdi>“?${value}”?</bdi>`, "g"))?.length ?? 0;
+    assert.ok(times > 0 && alone === times, `${value} has a direction of its own each time`);
+  }
+});
+
 test("a mail server that says later is tried again with growing delay, and the mail arrives", async () => {
   refusing = 2;
   inbox.length = 0;
@@ -157,6 +169,15 @@ test("a mail that is refused each time is given up visibly, and the request is n
   const [entry] = await place.server.store.log.newest(1, id);
   assert.equal(JSON.parse(entry?.line ?? "{}").event, "message.given_up");
   assert.equal((await ada.decide(id, "deny")).status, 303);
+});
+
+test("T29: what a paused agent had asked before is not mailed any more", async () => {
+  await ask();
+  assert.equal(await pauseAgent(place.server.store, place.agent.id, true), "done");
+  inbox.length = 0;
+  await place.server.makeRounds();
+  assert.equal(inbox.length, 0);
+  assert.equal(await pauseAgent(place.server.store, place.agent.id, false), "done");
 });
 
 test("a request that is over before its mail could leave is not mailed about", async () => {

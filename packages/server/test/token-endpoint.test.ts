@@ -265,6 +265,10 @@ const badAssertions: readonly (readonly [string, () => Promise<string>])[] = [
         .sign(new TextEncoder().encode(JSON.stringify(publicJwk)));
     },
   ],
+  ["T46: that was signed to be a request object", () => assertion({}, { typ: "oauth-authz-req+jwt" })],
+  ["with an audience that is no text", () => assertion({ aud: [5] })],
+  ["with an audience that only looks like a list", () => assertion({ aud: { length: 1 } })],
+  ["with an issuer that is no text", () => assertion({ iss: { id: "jwt-agent" } })],
   ["with an unknown crit", () => assertion({}, { crit: ["exp2"], exp2: 1 }).catch(() => "e30.e30.x")],
 ];
 for (const [name, make] of badAssertions)
@@ -272,6 +276,57 @@ for (const [name, make] of badAssertions)
     const answer = await pollWith(await make());
     assert.deepEqual([answer.status, answer.body.error], [401, "invalid_client"]);
   });
+
+test("private_key_jwt: a time with a fraction, and a typ of its own, are as good as without", async () => {
+  const exp = place.clock.now / 1000 + 60.1234567;
+  assert.equal((await pollWith(await assertion({ exp }))).body.error, "invalid_grant");
+  for (const typ of ["JWT", "client-authentication+jwt"])
+    assert.equal((await pollWith(await assertion({}, { typ }))).body.error, "invalid_grant", typ);
+});
+
+test("private_key_jwt: with two keys of one kind registered, an assertion that names none is held against both", async () => {
+  const { publicKey } = await generateKeyPair("ES256", { extractable: true });
+  const keys = [{ ...(await exportJWK(publicKey)), kid: "k0" }, publicJwk] as never;
+  await addAgent(place.server.store, {
+    id: "jwt-two",
+    name: "JWT",
+    types: ["refund"],
+    method: "private_key_jwt",
+    keys,
+  });
+  const claims = { iss: "jwt-two", sub: "jwt-two" };
+  assert.equal((await pollWith(await assertion(claims))).body.error, "invalid_grant");
+  assert.equal((await pollWith(await assertion(claims, { kid: "k1" }))).body.error, "invalid_grant");
+  assert.equal((await pollWith(await assertion(claims, { kid: "k0" }))).body.error, "invalid_client");
+});
+
+test("a resource on the token request must be the approved API; another one is invalid_target and uses nothing up", async () => {
+  const ticket = await ask();
+  await ada.decide(requestIdOf(ticket), "approve");
+  const redeem = (resource: string) =>
+    place.post(
+      "/oauth/token",
+      { grant_type: cibaGrantType, auth_req_id: ticket, resource },
+      basic(place.agent),
+    );
+  const other = await redeem("https://calendar.example");
+  assert.deepEqual([other.status, other.body.error], [400, "invalid_target"]);
+  assert.equal((await redeem("https://refunds.example")).status, 200);
+});
+
+test("a caller who hangs up in the middle of the body is no fault of the server's", async () => {
+  const body = new ReadableStream({
+    start: (controller) => {
+      controller.enqueue(new TextEncoder().encode("grant_type="));
+      controller.error(new Error("aborted"));
+    },
+  });
+  const headers = { "content-type": "application/x-www-form-urlencoded", ...basic(place.agent) };
+  const init = { method: "POST", headers, body, duplex: "half" } as RequestInit;
+  const answer = await place.request("/oauth/token", init);
+  assert.deepEqual([answer.status, (await answer.json()).error], [400, "invalid_request"]);
+  // `after` asserts that nothing was written down as a fault.
+});
 
 test("T46, T47: of thirty parallel uses of one assertion one is accepted, and none after a restart", async () => {
   const once = await assertion();

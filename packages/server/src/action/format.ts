@@ -164,12 +164,21 @@ function minorDigits(currency: string): number {
 
 /** `Intl` reads the text itself, so that nothing is rounded on the way. */
 function showMoney(amount: string, digits: number, currency: string): string {
-  const format = new Intl.NumberFormat("en-US", {
-    style: "currency",
-    currency,
-    minimumFractionDigits: digits,
-    maximumFractionDigits: digits,
-  });
+  const format = moneyFormat(currency, digits);
   // Plain spaces for no-break ones: nothing on a card is invisible, not even what the server wrote.
   return format.format(amount as `${number}`).replaceAll(/[\u00A0\u202F]/g, " ");
+}
+
+/** Kept, because making one costs more than all the rest of a card. There are as many as currencies and digits. */
+const moneyFormats = new Map<string, Intl.NumberFormat>();
+
+function moneyFormat(currency: string, digits: number): Intl.NumberFormat {
+  const key = `${currency} ${digits}`;
+  let format = moneyFormats.get(key);
+  if (!format) {
+    const fraction = { minimumFractionDigits: digits, maximumFractionDigits: digits };
+    format = new Intl.NumberFormat("en-US", { style: "currency", currency, ...fraction });
+    moneyFormats.set(key, format);
+  }
+  return format;
 }

@@ -27,6 +27,8 @@ export type Device = {
 export type Invitation = {
   readonly id: string;
   readonly approver: string;
+  /** The device of one's own that it was asked for on. The link ends when that device is taken away. */
+  readonly device?: string;
   readonly createdAt: number;
   readonly expiresAt: number;
 };

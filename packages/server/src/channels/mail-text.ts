@@ -64,18 +64,22 @@ export function mailHtml(mail: Mail): string {
 <div style="max-width:520px;margin:0 auto">
 <p style="margin:0 0 8px">${card.agent.name} asks for your decision:</p>
 <p style="margin:0 0 20px;font-size:22px;line-height:1.3">${card.sentence.map((part) =>
-    "value" in part ? html`<strong style="white-space:pre-wrap">${part.value}</strong>` : part.text,
+    "value" in part
+      ? html`<strong style="white-space:pre-wrap"><bdi>${part.value}</bdi></strong>`
+      : part.text,
   )}</p>
 <table style="border-collapse:collapse;margin:0 0 20px">${card.rows.map(
     ({ label, value }) =>
-      html`<tr><th style="text-align:left;font-weight:normal;padding:2px 16px 2px 0;vertical-align:top">${label}</th><td style="white-space:pre-wrap">${value}</td></tr>`,
+      html`<tr><th style="text-align:left;font-weight:normal;padding:2px 16px 2px 0;vertical-align:top">${label}</th><td style="white-space:pre-wrap"><bdi>${value}</bdi></td></tr>`,
   )}</table>
 ${
   quoted
     ? html`<p style="margin:0 0 4px">${card.agent.name} says, in its own words (not checked):</p>
 <blockquote style="margin:0 0 20px;padding:0 0 0 12px;border-left:3px solid #8886">${
-        message === undefined ? "" : html`<p style="margin:0 0 4px;white-space:pre-wrap">${message}</p>`
-      }${rows.map(({ label, value }) => html`<p style="margin:0 0 4px;white-space:pre-wrap">${label}: ${value}</p>`)}</blockquote>`
+        message === undefined
+          ? ""
+          : html`<p style="margin:0 0 4px;white-space:pre-wrap"><bdi>${message}</bdi></p>`
+      }${rows.map(({ label, value }) => html`<p style="margin:0 0 4px;white-space:pre-wrap">${label}: <bdi>${value}</bdi></p>`)}</blockquote>`
     : ""
 }
 <p style="margin:0 0 20px">${reversibility[card.reversibility]} Answer within ${timeLeft(mail)}, or it is cancelled.</p>

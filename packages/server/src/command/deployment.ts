@@ -111,7 +111,10 @@ export function withKeyring<T>(
 export async function settleLog(store: Store, config: Config, keyring: Keyring): Promise<void> {
   const { checkpointFile } = config.log;
   const publish = async (note: string) => {
-    if (checkpointFile !== undefined) await appendFile(checkpointFile, `${note}\n`);
+    if (checkpointFile === undefined) return;
+    await appendFile(checkpointFile, `${note}\n`).catch((error: unknown) => {
+      throw new OperatorError(`the checkpoint file cannot be written: ${messageOf(error)}`);
+    });
   };
   await checkpoint({ store, signCheckpoint: keyring.signCheckpoint, publish });
 }

@@ -68,7 +68,7 @@ function report(result: Report | Problems, { print, complain }: Terminal): numbe
   }
   const { entries, upTo, key, origin, checked } = result;
   print(`the log of ${origin} verifies: ${entries} entries`);
-  for (const [what, count] of Object.entries(checked)) print(`  ${String(count).padStart(7)} ${what}`);
+  for (const [what, count] of Object.entries(checked)) print(`  ${what.padEnd(12)} ${count}`);
   if (key === "own") print("The key is the log's own word for itself: give --key, from somewhere you trust.");
   if (upTo === 0)
     print(
@@ -163,7 +163,9 @@ const erase: Command = {
       const [request = ""] = given.words;
       const erased = await eraseTexts(store, request);
       if (erased === 0) throw new OperatorError(`the log holds no text about ${request}`);
-      print(`erased the texts of ${erased} entries; what they were can no longer be shown or proved`);
+      print(
+        `erased the texts of ${erased === 1 ? "one entry" : `${erased} entries`}; what they were can no longer be shown or proved`,
+      );
     }),
 };
 

@@ -177,8 +177,7 @@ function isAssertionType(typ: string | undefined): boolean {
 function isForUs(aud: unknown, audiences: ReadonlySet<string>): boolean {
   const named: readonly unknown[] = Array.isArray(aud) ? aud : [aud];
   return (
-    named.length > 0 &&
-    named.every((one) => typeof one === "string" && audiences.has(one.replace(/\/$/, "")))
+    named.length > 0 && named.every((one) => typeof one === "string" && audiences.has(one.replace(/\/$/, "")))
   );
 }
 

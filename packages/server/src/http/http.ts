@@ -4,6 +4,7 @@
  * issuer, never from the request, and no protocol endpoint redirects or answers in anything but JSON.
  */
 import { Hono } from "hono";
+import { routePath } from "hono/route";
 import { currentTypes, publishedType } from "./endpoints/action-type.ts";
 import { backchannelAuthentication } from "./endpoints/backchannel-authentication.ts";
 import { metadata } from "./endpoints/discovery.ts";
@@ -26,7 +27,7 @@ export function httpApp(ground: HttpGround): Hono {
   });
   app.onError((error, context) => {
     if (error instanceof OAuthError) return error.toResponse();
-    ground.onFault(error, `${context.req.method} ${context.req.path}`);
+    ground.onFault(error, `${context.req.method} ${routePath(context)}`);
     return Response.json(
       {
         error: "temporarily_unavailable",

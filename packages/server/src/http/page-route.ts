@@ -3,6 +3,7 @@
  * origin that is ours, and, where somebody is signed in, the session's stamp. Refusals become pages in one place.
  */
 import { type Context, Hono } from "hono";
+import { routePath } from "hono/route";
 import { aboutPage } from "../pages/about.ts";
 import { findAsset } from "../pages/asset.ts";
 import { messagePage } from "../pages/message.ts";
@@ -42,7 +43,8 @@ export function pageRoutes(ground: HttpGround): Hono {
     );
 
   app.onError((fault, context) => {
-    ground.onFault(fault, `${context.req.method} ${context.req.path}`);
+    // The route and not the path: an invitation's path is its secret.
+    ground.onFault(fault, `${context.req.method} ${routePath(context)}`);
     return render({ say: "fault", status: 500 }, undefined);
   });
 

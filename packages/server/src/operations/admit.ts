@@ -80,11 +80,13 @@ export async function addApi(
 
 /** Takes an agent's or an API's credentials away. What it asked stays in the log. */
 export async function remove(store: Store, kind: "agent" | "api", id: string): Promise<"done" | Refused> {
-  const held = await store.read(kind, id);
-  if (!held) return { refused: "unknown" };
-  const outcome = await store.commit({
-    writes: [{ drop: kind, id, expect: held.version }],
-    entries: [newEntry(`${kind}.removed`, store.now(), { [kind]: id })],
-  });
-  return outcome === "committed" ? "done" : { refused: "unknown" };
+  for (;;) {
+    const held = await store.read(kind, id);
+    if (!held) return { refused: "unknown" };
+    const outcome = await store.commit({
+      writes: [{ drop: kind, id, expect: held.version }],
+      entries: [newEntry(`${kind}.removed`, store.now(), { [kind]: id })],
+    });
+    if (outcome === "committed") return "done";
+  }
 }

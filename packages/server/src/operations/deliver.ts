@@ -1,7 +1,8 @@
 /**
  * What has to leave, leaves: at least once, with growing delay, bounded, and visible when it is given up. A message is
  * leased before it is sent, so that of several nodes one sends it; if we crash in between, the lease runs out and it
- * is sent again. It never decides anything, and a message about a request that is over is not sent.
+ * is sent again. It never decides anything, and a message about a request that is over, or whose agent was paused
+ * meanwhile, is not sent.
  */
 import { type Approval, stateAt } from "../approval/approval.ts";
 import type { Approver } from "../approver/approver.ts";
@@ -43,18 +44,21 @@ async function deliverOne({ store, channels }: DeliverGround, held: Held<"messag
 
   const approval = await store.read("approval", leased.approval);
   const approver = await store.read("approver", leased.approver);
+  const agent = approval && (await store.read("agent", approval.record.agent));
   const channel = channels.get(leased.channel);
-  const problem = !channel
-    ? `no channel ${leased.channel} is set up`
-    : !approval || !approver || stateAt(approval.record, now) !== "pending"
-      ? "the request was over before it could be sent"
-      : await channel
-          .send({ approval: approval.record, approver: approver.record, messageId: leased.id })
-          .then(() => undefined)
-          .catch((error: unknown) => (error instanceof Error ? error.message : String(error)));
+  const waiting = approval && approver && stateAt(approval.record, now) === "pending";
+  const wanted = channel && waiting && agent && !agent.record.paused;
+  let problem: string | undefined;
+  if (!channel) problem = `no channel ${leased.channel} is set up`;
+  else if (!waiting) problem = "the request was over before it could be sent";
+  else if (!wanted) problem = "the agent was paused before it could be sent";
+  else
+    problem = await channel
+      .send({ approval: approval.record, approver: approver.record, messageId: leased.id })
+      .then(() => undefined)
+      .catch((error: unknown) => (error instanceof Error ? error.message : String(error)));
 
-  const over = !channel || !approval || stateAt(approval.record, now) !== "pending";
-  const delay = over ? undefined : delaysMs[leased.attempts - 1];
+  const delay = wanted ? delaysMs[leased.attempts - 1] : undefined;
   if (problem !== undefined && delay !== undefined) {
     const later: Message = { ...leased, dueAt: store.now() + delay, lastError: problem };
     await store.pass({ writes: [{ put: "message", record: later, expect: version }] });

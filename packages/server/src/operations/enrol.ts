@@ -3,7 +3,7 @@
  * exists already. The public key goes into the log, so that what it signs can be checked later by anybody.
  */
 import { hash, randomBytes } from "node:crypto";
-import { type Approver, type Device, lowerCase } from "../approver/approver.ts";
+import { type Approver, type Device, lowerCase, type Session } from "../approver/approver.ts";
 import {
   type Attestation,
   type CreationOptions,
@@ -18,11 +18,13 @@ import { newId } from "./id.ts";
 import { openSession, type SignedIn } from "./sign-in.ts";
 
 export type EnrolGround = { readonly store: Store; readonly party: RelyingParty; readonly ceremonies: Stamp };
-export type EnrolRefusal = "unknown_invitation" | "bad_passkey";
+export type EnrolRefusal = "unknown_invitation" | "signed_out" | "bad_passkey";
 export type Refused = { readonly refused: EnrolRefusal };
 
 /** How long the operator's link may lie in somebody's mail. */
 const invitationMs = 7 * 24 * 3_600_000;
+/** How long one's own may take to be opened on the other device. */
+const ownInvitationMs = 15 * 60_000;
 
 /**
  * Invites a person, who becomes an approver by it. Inviting someone again gives a new link, for a further or a lost
@@ -32,7 +34,6 @@ export async function invite(
   store: Store,
   email: string,
   name: string,
-  lifetimeMs = invitationMs,
 ): Promise<{ secret: string; approver: Approver }> {
   const secret = randomBytes(32).toString("base64url");
   const now = store.now();
@@ -42,7 +43,7 @@ export async function invite(
     id: hashSecret(secret),
     approver: approver.id,
     createdAt: now,
-    expiresAt: now + lifetimeMs,
+    expiresAt: now + invitationMs,
   };
   const outcome = await store.commit({
     writes: [
@@ -61,12 +62,52 @@ export async function invite(
   return { secret, approver };
 }
 
+/**
+ * A link for a further device of one's own. Nobody becomes an approver by it, and it is worth nothing once the device
+ * that it was asked for on is gone. `signed_out`: the session, or the person, is not there any more.
+ */
+export async function inviteMyself(
+  store: Store,
+  { id: sessionId, approver: approverId, device }: Session,
+): Promise<{ readonly secret: string } | Refused> {
+  const session = await store.read("session", sessionId);
+  const approver = await store.read("approver", approverId);
+  if (!session || !approver) return { refused: "signed_out" };
+  const secret = randomBytes(32).toString("base64url");
+  const now = store.now();
+  const { email, name } = approver.record;
+  const invitation = {
+    id: hashSecret(secret),
+    approver: approverId,
+    device,
+    createdAt: now,
+    expiresAt: now + ownInvitationMs,
+  };
+  const outcome = await store.commit({
+    writes: [
+      { check: "session", id: sessionId, expect: session.version },
+      { check: "approver", id: approverId, expect: approver.version },
+      { put: "invitation", record: invitation, expect: absent },
+    ],
+    entries: [
+      newEntry("approver.invited", now, {
+        approver: approverId,
+        facts: { credential: device },
+        texts: { email, name },
+      }),
+    ],
+  });
+  return outcome === "committed" ? { secret } : { refused: "signed_out" };
+}
+
 export async function readInvitation(
   store: Store,
   secret: string,
 ): Promise<{ readonly held: Held<"invitation">; readonly approver: Approver } | Refused> {
   const held = await store.read("invitation", hashSecret(secret));
   if (!held || store.now() >= held.record.expiresAt) return { refused: "unknown_invitation" };
+  const { device } = held.record;
+  if (device !== undefined && !(await store.read("device", device))) return { refused: "unknown_invitation" };
   const approver = await store.read("approver", held.record.approver);
   return approver ? { held, approver: approver.record } : { refused: "unknown_invitation" };
 }
@@ -112,6 +153,12 @@ export async function enrol(
     { put: "session", record: signedIn.session, expect: absent },
   ];
   if (invitation) writes.push({ drop: "invitation", id: invitation.record.id, expect: invitation.version });
+  const askedOn = invitation?.record.device;
+  if (askedOn !== undefined) {
+    const still = await store.read("device", askedOn);
+    if (!still) return { refused: "unknown_invitation" };
+    writes.push({ check: "device", id: askedOn, expect: still.version });
+  }
   const entry = newEntry("device.enrolled", now, {
     approver: approver.id,
     facts: { credential: device.id, public_key: device.publicKey, rp_id: party.rpId, origin: party.origin },

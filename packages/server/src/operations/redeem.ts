@@ -45,13 +45,16 @@ export type RedeemRefusal =
   | "too_fast"
   | "access_denied"
   | "expired_token"
+  | "invalid_target"
   | "invalid_grant";
 export type Refused = { readonly refused: RedeemRefusal; readonly denialReason?: string };
 
+/** `resource` is where the agent means to use the token, if it says so: another API than the approved one gets none. */
 export async function redeem(
   ground: RedeemGround,
   agent: Held<"agent">,
   authReqId: string,
+  resource?: string,
 ): Promise<Grant | Refused> {
   const { store, pace, tickets } = ground;
   const id = tickets.open(authReqId, agent.record.id);
@@ -76,7 +79,7 @@ export async function redeem(
       case "redeemed":
         return { refused: "invalid_grant" };
       case "approved": {
-        const grant = await issue(ground, agent, id, now);
+        const grant = await issue(ground, agent, id, now, resource);
         if (grant !== "conflict") return grant;
         // Another request got there first, or the clock did: look again. The state has moved on, so this ends.
       }
@@ -121,11 +124,13 @@ async function issue(
   agent: Held<"agent">,
   id: string,
   now: number,
+  resource: string | undefined,
 ): Promise<Grant | Refused | "conflict"> {
   const held = await store.read("approval", id);
   if (held?.record.standing.state !== "approved") return "conflict";
   const approval = held.record;
   const { decision } = held.record.standing;
+  if (resource !== undefined && resource !== approval.audience) return { refused: "invalid_target" };
 
   const rule = config.actions.get(approval.type);
   if (!rule || !(await stillHolds(store, config, agent, approval, decision)))

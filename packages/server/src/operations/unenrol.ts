@@ -3,7 +3,7 @@
  * depended on them ends in the same write.
  */
 import type { Approver } from "../approver/approver.ts";
-import type { Store, Write } from "../store/store.ts";
+import type { Held, Outcome, Store, Write } from "../store/store.ts";
 import { newEntry } from "./entry.ts";
 
 export type Refused = { readonly refused: "unknown_device" | "last_device" | "unknown_approver" };
@@ -14,58 +14,59 @@ export async function removeOwnDevice(
   approver: Approver,
   deviceId: string,
 ): Promise<"removed" | Refused> {
-  const device = await store.read("device", deviceId);
-  if (device?.record.approver !== approver.id) return { refused: "unknown_device" };
-  const other = (await store.devicesOf(approver.id)).find(({ id }) => id !== deviceId);
-  const kept = other && (await store.read("device", other.id));
-  if (!kept) return { refused: "last_device" };
-  // The one that stays is part of the guard: of two removals at once, one finds its other device gone.
-  const stays: Write = { check: "device", id: kept.record.id, expect: kept.version };
-  return await remove(store, approver.id, deviceId, [stays]);
+  for (;;) {
+    const device = await store.read("device", deviceId);
+    if (device?.record.approver !== approver.id) return { refused: "unknown_device" };
+    const other = (await store.devicesOf(approver.id)).find(({ id }) => id !== deviceId);
+    const kept = other && (await store.read("device", other.id));
+    if (!kept) return { refused: "last_device" };
+    // The one that stays is part of the guard: of two removals at once, one finds its other device gone.
+    const stays: Write = { check: "device", id: kept.record.id, expect: kept.version };
+    if ((await remove(store, device, [stays])) === "committed") return "removed";
+  }
 }
 
 /** Any device, by the operator: a lost phone. */
 export async function removeDevice(store: Store, deviceId: string): Promise<"removed" | Refused> {
-  const device = await store.read("device", deviceId);
-  return device ? await remove(store, device.record.approver, deviceId, []) : { refused: "unknown_device" };
+  for (;;) {
+    const device = await store.read("device", deviceId);
+    if (!device) return { refused: "unknown_device" };
+    if ((await remove(store, device, [])) === "committed") return "removed";
+  }
 }
 
+/** A conflict means that the device was used, or signed in or out, at this very moment: it is still to be removed. */
 async function remove(
   store: Store,
-  approver: string,
-  deviceId: string,
+  { record: { id, approver } }: Held<"device">,
   guards: readonly Write[],
-): Promise<"removed" | Refused> {
-  const entry = newEntry("device.removed", store.now(), { approver, facts: { credential: deviceId } });
-  const outcome = await store.commit({
-    writes: [...(await dropsOf(store, deviceId)), ...guards],
-    entries: [entry],
-  });
-  return outcome === "committed"
-    ? "removed"
-    : { refused: guards.length > 0 ? "last_device" : "unknown_device" };
+): Promise<Outcome> {
+  const entry = newEntry("device.removed", store.now(), { approver, facts: { credential: id } });
+  return await store.commit({ writes: [...(await dropsOf(store, id)), ...guards], entries: [entry] });
 }
 
 /** A person leaves: they are asked nothing any more, and can decide nothing. */
 export async function removeApprover(store: Store, email: string): Promise<"removed" | Refused> {
-  const approver = await store.approverByEmail(email);
-  const held = approver && (await store.read("approver", approver.id));
-  if (!held) return { refused: "unknown_approver" };
-  const { id } = held.record;
-  const devices = await store.devicesOf(id);
-  const writes: Write[] = [{ drop: "approver", id, expect: held.version }];
-  for (const device of devices) writes.push(...(await dropsOf(store, device.id)));
-  const now = store.now();
-  const outcome = await store.commit({
-    writes,
-    entries: [
-      newEntry("approver.removed", now, { approver: id }),
-      ...devices.map((device) =>
-        newEntry("device.removed", now, { approver: id, facts: { credential: device.id } }),
-      ),
-    ],
-  });
-  return outcome === "committed" ? "removed" : { refused: "unknown_approver" };
+  for (;;) {
+    const approver = await store.approverByEmail(email);
+    const held = approver && (await store.read("approver", approver.id));
+    if (!held) return { refused: "unknown_approver" };
+    const { id } = held.record;
+    const devices = await store.devicesOf(id);
+    const writes: Write[] = [{ drop: "approver", id, expect: held.version }];
+    for (const device of devices) writes.push(...(await dropsOf(store, device.id)));
+    const now = store.now();
+    const outcome = await store.commit({
+      writes,
+      entries: [
+        newEntry("approver.removed", now, { approver: id }),
+        ...devices.map((device) =>
+          newEntry("device.removed", now, { approver: id, facts: { credential: device.id } }),
+        ),
+      ],
+    });
+    if (outcome === "committed") return "removed";
+  }
 }
 
 async function dropsOf(store: Store, deviceId: string): Promise<Write[]> {

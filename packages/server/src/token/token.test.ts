@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type TokenState, tokenStates } from "@countersign/protocol";
 import fc from "fast-check";
-import { end, reserve, type Spend, settle, silenceMs, stateAt, type Token } from "./token.ts";
+import { detailsOf, end, reserve, type Spend, settle, silenceMs, stateAt, type Token } from "./token.ts";
 
 const issuedAt = 1_000_000;
 const expiresAt = issuedAt + 60_000;
@@ -116,4 +116,10 @@ test("T17: in any history nothing returns to issued, and one spend id at most ev
       assert.notEqual(stateAt(token, now + silenceMs), "issued");
     }),
   );
+});
+
+test("a token says its action, also of a type that is called openid; only a scope that is the action has no details", () => {
+  const bound = { service: "foo" };
+  assert.deepEqual(detailsOf({ type: "openid", scope: "openid", bound }), [{ type: "openid", ...bound }]);
+  assert.equal(detailsOf({ type: "calendar.clear", scope: "openid calendar.clear", bound: {} }), undefined);
 });

@@ -64,7 +64,7 @@ export function detailsOf({
   scope,
   bound,
 }: Pick<Token, "type" | "scope" | "bound">): readonly JsonObject[] | undefined {
-  return scope.split(" ").includes(type) ? undefined : [{ type, ...bound }];
+  return scope === `openid ${type}` ? undefined : [{ type, ...bound }];
 }
 
 /** How long a reservation may stay without an answer before it is written down as unknown. */

@@ -17,6 +17,7 @@ const unreadable: PageAnswer = { say: "not_found", status: 404 };
 /** What the card says above its buttons when an attempt to decide changed nothing; a page of its own for the rest. */
 const problems: Record<DecideRefusal, string | undefined> = {
   not_yours: undefined,
+  signed_out: undefined,
   pending: undefined,
   approved: "Somebody was first: it is already approved. Your answer changed nothing.",
   redeemed: "Somebody was first: it is already approved. Your answer changed nothing.",
@@ -35,6 +36,9 @@ const problems: Record<DecideRefusal, string | undefined> = {
   paused: "This agent is paused, so nothing it asks for can be approved. You can still deny it.",
 };
 
+const unreadableReason =
+  "The reason is longer than 300 characters, or has some that cannot be shown, as some emoji do. Nothing was decided: please deny again with plainer words, or with none.";
+
 export async function showCard(ground: HttpGround, visitor: Visitor, id: string): Promise<PageAnswer> {
   const held = await ground.store.read("approval", id);
   if (!held?.record.candidates.includes(visitor.approver.id)) return unreadable;
@@ -48,9 +52,9 @@ export async function decideOnCard(
   id: string,
 ): Promise<PageAnswer> {
   const verdict = form.get("verdict");
+  if (verdict !== "approve" && verdict !== "deny") return { say: "form_expired", status: 400 };
   const reason = readReason(form.get("reason"));
-  if ((verdict !== "approve" && verdict !== "deny") || reason === null)
-    return { say: "form_expired", status: 400 };
+  if (reason === null) return await showAgain(ground, visitor, id, unreadableReason);
   const assertion = parseAnswer<Assertion>(form.get("assertion"));
   const ceremony = form.get("ceremony");
   const answer = await decide(ground, {
@@ -63,10 +67,21 @@ export async function decideOnCard(
     ...(assertion && ceremony !== undefined && { signed: { ceremony, assertion } }),
   });
   if (!("refused" in answer)) return { go: `/requests/${id}` };
+  if (answer.refused === "signed_out") return { go: "/sign-in" };
+  return await showAgain(ground, visitor, id, problems[answer.refused]);
+}
+
+/** The card once more, with why the attempt changed nothing. */
+async function showAgain(
+  ground: HttpGround,
+  visitor: Visitor,
+  id: string,
+  problem: string | undefined,
+): Promise<PageAnswer> {
   const held = await ground.store.read("approval", id);
-  if (answer.refused === "not_yours" || !held) return unreadable;
+  if (!held?.record.candidates.includes(visitor.approver.id)) return unreadable;
   const view = await viewOf(ground, visitor, held.record);
-  return { page: cardPage({ ...view, problem: problems[answer.refused] }), status: 409 };
+  return { page: cardPage({ ...view, problem }), status: 409 };
 }
 
 export async function pauseFromCard(

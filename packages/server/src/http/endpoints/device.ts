@@ -1,15 +1,12 @@
 /** My devices: what can decide in my name. Adding one needs a fresh passkey, removing leaves at least one. */
 import { freshPasskeyMs } from "../../approver/level.ts";
-import { invite } from "../../operations/enrol.ts";
+import { inviteMyself } from "../../operations/enrol.ts";
 import { removeOwnDevice } from "../../operations/unenrol.ts";
 import { devicesPage } from "../../pages/devices.ts";
 import type { Form } from "../form.ts";
 import type { HttpGround } from "../ground.ts";
 import type { PageAnswer } from "../page-answer.ts";
 import type { Visitor } from "../session.ts";
-
-/** Long enough to open the link on the other device. */
-const addingMs = 15 * 60_000;
 
 const problems = {
   last_device: "This is your only device. Add another one first.",
@@ -34,10 +31,10 @@ export async function showDevices(
 }
 
 /** Leads to an enrolment link of one's own, which can as well be opened on the other device. */
-export async function addDevice({ store }: HttpGround, { approver, session }: Visitor): Promise<PageAnswer> {
+export async function addDevice({ store }: HttpGround, { session }: Visitor): Promise<PageAnswer> {
   if (store.now() >= session.authenticatedAt + freshPasskeyMs) return { go: "/sign-in?next=/devices" };
-  const { secret } = await invite(store, approver.email, approver.name, addingMs);
-  return { go: `/enrol/${secret}` };
+  const invitation = await inviteMyself(store, session);
+  return { go: "refused" in invitation ? "/sign-in" : `/enrol/${invitation.secret}` };
 }
 
 export async function removeOneDevice(

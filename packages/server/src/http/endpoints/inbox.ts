@@ -2,9 +2,9 @@
 import { shortDigest } from "@countersign/protocol";
 import { type Approval, stateAt } from "../../approval/approval.ts";
 import { type InboxView, inboxPage } from "../../pages/inbox.ts";
+import type { Wake } from "../../store/store.ts";
 import type { HttpGround } from "../ground.ts";
 import type { PageAnswer } from "../page-answer.ts";
-import type { Wake } from "../../store/store.ts";
 import type { Visitor } from "../session.ts";
 
 const shownDecided = 20;

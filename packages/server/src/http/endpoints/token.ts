@@ -16,6 +16,7 @@ const errors = {
   ],
   access_denied: ["access_denied", "the request was denied or withdrawn"],
   expired_token: ["expired_token", "nobody decided in time, or the approval was not redeemed in time"],
+  invalid_target: ["invalid_target", "the resource is not the API that the action was approved for"],
   invalid_grant: ["invalid_grant", "this auth_req_id is unknown, another client's, or already redeemed"],
 } as const satisfies Record<RedeemRefusal, readonly [OAuthErrorCode, string]>;
 
@@ -28,7 +29,7 @@ export async function token(ground: HttpGround, request: Request): Promise<Respo
   if (required(form, "grant_type") !== cibaGrantType)
     throw new OAuthError("unsupported_grant_type", `the one grant type here is ${cibaGrantType}`);
 
-  const answer = await redeem(ground, agent, required(form, "auth_req_id"));
+  const answer = await redeem(ground, agent, required(form, "auth_req_id"), form.get("resource"));
   if ("refused" in answer) {
     const patienceSeconds = ground.config.limits.pollIntervalSeconds + raisedBySeconds;
     throw refusal(answer.refused, answer.denialReason, patienceSeconds);
