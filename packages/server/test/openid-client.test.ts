@@ -1,0 +1,82 @@
+/** `openid-client`, unchanged, as an agent: nothing of ours but the URL. */
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import * as client from "openid-client";
+import { addAgent } from "../src/operations/admit.ts";
+import { type Deployment, deploy, issuer, type Person, refund, requestIdOf } from "./deployment.ts";
+
+let place: Deployment;
+let ada: Person;
+let config: client.Configuration;
+before(async () => {
+  // The library looks at the machine's clock, so the server does as well.
+  place = await deploy();
+  place.clock.now = Date.now();
+  ada = await place.enrol("ada@example.com");
+  const added = await addAgent(place.server.store, {
+    id: "agent-post",
+    name: "Posting agent",
+    types: ["refund"],
+    method: "client_secret_post",
+  });
+  assert.ok("secret" in added);
+  const fetchIt: client.CustomFetch = async (url, options) =>
+    place.server.fetch(new Request(url, options as RequestInit));
+  const execute = [client.allowInsecureRequests];
+  config = await client.discovery(new URL(issuer), "agent-post", added.secret, undefined, {
+    [client.customFetch]: fetchIt,
+    execute,
+  });
+  config[client.customFetch] = fetchIt;
+});
+after(async () => {
+  assert.deepEqual(place.faults, []);
+  await place.close();
+});
+
+function ask(order: string) {
+  return client.initiateBackchannelAuthentication(config, {
+    scope: "openid",
+    login_hint: "ada@example.com",
+    binding_message: "Ticket 5512",
+    authorization_details: JSON.stringify([{ ...refund, order }]),
+  });
+}
+
+/** The library waits out the interval in real time; a shorter one is told to it, as a server may. */
+const quickly = (asked: client.BackchannelAuthenticationResponse) => ({ ...asked, interval: 0.01 });
+
+test("openid-client discovers, asks, polls and is given the token, the ID token and the details", async () => {
+  const asked = await ask("O-1");
+  assert.equal(asked.interval, 5);
+  await ada.decide(requestIdOf(asked.auth_req_id), "approve");
+  const granted = await client.pollBackchannelAuthenticationGrant(config, quickly(asked));
+  assert.equal(granted.token_type, "bearer");
+  assert.deepEqual(granted.authorization_details, [{ ...refund, order: "O-1" }]);
+  assert.equal(granted.claims()?.sub, ada.approver);
+  assert.equal(granted.refresh_token, undefined);
+});
+
+test("openid-client hears access_denied for a denial, and never takes it for anything else", async () => {
+  const asked = await ask("O-2");
+  await ada.decide(requestIdOf(asked.auth_req_id), "deny", { reason: "Not now" });
+  await assert.rejects(client.pollBackchannelAuthenticationGrant(config, quickly(asked)), (error) => {
+    assert.ok(error instanceof client.ResponseBodyError);
+    assert.equal(error.error, "access_denied");
+    return true;
+  });
+});
+
+test("openid-client redeems with one token request, and a second one is invalid_grant", async () => {
+  const asked = await ask("O-3");
+  await ada.decide(requestIdOf(asked.auth_req_id), "approve");
+  const grant = () =>
+    client.genericGrantRequest(config, "urn:openid:params:grant-type:ciba", {
+      auth_req_id: asked.auth_req_id,
+    });
+  assert.ok((await grant()).access_token);
+  await assert.rejects(
+    grant(),
+    (error) => error instanceof client.ResponseBodyError && error.error === "invalid_grant",
+  );
+});
