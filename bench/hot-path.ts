@@ -12,7 +12,10 @@ const count = Number(process.argv[2] ?? 3000);
 const concurrency = 64;
 const rounds = 3;
 
-const roomy = rules.replace("passkeys:", "limits: { waiting_per_agent: 1000 }\npasskeys:");
+const roomy = rules.replace(
+  "waiting_per_agent: 20, asks_per_hour: 10000",
+  "waiting_per_agent: 1000, asks_per_hour: 100000",
+);
 
 type Flow = { readonly ticket: string; readonly action: typeof refund; token?: string; spendId?: string };
 

@@ -19,11 +19,11 @@ if (files.length === 0) {
 }
 /** For one file. A test that hangs is a failure, not a wait. */
 const patienceMs = process.env.COUNTERSIGN_LONG ? 3_600_000 : 300_000;
+const quiet = "--disable-warning=ExperimentalWarning";
 const child = spawn(
   process.execPath,
-  ["--test", "--test-concurrency=2", `--test-timeout=${patienceMs}`, ...flags, ...files],
-  {
-    stdio: "inherit",
-  },
+  [quiet, "--test", "--test-concurrency=2", `--test-timeout=${patienceMs}`, ...flags, ...files],
+  // What one test file compiled, the others need not.
+  { stdio: "inherit", env: { ...process.env, NODE_COMPILE_CACHE: "node_modules/.cache/node-compile" } },
 );
 child.on("exit", (code, signal) => process.exit(code ?? (signal ? 1 : 0)));

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { pauseAgent } from "../src/operations/admit.ts";
 import { reopen } from "../src/operations/cancel.ts";
-import { type Deployment, deploy, issuer, type Person, refund, requestIdOf } from "./deployment.ts";
+import { type Deployment, deploy, issuer, type Person, refund, requestIdOf, rules } from "./deployment.ts";
 
 let place: Deployment;
 let ada: Person;
@@ -252,6 +252,24 @@ test("T29: an agent has only so many requests waiting, however many it sends at 
   assert.equal(answers.filter(({ status }) => status === 200).length, 20 - before);
   assert.ok(answers.every(({ status, body }) => status === 200 || body.error === "access_denied"));
   place.clock.now += 600_000;
+});
+
+test("T29: an agent asks only so often within an hour, however short it makes its asks", async () => {
+  const calm = await deploy(rules.replace("asks_per_hour: 10000", "asks_per_hour: 5"));
+  await calm.enrol("ada@example.com");
+  const asked = async (from: number, count: number) => {
+    const outcomes: number[] = [];
+    for (let at = from; at < from + count; at += 1) {
+      const form = { ...details({ ...refund, order: `H-${at}` }), requested_expiry: "1" };
+      outcomes.push((await calm.ask(form)).status);
+      calm.clock.now += 1_000;
+    }
+    return outcomes;
+  };
+  assert.deepEqual(await asked(0, 7), [200, 200, 200, 200, 200, 403, 403]);
+  calm.clock.now += 3_600_000 - 6_000;
+  assert.deepEqual(await asked(10, 2), [200, 200], "those of an hour ago do not count");
+  await calm.close();
 });
 
 test("a paused agent is refused everywhere at once: ask, redeem, spend", async () => {

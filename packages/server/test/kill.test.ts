@@ -201,7 +201,10 @@ before(async () => {
   const text = rules
     .replaceAll("http://localhost:4400", issuer)
     .replace("port: 4400", `port: ${port}`)
-    .replace("passkeys:", "limits: { waiting_per_agent: 1000, poll_interval: 1 }\npasskeys:");
+    .replace(
+      "waiting_per_agent: 20, asks_per_hour: 10000",
+      "waiting_per_agent: 1000, asks_per_hour: 100000, poll_interval: 1",
+    );
   writeFileSync(join(folder, "countersign.yaml"), text);
   await command("init");
   agent = { ...agent, secret: secretIn(await command("agent", "add", agent.id, "--type", "refund")) };

@@ -17,7 +17,7 @@ apis:
   refunds: { audience: https://refunds.example }
 channels:
   mail: { smtp: "smtps://countersign@mail.example:465", from: "Countersign <c@example.com>", password_file: mail.pw }
-limits: { waiting_per_agent: 5, poll_interval: 2 }
+limits: { waiting_per_agent: 5, asks_per_hour: 30, poll_interval: 2 }
 actions:
   refund:
     api: refunds
@@ -89,7 +89,7 @@ test("a whole file becomes one value, its paths relative to the file", () => {
         passwordFile: "/etc/countersign/mail.pw",
       },
     },
-    limits: { waitingPerAgent: 5, pollIntervalSeconds: 2 },
+    limits: { waitingPerAgent: 5, asksPerHour: 30, pollIntervalSeconds: 2 },
   });
   assert.deepEqual([...groups], [["finance", ["ada@example.com", "bob@example.com"]]]);
   assert.deepEqual([...apis], [["refunds", { audience: "https://refunds.example" }]]);
@@ -126,7 +126,7 @@ test("a file says no more than it has to", () => {
   assert.equal(config.keyFile, "/etc/countersign/countersign-data/countersign.key");
   assert.deepEqual(config.log, { origin: "localhost/countersign" });
   assert.deepEqual(config.channels, {});
-  assert.deepEqual(config.limits, { waitingPerAgent: 20, pollIntervalSeconds: 5 });
+  assert.deepEqual(config.limits, { waitingPerAgent: 20, asksPerHour: 60, pollIntervalSeconds: 5 });
   assert.equal(config.actions.size, 0);
 });
 

@@ -32,6 +32,7 @@ export type Config = {
   };
   readonly limits: {
     readonly waitingPerAgent: number;
+    readonly asksPerHour: number;
     readonly pollIntervalSeconds: number;
   };
   /** By action type. A scope that is an action is here under its own name, with `scope` set. */
@@ -107,6 +108,7 @@ export function parseConfig(text: string, file: string): { readonly config: Conf
       : {},
     limits: {
       waitingPerAgent: limits.waiting_per_agent,
+      asksPerHour: limits.asks_per_hour,
       pollIntervalSeconds: limits.poll_interval,
     },
     actions: frozenMap(actions),

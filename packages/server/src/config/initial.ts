@@ -53,8 +53,8 @@ apis:
 # channels:
 #   mail: { smtp: "smtp://127.0.0.1:2525", from: "Countersign <countersign@example.com>" }
 
-# Optional, here with the defaults: open requests per agent, seconds between an agent's polls.
-# limits: { waiting_per_agent: 20, poll_interval: 5 }
+# Optional, here with the defaults: open requests per agent, its requests in an hour, seconds between an agent's polls.
+# limits: { waiting_per_agent: 20, asks_per_hour: 60, poll_interval: 5 }
 
 # What agents may ask for. Each name is the "type" in authorization_details (RFC 9396).
 actions:

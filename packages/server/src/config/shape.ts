@@ -136,6 +136,8 @@ export const fileShape = section({
   limits: section({
     // More questions open at once than a person can answer: the agent is asking in a loop.
     waiting_per_agent: whole(1, 1000, "a limit of requests").default(20),
+    // One a minute: more than that, all day, and nobody reads what they approve.
+    asks_per_hour: whole(1, 100_000, "a limit of requests").default(60),
     // CIBA §7.3 names 5 s as the interval where none is given; no agent needs to know sooner.
     poll_interval: whole(1, 60, "an interval in seconds").default(5),
   }).prefault({}),

@@ -93,12 +93,15 @@ async function askPeople(
   if (waiting && ["pending", "approved"].includes(stateAt(waiting.record, now)))
     return await join(store, waiting.record, key && keyFor(key, waiting.record, content));
 
-  const most = config.limits.waitingPerAgent;
-  if ((await store.waitingOf(agent.record.id, now)) >= most)
+  const { waitingPerAgent, asksPerHour } = config.limits;
+  const hourAgo = now - 3_600_000;
+  if ((await store.waitingOf(agent.record.id, now)) >= waitingPerAgent)
     return {
       refused: "access_denied",
       why: "this agent has too many requests waiting; wait for those first",
     };
+  if ((await store.askedSince(agent.record.id, hourAgo)) >= asksPerHour)
+    return { refused: "access_denied", why: `this agent has asked ${asksPerHour} times within an hour` };
 
   const writes: Write[] = [
     { check: "agent", id: agent.record.id, expect: agent.version },
@@ -116,7 +119,8 @@ async function askPeople(
   const outcome = await store.commit({
     writes,
     entries: [created(approval, now)],
-    fewerWaiting: { agent: agent.record.id, than: most },
+    fewerWaiting: { agent: agent.record.id, than: waitingPerAgent },
+    fewerAsked: { agent: agent.record.id, since: hourAgo, than: asksPerHour },
   });
   if (outcome === "conflict") return "conflict";
   return { approval: approval.id, expiresAt: approval.expiresAt, joined: false };

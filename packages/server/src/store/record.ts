@@ -106,6 +106,7 @@ export const tables: { readonly [K in Kind]: Table<Records[K]> } = {
     columns: {
       agent: (r) => r.agent,
       state: (r) => r.standing.state,
+      created_at: (r) => r.createdAt,
       expires_at: (r) => r.expiresAt,
       decided_by: (r) => ("decision" in r.standing ? r.standing.decision.approver : null),
     },

@@ -34,7 +34,7 @@ export type EntryRow = {
   readonly texts: NewEntry["texts"];
 };
 
-type Guards = Pick<Change, "before" | "fewerWaiting">;
+type Guards = Pick<Change, "before" | "fewerWaiting" | "fewerAsked">;
 
 export type ChangeRows = Guards & {
   readonly writes: readonly WriteRow[];

@@ -37,6 +37,8 @@ export type Change = {
   readonly before?: number;
   /** A conflict unless, inside the commit, this agent has fewer requests pending. */
   readonly fewerWaiting?: { readonly agent: string; readonly than: number };
+  /** A conflict unless, inside the commit, this agent has fewer requests created at or after `since`. */
+  readonly fewerAsked?: { readonly agent: string; readonly since: number; readonly than: number };
   /** Never empty: a change and its log entry are one write. The first entry's id is the change's id. */
   readonly entries: readonly [NewEntry, ...NewEntry[]];
 };
@@ -103,6 +105,8 @@ export interface Store {
   requests(filter: { readonly state?: RequestState; readonly limit: number }): Awaitable<readonly Approval[]>;
   /** How many of an agent's requests are pending and not past their time at `now`. */
   waitingOf(agentId: string, now: number): Awaitable<number>;
+  /** How many requests an agent has had created at or after `since`. */
+  askedSince(agentId: string, since: number): Awaitable<number>;
   /** Messages that were given up, newest first. */
   undelivered(limit: number): Awaitable<readonly Records["message"][]>;
 

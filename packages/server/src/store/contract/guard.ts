@@ -125,4 +125,29 @@ export function guardsAndVersions(rule: Rule): void {
       assert.equal(await store.waitingOf("agent_1", store.now()), 3);
     },
   );
+
+  rule(
+    "T29: a change is a conflict once the agent has asked as often since then as it says",
+    async ({ store }) => {
+      const ask = (given: Partial<Approval>, than: number) =>
+        store.commit({
+          writes: [{ put: "approval", record: anApproval({ createdAt: noon, ...given }), expect: absent }],
+          fewerAsked: { agent: "agent_1", since: noon, than },
+          entries: [anEntry()],
+        });
+      assert.equal(await ask({ createdAt: noon - 1 }, 1), "committed", "nothing was asked");
+      assert.equal(await ask({ agent: "agent_2" }, 1), "committed", "one before that time");
+      assert.equal(
+        await ask({ standing: { state: "cancelled", endedAt: noon } }, 1),
+        "committed",
+        "one of another",
+      );
+      assert.equal(await ask({}, 1), "conflict", "what is over was asked all the same");
+      assert.deepEqual(await Promise.all([ask({}, 2), ask({}, 2)]), ["committed", "conflict"]);
+      assert.deepEqual(
+        [await store.askedSince("agent_1", noon), await store.askedSince("agent_1", 0)],
+        [2, 3],
+      );
+    },
+  );
 }

@@ -21,6 +21,7 @@ export function changeWriter(
   const forget = connection.prepare("DELETE FROM waiting WHERE approval = ?");
   const remember = connection.prepare("INSERT INTO waiting (approver, approval) VALUES (?, ?)");
   const waitingOf = connection.prepare<{ waiting: number }>(queries.waitingOf);
+  const askedSince = connection.prepare<{ asked: number }>(queries.askedSince);
   const of = (kind: Kind) => statements.get(kind)!;
 
   function holds({ kind, id, expect }: WriteRow): boolean {
@@ -39,10 +40,12 @@ export function changeWriter(
     if (kind === "approval") forget.run(id);
   }
 
-  function guarded({ before, fewerWaiting, writes }: ChangeRows): boolean {
+  function guarded({ before, fewerWaiting, fewerAsked, writes }: ChangeRows): boolean {
     const now = clock();
     if (before !== undefined && now >= before) return false;
     if (fewerWaiting && waitingOf.get(fewerWaiting.agent, now)!.waiting >= fewerWaiting.than) return false;
+    if (fewerAsked && askedSince.get(fewerAsked.agent, fewerAsked.since)!.asked >= fewerAsked.than)
+      return false;
     return writes.every(holds);
   }
 

@@ -26,6 +26,7 @@ export const queries = {
   requestsIn: "SELECT body FROM approval WHERE state = ? ORDER BY id DESC LIMIT ?",
   waitingOf:
     "SELECT count(*) AS waiting FROM approval WHERE agent = ? AND state = 'pending' AND expires_at > ?",
+  askedSince: "SELECT count(*) AS asked FROM approval WHERE agent = ? AND created_at >= ?",
   undelivered: "SELECT body FROM message WHERE state = 'given_up' ORDER BY id DESC LIMIT ?",
 };
 
@@ -52,6 +53,7 @@ export function readers(connection: Connection): Readers {
   const requests = prepare<Body>(queries.requests);
   const requestsIn = prepare<Body>(queries.requestsIn);
   const waitingOf = prepare<{ waiting: number }>(queries.waitingOf);
+  const askedSince = prepare<{ asked: number }>(queries.askedSince);
   const undelivered = prepare<Body>(queries.undelivered);
 
   return {
@@ -81,6 +83,7 @@ export function readers(connection: Connection): Readers {
         record("approval", row),
       ),
     waitingOf: (agentId, now) => waitingOf.get(agentId, now)!.waiting,
+    askedSince: (agentId, since) => askedSince.get(agentId, since)!.asked,
     undelivered: (limit) => undelivered.all(limit).map((row) => record("message", row)),
   };
 }

@@ -31,6 +31,7 @@ CREATE INDEX session_device ON session (device, id);
 CREATE INDEX approval_state ON approval (state, id);
 CREATE INDEX approval_decided_by ON approval (decided_by, id) WHERE decided_by IS NOT NULL;
 CREATE INDEX approval_pending ON approval (agent, expires_at) WHERE state = 'pending';
+CREATE INDEX approval_asked ON approval (agent, created_at);
 CREATE INDEX message_given_up ON message (id) WHERE state = 'given_up';
 
 CREATE TABLE waiting (approver TEXT NOT NULL, approval TEXT NOT NULL, PRIMARY KEY (approver, approval))
