@@ -4,20 +4,33 @@
  * run, so that figures of two machines can be compared. Prints a table; it asserts nothing about speed.
  */
 import { generateKeyPairSync, randomBytes, sign } from "node:crypto";
-import { actionDigest } from "@countersign/protocol";
+import { actionDigest, cibaGrantType } from "@countersign/protocol";
 import { decodeJwt } from "jose";
-import { type Deployment, deploy, refund, requestIdOf, rules } from "../packages/server/test/deployment.ts";
+import { addAgent } from "../packages/server/src/operations/admit.ts";
+import {
+  basic,
+  type Deployment,
+  deploy,
+  refund,
+  requestIdOf,
+  rules,
+} from "../packages/server/test/deployment.ts";
 
 const count = Number(process.argv[2] ?? 3000);
 const concurrency = 64;
 const rounds = 3;
 
-const roomy = rules.replace(
-  "waiting_per_agent: 20, asks_per_hour: 10000",
-  "waiting_per_agent: 1000, asks_per_hour: 100000",
-);
+/** As in life, there are many agents, and each has only a few requests open. */
+const crowd = 150;
 
-type Flow = { readonly ticket: string; readonly action: typeof refund; token?: string; spendId?: string };
+type Agent = { readonly id: string; readonly secret: string };
+type Flow = {
+  readonly agent: Agent;
+  readonly ticket: string;
+  readonly action: typeof refund;
+  token?: string;
+  spendId?: string;
+};
 
 /** Runs `work` for each item, so many at a time; answers operations per second of CPU and of wall time. */
 async function timed<T>(
@@ -47,6 +60,7 @@ function bareSignatures(): number {
 
 async function round(
   place: Deployment,
+  agents: readonly Agent[],
   name: number,
   figures: Map<string, { wall: number; cpu: number }[]>,
 ): Promise<void> {
@@ -55,6 +69,8 @@ async function round(
   const expect = (status: number, wanted: number, body: unknown) => {
     if (status !== wanted) throw new Error(`${status}: ${JSON.stringify(body)}`);
   };
+  const poll = (agent: Agent, ticket: string) =>
+    place.post("/oauth/token", { grant_type: cibaGrantType, auth_req_id: ticket }, basic(agent));
   const ada = await place.enrol("ada@example.com");
   const csrfPage = await (await ada.get("/devices")).text();
   const csrf = /name="csrf" value="([^"]+)"/.exec(csrfPage)?.[1] ?? "";
@@ -65,18 +81,25 @@ async function round(
       order: `${name}-${start + at}`,
     }));
     const flows: Flow[] = [];
+    let turn = 0;
     note(
       "ask",
       await timed(actions, async (action) => {
-        const { status, body } = await place.ask({ authorization_details: JSON.stringify([action]) });
+        const agent = agents[turn++ % agents.length]!;
+        const form = {
+          scope: "openid",
+          login_hint: "ada@example.com",
+          authorization_details: JSON.stringify([action]),
+        };
+        const { status, body } = await place.post("/bc-authorize", form, basic(agent));
         expect(status, 200, body);
-        flows.push({ ticket: body.auth_req_id, action });
+        flows.push({ agent, ticket: body.auth_req_id, action });
       }),
     );
     note(
       "poll, pending",
-      await timed(flows, async ({ ticket }) => {
-        const { status, body } = await place.poll(ticket);
+      await timed(flows, async ({ agent, ticket }) => {
+        const { status, body } = await poll(agent, ticket);
         expect(status, 400, body);
       }),
     );
@@ -101,7 +124,7 @@ async function round(
     note(
       "redeem",
       await timed(flows, async (flow) => {
-        const { status, body } = await place.poll(flow.ticket);
+        const { status, body } = await poll(flow.agent, flow.ticket);
         expect(status, 200, body);
         flow.token = body.access_token;
       }),
@@ -141,12 +164,22 @@ async function round(
   }
 }
 
-const place = await deploy(roomy);
+const place = await deploy(rules);
+const agents: Agent[] = [];
+for (let at = 0; at < crowd; at += 1) {
+  const added = await addAgent(place.server.store, {
+    id: `agent-${at + 100}`,
+    name: "Refund desk",
+    types: ["refund"],
+    method: "client_secret_basic",
+  });
+  if ("secret" in added) agents.push({ id: `agent-${at + 100}`, secret: added.secret ?? "" });
+}
 const figures = new Map<string, { wall: number; cpu: number }[]>();
 const signatures: number[] = [];
 for (let at = 0; at < rounds; at += 1) {
   signatures.push(bareSignatures());
-  await round(place, at, figures);
+  await round(place, agents, at, figures);
 }
 await place.close();
 
