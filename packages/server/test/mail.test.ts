@@ -180,6 +180,17 @@ test("T29: what a paused agent had asked before is not mailed any more", async (
   assert.equal(await pauseAgent(place.server.store, place.agent.id, false), "done");
 });
 
+test("a mail that failed until its request was over says what the mail server said", async () => {
+  refusing = 1;
+  const id = await ask();
+  await place.server.makeRounds();
+  await ada.decide(id, "deny");
+  place.clock.now += 2_000;
+  await place.server.makeRounds();
+  const given = (await place.server.store.undelivered(50)).find(({ approval }) => approval === id);
+  assert.match(given?.lastError ?? "", /the request was over.*try again later/);
+});
+
 test("a request that is over before its mail could leave is not mailed about", async () => {
   const id = await ask();
   await ada.decide(id, "deny");

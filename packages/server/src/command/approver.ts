@@ -1,5 +1,6 @@
 import { inspectText } from "@countersign/protocol";
 import { lowerCase } from "../approver/approver.ts";
+import type { Config } from "../config/config.ts";
 import { addressForm } from "../config/shape.ts";
 import { invite } from "../operations/enrol.ts";
 import { removeApprover, removeDevice } from "../operations/unenrol.ts";
@@ -7,6 +8,17 @@ import type { Command } from "./command.ts";
 import { withStore } from "./deployment.ts";
 import { OperatorError } from "./operator-error.ts";
 import { table } from "./table.ts";
+
+/** Whether any action type's rule could ever choose this person. */
+function isNamed({ actions, groups }: Config, email: string): boolean {
+  const named = [...actions.values()].flatMap(({ approvers: { people, groups: chosen, owner } }) => [
+    ...people,
+    ...chosen,
+    ...Object.values(owner?.of ?? {}),
+  ]);
+  const addresses = named.flatMap((name) => (name.includes("@") ? [name] : (groups.get(name) ?? [])));
+  return addresses.some((address) => lowerCase(address) === email);
+}
 
 export const approverCommands: readonly Command[] = [
   {
@@ -31,6 +43,8 @@ export const approverCommands: readonly Command[] = [
         const name = given.one("name") ?? email;
         if (inspectText(name, { maxCodePoints: 80 }) !== undefined)
           throw new OperatorError("that name cannot be shown as it is", "Use up to 80 visible characters.");
+        if (!isNamed(config, lowerCase(email)))
+          print(`note: no rule in the configuration names ${email}, so nothing will be asked of them`);
         const { secret, approver } = await invite(store, email, name);
         print(
           `${approver.name} <${approver.email}> enrols a device at (once, within seven days):\n${config.issuer.replace(/\/$/, "")}/enrol/${secret}`,

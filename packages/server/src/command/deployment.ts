@@ -119,6 +119,11 @@ export async function settleLog(store: Store, config: Config, keyring: Keyring):
   await checkpoint({ store, signCheckpoint: keyring.signCheckpoint, publish });
 }
 
+/** A request's id, also from the `auth_req_id` that begins with it: both are called `req_…`. */
+export function requestOf(word: string): string {
+  return word.split(".")[0] ?? "";
+}
+
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -1,7 +1,9 @@
 import { writeFileSync } from "node:fs";
+import { shortDigest } from "@countersign/protocol";
+import { type Card, sentenceText } from "../action/card.ts";
 import { exportEvidence, verifyEvidence } from "../log/log.ts";
 import type { Command } from "./command.ts";
-import { settleLog, withKeyring } from "./deployment.ts";
+import { requestOf, settleLog, withKeyring } from "./deployment.ts";
 import { fileProblem, readText } from "./log.ts";
 import { OperatorError } from "./operator-error.ts";
 
@@ -11,7 +13,8 @@ const exporting: Command = {
   says: "everything about one request in one document that proves itself (default: to standard output)",
   run: (given, { print }) =>
     withKeyring(given, async (store, config, keyring) => {
-      const [request = "", file] = given.words;
+      const [id = "", file] = given.words;
+      const request = requestOf(id);
       await settleLog(store, config, keyring);
       const document = await exportEvidence(store.log, keyring.logKey, request);
       if (typeof document !== "string")
@@ -44,8 +47,11 @@ const verifying: Command = {
       complain("the evidence does NOT verify");
       return 1;
     }
-    const { origin, request, state, decision, token, entries } = result;
+    const { origin, request, state, decision, token, card, entries } = result;
     print(`${request} in the log of ${origin}: ${state}, by ${entries.length} entries`);
+    if (card) print(sentenceText(card as unknown as Card));
+    const digest = entries.find(({ entry }) => entry.digest !== undefined)?.entry.digest;
+    if (digest !== undefined) print(`check code ${shortDigest(digest)}`);
     if (decision) {
       const verdict = decision.verdict === "approve" ? "approved" : "denied";
       const proof = decision.signed ? "signed by their passkey, verified here" : "not signed by a passkey";

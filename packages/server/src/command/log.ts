@@ -125,8 +125,9 @@ const show: Command = {
 };
 
 function describe({ index, line, texts }: LoggedEntry): string {
-  const { at, event, request, agent, approver, token, api }: Entry = JSON.parse(line);
-  const about = { agent, approver, api, request, token };
+  const { at, event, request, agent, approver, token, api, facts }: Entry = JSON.parse(line);
+  const error = typeof facts?.error === "string" ? facts.error : undefined;
+  const about = { error, agent, approver, api, request, token };
   const named = Object.entries(about).flatMap(([name, id]) => (id === undefined ? [] : [`${name}=${id}`]));
   const said = Object.entries(texts).flatMap(([name, { text }]) =>
     name === "card" ? [] : [`${name}: ${printable(text)}`],

@@ -3,7 +3,7 @@ import { sentenceText } from "../action/card.ts";
 import { type Approval, stateAt } from "../approval/approval.ts";
 import { cancelRequest } from "../operations/cancel.ts";
 import type { Command } from "./command.ts";
-import { withStore } from "./deployment.ts";
+import { requestOf, withStore } from "./deployment.ts";
 import { OperatorError } from "./operator-error.ts";
 import { table } from "./table.ts";
 
@@ -43,7 +43,8 @@ const show: Command = {
   says: "one request: its card, who may decide, what became of it",
   run: (given, { print }) =>
     withStore(given, async (store) => {
-      const [id = ""] = given.words;
+      const [word = ""] = given.words;
+      const id = requestOf(word);
       const held = await store.read("approval", id);
       if (!held) throw new OperatorError(`there is no request ${id}`, "countersign requests shows them.");
       print(
@@ -64,7 +65,8 @@ const cancellation: Command = {
   says: "withdraw a request that has not become a token",
   run: (given, { print }) =>
     withStore(given, async (store) => {
-      const [id = ""] = given.words;
+      const [word = ""] = given.words;
+      const id = requestOf(word);
       const answer = await cancelRequest(store, id);
       if ("refused" in answer)
         throw new OperatorError(

@@ -42,7 +42,7 @@ export const startCommand: Command = {
         reject(
           new OperatorError(
             `cannot listen on ${host}:${port}: ${reasons[cause.code ?? ""] ?? cause.message}`,
-            "Change listen in the configuration, or stop what is in the way.",
+            "Stop what is in the way; or change listen, and issuer where it names the port.",
           ),
         ),
       );
@@ -50,7 +50,7 @@ export const startCommand: Command = {
       await server.close();
       throw error;
     });
-    print(`countersign listens on ${config.issuer}`);
+    print(`countersign listens on ${host}:${port}, for ${config.issuer}`);
     await new Promise<void>((resolve) => {
       if (stop.aborted) resolve();
       else stop.addEventListener("abort", () => resolve(), { once: true });

@@ -58,6 +58,10 @@ async function deliverOne({ store, channels }: DeliverGround, held: Held<"messag
       .then(() => undefined)
       .catch((error: unknown) => (error instanceof Error ? error.message : String(error)));
 
+  // Why it could not leave while there was time is what the operator needs to hear.
+  if (problem !== undefined && !wanted && leased.lastError !== undefined)
+    problem = `${problem}; the last attempt said: ${leased.lastError}`;
+
   const delay = wanted ? delaysMs[leased.attempts - 1] : undefined;
   if (problem !== undefined && delay !== undefined) {
     const later: Message = { ...leased, dueAt: store.now() + delay, lastError: problem };

@@ -275,7 +275,7 @@ export const outcomes = {
     short: "Denied",
     title: "Denied",
     done: false,
-    words: (agent) => `It will not happen. ${agent} cannot ask for it again until somebody reopens it.`,
+    words: (agent) => `It will not happen. ${agent} cannot ask for it again until an operator re-opens it.`,
   },
   expired: {
     short: "No answer in time",

@@ -128,7 +128,15 @@ async function viewOf(ground: HttpGround, visitor: Visitor, approval: Approval):
     },
     decision: await decisionOf(ground, visitor.approver, approval),
     approverName: visitor.approver.name,
+    problem: open ? await obstacle(ground, approval) : undefined,
   };
+}
+
+/** Why an approval would be refused, said before anybody reaches for a passkey. */
+async function obstacle({ store }: HttpGround, { agent, latchKey }: Approval): Promise<string | undefined> {
+  const held = await store.read("agent", agent);
+  if (held?.record.paused) return problems.paused;
+  return (await store.read("latch", latchKey)) ? problems.latched : undefined;
 }
 
 async function decisionOf(
