@@ -3,7 +3,7 @@
  * `fetch`, so that it runs behind any listener and tests need no socket. It starts the rounds that nobody asks for
  * (sweeping, delivering, signing the log) and ends them.
  */
-import { appendFile } from "node:fs/promises";
+import { checkpointFile } from "./channels/checkpoint-file.ts";
 import type { Config } from "./config/config.ts";
 import { endpoints } from "./http/endpoints/discovery.ts";
 import { httpApp } from "./http/http.ts";
@@ -61,15 +61,13 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     tickets,
     pace: createPace(config.limits.pollIntervalSeconds),
     party: config.passkeys,
-    audiences: new Set([config.issuer, at.token, at.bcAuthorize].map((url) => url.replace(/\/$/, ""))),
+    audiences: new Set([config.issuer, at.token, at.bcAuthorize]),
     csrf: createStamp(outsideKey, "csrf"),
     ceremonies: createStamp(outsideKey, "ceremony"),
     onFault,
   });
 
-  const publish = async (note: string) => {
-    if (config.log.checkpointFile !== undefined) await appendFile(config.log.checkpointFile, `${note}\n`);
-  };
+  const publish = checkpointFile(config.log.checkpointFile);
   const rounds = [
     round("sweep", () => sweep(store)),
     round("deliver", () => deliver({ store, channels })),

@@ -47,7 +47,7 @@ export const approverCommands: readonly Command[] = [
           print(`note: no rule in the configuration names ${email}, so nothing will be asked of them`);
         const { secret, approver } = await invite(store, email, name);
         print(
-          `${approver.name} <${approver.email}> enrols a device at (once, within seven days):\n${config.issuer.replace(/\/$/, "")}/enrol/${secret}`,
+          `${approver.name} <${approver.email}> enrols a device at (once, within seven days):\n${config.issuer}/enrol/${secret}`,
         );
       }),
   },

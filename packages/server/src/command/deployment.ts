@@ -3,8 +3,8 @@
  * store that is not there is never made up on the way: with it would go every latch, and the log.
  */
 import { existsSync, mkdirSync } from "node:fs";
-import { appendFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
+import { checkpointFile } from "../channels/checkpoint-file.ts";
 import { type Config, loadConfig, problemText } from "../config/config.ts";
 import { type Keyring, openKeyring } from "../keys/keyring.ts";
 import { createOutsideKey, loadOutsideKey, type OutsideKey } from "../keys/outside-key.ts";
@@ -109,13 +109,11 @@ export function withKeyring<T>(
 
 /** Puts what is already logged in its place and under a checkpoint, as the server's own round does. */
 export async function settleLog(store: Store, config: Config, keyring: Keyring): Promise<void> {
-  const { checkpointFile } = config.log;
-  const publish = async (note: string) => {
-    if (checkpointFile === undefined) return;
-    await appendFile(checkpointFile, `${note}\n`).catch((error: unknown) => {
+  const append = checkpointFile(config.log.checkpointFile);
+  const publish = (note: string) =>
+    append(note).catch((error: unknown) => {
       throw new OperatorError(`the checkpoint file cannot be written: ${messageOf(error)}`);
     });
-  };
   await checkpoint({ store, signCheckpoint: keyring.signCheckpoint, publish });
 }
 

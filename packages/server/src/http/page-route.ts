@@ -6,8 +6,8 @@ import { type Context, Hono } from "hono";
 import { routePath } from "hono/route";
 import { aboutPage } from "../pages/about.ts";
 import { findAsset } from "../pages/asset.ts";
-import { messagePage } from "../pages/message.ts";
-import { contentSecurityPolicy } from "../pages/page.ts";
+import { type MessageName, messagePage } from "../pages/message.ts";
+import { contentSecurityPolicy, type Html } from "../pages/page.ts";
 import { decideOnCard, pauseFromCard, showCard } from "./endpoints/card.ts";
 import { addDevice, removeOneDevice, showDevices } from "./endpoints/device.ts";
 import { finishEnrolment, showEnrolment } from "./endpoints/enrolment.ts";
@@ -37,15 +37,14 @@ type VisitorFormHandler = (
 export function pageRoutes(ground: HttpGround): Hono {
   const app = new Hono();
   const answer = (handler: Handler) => async (context: Context) =>
-    render(
-      await handler(ground, context.req.raw, context.req.param("id") ?? ""),
-      await readVisitor(ground, context.req.raw),
+    render(await handler(ground, context.req.raw, context.req.param("id") ?? ""), () =>
+      readVisitor(ground, context.req.raw),
     );
 
   app.onError((fault, context) => {
     // The route and not the path: an invitation's path is its secret.
     ground.onFault(fault, `${context.req.method} ${routePath(context)}`);
-    return render({ say: "fault", status: 500 }, undefined);
+    return render({ say: "fault", status: 500 }, async () => undefined);
   });
 
   app.get(
@@ -122,7 +121,8 @@ async function readPageForm(request: Request): Promise<Form | undefined> {
   }
 }
 
-function render(answer: PageAnswer, visitor: Visitor | undefined): Response {
+/** `whoIsThere` is asked only where the page is made here: a handler that makes its own has asked already. */
+async function render(answer: PageAnswer, whoIsThere: () => Promise<Visitor | undefined>): Promise<Response> {
   if (answer instanceof Response) return answer;
   const headers = new Headers({
     "content-type": "text/html; charset=utf-8",
@@ -136,15 +136,16 @@ function render(answer: PageAnswer, visitor: Visitor | undefined): Response {
     headers.set("location", answer.go);
     return new Response(null, { status: 303, headers });
   }
-  const body =
-    "page" in answer
-      ? answer.page
-      : messagePage({
-          message: answer.say,
-          approverName: visitor?.approver.name,
-          onward: visitor && { href: "/inbox", label: "To the inbox" },
-        });
+  const body = "page" in answer ? answer.page : message(answer.say, await whoIsThere());
   return new Response(String(body), { status: answer.status ?? 200, headers });
+}
+
+function message(name: MessageName, visitor: Visitor | undefined): Html {
+  return messagePage({
+    message: name,
+    approverName: visitor?.approver.name,
+    onward: visitor && { href: "/inbox", label: "To the inbox" },
+  });
 }
 
 function asset(name: string, version: string | undefined): Response {

@@ -2,20 +2,13 @@
  * The operator lets agents and APIs in, and stops them. Secrets are made here, shown once, and kept as hashes.
  * Pausing an agent stops its asks, its redemptions and the spending of its tokens, in one write.
  */
-import { hash, randomBytes } from "node:crypto";
 import type { JsonObject } from "@countersign/protocol";
 import type { Agent, Api, Credential } from "../client/client.ts";
 import { absent, type Store } from "../store/store.ts";
 import { newEntry } from "./entry.ts";
+import { hashSecret, newSecret } from "./secret.ts";
 
 export type Refused = { readonly refused: "taken" | "unknown" | "already" };
-
-export function newSecret(): string {
-  return randomBytes(32).toString("base64url");
-}
-export function hashClientSecret(secret: string): string {
-  return hash("sha256", secret, "base64url");
-}
 
 export async function addAgent(
   store: Store,
@@ -30,7 +23,7 @@ export async function addAgent(
   const credential: Credential =
     input.method === "private_key_jwt"
       ? { method: input.method, keys: input.keys ?? [] }
-      : { method: input.method, secretHash: hashClientSecret(secret!) };
+      : { method: input.method, secretHash: hashSecret(secret!) };
   const { id, name, types } = input;
   const record: Agent = { id, name, types, credential, paused: false, createdAt: now };
   const outcome = await store.commit({
@@ -70,7 +63,7 @@ export async function addApi(
 ): Promise<{ readonly secret: string } | Refused> {
   const now = store.now();
   const secret = newSecret();
-  const record: Api = { id, api, secretHash: hashClientSecret(secret), createdAt: now };
+  const record: Api = { id, api, secretHash: hashSecret(secret), createdAt: now };
   const outcome = await store.commit({
     writes: [{ put: "api", record, expect: absent }],
     entries: [newEntry("api.added", now, { api: id, facts: { api } })],

@@ -2,7 +2,6 @@
  * A person gets a device. The first by a one-time link that the operator hands over, further ones from a session that
  * exists already. The public key goes into the log, so that what it signs can be checked later by anybody.
  */
-import { hash, randomBytes } from "node:crypto";
 import { type Approver, type Device, lowerCase, type Session } from "../approver/approver.ts";
 import {
   type Attestation,
@@ -15,6 +14,7 @@ import { absent, type Held, type Store, type Write } from "../store/store.ts";
 import { ceremonyMs, challengeOf, closeCeremony, openCeremony, type Stamp } from "./ceremony.ts";
 import { newEntry } from "./entry.ts";
 import { newId } from "./id.ts";
+import { hashSecret, newSecret } from "./secret.ts";
 import { openSession, type SignedIn } from "./sign-in.ts";
 
 export type EnrolGround = { readonly store: Store; readonly party: RelyingParty; readonly ceremonies: Stamp };
@@ -35,7 +35,7 @@ export async function invite(
   email: string,
   name: string,
 ): Promise<{ secret: string; approver: Approver }> {
-  const secret = randomBytes(32).toString("base64url");
+  const secret = newSecret();
   const now = store.now();
   const known = await store.approverByEmail(lowerCase(email));
   const approver = known ?? { id: newId("apr", now), email: lowerCase(email), name, createdAt: now };
@@ -73,7 +73,7 @@ export async function inviteMyself(
   const session = await store.read("session", sessionId);
   const approver = await store.read("approver", approverId);
   if (!session || !approver) return { refused: "signed_out" };
-  const secret = randomBytes(32).toString("base64url");
+  const secret = newSecret();
   const now = store.now();
   const { email, name } = approver.record;
   const invitation = {
@@ -166,8 +166,4 @@ export async function enrol(
   });
   const outcome = await store.commit({ writes, entries: [entry] });
   return outcome === "committed" ? signedIn : { refused: invitation ? "unknown_invitation" : "bad_passkey" };
-}
-
-export function hashSecret(secret: string): string {
-  return hash("sha256", secret, "base64url");
 }

@@ -2,7 +2,6 @@
  * A person signs in, with a passkey and nothing else. The cookie's secret is kept only as a hash. A session says who
  * is there and since when; it never says what they may do.
  */
-import { hash, randomBytes } from "node:crypto";
 import type { Approver, Session } from "../approver/approver.ts";
 import {
   type Assertion,
@@ -14,6 +13,7 @@ import {
 import { absent, type Store } from "../store/store.ts";
 import { ceremonyMs, challengeOf, closeCeremony, openCeremony, type Stamp } from "./ceremony.ts";
 import { newEntry } from "./entry.ts";
+import { hashSecret, newSecret } from "./secret.ts";
 
 export type SignedIn = { readonly secret: string; readonly session: Session; readonly approver: Approver };
 export type SignInGround = {
@@ -27,12 +27,17 @@ export type Refused = { readonly refused: "bad_passkey" };
 export const sessionMs = 12 * 3_600_000;
 
 export function openSession(approver: Approver, device: string, now: number): SignedIn {
-  const secret = randomBytes(32).toString("base64url");
-  const id = hash("sha256", secret, "base64url");
+  const secret = newSecret();
   return {
     secret,
     approver,
-    session: { id, approver: approver.id, device, authenticatedAt: now, expiresAt: now + sessionMs },
+    session: {
+      id: hashSecret(secret),
+      approver: approver.id,
+      device,
+      authenticatedAt: now,
+      expiresAt: now + sessionMs,
+    },
   };
 }
 
@@ -40,7 +45,7 @@ export async function readSession(
   store: Store,
   secret: string,
 ): Promise<{ readonly session: Session; readonly approver: Approver } | undefined> {
-  const held = await store.read("session", hash("sha256", secret, "base64url"));
+  const held = await store.read("session", hashSecret(secret));
   if (!held || store.now() >= held.record.expiresAt) return undefined;
   const approver = await store.read("approver", held.record.approver);
   return approver && { session: held.record, approver: approver.record };

@@ -83,7 +83,7 @@ function readSubjectIdentifier(text: string, issuer: string): Hint {
   const { format, iss, sub, email, id } = parsed.value as JsonObject;
   if (format === "email" && typeof email === "string") return { by: "email", email: lowerCase(email) };
   if (format === "opaque" && typeof id === "string") return { by: "id", id };
-  const ours = typeof iss === "string" && iss.replace(/\/$/, "") === issuer.replace(/\/$/, "");
+  const ours = typeof iss === "string" && iss.replace(/\/$/, "") === issuer;
   if (format === "iss_sub" && typeof sub === "string" && ours) return { by: "id", id: sub };
   throw new OAuthError("unknown_user_id", "login_hint is no subject identifier of this issuer");
 }

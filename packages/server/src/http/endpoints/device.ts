@@ -13,13 +13,11 @@ const problems = {
   unknown_device: "That device is not there any more.",
 } as const;
 
-export async function showDevices(
-  { store }: HttpGround,
-  visitor: Visitor,
-  _ = "",
-  __?: Request,
-  problem?: string,
-): Promise<PageAnswer> {
+export function showDevices(ground: HttpGround, visitor: Visitor): Promise<PageAnswer> {
+  return list(ground, visitor);
+}
+
+async function list({ store }: HttpGround, visitor: Visitor, problem?: string): Promise<PageAnswer> {
   const { approver, session, csrf } = visitor;
   const devices = (await store.devicesOf(approver.id)).map(({ id, name, createdAt }) => ({
     id,
@@ -46,5 +44,5 @@ export async function removeOneDevice(
   const answer = await removeOwnDevice(ground.store, visitor.approver, id);
   if (answer === "removed") return id === visitor.session.device ? { go: "/sign-in" } : { go: "/devices" };
   const problem = answer.refused in problems ? problems[answer.refused as keyof typeof problems] : undefined;
-  return await showDevices(ground, visitor, "", undefined, problem);
+  return await list(ground, visitor, problem);
 }

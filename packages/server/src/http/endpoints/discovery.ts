@@ -16,16 +16,15 @@ export type Endpoints = Readonly<
 >;
 
 export function endpoints(issuer: string): Endpoints {
-  const base = issuer.replace(/\/$/, "");
   return {
-    authorize: `${base}/authorize`,
-    bcAuthorize: `${base}/bc-authorize`,
-    token: `${base}/oauth/token`,
-    spend: `${base}/spend`,
-    introspect: `${base}/introspect`,
-    jwks: `${base}/jwks`,
-    actionTypes: `${base}/action-types`,
-    checkpoint: `${base}/log/checkpoint`,
+    authorize: `${issuer}/authorize`,
+    bcAuthorize: `${issuer}/bc-authorize`,
+    token: `${issuer}/oauth/token`,
+    spend: `${issuer}/spend`,
+    introspect: `${issuer}/introspect`,
+    jwks: `${issuer}/jwks`,
+    actionTypes: `${issuer}/action-types`,
+    checkpoint: `${issuer}/log/checkpoint`,
   };
 }
 
