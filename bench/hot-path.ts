@@ -171,7 +171,7 @@ for (let at = 0; at < crowd; at += 1) {
     id: `agent-${at + 100}`,
     name: "Refund desk",
     types: ["refund"],
-    method: "client_secret_basic",
+    credential: { method: "client_secret_basic" },
   });
   if ("secret" in added) agents.push({ id: `agent-${at + 100}`, secret: added.secret ?? "" });
 }

@@ -179,7 +179,7 @@ export async function deploy(rulesText = rules): Promise<Deployment> {
     id: "agent-1",
     name: "Refund desk",
     types,
-    method: "client_secret_basic",
+    credential: { method: "client_secret_basic" },
   });
   const apiAdded = await addApi(server.store, "refunds-api", "refunds");
   if ("refused" in agentAdded || "refused" in apiAdded) throw new Error("the store is not empty");

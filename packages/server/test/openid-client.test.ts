@@ -17,7 +17,7 @@ before(async () => {
     id: "agent-post",
     name: "Posting agent",
     types: ["refund"],
-    method: "client_secret_post",
+    credential: { method: "client_secret_post" },
   });
   assert.ok("secret" in added);
   const fetchIt: client.CustomFetch = async (url, options) =>

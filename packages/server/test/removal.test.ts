@@ -143,7 +143,12 @@ test("a device, a person or an agent that is busy at the moment of its removal i
   ]);
   assert.equal(person, "removed");
 
-  await addAgent(store, { id: "agent-9", name: "Nine", types: ["refund"], method: "client_secret_post" });
+  await addAgent(store, {
+    id: "agent-9",
+    name: "Nine",
+    types: ["refund"],
+    credential: { method: "client_secret_post" },
+  });
   const [, agent] = await Promise.all([
     pauseAgent(store, "agent-9", true),
     remove(store, "agent", "agent-9"),

@@ -44,7 +44,7 @@ test("T45: another agent's auth_req_id, an unknown one and a mangled one are ans
     id: "agent-2",
     name: "Other",
     types: ["refund"],
-    method: "client_secret_post",
+    credential: { method: "client_secret_post" },
   });
   assert.ok("secret" in added);
   const poll = (auth_req_id: string) =>
@@ -209,8 +209,8 @@ test("private_key_jwt: accepted for the issuer, with and without a slash, and fo
     id: "jwt-agent",
     name: "JWT",
     types: ["refund"],
-    method: "private_key_jwt",
-    keys: [publicJwk as never],
+    credential: { method: "private_key_jwt" },
+    keys: { from: "registration", jwks: [publicJwk as never] },
   });
   assert.ok(!("refused" in added));
   for (const aud of [issuer, `${issuer}/`, `${issuer}/oauth/token`, `${issuer}/bc-authorize`, [issuer]])
@@ -291,8 +291,8 @@ test("private_key_jwt: with two keys of one kind registered, an assertion that n
     id: "jwt-two",
     name: "JWT",
     types: ["refund"],
-    method: "private_key_jwt",
-    keys,
+    credential: { method: "private_key_jwt" },
+    keys: { from: "registration", jwks: keys },
   });
   const claims = { iss: "jwt-two", sub: "jwt-two" };
   assert.equal((await pollWith(await assertion(claims))).body.error, "invalid_grant");

@@ -51,6 +51,7 @@ function approvalIn(state: RequestState): Approval {
     level: "session",
     tokenLifetimeSeconds: 60,
     latchKey: "l",
+    delivery: "poll",
     askKey: "a",
     createdAt,
     decideBy: decideBy(createdAt, expiresAt),

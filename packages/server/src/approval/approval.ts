@@ -13,6 +13,7 @@
  */
 import type { AuthenticationLevel, JsonObject, RequestState } from "@countersign/protocol";
 import type { Card } from "../action/card.ts";
+import type { DeliveryMode } from "../client/client.ts";
 
 /** What was asked: written once, never changed. */
 export type Asked = {
@@ -34,6 +35,8 @@ export type Asked = {
   readonly tokenLifetimeSeconds: number;
   readonly latchKey: string;
   readonly askKey: string;
+  /** How the agent learns of the answer, as it was registered when it asked. */
+  readonly delivery: DeliveryMode;
   readonly createdAt: number;
   /** The last instant at which a decision is taken is just before this one. */
   readonly decideBy: number;

@@ -7,6 +7,8 @@ export type Approver = {
   /** Lower case. The rules in the configuration name people by it. */
   readonly email: string;
   readonly name: string;
+  /** Their user code (CIBA §7.1), as a salted scrypt hash; without one, none is asked for. */
+  readonly userCode?: { readonly salt: string; readonly hash: string };
   readonly createdAt: number;
 };
 

@@ -1,6 +1,5 @@
 import { readFileSync } from "node:fs";
 import { inspectText, type JsonObject } from "@countersign/protocol";
-import type { Credential } from "../client/client.ts";
 import { nameForm } from "../config/shape.ts";
 import { addAgent, pauseAgent, remove } from "../operations/admit.ts";
 import type { Command } from "./command.ts";
@@ -8,11 +7,7 @@ import { withStore } from "./deployment.ts";
 import { OperatorError } from "./operator-error.ts";
 import { table } from "./table.ts";
 
-const methods: readonly Credential["method"][] = [
-  "client_secret_basic",
-  "client_secret_post",
-  "private_key_jwt",
-];
+const methods = ["client_secret_basic", "client_secret_post", "private_key_jwt"] as const;
 
 const add: Command = {
   name: "agent add",
@@ -49,7 +44,7 @@ const add: Command = {
           `the action type "${unknown}" is not declared`,
           `Declared are: ${[...config.actions.keys()].join(", ")}`,
         );
-      const method = (given.one("auth") ?? "client_secret_basic") as Credential["method"];
+      const method = (given.one("auth") ?? "client_secret_basic") as (typeof methods)[number];
       if (!methods.includes(method))
         throw new OperatorError(
           `"${method}" is no authentication method`,
@@ -62,7 +57,13 @@ const add: Command = {
           "that name cannot be shown as it is",
           "Use up to 60 visible characters: approvers read it on every card.",
         );
-      const answer = await addAgent(store, { id, name, types, method, ...(keys && { keys }) });
+      const answer = await addAgent(store, {
+        id,
+        name,
+        types,
+        credential: { method },
+        ...(keys && { keys: { from: "registration" as const, jwks: keys } }),
+      });
       if ("refused" in answer)
         throw new OperatorError(
           `there is an agent ${id} already`,

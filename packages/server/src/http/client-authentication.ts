@@ -4,7 +4,7 @@
  */
 import { hash, timingSafeEqual } from "node:crypto";
 import { createLocalJWKSet, decodeJwt, type JWK, type JWTPayload, jwtVerify } from "jose";
-import type { Api, Credential } from "../client/client.ts";
+import type { Agent, Api } from "../client/client.ts";
 import { absent, type Held, type Store } from "../store/store.ts";
 import type { Form } from "./form.ts";
 import { OAuthError } from "./oauth-error.ts";
@@ -36,8 +36,7 @@ export async function authenticateAgent(
 ): Promise<Held<"agent">> {
   const presented = readPresented(request, form);
   const held = await ground.store.read("agent", presented.id);
-  if (!held || !(await proves(ground, presented, held.record.credential)))
-    throw invalidClient(presented.method);
+  if (!held || !(await proves(ground, presented, held.record))) throw invalidClient(presented.method);
   return held;
 }
 
@@ -102,18 +101,22 @@ function issuerOf(assertion: string): string | undefined {
 async function proves(
   ground: AuthenticationGround,
   presented: Presented,
-  credential: Credential,
+  { credential, keys }: Agent,
 ): Promise<boolean> {
   if (credential.method === "private_key_jwt")
     return (
-      presented.method === "private_key_jwt" &&
-      (await provesByAssertion(ground, presented, credential.keys as JWK[]))
+      presented.method === "private_key_jwt" && (await provesByAssertion(ground, presented, keysOf(keys)))
     );
   return (
     presented.method === credential.method &&
     "secret" in presented &&
+    "secretHash" in credential &&
     matches(presented.secret, credential.secretHash)
   );
+}
+
+function keysOf(keys: Agent["keys"]): JWK[] {
+  return keys?.from === "registration" ? [...(keys.jwks as JWK[])] : [];
 }
 
 function matches(secret: string, secretHash: string): boolean {

@@ -4,8 +4,8 @@ import type { Config } from "../config/config.ts";
 import type { Keyring } from "../keys/keyring.ts";
 import type { Tickets } from "../keys/ticket.ts";
 import type { Stamp } from "../operations/ceremony.ts";
+import type { Signer } from "../operations/issue.ts";
 import type { Pace } from "../operations/pace.ts";
-import type { Signer } from "../operations/redeem.ts";
 import type { Store } from "../store/store.ts";
 
 export type HttpGround = {

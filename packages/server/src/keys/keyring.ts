@@ -3,22 +3,16 @@
  * outside it, so that every node signs with the same ones. A new token key is published before it signs and stays
  * published until nothing that it signed can still be alive.
  */
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from "node:crypto";
+import { createPrivateKey, createPublicKey, generateKeyPairSync } from "node:crypto";
 import { type Checkpoint, type JsonObject, signCheckpoint, verifierKey } from "@countersign/protocol";
-import {
-  CompactEncrypt,
-  type CryptoKey,
-  calculateJwkThumbprint,
-  compactDecrypt,
-  importJWK,
-  type JWK,
-  SignJWT,
-} from "jose";
+import { type CryptoKey, calculateJwkThumbprint, importJWK, type JWK, SignJWT } from "jose";
 import { newEntry } from "../operations/entry.ts";
-import type { Signer } from "../operations/redeem.ts";
+import type { Signer } from "../operations/issue.ts";
+import type { Seal } from "../operations/secret.ts";
 import type { SealedKey } from "../store/record.ts";
 import { absent, type Store } from "../store/store.ts";
-import { type OutsideKey, subkey } from "./outside-key.ts";
+import type { OutsideKey } from "./outside-key.ts";
+import { createSeal } from "./seal.ts";
 
 /** How long clients may go on with a JWKS that they have fetched; a new key signs only after that. */
 const announcedMs = 10 * 60_000;
@@ -50,7 +44,7 @@ export async function openKeyring(
   issuer: string,
   origin: string,
 ): Promise<Keyring> {
-  const sealing = subkey(outside, "private-keys");
+  const sealing = createSeal(outside, "private-keys");
   await requireOrigin(store, origin);
   let tokens = await load();
   if (tokens.length === 0) {
@@ -148,7 +142,9 @@ async function createKey(
     kid,
     purpose,
     publicJwk: { ...(jwk as JsonObject), use: "sig", alg, kid },
-    sealedPrivateJwk: await seal(subkey(outside, "private-keys"), pair.privateKey),
+    sealedPrivateJwk: await createSeal(outside, "private-keys").seal(
+      JSON.stringify(pair.privateKey.export({ format: "jwk" })),
+    ),
     activeAt,
   };
   const facts = { purpose, kid, public_jwk: record.publicJwk, active_at: activeAt };
@@ -160,17 +156,9 @@ async function createKey(
   return kid;
 }
 
-function seal(sealing: Uint8Array, key: KeyObject): Promise<string> {
-  const text = JSON.stringify(key.export({ format: "jwk" }));
-  return new CompactEncrypt(new TextEncoder().encode(text))
-    .setProtectedHeader({ alg: "dir", enc: "A256GCM" })
-    .encrypt(sealing);
-}
-
-async function unseal(sealing: Uint8Array, key: SealedKey): Promise<JsonObject> {
+async function unseal(sealing: Seal, key: SealedKey): Promise<JsonObject> {
   try {
-    const { plaintext } = await compactDecrypt(key.sealedPrivateJwk, sealing);
-    return JSON.parse(new TextDecoder().decode(plaintext));
+    return JSON.parse(await sealing.open(key.sealedPrivateJwk));
   } catch (cause) {
     throw new Error(
       `the key ${key.kid} cannot be opened: this is not the outside key that it was sealed under`,

@@ -2,37 +2,73 @@
  * The operator lets agents and APIs in, and stops them. Secrets are made here, shown once, and kept as hashes.
  * Pausing an agent stops its asks, its redemptions and the spending of its tokens, in one write.
  */
-import type { JsonObject } from "@countersign/protocol";
 import type { Agent, Api, Credential } from "../client/client.ts";
 import { absent, type Store } from "../store/store.ts";
 import { newEntry } from "./entry.ts";
-import { hashSecret, newSecret } from "./secret.ts";
+import { hashSecret, newSecret, type Seal } from "./secret.ts";
 
 export type Refused = { readonly refused: "taken" | "unknown" | "already" };
 
+/** An agent as somebody registers it: what is not said is as for the simplest one. */
+export type NewAgent = Pick<Agent, "id" | "name" | "types"> &
+  Partial<Pick<Agent, Registrable>> & { readonly credential: NewCredential };
+type Registrable =
+  | "keys"
+  | "assertionAlgorithm"
+  | "delivery"
+  | "requestAlgorithm"
+  | "userCode"
+  | "binding"
+  | "source"
+  | "registrationHash";
+/** A method with a secret gets one made; `seal` encrypts it where it has to be kept. */
+export type NewCredential =
+  | Exclude<Credential, { method: `client_secret_${string}` }>
+  | { readonly method: "client_secret_basic" | "client_secret_post" }
+  | { readonly method: "client_secret_jwt"; readonly seal: Seal["seal"] };
+
+/** Lets an agent in. What the registration says has been checked. Answers its secret, where it has one, this once. */
 export async function addAgent(
   store: Store,
-  input: Pick<Agent, "id" | "name" | "types"> & {
-    readonly method: Credential["method"];
-    /** Public keys, for `private_key_jwt`. */
-    readonly keys?: readonly JsonObject[];
-  },
+  { credential, ...input }: NewAgent,
 ): Promise<{ readonly secret?: string } | Refused> {
   const now = store.now();
-  const secret = input.method === "private_key_jwt" ? undefined : newSecret();
-  const credential: Credential =
-    input.method === "private_key_jwt"
-      ? { method: input.method, keys: input.keys ?? [] }
-      : { method: input.method, secretHash: hashSecret(secret!) };
-  const { id, name, types } = input;
-  const record: Agent = { id, name, types, credential, paused: false, createdAt: now };
+  const made = await makeCredential(credential);
+  const record: Agent = {
+    delivery: { mode: "poll" },
+    userCode: false,
+    source: "command",
+    ...input,
+    credential: made.credential,
+    paused: false,
+    createdAt: now,
+  };
+  const { id, name, types, delivery } = record;
+  const facts = { name, types: [...types], method: credential.method, delivery: delivery.mode };
   const outcome = await store.commit({
     writes: [{ put: "agent", record, expect: absent }],
-    entries: [
-      newEntry("agent.added", now, { agent: id, facts: { name, types: [...types], method: input.method } }),
-    ],
+    entries: [newEntry("agent.added", now, { agent: id, facts })],
   });
-  return outcome === "conflict" ? { refused: "taken" } : { secret };
+  if (outcome === "conflict") return { refused: "taken" };
+  return made.secret === undefined ? {} : { secret: made.secret };
+}
+
+async function makeCredential(
+  given: NewCredential,
+): Promise<{ readonly credential: Credential; readonly secret?: string }> {
+  switch (given.method) {
+    case "client_secret_basic":
+    case "client_secret_post": {
+      const secret = newSecret();
+      return { credential: { method: given.method, secretHash: hashSecret(secret) }, secret };
+    }
+    case "client_secret_jwt": {
+      const secret = newSecret();
+      return { credential: { method: given.method, sealedSecret: await given.seal(secret) }, secret };
+    }
+    default:
+      return { credential: given };
+  }
 }
 
 /** Stops an agent everywhere at once, or lets it go on. `by` is the approver who did it; without, the operator. */

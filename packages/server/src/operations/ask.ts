@@ -159,6 +159,7 @@ function draft(
     tokenLifetimeSeconds: rule.tokenLifetimeSeconds,
     latchKey: latch,
     askKey: `same:${hashJson({ agent: agent.id, digest: card.digest, level })}`,
+    delivery: agent.delivery.mode,
     createdAt,
     decideBy: decideBy(createdAt, expiresAt),
     expiresAt,

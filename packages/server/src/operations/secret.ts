@@ -9,3 +9,10 @@ export function newSecret(): string {
 export function hashSecret(secret: string): string {
   return hash("sha256", secret, "base64url");
 }
+
+/** Encrypts under the key from outside the database, and opens again. Declared here, built in `keys/`. */
+export type Seal = {
+  readonly seal: (text: string) => Promise<string>;
+  /** Throws a fault for what was not sealed here. */
+  readonly open: (sealed: string) => Promise<string>;
+};

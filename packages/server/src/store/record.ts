@@ -61,6 +61,41 @@ export type Message = {
   readonly lastError?: string;
 };
 
+/**
+ * The answer on its way to an agent that is pinged or pushed to (CIBA §10.2, §10.3). Made with the request, silent until
+ * there is an answer; one for each request, under its id.
+ */
+export type Callback = {
+  /** The id of the request. */
+  readonly id: string;
+  readonly agent: string;
+  readonly mode: "ping" | "push";
+  /** `client_notification_token`, encrypted under the key from outside the database. */
+  readonly sealedToken: string;
+  readonly state: "silent" | "waiting" | "sent" | "given_up";
+  readonly attempts: number;
+  /** When the next attempt is due; while an attempt is under way, when its lease ends. */
+  readonly dueAt: number;
+  /** Push: the body, token and all, encrypted likewise, from the first attempt until the last. */
+  readonly sealedBody?: string;
+  /** Push: the hash of the token in it, which ends if it cannot be delivered. */
+  readonly token?: string;
+  readonly lastError?: string;
+};
+
+/** Lets an agent register itself (RFC 7591 §3), found by the hash of the initial access token. */
+export type RegistrationGrant = {
+  readonly id: string;
+  /** Action types that it may register for. */
+  readonly types: readonly string[];
+  readonly usesLeft: number;
+  readonly createdAt: number;
+  readonly expiresAt: number;
+};
+
+/** Wrong user codes given for one approver (CIBA §7.1), counted until `expiresAt`. */
+export type Guess = { readonly id: string; readonly wrong: number; readonly expiresAt: number };
+
 export type Records = {
   readonly agent: Agent;
   readonly api: Api;
@@ -76,11 +111,14 @@ export type Records = {
   readonly session: Session;
   readonly replay: Replay;
   readonly message: Message;
+  readonly callback: Callback;
+  readonly registration_grant: RegistrationGrant;
+  readonly guess: Guess;
 };
 export type Kind = keyof Records;
 
 /** Kinds that may be written without a log entry: they hold no decision and no authority. */
-export const passingKinds = ["ask_key", "session", "replay", "message"] as const;
+export const passingKinds = ["ask_key", "session", "replay", "message", "callback", "guess"] as const;
 export type PassingKind = (typeof passingKinds)[number];
 
 export type Column = string | number | null;
@@ -130,4 +168,11 @@ export const tables: { readonly [K in Kind]: Table<Records[K]> } = {
     dueAt: (r) => (r.state === "waiting" ? r.dueAt : null),
     columns: { state: (r) => r.state },
   },
+  callback: {
+    id: (r) => r.id,
+    dueAt: (r) => (r.state === "waiting" ? r.dueAt : null),
+    columns: { state: (r) => r.state },
+  },
+  registration_grant: { id: (r) => r.id, dueAt: (r) => r.expiresAt, columns: {} },
+  guess: { id: (r) => r.id, dueAt: (r) => r.expiresAt, columns: {} },
 };

@@ -109,6 +109,8 @@ export interface Store {
   askedSince(agentId: string, since: number): Awaitable<number>;
   /** Messages that were given up, newest first. */
   undelivered(limit: number): Awaitable<readonly Records["message"][]>;
+  /** Callbacks that were given up, newest first. */
+  unansweredCallbacks(limit: number): Awaitable<readonly Records["callback"][]>;
 
   commit(change: Change): Promise<Outcome>;
   pass(change: PassingChange): Promise<Outcome>;

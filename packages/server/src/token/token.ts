@@ -13,6 +13,9 @@
 import { hash } from "node:crypto";
 import type { JsonObject, TokenState } from "@countersign/protocol";
 
+/** The `cnf` claim (RFC 9449 §6, RFC 8705 §3.1), in wire spelling. */
+export type Confirmation = { readonly jkt: string } | { readonly "x5t#S256": string };
+
 export type Token = {
   /** base64url SHA-256 of the access token as sent on the wire. */
   readonly hash: string;
@@ -26,6 +29,8 @@ export type Token = {
   readonly scope: string;
   readonly digest: string;
   readonly bound: JsonObject;
+  /** The key that whoever uses the token must prove (RFC 7800): a DPoP key's or a client certificate's thumbprint. */
+  readonly confirmation?: Confirmation;
   readonly issuedAt: number;
   readonly expiresAt: number;
   readonly state: TokenState;
@@ -95,6 +100,12 @@ export function settle(
   if (token.state === outcome) return token;
   if (token.state !== "reserved" && token.state !== "unknown") return { refused: "already_spent" };
   return { ...token, state: outcome, spend: { ...token.spend, endedAt: now } };
+}
+
+/** Ends a token that nobody has begun to use; said twice, it is the same (RFC 7009 §2.2). */
+export function revoke(token: Token, now: number): Token | { readonly refused: TokenState } {
+  const state = stateAt(token, now);
+  return state === "issued" ? { ...token, state: "revoked" } : { refused: state };
 }
 
 /** Writes down what the clock has already done: an unspent token expires, a silent reservation becomes unknown. */

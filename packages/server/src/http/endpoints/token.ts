@@ -29,7 +29,10 @@ export async function token(ground: HttpGround, request: Request): Promise<Respo
   if (required(form, "grant_type") !== cibaGrantType)
     throw new OAuthError("unsupported_grant_type", `the one grant type here is ${cibaGrantType}`);
 
-  const answer = await redeem(ground, agent, required(form, "auth_req_id"), form.get("resource"));
+  const answer = await redeem(ground, agent, {
+    authReqId: required(form, "auth_req_id"),
+    resource: form.get("resource"),
+  });
   if ("refused" in answer) {
     const patienceSeconds = ground.config.limits.pollIntervalSeconds + raisedBySeconds;
     throw refusal(answer.refused, answer.denialReason, patienceSeconds);
@@ -37,7 +40,7 @@ export async function token(ground: HttpGround, request: Request): Promise<Respo
   return Response.json(
     {
       access_token: answer.accessToken,
-      token_type: "Bearer",
+      token_type: answer.tokenType,
       expires_in: answer.expiresInSeconds,
       id_token: answer.idToken,
       scope: answer.scope,

@@ -4,7 +4,17 @@ import { type Approval, deny, redeem } from "../../approval/approval.ts";
 import type { Kind, Records } from "../record.ts";
 import { absent, type Store } from "../store.ts";
 import { commit, put, type Rule, still } from "./rule.ts";
-import { aDecision, aDevice, aMessage, anAgent, anApproval, anApprover, aSession, noon } from "./specimen.ts";
+import {
+  aCallback,
+  aDecision,
+  aDevice,
+  aMessage,
+  anAgent,
+  anApproval,
+  anApprover,
+  aSession,
+  noon,
+} from "./specimen.ts";
 
 export function readers(rule: Rule): void {
   const idsOf = (records: readonly { readonly id: string }[]) => records.map(({ id }) => id);
@@ -170,5 +180,14 @@ export function readers(rule: Rule): void {
     await putAll(store, "message", [third!, aMessage({ state: "sent" }), first!]);
     assert.deepEqual(await store.undelivered(9), [third, first]);
     assert.deepEqual(await store.undelivered(1), [third]);
+  });
+
+  rule("callbacks that were given up are listed, newest first", async ({ store }) => {
+    const [first, , third] = (["given_up", "sent", "given_up", "silent"] as const).map((state) =>
+      aCallback({ state }),
+    );
+    await putAll(store, "callback", [third!, aCallback({ state: "waiting" }), first!]);
+    assert.deepEqual(await store.unansweredCallbacks(9), [third, first]);
+    assert.deepEqual(await store.unansweredCallbacks(1), [third]);
   });
 }

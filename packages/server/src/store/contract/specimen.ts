@@ -4,7 +4,7 @@ import type { Approval, Decision } from "../../approval/approval.ts";
 import type { Approver, Device, Session } from "../../approver/approver.ts";
 import type { Agent } from "../../client/client.ts";
 import type { Token } from "../../token/token.ts";
-import type { AskKey, Latch, Message, Replay } from "../record.ts";
+import type { AskKey, Callback, Latch, Message, Replay } from "../record.ts";
 import { absent, type Change, type NewEntry, type Store, type Write } from "../store.ts";
 
 /** An instant in 2026; the store's own clock is asked only where a rule is about it. */
@@ -38,8 +38,11 @@ export function anAgent(given: Partial<Agent> = {}): Agent {
     id: freshId("agent"),
     name: "Refund agent",
     credential: { method: "client_secret_basic", secretHash: "c2VjcmV0" },
+    delivery: { mode: "poll" },
+    userCode: false,
     types: ["refund"],
     paused: false,
+    source: "command",
     createdAt: noon,
     ...given,
   };
@@ -109,6 +112,7 @@ export function anApproval(given: Partial<Approval> = {}): Approval {
     tokenLifetimeSeconds: 60,
     latchKey: "latch_1",
     askKey: "ask_1",
+    delivery: "poll",
     createdAt: noon,
     decideBy: expiresAt,
     expiresAt,
@@ -177,6 +181,19 @@ export function aMessage(given: Partial<Message> = {}): Message {
     approver: "apr_1",
     attempts: 0,
     state: "waiting",
+    dueAt: noon,
+    ...given,
+  };
+}
+
+export function aCallback(given: Partial<Callback> = {}): Callback {
+  return {
+    id: freshId("req"),
+    agent: "agent_1",
+    mode: "ping",
+    sealedToken: "c2VhbGVk",
+    state: "waiting",
+    attempts: 0,
     dueAt: noon,
     ...given,
   };

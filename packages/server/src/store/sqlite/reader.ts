@@ -28,6 +28,7 @@ export const queries = {
     "SELECT count(*) AS waiting FROM approval WHERE agent = ? AND state = 'pending' AND expires_at > ?",
   askedSince: "SELECT count(*) AS asked FROM approval WHERE agent = ? AND created_at >= ?",
   undelivered: "SELECT body FROM message WHERE state = 'given_up' ORDER BY id DESC LIMIT ?",
+  unansweredCallbacks: "SELECT body FROM callback WHERE state = 'given_up' ORDER BY id DESC LIMIT ?",
 };
 
 export function readers(connection: Connection): Readers {
@@ -55,6 +56,7 @@ export function readers(connection: Connection): Readers {
   const waitingOf = prepare<{ waiting: number }>(queries.waitingOf);
   const askedSince = prepare<{ asked: number }>(queries.askedSince);
   const undelivered = prepare<Body>(queries.undelivered);
+  const unansweredCallbacks = prepare<Body>(queries.unansweredCallbacks);
 
   return {
     read: (kind, id) => {
@@ -85,6 +87,7 @@ export function readers(connection: Connection): Readers {
     waitingOf: (agentId, now) => waitingOf.get(agentId, now)!.waiting,
     askedSince: (agentId, since) => askedSince.get(agentId, since)!.asked,
     undelivered: (limit) => undelivered.all(limit).map((row) => record("message", row)),
+    unansweredCallbacks: (limit) => unansweredCallbacks.all(limit).map((row) => record("callback", row)),
   };
 }
 

@@ -33,6 +33,7 @@ CREATE INDEX approval_decided_by ON approval (decided_by, id) WHERE decided_by I
 CREATE INDEX approval_pending ON approval (agent, expires_at) WHERE state = 'pending';
 CREATE INDEX approval_asked ON approval (agent, created_at);
 CREATE INDEX message_given_up ON message (id) WHERE state = 'given_up';
+CREATE INDEX callback_given_up ON callback (id) WHERE state = 'given_up';
 
 CREATE TABLE waiting (approver TEXT NOT NULL, approval TEXT NOT NULL, PRIMARY KEY (approver, approval))
   STRICT, WITHOUT ROWID;
