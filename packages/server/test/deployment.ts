@@ -147,11 +147,13 @@ export async function deploy(rulesText = rules): Promise<Deployment> {
   const clock = { now: Date.parse("2026-11-22T14:00:00Z") };
   const faults: unknown[] = [];
   const faultPlaces: string[] = [];
+  let origin = issuer;
   let server = await start(rulesText);
 
   function start(text: string): Promise<Server> {
     const read = parseConfig(text, join(folder, "countersign.yaml"));
     if ("problems" in read) throw new Error(read.problems.map(problemText).join("\n"));
+    origin = read.config.issuer;
     const onFault = (fault: unknown, where: string) => {
       faults.push(fault);
       faultPlaces.push(where);
@@ -166,7 +168,7 @@ export async function deploy(rulesText = rules): Promise<Deployment> {
     });
   }
 
-  const request = async (path: string, init?: RequestInit) => server.fetch(new Request(issuer + path, init));
+  const request = async (path: string, init?: RequestInit) => server.fetch(new Request(origin + path, init));
   const post: Deployment["post"] = async (path, form, headers = {}) => {
     const body = typeof form === "string" ? form : new URLSearchParams(form).toString();
     const type = { "content-type": "application/x-www-form-urlencoded" };
@@ -188,12 +190,12 @@ export async function deploy(rulesText = rules): Promise<Deployment> {
 
   async function enrol(email: string): Promise<Person> {
     const { secret, approver } = await invite(server.store, email, email.split("@")[0] ?? email);
-    const passkey = createSoftPasskey({ rpId: "localhost", origin: issuer });
+    const passkey = createSoftPasskey({ rpId: "localhost", origin });
     const page = await (await request(`/enrol/${secret}`)).text();
     const attestation = passkey.attestation(optionsIn(page));
     const enrolled = await request(`/enrol/${secret}`, {
       method: "POST",
-      headers: { origin: issuer },
+      headers: { origin },
       body: new URLSearchParams({
         ...hidden(page),
         attestation: JSON.stringify(attestation),
@@ -215,7 +217,7 @@ export async function deploy(rulesText = rules): Promise<Deployment> {
         const body = new URLSearchParams({ ...form, ...changed });
         return await request(`/requests/${requestId}/decision`, {
           method: "POST",
-          headers: { origin: issuer, cookie: person.cookie },
+          headers: { origin, cookie: person.cookie },
           body,
         });
       },
