@@ -2,17 +2,18 @@ import { hash } from "node:crypto";
 import { canonicalize } from "./canonical.ts";
 import type { Json, JsonObject } from "./json.ts";
 
-/** What would be done: everything that an approval binds, and nothing that it does not. */
-export type Action = {
+/** One thing that would be done: everything that an approval binds of it, and nothing that it does not. */
+export type ActionPart = {
   /** The action type's name: the `type` of the authorization detail (RFC 9396 §2). */
   type: string;
   /** `hashJson` of the whole action type definition: schema, bound list, template. */
   typeHash: string;
-  /** The API that would act: the `aud` of the token. */
-  audience: string;
   /** The bound fields by name, without `type`; advisory fields never enter. */
   bound: JsonObject;
 };
+
+/** What would be done by one API, whose audience is the `aud` of the token. */
+export type Action = ActionPart & { audience: string };
 
 /**
  * The action digest: SHA-256 over the canonical form, base64url, 43 characters. The server computes it from what was

@@ -151,7 +151,7 @@ test("an ask whose acknowledgement was lost is the same ask when it is sent agai
   const asked = await ask("S-7");
   assert.equal(asked.joined, true);
   const waiting = await place.server.store.requests({ state: "pending", limit: 99 });
-  assert.equal(waiting.filter(({ bound }) => bound.order === "S-7").length, 1);
+  assert.equal(waiting.filter(({ parts }) => parts[0]?.bound.order === "S-7").length, 1);
 });
 
 test("a reservation whose answer was lost is asked for again with the same spend id, and runs once", async () => {

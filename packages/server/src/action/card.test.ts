@@ -260,9 +260,9 @@ test("T15: no accepted text ever reaches a card with an invisible character, and
           return;
         }
         accepted++;
-        const { bound, advisory } = read;
+        const { rule, bound, advisory } = read[0]!;
         const card = renderCard({
-          rule: read.rule,
+          rule,
           agent,
           bound,
           advisory,

@@ -22,15 +22,16 @@ function refusal(answer: ReturnType<typeof readAction>): string {
 test("an action is read into its rule, what is bound and what is only said", () => {
   const answer = read({ parcels: 2, copies: ["bob"], reason: "It was late.\nTwice." });
   assert.ok(!("refused" in answer));
-  assert.equal(answer.rule, sampleRules.get("refund"));
-  assert.deepEqual(answer.bound, { ...refundFields, parcels: 2, copies: ["bob"] });
-  assert.deepEqual(answer.advisory, { reason: "It was late.\nTwice." });
+  assert.equal(answer.length, 1);
+  assert.equal(answer[0]?.rule, sampleRules.get("refund"));
+  assert.deepEqual(answer[0]?.bound, { ...refundFields, parcels: 2, copies: ["bob"] });
+  assert.deepEqual(answer[0]?.advisory, { reason: "It was late.\nTwice." });
 });
 
 test("T13: numbers stay numbers, and are never read from strings", () => {
   const answer = read({ parcels: 9007199254740991 });
   assert.ok(!("refused" in answer));
-  assert.equal(answer.bound.parcels, 9007199254740991);
+  assert.equal(answer[0]?.bound.parcels, 9007199254740991);
   assert.equal(refusal(read({ parcels: "2" })), "$[0].parcels must be integer");
   assert.equal(refusal(read({ amount: 10000 })), "$[0].amount must be string");
 });

@@ -1,5 +1,5 @@
 /**
- * `authorization_details` (RFC 9396 §2) as text, read into one action of a declared type, or refused with the path of
+ * `authorization_details` (RFC 9396 §2) as text, read into the parts of one action, or refused with the path of
  * what is wrong. Read from the text, because parsing loses what must be seen: duplicate keys, and numbers that change.
  */
 import { inspectText, type Json, type JsonObject, type JsonRefusal, parseJson } from "@countersign/protocol";
@@ -8,8 +8,12 @@ import type { ActionRule } from "./definition.ts";
 import { errorName, errorPath, errorText } from "./quotation.ts";
 import { maxTextCodePoints } from "./schema.ts";
 
-/** An action as it was asked for: `bound` is digested, signed and granted; `advisory` is only ever quoted. */
-export type Read = { readonly rule: ActionRule; readonly bound: JsonObject; readonly advisory: JsonObject };
+/** One detail as it was asked for: `bound` is digested, signed and granted; `advisory` is only ever quoted. */
+export type ReadPart = {
+  readonly rule: ActionRule;
+  readonly bound: JsonObject;
+  readonly advisory: JsonObject;
+};
 
 /** `path` and `why` are error text: `${path} ${why}` is an `error_description`. */
 export type DetailsRefusal = {
@@ -19,34 +23,58 @@ export type DetailsRefusal = {
 };
 
 /** Reads exactly one detail. Scopes that are actions are not asked for here, but by their scope. */
-export function readAction(text: string, rules: ReadonlyMap<string, ActionRule>): Read | DetailsRefusal {
+export function readAction(
+  text: string,
+  rules: ReadonlyMap<string, ActionRule>,
+): readonly ReadPart[] | DetailsRefusal {
   const parsed = parseJson(text);
   if ("refused" in parsed) return refuse(parsed.path, jsonFaults[parsed.refused]);
   const details = parsed.value;
   if (!Array.isArray(details)) return refuse("$", "must be an array with one object");
   if (details.length !== 1)
     return refuse("$", `holds ${details.length} details; this server takes exactly one action in a request`);
-  const detail: Json = details[0];
+  const parts: ReadPart[] = [];
+  for (const [at, detail] of details.entries()) {
+    const part = readPart(detail, at, rules);
+    if ("refused" in part) return part;
+    parts.push(part);
+  }
+  return parts;
+}
+
+function readPart(
+  detail: Json,
+  at: number,
+  rules: ReadonlyMap<string, ActionRule>,
+): ReadPart | DetailsRefusal {
   if (typeof detail !== "object" || detail === null || Array.isArray(detail))
-    return refuse("$[0]", "must be an object");
+    return refuse(`$[${at}]`, "must be an object");
   const { type, ...fields } = detail as JsonObject;
-  if (typeof type !== "string") return refuse("$[0].type", "is required, and must be a string");
+  if (typeof type !== "string") return refuse(`$[${at}].type`, "is required, and must be a string");
   const rule = rules.get(type);
-  if (!rule) return refuse("$[0].type", `${errorName(type)} is not an action type of this server`);
+  if (!rule) return refuse(`$[${at}].type`, `${errorName(type)} is not an action type of this server`);
   if (rule.scope !== undefined)
-    return refuse("$[0].type", `${errorName(type)} is asked for as a scope, without authorization_details`);
+    return refuse(
+      `$[${at}].type`,
+      `${errorName(type)} is asked for as a scope, without authorization_details`,
+    );
   const fault = rule.validate(fields);
-  if (fault) return refuse(errorPath([0, ...fault.path]), fault.why);
+  if (fault) return refuse(errorPath([at, ...fault.path]), fault.why);
   const { bound, advisory } = rule.definition;
   return (
-    unseemly(fields, bound, false) ??
-    unseemly(fields, advisory, true) ?? { rule, bound: pick(fields, bound), advisory: pick(fields, advisory) }
+    unseemly(fields, at, bound, false) ??
+    unseemly(fields, at, advisory, true) ?? {
+      rule,
+      bound: pick(fields, bound),
+      advisory: pick(fields, advisory),
+    }
   );
 }
 
 /** The first text that a person could not see as it is. Only the agent's own words may have several lines. */
 function unseemly(
   fields: JsonObject,
+  at: number,
   names: readonly string[],
   lineBreaks: boolean,
 ): DetailsRefusal | undefined {
@@ -55,7 +83,7 @@ function unseemly(
     for (const [i, item] of (Array.isArray(value) ? value : [value]).entries()) {
       if (typeof item !== "string") continue;
       const fault = inspectText(item, { maxCodePoints: maxTextCodePoints, lineBreaks });
-      const path = Array.isArray(value) ? [0, name, i] : [0, name];
+      const path = Array.isArray(value) ? [at, name, i] : [at, name];
       if (fault !== undefined) return refuse(errorPath(path), textFaults[fault]);
     }
   }

@@ -11,19 +11,20 @@
  *
  * denied, expired, cancelled, lapsed and redeemed are final and distinct.
  */
-import type { AuthenticationLevel, JsonObject, RequestState } from "@countersign/protocol";
+import type { ActionPart, AuthenticationLevel, RequestState } from "@countersign/protocol";
 import type { Card } from "../action/card.ts";
 import type { DeliveryMode } from "../client/client.ts";
+
+/** One thing that would be done, and the key under which a denial of it is remembered. */
+export type AskedPart = Readonly<ActionPart> & { readonly latchKey: string };
 
 /** What was asked: written once, never changed. */
 export type Asked = {
   readonly id: string;
   readonly agent: string;
-  readonly type: string;
-  readonly typeHash: string;
+  /** What would be done, never empty: digested, signed, put into the token and recomputed by the verifier. */
+  readonly parts: readonly AskedPart[];
   readonly audience: string;
-  /** The fields that are digested, signed, put into the token and recomputed by the verifier. */
-  readonly bound: JsonObject;
   readonly digest: string;
   readonly card: Card;
   readonly cardHash: string;
@@ -33,7 +34,6 @@ export type Asked = {
   readonly candidates: readonly string[];
   readonly level: AuthenticationLevel;
   readonly tokenLifetimeSeconds: number;
-  readonly latchKey: string;
   readonly askKey: string;
   /** How the agent learns of the answer, as it was registered when it asked. */
   readonly delivery: DeliveryMode;

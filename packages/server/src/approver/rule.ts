@@ -9,20 +9,22 @@ import { lowerCase } from "./approver.ts";
 /** Whom the agent wants asked: whoever the rule says, or one person. */
 export type Hint = { readonly by: "owner" } | { readonly by: "email"; readonly email: string };
 
+/** The operator's rule for one part of an action, with the fields of that part. */
+export type Ruled = { readonly approvers: ApproverRule; readonly bound: JsonObject };
+
 /** Members, by group. */
 export type Groups = ReadonlyMap<string, readonly string[]>;
 
 /**
  * The e-mail addresses of those to ask, lower case and sorted, each once. `access_denied`: nobody may approve this
- * action. `unknown_user_id`: the person hinted at is not one of those who may.
+ * action, all of it. `unknown_user_id`: the person hinted at is not one of those who may.
  */
 export function candidates(
-  rule: ApproverRule,
+  parts: readonly Ruled[],
   groups: Groups,
-  bound: JsonObject,
   hint: Hint,
 ): string[] | { readonly refused: "unknown_user_id" | "access_denied" } {
-  const all = allowed(rule, groups, bound);
+  const all = allowed(parts, groups);
   if (all.length === 0) return { refused: "access_denied" };
   if (hint.by === "owner") return all;
   const email = lowerCase(hint.email);
@@ -30,12 +32,18 @@ export function candidates(
 }
 
 /** Whether this person may decide at this instant, asked again when they do. */
-export function mayDecide(rule: ApproverRule, groups: Groups, bound: JsonObject, email: string): boolean {
-  return allowed(rule, groups, bound).includes(lowerCase(email));
+export function mayDecide(parts: readonly Ruled[], groups: Groups, email: string): boolean {
+  return allowed(parts, groups).includes(lowerCase(email));
+}
+
+/** Everyone whom the rules of all parts allow; of no parts, nobody. */
+function allowed(parts: readonly Ruled[], groups: Groups): string[] {
+  const [first = [], ...others] = parts.map((part) => allowedPart(part, groups));
+  return first.filter((email) => others.every((other) => other.includes(email)));
 }
 
 /** Everyone the rule allows: the owner where there is one for this action, otherwise people and groups. */
-function allowed(rule: ApproverRule, groups: Groups, bound: JsonObject): string[] {
+function allowedPart({ approvers: rule, bound }: Ruled, groups: Groups): string[] {
   const owner = ownerOf(rule, bound);
   const names =
     owner === undefined ? [...rule.people, ...rule.groups.flatMap(membersOf)] : [owner].flatMap(who);

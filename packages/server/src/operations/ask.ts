@@ -6,12 +6,15 @@
 import { randomBytes } from "node:crypto";
 import { hashJson, type JsonObject } from "@countersign/protocol";
 import { cardHash, readMessage, renderCard, sentenceText } from "../action/card.ts";
-import { type Approval, decideBy, stateAt } from "../approval/approval.ts";
+import type { ActionRule } from "../action/definition.ts";
+import type { ReadPart } from "../action/read.ts";
+import { type Approval, type AskedPart, decideBy, stateAt } from "../approval/approval.ts";
 import { latchKey, subjectOf } from "../approval/latch.ts";
 import { stricter } from "../approver/level.ts";
 import type { Config } from "../config/config.ts";
 import type { AskKey } from "../store/record.ts";
 import { absent, type Held, type Store, type Write } from "../store/store.ts";
+import { isLatched, noLatch } from "./authority.ts";
 import { newEntry } from "./entry.ts";
 import { type GateRefusal, type Passed, passGate, type Wish } from "./gate.ts";
 import { newId } from "./id.ts";
@@ -62,14 +65,12 @@ async function askPeople(
   passed: Passed,
 ): Promise<Acknowledged | Refused | "conflict"> {
   const { store, config } = ground;
-  const { rule, bound } = passed;
   const now = store.now();
 
   // What the agent said the key is for. Not who is enrolled or how a type is declared today: those may change between
   // two tries of one task.
   const content = hashJson({
-    type: rule.definition.type,
-    bound,
+    parts: passed.parts.map(({ rule, bound }) => ({ type: rule.definition.type, bound })),
     hint: { ...input.hint },
     level: input.level ?? "",
   });
@@ -81,11 +82,11 @@ async function askPeople(
   const before = heldKey && (await store.read("approval", heldKey.record.approval));
   if (before) return { approval: before.record.id, expiresAt: before.record.expiresAt, joined: true };
 
-  const latch = latchKey(agent.record.id, rule.definition.type, subjectOf(rule.definition, bound));
-  if (await store.read("latch", latch))
+  const parts = passed.parts.map((part) => askedPart(agent.record.id, part));
+  if (await isLatched(store, parts))
     return { refused: "access_denied", why: "a person has denied this action; only a person can re-open it" };
 
-  const approval = draft(agent, input, passed, latch, now);
+  const approval = draft(agent, input, passed, parts, now);
   if ("refused" in approval) return approval;
   const { askKey: same } = approval;
   const heldSame = await store.read("ask_key", same);
@@ -105,7 +106,7 @@ async function askPeople(
 
   const writes: Write[] = [
     { check: "agent", id: agent.record.id, expect: agent.version },
-    { check: "latch", id: latch, expect: absent },
+    ...noLatch(parts),
     { put: "approval", record: approval, expect: absent },
     { put: "ask_key", record: keyFor(same, approval, content), expect: heldSame?.version ?? absent },
     ...messages(config, approval, now),
@@ -126,38 +127,46 @@ async function askPeople(
   return { approval: approval.id, expiresAt: approval.expiresAt, joined: false };
 }
 
+function askedPart(agent: string, { rule, bound }: ReadPart): AskedPart {
+  const { definition, hash: typeHash } = rule;
+  const { type } = definition;
+  return { type, typeHash, bound, latchKey: latchKey(agent, type, subjectOf(definition, bound)) };
+}
+
 /** The request as it would be kept, its card written, or why it cannot be shown. */
 function draft(
   { record: agent }: Held<"agent">,
   input: AskInput,
-  { rule, bound, advisory, people }: Passed,
-  latch: string,
+  { parts: read, audience, people }: Passed,
+  parts: readonly AskedPart[],
   createdAt: number,
 ): Approval | Refused {
-  const { definition, hash: typeHash, lifetimeSeconds } = rule;
-  const seconds = Math.min(input.requestedExpirySeconds ?? lifetimeSeconds.default, lifetimeSeconds.max);
+  const rules = read.map(({ rule }) => rule);
+  const least = (seconds: (rule: ActionRule) => number) => Math.min(...rules.map(seconds));
+  const wanted = input.requestedExpirySeconds ?? least(({ lifetimeSeconds }) => lifetimeSeconds.default);
+  const seconds = Math.min(
+    wanted,
+    least(({ lifetimeSeconds }) => lifetimeSeconds.max),
+  );
   const expiresAt = createdAt + seconds * 1000;
-  const level = stricter(definition.level, input.level ?? definition.level);
+  const level = rules.map(({ definition }) => definition.level).reduce(stricter, input.level ?? "session");
   const words = readMessage(input.message);
   if ("refused" in words) return words;
   const salt = randomBytes(16).toString("base64url");
-  const card = renderCard({ rule, agent, bound, advisory, message: words.message, level, expiresAt, salt });
+  const card = renderCard({ ...read[0]!, agent, message: words.message, level, expiresAt, salt });
   if ("refused" in card) return { refused: card.refused, why: `${card.path} ${card.why}` };
   return {
     id: newId("req", createdAt),
     agent: agent.id,
-    type: definition.type,
-    typeHash,
-    audience: definition.audience,
-    bound,
+    parts,
+    audience,
     digest: card.digest,
     card,
     cardHash: cardHash(card),
-    scope: rule.scope ? `openid ${rule.scope}` : "openid",
+    scope: ["openid", ...rules.flatMap(({ scope }) => scope ?? [])].join(" "),
     candidates: people.map(({ id }) => id),
     level,
-    tokenLifetimeSeconds: rule.tokenLifetimeSeconds,
-    latchKey: latch,
+    tokenLifetimeSeconds: least((rule) => rule.tokenLifetimeSeconds),
     askKey: `same:${hashJson({ agent: agent.id, digest: card.digest, level })}`,
     delivery: agent.delivery.mode,
     createdAt,
@@ -202,7 +211,8 @@ function messages(config: Config, approval: Approval, now: number): Write[] {
   );
 }
 
-function created({ id, agent, type, typeHash, audience, digest, card, ...rest }: Approval, now: number) {
+function created({ id, agent, parts, audience, digest, card, ...rest }: Approval, now: number) {
+  const { type, typeHash } = parts[0]!;
   const facts: JsonObject = {
     type,
     type_hash: typeHash,
@@ -224,8 +234,8 @@ async function refuse(
   refusal: Refused,
 ): Promise<Refused> {
   const facts: JsonObject =
-    "rule" in passed
-      ? { error: refusal.refused, type: passed.rule.definition.type }
+    "parts" in passed
+      ? { error: refusal.refused, type: passed.parts[0]!.rule.definition.type }
       : { error: refusal.refused };
   const entry = newEntry("request.refused", store.now(), { agent, facts, texts: { why: refusal.why } });
   await store.commit({ writes: [], entries: [entry] });

@@ -7,7 +7,7 @@ import { type AuthenticationLevel, decisionChallenge, type JsonObject } from "@c
 import { type Approval, type ApprovalRefusal, approve, type Decision, deny } from "../approval/approval.ts";
 import { subjectOf } from "../approval/latch.ts";
 import type { Approver, Device, Session } from "../approver/approver.ts";
-import { freshPasskeyMs, passkeyAmr, stricter } from "../approver/level.ts";
+import { freshPasskeyMs, passkeyAmr } from "../approver/level.ts";
 import {
   type Assertion,
   type RelyingParty,
@@ -15,9 +15,9 @@ import {
   readAssertion,
   requestOptions,
 } from "../approver/passkey.ts";
-import { mayDecide } from "../approver/rule.ts";
 import type { Config } from "../config/config.ts";
 import { absent, type Held, type Store, type Write } from "../store/store.ts";
+import { isLatched, levelNow, mayApprove, noLatch } from "./authority.ts";
 import { closeCeremony, openCeremony, type Stamp } from "./ceremony.ts";
 import { newEntry } from "./entry.ts";
 
@@ -58,12 +58,6 @@ export type DecideRefusal =
   | "paused"
   | "latched";
 export type Refused = { readonly refused: DecideRefusal };
-
-/** The level that an approval of this request needs now; undefined where nobody may approve it any more. */
-export function levelNow(config: Config, approval: Approval): AuthenticationLevel | undefined {
-  const rule = config.actions.get(approval.type);
-  return rule && stricter(approval.level, rule.definition.level);
-}
 
 /** The passkey question whose answer signs "approve": bound to request, digest, card, approver and a nonce of its own. */
 export async function openDecision(
@@ -168,17 +162,15 @@ async function prove(
   now: number,
 ): Promise<Proof | Refused> {
   const { store, config } = ground;
-  const rule = config.actions.get(approval.type);
   const level = levelNow(config, approval);
-  if (!rule || !level || !mayDecide(rule.approvers, config.groups, approval.bound, approver.email))
-    return { refused: "no_authority" };
   const agent = await store.read("agent", approval.agent);
-  if (!agent?.record.types.includes(approval.type)) return { refused: "no_authority" };
+  if (!agent || !level || !mayApprove(config, agent.record, approver, approval))
+    return { refused: "no_authority" };
   if (agent.record.paused) return { refused: "paused" };
-  if (await store.read("latch", approval.latchKey)) return { refused: "latched" };
+  if (await isLatched(store, approval.parts)) return { refused: "latched" };
   const still: readonly Write[] = [
     { check: "agent", id: agent.record.id, expect: agent.version },
-    { check: "latch", id: approval.latchKey, expect: absent },
+    ...noLatch(approval.parts),
   ];
 
   if (level !== "passkey-signed") {
@@ -214,14 +206,19 @@ function evidence({ id, response }: Assertion, nonce: string): JsonObject {
   };
 }
 
-/** The latch of a denial. An earlier one of the same key stays as it is. */
+/** The latches of a denial, one for each part. An earlier one of the same key stays as it is. */
 async function latched(store: Store, config: Config, approval: Approval, now: number): Promise<Write[]> {
-  const { latchKey: id, agent, type, bound } = approval;
-  const before = await store.read("latch", id);
-  if (before) return [{ check: "latch", id, expect: before.version }];
-  const definition = config.actions.get(type)?.definition;
-  const subject = definition ? subjectOf(definition, bound) : bound;
-  return [
-    { put: "latch", record: { id, agent, type, subject, approval: approval.id, deniedAt: now }, expect: 0 },
-  ];
+  const { agent, parts } = approval;
+  const writes = new Map<string, Write>();
+  for (const { latchKey: id, type, bound } of parts) {
+    const before = await store.read("latch", id);
+    const definition = config.actions.get(type)?.definition;
+    const subject = definition ? subjectOf(definition, bound) : bound;
+    const record = { id, agent, type, subject, approval: approval.id, deniedAt: now };
+    writes.set(
+      id,
+      before ? { check: "latch", id, expect: before.version } : { put: "latch", record, expect: absent },
+    );
+  }
+  return [...writes.values()];
 }

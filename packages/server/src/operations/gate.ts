@@ -2,9 +2,8 @@
  * The first gate: what agent and person may do at all. An ask is held against the configuration, the agent's
  * registration, and the operator's rule about who may approve; whatever is refused here disturbs nobody.
  */
-import type { AuthenticationLevel, JsonObject } from "@countersign/protocol";
-import type { ActionRule } from "../action/definition.ts";
-import { readAction } from "../action/read.ts";
+import type { AuthenticationLevel } from "@countersign/protocol";
+import { type ReadPart, readAction } from "../action/read.ts";
 import type { Approver } from "../approver/approver.ts";
 import { candidates, type Hint as RuleHint } from "../approver/rule.ts";
 import type { Agent } from "../client/client.ts";
@@ -28,11 +27,10 @@ export type Wish = {
   readonly level?: AuthenticationLevel;
 };
 
-/** What passed: one action of a declared type, and those who may decide it, all of them known here. */
+/** What passed: the parts of one action, for one API, and those who may decide it, all of them known here. */
 export type Passed = {
-  readonly rule: ActionRule;
-  readonly bound: JsonObject;
-  readonly advisory: JsonObject;
+  readonly parts: readonly ReadPart[];
+  readonly audience: string;
   readonly people: readonly Approver[];
 };
 
@@ -54,44 +52,45 @@ export async function passGate(
 ): Promise<Passed | Refused> {
   const read = readWish(ground.config, agent, wish);
   if ("refused" in read) return read;
-  const people = await choosePeople(ground, read, wish.hint);
+  const people = await choosePeople(ground, read.parts, wish.hint);
   return "refused" in people ? people : { ...read, people };
 }
 
-type Subject = { readonly rule: ActionRule; readonly bound: JsonObject; readonly advisory: JsonObject };
-
 /** What is asked, held against the configuration alone. */
-function readWish(config: Config, agent: Agent, { details, scopes, audience }: Wish): Subject | Refused {
+function readWish(
+  config: Config,
+  agent: Agent,
+  { details, scopes, audience: wanted }: Wish,
+): Omit<Passed, "people"> | Refused {
   if (agent.paused) return { refused: "access_denied", why: "this agent is paused" };
   if (!scopes.includes("openid")) return { refused: "invalid_scope", why: "scope must contain openid" };
   const actionScopes = scopes.filter((scope) => scope !== "openid" && !ungrantedScopes.includes(scope));
   const unknown = actionScopes.find((scope) => config.actions.get(scope)?.scope !== scope);
   if (unknown !== undefined) return { refused: "invalid_scope", why: "a scope is not known here" };
 
-  const read = readSubject(config, details, actionScopes);
-  if ("refused" in read) return read;
-  const { definition } = read.rule;
-  if (!agent.types.includes(definition.type))
+  const parts = readParts(config, details, actionScopes);
+  if ("refused" in parts) return parts;
+  const foreign = parts.find(({ rule }) => !agent.types.includes(rule.definition.type));
+  if (foreign)
     return {
-      refused: read.rule.scope ? "invalid_scope" : "invalid_authorization_details",
-      why: `this agent is not registered for the action type ${definition.type}`,
+      refused: foreign.rule.scope ? "invalid_scope" : "invalid_authorization_details",
+      why: `this agent is not registered for the action type ${foreign.rule.definition.type}`,
     };
-  if (audience !== undefined && audience !== definition.audience)
-    return {
-      refused: "invalid_target",
-      why: `the action type ${definition.type} is for ${definition.audience}`,
-    };
-  return read;
+  const { type, audience } = parts[0]!.rule.definition;
+  if (wanted !== undefined && wanted !== audience)
+    return { refused: "invalid_target", why: `the action type ${type} is for ${audience}` };
+  return { parts, audience };
 }
 
-function readSubject(
+/** Never empty. */
+function readParts(
   config: Config,
   details: string | undefined,
   scopes: readonly string[],
-): Subject | Refused {
+): readonly ReadPart[] | Refused {
   if (details === undefined) {
     const rule = scopes.length === 1 ? config.actions.get(scopes[0]!) : undefined;
-    if (rule) return { rule, bound: {}, advisory: {} };
+    if (rule) return [{ rule, bound: {}, advisory: {} }];
     return {
       refused: "invalid_authorization_details",
       why: "say what would be done: authorization_details, or one scope that is declared as an action",
@@ -109,7 +108,7 @@ function readSubject(
 /** Who may be asked: the operator's rule, narrowed by the hint, and enrolled here. */
 async function choosePeople(
   { store, config }: { readonly store: Store; readonly config: Config },
-  { rule, bound }: Subject,
+  parts: readonly ReadPart[],
   hint: Hint,
 ): Promise<readonly Approver[] | Refused> {
   let ruleHint: RuleHint = { by: "owner" };
@@ -119,7 +118,8 @@ async function choosePeople(
     if (!held) return { refused: "unknown_user_id", why: "nobody here is known by that login_hint" };
     ruleHint = { by: "email", email: held.record.email };
   }
-  const emails = candidates(rule.approvers, config.groups, bound, ruleHint);
+  const ruled = parts.map(({ rule: { approvers }, bound }) => ({ approvers, bound }));
+  const emails = candidates(ruled, config.groups, ruleHint);
   if ("refused" in emails)
     return { refused: emails.refused, why: "the rules name nobody to ask by that login_hint" };
   const people: Approver[] = [];

@@ -6,10 +6,10 @@
 import type { JsonObject } from "@countersign/protocol";
 import { type Approval, type Decision, redeem as redeemed } from "../approval/approval.ts";
 import { acrOf, stricter } from "../approver/level.ts";
-import { mayDecide } from "../approver/rule.ts";
 import type { Config } from "../config/config.ts";
 import { absent, type Held, type Store, type Write } from "../store/store.ts";
 import { type Confirmation, detailsOf, hashToken, type Token } from "../token/token.ts";
+import { isLatched, levelNow, mayApprove, noLatch, rulesNow } from "./authority.ts";
 import { newEntry } from "./entry.ts";
 import { newId } from "./id.ts";
 
@@ -59,11 +59,14 @@ export async function issue(
   const { decision } = approval.standing;
   if (resource !== undefined && resource !== approval.audience) return { refused: "invalid_target" };
 
-  const rule = config.actions.get(approval.type);
+  const rules = rulesNow(config, approval.parts);
   const person = await store.read("approver", decision.approver);
-  if (!rule || !person || !(await stillHolds({ store, config }, agent, approval, decision, person)))
+  if (!rules || !person || !(await stillHolds({ store, config }, agent, approval, decision, person)))
     return { refused: "access_denied" };
-  const lifetimeSeconds = Math.min(approval.tokenLifetimeSeconds, rule.tokenLifetimeSeconds);
+  const lifetimeSeconds = Math.min(
+    approval.tokenLifetimeSeconds,
+    ...rules.map((rule) => rule.tokenLifetimeSeconds),
+  );
 
   const jti = newId("tok", now);
   const next = redeemed(approval, jti, now);
@@ -91,7 +94,7 @@ export async function issue(
     scope: approval.scope,
     ...(details && { authorization_details: details }),
     act_digest: approval.digest,
-    act_type_hash: approval.typeHash,
+    act_type_hash: approval.parts[0]!.typeHash,
     approved_by: [decision.approver],
     ...(confirmation && { cnf: confirmation }),
   });
@@ -103,11 +106,10 @@ export async function issue(
     agent: approval.agent,
     subject: decision.approver,
     approvedBy: [decision.approver],
-    type: approval.type,
+    parts: approval.parts.map(({ type, typeHash, bound }) => ({ type, typeHash, bound })),
     audience: approval.audience,
     scope: approval.scope,
     digest: approval.digest,
-    bound: approval.bound,
     ...(confirmation && { confirmation }),
     issuedAt: now,
     expiresAt: expiresAtSeconds * 1000,
@@ -126,7 +128,7 @@ export async function issue(
     writes: [
       { check: "agent", id: agent.record.id, expect: agent.version },
       { check: "approver", id: decision.approver, expect: person.version },
-      { check: "latch", id: approval.latchKey, expect: absent },
+      ...noLatch(approval.parts),
       { put: "approval", record: next, expect: held.version },
       { put: "token", record: token, expect: absent },
       ...(also?.(grant, token) ?? []),
@@ -153,18 +155,17 @@ export async function issue(
 async function stillHolds(
   { store, config }: Pick<IssueGround, "store" | "config">,
   { record: agent }: Held<"agent">,
-  { type, bound, latchKey }: Approval,
+  approval: Approval,
   { level }: Decision,
   { record: person }: Held<"approver">,
 ): Promise<boolean> {
-  const rule = config.actions.get(type);
+  const needed = levelNow(config, approval);
   return (
     !agent.paused &&
-    agent.types.includes(type) &&
-    rule !== undefined &&
-    mayDecide(rule.approvers, config.groups, bound, person.email) &&
-    stricter(level, rule.definition.level) === level &&
-    (await store.read("latch", latchKey)) === undefined
+    mayApprove(config, agent, person, approval) &&
+    needed !== undefined &&
+    stricter(level, needed) === level &&
+    !(await isLatched(store, approval.parts))
   );
 }
 

@@ -22,11 +22,10 @@ function tokenIn(state: TokenState): Token {
     agent: "agent-1",
     subject: "apr_ada",
     approvedBy: ["apr_ada"],
-    type: "refund",
+    parts: [{ type: "refund", typeHash: "t", bound: {} }],
     audience: spend.audience,
     scope: "openid",
     digest: spend.digest,
-    bound: {},
     issuedAt,
     expiresAt,
     state,
@@ -120,6 +119,9 @@ test("T17: in any history nothing returns to issued, and one spend id at most ev
 
 test("a token says its action, also of a type that is called openid; only a scope that is the action has no details", () => {
   const bound = { service: "foo" };
-  assert.deepEqual(detailsOf({ type: "openid", scope: "openid", bound }), [{ type: "openid", ...bound }]);
-  assert.equal(detailsOf({ type: "calendar.clear", scope: "openid calendar.clear", bound: {} }), undefined);
+  const of = (type: string, fields = {}) => [{ type, typeHash: "t", bound: fields }];
+  assert.deepEqual(detailsOf({ parts: of("openid", bound), scope: "openid" }), [
+    { type: "openid", ...bound },
+  ]);
+  assert.equal(detailsOf({ parts: of("calendar.clear"), scope: "openid calendar.clear" }), undefined);
 });

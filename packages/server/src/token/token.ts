@@ -11,7 +11,7 @@
  * `unknown`: an API reserved the token and never said how it ended. It stays used; a late answer is still accepted.
  */
 import { hash } from "node:crypto";
-import type { JsonObject, TokenState } from "@countersign/protocol";
+import type { ActionPart, JsonObject, TokenState } from "@countersign/protocol";
 
 /** The `cnf` claim (RFC 9449 §6, RFC 8705 §3.1), in wire spelling. */
 export type Confirmation = { readonly jkt: string } | { readonly "x5t#S256": string };
@@ -24,11 +24,11 @@ export type Token = {
   readonly agent: string;
   readonly subject: string;
   readonly approvedBy: readonly string[];
-  readonly type: string;
+  /** What was approved, never empty. */
+  readonly parts: readonly Readonly<ActionPart>[];
   readonly audience: string;
   readonly scope: string;
   readonly digest: string;
-  readonly bound: JsonObject;
   /** The key that whoever uses the token must prove (RFC 7800): a DPoP key's or a client certificate's thumbprint. */
   readonly confirmation?: Confirmation;
   readonly issuedAt: number;
@@ -65,11 +65,12 @@ export function stateAt(token: Token, now: number): TokenState {
 
 /** `authorization_details` as granted (RFC 9396 §7); a scope that is an action has none. */
 export function detailsOf({
-  type,
   scope,
-  bound,
-}: Pick<Token, "type" | "scope" | "bound">): readonly JsonObject[] | undefined {
-  return scope === `openid ${type}` ? undefined : [{ type, ...bound }];
+  parts,
+}: Pick<Token, "scope" | "parts">): readonly JsonObject[] | undefined {
+  return parts.some(({ type }) => scope === `openid ${type}`)
+    ? undefined
+    : parts.map(({ type, bound }) => ({ type, ...bound }));
 }
 
 /** How long a reservation may stay without an answer before it is written down as unknown. */

@@ -5,7 +5,8 @@ import type { Approver } from "../../approver/approver.ts";
 import { freshPasskeyMs } from "../../approver/level.ts";
 import { type Assertion, parseAnswer } from "../../approver/passkey.ts";
 import { pauseAgent } from "../../operations/admit.ts";
-import { type DecideRefusal, decide, levelNow, openDecision } from "../../operations/decide.ts";
+import { isLatched, levelNow } from "../../operations/authority.ts";
+import { type DecideRefusal, decide, openDecision } from "../../operations/decide.ts";
 import { type CardView, cardPage } from "../../pages/card.ts";
 import type { Form } from "../form.ts";
 import type { HttpGround } from "../ground.ts";
@@ -133,10 +134,10 @@ async function viewOf(ground: HttpGround, visitor: Visitor, approval: Approval):
 }
 
 /** Why an approval would be refused, said before anybody reaches for a passkey. */
-async function obstacle({ store }: HttpGround, { agent, latchKey }: Approval): Promise<string | undefined> {
+async function obstacle({ store }: HttpGround, { agent, parts }: Approval): Promise<string | undefined> {
   const held = await store.read("agent", agent);
   if (held?.record.paused) return problems.paused;
-  return (await store.read("latch", latchKey)) ? problems.latched : undefined;
+  return (await isLatched(store, parts)) ? problems.latched : undefined;
 }
 
 async function decisionOf(
