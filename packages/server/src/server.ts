@@ -7,6 +7,8 @@ import { checkpointFile } from "./channels/checkpoint-file.ts";
 import type { Config } from "./config/config.ts";
 import { endpoints } from "./http/endpoints/discovery.ts";
 import { httpApp } from "./http/http.ts";
+import { nobody, type Peer } from "./http/peer.ts";
+import { createAgentKeys } from "./keys/agent-key.ts";
 import { type Keyring, openKeyring } from "./keys/keyring.ts";
 import { createStamp, type OutsideKey } from "./keys/outside-key.ts";
 import { createTickets } from "./keys/ticket.ts";
@@ -19,7 +21,8 @@ import { openSqlite } from "./store/sqlite/sqlite.ts";
 import type { Store } from "./store/store.ts";
 
 export type Server = {
-  readonly fetch: (request: Request) => Response | Promise<Response>;
+  /** `peer` is who TLS says is calling; whoever listens knows. */
+  readonly fetch: (request: Request, peer?: Peer) => Response | Promise<Response>;
   readonly store: Store;
   readonly keyring: Keyring;
   /** Makes every round once, now: for tests. */
@@ -58,6 +61,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     store,
     keyring,
     signer: keyring.signer,
+    agentKeys: createAgentKeys(() => store.now()),
     tickets,
     pace: createPace(config.limits.pollIntervalSeconds),
     party: config.passkeys,
@@ -106,7 +110,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   }
 
   return {
-    fetch: (request) => app.fetch(request),
+    fetch: (request, peer = nobody) => app.fetch(request, peer),
     store,
     keyring,
     makeRounds: async () => {

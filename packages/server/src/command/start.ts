@@ -31,7 +31,7 @@ export const startCommand: Command = {
     });
     const { host, port } = config.listen;
     const listener = serve({
-      fetch: server.fetch,
+      fetch: (request) => server.fetch(request),
       hostname: host,
       port,
       serverOptions: { headersTimeout: headersMs, requestTimeout: requestMs, keepAliveTimeout: 65_000 },

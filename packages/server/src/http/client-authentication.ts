@@ -3,11 +3,13 @@
  * RFC 7523). Whatever is wrong, the answer is the same `invalid_client`; `WWW-Authenticate` only where Basic was tried.
  */
 import { hash, timingSafeEqual } from "node:crypto";
-import { createLocalJWKSet, decodeJwt, type JWK, type JWTPayload, jwtVerify } from "jose";
+import { decodeJwt } from "jose";
 import type { Agent, Api } from "../client/client.ts";
+import type { AgentKeys } from "../keys/agent-key.ts";
 import { absent, type Held, type Store } from "../store/store.ts";
 import type { Form } from "./form.ts";
 import { OAuthError } from "./oauth-error.ts";
+import type { Peer } from "./peer.ts";
 
 type Presented =
   | {
@@ -18,13 +20,13 @@ type Presented =
   | { readonly method: "private_key_jwt"; readonly id: string; readonly assertion: string };
 
 const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-export const assertionAlgorithms = ["ES256", "PS256", "RS256", "EdDSA"];
 /** Seconds. An assertion is made for one request; a long-lived one is a standing credential in disguise. */
 const longestAssertion = 600;
 const clockTolerance = 30;
 
 export type AuthenticationGround = {
   readonly store: Store;
+  readonly agentKeys: AgentKeys;
   /** What an assertion may name as its audience: the issuer, and this server's endpoints (RFC 7523 §3). */
   readonly audiences: ReadonlySet<string>;
 };
@@ -33,6 +35,7 @@ export async function authenticateAgent(
   ground: AuthenticationGround,
   request: Request,
   form: Form,
+  _peer: Peer,
 ): Promise<Held<"agent">> {
   const presented = readPresented(request, form);
   const held = await ground.store.read("agent", presented.id);
@@ -98,14 +101,11 @@ function issuerOf(assertion: string): string | undefined {
   }
 }
 
-async function proves(
-  ground: AuthenticationGround,
-  presented: Presented,
-  { credential, keys }: Agent,
-): Promise<boolean> {
+async function proves(ground: AuthenticationGround, presented: Presented, agent: Agent): Promise<boolean> {
+  const { credential } = agent;
   if (credential.method === "private_key_jwt")
     return (
-      presented.method === "private_key_jwt" && (await provesByAssertion(ground, presented, keysOf(keys)))
+      presented.method === "private_key_jwt" && (await provesByAssertion(ground, agent, presented.assertion))
     );
   return (
     presented.method === credential.method &&
@@ -115,10 +115,6 @@ async function proves(
   );
 }
 
-function keysOf(keys: Agent["keys"]): JWK[] {
-  return keys?.from === "registration" ? [...(keys.jwks as JWK[])] : [];
-}
-
 function matches(secret: string, secretHash: string): boolean {
   const given = hash("sha256", secret, "buffer");
   const expected = Buffer.from(secretHash, "base64url");
@@ -126,12 +122,20 @@ function matches(secret: string, secretHash: string): boolean {
 }
 
 async function provesByAssertion(
-  { store, audiences }: AuthenticationGround,
-  { id, assertion }: { readonly id: string; readonly assertion: string },
-  keys: JWK[],
+  { store, audiences, agentKeys }: AuthenticationGround,
+  agent: Agent,
+  assertion: string,
 ): Promise<boolean> {
-  const payload = await verify(assertion, id, keys, store.now());
-  if (!payload || !isForUs(payload.aud, audiences)) return false;
+  const { id } = agent;
+  const verified = await agentKeys.verify(agent, assertion, {
+    issuer: id,
+    subject: id,
+    requiredClaims: ["aud", "exp", "jti"],
+    clockTolerance,
+  });
+  if ("refused" in verified) return false;
+  const { payload, protectedHeader } = verified;
+  if (!isAssertionType(protectedHeader.typ) || !isForUs(payload.aud, audiences)) return false;
   const { jti, exp = 0 } = payload;
   if (typeof jti !== "string" || jti === "") return false;
   const now = store.now() / 1000;
@@ -139,35 +143,11 @@ async function provesByAssertion(
   if ((payload.iat ?? now) < now - longestAssertion - clockTolerance) return false;
   // The first to keep this assertion's id is the one who may use it; everyone after is a replay, also after a restart.
   const record = {
-    id: hash("sha256", JSON.stringify([id, jti]), "base64url"),
+    id: hash("sha256", JSON.stringify(["assertion", id, jti]), "base64url"),
     // NumericDate may have a fraction (RFC 7519 §2).
     expiresAt: Math.ceil((exp + 2 * clockTolerance) * 1000),
   };
   return (await store.pass({ writes: [{ put: "replay", record, expect: absent }] })) === "committed";
-}
-
-async function verify(
-  assertion: string,
-  id: string,
-  keys: JWK[],
-  now: number,
-): Promise<JWTPayload | undefined> {
-  // One key after the other: clients that name none are common, and during a change of keys there are two.
-  for (const key of keys)
-    try {
-      const { payload, protectedHeader } = await jwtVerify(assertion, createLocalJWKSet({ keys: [key] }), {
-        algorithms: assertionAlgorithms,
-        issuer: id,
-        subject: id,
-        requiredClaims: ["aud", "exp", "jti"],
-        clockTolerance,
-        currentDate: new Date(now),
-      });
-      return isAssertionType(protectedHeader.typ) ? payload : undefined;
-    } catch {
-      // Not by this key, or not good by any.
-    }
-  return undefined;
 }
 
 /** What was signed to be something else (a request object, a DPoP proof) is no assertion. Most clients say nothing. */

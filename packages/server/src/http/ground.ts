@@ -1,6 +1,7 @@
 /** What the endpoints stand on: handed to each of them by the route table, made once in `server.ts`. */
 import type { RelyingParty } from "../approver/passkey.ts";
 import type { Config } from "../config/config.ts";
+import type { AgentKeys } from "../keys/agent-key.ts";
 import type { Keyring } from "../keys/keyring.ts";
 import type { Tickets } from "../keys/ticket.ts";
 import type { Stamp } from "../operations/ceremony.ts";
@@ -13,6 +14,7 @@ export type HttpGround = {
   readonly store: Store;
   readonly keyring: Keyring;
   readonly signer: Signer;
+  readonly agentKeys: AgentKeys;
   readonly tickets: Tickets;
   readonly pace: Pace;
   readonly party: RelyingParty;

@@ -14,9 +14,20 @@ import { token } from "./endpoints/token.ts";
 import type { HttpGround } from "./ground.ts";
 import { OAuthError } from "./oauth-error.ts";
 import { pageRoutes } from "./page-route.ts";
+import type { Peer } from "./peer.ts";
 
-export function httpApp(ground: HttpGround): Hono {
-  const app = new Hono();
+type App = Hono<{ Bindings: Peer }>;
+
+/** Everything: what agents and APIs call, and the pages. */
+export function httpApp(ground: HttpGround): App {
+  const app = protocolApp(ground);
+  app.route("/", pageRoutes(ground));
+  return app;
+}
+
+/** What agents and APIs call, and nothing that a person would open. */
+export function protocolApp(ground: HttpGround): App {
+  const app: App = new Hono();
   const document = metadata(ground.config);
 
   app.use(async (context, next) => {
@@ -42,15 +53,14 @@ export function httpApp(ground: HttpGround): Hono {
   app.get("/.well-known/openid-configuration", () => published(document));
   app.get("/.well-known/oauth-authorization-server", () => published(document));
   app.get("/jwks", () => published(ground.keyring.jwks()));
-  app.post("/bc-authorize", (context) => backchannelAuthentication(ground, context.req.raw));
-  app.post("/oauth/token", (context) => token(ground, context.req.raw));
+  app.post("/bc-authorize", (context) => backchannelAuthentication(ground, context.req.raw, context.env));
+  app.post("/oauth/token", (context) => token(ground, context.req.raw, context.env));
   app.post("/spend", (context) => spendToken(ground, context.req.raw));
   app.post("/introspect", (context) => introspection(ground, context.req.raw));
   app.get("/action-types", () => currentTypes(ground));
   app.get("/action-types/:hash", (context) => publishedType(ground, context.req.param("hash")));
   app.get("/log/checkpoint", async () => text((await ground.store.log.newestCheckpoint())?.note ?? ""));
   app.get("/log/key", () => text(`${ground.keyring.logKey}\n`));
-  app.route("/", pageRoutes(ground));
   return app;
 }
 

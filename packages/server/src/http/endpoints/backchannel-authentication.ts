@@ -8,6 +8,7 @@ import { authenticateAgent } from "../client-authentication.ts";
 import { type Form, readForm, required } from "../form.ts";
 import type { HttpGround } from "../ground.ts";
 import { OAuthError, type OAuthErrorCode } from "../oauth-error.ts";
+import type { Peer } from "../peer.ts";
 
 const errors = {
   access_denied: { code: "access_denied", status: 403 },
@@ -22,9 +23,13 @@ const errors = {
 /** Known to the specifications, not to this server: refused, so that nobody believes they were honoured. */
 const unsupported = ["request", "request_uri", "user_code", "claims"];
 
-export async function backchannelAuthentication(ground: HttpGround, request: Request): Promise<Response> {
+export async function backchannelAuthentication(
+  ground: HttpGround,
+  request: Request,
+  peer: Peer,
+): Promise<Response> {
   const form = await readForm(request);
-  const agent = await authenticateAgent(ground, request, form);
+  const agent = await authenticateAgent(ground, request, form, peer);
   const unknown = unsupported.find((name) => form.has(name));
   if (unknown) throw new OAuthError("invalid_request", `${unknown} is not supported`);
 

@@ -4,9 +4,9 @@
  */
 import { authenticationLevels, cibaGrantType } from "@countersign/protocol";
 import { acrOf } from "../../approver/level.ts";
+import { signatureAlgorithms } from "../../client/client.ts";
 import type { Config } from "../../config/config.ts";
 import { ungrantedScopes } from "../../operations/gate.ts";
-import { assertionAlgorithms } from "../client-authentication.ts";
 
 export type Endpoints = Readonly<
   Record<
@@ -46,7 +46,7 @@ export function metadata(config: Config) {
     backchannel_token_delivery_modes_supported: ["poll"],
     backchannel_user_code_parameter_supported: false,
     token_endpoint_auth_methods_supported: clientMethods,
-    token_endpoint_auth_signing_alg_values_supported: assertionAlgorithms,
+    token_endpoint_auth_signing_alg_values_supported: signatureAlgorithms,
     introspection_endpoint_auth_methods_supported: ["client_secret_basic", "client_secret_post"],
     subject_types_supported: ["public"],
     id_token_signing_alg_values_supported: ["ES256"],

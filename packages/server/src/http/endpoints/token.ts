@@ -6,6 +6,7 @@ import { authenticateAgent } from "../client-authentication.ts";
 import { readForm, required } from "../form.ts";
 import type { HttpGround } from "../ground.ts";
 import { OAuthError, type OAuthErrorCode } from "../oauth-error.ts";
+import type { Peer } from "../peer.ts";
 
 const errors = {
   authorization_pending: ["authorization_pending", "nobody has decided yet"],
@@ -23,9 +24,9 @@ const errors = {
 /** What fits into `error_description` (RFC 6749 §5.2). */
 const describable = /^[\x20-\x21\x23-\x5b\x5d-\x7e]*$/;
 
-export async function token(ground: HttpGround, request: Request): Promise<Response> {
+export async function token(ground: HttpGround, request: Request, peer: Peer): Promise<Response> {
   const form = await readForm(request);
-  const agent = await authenticateAgent(ground, request, form);
+  const agent = await authenticateAgent(ground, request, form, peer);
   if (required(form, "grant_type") !== cibaGrantType)
     throw new OAuthError("unsupported_grant_type", `the one grant type here is ${cibaGrantType}`);
 

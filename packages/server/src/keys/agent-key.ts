@@ -1,0 +1,95 @@
+/**
+ * What agents sign with: one way to hold a JWT against an agent's public keys, for its assertions and for its request
+ * objects. Asymmetric algorithms only; a header that wants something understood which is not (`crit`) is refused. A key
+ * is imported once and kept as long as it is in use.
+ */
+import {
+  createLocalJWKSet,
+  errors,
+  type JWTHeaderParameters,
+  type JWTPayload,
+  type JWTVerifyOptions,
+  jwtVerify,
+} from "jose";
+import { type Agent, signatureAlgorithms } from "../client/client.ts";
+import { Recent } from "./recent.ts";
+
+/**
+ * `malformed`: no JWT, or signed in a way that is not accepted. `unknown_key`: none of the agent's keys is the one named,
+ * or fits the algorithm. `forged`: by none of its keys. `expired`, and `claims`: signed by the agent, and not good.
+ */
+export type JwtRefusal = "malformed" | "unknown_key" | "forged" | "expired" | "claims";
+
+export type VerifiedJwt = { readonly payload: JWTPayload; readonly protectedHeader: JWTHeaderParameters };
+/** `claim` is the one that is missing or wrong. */
+export type RefusedJwt = { readonly refused: JwtRefusal; readonly claim?: string };
+
+export type AgentKeys = {
+  /** The time of claims is the server's; whose the JWT must be, for whom and of which algorithm, the caller says. */
+  readonly verify: (
+    agent: Pick<Agent, "keys">,
+    jwt: string,
+    wanted: Omit<JWTVerifyOptions, "crit" | "currentDate">,
+  ) => Promise<VerifiedJwt | RefusedJwt>;
+};
+
+/** Agents whose keys are kept imported. More than that take turns, and only cost more. */
+const mostAgents = 1000;
+
+type KeySet = ReturnType<typeof createLocalJWKSet>;
+
+/** `now` is the store's clock, in milliseconds since the epoch. */
+export function createAgentKeys(now: () => number): AgentKeys {
+  // By what the keys are, and not by whose: an agent that is registered anew has no past.
+  const imported = new Recent<KeySet | undefined>(mostAgents);
+
+  return {
+    verify: async ({ keys }, jwt, wanted) => {
+      const jwks = keys?.from === "registration" ? keys.jwks : [];
+      const set = imported.get(JSON.stringify(jwks), () => keySet(jwks));
+      if (!set) return { refused: "unknown_key" };
+      return verify(set, jwt, {
+        algorithms: [...signatureAlgorithms],
+        ...wanted,
+        currentDate: new Date(now()),
+      });
+    },
+  };
+}
+
+function keySet(jwks: readonly unknown[]): KeySet | undefined {
+  try {
+    return createLocalJWKSet({ keys: jwks as never });
+  } catch {
+    return undefined;
+  }
+}
+
+async function verify(
+  keys: KeySet,
+  jwt: string,
+  options: JWTVerifyOptions,
+): Promise<VerifiedJwt | RefusedJwt> {
+  try {
+    return await jwtVerify(jwt, keys, options);
+  } catch (error) {
+    if (!(error instanceof errors.JWKSMultipleMatchingKeys)) return refusal(error);
+    // Clients that name no key are common, and during a change of keys there are two.
+    for await (const key of error)
+      try {
+        return await jwtVerify(jwt, key, options);
+      } catch (other) {
+        if (!(other instanceof errors.JWSSignatureVerificationFailed)) return refusal(other);
+      }
+    return { refused: "forged" };
+  }
+}
+
+/** Whatever fails here fails over what the agent sent or registered, and is no fault of the server's. */
+function refusal(error: unknown): RefusedJwt {
+  if (error instanceof errors.JWTExpired) return { refused: "expired", claim: error.claim };
+  if (error instanceof errors.JWTClaimValidationFailed) return { refused: "claims", claim: error.claim };
+  if (error instanceof errors.JWSSignatureVerificationFailed) return { refused: "forged" };
+  if (error instanceof errors.JWKSNoMatchingKey) return { refused: "unknown_key" };
+  return { refused: "malformed" };
+}
