@@ -1,0 +1,54 @@
+/**
+ * Libraries that check JWT access tokens (RFC 9068), unmodified, on tokens of ours. They accept them for what they are;
+ * none of them knows that a token is for one use: that holds behind the verifier.
+ */
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import * as oauth from "oauth4webapi";
+import { refund, requestIdOf } from "../../packages/server/test/deployment.ts";
+import { openPlace, type Place } from "./place.ts";
+
+const audience = "https://refunds.example";
+let place: Place;
+let token: string;
+before(async () => {
+  place = await openPlace();
+  const asked = await place.deployment.ask();
+  await place.ada.decide(requestIdOf(asked.body.auth_req_id), "approve");
+  token = (await place.deployment.poll(asked.body.auth_req_id)).body.access_token;
+});
+after(async () => {
+  assert.deepEqual(place.deployment.faults, []);
+  await place.close();
+});
+
+const bearing = (given: string) =>
+  new Request("https://refunds.example/refunds", { headers: { authorization: `Bearer ${given}` } });
+
+/** Discovery and keys over this server's own `fetch`: in this process there is no way to add a CA. */
+const inside = ((url: string, init?: RequestInit) =>
+  place.deployment.server.fetch(new Request(url, init))) as typeof fetch;
+
+test("oauth4webapi.validateJwtAccessToken accepts the token for its API, and reads what was approved", async () => {
+  const issuer = new URL(place.issuer);
+  const discovered = await oauth.discoveryRequest(issuer, { [oauth.customFetch]: inside });
+  const server = await oauth.processDiscoveryResponse(issuer, discovered);
+  const options = { [oauth.customFetch]: inside };
+  const claims = await oauth.validateJwtAccessToken(server, bearing(token), audience, options);
+  assert.deepEqual(claims.authorization_details, [refund]);
+  assert.equal(claims.sub, place.ada.approver);
+  assert.equal(claims.client_id, "agent-1");
+  await assert.rejects(
+    oauth.validateJwtAccessToken(server, bearing(token), "https://other.example", options),
+  );
+  const changed = `${token.slice(0, -6)}AAAAAA`;
+  await assert.rejects(oauth.validateJwtAccessToken(server, bearing(changed), audience, options));
+});
+
+test("express-oauth2-jwt-bearer, strict, lets the token in, and its claim checks see the details", async () => {
+  const said = await place.run("express-oauth2-jwt-bearer.ts", {
+    AUDIENCE: audience,
+    TOKEN: token,
+  });
+  assert.deepEqual(said, { none: 401, forged: 401, other: 401, right: 200, details: [refund] });
+});
