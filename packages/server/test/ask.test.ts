@@ -31,7 +31,7 @@ const refusals: readonly (readonly [
   ["no hint", { login_hint: undefined }, "invalid_request"],
   ["two hints", { id_token_hint: "x" }, "invalid_request"],
   [
-    "T6: an id_token_hint, which is not supported",
+    "T6: an id_token_hint that nobody signed",
     { login_hint: undefined, id_token_hint: "e30.e30." },
     "invalid_request",
   ],

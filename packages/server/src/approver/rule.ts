@@ -6,8 +6,11 @@ import type { JsonObject } from "@countersign/protocol";
 import type { ApproverRule } from "../action/definition.ts";
 import { lowerCase } from "./approver.ts";
 
-/** Whom the agent wants asked: whoever the rule says, or one person. */
-export type Hint = { readonly by: "owner" } | { readonly by: "email"; readonly email: string };
+/** Whom the agent wants asked: whoever the rule says, one person, or those of a group. */
+export type Hint =
+  | { readonly by: "owner" }
+  | { readonly by: "email"; readonly email: string }
+  | { readonly by: "group"; readonly group: string };
 
 /** The operator's rule for one part of an action, with the fields of that part. */
 export type Ruled = { readonly approvers: ApproverRule; readonly bound: JsonObject };
@@ -17,7 +20,7 @@ export type Groups = ReadonlyMap<string, readonly string[]>;
 
 /**
  * The e-mail addresses of those to ask, lower case and sorted, each once. `access_denied`: nobody may approve this
- * action, all of it. `unknown_user_id`: the person hinted at is not one of those who may.
+ * action, all of it. `unknown_user_id`: nobody hinted at is one of those who may.
  */
 export function candidates(
   parts: readonly Ruled[],
@@ -27,8 +30,10 @@ export function candidates(
   const all = allowed(parts, groups);
   if (all.length === 0) return { refused: "access_denied" };
   if (hint.by === "owner") return all;
-  const email = lowerCase(hint.email);
-  return all.includes(email) ? [email] : { refused: "unknown_user_id" };
+  const hinted = hint.by === "email" ? [hint.email] : (groups.get(hint.group) ?? []);
+  const wanted = new Set(hinted.map(lowerCase));
+  const chosen = all.filter((email) => wanted.has(email));
+  return chosen.length > 0 ? chosen : { refused: "unknown_user_id" };
 }
 
 /** Whether this person may decide at this instant, asked again when they do. */

@@ -4,8 +4,14 @@
  * published until nothing that it signed can still be alive.
  */
 import { createPrivateKey, createPublicKey, generateKeyPairSync } from "node:crypto";
-import { type Checkpoint, type JsonObject, signCheckpoint, verifierKey } from "@countersign/protocol";
-import { type CryptoKey, calculateJwkThumbprint, importJWK, type JWK, SignJWT } from "jose";
+import {
+  type Checkpoint,
+  type JsonObject,
+  parseJson,
+  signCheckpoint,
+  verifierKey,
+} from "@countersign/protocol";
+import { type CryptoKey, calculateJwkThumbprint, compactVerify, importJWK, type JWK, SignJWT } from "jose";
 import { newEntry } from "../operations/entry.ts";
 import type { Signer } from "../operations/issue.ts";
 import type { Seal } from "../operations/secret.ts";
@@ -19,9 +25,16 @@ const announcedMs = 10 * 60_000;
 /** How long after its successor's start a key stays published: the longest token and ID token, and some clock skew. */
 const retainedMs = 10 * 60_000;
 const signingAlgorithm = "ES256";
+/** The `typ` of ID tokens, which tells them from access tokens (RFC 9068 §2.1). */
+const idTokenType = "JWT";
 
 export interface Keyring {
   readonly signer: Signer;
+  /**
+   * The claims of an ID token that this server signed, also with a key that has retired, and also one that has expired;
+   * undefined for anything else.
+   */
+  readIdToken(idToken: string): Promise<JsonObject | undefined>;
   /** Public keys that a verifier may need now (RFC 7517). */
   jwks(): { readonly keys: readonly JsonObject[] };
   readonly signCheckpoint: (checkpoint: Omit<Checkpoint, "origin">) => string;
@@ -91,11 +104,33 @@ export async function openKeyring(
       .sign(key);
   }
 
+  async function readIdToken(idToken: string): Promise<JsonObject | undefined> {
+    try {
+      const { payload, protectedHeader } = await compactVerify(
+        idToken,
+        ({ kid }) => {
+          const signer = tokens.find((key) => key.kid === kid);
+          if (!signer) throw new Error("no key of this server has that kid");
+          return signer.publicJwk as JWK;
+        },
+        { algorithms: [signingAlgorithm] },
+      );
+      const claims = parseJson(new TextDecoder().decode(payload));
+      if ("refused" in claims || protectedHeader.typ !== idTokenType) return undefined;
+      const own = claims.value as JsonObject;
+      return own.iss === issuer ? own : undefined;
+    } catch {
+      // Not signed here, or no JWS at all.
+      return undefined;
+    }
+  }
+
   return {
     signer: {
       accessToken: (claims) => sign("at+jwt", claims),
-      idToken: (claims) => sign("JWT", claims),
+      idToken: (claims) => sign(idTokenType, claims),
     },
+    readIdToken,
     jwks: () => {
       const now = store.now();
       const current = tokens.filter((_, at) => {

@@ -11,10 +11,7 @@ import type { Config } from "../config/config.ts";
 import type { Store } from "../store/store.ts";
 
 /** Whom the agent would like to be asked. The operator's rule has the last word. */
-export type Hint =
-  | { readonly by: "owner" }
-  | { readonly by: "email"; readonly email: string }
-  | { readonly by: "id"; readonly id: string };
+export type Hint = RuleHint | { readonly by: "id"; readonly id: string };
 
 /** What an agent asks for, as its endpoint read it. */
 export type Wish = {
@@ -111,17 +108,16 @@ async function choosePeople(
   parts: readonly ReadPart[],
   hint: Hint,
 ): Promise<readonly Approver[] | Refused> {
-  let ruleHint: RuleHint = { by: "owner" };
-  if (hint.by === "email") ruleHint = hint;
+  let ruleHint: RuleHint;
   if (hint.by === "id") {
     const held = await store.read("approver", hint.id);
-    if (!held) return { refused: "unknown_user_id", why: "nobody here is known by that login_hint" };
+    if (!held) return { refused: "unknown_user_id", why: "nobody here is known by that hint" };
     ruleHint = { by: "email", email: held.record.email };
-  }
+  } else ruleHint = hint;
   const ruled = parts.map(({ rule: { approvers }, bound }) => ({ approvers, bound }));
   const emails = candidates(ruled, config.groups, ruleHint);
   if ("refused" in emails)
-    return { refused: emails.refused, why: "the rules name nobody to ask by that login_hint" };
+    return { refused: emails.refused, why: "the rules name nobody to ask by that hint" };
   const people: Approver[] = [];
   for (const email of emails) {
     const approver = await store.approverByEmail(email);

@@ -1,0 +1,62 @@
+/**
+ * The parameters of an authentication request (CIBA §7.1), read strictly into what an ask is. Parameters that no
+ * specification knows are ignored; one that is known and cannot be honoured is refused, never dropped.
+ */
+import { levelOfAcr } from "../approver/level.ts";
+import type { Agent } from "../client/client.ts";
+import type { AskInput } from "../operations/ask.ts";
+import { type Form, required } from "./form.ts";
+import type { HttpGround } from "./ground.ts";
+import { readHint } from "./hint.ts";
+import { OAuthError } from "./oauth-error.ts";
+
+/** Known to the specifications, not to this server: refused, so that nobody believes they were honoured. */
+const unsupported = ["request", "request_uri", "user_code", "claims"];
+
+export async function readAsk(
+  ground: HttpGround,
+  agent: Agent,
+  parameters: Form,
+): Promise<Omit<AskInput, "idempotencyKey">> {
+  const unknown = unsupported.find((name) => parameters.has(name));
+  if (unknown) throw new OAuthError("invalid_request", `${unknown} is not supported`);
+  return {
+    details: parameters.get("authorization_details"),
+    scopes: [...new Set(required(parameters, "scope").split(" ").filter(Boolean))],
+    hint: await readHint(ground, agent, parameters),
+    message: parameters.get("binding_message"),
+    requestedExpirySeconds: readExpiry(
+      parameters.get("requested_expiry") ?? parameters.get("request_expiry"),
+    ),
+    audience: readAudience(parameters),
+    level: readAcr(parameters.get("acr_values")),
+  };
+}
+
+/** `resource` (RFC 8707), or `audience`, by which some clients mean the same. One token is for one API. */
+function readAudience(parameters: Form): string | undefined {
+  const resource = parameters.get("resource");
+  const audience = parameters.get("audience");
+  if (resource !== undefined && audience !== undefined && resource !== audience)
+    throw new OAuthError("invalid_target", "resource and audience name two different APIs");
+  const named = resource ?? audience;
+  // What a widely used client makes of a setting that is not set.
+  if (named === "undefined") throw new OAuthError("invalid_target", "the audience is the word undefined");
+  return named;
+}
+
+/** A positive decimal integer and nothing that merely converts to one: `1e3`, `0x10`, `+5` and `5.0` are refused. */
+function readExpiry(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (!/^[1-9][0-9]{0,8}$/.test(text))
+    throw new OAuthError("invalid_request", "requested_expiry is a positive integer");
+  return Number(text);
+}
+
+/** The first level asked for that is known here: they come in order of preference. None known is refused, not dropped. */
+function readAcr(text: string | undefined): AskInput["level"] {
+  if (text === undefined) return undefined;
+  const level = text.split(" ").map(levelOfAcr).find(Boolean);
+  if (!level) throw new OAuthError("invalid_request", "none of the acr_values can be honoured here");
+  return level;
+}
