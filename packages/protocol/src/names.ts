@@ -21,7 +21,7 @@ export const askErrors = [
 ] as const;
 export type AskError = (typeof askErrors)[number];
 
-/** What the token endpoint can answer as `error` (CIBA §11, RFC 6749 §5.2, RFC 8707 §2). */
+/** What the token endpoint can answer as `error` (CIBA §11, RFC 6749 §5.2, RFC 8707 §2, RFC 9449 §5 and §8). */
 export const tokenErrors = [
   "authorization_pending",
   "slow_down",
@@ -33,6 +33,8 @@ export const tokenErrors = [
   "unauthorized_client",
   "unsupported_grant_type",
   "invalid_target",
+  "invalid_dpop_proof",
+  "use_dpop_nonce",
   "temporarily_unavailable",
 ] as const;
 export type TokenError = (typeof tokenErrors)[number];

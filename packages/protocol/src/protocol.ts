@@ -1,6 +1,6 @@
 /**
- * What two sides must compute identically: names, canonical bytes, action digests, decision challenges, log entries and
- * log proofs. Agent, verifier, server and an auditor with none of the three get the same answer from the same input, and
+ * What two sides must compute identically: names, canonical bytes, action digests, decision challenges, log entries, log
+ * proofs, and what a DPoP proof must say. Agent, verifier, server and an auditor with none of the three get the same answer from the same input, and
  * the golden vectors in `vectors/` let another implementation do so too. Everything here is a pure function of its
  * arguments (only `commitText` draws random bytes, and takes them from the caller where they matter). It never reads a
  * clock, a file, a network or a configuration, never decides who may do what, and never repairs its input.
@@ -44,4 +44,14 @@ export {
   tokenErrors,
   tokenStates,
 } from "./names.ts";
+export { createProofNonces, type ProofNonces } from "./nonce.ts";
+export {
+  comparableUrl,
+  type Proof,
+  type ProofFault,
+  type ProvedRequest,
+  proofAlgorithms,
+  proofFaults,
+  readProof,
+} from "./proof.ts";
 export { inspectText, type TextFault } from "./text.ts";

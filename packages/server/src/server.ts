@@ -3,8 +3,10 @@
  * `fetch`, so that it runs behind any listener and tests need no socket. It starts the rounds that nobody asks for
  * (sweeping, delivering, signing the log) and ends them.
  */
+import { createProofNonces } from "@countersign/protocol";
 import { checkpointFile } from "./channels/checkpoint-file.ts";
 import type { Config } from "./config/config.ts";
+import { proofUrls } from "./http/dpop.ts";
 import { endpoints } from "./http/endpoints/discovery.ts";
 import { httpApp } from "./http/http.ts";
 import { nobody, type Peer } from "./http/peer.ts";
@@ -66,6 +68,10 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     pace: createPace(config.limits.pollIntervalSeconds),
     party: config.passkeys,
     audiences: new Set([config.issuer, at.token, at.bcAuthorize]),
+    proofUrls: proofUrls([at.token]),
+    nonces: config.dpop.requireNonce
+      ? createProofNonces(createStamp(outsideKey, "dpop-nonce").make)
+      : undefined,
     csrf: createStamp(outsideKey, "csrf"),
     ceremonies: createStamp(outsideKey, "ceremony"),
     onFault,

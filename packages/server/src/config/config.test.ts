@@ -49,6 +49,7 @@ scopes:
     api: refunds
     sentence: Export all refunds
     approvers: { groups: [finance] }
+dpop: { require_nonce: true }
 `;
 
 function problemsOf(text: string): readonly ConfigProblem[] {
@@ -89,6 +90,7 @@ test("a whole file becomes one value, its paths relative to the file", () => {
         passwordFile: "/etc/countersign/mail.pw",
       },
     },
+    dpop: { requireNonce: true },
     limits: { waitingPerAgent: 5, asksPerHour: 30, pollIntervalSeconds: 2 },
   });
   assert.deepEqual([...groups], [["finance", ["ada@example.com", "bob@example.com"]]]);

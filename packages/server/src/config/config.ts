@@ -30,6 +30,8 @@ export type Config = {
   readonly channels: {
     readonly mail?: { readonly smtp: string; readonly from: string; readonly passwordFile?: string };
   };
+  /** Whether proofs need a nonce of ours (RFC 9449 §8). */
+  readonly dpop: { readonly requireNonce: boolean };
   readonly limits: {
     readonly waitingPerAgent: number;
     readonly asksPerHour: number;
@@ -106,6 +108,7 @@ export function parseConfig(text: string, file: string): { readonly config: Conf
           },
         }
       : {},
+    dpop: { requireNonce: sections.dpop.require_nonce },
     limits: {
       waitingPerAgent: limits.waiting_per_agent,
       asksPerHour: limits.asks_per_hour,

@@ -56,6 +56,9 @@ apis:
 # Optional, here with the defaults: open requests per agent, its requests in an hour, seconds between an agent's polls.
 # limits: { waiting_per_agent: 20, asks_per_hour: 60, poll_interval: 5 }
 
+# Optional: whether the DPoP proofs of agents need a nonce of this server's. It costs some clients one poll.
+# dpop: { require_nonce: false }
+
 # What agents may ask for. Each name is the "type" in authorization_details (RFC 9396).
 actions:
   refund:

@@ -133,6 +133,10 @@ export const fileShape = section({
       password_file: file.optional(),
     }).optional(),
   }).prefault({}),
+  dpop: section({
+    // A client that waits one interval before it tries again loses that interval to its first nonce.
+    require_nonce: z.boolean().default(false),
+  }).prefault({}),
   limits: section({
     // More questions open at once than a person can answer: the agent is asking in a loop.
     waiting_per_agent: whole(1, 1000, "a limit of requests").default(20),

@@ -1,4 +1,5 @@
 /** What the endpoints stand on: handed to each of them by the route table, made once in `server.ts`. */
+import type { ProofNonces } from "@countersign/protocol";
 import type { RelyingParty } from "../approver/passkey.ts";
 import type { Config } from "../config/config.ts";
 import type { AgentKeys } from "../keys/agent-key.ts";
@@ -20,6 +21,10 @@ export type HttpGround = {
   readonly party: RelyingParty;
   /** What a client assertion may name as its audience. */
   readonly audiences: ReadonlySet<string>;
+  /** What a DPoP proof may name as `htu`. */
+  readonly proofUrls: readonly (string | undefined)[];
+  /** Of DPoP proofs, where they are wanted. */
+  readonly nonces: ProofNonces | undefined;
   /** Proves that a form came from a page of the session that sends it. */
   readonly csrf: Stamp;
   /** Proves that a passkey's question was ours. */

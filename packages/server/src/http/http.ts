@@ -9,6 +9,7 @@ import { currentTypes, publishedType } from "./endpoints/action-type.ts";
 import { backchannelAuthentication } from "./endpoints/backchannel-authentication.ts";
 import { metadata } from "./endpoints/discovery.ts";
 import { introspection } from "./endpoints/introspection.ts";
+import { revocation } from "./endpoints/revocation.ts";
 import { spendToken } from "./endpoints/spend.ts";
 import { token } from "./endpoints/token.ts";
 import type { HttpGround } from "./ground.ts";
@@ -57,6 +58,7 @@ export function protocolApp(ground: HttpGround): App {
   app.post("/oauth/token", (context) => token(ground, context.req.raw, context.env));
   app.post("/spend", (context) => spendToken(ground, context.req.raw));
   app.post("/introspect", (context) => introspection(ground, context.req.raw));
+  app.post("/revoke", (context) => revocation(ground, context.req.raw, context.env));
   app.get("/action-types", () => currentTypes(ground));
   app.get("/action-types/:hash", (context) => publishedType(ground, context.req.param("hash")));
   app.get("/log/checkpoint", async () => text((await ground.store.log.newestCheckpoint())?.note ?? ""));

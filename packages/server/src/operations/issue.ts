@@ -140,7 +140,11 @@ export async function issue(
         approver: decision.approver,
         token: jti,
         digest: approval.digest,
-        facts: { audience: approval.audience, expires_at: token.expiresAt },
+        facts: {
+          audience: approval.audience,
+          expires_at: token.expiresAt,
+          ...(confirmation && { cnf: confirmation }),
+        },
       }),
     ],
   });

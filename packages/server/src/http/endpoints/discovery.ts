@@ -2,7 +2,7 @@
  * What this server is and where it is reached: OpenID Connect Discovery, RFC 8414 and our own members, in one document
  * served at both well-known paths. Every URL comes from the configured issuer, never from the request.
  */
-import { authenticationLevels, cibaGrantType } from "@countersign/protocol";
+import { authenticationLevels, cibaGrantType, proofAlgorithms } from "@countersign/protocol";
 import { acrOf } from "../../approver/level.ts";
 import { signatureAlgorithms } from "../../client/client.ts";
 import type { Config } from "../../config/config.ts";
@@ -10,7 +10,15 @@ import { ungrantedScopes } from "../../operations/gate.ts";
 
 export type Endpoints = Readonly<
   Record<
-    "authorize" | "bcAuthorize" | "token" | "spend" | "introspect" | "jwks" | "actionTypes" | "checkpoint",
+    | "authorize"
+    | "bcAuthorize"
+    | "token"
+    | "spend"
+    | "introspect"
+    | "revoke"
+    | "jwks"
+    | "actionTypes"
+    | "checkpoint",
     string
   >
 >;
@@ -22,6 +30,7 @@ export function endpoints(issuer: string): Endpoints {
     token: `${issuer}/oauth/token`,
     spend: `${issuer}/spend`,
     introspect: `${issuer}/introspect`,
+    revoke: `${issuer}/revoke`,
     jwks: `${issuer}/jwks`,
     actionTypes: `${issuer}/action-types`,
     checkpoint: `${issuer}/log/checkpoint`,
@@ -38,6 +47,7 @@ export function metadata(config: Config) {
     token_endpoint: at.token,
     backchannel_authentication_endpoint: at.bcAuthorize,
     introspection_endpoint: at.introspect,
+    revocation_endpoint: at.revoke,
     grant_types_supported: [cibaGrantType],
     // No flow goes through a browser here, and so there is no response type. Both members are there because some clients
     // refuse a document without them (RFC 8414 §2); the endpoint is a page that says what this server is for.
@@ -47,6 +57,9 @@ export function metadata(config: Config) {
     backchannel_user_code_parameter_supported: false,
     token_endpoint_auth_methods_supported: clientMethods,
     token_endpoint_auth_signing_alg_values_supported: signatureAlgorithms,
+    revocation_endpoint_auth_methods_supported: clientMethods,
+    revocation_endpoint_auth_signing_alg_values_supported: signatureAlgorithms,
+    dpop_signing_alg_values_supported: proofAlgorithms,
     introspection_endpoint_auth_methods_supported: ["client_secret_basic", "client_secret_post"],
     subject_types_supported: ["public"],
     id_token_signing_alg_values_supported: ["ES256"],

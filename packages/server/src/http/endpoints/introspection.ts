@@ -1,5 +1,9 @@
-/** `POST /introspect` (RFC 7662), for the API that a token is for. Active only while the token is issued and unspent. */
-import { introspect } from "../../operations/introspect.ts";
+/**
+ * `POST /introspect` (RFC 7662), for the API that a token is for. Active only while the token is issued and unspent; of
+ * any other nothing is said, not even why (§2.2). `token_type_hint` is not needed: there is one kind of token.
+ */
+import { acrOf } from "../../approver/level.ts";
+import { type Introspected, introspect } from "../../operations/introspect.ts";
 import { detailsOf } from "../../token/token.ts";
 import { authenticateApi } from "../client-authentication.ts";
 import { readForm, required } from "../form.ts";
@@ -8,24 +12,31 @@ import type { HttpGround } from "../ground.ts";
 export async function introspection(ground: HttpGround, request: Request): Promise<Response> {
   const form = await readForm(request);
   const api = await authenticateApi(ground, request, form);
-  const token = await introspect(ground, api, required(form, "token"));
-  const answer = token
-    ? {
-        active: true,
-        iss: ground.config.issuer,
-        aud: token.audience,
-        sub: token.subject,
-        client_id: token.agent,
-        jti: token.jti,
-        iat: Math.floor(token.issuedAt / 1000),
-        exp: Math.floor(token.expiresAt / 1000),
-        scope: token.scope,
-        token_type: token.confirmation && "jkt" in token.confirmation ? "DPoP" : "Bearer",
-        ...(token.confirmation && { cnf: token.confirmation }),
-        authorization_details: detailsOf(token),
-        act_digest: token.digest,
-        approved_by: token.approvedBy,
-      }
-    : { active: false };
+  const found = await introspect(ground, api, required(form, "token"));
+  const answer = found ? render(found, ground.config.issuer) : { active: false };
   return Response.json(answer, { headers: { "cache-control": "no-store" } });
+}
+
+/** The claims of the token itself (RFC 9068 §2.2), so that an API which asks need not read it. */
+function render({ token, decision }: Introspected, issuer: string) {
+  return {
+    active: true,
+    iss: issuer,
+    aud: token.audience,
+    sub: token.subject,
+    client_id: token.agent,
+    jti: token.jti,
+    iat: Math.floor(token.issuedAt / 1000),
+    exp: Math.floor(token.expiresAt / 1000),
+    auth_time: Math.floor(decision.authenticatedAt / 1000),
+    acr: acrOf(decision.level),
+    amr: decision.amr,
+    scope: token.scope,
+    token_type: token.confirmation && "jkt" in token.confirmation ? "DPoP" : "Bearer",
+    ...(token.confirmation && { cnf: token.confirmation }),
+    authorization_details: detailsOf(token),
+    act_digest: token.digest,
+    act_type_hash: token.parts[0]!.typeHash,
+    approved_by: token.approvedBy,
+  };
 }

@@ -1,8 +1,9 @@
 /** `POST /oauth/token` (CIBA §10.1, §11): how an ask stands, and once the token. */
 import { cibaGrantType } from "@countersign/protocol";
 import { raisedBySeconds } from "../../operations/pace.ts";
-import { type RedeemRefusal, redeem } from "../../operations/redeem.ts";
+import { type RedeemRefusal, type Refused, redeem } from "../../operations/redeem.ts";
 import { authenticateAgent } from "../client-authentication.ts";
+import { confirm } from "../confirmation.ts";
 import { readForm, required } from "../form.ts";
 import type { HttpGround } from "../ground.ts";
 import { OAuthError, type OAuthErrorCode } from "../oauth-error.ts";
@@ -30,13 +31,14 @@ export async function token(ground: HttpGround, request: Request, peer: Peer): P
   if (required(form, "grant_type") !== cibaGrantType)
     throw new OAuthError("unsupported_grant_type", `the one grant type here is ${cibaGrantType}`);
 
-  const answer = await redeem(ground, agent, {
-    authReqId: required(form, "auth_req_id"),
-    resource: form.get("resource"),
-  });
+  const authReqId = required(form, "auth_req_id");
+  // Before the pace is looked at: to be told of a nonce is no poll (RFC 9449 §8).
+  const { confirmation, headers } = await confirm(ground, request, agent.record, peer);
+
+  const answer = await redeem(ground, agent, { authReqId, resource: form.get("resource"), confirmation });
   if ("refused" in answer) {
     const patienceSeconds = ground.config.limits.pollIntervalSeconds + raisedBySeconds;
-    throw refusal(answer.refused, answer.denialReason, patienceSeconds);
+    throw refusal(answer, patienceSeconds, headers);
   }
   return Response.json(
     {
@@ -47,15 +49,21 @@ export async function token(ground: HttpGround, request: Request, peer: Peer): P
       scope: answer.scope,
       ...(answer.details && { authorization_details: answer.details }),
     },
-    { headers: { "cache-control": "no-store" } },
+    { headers: { "cache-control": "no-store", ...headers } },
   );
 }
 
-function refusal(refused: RedeemRefusal, reason: string | undefined, patienceSeconds: number): OAuthError {
+function refusal(
+  { refused, denialReason: reason }: Refused,
+  patienceSeconds: number,
+  headers: Readonly<Record<string, string>>,
+): OAuthError {
   const [code, description] = errors[refused];
   if (refused === "slow_down")
-    return new OAuthError(code, description, { headers: { "retry-after": String(patienceSeconds) } });
-  if (reason === undefined) return new OAuthError(code, description);
+    return new OAuthError(code, description, {
+      headers: { ...headers, "retry-after": String(patienceSeconds) },
+    });
+  if (reason === undefined) return new OAuthError(code, description, { headers });
   const fits = describable.test(reason) ? reason : description;
-  return new OAuthError(code, fits, { members: { denial_reason: reason } });
+  return new OAuthError(code, fits, { headers, members: { denial_reason: reason } });
 }

@@ -1,0 +1,47 @@
+/**
+ * What a token will be bound to (RFC 7800): the key of a DPoP proof, or the client's certificate, or nothing. A client that
+ * is registered for one of the two gets no token without it; any other may bring a DPoP proof and gets a token bound to it.
+ */
+import type { Agent } from "../client/client.ts";
+import type { Confirmation } from "../token/token.ts";
+import { type DpopGround, proveKey } from "./dpop.ts";
+import { OAuthError } from "./oauth-error.ts";
+import type { Peer } from "./peer.ts";
+
+export type Confirmed = {
+  readonly confirmation?: Confirmation;
+  /** For the answer to this request, whatever it is. */
+  readonly headers: Readonly<Record<string, string>>;
+};
+
+export async function confirm(
+  ground: DpopGround,
+  request: Request,
+  { binding }: Agent,
+  { certificate }: Peer,
+): Promise<Confirmed> {
+  if (binding === "mtls") {
+    // A token is bound to one key: which of two would be meant, nobody could say later.
+    if (request.headers.has("dpop"))
+      throw new OAuthError(
+        "invalid_request",
+        "this client's tokens are bound to its certificate: send no DPoP proof",
+      );
+    if (!certificate)
+      throw new OAuthError(
+        "invalid_request",
+        "this client's tokens are bound to its certificate, and none came",
+      );
+    return { confirmation: { "x5t#S256": certificate.thumbprint }, headers: {} };
+  }
+  const proved = await proveKey(ground, request);
+  if (proved) return { confirmation: { jkt: proved.jkt }, headers: proved.headers };
+  if (binding === "dpop")
+    throw new OAuthError(
+      "invalid_dpop_proof",
+      "this client's tokens are bound to a key: a DPoP proof is missing",
+    );
+  return unbound;
+}
+
+const unbound: Confirmed = { headers: {} };
