@@ -16,6 +16,21 @@ export type Granted<A extends Action = Action> = { readonly type: A["type"] } & 
 
 type Widened<V> = V extends string ? string : V extends number ? number : V extends boolean ? boolean : V;
 
+/** Throws a TypeError that names the field, and what to write instead, where an action is not plain JSON of this protocol. */
+export function requireJson(value: Json, path: string): void {
+  if (typeof value === "number" && !Number.isSafeInteger(value))
+    throw new TypeError(
+      Number.isInteger(value) || !Number.isFinite(value)
+        ? `${path} is ${value}, which JSON cannot carry exactly: write it as a string`
+        : `${path} is ${value}: a number in an action is an integer; write a decimal as a string, "${value}"`,
+    );
+  if (value === undefined)
+    throw new TypeError(`${path} is undefined, which is not JSON: leave the field out`);
+  if (Array.isArray(value)) for (const [at, one] of value.entries()) requireJson(one, `${path}[${at}]`);
+  else if (isObject(value))
+    for (const [field, one] of Object.entries(value)) requireJson(one, `${path}.${field}`);
+}
+
 /** A decimal as the protocol writes it, or an integer. */
 const decimal = /^-?\d+(\.\d+)?$/;
 

@@ -11,11 +11,14 @@ import {
   type ClientAuthenticationMethod,
   type Credentials,
   clientAuthentication,
+  isByCertificate,
 } from "./client-authentication.ts";
 import { type Clock, machineClock } from "./clock.ts";
 import { type Abortable, createConnection } from "./connection.ts";
 import { countersigned, type Run, type RunOptions, type StoredRunOptions } from "./countersigned.ts";
+import { type DpopKey, prover } from "./dpop.ts";
 import { type Countersigned, type Outcome, type Redemption, redeemOnce } from "./redeem.ts";
+import { type PrivateKey, type Sign, signerOf } from "./signing-key.ts";
 import { wait } from "./wait.ts";
 
 export type { Action, Granted } from "./action.ts";
@@ -24,6 +27,7 @@ export type { Credentials } from "./client-authentication.ts";
 export type { Clock } from "./clock.ts";
 export type { Abortable } from "./connection.ts";
 export type { AskStore, Run, RunOptions, StoredRunOptions } from "./countersigned.ts";
+export type { DpopKey } from "./dpop.ts";
 export type {
   Approved,
   Countersigned,
@@ -35,11 +39,26 @@ export type {
   Redemption,
 } from "./redeem.ts";
 export type { Refused } from "./refusal.ts";
+export type { PrivateKey, SigningAlgorithm } from "./signing-key.ts";
 
 export type AgentOptions = {
-  /** How a client secret is sent; what the agent is registered for. `client_secret_basic` unless said otherwise. */
+  /**
+   * How the agent proves itself: what it is registered for. Without it, `client_secret_basic` for a secret and
+   * `private_key_jwt` for a key.
+   */
   readonly clientAuthentication?: ClientAuthenticationMethod;
-  /** Used instead of the global `fetch`, for instance to go through a proxy. */
+  /** Signs each ask whole (CIBA §7.1.1), with a key of its own or, `true`, with the credentials' private key. */
+  readonly signRequests?: boolean | PrivateKey;
+  /** Has tokens bound to a key (RFC 9449): to this one or, `true`, to one that never leaves this process. */
+  readonly dpop?: boolean | DpopKey;
+  /** Tokens are bound to the certificate that `fetch` presents (RFC 8705 §3), and the API asks for the same one. */
+  readonly certificateBound?: boolean;
+  /**
+   * For how many seconds `wait` lets the server hold each token request until there is an answer (`Prefer: wait`, RFC
+   * 7240): 25 unless said otherwise, 0 for not at all. A server that does not do so is polled at its interval.
+   */
+  readonly longPollSeconds?: number;
+  /** Used instead of the global `fetch`: to go through a proxy, or to present a client certificate. */
   readonly fetch?: typeof fetch;
   /**
    * Lets the issuer be `http:` beyond this machine. Secrets and tokens then travel in clear: for closed networks
@@ -66,9 +85,9 @@ export interface Agent {
   redeem<A extends Action>(ask: Ask<A>, options?: Abortable): Promise<Redemption<A>>;
 
   /**
-   * Polls until it is over, at the server's pace (`interval`, `slow_down`, `Retry-After`), through lost connections. A
-   * fresh ask is first polled after one interval, one that is taken up again at once. Whether the time is up is for the
-   * server to say. Rejects if there was no word from it for a minute after the ask must have ended; `wait` again later.
+   * Polls until it is over, at the server's pace (`interval`, `slow_down`, `Retry-After`), through lost connections; a
+   * server that holds requests answers the moment there is a decision. Whether the time is up is for the server to
+   * say. Rejects if there was no word from it for a minute after the ask must have ended; `wait` again later.
    */
   wait<A extends Action>(ask: Ask<A>, options?: Abortable): Promise<Outcome<A>>;
 
@@ -94,11 +113,19 @@ export interface Agent {
  * needed. Throws a TypeError for an issuer that is no URL, or is `http:` beyond this machine.
  */
 export function createAgent(credentials: Credentials, options: AgentOptions = {}): Agent {
+  const { clientAuthentication: method, dpop = false, longPollSeconds = 25 } = options;
+  if (!Number.isInteger(longPollSeconds) || longPollSeconds < 0 || longPollSeconds > 60)
+    throw new TypeError("longPollSeconds must be a whole number from 0 to 60");
   const clock = options.clock ?? machineClock;
   const connection = createConnection({
     issuer: credentials.issuer,
     clientId: credentials.clientId,
-    authenticate: clientAuthentication(credentials, options.clientAuthentication),
+    authenticate: clientAuthentication(credentials, clock, method),
+    signRequest: requestSigner(credentials, options.signRequests),
+    prove: dpop === false ? undefined : prover(dpop === true ? undefined : dpop, clock),
+    dpop: dpop !== false,
+    byCertificate: isByCertificate(method) || options.certificateBound === true,
+    delivery: "poll",
     fetch: options.fetch ?? fetch,
     allowHttp: options.allowHttp ?? false,
     clock,
@@ -106,7 +133,7 @@ export function createAgent(credentials: Credentials, options: AgentOptions = {}
   const agent: Agent = {
     ask: (wanted, { signal } = {}) => ask(connection, wanted, signal),
     redeem: (pending, { signal } = {}) => redeemOnce(connection, pending, signal),
-    wait: (pending, { signal } = {}) => wait(connection, pending, signal),
+    wait: (pending, { signal } = {}) => wait(connection, pending, { signal, holdSeconds: longPollSeconds }),
     countersigned: <A extends Action, R>(
       wanted: NewAsk<A>,
       run: Run<A, R>,
@@ -114,4 +141,11 @@ export function createAgent(credentials: Credentials, options: AgentOptions = {}
     ) => countersigned(agent, wanted, run, runOptions),
   };
   return agent;
+}
+
+function requestSigner({ privateKey }: Credentials, key: boolean | PrivateKey = false): Sign | undefined {
+  if (key === false) return undefined;
+  const own = key === true ? privateKey : key;
+  if (!own) throw new TypeError("signRequests needs a private key: the credentials have none");
+  return signerOf(own);
 }

@@ -185,16 +185,20 @@ test("a redirect is not followed", async () => {
   await assert.rejects(newAgent().ask(wanted), /answered 307/);
 });
 
-test("T13: a number that JSON would round or a decimal written as one never leaves", async () => {
-  for (const amount of [2 ** 53, 0.5, Number.NaN])
-    await assert.rejects(
-      newAgent().ask({ ...wanted, action: { type: "refund", amount } }),
-      /\$\.amount is not a safe integer/,
-    );
-  await assert.rejects(
-    newAgent().ask({ ...wanted, action: { type: "refund", amount: undefined } as never }),
-    TypeError,
-  );
+test("T13: a number that JSON would round or a decimal written as one never leaves, and the error says what to write", async () => {
+  for (const [amount, message] of [
+    [2 ** 53, /^action\.amount is 9007199254740992, which JSON cannot carry exactly: write it as a string$/],
+    [19.9, /^action\.amount is 19\.9: .* write a decimal as a string, "19\.9"$/],
+    [Number.NaN, /^action\.amount is NaN/],
+    [undefined, /^action\.amount is undefined.*leave the field out/],
+    [[1, { fee: 0.5 }], /^action\.amount\[1\]\.fee is 0\.5/],
+    [new Date(), /\$\[0\]\.amount is not JSON/],
+    ["\ud800", /lone surrogate/],
+  ] as const)
+    await assert.rejects(newAgent().ask({ ...wanted, action: { type: "refund", amount } as never }), {
+      name: "TypeError",
+      message,
+    });
   assert.equal(stand.seen.length, 0);
 });
 

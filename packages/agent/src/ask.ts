@@ -1,6 +1,5 @@
-import { randomUUID } from "node:crypto";
-import { type AskError, canonicalize } from "@countersign/protocol";
-import type { Action } from "./action.ts";
+import type { AskError } from "@countersign/protocol";
+import { type Action, requireJson } from "./action.ts";
 import { type Answer, type Connection, isUnavailable } from "./connection.ts";
 import { type Refused, readRefusal } from "./refusal.ts";
 
@@ -76,16 +75,17 @@ export async function ask<A extends Action>(
   wanted: NewAsk<A>,
   signal?: AbortSignal,
 ): Promise<Asked<A>> {
-  const { idempotencyKey = randomUUID() } = wanted;
+  const { idempotencyKey = crypto.randomUUID() } = wanted;
   if (!/^[\x21-\x7e]{1,255}$/.test(idempotencyKey))
     throw new TypeError("idempotencyKey must be 1 to 255 visible ASCII characters");
   const action = actionOf(wanted);
-  const form = {
+  requireJson(action, "action");
+  const parameters = {
     scope: wanted.scope === undefined ? "openid" : `openid ${wanted.scope}`,
     login_hint: wanted.approver,
-    authorization_details: wanted.action && `[${canonicalize(wanted.action)}]`,
+    authorization_details: wanted.action && [wanted.action],
     binding_message: wanted.message,
-    requested_expiry: wanted.lifetimeSeconds?.toString(),
+    requested_expiry: wanted.lifetimeSeconds,
     resource: wanted.resource,
   };
   const headers = { "idempotency-key": idempotencyKey };
@@ -93,7 +93,10 @@ export async function ask<A extends Action>(
   // Set by an attempt whose fate is not known: somebody may be reading the card already.
   let unanswered: Error | undefined;
   for (let attempt = 0; ; attempt += 1) {
-    const answer = await connection.post("backchannel_authentication_endpoint", form, { headers, signal });
+    const answer = await connection.post("backchannel_authentication_endpoint", parameters, {
+      headers,
+      signal,
+    });
     let retryAfter = 0;
     if ("unanswered" in answer) unanswered = answer.unanswered;
     else if (answer.status === 200) {

@@ -1,5 +1,5 @@
-import { randomUUID } from "node:crypto";
-import { importJWK, type JWK, SignJWT } from "jose";
+import type { Clock } from "./clock.ts";
+import { type PrivateKey, type Sign, secretSigner, signerOf } from "./signing-key.ts";
 
 /**
  * Who the agent is to the server. The secret or key stays inside; no error message and no log of an agent holds
@@ -13,61 +13,74 @@ export type Credentials = {
   | { readonly clientSecret: string; readonly privateKey?: undefined }
   | {
       /** A private key whose public half is registered with the server (`private_key_jwt`, RFC 7523). */
-      readonly privateKey: { readonly jwk: JWK; readonly kid?: string };
+      readonly privateKey: PrivateKey;
       readonly clientSecret?: undefined;
     }
+  /** The certificate that `fetch` presents is what proves the agent (RFC 8705 §2). */
+  | { readonly clientSecret?: undefined; readonly privateKey?: undefined }
 );
 
-export type ClientAuthenticationMethod = "client_secret_basic" | "client_secret_post";
+export type ClientAuthenticationMethod =
+  | "client_secret_basic"
+  | "client_secret_post"
+  | "client_secret_jwt"
+  | "private_key_jwt"
+  | "tls_client_auth"
+  | "self_signed_tls_client_auth";
 
 /** What proves, in one request, who is calling. Made anew for each: an assertion is good once. */
 export type Proof = { readonly headers: Record<string, string>; readonly form: Record<string, string> };
-export type Authenticate = (issuer: string) => Promise<Proof>;
+export type Authenticate = () => Promise<Proof>;
 
 const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 const assertionLifetimeSeconds = 60;
 
 export function clientAuthentication(
   credentials: Credentials,
-  method: ClientAuthenticationMethod = "client_secret_basic",
+  clock: Clock,
+  method: ClientAuthenticationMethod = credentials.privateKey ? "private_key_jwt" : "client_secret_basic",
 ): Authenticate {
   const { clientId, clientSecret, privateKey } = credentials;
-  if (privateKey) return byAssertion(clientId, privateKey);
-  if (!clientSecret) throw new TypeError("an agent needs its clientSecret or its privateKey");
+  if (isByCertificate(method)) return async () => ({ headers: {}, form: { client_id: clientId } });
+  if (method === "private_key_jwt") {
+    if (!privateKey) throw new TypeError("private_key_jwt needs the agent's privateKey");
+    return byAssertion(credentials, clock, signerOf(privateKey));
+  }
+  if (!clientSecret)
+    throw new TypeError(
+      privateKey
+        ? `${method} needs the agent's clientSecret`
+        : "an agent needs its clientSecret or its privateKey, or a certificate: tls_client_auth",
+    );
+  if (method === "client_secret_jwt") return byAssertion(credentials, clock, secretSigner(clientSecret));
   if (method === "client_secret_post")
     return async () => ({ headers: {}, form: { client_id: clientId, client_secret: clientSecret } });
   // RFC 6749 §2.3.1: both halves are form-encoded before they are joined.
   const pair = `${formEncode(clientId)}:${formEncode(clientSecret)}`;
-  const authorization = `Basic ${Buffer.from(pair).toString("base64")}`;
-  return async () => ({ headers: { authorization }, form: {} });
+  const headers = { authorization: `Basic ${btoa(pair)}` };
+  return async () => ({ headers, form: {} });
 }
 
-function byAssertion(clientId: string, { jwk, kid = jwk.kid }: { jwk: JWK; kid?: string }): Authenticate {
-  const alg = jwk.alg ?? algorithmFor(jwk);
-  let key: ReturnType<typeof importJWK> | undefined;
-  return async (issuer) => {
-    key ??= importJWK(jwk, alg);
-    const assertion = await new SignJWT()
-      .setProtectedHeader({ alg, ...(kid && { kid }) })
-      .setIssuer(clientId)
-      .setSubject(clientId)
-      .setAudience(issuer)
-      .setJti(randomUUID())
-      .setIssuedAt()
-      .setExpirationTime(`${assertionLifetimeSeconds}s`)
-      .sign(await key);
+export function isByCertificate(method: ClientAuthenticationMethod | undefined): boolean {
+  return method === "tls_client_auth" || method === "self_signed_tls_client_auth";
+}
+
+function byAssertion({ issuer, clientId }: Credentials, clock: Clock, sign: Sign): Authenticate {
+  return async () => {
+    const iat = Math.floor(clock.now() / 1000);
+    const assertion = await sign({
+      iss: clientId,
+      sub: clientId,
+      aud: issuer,
+      jti: crypto.randomUUID(),
+      iat,
+      exp: iat + assertionLifetimeSeconds,
+    });
     return {
       headers: {},
       form: { client_id: clientId, client_assertion_type: assertionType, client_assertion: assertion },
     };
   };
-}
-
-function algorithmFor({ kty, crv }: JWK): string {
-  if (kty === "EC" && crv === "P-256") return "ES256";
-  if (kty === "OKP" && crv === "Ed25519") return "EdDSA";
-  if (kty === "RSA") return "PS256";
-  throw new TypeError("privateKey.jwk must be a P-256, Ed25519 or RSA key, or name its alg");
 }
 
 function formEncode(text: string): string {

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 import { inspect } from "node:util";
-import { exportJWK, generateKeyPair, type JWK, jwtVerify } from "jose";
 import { acknowledged, metadataOf, type StandIn, standIn, testClock } from "../test/stand-in.ts";
 import { type AgentOptions, createAgent } from "./agent.ts";
 
@@ -60,57 +59,6 @@ test("http is for this machine, unless it is allowed", async () => {
     { status: 200, body: { ...metadataOf(stand.issuer), token_endpoint: "http://evil.example/token" } },
   ];
   await assert.rejects(newAgent().ask(wanted), /token_endpoint must be https/);
-});
-
-test("a secret can be sent in the form instead, and then only there", async () => {
-  await newAgent({ clientAuthentication: "client_secret_post" }).ask(wanted);
-  assert.equal(stand.seen[0]?.form.get("client_id"), "refunder");
-  assert.equal(stand.seen[0]?.form.get("client_secret"), clientSecret);
-  assert.equal(stand.seen[0]?.headers.authorization, undefined);
-});
-
-test("a private key proves the agent by a fresh assertion for each request, also when it is tried again", async () => {
-  for (const alg of ["ES256", "EdDSA", "PS256"]) {
-    stand.seen.length = 0;
-    const { privateKey, publicKey } = await generateKeyPair(alg, { extractable: true });
-    const jwk: JWK = await exportJWK(privateKey);
-    const agent = createAgent(
-      { issuer: stand.issuer, clientId: "refunder", privateKey: { jwk, kid: "k1" } },
-      { clock: testClock() },
-    );
-    stand.ask = ["hang up", acknowledged()];
-    assert.equal((await agent.ask(wanted)).outcome, "asked");
-    const ids = [];
-    for (const { form, headers } of stand.seen) {
-      assert.equal(headers.authorization, undefined);
-      assert.equal(
-        form.get("client_assertion_type"),
-        "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
-      );
-      const { payload, protectedHeader } = await jwtVerify(form.get("client_assertion")!, publicKey, {
-        issuer: "refunder",
-        subject: "refunder",
-        audience: stand.issuer,
-        algorithms: [alg],
-      });
-      assert.equal(payload.exp! - payload.iat!, 60);
-      assert.equal(protectedHeader.kid, "k1");
-      ids.push(payload.jti);
-    }
-    assert.equal(new Set(ids).size, 2);
-  }
-});
-
-test("an agent needs a secret or a key of a kind that can sign", async () => {
-  assert.throws(
-    () => createAgent({ issuer: stand.issuer, clientId: "refunder" } as never),
-    /clientSecret or its privateKey/,
-  );
-  const odd = { kty: "EC", crv: "secp256k1", x: "AA", y: "AA", d: "AA" };
-  assert.throws(
-    () => createAgent({ issuer: stand.issuer, clientId: "refunder", privateKey: { jwk: odd } }),
-    /name its alg/,
-  );
 });
 
 test("an agent can be printed and saved without giving its secret away", () => {

@@ -1,71 +1,119 @@
 /**
  * One agent's line to its server: finds the endpoints, proves who is calling, and tells an answer from the lack of one.
- * It never follows a redirect, never waits longer than half a minute, and decides nothing.
+ * It never follows a redirect, never waits longer than half a minute beyond what it asked the server to, and decides nothing.
  */
 import { type JsonObject, parseJson } from "@countersign/protocol";
 import { isObject } from "./action.ts";
 import type { Authenticate } from "./client-authentication.ts";
 import type { Clock } from "./clock.ts";
+import type { Prove } from "./dpop.ts";
+import { type Endpoint, type Metadata, type Needs, readMetadata, requireSecure } from "./metadata.ts";
+import { asForm, asRequestObject, type Form, type Parameters } from "./request-object.ts";
+import type { Sign } from "./signing-key.ts";
 
 export type Connection = {
   readonly issuer: string;
   readonly clientId: string;
   readonly clock: Clock;
+  /** Set: tokens are bound to the key that this proves (RFC 9449). */
+  readonly prove?: Prove;
   /**
-   * Posts a form to an endpoint, with the agent's credentials. Rejects only when aborted, or for unusable
+   * Posts to an endpoint, with the agent's credentials. Rejects only when aborted, or for unusable
    * metadata.
    */
-  post(endpoint: Endpoint, form: Form, options: PostOptions): Promise<Answer | Unanswered>;
+  post(endpoint: Endpoint, parameters: Parameters, options: PostOptions): Promise<Answer | Unanswered>;
+  /** The server's metadata, read once. */
+  metadata(signal?: AbortSignal): Promise<Metadata | Unanswered>;
 };
-export type Endpoint = "backchannel_authentication_endpoint" | "token_endpoint";
-export type Form = Readonly<Record<string, string | undefined>>;
 /** Aborting rejects with the signal's own reason. It ends the waiting here; at the server the ask goes on. */
 export type Abortable = { readonly signal?: AbortSignal };
 
-export type PostOptions = Abortable & { readonly headers?: Record<string, string> };
+export type PostOptions = Abortable & {
+  readonly headers?: Record<string, string>;
+  /** How long the server is asked to hold the request until it has something to say (RFC 7240 §4.3). */
+  readonly holdSeconds?: number;
+};
 
 export type Answer = {
   readonly status: number;
   /** What `Retry-After` asks for, in milliseconds from now. */
   readonly retryAfterMilliseconds?: number;
+  /** Whether the server says that it held the request as it was asked to. */
+  readonly held: boolean;
+  /** What the next proof of possession must repeat (RFC 9449 §8.2). */
+  readonly dpopNonce?: string;
   /** Undefined where the answer is not a JSON object. */
   readonly body: JsonObject | undefined;
 };
 /** No answer, or none that came from the server itself: whether the request took effect is not known. */
 export type Unanswered = { readonly unanswered: Error };
 
-type Ground = Omit<Connection, "post"> & {
+export type Ground = Needs & {
+  readonly clientId: string;
+  readonly clock: Clock;
   readonly authenticate: Authenticate;
   readonly fetch: typeof fetch;
-  readonly allowHttp: boolean;
+  readonly prove?: Prove;
+  /** Set: asks are signed. */
+  readonly signRequest?: Sign;
 };
-type Metadata = { readonly [E in Endpoint]: string };
 
 const longestRequestMilliseconds = 30_000;
 const longestRetryAfterMilliseconds = 3_600_000;
 
 export function createConnection(ground: Ground): Connection {
-  const { issuer, clientId, clock, authenticate } = ground;
+  const { issuer, clientId, clock, authenticate, prove, signRequest } = ground;
   requireSecure(issuer, "the issuer", ground);
   let known: Metadata | undefined;
+  let nonce: string | undefined;
+
+  async function metadata(signal?: AbortSignal): Promise<Metadata | Unanswered> {
+    if (known) return known;
+    const found = await discover(ground, signal);
+    if ("unanswered" in found) return found;
+    known = found;
+    return found;
+  }
+
+  /** One attempt. Assertion, request object and proof are fresh in each: the server accepts them once. */
+  async function attempt(endpoint: Endpoint, url: string, parameters: Parameters, options: PostOptions) {
+    const { headers, signal, holdSeconds = 0 } = options;
+    const isAsk = endpoint === "backchannel_authentication_endpoint";
+    const proof = await authenticate();
+    const form: Form =
+      isAsk && signRequest ? await asRequestObject(parameters, ground, signRequest) : asForm(parameters);
+    const answer = await send(
+      ground,
+      url,
+      {
+        method: "POST",
+        headers: {
+          ...headers,
+          ...proof.headers,
+          ...(holdSeconds > 0 && { prefer: `wait=${holdSeconds}` }),
+          ...(prove && !isAsk && { dpop: await prove({ method: "POST", url, nonce }) }),
+        },
+        body: new URLSearchParams({ ...form, ...proof.form }),
+      },
+      { signal, holdSeconds },
+    );
+    if ("status" in answer) nonce = answer.dpopNonce ?? nonce;
+    return answer;
+  }
+
   return {
     issuer,
     clientId,
     clock,
-    async post(endpoint, form, { headers, signal }) {
-      const metadata = known ?? (await discover(ground, signal));
-      if ("unanswered" in metadata) return metadata;
-      known = metadata;
-      const proof = await authenticate(issuer);
-      const body = new URLSearchParams();
-      for (const [name, value] of Object.entries({ ...form, ...proof.form }))
-        if (value !== undefined) body.set(name, value);
-      return send(
-        ground,
-        metadata[endpoint],
-        { method: "POST", headers: { ...headers, ...proof.headers }, body },
-        signal,
-      );
+    prove,
+    metadata,
+    async post(endpoint, parameters, options) {
+      const found = await metadata(options.signal);
+      if ("unanswered" in found) return found;
+      const answer = await attempt(endpoint, found[endpoint], parameters, options);
+      // RFC 9449 §8: the server did nothing but say which nonce it wants to see.
+      const again = "status" in answer && answer.body?.error === "use_dpop_nonce" && answer.dpopNonce;
+      return again ? attempt(endpoint, found[endpoint], parameters, options) : answer;
     },
   };
 }
@@ -76,40 +124,25 @@ export function createConnection(ground: Ground): Connection {
  */
 async function discover(ground: Ground, signal?: AbortSignal): Promise<Metadata | Unanswered> {
   const { issuer } = ground;
-  const answer = await send(
-    ground,
-    `${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`,
-    {},
-    signal,
-  );
+  const url = `${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`;
+  const answer = await send(ground, url, {}, { signal });
   if ("unanswered" in answer) return answer;
   const { status, body } = answer;
   if (isUnavailable(status))
     return { unanswered: new Error(`${issuer} answered ${status} instead of its metadata`) };
   if (status !== 200 || !body)
     throw new Error(`${issuer} answered ${status} instead of its metadata: is this the issuer URL?`);
-  if (typeof body.issuer !== "string" || !sameUrl(body.issuer, issuer))
-    throw new Error(`the metadata at ${issuer} is for another issuer, ${JSON.stringify(body.issuer)}`);
-  const endpointOf = (name: Endpoint): string => {
-    const url = body[name];
-    if (typeof url !== "string") throw new Error(`the metadata of ${issuer} has no ${name}`);
-    requireSecure(url, name, ground);
-    return url;
-  };
-  return {
-    backchannel_authentication_endpoint: endpointOf("backchannel_authentication_endpoint"),
-    token_endpoint: endpointOf("token_endpoint"),
-  };
+  return readMetadata(body, ground);
 }
 
 async function send(
   { fetch, clock }: Ground,
   url: string,
   init: RequestInit,
-  signal?: AbortSignal,
+  { signal, holdSeconds = 0 }: Pick<PostOptions, "signal" | "holdSeconds">,
 ): Promise<Answer | Unanswered> {
   signal?.throwIfAborted();
-  const timeout = AbortSignal.timeout(longestRequestMilliseconds);
+  const timeout = AbortSignal.timeout(longestRequestMilliseconds + holdSeconds * 1000);
   try {
     const response = await fetch(url, {
       ...init,
@@ -118,12 +151,14 @@ async function send(
       signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
     });
     const text = await response.text();
-    const { status } = response;
+    const { status, headers } = response;
     if (status >= 500 && status !== 503) return { unanswered: new Error(`${url} answered ${status}`) };
     const read = parseJson(text);
     return {
       status,
-      retryAfterMilliseconds: readRetryAfter(response.headers.get("retry-after"), clock.now()),
+      retryAfterMilliseconds: readRetryAfter(headers.get("retry-after"), clock.now()),
+      held: /^\s*wait\b/i.test(headers.get("preference-applied") ?? ""),
+      dpopNonce: headers.get("dpop-nonce") ?? undefined,
       body: "value" in read && isObject(read.value) ? read.value : undefined,
     };
   } catch (cause) {
@@ -143,17 +178,4 @@ function readRetryAfter(header: string | null, now: number): number | undefined 
   const milliseconds = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - now;
   if (Number.isNaN(milliseconds)) return undefined;
   return Math.min(Math.max(milliseconds, 0), longestRetryAfterMilliseconds);
-}
-
-function requireSecure(url: string, name: string, { allowHttp }: Ground): void {
-  if (!URL.canParse(url)) throw new TypeError(`${name} is not a URL: ${url}`);
-  const { protocol, hostname } = new URL(url);
-  const here = /^(localhost|.+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname);
-  if (protocol === "https:" || (protocol === "http:" && (here || allowHttp))) return;
-  throw new TypeError(`${name} must be https: (${url}); http: only on this machine, or with allowHttp`);
-}
-
-/** The same URL after normalization: a root issuer may be spelled with its slash or without. */
-export function sameUrl(one: string, other: string): boolean {
-  return one === other || (URL.canParse(one) && new URL(one).href === new URL(other).href);
 }

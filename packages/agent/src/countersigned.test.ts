@@ -21,6 +21,7 @@ const { note: _, ...granted } = action;
 const wanted = { action, approver: "owner", idempotencyKey: "ticket-4711" } as const;
 const newAgent = () =>
   createAgent({ issuer: stand.issuer, clientId: "refunder", clientSecret: "s3cret" }, { clock: testClock() });
+const never = () => assert.fail("must not run");
 const asks = () => stand.seen.filter(({ path }) => path === "/bc-authorize").length;
 
 before(async () => {
@@ -59,19 +60,19 @@ test("T26: denied, expired, lost and refused are handed on as they are, and run 
     [oauthError("invalid_grant"), { outcome: "lost" }],
   ] as const) {
     stand.token = [reply];
-    assert.deepEqual(await agent.countersigned(wanted, assert.fail, { store }), outcome);
+    assert.deepEqual(await agent.countersigned(wanted, never, { store }), outcome);
     assert.equal(store.size, 0);
   }
   assert.equal(asks(), 3);
   stand.ask = [oauthError("access_denied")];
-  assert.equal((await agent.countersigned(wanted, assert.fail)).outcome, "refused");
+  assert.equal((await agent.countersigned(wanted, never)).outcome, "refused");
   assert.equal(asks(), 4);
 });
 
 test("T21: an agent killed while it waits takes its ask up again from the store, and nobody is asked twice", async () => {
   const killed = new AbortController();
   stand.token = ["never"];
-  const first = agent.countersigned(wanted, assert.fail, { store, signal: killed.signal });
+  const first = agent.countersigned(wanted, never, { store, signal: killed.signal });
   await until(() => stand.seen.length >= 2);
   killed.abort(new Error("killed"));
   await assert.rejects(first, /killed/);
@@ -94,7 +95,7 @@ test("T21: an agent killed while run was under way is told that the approval is 
   });
   void agent.countersigned(wanted, () => new Promise(running), { store });
   await started;
-  assert.deepEqual(await newAgent().countersigned(wanted, assert.fail, { store }), { outcome: "lost" });
+  assert.deepEqual(await newAgent().countersigned(wanted, never, { store }), { outcome: "lost" });
   assert.equal(asks(), 1);
 });
 
@@ -104,7 +105,7 @@ test("a store that cannot be written to means that nothing is waited for; one th
     set: () => Promise.reject(new Error("disk full")),
     delete: () => {},
   };
-  await assert.rejects(agent.countersigned(wanted, assert.fail, { store: full }), /disk full/);
+  await assert.rejects(agent.countersigned(wanted, never, { store: full }), /disk full/);
   const sticky: AskStore = {
     get: () => null,
     set: () => {},
@@ -119,7 +120,7 @@ test("a store that cannot be written to means that nothing is waited for; one th
 
 test("an idempotency key that stands for another action in the store is a fault", async () => {
   store.set("ticket-4711", { action: { ...action, amount: "1.00" } } as never);
-  await assert.rejects(agent.countersigned(wanted, assert.fail, { store }), /used to ask for another action/);
+  await assert.rejects(agent.countersigned(wanted, never, { store }), /used to ask for another action/);
   assert.equal(stand.seen.length, 0);
 });
 
@@ -146,13 +147,13 @@ test("nothing runs after the signal is aborted, not even what was approved", asy
     { issuer: stand.issuer, clientId: "refunder", clientSecret: "s3cret" },
     { clock: testClock(), fetch: late },
   );
-  await assert.rejects(hasty.countersigned(wanted, assert.fail, { signal: controller.signal }), /too late/);
+  await assert.rejects(hasty.countersigned(wanted, never, { signal: controller.signal }), /too late/);
 });
 
 test("with a store, an ask needs a key to be found by", async () => {
   const { idempotencyKey: _, ...keyless } = wanted;
   // @ts-expect-error the compiler says so too
-  await assert.rejects(agent.countersigned(keyless, assert.fail, { store }), /needs its idempotencyKey/);
+  await assert.rejects(agent.countersigned(keyless, never, { store }), /needs its idempotencyKey/);
 });
 
 // Checked by the compiler; nothing of it runs.

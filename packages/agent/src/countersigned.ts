@@ -2,13 +2,17 @@ import { canonicalize } from "@countersign/protocol";
 import type { Action, Granted } from "./action.ts";
 import { type Ask, type Asked, actionOf, type NewAsk } from "./ask.ts";
 import type { Abortable } from "./connection.ts";
-import type { Countersigned, Outcome } from "./redeem.ts";
+import type { Approved, Countersigned, Outcome } from "./redeem.ts";
 
 /**
- * What to do once it is approved. Gets the action as granted, and the token to send along as `Authorization: Bearer`.
- * Called at most once for an approval.
+ * What to do once it is approved. Gets the action as granted, the token to send along as `Authorization: Bearer`, and the
+ * whole approval, whose `headers` go along instead where tokens are bound to a key. Called at most once for an approval.
  */
-export type Run<A extends Action, R> = (granted: Granted<A>, token: string) => R | Promise<R>;
+export type Run<A extends Action, R> = (
+  granted: Granted<A>,
+  token: string,
+  approved: Approved<A>,
+) => R | Promise<R>;
 
 /** Where asks outlive the process, by idempotency key. A `Map` has this shape, and so have Keyv and many caches. */
 export type AskStore = {
@@ -53,7 +57,7 @@ export async function countersigned<A extends Action, R>(
   }
   signal?.throwIfAborted();
   try {
-    return { outcome: "approved", result: await run(outcome.action, outcome.token) };
+    return { outcome: "approved", result: await run(outcome.action, outcome.token, outcome) };
   } finally {
     await forget(store, key);
   }

@@ -42,11 +42,15 @@ test("approved carries the granted action, the token, its end and who approved",
   assert.equal(outcome.token, accessToken);
   assert.deepEqual(outcome, {
     outcome: "approved",
+    tokenType: "Bearer",
     action: granted,
     narrowed: [],
     expiresAt: clock.wall + 60_000,
     scope: "openid",
     approver: "appr_1",
+  });
+  assert.deepEqual(await outcome.headers("POST", "https://payments.example/refunds"), {
+    authorization: `Bearer ${accessToken}`,
   });
   const request = stand.seen.at(-1)!;
   assert.equal(request.path, "/oauth/token");
@@ -143,6 +147,7 @@ test("an answer that does not hold together is a fault, and shows nothing of the
   const cases: [object, RegExp][] = [
     [{ access_token: undefined }, /malformed: access_token/],
     [{ token_type: "N_A" }, /malformed: token_type/],
+    [{ token_type: "DPoP" }, /malformed: token_type/],
     [{ expires_in: "60" }, /malformed: expires_in/],
     [{ scope: null }, /malformed: scope/],
     [{ id_token: undefined }, /malformed: id_token/],

@@ -2,7 +2,14 @@ import { cibaGrantType, type Json, type JsonObject, type TokenError } from "@cou
 import { decodeJwt } from "jose";
 import { type Action, type Granted, isObject, narrowedFields, widenedAt } from "./action.ts";
 import type { Ask } from "./ask.ts";
-import { type Answer, type Connection, isUnavailable, sameUrl, type Unanswered } from "./connection.ts";
+import {
+  type Answer,
+  type Connection,
+  isUnavailable,
+  type PostOptions,
+  type Unanswered,
+} from "./connection.ts";
+import { sameUrl } from "./metadata.ts";
 import { type Refused, readRefusal } from "./refusal.ts";
 
 /** A person said yes. The token is good for this one action, once, until `expiresAt`. */
@@ -14,6 +21,14 @@ export type Approved<A extends Action = Action> = {
   readonly narrowed: readonly string[];
   /** Not enumerable, so that printing or saving this outcome does not carry the token along. */
   readonly token: string;
+  /** `DPoP` where the agent asked for tokens that are bound to its key; then the token alone opens nothing. */
+  readonly tokenType: "Bearer" | "DPoP";
+  /**
+   * The headers that a request to the API carries: `Authorization` with the token and, where the token is bound to the
+   * agent's key, `DPoP` with a proof for this very request. `nonce` is what the API said it wants to see repeated (RFC 9449
+   * §9). Not enumerable either.
+   */
+  readonly headers: (method: string, url: string | URL, nonce?: string) => Promise<Record<string, string>>;
   /** Milliseconds since the epoch, by this machine's clock. */
   readonly expiresAt: number;
   readonly scope: string;
@@ -62,7 +77,7 @@ export async function redeemOnce<A extends Action>(
   ask: Ask<A>,
   signal?: AbortSignal,
 ): Promise<Redemption<A>> {
-  const answer = await redeem(connection, ask, signal);
+  const answer = await redeem(connection, ask, { signal });
   if ("unanswered" in answer)
     throw new Error("the token request was not answered: redeem again to learn what became of it", {
       cause: answer.unanswered,
@@ -74,25 +89,34 @@ export async function redeemOnce<A extends Action>(
 export async function redeem<A extends Action>(
   connection: Connection,
   ask: Ask<A>,
-  signal?: AbortSignal,
+  options: Pick<PostOptions, "signal" | "holdSeconds">,
 ): Promise<Outcome<A> | Waiting<A> | Unanswered> {
-  const { issuer, clientId } = connection;
+  const { issuer, clientId, clock } = connection;
   if (ask.issuer !== issuer || ask.clientId !== clientId)
     throw new TypeError(
       `this ask belongs to ${ask.clientId} at ${ask.issuer}, not to ${clientId} at ${issuer}`,
     );
   const form = { grant_type: cibaGrantType, auth_req_id: ask.authReqId };
-  const answer = await connection.post("token_endpoint", form, { signal });
+  const sentAt = clock.elapsed();
+  const answer = await connection.post("token_endpoint", form, options);
   if ("unanswered" in answer) return answer;
-  return answer.status === 200 ? readApproved(connection, ask, answer.body) : readStanding(ask, answer);
+  if (answer.status === 200) return readApproved(connection, ask, answer.body);
+  return readStanding(ask, answer, clock.elapsed() - sentAt);
 }
 
-function readStanding<A extends Action>(ask: Ask<A>, answer: Answer): NotApproved | Waiting<A> {
+function readStanding<A extends Action>(
+  ask: Ask<A>,
+  answer: Answer,
+  tookMilliseconds: number,
+): NotApproved | Waiting<A> {
   switch (answer.body?.error) {
     case "authorization_pending":
-      return waiting(ask, answer);
+      return waiting(ask, answer, answer.held ? tookMilliseconds : 0);
     case "slow_down":
       return waiting({ ...ask, intervalSeconds: ask.intervalSeconds + slowDownSeconds }, answer);
+    case "use_dpop_nonce":
+      // Twice in a row, since the connection has answered the first: the server has not looked at the ask.
+      return waiting(ask, answer);
     case "access_denied": {
       const { denial_reason: reason } = answer.body;
       return { outcome: "denied", ...(typeof reason === "string" && { reason }) };
@@ -103,17 +127,19 @@ function readStanding<A extends Action>(ask: Ask<A>, answer: Answer): NotApprove
       // The server acknowledged this ask to this agent: it knows it, so it has been redeemed.
       return { outcome: "lost" };
   }
-  return isUnavailable(answer.status) ? waiting(ask, answer, false) : readRefusal(answer);
+  return isUnavailable(answer.status) ? { ...waiting(ask, answer), heard: false } : readRefusal(answer);
 }
 
-function waiting<A extends Action>(ask: Ask<A>, answer: Answer, heard = true): Waiting<A> {
-  const milliseconds = Math.max(ask.intervalSeconds * 1000, answer.retryAfterMilliseconds ?? 0);
-  return { outcome: "waiting", milliseconds, ask, heard };
+/** The interval is measured from the sending of a request (CIBA §7.3), so that one which was held may be over already. */
+function waiting<A extends Action>(ask: Ask<A>, answer: Answer, heldMilliseconds = 0): Waiting<A> {
+  const interval = ask.intervalSeconds * 1000 - heldMilliseconds;
+  const milliseconds = Math.max(interval, answer.retryAfterMilliseconds ?? 0, 0);
+  return { outcome: "waiting", milliseconds, ask, heard: true };
 }
 
 /** From here on the approval is used up, so whatever does not fit is a fault, never a reason to try again. */
 function readApproved<A extends Action>(
-  { issuer, clientId, clock }: Connection,
+  { issuer, clientId, clock, prove }: Connection,
   ask: Ask<A>,
   body: JsonObject | undefined,
 ): Approved<A> {
@@ -125,19 +151,30 @@ function readApproved<A extends Action>(
     id_token: idToken,
   } = body ?? {};
   if (typeof token !== "string" || token === "") throw malformed("access_token");
-  if (typeof tokenType !== "string" || tokenType.toLowerCase() !== "bearer") throw malformed("token_type");
+  // A token that is not bound, where a bound one was asked for, is a downgrade (RFC 9449 §5).
+  const type = prove ? "DPoP" : "Bearer";
+  if (typeof tokenType !== "string" || tokenType.toLowerCase() !== type.toLowerCase())
+    throw malformed("token_type");
   if (typeof expiresIn !== "number" || expiresIn <= 0) throw malformed("expires_in");
   if (typeof scope !== "string") throw malformed("scope");
   const action = readAction(ask.action, body?.authorization_details);
-  const approved: Omit<Approved<A>, "token"> = {
+  const approved: Omit<Approved<A>, "token" | "headers"> = {
     outcome: "approved",
+    tokenType: type,
     action: action as Granted<A>,
     narrowed: narrowedFields(ask.action, action),
     expiresAt: clock.now() + expiresIn * 1000,
     scope,
     approver: readSubject(idToken, issuer, clientId),
   };
-  return Object.defineProperty(approved, "token", { value: token }) as Approved<A>;
+  const headers: Approved["headers"] = async (method, url, nonce) => ({
+    authorization: `${type} ${token}`,
+    ...(prove && { dpop: await prove({ method, url, nonce, token }) }),
+  });
+  return Object.defineProperties(approved, {
+    token: { value: token },
+    headers: { value: headers },
+  }) as Approved<A>;
 }
 
 /** RFC 9396 §7. A scope that is an action has no details; what was asked for is then the action itself. */

@@ -25,7 +25,7 @@ before(async () => {
 after(() => stand.close());
 beforeEach(async () => {
   clock = testClock();
-  agent = createAgent(credentials(), { clock });
+  agent = createAgent(credentials(), { clock, longPollSeconds: 0 });
   const asked = await agent.ask({ action, approver: "owner" });
   assert(asked.outcome === "asked");
   ask = asked.ask;
@@ -117,7 +117,7 @@ test("T22: whether the time is up is the server's to say, whatever the local clo
 
   clock = testClock();
   clock.wall = ask.askedAt - 24 * 3_600_000;
-  agent = createAgent(credentials(), { clock });
+  agent = createAgent(credentials(), { clock, longPollSeconds: 0 });
   stand.token = [pending, oauthError("expired_token")];
   assert.deepEqual(await agent.wait(ask), { outcome: "expired" });
   assert.deepEqual(clock.slept, [5_000, 5_000]);
@@ -145,6 +145,65 @@ test("a server that is silent for a minute after the ask must have ended is a fa
   await assert.rejects(agent.wait(ask), /wait for it again later/);
   stand.token = [oauthError("expired_token")];
   assert.deepEqual(await agent.wait(ask), { outcome: "expired" });
+});
+
+/** A server that holds each request for so many milliseconds. */
+function holding(...held: (number | "cut")[]): typeof fetch {
+  return async (url, init) => {
+    if (init?.method !== "POST") return fetch(url, init);
+    const answer = fetch(url, init);
+    const pause = held.shift() ?? 0;
+    if (pause === "cut") return answer.then(() => Promise.reject(new TypeError("cut")));
+    clock.passed += pause;
+    clock.wall += pause;
+    return answer;
+  };
+}
+const appliedPending = oauthError("authorization_pending", {}, { "preference-applied": "wait=25" });
+const preferences = () => stand.seen.map(({ headers }) => headers.prefer);
+
+test("the server is asked to hold each request, from the first one on; one that was held for an interval is followed at once", async () => {
+  stand.token = [appliedPending, appliedPending, await approved(stand, action)];
+  agent = createAgent(credentials(), { clock, fetch: holding(25_000, 2_000, 900) });
+  assert.equal((await agent.wait(ask)).outcome, "approved");
+  assert.deepEqual(clock.slept, [0, 0, 3_000]);
+  assert.deepEqual(preferences(), ["wait=25", "wait=25", "wait=25"]);
+});
+
+test("a server that holds nothing is polled at its interval, also when it is slow", async () => {
+  stand.token = [pending, pending, await approved(stand, action)];
+  agent = createAgent(credentials(), { clock, fetch: holding(10, 20_000) });
+  await agent.wait(ask);
+  assert.deepEqual(clock.slept, [0, 5_000, 5_000]);
+});
+
+test("T20: where a held request is cut on the way, the rest of this wait does without", async () => {
+  stand.token = [pending, pending, await approved(stand, action)];
+  agent = createAgent(credentials(), { clock, fetch: holding("cut") });
+  await agent.wait(ask);
+  assert.deepEqual(preferences(), ["wait=25", undefined, undefined]);
+  assert.deepEqual(clock.slept, [0, 5_000, 5_000]);
+});
+
+test("T40: slow_down and Retry-After hold for a request that was held as for any other", async () => {
+  const applied = { "preference-applied": "wait=25" };
+  stand.token = [
+    oauthError("slow_down", {}, applied),
+    oauthError("authorization_pending", {}, { ...applied, "retry-after": "7" }),
+    await approved(stand, action),
+  ];
+  agent = createAgent(credentials(), { clock, fetch: holding(0, 25_000) });
+  await agent.wait(ask);
+  assert.deepEqual(clock.slept, [0, 10_000, 7_000]);
+});
+
+test("one single token request is never held, and neither is any where the agent does without", async () => {
+  stand.token = [pending, await approved(stand, action)];
+  await createAgent(credentials(), { clock }).redeem(ask);
+  await agent.wait(ask);
+  assert.deepEqual(preferences(), [undefined, undefined]);
+  for (const longPollSeconds of [-1, 0.5, 61])
+    assert.throws(() => createAgent(credentials(), { longPollSeconds }), /longPollSeconds/);
 });
 
 test("aborting ends the waiting at once with the signal's own reason, and cancels nothing", async () => {

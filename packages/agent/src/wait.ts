@@ -1,6 +1,6 @@
 import type { Action } from "./action.ts";
 import type { Ask } from "./ask.ts";
-import type { Connection } from "./connection.ts";
+import type { Abortable, Connection } from "./connection.ts";
 import { type Outcome, redeem } from "./redeem.ts";
 
 /**
@@ -16,18 +16,20 @@ const grace = 60_000;
 export async function wait<A extends Action>(
   connection: Connection,
   asked: Ask<A>,
-  signal?: AbortSignal,
+  { signal, holdSeconds: wished }: Abortable & { readonly holdSeconds: number },
 ): Promise<Outcome<A>> {
   const { clock } = connection;
-  const age = clock.now() - asked.askedAt;
+  let holdSeconds = wished;
   let ask = asked;
-  let pause = Math.min(Math.max(asked.intervalSeconds * 1000 - age, 0), asked.intervalSeconds * 1000);
+  let pause = holdSeconds > 0 ? 0 : untilFirstPoll(asked, clock.now());
   let silentUntil = clock.elapsed() + Math.max(asked.expiresAt - clock.now(), 0) + grace;
   for (;;) {
     await clock.sleep(pause, signal);
-    const answer = await redeem(connection, ask, signal);
+    const answer = await redeem(connection, ask, { signal, holdSeconds });
     if ("unanswered" in answer) {
       pause = ask.intervalSeconds * 1000;
+      // Perhaps something on the way cuts what is held too long, and a token must not be lost to that.
+      holdSeconds = 0;
     } else if (answer.outcome === "waiting") {
       ({ ask, milliseconds: pause } = answer);
       if (answer.heard) silentUntil = Math.max(silentUntil, clock.elapsed() + grace);
@@ -37,4 +39,10 @@ export async function wait<A extends Action>(
         cause: "unanswered" in answer ? answer.unanswered : undefined,
       });
   }
+}
+
+/** One interval after it was asked; at once for an ask that is taken up later. */
+function untilFirstPoll({ askedAt, intervalSeconds }: Ask, now: number): number {
+  const interval = intervalSeconds * 1000;
+  return Math.min(Math.max(interval - (now - askedAt), 0), interval);
 }

@@ -45,7 +45,7 @@ export async function standIn(): Promise<StandIn> {
     if (request.method === "POST")
       seen.push({ path, headers: request.headers, form: new URLSearchParams(text) });
     const replies =
-      path === "/oauth/token" ? stand.token : path === "/bc-authorize" ? stand.ask : stand.metadata;
+      path === "/oauth/token" ? stand.token : path.startsWith("/bc-authorize") ? stand.ask : stand.metadata;
     const reply = (replies.length > 1 ? replies.shift() : replies[0])!;
     if (reply === "never") return;
     if (reply === "hang up") return void request.socket.destroy();
