@@ -1,12 +1,28 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, afterEach, before, beforeEach, mock, test } from "node:test";
-import { accessToken, acknowledged, approved, oauthError, type StandIn, standIn, until } from "./stand-in.ts";
+import { decodeJwt, exportPKCS8, generateKeyPair } from "jose";
+import { selfSigned } from "../../server/test/certificate.ts";
+import {
+  accessToken,
+  acknowledged,
+  approved,
+  metadataOf,
+  oauthError,
+  type StandIn,
+  standIn,
+  until,
+} from "./stand-in.ts";
 
 const granted = { type: "refund", order: "A-1001", amount: "10000.00", currency: "USD" };
 let stand: StandIn;
 let samples: typeof import("./quick-start.ts");
 let kept: typeof import("./quick-start-store.ts");
 const calls: [string, object][] = [];
+const proofs: (string | null)[] = [];
+const folder = mkdtempSync(join(tmpdir(), "countersign-agent-"));
 
 before(async () => {
   stand = await standIn();
@@ -19,11 +35,16 @@ before(async () => {
   const network = globalThis.fetch;
   mock.method(globalThis, "fetch", async (url: string, init: RequestInit) => {
     if (!url.startsWith("https://payments.example")) return network(url, init);
-    calls.push([new Headers(init.headers).get("authorization")!, JSON.parse(`${init.body}`)]);
+    const headers = new Headers(init.headers);
+    calls.push([headers.get("authorization")!, JSON.parse(`${init.body}`)]);
+    proofs.push(headers.get("dpop"));
     return new Response("refunded");
   });
 });
-after(() => stand.close());
+after(() => {
+  rmSync(folder, { recursive: true });
+  return stand.close();
+});
 beforeEach(() => {
   calls.length = 0;
   mock.timers.enable({ apis: ["setTimeout"] });
@@ -88,4 +109,35 @@ test("T21: the third sample asks in one place and finishes in another", async ()
   assert.equal(await passing(samples.finishLater(saved, signal)), "denied");
   stand.ask = [oauthError("access_denied")];
   await assert.rejects(samples.askNow("A-1001", "10000.00", signal), /nobody was asked: it is access_denied/);
+});
+
+test("the sample with a key signs its ask, and shows the API a proof with the token", async () => {
+  const body = { ...metadataOf(stand.issuer), dpop_signing_alg_values_supported: ["ES256"] };
+  stand.metadata = [{ status: 200, body }];
+  process.env.COUNTERSIGN_KEY_FILE = join(folder, "key.pem");
+  const { privateKey } = await generateKeyPair("ES256", { extractable: true });
+  writeFileSync(process.env.COUNTERSIGN_KEY_FILE, await exportPKCS8(privateKey));
+  const sample = await import("./quick-start-key.ts");
+  stand.ask = [acknowledged()];
+  stand.token = [await approved(stand, granted, { token_type: "DPoP" })];
+  stand.seen.length = 0;
+  const outcome = await passing(sample.refund("A-1001", "10000.00"));
+  assert.deepEqual(outcome, { outcome: "approved", result: "refunded" });
+  assert.equal(decodeJwt(stand.seen[0]!.form.get("request")!).login_hint, "owner");
+  assert.deepEqual(calls, [[`DPoP ${accessToken}`, granted]]);
+  assert.equal(decodeJwt(proofs.at(-1)!).htu, "https://payments.example/refunds");
+});
+
+test("the sample with a certificate reads it, and takes it along", async () => {
+  const { certificate, key } = await selfSigned("CN=refunder");
+  process.env.COUNTERSIGN_CERTIFICATE_FILE = join(folder, "certificate.pem");
+  writeFileSync(process.env.COUNTERSIGN_CERTIFICATE_FILE, certificate);
+  writeFileSync(process.env.COUNTERSIGN_KEY_FILE!, key);
+  const sample = await import("./quick-start-certificate.ts");
+  // The stand-in speaks http, where no certificate can be presented.
+  await assert.rejects(sample.presenting(stand.issuer), /over https: only/);
+  const asking = sample.agent.ask({ action: granted, approver: "owner" });
+  await assert.rejects(passing(asking), (error: Error) =>
+    /https: only/.test(`${(error.cause as Error).cause}`),
+  );
 });
