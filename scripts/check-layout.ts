@@ -10,7 +10,7 @@ const layers: readonly (readonly string[])[] = [
   ["approval", "action", "client", "approver", "token", "config", "log"],
   ["store"],
   ["operations"],
-  ["channels", "keys", "pages"],
+  ["channels", "keys", "outbound", "pages"],
   ["http"],
   ["server.ts"],
   ["command"],

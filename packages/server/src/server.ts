@@ -3,6 +3,8 @@
  * `fetch`, so that it runs behind any listener and tests need no socket. It starts the rounds that nobody asks for
  * (sweeping, delivering, signing the log) and ends them.
  */
+
+import { readFileSync } from "node:fs";
 import { createProofNonces } from "@countersign/protocol";
 import { checkpointFile } from "./channels/checkpoint-file.ts";
 import type { Config } from "./config/config.ts";
@@ -19,6 +21,7 @@ import { type Channel, deliver } from "./operations/deliver.ts";
 import { createPace } from "./operations/pace.ts";
 import { publishTypes } from "./operations/publish.ts";
 import { sweep } from "./operations/sweep.ts";
+import { createOutbound } from "./outbound/outbound.ts";
 import { openSqlite } from "./store/sqlite/sqlite.ts";
 import type { Store } from "./store/store.ts";
 
@@ -45,6 +48,9 @@ export type ServerOptions = {
 
 export async function createServer(options: ServerOptions): Promise<Server> {
   const { config, outsideKey, onFault, roundMs = 500 } = options;
+  const { caFile, ...reach } = config.outbound;
+  const ca = caFile === undefined ? undefined : readFileSync(caFile, "utf8");
+  const outbound = createOutbound({ ...reach, ca });
   const store = openSqlite({ path: config.store, ...(options.clock && { clock: options.clock }) });
   const keyring = await openKeyring(store, outsideKey, config.issuer, config.log.origin).catch(
     async (fault) => {
@@ -74,6 +80,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
       : undefined,
     csrf: createStamp(outsideKey, "csrf"),
     ceremonies: createStamp(outsideKey, "ceremony"),
+    outbound,
     onFault,
   });
 

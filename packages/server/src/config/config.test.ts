@@ -50,6 +50,7 @@ scopes:
     sentence: Export all refunds
     approvers: { groups: [finance] }
 dpop: { require_nonce: true }
+outbound: { allow_private: [10.1.0.0/16], allow_http: true, ca_file: inside-ca.pem }
 `;
 
 function problemsOf(text: string): readonly ConfigProblem[] {
@@ -92,6 +93,7 @@ test("a whole file becomes one value, its paths relative to the file", () => {
     },
     dpop: { requireNonce: true },
     limits: { waitingPerAgent: 5, asksPerHour: 30, pollIntervalSeconds: 2 },
+    outbound: { allowPrivate: ["10.1.0.0/16"], allowHttp: true, caFile: "/etc/countersign/inside-ca.pem" },
   });
   assert.deepEqual([...groups], [["finance", ["ada@example.com", "bob@example.com"]]]);
   assert.deepEqual([...apis], [["refunds", { audience: "https://refunds.example" }]]);
@@ -129,7 +131,19 @@ test("a file says no more than it has to", () => {
   assert.deepEqual(config.log, { origin: "localhost/countersign" });
   assert.deepEqual(config.channels, {});
   assert.deepEqual(config.limits, { waitingPerAgent: 20, asksPerHour: 60, pollIntervalSeconds: 5 });
+  assert.deepEqual(config.outbound, { allowPrivate: [], allowHttp: false });
   assert.equal(config.actions.size, 0);
+});
+
+test("a range that is allowed for calls to the outside is one of addresses", () => {
+  assert.match(
+    problem("10.1.0.0/16", "10.1.0.0"),
+    /outbound.allow_private\[0\]: this is not a range of addresses/,
+  );
+  assert.match(
+    problem("allow_http: true", "allow_http: maybe"),
+    /outbound.allow_http: this is neither true nor false/,
+  );
 });
 
 test("the configuration is frozen to the last member", () => {

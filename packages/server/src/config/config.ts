@@ -8,6 +8,7 @@ import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { buildActionRule, deepFreeze } from "../action/build.ts";
 import type { ActionRule } from "../action/definition.ts";
+import type { Reach } from "../client/endpoint.ts";
 import { checkAddresses, defaultOrigin } from "./address.ts";
 import { type Path, readDocument } from "./document.ts";
 import { actionShape, type Finding, fileShape, fit, scopeShape, typeForm } from "./shape.ts";
@@ -37,6 +38,8 @@ export type Config = {
     readonly asksPerHour: number;
     readonly pollIntervalSeconds: number;
   };
+  /** How far calls to what others have registered may reach, and who certifies hosts there beside the usual ones. */
+  readonly outbound: Reach & { readonly caFile?: string };
   /** By action type. A scope that is an action is here under its own name, with `scope` set. */
   readonly actions: ReadonlyMap<string, ActionRule>;
 };
@@ -84,7 +87,7 @@ export function parseConfig(text: string, file: string): { readonly config: Conf
     return { problems: problems.sort((a, b) => a.line - b.line || a.column - b.column) };
   }
 
-  const { issuer, listen, passkeys, log, channels, limits } = sections;
+  const { issuer, listen, passkeys, log, channels, limits, outbound } = sections;
   const { mail } = channels;
   const from = dirname(resolve(file));
   const config: Config = {
@@ -113,6 +116,11 @@ export function parseConfig(text: string, file: string): { readonly config: Conf
       waitingPerAgent: limits.waiting_per_agent,
       asksPerHour: limits.asks_per_hour,
       pollIntervalSeconds: limits.poll_interval,
+    },
+    outbound: {
+      allowPrivate: outbound.allow_private,
+      allowHttp: outbound.allow_http,
+      ...(outbound.ca_file !== undefined && { caFile: resolve(from, outbound.ca_file) }),
     },
     actions: frozenMap(actions),
   };

@@ -5,6 +5,7 @@
 import { authenticationLevels, type JsonObject, reversibilities } from "@countersign/protocol";
 import { z } from "zod";
 import { formats } from "../action/definition.ts";
+import { isRange } from "../client/internet.ts";
 import type { Path } from "./document.ts";
 import { didYouMean } from "./spelling.ts";
 
@@ -144,6 +145,17 @@ export const fileShape = section({
     asks_per_hour: whole(1, 100_000, "a limit of requests").default(60),
     // CIBA §7.3 names 5 s as the interval where none is given; no agent needs to know sooner.
     poll_interval: whole(1, 60, "an interval in seconds").default(5),
+  }).prefault({}),
+  outbound: section({
+    allow_private: z
+      .array(
+        z.string().refine(isRange, {
+          error: "this is not a range of addresses\nwrite it as 10.1.0.0/16, or fd00:1::/32",
+        }),
+      )
+      .default([]),
+    allow_http: z.boolean("this is neither true nor false\nwrite true, or leave it out").default(false),
+    ca_file: file.optional(),
   }).prefault({}),
   actions: z.record(z.string(), z.unknown()).default({}),
   scopes: z.record(z.string(), z.unknown()).default({}),

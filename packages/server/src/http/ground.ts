@@ -8,6 +8,7 @@ import type { Tickets } from "../keys/ticket.ts";
 import type { Stamp } from "../operations/ceremony.ts";
 import type { Signer } from "../operations/issue.ts";
 import type { Pace } from "../operations/pace.ts";
+import type { Outbound } from "../outbound/outbound.ts";
 import type { Store } from "../store/store.ts";
 
 export type HttpGround = {
@@ -29,6 +30,8 @@ export type HttpGround = {
   readonly csrf: Stamp;
   /** Proves that a passkey's question was ours. */
   readonly ceremonies: Stamp;
+  /** Calls a URL that somebody else has registered. */
+  readonly outbound: Outbound;
   /** Hears of every fault, whole. */
   readonly onFault: (fault: unknown, where: string) => void;
 };

@@ -1,0 +1,225 @@
+import assert from "node:assert/strict";
+import { createServer } from "node:net";
+import { after, before, test } from "node:test";
+import { createCertificates } from "../../test/certificate.ts";
+import { type Receiver, receive } from "../../test/receiver.ts";
+import { type Answer, createOutbound, type Failure, type Outgoing } from "./outbound.ts";
+
+const loopback = { allowPrivate: ["127.0.0.0/8", "::1/128"], allowHttp: false };
+const get = { method: "GET", mostBytes: 1000 } as const;
+
+let receiver: Receiver;
+let ca: string;
+
+before(async () => {
+  const certificates = await createCertificates();
+  ca = certificates.ca;
+  receiver = await receive(certificates, "agent.example");
+});
+after(() => receiver.close());
+
+/** A name that stands for loopback, as the test's certificate is for it. */
+const at = (path: string) => `https://agent.example:${receiver.port}${path}`;
+const home = async () => ["127.0.0.1"];
+
+function answered(result: Answer | Failure): Answer {
+  assert.ok("status" in result, JSON.stringify(result));
+  return result;
+}
+
+function failed(result: Answer | Failure): Failure {
+  assert.ok("failed" in result, JSON.stringify(result));
+  return result;
+}
+
+/** A call that reaches the receiver, changed. */
+function call(changed: Partial<Outgoing> = {}): Promise<Answer | Failure> {
+  const outbound = createOutbound({ ...loopback, ca, resolve: home });
+  return outbound({ ...get, url: at("/"), ...changed });
+}
+
+test("a call carries what it is given, to the name, and brings the answer back", async () => {
+  receiver.answer = (response) => response.writeHead(201, { "x-told": "yes" }).end("täken");
+  const body = '{"a":"ä"}';
+  const answer = answered(
+    await call({ method: "POST", url: at("/cb?x=1"), headers: { authorization: "Bearer t" }, body }),
+  );
+  assert.deepEqual(
+    [answer.status, answer.body, answer.whole, answer.headers["x-told"]],
+    [201, "täken", true, "yes"],
+  );
+  const got = receiver.received.at(-1)!;
+  assert.deepEqual([got.method, got.path, got.body], ["POST", "/cb?x=1", body]);
+  assert.equal(got.headers.host, `agent.example:${receiver.port}`);
+  assert.equal(got.headers.authorization, "Bearer t");
+  assert.equal(got.headers["content-length"], String(Buffer.byteLength(body)));
+  assert.equal(got.headers.connection, "close");
+});
+
+test("a certificate of another authority, or for another name, is refused", async () => {
+  const before = receiver.received.length;
+  const stranger = createOutbound({ ...loopback, resolve: home });
+  assert.equal(failed(await stranger({ ...get, url: at("/") })).failed, "unreachable");
+  const other = await call({ url: `https://other.example:${receiver.port}/` });
+  assert.match(failed(other).why, /other\.example/);
+  assert.equal(receiver.received.length, before);
+});
+
+test("T35: http is refused, also to a name, unless its address is in a range that is allowed", async () => {
+  const plain = await receive();
+  try {
+    const url = plain.origin;
+    assert.equal(failed(await call({ url })).failed, "refused");
+    const lenient = createOutbound({ ...loopback, allowHttp: true, resolve: home });
+    assert.equal(answered(await lenient({ ...get, url })).status, 204);
+    const open = createOutbound({ ...loopback, allowHttp: true, resolve: async () => ["8.8.8.8"] });
+    assert.equal(failed(await open({ ...get, url })).failed, "refused");
+  } finally {
+    await plain.close();
+  }
+});
+
+test("T36: a redirect is an answer, and is not followed", async () => {
+  for (const status of [301, 302, 303, 307, 308]) {
+    receiver.answer = (response) => response.writeHead(status, { location: at("/internal") }).end();
+    const before = receiver.received.length;
+    assert.equal(answered(await call()).status, status);
+    assert.equal(receiver.received.length, before + 1);
+  }
+});
+
+test("T37: the connection is made to the address that was checked, whatever the name stands for a moment later", async () => {
+  receiver.answer = (response) => response.writeHead(204).end();
+  let asked = 0;
+  // Public when it is checked, inside when it would be asked again.
+  const rebinding = async () => (asked++ === 0 ? ["127.0.0.1"] : ["169.254.169.254"]);
+  const outbound = createOutbound({ ...loopback, ca, resolve: rebinding });
+  assert.equal(answered(await outbound({ ...get, url: at("/") })).status, 204);
+  assert.equal(asked, 1);
+  assert.match(
+    failed(await outbound({ ...get, url: at("/") })).why,
+    /agent\.example leads to 169\.254\.169\.254/,
+  );
+});
+
+test("T37: a name of which one address is inside is refused, whatever the others are", async () => {
+  const before = receiver.open();
+  for (const inside of ["127.0.0.1", "10.0.0.5", "::1", "::ffff:10.0.0.5", "64:ff9b::a00:5", "fd00::1"]) {
+    const outbound = createOutbound({
+      allowPrivate: [],
+      allowHttp: false,
+      ca,
+      resolve: async () => ["8.8.8.8", inside],
+    });
+    assert.equal(failed(await outbound({ ...get, url: at("/") })).failed, "refused", inside);
+  }
+  assert.equal(receiver.open(), before);
+});
+
+test("localhost, resolved by the system, is inside", async () => {
+  const outbound = createOutbound({ allowPrivate: [], allowHttp: false, ca });
+  const url = `https://localhost:${receiver.port}/`;
+  assert.equal(failed(await outbound({ ...get, url })).failed, "refused");
+});
+
+test("of several addresses those that do not answer are passed over", async () => {
+  receiver.answer = (response) => response.writeHead(204).end();
+  const outbound = createOutbound({ ...loopback, ca, resolve: async () => ["::1", "127.0.0.1"] });
+  assert.equal(answered(await outbound({ ...get, url: at("/") })).status, 204);
+});
+
+test("a name without an address, and one that nobody resolves, is unreachable", async () => {
+  for (const resolve of [async () => [], async () => Promise.reject(new Error("ENOTFOUND"))]) {
+    const outbound = createOutbound({ ...loopback, ca, resolve });
+    assert.equal(failed(await outbound({ ...get, url: at("/") })).failed, "unreachable");
+  }
+});
+
+test("a name that is resolved slowly is resolved once at a time, and waited for no longer than for the whole", async () => {
+  let asked = 0;
+  let found = (_: readonly string[]) => {};
+  const slow = () => {
+    asked += 1;
+    return new Promise<readonly string[]>((resolve) => {
+      found = resolve;
+    });
+  };
+  const outbound = createOutbound({ ...loopback, ca, resolve: slow });
+  const both = [1, 2].map(() => outbound({ ...get, url: at("/"), timeoutMs: 20 }));
+  for (const result of await Promise.all(both)) assert.equal(failed(result).failed, "late");
+  assert.equal(asked, 1);
+  found(["127.0.0.1"]);
+});
+
+test("a body that has no end is read as far as it was wanted, and let go", async () => {
+  receiver.answer = (response) => {
+    response.writeHead(200);
+    const flood = () => {
+      while (response.write("a".repeat(65_536)));
+    };
+    response.on("drain", flood);
+    flood();
+  };
+  const answer = answered(await call({ mostBytes: 1000 }));
+  assert.deepEqual([answer.status, answer.whole, answer.body], [200, false, "a".repeat(1000)]);
+});
+
+test("a body that drips is waited for no longer than for the whole, and not at all where nobody reads it", async () => {
+  receiver.answer = (response) => void response.writeHead(200).write("a");
+  const late = answered(await call({ timeoutMs: 200 }));
+  assert.deepEqual([late.status, late.whole, late.body], [200, false, "a"]);
+  const unread = answered(await call({ mostBytes: 0, timeoutMs: 60_000 }));
+  assert.deepEqual([unread.status, unread.whole, unread.body], [200, false, ""]);
+});
+
+test("a status that does not come is waited for no longer than for the whole", async () => {
+  receiver.answer = () => {};
+  const result = failed(await call({ timeoutMs: 100 }));
+  assert.deepEqual(result, { failed: "late", why: "no answer within 100 ms" });
+});
+
+test("headers that are too long or no HTTP are a failure, and nothing stays open", async () => {
+  receiver.answer = (response) => response.writeHead(200, { "x-long": "a".repeat(20_000) }).end();
+  assert.equal(failed(await call()).failed, "unreachable");
+  const outbound = createOutbound({ ...loopback, allowHttp: true, resolve: home });
+  for (const line of [
+    "hello\r\n\r\n",
+    "HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n",
+    "",
+  ]) {
+    const server = createServer((socket) => {
+      socket.on("error", () => {}).resume();
+      socket.end(line);
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const { port } = server.address() as { port: number };
+    const result = await outbound({ ...get, url: `http://localhost:${port}/`, timeoutMs: 2_000 });
+    assert.equal(failed(result).failed, "unreachable", line);
+    await new Promise<void>((resolve) => server.close(() => resolve()));
+  }
+});
+
+test("whoever calls can end it", async () => {
+  receiver.answer = () => {};
+  const stop = new AbortController();
+  const calling = call({ signal: stop.signal });
+  await receiver.until(receiver.received.length + 1);
+  stop.abort();
+  assert.equal(failed(await calling).failed, "stopped");
+  assert.equal(failed(await call({ signal: stop.signal })).failed, "stopped");
+});
+
+test("a header holds no second one", async () => {
+  const before = receiver.received.length;
+  const result = await call({ headers: { authorization: "Bearer a\r\nx-injected: yes" } });
+  assert.equal(failed(result).failed, "unreachable");
+  assert.equal(receiver.received.length, before);
+});
+
+test("nothing stays open to a host that was called", async () => {
+  receiver.answer = (response) => response.writeHead(204).end();
+  for (let n = 0; n < 3; n += 1) await call();
+  const deadline = Date.now() + 2_000;
+  while (receiver.open() > 0 && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.equal(receiver.open(), 0);
+});
