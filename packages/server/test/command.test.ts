@@ -31,6 +31,7 @@ async function countersign(...words: string[]): Promise<{ code: number; out: str
     complain: (text) => {
       said.err += `${text}\n`;
     },
+    screen: false,
     stop: new AbortController().signal,
   });
   return { code, ...said };
@@ -179,7 +180,10 @@ test("a file of checkpoints with anything else in it is refused, not passed over
 });
 
 test("every checkpoint, also one that a command signed, is in the checkpoint file", async () => {
-  await countersign("approver", "invite", "bob@example.com");
+  const plain = await countersign("approver", "invite", "bob@example.com");
+  const drawn = await countersign("approver", "invite", "bob@example.com", "--qr");
+  assert.doesNotMatch(plain.out, /[▀▄█]/, "a program that reads the link is not handed a picture");
+  assert.match(drawn.out, /[▀▄█]/);
   const newest = (await countersign("log", "checkpoint")).out;
   assert.ok(readFileSync(at("countersign-data/checkpoints.txt"), "utf8").includes(newest.trim()));
 });

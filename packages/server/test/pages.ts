@@ -4,10 +4,11 @@ import type { Card } from "../src/action/card.ts";
 import { aboutPage } from "../src/pages/about.ts";
 import { type CardView, cardPage } from "../src/pages/card.ts";
 import { devicesPage } from "../src/pages/devices.ts";
-import { enrolPage } from "../src/pages/enrol.ts";
+import { enrolElsewherePage, enrolPage } from "../src/pages/enrol.ts";
 import { inboxPage } from "../src/pages/inbox.ts";
 import { messagePage } from "../src/pages/message.ts";
 import type { Html } from "../src/pages/page.ts";
+import { qrCode } from "../src/pages/qr-code.ts";
 import { signInPage } from "../src/pages/sign-in.ts";
 
 export const now = Date.UTC(2026, 10, 22, 14, 30, 23);
@@ -163,6 +164,10 @@ export const enrolView = {
   email: "ada@example.com",
   token: "invitation",
   ceremony: { token: "ceremony-2", options: creation },
+  elsewhere: {
+    address: "https://countersign.example.com/enrol/invitation",
+    qrCode: await qrCode("https://countersign.example.com/enrol/invitation"),
+  },
 };
 export const signInView = { ceremony: { token: "ceremony-3", options: request }, next: "/inbox" };
 
@@ -253,9 +258,16 @@ export const pages: { readonly [name: string]: () => Html } = {
       approverName: hostileText,
       email: hostileText,
       token: hostileText,
-      csrf: hostileText,
       problem: hostileText,
+      elsewhere: { ...enrolView.elsewhere, address: hostileText },
       ceremony: { token: hostileText, options: { ...creation, challenge: hostileText } },
+    }),
+  "enrol-elsewhere": () => enrolElsewherePage(enrolView),
+  "enrol-elsewhere-hostile": () =>
+    enrolElsewherePage({
+      approverName: hostileText,
+      token: hostileText,
+      elsewhere: { ...enrolView.elsewhere, address: hostileText },
     }),
   "sign-in": () => signInPage(signInView),
   "sign-in-hostile": () =>

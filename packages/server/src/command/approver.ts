@@ -20,6 +20,12 @@ function isNamed({ actions, groups }: Config, email: string): boolean {
   return addresses.some((address) => lowerCase(address) === email);
 }
 
+/** For a phone's camera, in a terminal's own black and white. */
+async function drawn(link: string): Promise<string> {
+  const { toString: draw } = (await import("qrcode")).default;
+  return await draw(link, { type: "terminal", small: true, errorCorrectionLevel: "L" });
+}
+
 export const approverCommands: readonly Command[] = [
   {
     name: "approver invite",
@@ -31,8 +37,9 @@ export const approverCommands: readonly Command[] = [
         value: "NAME",
         says: "how the pages and the log call them (default: the e-mail address)",
       },
+      qr: { type: "boolean", says: "the link as a QR code too, also where nobody watches" },
     },
-    run: (given, { print }) =>
+    run: (given, { print, screen }) =>
       withStore(given, async (store, config) => {
         const [email = ""] = given.words;
         if (!addressForm.test(email))
@@ -46,9 +53,9 @@ export const approverCommands: readonly Command[] = [
         if (!isNamed(config, lowerCase(email)))
           print(`note: no rule in the configuration names ${email}, so nothing will be asked of them`);
         const { secret, approver } = await invite(store, email, name);
-        print(
-          `${approver.name} <${approver.email}> enrols a device at (once, within seven days):\n${config.issuer}/enrol/${secret}`,
-        );
+        const link = `${config.issuer}/enrol/${secret}`;
+        print(`${approver.name} <${approver.email}> enrols a device at (once, within seven days):\n${link}`);
+        if (screen || given.flag("qr")) print(await drawn(link));
       }),
   },
   {

@@ -9,6 +9,8 @@ import type { ParseArgsOptionsConfig } from "node:util";
 export type Terminal = {
   readonly print: (text: string) => void;
   readonly complain: (text: string) => void;
+  /** Whether a person sees what is printed, rather than a file or another program. */
+  readonly screen: boolean;
   readonly stop: AbortSignal;
 };
 

@@ -10,7 +10,7 @@ import { type MessageName, messagePage } from "../pages/message.ts";
 import { contentSecurityPolicy, type Html } from "../pages/page.ts";
 import { decideOnCard, pauseFromCard, showCard } from "./endpoints/card.ts";
 import { addDevice, removeOneDevice, showDevices } from "./endpoints/device.ts";
-import { finishEnrolment, showEnrolment } from "./endpoints/enrolment.ts";
+import { finishEnrolment, showEnrolment, showEnrolmentElsewhere } from "./endpoints/enrolment.ts";
 import { inboxEvents, showInbox } from "./endpoints/inbox.ts";
 import { finishSignIn, finishSignOut, showSignIn } from "./endpoints/sign-in.ts";
 import { type Form, readForm } from "./form.ts";
@@ -59,6 +59,7 @@ export function pageRoutes(ground: HttpGround): Hono {
   app.get("/assets/:id", (context) => asset(context.req.param("id"), context.req.query("v")));
 
   app.get("/enrol/:id", answer(open(showEnrolment)));
+  app.get("/enrol/:id/elsewhere", answer(open(showEnrolmentElsewhere)));
   app.post("/enrol/:id", answer(posted(finishEnrolment)));
   app.get("/sign-in", answer(showSignIn));
   app.post("/sign-in", answer(posted(finishSignIn)));

@@ -5,12 +5,17 @@ import type { AddressInfo } from "node:net";
 import { after, before, test } from "node:test";
 import { type ServerType, serve } from "@hono/node-server";
 import { Hono } from "hono";
+import jsQrModule from "jsqr";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
+import { PNG } from "pngjs";
 import { addPasskeys, launchBrowser } from "../../test/browser.ts";
 import { cardView, enrolView, now, order, pages, refund, rollout, waiting } from "../../test/pages.ts";
 import { findAsset } from "./asset.ts";
 import { inboxPage } from "./inbox.ts";
 import { contentSecurityPolicy } from "./page.ts";
+
+// A CommonJS module that its types describe as an ES module.
+const jsQR = jsQrModule as unknown as typeof jsQrModule.default;
 
 type Sent = { readonly path: string; readonly fields: { readonly [name: string]: unknown } };
 
@@ -264,6 +269,26 @@ function makeOld() {
     throw new TypeError("Illegal invocation");
   };
 }
+
+for (const [name, summary] of [
+  ["enrol", "Enrol another device instead"],
+  ["enrol-elsewhere", undefined],
+] as const)
+  test(`a camera reads the address on the page ${name}, light and dark`, async () => {
+    for (const colorScheme of ["light", "dark"] as const)
+      await open(
+        `/pages/${name}`,
+        async (page) => {
+          if (summary) await page.getByText(summary).click();
+          const { data, width, height } = PNG.sync.read(
+            await page.getByRole("img", { name: "QR code" }).screenshot(),
+          );
+          const read = jsQR(new Uint8ClampedArray(data), width, height);
+          assert.equal(read?.data, enrolView.elsewhere.address);
+        },
+        { colorScheme },
+      );
+  });
 
 for (const age of ["today's", "an older"])
   test(`a passkey is made, signs in and signs a decision in ${age} browser`, async () => {

@@ -1,7 +1,8 @@
 /** Enrolment: the page behind a one-time invitation, where a device makes its passkey. */
 import { html } from "hono/html";
 import { finger } from "./icon.ts";
-import { type Html, page, problemLine } from "./page.ts";
+import type { Html } from "./markup.ts";
+import { page, problemLine } from "./page.ts";
 
 export type EnrolView = {
   readonly approverName: string;
@@ -12,12 +13,14 @@ export type EnrolView = {
     readonly token: string;
     readonly options: PublicKeyCredentialCreationOptionsJSON;
   };
-  /** Where a device is added from a session. */
-  readonly csrf?: string | undefined;
+  readonly elsewhere: Elsewhere;
   readonly problem?: string | undefined;
 };
 
-/** `POST /enrol/<token>` with `ceremony`, `attestation`, `device`, and `csrf` where there is one. */
+/** The invitation's own address, for the device that has not got it yet. */
+export type Elsewhere = { readonly address: string; readonly qrCode: Html };
+
+/** `POST /enrol/<token>` with `ceremony`, `attestation` and `device`. */
 export function enrolPage(view: EnrolView): Html {
   const { ceremony } = view;
   return page({
@@ -30,7 +33,6 @@ export function enrolPage(view: EnrolView): Html {
 <dl class="rows">
 <div><dt>Enrolling</dt><dd><bdi>${view.email}</bdi></dd></div>
 </dl>
-${view.csrf === undefined ? "" : html`<input type="hidden" name="csrf" value="${view.csrf}">`}
 <input type="hidden" name="ceremony" value="${ceremony.token}">
 <input type="hidden" name="attestation" value="">
 <label for="device">What do you call this device?</label>
@@ -39,7 +41,34 @@ ${problemLine(view.problem)}
 <button class="verdict" disabled>${finger}Create a passkey</button>
 <p class="hint" data-ready="Your phone or computer will ask for your fingerprint, your face or its PIN. That stays on the device.">A passkey needs JavaScript. Please allow it for this site.</p>
 </form>
-<p class="hint">Is it another device that you want to enrol? Open this page’s address on that one instead. It works once.</p>
+<details class="more">
+<summary><span>Enrol another device instead</span></summary>
+<p class="hint">Open this page there: scan the code with its camera, or type the address. It works once.</p>
+${picture(view.elsewhere)}
+</details>
 </section>`,
   });
+}
+
+/** For an approver who adds a device: it leads to that one, and names the device in their hand second. */
+export function enrolElsewherePage(view: {
+  readonly approverName: string;
+  readonly token: string;
+  readonly elsewhere: Elsewhere;
+}): Html {
+  return page({
+    title: "Add a device",
+    approverName: view.approverName,
+    here: "devices",
+    main: html`<section class="sheet">
+<h1>Add a device</h1>
+<p class="lead">On the device that you want to add, scan this code with the camera, or type the address. It works once, within 15 minutes.</p>
+${picture(view.elsewhere)}
+<p class="actions"><a href="/enrol/${encodeURIComponent(view.token)}">Add this device instead</a></p>
+</section>`,
+  });
+}
+
+function picture({ address, qrCode }: Elsewhere): Html {
+  return html`<figure class="scan">${qrCode}<figcaption><code>${address}</code></figcaption></figure>`;
 }

@@ -28,11 +28,11 @@ async function list({ store }: HttpGround, visitor: Visitor, problem?: string): 
   return { page: devicesPage({ approverName: approver.name, devices, csrf, problem }) };
 }
 
-/** Leads to an enrolment link of one's own, which can as well be opened on the other device. */
+/** Leads to an enrolment link of one's own, to be opened on the other device, or on this one. */
 export async function addDevice({ store }: HttpGround, { session }: Visitor): Promise<PageAnswer> {
   if (store.now() >= session.authenticatedAt + freshPasskeyMs) return { go: "/sign-in?next=/devices" };
   const invitation = await inviteMyself(store, session);
-  return { go: "refused" in invitation ? "/sign-in" : `/enrol/${invitation.secret}` };
+  return { go: "refused" in invitation ? "/sign-in" : `/enrol/${invitation.secret}/elsewhere` };
 }
 
 export async function removeOneDevice(

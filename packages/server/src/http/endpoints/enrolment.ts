@@ -1,7 +1,8 @@
 /** The page behind an invitation. Opening it uses nothing up; the passkey that is made there does. */
 import { type Attestation, parseAnswer } from "../../approver/passkey.ts";
 import { enrol, openEnrolment, readInvitation } from "../../operations/enrol.ts";
-import { enrolPage } from "../../pages/enrol.ts";
+import { type Elsewhere, enrolElsewherePage, enrolPage } from "../../pages/enrol.ts";
+import { qrCode } from "../../pages/qr-code.ts";
 import type { Form } from "../form.ts";
 import type { HttpGround } from "../ground.ts";
 import type { PageAnswer } from "../page-answer.ts";
@@ -23,9 +24,23 @@ export async function showEnrolment(
     email: approver.email,
     token: secret,
     ceremony: { token: ceremony, options },
+    elsewhere: await elsewhereOf(ground, secret),
     problem,
   });
   return { page, status: problem === undefined ? 200 : 409 };
+}
+
+/** Where an approver who adds a device is led: to the other one. */
+export async function showEnrolmentElsewhere(ground: HttpGround, secret: string): Promise<PageAnswer> {
+  const invitation = await readInvitation(ground.store, secret);
+  if ("refused" in invitation) return expired;
+  const elsewhere = await elsewhereOf(ground, secret);
+  return { page: enrolElsewherePage({ approverName: invitation.approver.name, token: secret, elsewhere }) };
+}
+
+async function elsewhereOf({ config }: HttpGround, secret: string): Promise<Elsewhere> {
+  const address = `${config.issuer}/enrol/${encodeURIComponent(secret)}`;
+  return { address, qrCode: await qrCode(address) };
 }
 
 export async function finishEnrolment(ground: HttpGround, form: Form, secret: string): Promise<PageAnswer> {
