@@ -15,6 +15,7 @@ import { nobody, type Peer } from "./http/peer.ts";
 import { createAgentKeys } from "./keys/agent-key.ts";
 import { type Keyring, openKeyring } from "./keys/keyring.ts";
 import { createStamp, type OutsideKey } from "./keys/outside-key.ts";
+import { sealOfSecrets } from "./keys/seal.ts";
 import { createTickets } from "./keys/ticket.ts";
 import { checkpoint } from "./operations/checkpoint.ts";
 import { type Channel, deliver } from "./operations/deliver.ts";
@@ -69,7 +70,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     store,
     keyring,
     signer: keyring.signer,
-    agentKeys: createAgentKeys(() => store.now()),
+    agentKeys: createAgentKeys(() => store.now(), sealOfSecrets(outsideKey)),
     tickets,
     pace: createPace(config.limits.pollIntervalSeconds),
     party: config.passkeys,

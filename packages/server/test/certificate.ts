@@ -23,7 +23,7 @@ export type Wish = {
   readonly names?: x509.JsonGeneralNames;
 };
 /** As `CN=agent-1, O=Example`, the outermost first; or attribute by attribute, for what that cannot write. */
-export type Subject = string | x509.JsonName;
+export type Subject = string | x509.JsonNameParams;
 
 export type Certificates = {
   /** The authority's own certificate, PEM. */
@@ -67,7 +67,7 @@ export async function createCertificates(): Promise<Certificates> {
     const { names = [] } = wish;
     const certificate = await x509.X509CertificateGenerator.create({
       serialNumber: serial.toString(16).padStart(2, "0"),
-      subject,
+      subject: new x509.Name(subject as string),
       issuer: name,
       ...anHour(wish),
       publicKey: own.publicKey,
@@ -95,15 +95,16 @@ export async function createCertificates(): Promise<Certificates> {
 }
 
 /** A client's certificate that nobody but itself has signed. */
-export async function selfSigned(name: Subject, wish: Wish = {}): Promise<Certificate> {
+export async function selfSigned(subject: Subject, wish: Wish = {}): Promise<Certificate> {
   const { algorithm = "ES256" } = wish;
   const keys = await newKeys(algorithm);
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
     serialNumber: "01",
-    name,
+    name: new x509.Name(subject as string),
     ...anHour(wish),
     keys,
     signingAlgorithm: algorithms[algorithm],
+    extensions: wish.names ? [new x509.SubjectAlternativeNameExtension(wish.names)] : [],
   });
   return withKey(certificate, keys);
 }

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
+import crypto from "node:crypto";
+import { syncBuiltinESMExports } from "node:module";
 import { after, before, test } from "node:test";
 import { cibaGrantType } from "@countersign/protocol";
-import { exportJWK, generateKeyPair, SignJWT, UnsecuredJWT } from "jose";
 import { addAgent } from "../src/operations/admit.ts";
 import { basic, type Deployment, deploy, issuer, type Person, refund, requestIdOf } from "./deployment.ts";
 
@@ -172,132 +173,28 @@ test("T62: a client may use its registered method and no other, and not two at o
   assert.equal((await place.post("/oauth/token", form, basic(place.agent))).body.error, "invalid_request");
 });
 
+test("an unknown client, one of another method and a wrong secret cost the same comparison", async (t) => {
+  await addAgent(place.server.store, {
+    id: "signing-agent",
+    name: "Signs",
+    types: ["refund"],
+    credential: { method: "private_key_jwt" },
+  });
+  const compared = t.mock.method(crypto, "timingSafeEqual");
+  syncBuiltinESMExports();
+  for (const id of [place.agent.id, "nobody", "signing-agent", place.api.id])
+    for (const path of ["/oauth/token", "/introspect"]) {
+      const answer = await place.post(path, { token: "x" }, basic({ id, secret: "wrong" }));
+      assert.deepEqual([answer.status, compared.mock.callCount()], [401, 1], `${id} at ${path}`);
+      compared.mock.resetCalls();
+    }
+  t.mock.restoreAll();
+  syncBuiltinESMExports();
+});
+
 test("an agent's credentials open nothing that is for APIs, and the reverse", async () => {
   assert.equal((await place.post("/introspect", { token: "x" }, basic(place.agent))).status, 401);
   assert.equal((await place.post("/oauth/token", { grant_type: "x" }, basic(place.api))).status, 401);
-});
-
-const pair = await generateKeyPair("ES256", { extractable: true });
-const publicJwk = { ...(await exportJWK(pair.publicKey)), kid: "k1" };
-
-function assertion(changed: Record<string, unknown> = {}, header: Record<string, unknown> = {}) {
-  const now = Math.floor(place.clock.now / 1000);
-  const claims = {
-    iss: "jwt-agent",
-    sub: "jwt-agent",
-    aud: issuer,
-    iat: now,
-    exp: now + 60,
-    jti: crypto.randomUUID(),
-    ...changed,
-  };
-  return new SignJWT(claims).setProtectedHeader({ alg: "ES256", ...header }).sign(pair.privateKey);
-}
-
-function pollWith(client_assertion: string) {
-  const client_assertion_type = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-  return place.post("/oauth/token", {
-    grant_type: cibaGrantType,
-    auth_req_id: "x.y",
-    client_assertion,
-    client_assertion_type,
-  });
-}
-
-test("private_key_jwt: accepted for the issuer, with and without a slash, and for the endpoints, with and without kid", async () => {
-  const added = await addAgent(place.server.store, {
-    id: "jwt-agent",
-    name: "JWT",
-    types: ["refund"],
-    credential: { method: "private_key_jwt" },
-    keys: { from: "registration", jwks: [publicJwk as never] },
-  });
-  assert.ok(!("refused" in added));
-  for (const aud of [issuer, `${issuer}/`, `${issuer}/oauth/token`, `${issuer}/bc-authorize`, [issuer]])
-    assert.equal((await pollWith(await assertion({ aud }))).body.error, "invalid_grant", String(aud));
-  assert.equal((await pollWith(await assertion({}, { kid: "k1" }))).body.error, "invalid_grant");
-});
-
-const badAssertions: readonly (readonly [string, () => Promise<string>])[] = [
-  ["T46: for another audience", () => assertion({ aud: "https://other.example" })],
-  [
-    "T55: for an audience list that also names someone else",
-    () => assertion({ aud: [issuer, "https://other.example"] }),
-  ],
-  ["T55: good for ten years", () => assertion({ exp: Math.floor(place.clock.now / 1000) + 315_360_000 })],
-  ["T55: with an empty jti", () => assertion({ jti: "" })],
-  ["without a jti", () => assertion({ jti: undefined })],
-  ["without an exp", () => assertion({ exp: undefined })],
-  ["that has expired", () => assertion({ exp: Math.floor(place.clock.now / 1000) - 60 })],
-  ["whose subject is another", () => assertion({ sub: "agent-1" })],
-  [
-    "signed by another key",
-    async () =>
-      new SignJWT({
-        iss: "jwt-agent",
-        sub: "jwt-agent",
-        aud: issuer,
-        exp: Math.floor(place.clock.now / 1000) + 60,
-        jti: "z",
-      })
-        .setProtectedHeader({ alg: "ES256" })
-        .sign((await generateKeyPair("ES256")).privateKey),
-  ],
-  [
-    "T46: with alg none",
-    async () =>
-      new UnsecuredJWT({ iss: "jwt-agent", sub: "jwt-agent", aud: issuer, jti: "n" })
-        .setExpirationTime("1m")
-        .encode(),
-  ],
-  [
-    "T46: signed with the public key as an HMAC secret",
-    () => {
-      const claims = {
-        iss: "jwt-agent",
-        sub: "jwt-agent",
-        aud: issuer,
-        exp: Math.floor(place.clock.now / 1000) + 60,
-        jti: "h",
-      };
-      return new SignJWT(claims)
-        .setProtectedHeader({ alg: "HS256" })
-        .sign(new TextEncoder().encode(JSON.stringify(publicJwk)));
-    },
-  ],
-  ["T46: that was signed to be a request object", () => assertion({}, { typ: "oauth-authz-req+jwt" })],
-  ["with an audience that is no text", () => assertion({ aud: [5] })],
-  ["with an audience that only looks like a list", () => assertion({ aud: { length: 1 } })],
-  ["with an issuer that is no text", () => assertion({ iss: { id: "jwt-agent" } })],
-  ["with an unknown crit", () => assertion({}, { crit: ["exp2"], exp2: 1 }).catch(() => "e30.e30.x")],
-];
-for (const [name, make] of badAssertions)
-  test(`an assertion ${name} is invalid_client`, async () => {
-    const answer = await pollWith(await make());
-    assert.deepEqual([answer.status, answer.body.error], [401, "invalid_client"]);
-  });
-
-test("private_key_jwt: a time with a fraction, and a typ of its own, are as good as without", async () => {
-  const exp = place.clock.now / 1000 + 60.1234567;
-  assert.equal((await pollWith(await assertion({ exp }))).body.error, "invalid_grant");
-  for (const typ of ["JWT", "client-authentication+jwt"])
-    assert.equal((await pollWith(await assertion({}, { typ }))).body.error, "invalid_grant", typ);
-});
-
-test("private_key_jwt: with two keys of one kind registered, an assertion that names none is held against both", async () => {
-  const { publicKey } = await generateKeyPair("ES256", { extractable: true });
-  const keys = [{ ...(await exportJWK(publicKey)), kid: "k0" }, publicJwk] as never;
-  await addAgent(place.server.store, {
-    id: "jwt-two",
-    name: "JWT",
-    types: ["refund"],
-    credential: { method: "private_key_jwt" },
-    keys: { from: "registration", jwks: keys },
-  });
-  const claims = { iss: "jwt-two", sub: "jwt-two" };
-  assert.equal((await pollWith(await assertion(claims))).body.error, "invalid_grant");
-  assert.equal((await pollWith(await assertion(claims, { kid: "k1" }))).body.error, "invalid_grant");
-  assert.equal((await pollWith(await assertion(claims, { kid: "k0" }))).body.error, "invalid_client");
 });
 
 test("a resource on the token request must be the approved API; another one is invalid_target and uses nothing up", async () => {
@@ -326,15 +223,6 @@ test("a caller who hangs up in the middle of the body is no fault of the server'
   const answer = await place.request("/oauth/token", init);
   assert.deepEqual([answer.status, (await answer.json()).error], [400, "invalid_request"]);
   // `after` asserts that nothing was written down as a fault.
-});
-
-test("T46, T47: of thirty parallel uses of one assertion one is accepted, and none after a restart", async () => {
-  const once = await assertion();
-  const answers = await Promise.all(Array.from({ length: 30 }, () => pollWith(once)));
-  assert.equal(answers.filter(({ status }) => status === 400).length, 1);
-  assert.equal(answers.filter(({ status }) => status === 401).length, 29);
-  await place.restart();
-  assert.equal((await pollWith(once)).status, 401);
 });
 
 test("keys rotate: the new one is published at once, signs after ten minutes, and the old one stays until its tokens are dead", async () => {

@@ -18,6 +18,12 @@ export type AuthenticationMethod = (typeof authenticationMethods)[number];
 /** What agents sign their assertions and request objects with. */
 export const signatureAlgorithms = ["ES256", "PS256", "RS256", "EdDSA", "Ed25519"] as const;
 
+/**
+ * An HMAC's key must be as long as its hash (RFC 7518 §3.2), and our secrets have 43 characters: enough for this one, and
+ * for no longer one. Nor would a longer one be stronger: a secret has 256 bits.
+ */
+export const secretAlgorithms = ["HS256"] as const;
+
 /** What a certificate of `tls_client_auth` must say of its owner (RFC 8705 §2.1.2): one of these, compared whole. */
 export const certificateNames = ["subject_dn", "san_dns", "san_uri", "san_ip", "san_email"] as const;
 export type CertificateName = (typeof certificateNames)[number];

@@ -1,8 +1,10 @@
 /**
- * What agents sign with: one way to hold a JWT against an agent's public keys, for its assertions and for its request
- * objects. Asymmetric algorithms only; a header that wants something understood which is not (`crit`) is refused. A key
- * is imported once and kept as long as it is in use.
+ * What agents prove themselves with: one way to hold a JWT against an agent's public keys, for its assertions and for
+ * its request objects; another for assertions made with a secret, which never meet: neither takes the algorithms of the
+ * other. A header that wants something understood which is not (`crit`) is refused. A key is imported once and kept as
+ * long as it is in use.
  */
+import type { X509Certificate } from "node:crypto";
 import {
   createLocalJWKSet,
   errors,
@@ -11,7 +13,9 @@ import {
   type JWTVerifyOptions,
   jwtVerify,
 } from "jose";
-import { type Agent, signatureAlgorithms } from "../client/client.ts";
+import { isOneOf } from "../client/certificate.ts";
+import { type Agent, secretAlgorithms, signatureAlgorithms } from "../client/client.ts";
+import type { Seal } from "../operations/secret.ts";
 import { Recent } from "./recent.ts";
 
 /**
@@ -29,19 +33,35 @@ export type AgentKeys = {
   readonly verify: (
     agent: Pick<Agent, "keys">,
     jwt: string,
-    wanted: Omit<JWTVerifyOptions, "crit" | "currentDate">,
+    wanted: Wanted,
   ) => Promise<VerifiedJwt | RefusedJwt>;
+  /** The same for `client_secret_jwt`. */
+  readonly verifyBySecret: (
+    sealedSecret: string,
+    jwt: string,
+    wanted: Wanted,
+  ) => Promise<VerifiedJwt | RefusedJwt>;
+  /** Whether this is the certificate of one of the agent's keys. */
+  readonly includes: (agent: Pick<Agent, "keys">, certificate: X509Certificate) => Promise<boolean>;
 };
+
+export type Wanted = Omit<JWTVerifyOptions, "crit" | "currentDate">;
 
 /** Agents whose keys are kept imported. More than that take turns, and only cost more. */
 const mostAgents = 1000;
 
 type KeySet = ReturnType<typeof createLocalJWKSet>;
 
-/** `now` is the store's clock, in milliseconds since the epoch. */
-export function createAgentKeys(now: () => number): AgentKeys {
+/** `now` is the store's clock, in milliseconds since the epoch; `secrets` opens what agents' secrets are sealed with. */
+export function createAgentKeys(now: () => number, secrets: Pick<Seal, "open">): AgentKeys {
   // By what the keys are, and not by whose: an agent that is registered anew has no past.
   const imported = new Recent<KeySet | undefined>(mostAgents);
+  const opened = new Recent<Promise<CryptoKey>>(mostAgents);
+
+  async function openSecret(sealed: string): Promise<CryptoKey> {
+    const secret = new TextEncoder().encode(await secrets.open(sealed));
+    return await crypto.subtle.importKey("raw", secret, { name: "HMAC", hash: "SHA-256" }, false, ["verify"]);
+  }
 
   return {
     verify: async ({ keys }, jwt, wanted) => {
@@ -54,6 +74,20 @@ export function createAgentKeys(now: () => number): AgentKeys {
         currentDate: new Date(now()),
       });
     },
+    verifyBySecret: async (sealedSecret, jwt, wanted) => {
+      const secret = await opened.get(sealedSecret, () => openSecret(sealedSecret));
+      try {
+        return await jwtVerify(jwt, secret, {
+          ...wanted,
+          algorithms: [...secretAlgorithms],
+          currentDate: new Date(now()),
+        });
+      } catch (error) {
+        return refusal(error);
+      }
+    },
+    includes: async ({ keys }, certificate) =>
+      keys?.from === "registration" && isOneOf(certificate, keys.jwks),
   };
 }
 

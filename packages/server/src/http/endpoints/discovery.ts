@@ -4,7 +4,7 @@
  */
 import { authenticationLevels, cibaGrantType, proofAlgorithms } from "@countersign/protocol";
 import { acrOf } from "../../approver/level.ts";
-import { signatureAlgorithms } from "../../client/client.ts";
+import { secretAlgorithms, signatureAlgorithms } from "../../client/client.ts";
 import type { Config } from "../../config/config.ts";
 import { ungrantedScopes } from "../../operations/gate.ts";
 
@@ -40,7 +40,8 @@ export function endpoints(issuer: string): Endpoints {
 export function metadata(config: Config) {
   const at = endpoints(config.issuer);
   const rules = [...config.actions.values()];
-  const clientMethods = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
+  const clientMethods = ["client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt"];
+  const assertionAlgorithms = [...signatureAlgorithms, ...secretAlgorithms];
   return {
     issuer: config.issuer,
     jwks_uri: at.jwks,
@@ -56,9 +57,9 @@ export function metadata(config: Config) {
     backchannel_token_delivery_modes_supported: ["poll"],
     backchannel_user_code_parameter_supported: false,
     token_endpoint_auth_methods_supported: clientMethods,
-    token_endpoint_auth_signing_alg_values_supported: signatureAlgorithms,
+    token_endpoint_auth_signing_alg_values_supported: assertionAlgorithms,
     revocation_endpoint_auth_methods_supported: clientMethods,
-    revocation_endpoint_auth_signing_alg_values_supported: signatureAlgorithms,
+    revocation_endpoint_auth_signing_alg_values_supported: assertionAlgorithms,
     dpop_signing_alg_values_supported: proofAlgorithms,
     introspection_endpoint_auth_methods_supported: ["client_secret_basic", "client_secret_post"],
     subject_types_supported: ["public"],
