@@ -74,7 +74,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     tickets,
     pace: createPace(config.limits.pollIntervalSeconds),
     party: config.passkeys,
-    audiences: new Set([config.issuer, at.token, at.bcAuthorize]),
+    audiences: new Set([config.issuer, at.token, at.bcAuthorize, at.revoke]),
     proofUrls: proofUrls([at.token]),
     nonces: config.dpop.requireNonce
       ? createProofNonces(createStamp(outsideKey, "dpop-nonce").make)
