@@ -2,7 +2,7 @@
  * One HTTP call, as it goes over the wire: nothing is followed, retried, corrected or thrown for its status, and a
  * client certificate goes along where one is given.
  */
-import { type IncomingHttpHeaders, request as clear } from "node:http";
+import { request as clear, type IncomingHttpHeaders } from "node:http";
 import { request as encrypted } from "node:https";
 
 /** PEM, both. */
@@ -22,12 +22,14 @@ export type Answer = {
   readonly headers: IncomingHttpHeaders;
   readonly text: string;
   /** The body as JSON; undefined where it is none. */
-  // biome-ignore lint/suspicious/noExplicitAny: what others answer is anything
   readonly body: any;
 };
 
 /** Rejects where no answer came. */
-export function call(url: string, { method = "GET", headers = {}, body, certificate, ca }: Call = {}): Promise<Answer> {
+export function call(
+  url: string,
+  { method = "GET", headers = {}, body, certificate, ca }: Call = {},
+): Promise<Answer> {
   const request = url.startsWith("https:") ? encrypted : clear;
   return new Promise((resolve, reject) => {
     const outgoing = request(

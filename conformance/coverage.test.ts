@@ -22,7 +22,9 @@ test("each requirement is shown by a scenario, or is a known failure, or is not 
 });
 
 test("what scenarios cite is there, and is ours", () => {
-  const wrong = [...citations().keys()].filter((id) => requirements.get(id)?.notOurs !== undefined || !requirements.has(id));
+  const wrong = [...citations().keys()].filter(
+    (id) => requirements.get(id)?.notOurs !== undefined || !requirements.has(id),
+  );
   assert.deepEqual(wrong, []);
 });
 

@@ -25,7 +25,10 @@ export type Made = { readonly registration: NewAgent; readonly credentials: Cred
 export async function makeCredentials(
   plan: FullAgentPlan,
   types: readonly string[],
-  { certificates, seal }: { readonly certificates: Certificates; readonly seal: (text: string) => Promise<string> },
+  {
+    certificates,
+    seal,
+  }: { readonly certificates: Certificates; readonly seal: (text: string) => Promise<string> },
 ): Promise<Made> {
   const { id, method, algorithm, delivery, binding } = plan;
   const pair = await generateKeyPair(algorithm, { extractable: true, modulusLength: 2048 });

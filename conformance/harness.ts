@@ -55,9 +55,15 @@ export type HarnessOptions = {
   readonly here?: boolean;
 };
 
-export async function openHarness(given: Plan | unknown, { here = false }: HarnessOptions = {}): Promise<Harness> {
+export async function openHarness(
+  given: Plan | unknown,
+  { here = false }: HarnessOptions = {},
+): Promise<Harness> {
   const plan = readPlan(given);
-  const folder = plan.folder === undefined ? mkdtempSync(join(tmpdir(), "countersign-conformance-")) : resolve(plan.folder);
+  const folder =
+    plan.folder === undefined
+      ? mkdtempSync(join(tmpdir(), "countersign-conformance-"))
+      : resolve(plan.folder);
   mkdirSync(folder, { recursive: true });
   const endings: (() => Promise<void> | void)[] = [];
   if (plan.folder === undefined) endings.push(() => rmSync(folder, { recursive: true, force: true }));
@@ -98,7 +104,10 @@ async function open(
   const agents = new Map<string, Credentials>();
   const admit: Harness["addAgent"] = async (agentPlan) => {
     const types = [...config.actions.keys()];
-    const { registration, credentials } = await makeCredentials(readAgentPlan(agentPlan), types, { certificates, seal });
+    const { registration, credentials } = await makeCredentials(readAgentPlan(agentPlan), types, {
+      certificates,
+      seal,
+    });
     const added = await addAgent(store, registration);
     if ("refused" in added) throw new Error(`there are two agents called ${registration.id}`);
     const all = { ...credentials, ...(added.secret !== undefined && { secret: added.secret }) };
@@ -122,7 +131,9 @@ async function open(
   }
   const person = plan.approvers.find(({ email }) => email === (plan.headless ?? plan.approvers[0]?.email));
   if (!person) throw new Error("headless names nobody among the approvers");
-  const { secret: invitation } = await invite(store, person.email, person.name ?? person.email, { test: true });
+  const { secret: invitation } = await invite(store, person.email, person.name ?? person.email, {
+    test: true,
+  });
   const headless = await openHeadlessApprover({
     call: reach,
     origin: config.passkeys.origin,
@@ -133,7 +144,12 @@ async function open(
   });
   endings.push(() => headless.close());
 
-  const resource = await openResource({ config, apis, ca, certificates: plan.https ? certificates : undefined });
+  const resource = await openResource({
+    config,
+    apis,
+    ca,
+    certificates: plan.https ? certificates : undefined,
+  });
   endings.push(() => resource.close());
 
   return {

@@ -84,8 +84,16 @@ async function enrol({ call, origin, rpId, invitation }: Ground): Promise<string
   const path = `/enrol/${invitation}`;
   const page = (await call(path)).text;
   const attestation = createSoftPasskey({ rpId, origin }).attestation(optionsIn(page));
-  const form = { ...hidden(page), attestation: JSON.stringify(attestation), device: "Headless approver (test)" };
-  const enrolled = await call(path, { method: "POST", headers: { ...formHeaders, origin }, body: encode(form) });
+  const form = {
+    ...hidden(page),
+    attestation: JSON.stringify(attestation),
+    device: "Headless approver (test)",
+  };
+  const enrolled = await call(path, {
+    method: "POST",
+    headers: { ...formHeaders, origin },
+    body: encode(form),
+  });
   const [cookie] = enrolled.headers["set-cookie"] ?? [];
   if (enrolled.status !== 303 || cookie === undefined)
     throw new Error(`the headless approver could not be enrolled: ${enrolled.status}`);
@@ -99,7 +107,8 @@ async function decideAs(
   action: string,
   reason: string | undefined,
 ): Promise<Said> {
-  if (action !== "allow" && action !== "deny") return refuse(400, "invalid_request", "action is allow or deny");
+  if (action !== "allow" && action !== "deny")
+    return refuse(400, "invalid_request", "action is allow or deny");
   const verdict = action === "allow" ? "approve" : "deny";
   const id = requestIdOf(authReqId);
   const path = `/requests/${encodeURIComponent(id)}`;
@@ -139,7 +148,12 @@ async function show({ cardOf }: Ground, authReqId: string): Promise<Said> {
   const secondsLeft = Math.max(0, Math.floor((decideBy - now) / 1000));
   return {
     status: 200,
-    body: { request: approval.id, state: stateAt({ ...approval, expiresAt }, now), ...render(card), time_left: secondsLeft },
+    body: {
+      request: approval.id,
+      state: stateAt({ ...approval, expiresAt }, now),
+      ...render(card),
+      time_left: secondsLeft,
+    },
   };
 }
 

@@ -7,9 +7,9 @@ import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { createVerifier, type Verifier } from "../packages/verifier/src/verifier.ts";
 import type { Config } from "../packages/server/src/config/config.ts";
 import type { Certificates } from "../packages/server/test/certificate.ts";
+import { createVerifier, type Verifier } from "../packages/verifier/src/verifier.ts";
 import { call } from "./call.ts";
 import type { ApiCredentials } from "./harness.ts";
 
@@ -69,7 +69,10 @@ function fetchWith(ca: string | undefined): typeof fetch {
       ...(request.method !== "GET" && { body }),
       ca,
     });
-    return new Response(answer.text, { status: answer.status, headers: answer.headers as Record<string, string> });
+    return new Response(answer.text, {
+      status: answer.status,
+      headers: answer.headers as Record<string, string>,
+    });
   };
 }
 
@@ -90,7 +93,9 @@ async function answer(
     const body = await bodyOf(request);
     const { order, amount, currency } = (body ?? {}) as Record<string, string>;
     const action = { type: "refund", order: order ?? "", amount: amount ?? "", currency: currency ?? "" };
-    const spent = await verifiers.get("refunds")!.spend(headers.authorization, action, () => ({ refunded: order }));
+    const spent = await verifiers
+      .get("refunds")!
+      .spend(headers.authorization, action, () => ({ refunded: order }));
     return spent.outcome === "rejected" ? spent : { status: 200, headers: {}, body: spent.result };
   }
   const rule = config.actions.get(path);
@@ -115,6 +120,10 @@ async function bodyOf(request: IncomingMessage): Promise<unknown> {
 /** FAPI 1.0 Baseline §6.2.1: JSON, the date (which Node sends), and the caller's interaction id. */
 function send(request: IncomingMessage, response: ServerResponse, { status, headers, body }: Said): void {
   const interaction = request.headers["x-fapi-interaction-id"] ?? randomUUID();
-  response.writeHead(status, { "content-type": "application/json", "x-fapi-interaction-id": interaction, ...headers });
+  response.writeHead(status, {
+    "content-type": "application/json",
+    "x-fapi-interaction-id": interaction,
+    ...headers,
+  });
   response.end(JSON.stringify(body));
 }

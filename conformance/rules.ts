@@ -18,7 +18,10 @@ export async function writeRules(
   rules.set("issuer", `http://localhost:${port}`);
   rules.setIn(["listen", "port"], port);
   rules.setIn(["limits", "poll_interval"], plan.poll_interval);
-  rules.setIn(["groups", "finance"], plan.approvers.map(({ email }) => email));
+  rules.setIn(
+    ["groups", "finance"],
+    plan.approvers.map(({ email }) => email),
+  );
   for (const scope of plan.scopes)
     rules.setIn(["scopes", scope], {
       api: "calendar",

@@ -32,6 +32,7 @@ export async function startHere(file: string): Promise<Running> {
         if (listens.test(text)) resolve();
       },
       complain: (text) => complaints.push(text),
+      screen: false,
       stop: stop.signal,
     });
     ended.then(() => reject(new Error(complaints.join("\n"))), reject);
@@ -41,6 +42,7 @@ export async function startHere(file: string): Promise<Running> {
       stop.abort();
       await ended;
     },
-    kill: () => Promise.reject(new Error(`${fileURLToPath(main)} runs in this process and cannot be killed alone`)),
+    kill: () =>
+      Promise.reject(new Error(`${fileURLToPath(main)} runs in this process and cannot be killed alone`)),
   };
 }

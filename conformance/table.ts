@@ -29,39 +29,44 @@ export function coverageTable(): string {
 }
 
 /** What does not hold, by the reason why. */
-export function failureTable(): string {
-  return byReason("unmet", ["known failure", "requirements"], "Nothing.");
+export function failureList(): string {
+  return byReason("unmet");
 }
 
 /** What concerns others, by the reason why. */
-export function notOursTable(): string {
-  return byReason("notOurs", ["why it is not ours", "requirements"], "Nothing.");
+export function notOursList(): string {
+  return byReason("notOurs");
 }
 
-function byReason(kind: "unmet" | "notOurs", head: readonly string[], none: string): string {
+function byReason(kind: "unmet" | "notOurs"): string {
   const reasons = new Map<string, string[]>();
   for (const { id, [kind]: why } of specifications.flatMap(({ requirements }) => requirements))
     if (why !== undefined) reasons.set(why, [...(reasons.get(why) ?? []), id]);
-  if (reasons.size === 0) return none;
-  return markdown([head, ...[...reasons].map(([why, ids]) => [why, ids.map((id) => `\`${id}\``).join(" ")])]);
+  if (reasons.size === 0) return "Nothing.";
+  return [...reasons]
+    .map(([why, ids]) => `- **${why}**: ${ids.map((id) => `\`${id}\``).join(", ")}`)
+    .join("\n");
 }
 
 function markdown(rows: readonly (readonly string[])[]): string {
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
-  const line = (row: readonly string[]) => `| ${row.map((cell, at) => cell.padEnd(widths[at]!)).join(" | ")} |`;
+  const line = (row: readonly string[]) =>
+    `| ${row.map((cell, at) => cell.padEnd(widths[at]!)).join(" | ")} |`;
   const [head = [], ...rest] = rows;
-  return [line(head), `| ${widths.map((width) => "-".repeat(width)).join(" | ")} |`, ...rest.map(line)].join("\n");
+  return [line(head), `| ${widths.map((width) => "-".repeat(width)).join(" | ")} |`, ...rest.map(line)].join(
+    "\n",
+  );
 }
 
-const parts = { coverage: coverageTable, failures: failureTable, "not-ours": notOursTable };
+const parts = { coverage: coverageTable, failures: failureList, "not-ours": notOursList };
 
 /** The document as it has to be. */
 export function freshDocument(text = readFileSync(document, "utf8")): string {
   return Object.entries(parts).reduce(
     (fresh, [name, write]) =>
       fresh.replace(
-        new RegExp(`(<!-- ${name} -->\n)[\\s\\S]*?(\n<!-- /${name} -->)`),
-        (_, open, close) => `${open}\n${write()}\n${close}`,
+        new RegExp(`(<!-- ${name} -->)[\\s\\S]*?(<!-- /${name} -->)`),
+        (_, open, close) => `${open}\n\n${write()}\n\n${close}`,
       ),
     text,
   );
@@ -69,5 +74,5 @@ export function freshDocument(text = readFileSync(document, "utf8")): string {
 
 if (import.meta.main) {
   if (process.argv.includes("--write")) writeFileSync(document, freshDocument());
-  console.log(`${coverageTable()}\n\n${failureTable()}\n\n${notOursTable()}`);
+  console.log(`${coverageTable()}\n\n${failureList()}\n\n${notOursList()}`);
 }

@@ -15,8 +15,15 @@ export const ciba = specification(
   {
     "4-1": ["REQUIRED", "Metadata lists the delivery modes that there are: poll, ping, push."],
     "4-2": ["REQUIRED", "Metadata has the URL of the backchannel authentication endpoint."],
-    "4-3": ["MUST", "Metadata lists the algorithms of signed requests; without the list there are none.", signed],
-    "4-4": ["MUST", "Metadata says truthfully whether user codes are taken; silence means that they are not."],
+    "4-3": [
+      "MUST",
+      "Metadata lists the algorithms of signed requests; without the list there are none.",
+      signed,
+    ],
+    "4-4": [
+      "MUST",
+      "Metadata says truthfully whether user codes are taken; silence means that they are not.",
+    ],
     "4-5": ["MUST", "Where poll or ping is offered, the CIBA grant is among the grant types in metadata."],
     "4-6": [
       "MUST",
@@ -26,10 +33,22 @@ export const ciba = specification(
     "4-8": ["MUST", "Registering for poll or ping names the CIBA grant type.", registration],
     "4-9": ["MUST", "Registering for ping or push names a notification endpoint.", registration],
     "4-10": ["MUST", "A notification endpoint is an HTTPS URL.", registration],
-    "4-11": ["MUST", "Who will sign requests registers the algorithm; who registered none signs none.", signed],
+    "4-11": [
+      "MUST",
+      "Who will sign requests registers the algorithm; who registered none signs none.",
+      signed,
+    ],
     "4-12": ["MUST", "The one registered authentication method holds at both endpoints."],
-    "4-13": ["MUST", "Registering for pairwise identifiers with poll or ping needs a valid jwks_uri.", noPairwise],
-    "4-14": ["MUST", "A sector identifier document names the jwks_uri, or the notification endpoint.", noPairwise],
+    "4-13": [
+      "MUST",
+      "Registering for pairwise identifiers with poll or ping needs a valid jwks_uri.",
+      noPairwise,
+    ],
+    "4-14": [
+      "MUST",
+      "A sector identifier document names the jwks_uri, or the notification endpoint.",
+      noPairwise,
+    ],
     "5-1": ["MUST", "The delivery mode is set at registration; no request changes it."],
     "7-1": ["MUST", "The backchannel authentication endpoint is reached through TLS.", https],
     "7.1-1": ["MUST", "The client authenticates with the method registered for it."],
@@ -71,7 +90,11 @@ export const ciba = specification(
     "7.1.1-8": ["MUST", "A signed request has an nbf, and is not good before it.", signed],
     "7.1.1-9": ["MUST", "A signed request has a jti, and is good once.", signed],
     "7.1.1-10": ["MUST NOT", "Parameters of the request stand beside the JWT.", signed],
-    "7.1.1-11": ["MUST", "What authenticates the client stands beside the JWT and is taken from there.", signed],
+    "7.1.1-11": [
+      "MUST",
+      "What authenticates the client stands beside the JWT and is taken from there.",
+      signed,
+    ],
     "7.1.1-12": ["MUST NOT", "Requests are encrypted.", signed],
     "7.1.2-1": ["MUST", "A person's user code is asked for with missing_user_code and checked.", userCode],
     "7.1.2-2": ["MAY", "Clients and people without a user code do without.", userCode],

@@ -32,13 +32,21 @@ export const rfc8705 = specification(
   {
     "2-1": ["MUST", "Requests with mTLS authentication name the client by client_id.", mtls],
     "2-2": ["MUST", "A certificate that is not the client's is answered with invalid_client.", mtls],
-    "2.1-1": ["MUST", "tls_client_auth wants a certificate that was validated and has the registered name.", mtls],
+    "2.1-1": [
+      "MUST",
+      "tls_client_auth wants a certificate that was validated and has the registered name.",
+      mtls,
+    ],
     "2.1.1-1": ["MUST", "Metadata lists the mTLS methods that there are.", mtls],
     "2.1.2-1": ["MUST", "Registering tls_client_auth names exactly one subject name.", mtls],
     "2.2-1": ["MUST", "self_signed_tls_client_auth wants one of the client's registered certificates.", mtls],
     "2.2-2": ["MUST NOT", "A self-signed certificate's chain is validated.", mtls],
     "3-1": ["MUST", "Where the client registered for it, the token is bound to its certificate.", bound],
-    "3-2": ["MUST", "The API gets the certificate's thumbprint and refuses another certificate with 401.", bound],
+    "3-2": [
+      "MUST",
+      "The API gets the certificate's thumbprint and refuses another certificate with 401.",
+      bound,
+    ],
     "3.1-1": ["MUST", "A JWT access token has the thumbprint as cnf.x5t#S256.", bound],
     "3.2-1": ["MUST", "Introspection has the thumbprint as cnf.x5t#S256.", bound],
     "3.3-1": ["MUST", "Metadata says whether tokens can be bound to certificates.", bound],

@@ -36,9 +36,13 @@ export const fapi = specification(
   "FAPI 1.0",
   "FAPI Security Profile 1.0, Part 1: Baseline and Part 2: Advanced",
   {
-    "base-5.2.2-4": ["MUST", "Clients authenticate by mTLS or by a signed assertion.", {
-      unmet: "there is no mTLS client authentication yet",
-    }],
+    "base-5.2.2-4": [
+      "MUST",
+      "Clients authenticate by mTLS or by a signed assertion.",
+      {
+        unmet: "there is no mTLS client authentication yet",
+      },
+    ],
     "base-5.2.2-5": ["MUST", "RSA keys have at least 2048 bits.", signed],
     "base-5.2.2-6": ["MUST", "Keys on curves have at least 160 bits."],
     "base-5.2.2-7": ["MUST", "Redirection is bound by PKCE and registered URIs.", noBrowser],

@@ -6,11 +6,11 @@ export const rfc8414 = specification("rfc8414", "RFC 8414", "OAuth 2.0 Authoriza
   "2-2": ["REQUIRED", "There is a token_endpoint."],
   "2-3": ["REQUIRED", "There is response_types_supported."],
   "2-4": ["MUST", "jwks_uri leads to the keys that sign."],
-  "2-5": ["MUST", "Where clients may sign assertions, the algorithms are listed, and none is not among them."],
-  "2-6": [
-    "REQUIRED",
-    "There is an authorization_endpoint, unless no grant type uses it.",
+  "2-5": [
+    "MUST",
+    "Where clients may sign assertions, the algorithms are listed, and none is not among them.",
   ],
+  "2-6": ["REQUIRED", "There is an authorization_endpoint, unless no grant type uses it."],
   "3-1": ["MUST", "The document is at the well-known path, in JSON."],
   "3.1-1": ["MUST", "The document is there for a GET."],
   "3.2-1": ["MUST", "The answer is 200 with application/json."],

@@ -18,7 +18,11 @@ export const rfc7591 = specification(
     "3.2.1-2": ["REQUIRED", "With a secret comes client_secret_expires_at.", registration],
     "3.2.1-3": ["MUST", "The answer has all metadata as it was registered.", registration],
     "3.2.1-4": ["MUST", "The answer is not cached.", registration],
-    "3.2.2-1": ["MUST", "Metadata that cannot be taken is answered with 400 and invalid_client_metadata.", registration],
+    "3.2.2-1": [
+      "MUST",
+      "Metadata that cannot be taken is answered with 400 and invalid_client_metadata.",
+      registration,
+    ],
     "3.2.2-2": ["MUST", "A bad token is answered as RFC 6750 says.", registration],
     "5-1": ["MUST", "What the client says of itself is not taken as true.", registration],
   },
@@ -35,6 +39,10 @@ export const rfc7592 = specification(
     "2.2-1": ["MUST", "PUT replaces the registration, and is checked as a new one.", registration],
     "2.2-2": ["MUST", "PUT names the client_id, and it is the same.", registration],
     "2.3-1": ["MUST", "DELETE ends client, credentials and token with 204.", registration],
-    "3-1": ["REQUIRED", "The answer has registration_access_token and registration_client_uri.", registration],
+    "3-1": [
+      "REQUIRED",
+      "The answer has registration_access_token and registration_client_uri.",
+      registration,
+    ],
   },
 );

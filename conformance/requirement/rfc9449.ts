@@ -16,7 +16,11 @@ export const rfc9449 = specification(
     "4.3-7": ["MUST", "A proof that carries a private key is refused.", dpop],
     "4.3-8": ["MUST", "A proof for another method is refused.", dpop],
     "4.3-9": ["MUST", "A proof for another URL is refused; query and fragment do not count.", dpop],
-    "4.3-10": ["MUST", "Where a nonce was handed out, a proof without it, or with another, is refused.", dpop],
+    "4.3-10": [
+      "MUST",
+      "Where a nonce was handed out, a proof without it, or with another, is refused.",
+      dpop,
+    ],
     "4.3-11": ["MUST", "A proof made too long ago, or in the future, is refused.", dpop],
     "4.3-12": ["MUST", "At an API a proof is about this token, and by the key that it is bound to.", dpop],
     "4.3-13": ["SHOULD", "URLs are normalised before they are compared.", dpop],
