@@ -6,9 +6,11 @@ import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { cibaGrantType } from "@countersign/protocol";
-import { parseConfig, problemText } from "../src/config/config.ts";
-import { addAgent, addApi } from "../src/operations/admit.ts";
+import { cibaGrantType, type JsonObject } from "@countersign/protocol";
+import { readRegistration } from "../src/client/registration.ts";
+import { type Config, parseConfig, problemText } from "../src/config/config.ts";
+import { sealOfSecrets } from "../src/keys/seal.ts";
+import { addAgent, addApi, credentialFor } from "../src/operations/admit.ts";
 import { invite } from "../src/operations/enrol.ts";
 import { createServer, type Server } from "../src/server.ts";
 import { createSoftPasskey, type SoftPasskey } from "./soft-passkey.ts";
@@ -119,6 +121,14 @@ export type Deployment = {
     headers?: Readonly<Record<string, string>>,
   ) => Promise<Answer>;
   readonly agent: { readonly id: string; readonly secret: string };
+  /**
+   * Lets an agent of any kind in, by client metadata in wire spelling; without any, one that polls and has a secret for
+   * Basic. It may ask for everything declared, unless the metadata says otherwise. The secret is empty where it has none.
+   */
+  readonly admit: (
+    id: string,
+    metadata?: JsonObject,
+  ) => Promise<{ readonly id: string; readonly secret: string }>;
   readonly api: { readonly id: string; readonly secret: string };
   /** Asks as the agent; details default to `refund` for ada. */
   readonly ask: (
@@ -148,12 +158,14 @@ export async function deploy(rulesText = rules): Promise<Deployment> {
   const faults: unknown[] = [];
   const faultPlaces: string[] = [];
   let origin = issuer;
+  let config: Config;
   let server = await start(rulesText);
 
   function start(text: string): Promise<Server> {
     const read = parseConfig(text, join(folder, "countersign.yaml"));
     if ("problems" in read) throw new Error(read.problems.map(problemText).join("\n"));
-    origin = read.config.issuer;
+    config = read.config;
+    origin = config.issuer;
     const onFault = (fault: unknown, where: string) => {
       faults.push(fault);
       faultPlaces.push(where);
@@ -174,6 +186,18 @@ export async function deploy(rulesText = rules): Promise<Deployment> {
     const type = { "content-type": "application/x-www-form-urlencoded" };
     const response = await request(path, { method: "POST", headers: { ...type, ...headers }, body });
     return { status: response.status, headers: response.headers, body: await response.json() };
+  };
+
+  const admit: Deployment["admit"] = async (id, metadata = {}) => {
+    const terms = { types: config.actions, reach: config.outbound };
+    const registration = readRegistration(metadata, terms);
+    if ("problems" in registration) throw new Error(JSON.stringify(registration.problems));
+    const { proof, ...rest } = registration;
+    const name = typeof metadata.client_name === "string" ? metadata.client_name : id;
+    const credential = credentialFor(proof, sealOfSecrets(outsideKey).seal);
+    const added = await addAgent(server.store, { id, name, ...rest, credential });
+    if ("refused" in added) throw new Error(`there is an agent ${id} already`);
+    return { id, secret: added.secret ?? "" };
   };
 
   const types = ["refund", "signed-refund", "fresh-refund", "promote", "calendar.clear"];
@@ -237,6 +261,7 @@ export async function deploy(rulesText = rules): Promise<Deployment> {
     request,
     post,
     agent,
+    admit,
     api,
     ask: (changed = {}, headers = {}) => {
       const form = {

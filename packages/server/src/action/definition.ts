@@ -12,6 +12,16 @@ import type { FieldFault } from "./schema.ts";
 export const formats = ["text", "money", "money-minor", "quantity", "duration", "time", "list"] as const;
 export type Format = (typeof formats)[number];
 
+/** Scopes with a meaning of their own, which no action can have as its name (OpenID Connect Core §5.4, §11). */
+export const standardScopes: readonly string[] = [
+  "openid",
+  "profile",
+  "email",
+  "address",
+  "phone",
+  "offline_access",
+];
+
 /** One labelled value of the card. `currency` names the bound field that holds the ISO 4217 code. */
 export type Row = {
   readonly label: string;

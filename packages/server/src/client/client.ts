@@ -17,6 +17,7 @@ export type AuthenticationMethod = (typeof authenticationMethods)[number];
 
 /** What agents sign their assertions and request objects with. */
 export const signatureAlgorithms = ["ES256", "PS256", "RS256", "EdDSA", "Ed25519"] as const;
+export type SignatureAlgorithm = (typeof signatureAlgorithms)[number];
 
 /**
  * An HMAC's key must be as long as its hash (RFC 7518 §3.2), and our secrets have 43 characters: enough for this one, and
@@ -73,8 +74,13 @@ export type Agent = {
   readonly createdAt: number;
   /** How it came in. What the configuration declares, only the configuration changes. */
   readonly source: "command" | "configuration" | "registration";
-  /** base64url SHA-256 of its registration access token (RFC 7592 §3), where it registered itself. */
-  readonly registrationHash?: string;
+  /** Set where it registered itself (RFC 7592 §3). */
+  readonly registration?: {
+    /** base64url SHA-256 of its registration access token. */
+    readonly tokenHash: string;
+    /** The action types that it was allowed; those that it has are among them. */
+    readonly types: readonly string[];
+  };
 };
 
 export type Api = {

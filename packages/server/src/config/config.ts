@@ -7,7 +7,7 @@
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { buildActionRule, deepFreeze } from "../action/build.ts";
-import type { ActionRule } from "../action/definition.ts";
+import { type ActionRule, standardScopes } from "../action/definition.ts";
 import type { Reach } from "../client/endpoint.ts";
 import { checkAddresses, defaultOrigin } from "./address.ts";
 import { type Path, readDocument } from "./document.ts";
@@ -204,9 +204,6 @@ function readActions(file: unknown, say: (finding: Finding) => void): [string, A
 type Around = Omit<NonNullable<ReturnType<typeof scopeShape.parse>>, "sentence">;
 
 const noFields = { type: "object", additionalProperties: false, properties: {} } as const;
-
-/** OpenID Connect Core §5.4 and §11. */
-const standardScopes = ["openid", "profile", "email", "address", "phone", "offline_access"];
 
 function rulesOf({ reversibility, approvers, level, lifetime, token_lifetime }: Around) {
   return { reversibility, approvers, level, lifetimeSeconds: lifetime, tokenLifetimeSeconds: token_lifetime };

@@ -3,8 +3,10 @@
  * Pausing an agent stops its asks, its redemptions and the spending of its tokens, in one write.
  */
 import type { Agent, Api, Credential } from "../client/client.ts";
-import { absent, type Store } from "../store/store.ts";
-import { newEntry } from "./entry.ts";
+import { metadataOf } from "../client/metadata.ts";
+import type { Proof } from "../client/registration.ts";
+import { absent, type NewEntry, type Store } from "../store/store.ts";
+import { type About, newEntry } from "./entry.ts";
 import { hashSecret, newSecret, type Seal } from "./secret.ts";
 
 export type Refused = { readonly refused: "taken" | "unknown" | "already" };
@@ -20,51 +22,72 @@ type Registrable =
   | "userCode"
   | "binding"
   | "source"
-  | "registrationHash";
-/** A method with a secret gets one made; `seal` encrypts it where it has to be kept. */
+  | "registration";
+/** A method with a secret gets one made, unless its hash is given; `seal` encrypts it where it has to be kept. */
 export type NewCredential =
   | Exclude<Credential, { method: `client_secret_${string}` }>
-  | { readonly method: "client_secret_basic" | "client_secret_post" }
+  | { readonly method: "client_secret_basic" | "client_secret_post"; readonly secretHash?: string }
   | { readonly method: "client_secret_jwt"; readonly seal: Seal["seal"] };
+
+/** The credential to make for how an agent is to prove itself. */
+export function credentialFor(proof: Proof, seal: Seal["seal"]): NewCredential {
+  return proof.method === "client_secret_jwt" ? { method: proof.method, seal } : (proof as NewCredential);
+}
 
 /** Lets an agent in. What the registration says has been checked. Answers its secret, where it has one, this once. */
 export async function addAgent(
   store: Store,
-  { credential, ...input }: NewAgent,
+  input: NewAgent,
 ): Promise<{ readonly secret?: string } | Refused> {
   const now = store.now();
-  const made = await makeCredential(credential);
+  const { record, secret } = await makeAgent(input, now);
+  const outcome = await store.commit({
+    writes: [{ put: "agent", record, expect: absent }],
+    entries: [agentAdded(record, now)],
+  });
+  if (outcome === "conflict") return { refused: "taken" };
+  return secret === undefined ? {} : { secret };
+}
+
+/** The record of a new agent, with the secret that was made for it. */
+export async function makeAgent(
+  { credential, ...input }: NewAgent,
+  now: number,
+): Promise<{ readonly record: Agent; readonly secret?: string }> {
+  const { credential: kept, secret } = await makeCredential(credential);
   const record: Agent = {
     delivery: { mode: "poll" },
     userCode: false,
     source: "command",
     ...input,
-    credential: made.credential,
+    credential: kept,
     paused: false,
     createdAt: now,
   };
-  const { id, name, types, delivery } = record;
-  const facts = { name, types: [...types], method: credential.method, delivery: delivery.mode };
-  const outcome = await store.commit({
-    writes: [{ put: "agent", record, expect: absent }],
-    entries: [newEntry("agent.added", now, { agent: id, facts })],
-  });
-  if (outcome === "conflict") return { refused: "taken" };
-  return made.secret === undefined ? {} : { secret: made.secret };
+  return { record, ...(secret !== undefined && { secret }) };
 }
 
-async function makeCredential(
+/** All that it is registered with is in the entry: who wants to know later which key could sign, or who was called, finds it. */
+export function agentAdded(record: Agent, now: number, about: Pick<About, "facts" | "texts"> = {}): NewEntry {
+  const { source, types } = record;
+  const facts = { source, types: [...types], ...metadataOf(record), ...about.facts };
+  return newEntry("agent.added", now, { ...about, agent: record.id, facts });
+}
+
+export async function makeCredential(
   given: NewCredential,
 ): Promise<{ readonly credential: Credential; readonly secret?: string }> {
-  switch (given.method) {
+  const { method } = given;
+  switch (method) {
     case "client_secret_basic":
     case "client_secret_post": {
+      if (given.secretHash !== undefined) return { credential: { method, secretHash: given.secretHash } };
       const secret = newSecret();
-      return { credential: { method: given.method, secretHash: hashSecret(secret) }, secret };
+      return { credential: { method, secretHash: hashSecret(secret) }, secret };
     }
     case "client_secret_jwt": {
       const secret = newSecret();
-      return { credential: { method: given.method, sealedSecret: await given.seal(secret) }, secret };
+      return { credential: { method, sealedSecret: await given.seal(secret) }, secret };
     }
     default:
       return { credential: given };

@@ -86,6 +86,8 @@ export type Callback = {
 /** Lets an agent register itself (RFC 7591 §3), found by the hash of the initial access token. */
 export type RegistrationGrant = {
   readonly id: string;
+  /** What cards call whoever registers by it. */
+  readonly name: string;
   /** Action types that it may register for. */
   readonly types: readonly string[];
   readonly usesLeft: number;

@@ -1,0 +1,178 @@
+/** Registering an agent by command, and changing what it is registered with: always checked as a whole. */
+import type { JsonObject } from "@countersign/protocol";
+import type { Agent } from "../client/client.ts";
+import { metadataOf } from "../client/metadata.ts";
+import { type Proof, type Registration, readRegistration } from "../client/registration.ts";
+import { typeMetadata } from "../client/type-metadata.ts";
+import type { Config } from "../config/config.ts";
+import { nameForm } from "../config/shape.ts";
+import { sealOfSecrets } from "../keys/seal.ts";
+import { addAgent, credentialFor } from "../operations/admit.ts";
+import { type Changed, changeAgent } from "../operations/change.ts";
+import { hashSecret, newSecret, type Seal } from "../operations/secret.ts";
+import type { Held, Store } from "../store/store.ts";
+import { agentOptions, metadataFrom, problemsError, readName } from "./agent-option.ts";
+import type { Arguments, Command, Terminal } from "./command.ts";
+import { configFile, readOutsideKey, withStore } from "./deployment.ts";
+import { OperatorError } from "./operator-error.ts";
+
+const shownOnce = "The secret is shown this once; only its hash is kept.";
+const shownOnceSealed = "The secret is shown this once; it is kept encrypted.";
+
+export const registrationCommands: readonly Command[] = [
+  {
+    name: "agent add",
+    takes: "<id>",
+    says: "let an agent in; prints its secret once, where it has one",
+    options: agentOptions,
+    run: (given, terminal) => withStore(given, (store, config) => add(given, terminal, store, config)),
+  },
+  {
+    name: "agent change",
+    takes: "<id>",
+    says: "change what an agent is registered with; what is not given stays",
+    options: { ...agentOptions, name: { ...agentOptions.name!, says: "what approvers see on every card" } },
+    run: (given, terminal) => withStore(given, (store, config) => change(given, terminal, store, config)),
+  },
+  {
+    name: "agent secret",
+    takes: "<id>",
+    says: "give an agent a new secret, printed once; the old one is worth nothing from then on",
+    run: (given, terminal) => withStore(given, (store, config) => renew(given, terminal, store, config)),
+  },
+  {
+    name: "agent hash-secret",
+    says: "read a secret from standard input and print what agents: in the configuration knows it by",
+    options: { new: { type: "boolean", says: "make a secret instead, and print both" } },
+    run: async (given, { print }) => {
+      const secret = given.flag("new") ? newSecret() : (await readInput()).replace(/\r?\n$/, "");
+      // Nobody guesses 256 random bits, and so the hash has no salt; of a word that somebody chose, it would be no secret.
+      if (secret.length < 32)
+        throw new OperatorError(
+          "a secret of fewer than 32 characters can be guessed from its hash",
+          "countersign agent hash-secret --new makes a good one.",
+        );
+      if (given.flag("new")) print(`client_secret=${secret}`);
+      print(`secret_sha256: ${Buffer.from(hashSecret(secret), "base64url").toString("hex")}`);
+    },
+  },
+];
+
+async function add(given: Arguments, { print }: Terminal, store: Store, config: Config): Promise<void> {
+  const [id = ""] = given.words;
+  if (!nameForm.test(id))
+    throw new OperatorError(
+      `"${id}" is no id for an agent`,
+      "Use up to 64 letters, digits, dots, hyphens and underscores.",
+    );
+  if (given.many("type").length === 0)
+    throw new OperatorError(
+      "an agent without action types could ask for nothing",
+      `Give --type; declared are: ${[...config.actions.keys()].join(", ")}`,
+    );
+  const { proof, ...registration } = checked(metadataFrom(given, config) as JsonObject, config);
+  const name = readName(given.one("name") ?? id);
+  const credential = credentialFor(proof, sealing(config));
+  const answer = await addAgent(store, { id, name, ...registration, credential });
+  if ("refused" in answer)
+    throw new OperatorError(
+      `there is an agent ${id} already`,
+      `countersign agent change ${id} changes it; countersign agent remove ${id} takes it away.`,
+    );
+  print(`agent ${id} may ask for ${registration.types.join(", ")}\nclient_id=${id}`);
+  printSecret(answer.secret, proof.method, print);
+}
+
+async function change(given: Arguments, { print }: Terminal, store: Store, config: Config): Promise<void> {
+  const [id = ""] = given.words;
+  const spoken = metadataFrom(given, config);
+  const newName = given.one("name");
+  if (Object.keys(spoken).length === 0 && newName === undefined)
+    throw new OperatorError(
+      "nothing to change is given",
+      "countersign agent change --help lists what can be.",
+    );
+  const name = newName === undefined ? undefined : readName(newName);
+  const { changed, method } = await changing(store, id, given, (held) => {
+    const before = { ...metadataOf(held.record), ...typeMetadata(held.record.types, config.actions) };
+    const merged = Object.entries({ ...before, ...spoken }).filter(([, value]) => value !== undefined);
+    const { proof, ...next } = checked(Object.fromEntries(merged) as JsonObject, config);
+    return { ...next, name: name ?? held.record.name, credential: credentialFor(proof, sealing(config)) };
+  });
+  if (changed.members.length === 0) print(`agent ${id} is registered like that already`);
+  else print(`agent ${id} is changed: ${changed.members.join(", ")}`);
+  printSecret(changed.secret, method, print);
+}
+
+async function renew(given: Arguments, { print }: Terminal, store: Store, config: Config): Promise<void> {
+  const [id = ""] = given.words;
+  const { changed, method } = await changing(
+    store,
+    id,
+    given,
+    ({ record }) => {
+      const { method } = record.credential;
+      if (!method.startsWith("client_secret_"))
+        throw new OperatorError(
+          `agent ${id} has no secret: it proves itself by ${method}`,
+          `countersign agent change ${id} changes its keys, or how it proves itself.`,
+        );
+      return { ...record, credential: credentialFor({ method } as Proof, sealing(config)) };
+    },
+    true,
+  );
+  print(`client_id=${id}`);
+  printSecret(changed.secret, method, print);
+}
+
+type Next = Parameters<typeof changeAgent>[2];
+
+/** Changes an agent that is this command's to change; again where somebody else did so meanwhile. */
+async function changing(
+  store: Store,
+  id: string,
+  given: Arguments,
+  nextOf: (held: Held<"agent">) => Next,
+  renew = false,
+): Promise<{ readonly changed: Changed; readonly method: string }> {
+  for (;;) {
+    const held = await store.read("agent", id);
+    if (!held) throw new OperatorError(`there is no agent ${id}`, "countersign agent list shows them.");
+    refuseConfigured(held.record, given);
+    const next = nextOf(held);
+    const changed = await changeAgent(store, held, next, { by: "command", renew });
+    if (changed !== "conflict") return { changed, method: next.credential.method };
+  }
+}
+
+/** What the configuration declares, only the configuration changes. */
+export function refuseConfigured({ id, source }: Agent, given: Arguments): void {
+  if (source === "configuration")
+    throw new OperatorError(
+      `the agent ${id} is declared in ${configFile(given)}`,
+      "Change it there, under agents, and start again.",
+    );
+}
+
+function checked(metadata: JsonObject, { actions, outbound }: Config): Registration {
+  const read = readRegistration(metadata, { types: actions, reach: outbound });
+  if ("problems" in read) throw problemsError(read.problems);
+  return read;
+}
+
+/** The key is read only where something has to be sealed. */
+function sealing(config: Config): Seal["seal"] {
+  return (secret) => sealOfSecrets(readOutsideKey(config)).seal(secret);
+}
+
+function printSecret(secret: string | undefined, method: string, print: Terminal["print"]): void {
+  if (secret === undefined) return;
+  print(`client_secret=${secret}\n${method === "client_secret_jwt" ? shownOnceSealed : shownOnce}`);
+}
+
+async function readInput(): Promise<string> {
+  process.stdin.setEncoding("utf8");
+  let text = "";
+  for await (const chunk of process.stdin) text += chunk;
+  return text;
+}
