@@ -19,6 +19,7 @@ import { sealOfSecrets } from "./keys/seal.ts";
 import { createTickets } from "./keys/ticket.ts";
 import { checkpoint } from "./operations/checkpoint.ts";
 import { type Channel, deliver } from "./operations/deliver.ts";
+import { createHolds } from "./operations/hold.ts";
 import { createPace } from "./operations/pace.ts";
 import { publishTypes } from "./operations/publish.ts";
 import { sweep } from "./operations/sweep.ts";
@@ -31,6 +32,8 @@ export type Server = {
   readonly fetch: (request: Request, peer?: Peer) => Response | Promise<Response>;
   readonly store: Store;
   readonly keyring: Keyring;
+  /** Answers those whose polls are being held, so that a listener can be closed; `close` does too. */
+  readonly release: () => void;
   /** Makes every round once, now: for tests. */
   readonly makeRounds: () => Promise<void>;
   readonly close: () => Promise<void>;
@@ -64,6 +67,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   const mail = config.channels.mail && (await openMail(config.channels.mail));
   const channels = new Map<string, Channel>(mail ? [[mail.name, mail]] : []);
   const tickets = createTickets(outsideKey);
+  const holds = createHolds(store);
   const at = endpoints(config.issuer);
   const app = httpApp({
     config,
@@ -73,6 +77,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     agentKeys: createAgentKeys(() => store.now(), sealOfSecrets(outsideKey)),
     tickets,
     pace: createPace(config.limits.pollIntervalSeconds),
+    holds,
     party: config.passkeys,
     audiences: new Set([config.issuer, at.token, at.bcAuthorize, at.revoke]),
     proofUrls: proofUrls([at.token]),
@@ -127,10 +132,12 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     fetch: (request, peer = nobody) => app.fetch(request, peer),
     store,
     keyring,
+    release: holds.release,
     makeRounds: async () => {
       for (const { run } of rounds) await run();
     },
     close: async () => {
+      holds.release();
       await Promise.all(rounds.map(({ stop }) => stop()));
       mail?.close();
       await store.close();

@@ -55,7 +55,8 @@ export const startCommand: Command = {
       if (stop.aborted) resolve();
       else stop.addEventListener("abort", () => resolve(), { once: true });
     });
-    // Open event streams would keep the listener from closing; requests under way are finished first.
+    // Held polls are answered, and what is under way is finished. Open event streams would keep the listener from closing.
+    server.release();
     const closed = new Promise<void>((resolve) => listener.close(() => resolve()));
     if ("closeIdleConnections" in listener) listener.closeIdleConnections();
     setTimeout(() => "closeAllConnections" in listener && listener.closeAllConnections(), 2_000).unref();

@@ -6,6 +6,7 @@ import type { AgentKeys } from "../keys/agent-key.ts";
 import type { Keyring } from "../keys/keyring.ts";
 import type { Tickets } from "../keys/ticket.ts";
 import type { Stamp } from "../operations/ceremony.ts";
+import type { Holds } from "../operations/hold.ts";
 import type { Signer } from "../operations/issue.ts";
 import type { Pace } from "../operations/pace.ts";
 import type { Outbound } from "../outbound/outbound.ts";
@@ -19,6 +20,7 @@ export type HttpGround = {
   readonly agentKeys: AgentKeys;
   readonly tickets: Tickets;
   readonly pace: Pace;
+  readonly holds: Holds;
   readonly party: RelyingParty;
   /** What a client assertion may name as its audience. */
   readonly audiences: ReadonlySet<string>;

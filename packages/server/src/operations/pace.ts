@@ -12,14 +12,19 @@ const grace = 500;
 const patience = 12;
 const remembered = 200_000;
 
-export type Pace = (authReqId: string, now: number) => "in_time" | "too_fast" | "far_too_fast";
+/** `held`: an earlier poll has not been answered yet, and this one is too fast whenever it comes. */
+export type Pace = (
+  authReqId: string,
+  now: number,
+  held?: boolean,
+) => "in_time" | "too_fast" | "far_too_fast";
 
 type Polls = { lastAt: number; raised: boolean; hasty: number };
 
 /** `pollIntervalSeconds` is what the acknowledgement told the agent. */
 export function createPace(pollIntervalSeconds: number): Pace {
   const polls = new Map<string, Polls>();
-  return (id, now) => {
+  return (id, now, held = false) => {
     const known = polls.get(id);
     if (!known) {
       if (polls.size >= remembered) polls.delete(polls.keys().next().value!);
@@ -29,11 +34,11 @@ export function createPace(pollIntervalSeconds: number): Pace {
     const gap = now - known.lastAt + grace;
     known.lastAt = now;
     const required = pollIntervalSeconds + (known.raised ? raisedBySeconds : 0);
-    if (gap >= required * 1000) {
+    if (!held && gap >= required * 1000) {
       known.hasty = 0;
       return "in_time";
     }
-    known.hasty = gap < pollIntervalSeconds * 1000 ? known.hasty + 1 : 0;
+    known.hasty = held || gap < pollIntervalSeconds * 1000 ? known.hasty + 1 : 0;
     known.raised = true;
     return known.hasty > patience ? "far_too_fast" : "too_fast";
   };

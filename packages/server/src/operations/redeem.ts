@@ -6,11 +6,13 @@
 import { stateAt } from "../approval/approval.ts";
 import type { Held, Store } from "../store/store.ts";
 import type { Confirmation } from "../token/token.ts";
+import type { Holds } from "./hold.ts";
 import { type Grant, type IssueGround, type IssueRefusal, issue } from "./issue.ts";
 import type { Pace } from "./pace.ts";
 
 export type RedeemGround = IssueGround & {
   readonly pace: Pace;
+  readonly holds: Holds;
   /** `open` answers which approval an `auth_req_id` of this agent stands for, or undefined for anything else. */
   readonly tickets: { readonly open: (authReqId: string, agentId: string) => string | undefined };
 };
@@ -30,26 +32,38 @@ export type RedeemInput = {
   readonly resource?: string | undefined;
   /** The key that the caller has proved, to which the token will be bound. */
   readonly confirmation?: Confirmation | undefined;
+  /** How long the agent would wait for an answer, and what tells that it has gone. */
+  readonly wait?: { readonly seconds: number; readonly signal: AbortSignal } | undefined;
 };
 
-/** `agent` has authenticated. */
+/** `authenticated`: who the agent is, as it proved when the request came in. */
 export async function redeem(
   ground: RedeemGround,
-  agent: Held<"agent">,
-  { authReqId, ...use }: RedeemInput,
+  authenticated: Held<"agent">,
+  { authReqId, wait, ...use }: RedeemInput,
 ): Promise<Grant | Refused> {
-  const { store, pace, tickets } = ground;
+  const { store, pace, holds, tickets } = ground;
+  let agent = authenticated;
   const id = tickets.open(authReqId, agent.record.id);
   if (id === undefined) return { refused: "invalid_grant" };
-  for (;;) {
+  for (let waited = false; ; ) {
     const now = store.now();
     const standing = await store.standing(id);
     if (standing?.agent !== agent.record.id) return { refused: "invalid_grant" };
     switch (stateAt({ expiresAt: standing.expiresAt, standing }, now)) {
       case "pending": {
-        const tempo = pace(authReqId, now);
-        if (tempo === "in_time") return { refused: "authorization_pending" };
-        return { refused: tempo === "too_fast" ? "slow_down" : "too_fast" };
+        if (waited) return { refused: "authorization_pending" };
+        const tempo = pace(authReqId, now, holds.isHeld(id));
+        if (tempo !== "in_time") return { refused: tempo === "too_fast" ? "slow_down" : "too_fast" };
+        if (!wait) return { refused: "authorization_pending" };
+        await holds.hold(id, Math.min(now + wait.seconds * 1000, standing.expiresAt), wait.signal);
+        waited = true;
+        // A token that nobody is there to take would be lost.
+        if (wait.signal.aborted) return { refused: "authorization_pending" };
+        const current = await store.read("agent", agent.record.id);
+        if (!current) return { refused: "access_denied" };
+        agent = current;
+        break;
       }
       case "denied":
         return await denied(store, id);

@@ -94,7 +94,9 @@ function entryRow({ entry, texts }: NewEntry): EntryRow {
 }
 
 function wakesOf(write: Write): readonly Wake[] {
-  if ("put" in write && write.put === "approval")
-    return [{ approval: write.record.id, candidates: write.record.candidates }];
+  if ("put" in write && write.put === "approval") {
+    const { id, candidates, standing, delivery } = write.record;
+    return [{ approval: id, candidates, state: standing.state, delivery }];
+  }
   return "drop" in write && write.drop === "approval" ? [undefined] : [];
 }

@@ -7,6 +7,7 @@
 import type { Entry, Hash, RequestState } from "@countersign/protocol";
 import type { Approval } from "../approval/approval.ts";
 import type { Approver, Device } from "../approver/approver.ts";
+import type { DeliveryMode } from "../client/client.ts";
 import type { Kind, PassingKind, Records } from "./record.ts";
 
 export type Awaitable<T> = T | Promise<T>;
@@ -77,7 +78,14 @@ export interface Log {
 }
 
 /** What a watcher is told after a change of a request is durable. Undefined: something changed in another process. */
-export type Wake = { readonly approval: string; readonly candidates: readonly string[] } | undefined;
+export type Wake =
+  | {
+      readonly approval: string;
+      readonly candidates: readonly string[];
+      readonly state: RequestState;
+      readonly delivery: DeliveryMode;
+    }
+  | undefined;
 
 export interface Store {
   /** The store's clock, in milliseconds since the epoch. */

@@ -8,6 +8,7 @@ import { readForm, required } from "../form.ts";
 import type { HttpGround } from "../ground.ts";
 import { OAuthError, type OAuthErrorCode } from "../oauth-error.ts";
 import type { Peer } from "../peer.ts";
+import { readWait } from "../prefer.ts";
 
 const errors = {
   authorization_pending: ["authorization_pending", "nobody has decided yet"],
@@ -33,9 +34,18 @@ export async function token(ground: HttpGround, request: Request, peer: Peer): P
 
   const authReqId = required(form, "auth_req_id");
   // Before the pace is looked at: to be told of a nonce is no poll (RFC 9449 §8).
-  const { confirmation, headers } = await confirm(ground, request, agent.record, peer);
+  const confirmed = await confirm(ground, request, agent.record, peer);
 
-  const answer = await redeem(ground, agent, { authReqId, resource: form.get("resource"), confirmation });
+  const wait = readWait(request);
+  const answer = await redeem(ground, agent, {
+    authReqId,
+    resource: form.get("resource"),
+    confirmation: confirmed.confirmation,
+    wait,
+  });
+  const headers = wait
+    ? { ...confirmed.headers, "preference-applied": `wait=${wait.seconds}` }
+    : confirmed.headers;
   if ("refused" in answer) {
     const patienceSeconds = ground.config.limits.pollIntervalSeconds + raisedBySeconds;
     throw refusal(answer, patienceSeconds, headers);

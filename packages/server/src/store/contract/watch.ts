@@ -17,7 +17,8 @@ export function watchers(rule: Rule): void {
         if (wake) there.push(Promise.resolve(other.read("approval", wake.approval)));
       });
       await put(store, "approval", approval, absent);
-      assert.deepEqual(heard, [{ approval: approval.id, candidates: ["apr_1", "apr_2"] }]);
+      const { id, candidates } = approval;
+      assert.deepEqual(heard, [{ approval: id, candidates, state: "pending", delivery: "poll" }]);
       assert.deepEqual(await there[0], { record: approval, version: 1 });
       assert.equal(await put(store, "approval", approval, absent), "conflict");
       await put(store, "agent", anAgent(), absent);

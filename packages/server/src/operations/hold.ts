@@ -1,0 +1,72 @@
+/**
+ * Polls that are answered when there is an answer, and not at once (`Prefer: wait`, RFC 7240 §4.3). One for each request,
+ * whoever asked for it; what is decided here lets it go within milliseconds, what another process wrote as soon as this
+ * one hears that something was. However many are held, they share one watch of the store and one timer, and both end
+ * with the last of them. It decides nothing: who is let go looks for themselves.
+ */
+import type { Store, Wake } from "../store/store.ts";
+
+export type Holds = {
+  readonly isHeld: (approvalId: string) => boolean;
+  /** Resolves when the request does not wait for an answer any more, at `until`, or when the caller hangs up. */
+  readonly hold: (approvalId: string, until: number, signal: AbortSignal) => Promise<void>;
+  /** Lets all go, and from now on holds none. */
+  readonly release: () => void;
+};
+
+/** How late the clock may be noticed. */
+const lookMs = 50;
+
+type Poll = { readonly until: number; readonly letGo: () => void };
+
+export function createHolds(store: Pick<Store, "now" | "standing" | "watch">): Holds {
+  const polls = new Map<string, Poll>();
+  let stop: (() => void) | undefined;
+  let closed = false;
+
+  function start(): () => void {
+    const unwatch = store.watch((wake) => void hear(wake));
+    const timer = setInterval(look, lookMs);
+    return () => {
+      unwatch();
+      clearInterval(timer);
+    };
+  }
+
+  function look(): void {
+    const now = store.now();
+    for (const { until, letGo } of polls.values()) if (now >= until) letGo();
+  }
+
+  async function hear(wake: Wake): Promise<void> {
+    if (wake) {
+      if (wake.state !== "pending") polls.get(wake.approval)?.letGo();
+      return;
+    }
+    // A fault is met by the poll itself, which looks next and has somebody to tell.
+    for (const [id, { letGo }] of polls)
+      if ((await Promise.resolve(store.standing(id)).catch(() => {}))?.state !== "pending") letGo();
+  }
+
+  return {
+    isHeld: (id) => polls.has(id),
+    hold: (id, until, signal) => {
+      if (closed || signal.aborted || polls.has(id)) return Promise.resolve();
+      return new Promise((resolve) => {
+        const letGo = () => {
+          if (!polls.delete(id)) return;
+          signal.removeEventListener("abort", letGo);
+          if (polls.size === 0) stop?.();
+          resolve();
+        };
+        if (polls.size === 0) stop = start();
+        polls.set(id, { until, letGo });
+        signal.addEventListener("abort", letGo, { once: true });
+      });
+    },
+    release: () => {
+      closed = true;
+      for (const { letGo } of polls.values()) letGo();
+    },
+  };
+}
