@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { type Action, actionDigest, hashJson, shortDigest } from "./action.ts";
+import { type Action, actionDigest, hashJson, partsDigest, shortDigest } from "./action.ts";
 import type { Json, JsonObject } from "./json.ts";
 
 const refund: Action = {
@@ -65,6 +65,65 @@ test("two actions have the same digest only if they are the same", () => {
       }
       assert.equal(digestOf(one) === digestOf(other), same);
     }),
+  );
+});
+
+const bounds = fc.dictionary(
+  fc.constantFrom("a", "b"),
+  fc.oneof(fc.integer({ min: 0, max: 1 }), fc.constantFrom("0", "1", null)),
+  { noNullPrototype: true, maxKeys: 2 },
+);
+const someParts = fc.array(
+  fc.record({
+    type: fc.constantFrom("refund", "notify"),
+    typeHash: fc.constantFrom("h1", "h2"),
+    bound: bounds,
+  }),
+  { minLength: 1, maxLength: 3 },
+);
+
+test("T9: the digest of several parts is that of these parts, in this order, and of no others", () => {
+  fc.assert(
+    fc.property(someParts, someParts, (one, other) => {
+      const [a, b] = [one, other].map((parts) => partsDigest("https://api.example.com", parts));
+      assert.equal(a === b, JSON.stringify(sorted(one)) === JSON.stringify(sorted(other)));
+    }),
+    { numRuns: 500 },
+  );
+  /** Members in one order, so that only values and places differ. */
+  function sorted(parts: readonly { type: string; typeHash: string; bound: JsonObject }[]) {
+    return parts.map(({ type, typeHash, bound }) => [type, typeHash, Object.entries(bound).sort()]);
+  }
+});
+
+test("T9: a part added, left out, moved, said twice or changed is another action", () => {
+  const { audience, ...part } = refund;
+  const less = { ...part, bound: { ...part.bound, amount: 1 } };
+  const note = { type: "notify", typeHash: "h", bound: {} };
+  const lists = [
+    [part],
+    [part, part],
+    [part, part, part],
+    [part, less],
+    [less, part],
+    [part, note],
+    [note, part],
+    [note],
+    [part, { ...note, typeHash: "i" }],
+    [part, { ...note, bound: { text: "" } }],
+  ];
+  const digests = lists.map((parts) => partsDigest(audience, parts));
+  digests.push(partsDigest("https://api.example.org", [part, note]));
+  assert.equal(new Set(digests).size, lists.length + 1);
+});
+
+test("an action of one part has one digest, and of none it has none", () => {
+  const { audience, ...part } = refund;
+  assert.equal(partsDigest(audience, [part]), actionDigest(refund));
+  assert.throws(() => partsDigest(audience, []), TypeError);
+  assert.throws(
+    () => partsDigest(audience, [part, { ...part, bound: { amount: 1.5 } }]),
+    /\$\.parts\[1\]\.bound\.amount/,
   );
 });
 

@@ -29,6 +29,22 @@ export function actionDigest(action: Action): string {
   });
 }
 
+/**
+ * The digest of an action that has several parts, in the order in which they were asked for; of one part it is
+ * `actionDigest`. Neither can be taken for the other. Throws a TypeError where there is no part, or for what has no
+ * canonical form.
+ */
+export function partsDigest(audience: string, parts: readonly Readonly<ActionPart>[]): string {
+  const [first] = parts;
+  if (!first) throw new TypeError("an action has at least one part");
+  if (parts.length === 1) return actionDigest({ ...first, audience });
+  return hashJson({
+    v: "countersign-parts-v1",
+    audience,
+    parts: parts.map(({ type, typeHash, bound }) => ({ type, type_hash: typeHash, bound })),
+  });
+}
+
 const crockford = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 /**

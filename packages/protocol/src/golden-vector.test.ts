@@ -17,6 +17,7 @@ import {
   openCheckpoint,
   opensCommitment,
   parseJson,
+  partsDigest,
   rootOf,
   type SignedDecision,
   shortDigest,
@@ -64,6 +65,23 @@ for (const { name, action, canonical, digest, short } of acting.vectors) {
     const { type, type_hash, audience, bound } = action;
     assert.equal(canonicalize({ v: "countersign-action-v1", ...action }), canonical);
     assert.equal(actionDigest({ type, typeHash: type_hash, audience, bound } satisfies Action), digest);
+    assert.equal(shortDigest(digest), short);
+  });
+}
+
+type Parts = {
+  name: string;
+  action: { audience: string; parts: { type: string; type_hash: string; bound: JsonObject }[] };
+  canonical: string;
+  digest: string;
+  short: string;
+};
+
+for (const { name, action, canonical, digest, short } of read<{ vectors: Parts[] }>("parts").vectors) {
+  test(`golden parts: ${name}`, () => {
+    const parts = action.parts.map(({ type, type_hash: typeHash, bound }) => ({ type, typeHash, bound }));
+    assert.equal(canonicalize({ v: "countersign-parts-v1", ...action }), canonical);
+    assert.equal(partsDigest(action.audience, parts), digest);
     assert.equal(shortDigest(digest), short);
   });
 }

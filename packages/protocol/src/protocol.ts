@@ -6,7 +6,7 @@
  * clock, a file, a network or a configuration, never decides who may do what, and never repairs its input.
  */
 
-export { type Action, type ActionPart, actionDigest, hashJson, shortDigest } from "./action.ts";
+export { type Action, type ActionPart, actionDigest, hashJson, partsDigest, shortDigest } from "./action.ts";
 export { canonicalize } from "./canonical.ts";
 export { type Checkpoint, openCheckpoint, signCheckpoint, verifierKey } from "./checkpoint.ts";
 export { decisionChallenge, type SignedDecision } from "./decision.ts";
