@@ -1,6 +1,6 @@
 /** Every page of the approver, filled with cards as real operators declare them, and with one as a hostile agent would. */
 import type { RequestState } from "@countersign/protocol";
-import type { Card } from "../src/action/card.ts";
+import { type Card, partsOf, type SeveralCard, type SingleCard } from "../src/action/card.ts";
 import { aboutPage } from "../src/pages/about.ts";
 import { type CardView, cardPage } from "../src/pages/card.ts";
 import { devicesPage } from "../src/pages/devices.ts";
@@ -13,7 +13,7 @@ import { signInPage } from "../src/pages/sign-in.ts";
 
 export const now = Date.UTC(2026, 10, 22, 14, 30, 23);
 
-export const refund: Card = {
+export const refund: SingleCard = {
   v: 1,
   type: "refund",
   agent: { id: "refund-desk", name: "Refund desk" },
@@ -39,7 +39,7 @@ export const refund: Card = {
   salt: "c2FsdHNhbHRzYWx0c2FsdA",
 };
 
-export const order: Card = {
+export const order: SingleCard = {
   ...refund,
   type: "create_order",
   agent: { id: "trader", name: "Trading assistant" },
@@ -63,7 +63,7 @@ export const order: Card = {
   audience: "https://broker.example.com",
 };
 
-export const rollout: Card = {
+export const rollout: SingleCard = {
   ...refund,
   type: "promote_rollout",
   agent: { id: "release-agent", name: "Release agent" },
@@ -98,7 +98,7 @@ export const rollout: Card = {
 export const hostileText = `"'><script>alert(1)</script><img src=x onerror=alert(1)>&amp;   Approved. ${"W".repeat(150)}`;
 export const rightToLeft = "مرحبا بالعالم 123";
 
-export const hostile: Card = {
+export const hostile: SingleCard = {
   ...refund,
   agent: { id: hostileText, name: hostileText },
   sentence: [
@@ -116,6 +116,54 @@ export const hostile: Card = {
     message: `</bdi></blockquote></figure>${hostileText}`,
     rows: [{ label: hostileText, value: hostileText, field: "note" }],
   },
+};
+
+/** Money moved, paid out and told of: one yes, or none of it. */
+export const several: SeveralCard = {
+  v: 2,
+  agent: refund.agent,
+  parts: [
+    {
+      type: "transfer",
+      sentence: [
+        { text: "Move " },
+        { value: "$10,000.00", field: "amount" },
+        { text: " from " },
+        { value: "Reserve", field: "from" },
+        { text: " to " },
+        { value: "Payouts", field: "to" },
+      ],
+      rows: [
+        { label: "Amount", value: "$10,000.00", field: "amount" },
+        { label: "From", value: "Reserve", field: "from" },
+        { label: "To", value: "Payouts", field: "to" },
+      ],
+      words: { rows: [] },
+    },
+    { type: refund.type, sentence: refund.sentence, rows: refund.rows, words: { rows: [] } },
+    {
+      type: "notify",
+      sentence: [{ text: "Send a message to " }, { value: "Marta Jiménez", field: "customer" }],
+      rows: [{ label: "Customer", value: "Marta Jiménez", field: "customer" }],
+      words: {
+        rows: [{ label: "Draft", value: "Dear Marta,\nthe money is on its way.", field: "draft" }],
+      },
+    },
+  ],
+  words: refund.words,
+  reversibility: "irreversible",
+  level: "passkey-signed",
+  audience: refund.audience,
+  digest: refund.digest,
+  expiresAt: refund.expiresAt,
+  salt: refund.salt,
+};
+
+export const hostileSeveral: SeveralCard = {
+  ...several,
+  agent: hostile.agent,
+  parts: [hostile, hostile].map(({ type, sentence, rows, words }) => ({ type, sentence, rows, words })),
+  words: hostile.words,
 };
 
 /** The view of a request that waits, as the endpoint would fill it. */
@@ -172,12 +220,12 @@ export const enrolView = {
 export const signInView = { ceremony: { token: "ceremony-3", options: request }, next: "/inbox" };
 
 export function waiting(card: Card, requestId: string, leftMs = 102_000) {
-  const { agent, sentence, reversibility } = card;
+  const { agent, reversibility } = card;
   const decideBy = now + leftMs;
   return {
     requestId,
     agentName: agent.name,
-    sentence,
+    parts: partsOf(card),
     reversibility,
     decideBy,
     shortDigest: "7K2M-Q9XD-4TCV",
@@ -188,7 +236,7 @@ export function earlier(card: Card, requestId: string, state: RequestState, verd
   return {
     requestId,
     agentName: card.agent.name,
-    sentence: card.sentence,
+    parts: partsOf(card),
     state,
     verdict,
     at: now - 3_600_000,
@@ -204,6 +252,8 @@ const reason = "The photos show a different machine. Please ask for the serial n
 export const pages: { readonly [name: string]: () => Html } = {
   "card-refund": () => cardPage(cardView(refund)),
   "card-order-sign-in": () => cardPage(cardView(order, { needsSignIn: true })),
+  "card-several": () => cardPage(cardView(several)),
+  "card-several-hostile": () => cardPage(cardView(hostileSeveral)),
   "card-rollout": () => cardPage(cardView(rollout)),
   "card-hostile": () =>
     cardPage(
@@ -219,6 +269,7 @@ export const pages: { readonly [name: string]: () => Html } = {
   "card-closed": () => cardPage(cardView(refund, { now: now + 102_000 })),
   "decided-approved": () =>
     cardPage(cardView(refund, { state: "approved", ...decision("approve", { mine: true }) })),
+  "decided-several": () => cardPage(cardView(several, { state: "denied", ...decision("deny", { reason }) })),
   "decided-redeemed": () => cardPage(cardView(rollout, { state: "redeemed", ...decision("approve") })),
   "decided-denied": () => cardPage(cardView(refund, { state: "denied", ...decision("deny", { reason }) })),
   "decided-hostile": () =>
@@ -235,9 +286,15 @@ export const pages: { readonly [name: string]: () => Html } = {
     inboxPage({
       ...person,
       now,
-      waiting: [waiting(refund, "a"), waiting(order, "b", 840_000), waiting(rollout, "c", 11_520_000)],
+      waiting: [
+        waiting(refund, "a"),
+        waiting(several, "s"),
+        waiting(order, "b", 840_000),
+        waiting(rollout, "c", 11_520_000),
+      ],
       decided: [
         earlier(refund, "d", "denied", "deny"),
+        earlier(several, "h", "redeemed", "approve"),
         earlier(rollout, "e", "redeemed", "approve"),
         earlier(order, "f", "expired"),
         earlier(order, "g", "cancelled", "approve"),

@@ -56,6 +56,7 @@ export function buildActionRule(
     approvers: structuredClone(declaration.approvers),
     lifetimeSeconds: { ...lifetimeSeconds },
     tokenLifetimeSeconds,
+    togetherWith: [...(declaration.togetherWith ?? [])],
     validate: compiled.validate,
     ...(scope === undefined ? {} : { scope }),
   };

@@ -1,19 +1,27 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { actionDigest, hashJson, type Json, type JsonObject } from "@countersign/protocol";
+import { actionDigest, hashJson, type Json, type JsonObject, partsDigest } from "@countersign/protocol";
 import fc from "fast-check";
 import { refund, refundFields, ruleOf, sampleRules } from "../../test/sample.ts";
-import { type Card, cardHash, readMessage, renderCard, sentenceText } from "./card.ts";
-import { readAction } from "./read.ts";
+import { cardHash, readMessage, renderCard, type SingleCard, sentenceText } from "./card.ts";
+import { type ReadPart, readAction } from "./read.ts";
 
 const rule = ruleOf();
 const agent = { id: "agent-1", name: "Ticket agent" };
 const expiresAt = Date.UTC(2026, 10, 22);
 const salt = "c2FsdHNhbHRzYWx0c2FsdA";
 
-function render(bound: JsonObject, advisory: JsonObject = {}, message?: string): Card {
-  const card = renderCard({ rule, agent, bound, advisory, message, expiresAt, salt });
-  assert.ok(!("refused" in card), JSON.stringify(card));
+/** One part of the refund's type. */
+function part(bound: JsonObject, advisory: JsonObject = {}): ReadPart {
+  return { rule, bound, advisory };
+}
+
+function render(bound: JsonObject, advisory: JsonObject = {}, message?: string): SingleCard {
+  return single(renderCard({ parts: [part(bound, advisory)], agent, message, expiresAt, salt }));
+}
+
+function single(card: ReturnType<typeof renderCard>): SingleCard {
+  assert.ok("v" in card && card.v === 1, JSON.stringify(card));
   return card;
 }
 
@@ -68,6 +76,43 @@ test("the card carries the rows, who asks, and what the type says about itself",
   assert.equal(card.expiresAt, expiresAt);
 });
 
+test("a card of one part is written as it always was, byte for byte", () => {
+  const card = render({ ...refundFields, copies: ["ada"], parcels: 2 }, { reason: "Late" }, "Please");
+  const written = `{"v":1,"type":"refund","agent":{"id":"agent-1","name":"Ticket agent"},"sentence":[{"text":"Refund "},{"value":"$10,000.00","field":"amount"},{"text":" to "},{"value":"“Grace”","field":"customer"},{"text":" for order "},{"value":"“A-1”","field":"order"}],"rows":[{"label":"Amount","value":"$10,000.00","field":"amount"},{"label":"Customer","value":"Grace","field":"customer"},{"label":"Order","value":"A-1","field":"order"},{"label":"Copies to","value":"“ada”","field":"copies"},{"label":"Parcels","value":"2 parcels","field":"parcels"}],"words":{"message":"Please","rows":[{"label":"Reason","value":"Late","field":"reason"}]},"reversibility":"irreversible","level":"passkey-signed","audience":"https://refunds.example","digest":"ASfhv5YRKyzopMg_yVsXS5rwzCzYk7NF__8VZpYDHf8","expiresAt":1795305600000,"salt":"c2FsdHNhbHRzYWx0c2FsdA"}`;
+  assert.equal(JSON.stringify(card), written);
+});
+
+test("a card of several parts shows each of them whole, in the order asked, and says the worst of all", () => {
+  const kinder = ruleOf({ ...refund, type: "credit", sentence: "Credit {amount} to {customer}" });
+  const mild = { ...kinder.definition, reversibility: "reversible", level: "session" } as const;
+  const parts = [
+    { rule: { ...kinder, definition: mild }, bound: { ...refundFields, order: "A-2" }, advisory: {} },
+    part(refundFields, { reason: "Late" }),
+    part({ ...refundFields, order: "A-3" }),
+  ];
+  const card = renderCard({ parts, agent, message: "Please", expiresAt, salt });
+  assert.ok("v" in card && card.v === 2);
+  const alone = parts.map((one) => single(renderCard({ parts: [one], agent, expiresAt, salt })));
+  assert.deepEqual(
+    card.parts,
+    alone.map(({ type, sentence, rows, words }) => ({ type, sentence, rows, words })),
+  );
+  assert.deepEqual(card.words, { message: "Please" });
+  assert.deepEqual([card.reversibility, card.level], ["irreversible", "passkey-signed"]);
+  assert.equal(
+    sentenceText(card),
+    "3 actions, one answer: (1) Credit $10,000.00 to “Grace”; (2) Refund $10,000.00 to “Grace” for order “A-1”; (3) Refund $10,000.00 to “Grace” for order “A-3”",
+  );
+  const digested = parts.map(({ rule, bound }) => ({
+    type: rule.definition.type,
+    typeHash: rule.hash,
+    bound,
+  }));
+  assert.equal(card.digest, partsDigest(rule.definition.audience, digested));
+  const turned = renderCard({ parts: parts.toReversed(), agent, message: "Please", expiresAt, salt });
+  assert.ok("v" in turned && turned.digest !== card.digest);
+});
+
 test("the card's digest is the action's, and its hash covers all of it", () => {
   const card = render(refundFields, {}, "Please");
   const { type, audience } = rule.definition;
@@ -80,20 +125,12 @@ test("the card's digest is the action's, and its hash covers all of it", () => {
 });
 
 test("the card says the level that was asked for, where one was", () => {
-  const asked = renderCard({
-    rule,
-    agent,
-    bound: refundFields,
-    advisory: {},
-    level: "session",
-    expiresAt,
-    salt,
-  });
+  const asked = renderCard({ parts: [part(refundFields)], agent, level: "session", expiresAt, salt });
   assert.equal("level" in asked && asked.level, "session");
 });
 
 test("two cards of the same ask have different hashes, so that a hash alone confirms no guess", () => {
-  const input = { rule, agent, bound: refundFields, advisory: {}, expiresAt };
+  const input = { parts: [part(refundFields)], agent, expiresAt };
   const [one, two] = ["AAAAAAAAAAAAAAAAAAAAAA", salt].map((own) => renderCard({ ...input, salt: own }));
   assert.ok(one && two && !("refused" in one) && !("refused" in two));
   assert.notEqual(cardHash(one), cardHash(two));
@@ -106,36 +143,24 @@ test("a card without a message or advisory field has a canonical form too", () =
 });
 
 test("T14: a value that no row would show is a fault, not a card", () => {
-  const input = { rule, agent, advisory: {}, expiresAt, salt };
-  assert.throws(
-    () => renderCard({ ...input, bound: { ...refundFields, hidden: 1 } }),
-    /would not show hidden/,
-  );
-  assert.throws(
-    () => renderCard({ ...input, bound: refundFields, advisory: { note: "x" } }),
-    /would not show note/,
-  );
+  assert.throws(() => render({ ...refundFields, hidden: 1 }), /would not show hidden/);
+  assert.throws(() => render(refundFields, { note: "x" }), /would not show note/);
   const { order, ...gap } = refundFields;
   assert.equal(order, "A-1");
-  assert.throws(() => renderCard({ ...input, bound: gap }), /a gap where order belongs/);
+  assert.throws(() => render(gap), /a gap where order belongs/);
 });
 
 test("a value that cannot be shown as declared is refused with the path of its field", () => {
-  const refused = (change: JsonObject) => {
-    const answer = renderCard({
-      rule,
-      agent,
-      bound: { ...refundFields, ...change },
-      advisory: {},
-      expiresAt,
-      salt,
-    });
+  const refused = (change: JsonObject, count = 1) => {
+    const parts = [part(refundFields), part({ ...refundFields, ...change })].slice(-count);
+    const answer = renderCard({ parts, agent, expiresAt, salt });
     assert.ok("refused" in answer);
     assert.equal(answer.refused, "invalid_authorization_details");
     return `${answer.path} ${answer.why}`;
   };
   assert.match(refused({ amount: "10,000.00" }), /^\$\[0\]\.amount must be a plain decimal/);
   assert.equal(refused({ currency: "XXX" }), "$[0].currency is not an ISO 4217 currency code");
+  assert.equal(refused({ currency: "XXX" }, 2), "$[1].currency is not an ISO 4217 currency code");
   assert.match(refused({ amount: "1e9" }), /^[\x20-\x21\x23-\x5B\x5D-\x7E]+$/);
 });
 
@@ -260,17 +285,8 @@ test("T15: no accepted text ever reaches a card with an invisible character, and
           return;
         }
         accepted++;
-        const { rule, bound, advisory } = read[0]!;
-        const card = renderCard({
-          rule,
-          agent,
-          bound,
-          advisory,
-          message: words.message,
-          expiresAt,
-          salt,
-        });
-        assert.ok(!("refused" in card));
+        const { bound, advisory } = read[0]!;
+        const card = single(renderCard({ parts: read, agent, message: words.message, expiresAt, salt }));
         for (const shown of textsOf({ ...card, words: { message: card.words.message } }))
           for (const character of shown)
             assert.ok(!isInvisible(character.codePointAt(0)!, false), JSON.stringify(shown));
@@ -295,16 +311,8 @@ test("a scope's card is its fixed sentence and the agent's message", () => {
   const schema = { type: "object", additionalProperties: false, properties: {} };
   const scope = { type: "export", scope: "export", schema, bound: [], rows: [], advisory: [], subject: [] };
   const exporting = ruleOf({ ...refund, ...scope, sentence: "Export it all" });
-  const card = renderCard({
-    rule: exporting,
-    agent,
-    bound: {},
-    advisory: {},
-    message: "Now",
-    expiresAt,
-    salt,
-  });
-  assert.ok(!("refused" in card));
+  const parts = [{ rule: exporting, bound: {}, advisory: {} }];
+  const card = single(renderCard({ parts, agent, message: "Now", expiresAt, salt }));
   assert.deepEqual(card.sentence, [{ text: "Export it all" }]);
   assert.deepEqual(card.words, { message: "Now", rows: [] });
 });

@@ -5,31 +5,43 @@
  */
 import {
   type AuthenticationLevel,
-  actionDigest,
   hashJson,
   inspectText,
   type Json,
-  type JsonObject,
+  partsDigest,
   type Reversibility,
+  reversibilities,
 } from "@countersign/protocol";
+import { stricter } from "../approver/level.ts";
 import { parseSentence, textFaults } from "./declaration.ts";
-import type { ActionRule, Row } from "./definition.ts";
+import type { Row } from "./definition.ts";
 import { type FormatRefusal, formatValue } from "./format.ts";
 import { quote } from "./quotation.ts";
-import type { DetailsRefusal } from "./read.ts";
+import type { DetailsRefusal, ReadPart } from "./read.ts";
 
 /** A piece of the sentence. A value that is free text is in “ ” already. */
-export type Part = { readonly text: string } | { readonly value: string; readonly field: string };
+export type Piece = { readonly text: string } | { readonly value: string; readonly field: string };
 export type CardRow = { readonly label: string; readonly value: string; readonly field: string };
-export type Card = {
-  readonly v: 1;
+/** One thing that would be done, as it is shown. */
+export type CardPart = {
   readonly type: string;
-  readonly agent: { readonly id: string; readonly name: string };
-  readonly sentence: readonly Part[];
+  readonly sentence: readonly Piece[];
   /** Every bound field that is there, in the operator's order. */
   readonly rows: readonly CardRow[];
-  /** The agent's own words. Values may have several lines. */
-  readonly words: { readonly message?: string; readonly rows: readonly CardRow[] };
+  /** What the agent says about it. Values may have several lines. */
+  readonly words: { readonly rows: readonly CardRow[] };
+};
+/** The card of an action of one part: the part itself, with what is around it. */
+export type SingleCard = Around & CardPart & { readonly v: 1 };
+/** The card of an action of several parts: a yes is to all of them. */
+export type SeveralCard = Around & { readonly v: 2; readonly parts: readonly CardPart[] };
+export type Card = SingleCard | SeveralCard;
+
+type Around = {
+  readonly agent: { readonly id: string; readonly name: string };
+  /** The agent's own words about all of it. */
+  readonly words: { readonly message?: string };
+  /** Of the part that is hardest to take back. */
   readonly reversibility: Reversibility;
   readonly level: AuthenticationLevel;
   readonly audience: string;
@@ -43,18 +55,60 @@ export type Card = {
 
 /** Writes the card of an action that `readAction` accepted, or refuses a value that cannot be shown as declared. */
 export function renderCard(input: {
-  readonly rule: ActionRule;
+  /** Never empty, and all for one API. */
+  readonly parts: readonly ReadPart[];
   readonly agent: { readonly id: string; readonly name: string };
-  readonly bound: JsonObject;
-  readonly advisory: JsonObject;
   /** As `readMessage` gave it. */
   readonly message?: string | undefined;
-  /** The level that was asked for, where it is stricter than the type's own. */
+  /** The level that was asked for, where it is stricter than the types' own. */
   readonly level?: AuthenticationLevel | undefined;
   readonly expiresAt: number;
   readonly salt: string;
 }): Card | DetailsRefusal {
-  const { rule, agent, bound, advisory, message, expiresAt, salt } = input;
+  const { expiresAt, salt } = input;
+  const agent = { id: input.agent.id, name: input.agent.name };
+  const shown: CardPart[] = [];
+  for (const [at, part] of input.parts.entries()) {
+    const card = renderPart(part, at);
+    if ("refused" in card) return card;
+    shown.push(card);
+  }
+  const definitions = input.parts.map(({ rule }) => rule.definition);
+  const [first, ...others] = shown;
+  const audience = definitions[0]?.audience;
+  if (!first || audience === undefined) throw new Error("a card has at least one part");
+  const digested = input.parts.map(({ rule, bound }) => {
+    return { type: rule.definition.type, typeHash: rule.hash, bound };
+  });
+  const hardest = Math.max(...definitions.map(({ reversibility }) => reversibilities.indexOf(reversibility)));
+  const message = { ...(input.message !== undefined && { message: input.message }) };
+  const rest = {
+    reversibility: reversibilities[hardest]!,
+    level: input.level ?? definitions.map(({ level }) => level).reduce(stricter),
+    audience,
+    digest: partsDigest(audience, digested),
+    expiresAt,
+    salt,
+  };
+  if (others.length > 0) return { v: 2, agent, parts: shown, words: message, ...rest };
+  const { type, sentence, rows, words } = first;
+  return { v: 1, type, agent, sentence, rows, words: { ...message, ...words }, ...rest };
+}
+
+/** What would be done, each part on its own. */
+export function partsOf(card: Card): readonly CardPart[] {
+  return card.v === 1 ? [card] : card.parts;
+}
+
+/**
+ * What stands above several parts. It speaks of the answer alone: that all of it then happens, or none, is the API's to
+ * keep.
+ */
+export function togetherText(parts: readonly unknown[]): string {
+  return `${parts.length} actions, one answer`;
+}
+
+function renderPart({ rule, bound, advisory }: ReadPart, at: number): CardPart | DetailsRefusal {
   const { definition } = rule;
   const rows: CardRow[] = [];
   const words: CardRow[] = [];
@@ -66,7 +120,7 @@ export function renderCard(input: {
     if (value === undefined) continue;
     const currency = row.currency === undefined ? undefined : bound[row.currency];
     const shown = formatValue(row, value, currency);
-    if (typeof shown !== "string") return refuse(row, shown.refused);
+    if (typeof shown !== "string") return refuse(row, at, shown.refused);
     const cardRow = { label: row.label, value: shown, field: row.field };
     (fields === bound ? rows : words).push(cardRow);
     values.set(row.field, row.as === "text" && typeof value === "string" ? quote(shown) : shown);
@@ -75,26 +129,21 @@ export function renderCard(input: {
   }
   const hidden = [...Object.keys(bound), ...Object.keys(advisory)].filter((name) => !seen.has(name));
   if (hidden.length > 0) throw new Error(`a card of ${definition.type} would not show ${hidden.join(", ")}`);
-  const { type, audience, reversibility, level: ownLevel } = definition;
-  return {
-    v: 1,
-    type,
-    agent: { id: agent.id, name: agent.name },
-    sentence: writeSentence(definition.sentence, values),
-    rows,
-    words: { ...(message !== undefined && { message }), rows: words },
-    reversibility,
-    level: input.level ?? ownLevel,
-    audience,
-    digest: actionDigest({ type, typeHash: rule.hash, audience, bound }),
-    expiresAt,
-    salt,
-  };
+  const sentence = writeSentence(definition.sentence, values);
+  return { type: definition.type, sentence, rows, words: { rows: words } };
 }
 
-/** The sentence as plain text: for a mail's subject, a log line, a terminal. */
-export function sentenceText(card: Pick<Card, "sentence">): string {
-  return card.sentence.map((part) => ("text" in part ? part.text : part.value)).join("");
+/** What would be done as plain text, in one line: for a mail's subject, a log line, a terminal. */
+export function sentenceText(card: Card): string {
+  const parts = partsOf(card);
+  const texts = parts.map(({ sentence }) => plainText(sentence));
+  if (texts.length === 1) return texts.join();
+  return `${togetherText(parts)}: ${texts.map((text, at) => `(${at + 1}) ${text}`).join("; ")}`;
+}
+
+/** One sentence as plain text. */
+export function plainText(sentence: CardPart["sentence"]): string {
+  return sentence.map((piece) => ("text" in piece ? piece.text : piece.value)).join("");
 }
 
 /** base64url SHA-256 of the canonical card: what the approver's signature commits to having shown. */
@@ -117,7 +166,7 @@ export function readMessage(
     : { refused: "invalid_binding_message", why: `binding_message ${textFaults[fault]}` };
 }
 
-function writeSentence(sentence: string, values: ReadonlyMap<string, string>): Part[] {
+function writeSentence(sentence: string, values: ReadonlyMap<string, string>): Piece[] {
   return (parseSentence(sentence) ?? []).map((part) => {
     if ("text" in part) return part;
     const value = values.get(part.field);
@@ -126,9 +175,9 @@ function writeSentence(sentence: string, values: ReadonlyMap<string, string>): P
   });
 }
 
-function refuse({ field, currency }: Row, fault: FormatRefusal): DetailsRefusal {
+function refuse({ field, currency }: Row, at: number, fault: FormatRefusal): DetailsRefusal {
   const name = fault === "unknown_currency" && currency !== undefined ? currency : field;
-  return { refused: "invalid_authorization_details", path: `$[0].${name}`, why: formatFaults[fault] };
+  return { refused: "invalid_authorization_details", path: `$[${at}].${name}`, why: formatFaults[fault] };
 }
 
 const formatFaults: { readonly [fault in FormatRefusal]: string } = {

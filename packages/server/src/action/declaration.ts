@@ -26,6 +26,7 @@ export type Declaration = {
   readonly level?: AuthenticationLevel;
   readonly lifetimeSeconds?: { readonly default: number; readonly max: number };
   readonly tokenLifetimeSeconds?: number;
+  readonly togetherWith?: readonly string[];
   readonly scope?: string;
 };
 

@@ -1,7 +1,7 @@
 /**
  * The action: what would be done, read strictly, shown whole, and described by the server. This directory holds what an
  * operator declares about an action type (`definition.ts`, built by `build.ts`, checked by `declaration.ts` and `schema.ts`), how an agent's
- * `authorization_details` become one action of it (`read.ts`), and the card on which a person sees it (`card.ts`,
+ * `authorization_details` become the parts of one action (`read.ts`, `together.ts`), and the card on which a person sees it (`card.ts`,
  * `format.ts`, `quotation.ts`). Everything here is a pure value or a pure function. It never repairs what an agent
  * sent, never lets an agent's words become the server's, and never decides who may approve.
  */
@@ -63,6 +63,8 @@ export type ActionRule = {
   readonly approvers: ApproverRule;
   readonly lifetimeSeconds: { readonly default: number; readonly max: number };
   readonly tokenLifetimeSeconds: number;
+  /** Types, itself perhaps among them, with which it may be one action. They must name it too: see `together.ts`. */
+  readonly togetherWith: readonly string[];
   /** The first fault of a detail's fields (`type` left out), or undefined. */
   readonly validate: (fields: unknown) => FieldFault | undefined;
   /** Set where the action is a bare scope: it has no fields, and its sentence is fixed. */

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { refund, refundFields, ruleOf, sampleRules } from "../../test/sample.ts";
+import type { ActionRule } from "./definition.ts";
 import { type DetailsRefusal, readAction } from "./read.ts";
 
 function readText(text: string) {
@@ -73,13 +74,13 @@ test("a missing field and a wrong value are refused with their path", () => {
   assert.match(refusal(read({ order: null })), /^\$\[0\]\.order must be string$/);
 });
 
-test("anything but an array with one object is refused", () => {
+test("anything but an array of objects is refused", () => {
   const one = { type: "refund", ...refundFields };
   const texts = ["", "{", "null", JSON.stringify(one), "[]", "[1]", "[[]]", "[null]"];
   for (const text of texts) assert.ok("refused" in readText(text), text);
   assert.match(
     refusal(readText(JSON.stringify([one, one]))),
-    /^\$ holds 2 details; this server takes exactly one action/,
+    /^\$\[1\] must be a request of its own: two of 'refund' are not approved together here$/,
   );
 });
 
@@ -153,4 +154,108 @@ test("a validator's own words are brought into that alphabet too", () => {
     refusal(readAction('[{"type":"refund"}]', rules)),
     "$[0].amount must match <U+0022>then<U+0022> <U+005C> schema<U+000A>",
   );
+});
+
+/** Two types that may be approved together, in any number. */
+const joined: ReadonlyMap<string, ActionRule> = new Map(
+  ["refund", "credit"].map((type) => [type, ruleOf({ ...refund, type, togetherWith: ["refund", "credit"] })]),
+);
+
+test("several details are read in their order, each into its own type", () => {
+  const sent = [
+    { type: "refund", ...refundFields, reason: "Late" },
+    { type: "credit", ...refundFields },
+    { type: "refund", ...refundFields, order: "A-2" },
+  ];
+  const answer = readAction(JSON.stringify(sent), joined);
+  assert.ok(!("refused" in answer));
+  assert.deepEqual(
+    answer.map(({ rule, bound, advisory }) => ({ type: rule.definition.type, ...bound, ...advisory })),
+    sent,
+  );
+});
+
+test("the same detail twice is refused, however it is written; the agent's own words do not make it another", () => {
+  const { order, ...rest } = refundFields;
+  const turned = { ...rest, order, type: "refund", reason: "Once more" };
+  const said = refusal(readAction(JSON.stringify([{ type: "refund", ...refundFields }, turned]), joined));
+  assert.equal(said, "$[1] says the same as a detail before it");
+});
+
+test("how much is asked for at once has an end, and the refusal says where", () => {
+  const details = (count: number, fields = {}) =>
+    Array.from({ length: count }, (_, at) => ({
+      type: "refund",
+      ...refundFields,
+      order: `${at}`,
+      ...fields,
+    }));
+  const read = (value: unknown) => readAction(JSON.stringify(value), joined);
+  assert.ok(!("refused" in read(details(10))));
+  assert.equal(refusal(read(details(11))), "$ holds 11 details; one request is for 1 to 10 of them");
+  assert.equal(refusal(read([])), "$ holds 0 details; one request is for 1 to 10 of them");
+  const copies = (characters: number) => Array.from({ length: 5 }, () => "\u{1F600}".repeat(characters));
+  assert.ok(!("refused" in read(details(6, { copies: copies(60) }))));
+  assert.match(
+    refusal(read(details(8, { copies: copies(60) }))),
+    /^\$ binds 10\d{3} bytes, and a token has room for 8192$/,
+  );
+  assert.equal(refusal(readText(" ".repeat(32_769))), "$ is longer than 32768 bytes");
+  assert.equal(refusal(readText("\u20ac".repeat(10_923))), "$ is longer than 32768 bytes");
+});
+
+test("T14: whatever JSON is sent, it is refused in words, or read with nothing in it that is not declared", () => {
+  const declared = new Set<string>([...refund.bound, ...refund.advisory]);
+  const fields = fc.record(
+    {
+      type: often(["refund", "credit"], ["payout", "__proto__", 1]),
+      order: often(["A-1", "A-2", "A-3"], ["", "A\u200b", 7]),
+      customer: fc.constant("Grace"),
+      amount: often(["1.00", "2.00"], [1, null]),
+      currency: often(["USD", "EUR"], ["DOLLARS", ["USD"]]),
+      copies: often([[], ["ada"]], [["ada", 1], "ada"]),
+      parcels: often([0, 7], [-1, 0.5, "7", 2 ** 60]),
+      reason: often(["Late.\nTwice."], ["\u202e", {}]),
+    },
+    { requiredKeys: ["type", "order", "customer", "amount", "currency"] },
+  );
+  /** Mostly one of the first, sometimes one of the others. */
+  function often(good: readonly unknown[], bad: readonly unknown[]) {
+    return fc.oneof(
+      { weight: 30, arbitrary: fc.constantFrom(...good) },
+      { weight: 1, arbitrary: fc.constantFrom(...bad) },
+    );
+  }
+  const detail = fc
+    .tuple(
+      fields,
+      fc.oneof({ weight: 9, arbitrary: fc.constant({}) }, fc.dictionary(fc.string(), fc.jsonValue())),
+    )
+    .map(([known, extra]) => ({ ...known, ...extra }));
+  const details = fc.oneof(
+    { weight: 3, arbitrary: fc.array(detail, { maxLength: 4 }).map((value) => JSON.stringify(value)) },
+    fc.json(),
+    fc.string(),
+    fc.string({ unit: "binary" }),
+  );
+  let accepted = 0;
+  fc.assert(
+    fc.property(details, (text) => {
+      const answer = readAction(text, joined);
+      if ("refused" in answer) {
+        assert.match(refusal(answer), /^[\x20-\x21\x23-\x5B\x5D-\x7E]+$/);
+        return;
+      }
+      accepted += 1;
+      const sent = JSON.parse(text) as { [name: string]: unknown }[];
+      assert.deepEqual(
+        answer.map(({ rule, bound, advisory }) => ({ type: rule.definition.type, ...bound, ...advisory })),
+        sent,
+      );
+      for (const one of sent)
+        for (const name of Object.keys(one)) assert.ok(name === "type" || declared.has(name), name);
+    }),
+    { numRuns: 3000, seed: 20261122 },
+  );
+  assert.ok(accepted > 300, `${accepted} accepted`);
 });

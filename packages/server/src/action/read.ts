@@ -7,6 +7,16 @@ import { textFaults } from "./declaration.ts";
 import type { ActionRule } from "./definition.ts";
 import { errorName, errorPath, errorText } from "./quotation.ts";
 import { maxTextCodePoints } from "./schema.ts";
+import { apart, maxParts } from "./together.ts";
+
+/** Bytes of the text. A form holds more, but a person reads no more. */
+const longestDetails = 32 * 1024;
+
+/**
+ * Bytes of what would be granted. The token carries it, and a token must fit into a header field: servers take 16 KB of
+ * those in all, and base64url makes four bytes of three.
+ */
+const longestGrant = 8 * 1024;
 
 /** One detail as it was asked for: `bound` is digested, signed and granted; `advisory` is only ever quoted. */
 export type ReadPart = {
@@ -22,24 +32,46 @@ export type DetailsRefusal = {
   readonly why: string;
 };
 
-/** Reads exactly one detail. Scopes that are actions are not asked for here, but by their scope. */
+/**
+ * Reads one detail, or several that the operator lets be one action, in their order. Never empty. Scopes that are actions
+ * are not asked for here, but by their scope.
+ */
 export function readAction(
   text: string,
   rules: ReadonlyMap<string, ActionRule>,
 ): readonly ReadPart[] | DetailsRefusal {
+  if (Buffer.byteLength(text) > longestDetails) return refuse("$", `is longer than ${longestDetails} bytes`);
   const parsed = parseJson(text);
   if ("refused" in parsed) return refuse(parsed.path, jsonFaults[parsed.refused]);
   const details = parsed.value;
-  if (!Array.isArray(details)) return refuse("$", "must be an array with one object");
-  if (details.length !== 1)
-    return refuse("$", `holds ${details.length} details; this server takes exactly one action in a request`);
+  if (!Array.isArray(details)) return refuse("$", "must be an array of objects, most often of one");
+  if (details.length < 1 || details.length > maxParts)
+    return refuse("$", `holds ${details.length} details; one request is for 1 to ${maxParts} of them`);
   const parts: ReadPart[] = [];
   for (const [at, detail] of details.entries()) {
     const part = readPart(detail, at, rules);
     if ("refused" in part) return part;
     parts.push(part);
   }
-  return parts;
+  return inOneAction(parts) ?? parts;
+}
+
+/** Why these may not be asked for in one request, if they may not. */
+function inOneAction(parts: readonly ReadPart[]): DetailsRefusal | undefined {
+  // The fields stand in the order of their definition, so that equal details are equal texts.
+  const granted = parts.map(({ rule, bound }) => JSON.stringify({ type: rule.definition.type, ...bound }));
+  const size = granted.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+  if (size > longestGrant)
+    return refuse("$", `binds ${size} bytes, and a token has room for ${longestGrant}`);
+  const pair = apart(parts.map(({ rule }) => rule));
+  if (pair) {
+    const [left, right] = pair.map((at) => errorName(parts[at]!.rule.definition.type));
+    const both = left === right ? `two of ${left}` : `${left} and ${right}`;
+    return refuse(`$[${pair[1]}]`, `must be a request of its own: ${both} are not approved together here`);
+  }
+  const again = granted.findIndex((text, at) => granted.indexOf(text) < at);
+  // Two lines that say the same are read as one.
+  return again < 0 ? undefined : refuse(`$[${again}]`, "says the same as a detail before it");
 }
 
 function readPart(

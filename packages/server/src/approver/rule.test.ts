@@ -40,6 +40,19 @@ test("people and groups stand in where a value has no owner", () => {
   assert.deepEqual(candidates(one(owned), groups, owner), ["carol@example.com"]);
 });
 
+test("several parts are decided by those who may decide each of them, and of none nobody is", () => {
+  const foo = { approvers: owned, bound: { service: "foo" } };
+  const bar = { approvers: owned, bound: { service: "bar" } };
+  const money = { approvers: finance, bound: {} };
+  assert.deepEqual(candidates([money, foo], groups, owner), ["ada@example.com"]);
+  assert.deepEqual(candidates([foo, bar], groups, owner), { refused: "access_denied" });
+  assert.deepEqual(candidates([money, foo], groups, by("bob@example.com")), { refused: "unknown_user_id" });
+  assert.equal(mayDecide([money, foo], groups, "ada@example.com"), true);
+  assert.equal(mayDecide([foo, money], groups, "bob@example.com"), false);
+  assert.deepEqual(candidates([], groups, owner), { refused: "access_denied" });
+  assert.equal(mayDecide([], groups, "ada@example.com"), false);
+});
+
 test("T27: nobody in the rule means nobody, not anybody", () => {
   const denied = { refused: "access_denied" };
   assert.deepEqual(candidates(one(ownedOnly, { service: "new" }), groups, owner), denied);

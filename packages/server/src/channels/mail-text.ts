@@ -1,6 +1,14 @@
 /** What a mail says: subject, plain text and HTML of one card. Pure; every value is escaped by the template. */
 import { html } from "hono/html";
-import { type Card, sentenceText } from "../action/card.ts";
+import {
+  type Card,
+  type CardPart,
+  type CardRow,
+  partsOf,
+  plainText,
+  sentenceText,
+  togetherText,
+} from "../action/card.ts";
 import { formatDuration } from "../action/format.ts";
 
 export type Mail = {
@@ -28,19 +36,25 @@ export function mailSubject({ card, checkCode }: Mail): string {
 
 export function mailText(mail: Mail): string {
   const { card, checkCode, link } = mail;
-  const { message, rows } = card.words;
-  const words = [
-    ...(message === undefined ? [] : [`> ${message}`]),
-    ...rows.map(({ label, value }) => `> ${label}: ${value.replaceAll("\n", "\n> ")}`),
-  ];
+  const parts = partsOf(card);
+  const { message } = card.words;
+  const own = (words: readonly string[]) =>
+    words.length > 0 ? [`${card.agent.name} says, in its own words (not checked):`, ...words, ""] : [];
+  const said = message === undefined ? [] : [`> ${message}`];
+  const alone = parts.length === 1;
   return [
-    `${card.agent.name} asks for your decision:`,
+    alone
+      ? `${card.agent.name} asks for your decision:`
+      : `${card.agent.name} asks for your decision: ${togetherText(parts)}.`,
     "",
-    `    ${sentenceText(card)}`,
-    "",
-    ...card.rows.map(({ label, value }) => `${label}: ${value}`),
-    "",
-    ...(words.length > 0 ? [`${card.agent.name} says, in its own words (not checked):`, ...words, ""] : []),
+    ...parts.flatMap(({ sentence, rows, words }, at) => [
+      `    ${alone ? "" : `${at + 1} of ${parts.length}: `}${plainText(sentence)}`,
+      "",
+      ...rows.map(({ label, value }) => `${label}: ${value}`),
+      "",
+      ...own([...(alone ? said : []), ...words.rows.map(quoted)]),
+    ]),
+    ...own(alone ? [] : said),
     reversibility[card.reversibility],
     `Answer within ${timeLeft(mail)}, or it is cancelled.`,
     "",
@@ -53,35 +67,23 @@ export function mailText(mail: Mail): string {
   ].join("\n");
 }
 
+function quoted({ label, value }: CardRow): string {
+  return `> ${label}: ${value.replaceAll("\n", "\n> ")}`;
+}
+
 export function mailHtml(mail: Mail): string {
   const { card, checkCode, link } = mail;
-  const { message, rows } = card.words;
-  const quoted = message !== undefined || rows.length > 0;
+  const parts = partsOf(card);
+  const { message } = card.words;
+  const alone = parts.length === 1;
   return String(html`<!doctype html>
 <html lang="en">
 <head><meta charset="utf-8"><meta name="color-scheme" content="light dark"><title>${mailSubject(mail)}</title></head>
 <body style="margin:0;padding:24px;font:16px/1.5 system-ui,sans-serif">
 <div style="max-width:520px;margin:0 auto">
-<p style="margin:0 0 8px">${card.agent.name} asks for your decision:</p>
-<p style="margin:0 0 20px;font-size:22px;line-height:1.3">${card.sentence.map((part) =>
-    "value" in part
-      ? html`<strong style="white-space:pre-wrap"><bdi>${part.value}</bdi></strong>`
-      : part.text,
-  )}</p>
-<table style="border-collapse:collapse;margin:0 0 20px">${card.rows.map(
-    ({ label, value }) =>
-      html`<tr><th style="text-align:left;font-weight:normal;padding:2px 16px 2px 0;vertical-align:top">${label}</th><td style="white-space:pre-wrap"><bdi>${value}</bdi></td></tr>`,
-  )}</table>
-${
-  quoted
-    ? html`<p style="margin:0 0 4px">${card.agent.name} says, in its own words (not checked):</p>
-<blockquote style="margin:0 0 20px;padding:0 0 0 12px;border-left:3px solid #8886">${
-        message === undefined
-          ? ""
-          : html`<p style="margin:0 0 4px;white-space:pre-wrap"><bdi>${message}</bdi></p>`
-      }${rows.map(({ label, value }) => html`<p style="margin:0 0 4px;white-space:pre-wrap">${label}: <bdi>${value}</bdi></p>`)}</blockquote>`
-    : ""
-}
+<p style="margin:0 0 8px">${card.agent.name} asks for your decision:${alone ? "" : ` ${togetherText(parts)}.`}</p>
+${parts.map((part, at) => partHtml(card, part, alone ? "" : `${at + 1} of ${parts.length}: `, alone ? message : undefined))}
+${alone ? "" : wordsHtml(card, message, [])}
 <p style="margin:0 0 20px">${reversibility[card.reversibility]} Answer within ${timeLeft(mail)}, or it is cancelled.</p>
 <p style="margin:0 0 20px"><a href="${link}" style="display:inline-block;padding:12px 20px;border:1px solid;border-radius:8px;text-decoration:none">Open the request</a></p>
 <p style="margin:0;font-size:14px">Opening it decides nothing. Check code <strong>${checkCode}</strong>: the page shows the same one. Replying to this mail does nothing.</p>
@@ -89,6 +91,35 @@ ${
 </body>
 </html>
 `);
+}
+
+function partHtml(
+  card: Card,
+  { sentence, rows, words }: CardPart,
+  place: string,
+  message: string | undefined,
+) {
+  const shown = sentence.map((piece) =>
+    "value" in piece
+      ? html`<strong style="white-space:pre-wrap"><bdi>${piece.value}</bdi></strong>`
+      : piece.text,
+  );
+  return html`<p style="margin:0 0 20px;font-size:22px;line-height:1.3">${place}${shown}</p>
+<table style="border-collapse:collapse;margin:0 0 20px">${rows.map(
+    ({ label, value }) =>
+      html`<tr><th style="text-align:left;font-weight:normal;padding:2px 16px 2px 0;vertical-align:top">${label}</th><td style="white-space:pre-wrap"><bdi>${value}</bdi></td></tr>`,
+  )}</table>
+${wordsHtml(card, message, words.rows)}`;
+}
+
+function wordsHtml({ agent }: Card, message: string | undefined, rows: readonly CardRow[]) {
+  if (message === undefined && rows.length === 0) return "";
+  return html`<p style="margin:0 0 4px">${agent.name} says, in its own words (not checked):</p>
+<blockquote style="margin:0 0 20px;padding:0 0 0 12px;border-left:3px solid #8886">${
+    message === undefined
+      ? ""
+      : html`<p style="margin:0 0 4px;white-space:pre-wrap"><bdi>${message}</bdi></p>`
+  }${rows.map(({ label, value }) => html`<p style="margin:0 0 4px;white-space:pre-wrap">${label}: <bdi>${value}</bdi></p>`)}</blockquote>`;
 }
 
 /** Both how long and until when: a mail may be read long after it was written. */

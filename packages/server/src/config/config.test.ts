@@ -113,6 +113,43 @@ test("an action of the file becomes a rule of its API", () => {
   assert.equal(rule.scope, undefined);
 });
 
+test("actions are approved together only where both say so, and for one API", () => {
+  const two = `${whole.slice(0, whole.indexOf("actions:"))}actions:\n`;
+  const action = (type: string, names: string, api = "refunds") => {
+    const one = whole.slice(whole.indexOf("  refund:\n"), whole.indexOf("scopes:"));
+    const named = one.replace("  refund:\n", `  ${type}:\n    together_with: ${names}\n`);
+    return named.replace("api: refunds", `api: ${api}`);
+  };
+  const both = `${two}${action("refund", "[refund, credit]")}${action("credit", "[refund]")}`;
+  assert.deepEqual(configOf(both).actions.get("refund")?.togetherWith, ["refund", "credit"]);
+  assert.deepEqual(configOf(whole).actions.get("refund")?.togetherWith, []);
+  assert.equal(
+    configOf(both).actions.get("refund")?.hash,
+    configOf(whole).actions.get("refund")?.hash,
+    "it is a rule around the type, not a part of it",
+  );
+  const say = (text: string) => problemsOf(text).map(({ path, message }) => `${path}: ${message}`);
+  const at = "actions.refund.together_with[0]";
+  const credit = action("credit", "[]");
+  assert.deepEqual(say(`${two}${action("refund", "[credit]")}${credit}`), [
+    `${at}: credit does not name refund in turn`,
+  ]);
+  assert.deepEqual(say(`${two}${action("refund", "[credid]")}${credit}`), [
+    `${at}: no action is called credid`,
+  ]);
+  assert.deepEqual(say(`${two}${action("refund", "[refund, refund]")}`), [
+    "actions.refund.together_with[1]: refund is listed twice",
+  ]);
+  const apis = "apis:\n  other: { audience: https://other.example }\n";
+  const apart = `${two}${action("refund", "[credit]")}${action("credit", "[refund]", "other")}`;
+  assert.deepEqual(say(apart.replace("apis:\n", apis)), [
+    `${at}: credit is for another API, and what is approved together is spent at one`,
+    "actions.credit.together_with[0]: refund is for another API, and what is approved together is spent at one",
+  ]);
+  const scope = whole.replace("    bound:", "    together_with: [refunds.export]\n    bound:");
+  assert.deepEqual(say(scope), [`${at}: no action is called refunds.export`]);
+});
+
 test("a scope of the file becomes a rule without fields", () => {
   const rule = configOf(whole).actions.get("refunds.export");
   assert.ok(rule);

@@ -174,15 +174,21 @@ function readActions(file: unknown, say: (finding: Finding) => void): [string, A
     else for (const problem of built.problems) say({ ...problem, path: [...path, ...problem.path] });
   };
 
+  const companies = new Map<string, Company>();
   for (const [type, value] of Object.entries(member(file, "actions"))) {
     const path = ["actions", type];
     checkName(path, type);
     const action = fit(actionShape, value, path, say);
     if (!action) continue;
-    const { schema, bound, advisory, subject, display } = action;
-    const fields = { schema, bound, advisory, subject, sentence: display.sentence, rows: display.rows };
+    const { schema, bound, advisory, subject, display, together_with: togetherWith = [] } = action;
+    companies.set(type, { api: action.api, togetherWith });
+    const fields = {
+      ...{ schema, bound, advisory, subject, togetherWith },
+      ...{ sentence: display.sentence, rows: display.rows },
+    };
     finish(path, action, (audience) => buildActionRule({ type, audience, ...fields, ...rulesOf(action) }));
   }
+  checkCompanies(types, companies, say);
   for (const [scope, value] of Object.entries(member(file, "scopes"))) {
     const path = ["scopes", scope];
     checkName(path, scope);
@@ -199,6 +205,38 @@ function readActions(file: unknown, say: (finding: Finding) => void): [string, A
     );
   }
   return rules;
+}
+
+/** Which types an action may be approved together with, and what it shares with them. */
+type Company = { readonly api: string; readonly togetherWith: readonly string[] };
+
+/** Each names an action of the same API, which names it too: otherwise one of the two was not thought of. */
+function checkCompanies(
+  types: readonly string[],
+  companies: ReadonlyMap<string, Company>,
+  say: (finding: Finding) => void,
+): void {
+  for (const [type, { api, togetherWith }] of companies)
+    for (const [i, name] of togetherWith.entries()) {
+      const path = ["actions", type, "together_with", i];
+      const other = companies.get(name);
+      if (!types.includes(name))
+        say({ path, message: `no action is called ${name}`, remedy: didYouMean(name, types) });
+      else if (togetherWith.indexOf(name) < i)
+        say({ path, message: `${name} is listed twice`, remedy: "remove one" });
+      else if (other && other.api !== api)
+        say({
+          path,
+          message: `${name} is for another API, and what is approved together is spent at one`,
+          remedy: "remove it: they are asked for apart",
+        });
+      else if (other && !other.togetherWith.includes(type))
+        say({
+          path,
+          message: `${name} does not name ${type} in turn`,
+          remedy: `add ${type} to together_with of ${name}, or remove it here`,
+        });
+    }
 }
 
 type Around = Omit<NonNullable<ReturnType<typeof scopeShape.parse>>, "sentence">;

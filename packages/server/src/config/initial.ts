@@ -85,6 +85,10 @@ actions:
     # A denial holds for these fields, whatever the others are: no second try with another amount.
     subject: [order]
 
+    # Actions that may be asked for in one request and approved as one, refund itself perhaps among them. Each must name the
+    # other. Without it a refund is always asked for alone.
+    # together_with: [refund]
+
     # What the approver sees. Every field has a row (a currency may be shown with its amount).
     # Shown as: text, money, money-minor, quantity, duration, time, list.
     display:

@@ -73,6 +73,7 @@ export const actionShape = section({
   bound: fields,
   advisory: fields.optional(),
   subject: fields.optional(),
+  together_with: fields.optional(),
   display: section({
     sentence,
     rows: z.array(

@@ -153,7 +153,7 @@ function draft(
   const words = readMessage(input.message);
   if ("refused" in words) return words;
   const salt = randomBytes(16).toString("base64url");
-  const card = renderCard({ ...read[0]!, agent, message: words.message, level, expiresAt, salt });
+  const card = renderCard({ parts: read, agent, message: words.message, level, expiresAt, salt });
   if ("refused" in card) return { refused: card.refused, why: `${card.path} ${card.why}` };
   return {
     id: newId("req", createdAt),
@@ -212,10 +212,11 @@ function messages(config: Config, approval: Approval, now: number): Write[] {
 }
 
 function created({ id, agent, parts, audience, digest, card, ...rest }: Approval, now: number) {
-  const { type, typeHash } = parts[0]!;
   const facts: JsonObject = {
-    type,
-    type_hash: typeHash,
+    ...typeFacts(parts.map(({ type }) => type)),
+    ...(parts.length === 1
+      ? { type_hash: parts[0]!.typeHash }
+      : { type_hashes: parts.map(({ typeHash }) => typeHash) }),
     audience,
     card_hash: rest.cardHash,
     level: rest.level,
@@ -224,6 +225,11 @@ function created({ id, agent, parts, audience, digest, card, ...rest }: Approval
   };
   const texts = { card: JSON.stringify(card), sentence: sentenceText(card) };
   return newEntry("request.created", now, { request: id, agent, digest, facts, texts });
+}
+
+/** How the log names what was asked for: `type`, or `types` where an action has several parts. */
+function typeFacts(types: readonly string[]): JsonObject {
+  return types.length === 1 ? { type: types[0]! } : { types: [...types] };
 }
 
 /** A refusal is evidence too: who asked for what type of action, and what it was told. */
@@ -235,7 +241,7 @@ async function refuse(
 ): Promise<Refused> {
   const facts: JsonObject =
     "parts" in passed
-      ? { error: refusal.refused, type: passed.parts[0]!.rule.definition.type }
+      ? { error: refusal.refused, ...typeFacts(passed.parts.map(({ rule }) => rule.definition.type)) }
       : { error: refusal.refused };
   const entry = newEntry("request.refused", store.now(), { agent, facts, texts: { why: refusal.why } });
   await store.commit({ writes: [], entries: [entry] });

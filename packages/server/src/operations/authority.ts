@@ -4,6 +4,7 @@
  */
 import type { AuthenticationLevel } from "@countersign/protocol";
 import type { ActionRule } from "../action/definition.ts";
+import { apart } from "../action/together.ts";
 import type { Approval, AskedPart } from "../approval/approval.ts";
 import type { Approver } from "../approver/approver.ts";
 import { stricter } from "../approver/level.ts";
@@ -12,13 +13,13 @@ import type { Agent } from "../client/client.ts";
 import type { Config } from "../config/config.ts";
 import { absent, type Store, type Write } from "../store/store.ts";
 
-/** The rules in force, one for each part; undefined where a type is gone. */
+/** The rules in force, one for each part; undefined where a type is gone, or they are not approved together any more. */
 export function rulesNow(
   config: Config,
   parts: readonly Pick<AskedPart, "type">[],
 ): readonly ActionRule[] | undefined {
   const rules = parts.flatMap(({ type }) => config.actions.get(type) ?? []);
-  return rules.length === parts.length ? rules : undefined;
+  return rules.length === parts.length && !apart(rules) ? rules : undefined;
 }
 
 /** The level that an approval of this request needs now; undefined where nobody may approve it any more. */
@@ -30,16 +31,15 @@ export function levelNow(config: Config, { parts, level }: Approval): Authentica
 
 /** Whether this agent may still ask for all of it, and this person still decide all of it. */
 export function mayApprove(
-  { actions, groups }: Config,
+  config: Config,
   { types }: Agent,
   { email }: Approver,
   { parts }: Approval,
 ): boolean {
-  const ruled = parts.flatMap(({ type, bound }) => {
-    const approvers = actions.get(type)?.approvers;
-    return approvers && types.includes(type) ? [{ approvers, bound }] : [];
-  });
-  return ruled.length === parts.length && mayDecide(ruled, groups, email);
+  const rules = rulesNow(config, parts);
+  if (!rules || !parts.every(({ type }) => types.includes(type))) return false;
+  const ruled = rules.map(({ approvers }, at) => ({ approvers, bound: parts[at]!.bound }));
+  return mayDecide(ruled, config.groups, email);
 }
 
 /** Whether a person has denied any part of it, under whatever terms. */

@@ -116,8 +116,12 @@ async function choosePeople(
   } else ruleHint = hint;
   const ruled = parts.map(({ rule: { approvers }, bound }) => ({ approvers, bound }));
   const emails = candidates(ruled, config.groups, ruleHint);
-  if ("refused" in emails)
-    return { refused: emails.refused, why: "the rules name nobody to ask by that hint" };
+  if ("refused" in emails && emails.refused === "access_denied")
+    return {
+      ...emails,
+      why: `the rules name nobody who may decide ${parts.length > 1 ? "all of " : ""}this`,
+    };
+  if ("refused" in emails) return { ...emails, why: "the rules name nobody to ask by that hint" };
   const people: Approver[] = [];
   for (const email of emails) {
     const approver = await store.approverByEmail(email);

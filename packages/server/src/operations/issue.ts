@@ -8,7 +8,7 @@ import { type Approval, type Decision, redeem as redeemed } from "../approval/ap
 import { acrOf, stricter } from "../approver/level.ts";
 import type { Config } from "../config/config.ts";
 import { absent, type Held, type Store, type Write } from "../store/store.ts";
-import { type Confirmation, detailsOf, hashToken, type Token } from "../token/token.ts";
+import { type Confirmation, detailsOf, hashToken, type Token, typeHashesOf } from "../token/token.ts";
 import { isLatched, levelNow, mayApprove, noLatch, rulesNow } from "./authority.ts";
 import { newEntry } from "./entry.ts";
 import { newId } from "./id.ts";
@@ -94,7 +94,7 @@ export async function issue(
     scope: approval.scope,
     ...(details && { authorization_details: details }),
     act_digest: approval.digest,
-    act_type_hash: approval.parts[0]!.typeHash,
+    ...typeHashesOf(approval),
     approved_by: [decision.approver],
     ...(confirmation && { cnf: confirmation }),
   });

@@ -1,10 +1,17 @@
 /** One request on a page: while it waits, the card with its two buttons; afterwards, what became of it. */
 import type { AuthenticationLevel, RequestState } from "@countersign/protocol";
 import { html } from "hono/html";
-import type { Card } from "../action/card.ts";
+import {
+  type Card,
+  type CardPart,
+  type CardRow,
+  partsOf,
+  type SeveralCard,
+  togetherText,
+} from "../action/card.ts";
 import { clock, code, cross, finger, tick } from "./icon.ts";
 import { type Html, page, problemLine } from "./page.ts";
-import { countdown, instant, reversibilityLine, rows, sentence, soon } from "./sentence.ts";
+import { countdown, instant, nth, reversibilityLine, rows, sentence, soon } from "./sentence.ts";
 
 /** A passkey ceremony that signs the decision: what the device is asked, and the token that names it in the form. */
 export type DecisionCeremony = {
@@ -65,9 +72,7 @@ function waitingPage(view: CardView): Html {
     scripts: view.ceremony && open ? ["countdown.js", "passkey.js"] : ["countdown.js"],
     main: html`<article class="sheet">
 <p class="asks">${monogram(card.agent.name)}<span><bdi class="agent">${card.agent.name}</bdi> asks for your approval</span></p>
-<h1 id="sentence" class="${sentenceClass(card)}">${sentence(card.sentence)}</h1>
-${rows(card.rows)}
-${words(card)}
+${what(card)}
 <section class="decision" aria-label="Your decision" data-decision>
 <ul class="facts">
 <li class="${card.reversibility}">${reversibilityLine(card.reversibility)}</li>
@@ -82,6 +87,43 @@ ${pauseAgent(view)}
 </div>
 </article>`,
   });
+}
+
+/** What would be done: the sentence and its rows, or each of several under the word that they are answered as one. */
+function what(card: Card): Html {
+  if (card.v === 1)
+    return html`<h1 id="sentence" class="${sentenceClass(card)}">${sentence(card.sentence)}</h1>
+${rows(card.rows)}
+${words(card.agent, card.words.message, card.words.rows)}`;
+  return html`<h1 id="sentence">${togetherText(card.parts)}</h1>
+<p class="lead">If you approve, <bdi>${card.agent.name}</bdi> may do all of them, once.</p>
+${list(card)}`;
+}
+
+/** Several parts, numbered, each with its rows and what the agent says about it. */
+function list({ agent, parts, words: said }: SeveralCard): Html {
+  const shown = parts.map(
+    (part, at) => html`<li>
+<h2 id="part-${at + 1}" class="${sentenceClass(part)}">${nth(at, parts)}${sentence(part.sentence)}</h2>
+${rows(part.rows)}
+${words(agent, undefined, part.words.rows)}
+</li>
+`,
+  );
+  return html`<ol class="parts">\n${shown}</ol>
+${words(agent, said.message, [])}`;
+}
+
+/** What the buttons' descriptions are read from. */
+function described(card: Card): string {
+  return ["sentence", ...(card.v === 2 ? card.parts.map((_, at) => `part-${at + 1}`) : [])].join(" ");
+}
+
+/** A verdict on all of it, where there is more than one. */
+function all(card: Card): string {
+  const { length } = partsOf(card);
+  if (length === 1) return "";
+  return length === 2 ? " both" : ` all ${length}`;
 }
 
 const closedWords = "Too late to answer. Unless somebody else answered, it is cancelled and will not happen.";
@@ -109,7 +151,7 @@ ${problemLine(view.problem)}
 <form id="deny" method="post" action="${decide}" autocomplete="off">
 ${fields}
 <input type="hidden" name="verdict" value="deny">
-<button class="verdict" aria-describedby="sentence">${cross}Deny</button>
+<button class="verdict" aria-describedby="${described(view.card)}">${cross}Deny${all(view.card)}</button>
 </form>
 ${approval(view, decide, fields)}
 </div>
@@ -135,7 +177,7 @@ function approval(view: CardView, decide: string, fields: Html): Html {
 ${fields}
 <input type="hidden" name="verdict" value="approve">
 ${signature}
-<button class="verdict" aria-describedby="sentence${ceremony ? " hint" : ""}"${ceremony ? html` disabled` : ""}>${tick}Approve</button>
+<button class="verdict" aria-describedby="${described(view.card)}${ceremony ? " hint" : ""}"${ceremony ? html` disabled` : ""}>${tick}Approve${all(view.card)}</button>
 </form>`;
 }
 
@@ -166,20 +208,21 @@ function requestOptions(ceremony: DecisionCeremony, timeout: number): PublicKeyC
 }
 
 /** What the agent said of its own accord: quoted, marked as unchecked, and never in the server's voice. */
-function words({ agent, words }: Card): Html {
-  if (words.message === undefined && words.rows.length === 0) return html``;
+function words(agent: Card["agent"], message: string | undefined, said: readonly CardRow[]): Html {
+  if (message === undefined && said.length === 0) return html``;
   return html`<figure class="words">
 <figcaption><bdi class="agent">${agent.name}</bdi> says, in its own words <em>— not checked</em></figcaption>
-${words.message === undefined ? "" : html`<blockquote><bdi class="exact">${words.message}</bdi></blockquote>`}
-${rows(words.rows)}
+${message === undefined ? "" : html`<blockquote><bdi class="exact">${message}</bdi></blockquote>`}
+${rows(said)}
 </figure>`;
 }
 
 function finePrint(view: CardView): Html {
   const { card } = view;
+  const types = [...new Set(partsOf(card).map(({ type }) => type))];
   return html`<details class="fine"><summary>Fine print</summary>
 <dl class="rows">
-<div><dt>Action type</dt><dd><code>${card.type}</code></dd></div>
+<div><dt>Action type</dt><dd>${types.map((type, at) => html`${at > 0 ? ", " : ""}<code>${type}</code>`)}</dd></div>
 <div><dt>Carried out by</dt><dd><code>${card.audience}</code></dd></div>
 <div><dt>Asked</dt><dd>${instant(view.createdAt)}</dd></div>
 <div><dt>Open until</dt><dd>${soon(view.decideBy, view.now)}</dd></div>
@@ -214,9 +257,7 @@ function decidedPage(view: CardView): Html {
 ${problemLine(view.problem)}
 ${decision ? decided(decision) : ""}
 <p class="asks">${monogram(card.agent.name)}<span><bdi class="agent">${card.agent.name}</bdi> asked</span></p>
-<p class="${sentenceClass(card)} past">${sentence(card.sentence)}</p>
-${rows(card.rows)}
-${words(card)}
+${past(card)}
 <ul class="facts decision">
 <li class="${outcome.done ? card.reversibility : ""}">${reversibilityLine(card.reversibility)}</li>
 <li>${code}<span>Check code <code>${view.shortDigest}</code></span></li>
@@ -228,6 +269,16 @@ ${pauseAgent(view)}
 <p class="onward"><a href="/inbox">Back to the inbox</a></p>
 </article>`,
   });
+}
+
+/** What was asked, once it is over. */
+function past(card: Card): Html {
+  if (card.v === 1)
+    return html`<p class="${sentenceClass(card)} past">${sentence(card.sentence)}</p>
+${rows(card.rows)}
+${words(card.agent, card.words.message, card.words.rows)}`;
+  return html`<p class="sentence past">${togetherText(card.parts)}</p>
+<div class="past">${list(card)}</div>`;
 }
 
 function decided(decision: NonNullable<CardView["decision"]>): Html {
@@ -301,9 +352,9 @@ function requestPath(view: CardView): string {
   return `/requests/${encodeURIComponent(view.requestId)}`;
 }
 
-function sentenceClass(card: Card): string {
-  const length = card.sentence.reduce(
-    (sum, part) => sum + ("value" in part ? part.value : part.text).length,
+function sentenceClass({ sentence }: CardPart): string {
+  const length = sentence.reduce(
+    (sum, piece) => sum + ("value" in piece ? piece.value : piece.text).length,
     0,
   );
   return length > 140 ? "sentence long" : "sentence";

@@ -1,10 +1,10 @@
 /** The inbox: what waits for this approver, and what became of the rest. Deciding happens on the card, never here. */
 import type { RequestState, Reversibility } from "@countersign/protocol";
 import { html } from "hono/html";
-import type { Card } from "../action/card.ts";
+import type { CardPart } from "../action/card.ts";
 import { monogram, outcomes } from "./card.ts";
 import { type Html, page } from "./page.ts";
-import { countdown, instant, reversibilityLine, sentence } from "./sentence.ts";
+import { countdown, instant, reversibilityLine, summary } from "./sentence.ts";
 
 export type InboxView = {
   readonly approverName: string;
@@ -12,7 +12,7 @@ export type InboxView = {
   readonly waiting: readonly {
     readonly requestId: string;
     readonly agentName: string;
-    readonly sentence: Card["sentence"];
+    readonly parts: readonly CardPart[];
     readonly reversibility: Reversibility;
     readonly decideBy: number;
     readonly shortDigest: string;
@@ -21,7 +21,7 @@ export type InboxView = {
   readonly decided: readonly {
     readonly requestId: string;
     readonly agentName: string;
-    readonly sentence: Card["sentence"];
+    readonly parts: readonly CardPart[];
     readonly state: RequestState;
     readonly verdict?: "approve" | "deny" | undefined;
     readonly at: number;
@@ -55,7 +55,7 @@ function waiting(item: InboxView["waiting"][number], now: number): Html {
   return html`<li>
 <a href="/requests/${encodeURIComponent(item.requestId)}" id="request-${item.requestId}">
 <span class="asks">${monogram(item.agentName)}<bdi class="agent">${item.agentName}</bdi><span class="unseen">asks:</span></span>
-<span class="sentence">${sentence(item.sentence)}</span>
+${summary(item.parts)}
 </a>
 <ul class="facts">
 <li><span>${countdown(item.decideBy, now)} left</span></li>
@@ -70,7 +70,7 @@ function decided(item: InboxView["decided"][number]): Html {
   const withdrawn = item.state === "cancelled" && item.verdict === "approve" ? " after it was approved" : "";
   return html`<li>
 <a href="/requests/${encodeURIComponent(item.requestId)}" id="request-${item.requestId}">
-<span class="sentence">${sentence(item.sentence)}</span>
+${summary(item.parts)}
 </a>
 <p class="facts"><strong>${outcomes[item.state].short}${withdrawn}</strong> <bdi>${item.agentName}</bdi> ${instant(item.at)}</p>
 </li>

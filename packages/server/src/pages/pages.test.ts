@@ -12,6 +12,7 @@ import {
   refund,
   rightToLeft,
   rollout,
+  several,
   waiting,
 } from "../../test/pages.ts";
 import { timeLeft } from "./asset/countdown.js";
@@ -102,6 +103,31 @@ test("nothing is loaded from elsewhere, and every link and form stays on this se
         const address = attributes.get(key);
         if (address !== undefined) assert.match(address, /^(#|\/(?!\/))/, `${name}: ${address}`);
       }
+});
+
+test("several actions are one question: each is shown whole and numbered, and the buttons are about all of them", async () => {
+  const page = await show(cardPage(cardView(several)));
+  const said = text(page);
+  assert.match(said, /3 actions, one answer/);
+  for (const [at, { rows, words }] of several.parts.entries()) {
+    assert.ok(said.includes(`${at + 1} of 3`));
+    for (const { label, value } of [...rows, ...words.rows])
+      assert.ok(said.includes(label) && said.includes(value), value);
+  }
+  assert.match(text(form(page, "approve")), /Approve all 3/);
+  assert.match(text(form(page, "deny")), /Deny all 3/);
+  const ids = new Set(tags(page).flatMap(({ attributes }) => attributes.get("id") ?? []));
+  for (const { attributes } of tags(page))
+    for (const id of attributes.get("aria-describedby")?.split(" ") ?? []) assert.ok(ids.has(id), id);
+  assert.match(
+    tags(form(page, "approve"))
+      .find(({ name }) => name === "button")!
+      .attributes.get("aria-describedby")!,
+    /part-1 part-2 part-3/,
+  );
+  const two = await show(cardPage(cardView({ ...several, parts: several.parts.slice(1) })));
+  assert.match(text(form(two, "approve")), /Approve both/);
+  assert.doesNotMatch(await show(cardPage(cardView(refund))), /1 of 1|one answer|Approve all/);
 });
 
 test("T4: every form is a POST, and no link leads to a decision", () => {

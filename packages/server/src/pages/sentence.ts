@@ -1,7 +1,7 @@
 /** How pages show what came from outside, and how they say the things that several of them say. */
 import type { Reversibility } from "@countersign/protocol";
 import { html } from "hono/html";
-import type { Card } from "../action/card.ts";
+import { type CardPart, type CardRow, togetherText } from "../action/card.ts";
 import { timeLeft } from "./asset/countdown.js";
 import { external, irreversible, reversible } from "./icon.ts";
 import type { Html } from "./page.ts";
@@ -11,17 +11,30 @@ import type { Html } from "./page.ts";
  * writing direction stays inside, so that no value can pass for the server's words or move them. A short one stays in
  * one piece where the line is long enough.
  */
-export function sentence(parts: Card["sentence"]): Html {
-  const shown = parts.map((part) =>
-    "value" in part
-      ? html`<strong class="${[...part.value].length <= 24 ? "value short" : "value"}"><bdi>${part.value}</bdi></strong>`
-      : part.text,
+export function sentence(pieces: CardPart["sentence"]): Html {
+  const shown = pieces.map((piece) =>
+    "value" in piece
+      ? html`<strong class="${[...piece.value].length <= 24 ? "value short" : "value"}"><bdi>${piece.value}</bdi></strong>`
+      : piece.text,
   );
   return html`${shown}`;
 }
 
+/** What an action is, in a list: its sentence, or that there are several to be answered as one, and each of them. */
+export function summary(parts: readonly CardPart[]): Html {
+  const [first, ...others] = parts;
+  if (first && others.length === 0) return html`<span class="sentence">${sentence(first.sentence)}</span>`;
+  return html`<span class="together">${togetherText(parts)}</span>
+${parts.map((part, at) => html`<span class="sentence">${nth(at, parts)}${sentence(part.sentence)}</span>\n`)}`;
+}
+
+/** Which of several parts this is. */
+export function nth(at: number, parts: readonly unknown[]): Html {
+  return html`<small class="nth">${at + 1} of ${parts.length}</small> `;
+}
+
 /** Rows of labels and values. Nothing where there are none. */
-export function rows(list: Card["rows"]): Html {
+export function rows(list: readonly CardRow[]): Html {
   if (list.length === 0) return html``;
   const shown = list.map(
     (row) => html`<div><dt>${row.label}</dt><dd><bdi class="exact">${row.value}</bdi></dd></div>\n`,

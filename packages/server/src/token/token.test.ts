@@ -2,7 +2,17 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type TokenState, tokenStates } from "@countersign/protocol";
 import fc from "fast-check";
-import { detailsOf, end, reserve, type Spend, settle, silenceMs, stateAt, type Token } from "./token.ts";
+import {
+  detailsOf,
+  end,
+  reserve,
+  type Spend,
+  settle,
+  silenceMs,
+  stateAt,
+  type Token,
+  typeHashesOf,
+} from "./token.ts";
 
 const issuedAt = 1_000_000;
 const expiresAt = issuedAt + 60_000;
@@ -124,4 +134,11 @@ test("a token says its action, also of a type that is called openid; only a scop
     { type: "openid", ...bound },
   ]);
   assert.equal(detailsOf({ parts: of("calendar.clear"), scope: "openid calendar.clear" }), undefined);
+  const several = [...of("refund", bound), { type: "notify", typeHash: "u", bound: {} }];
+  assert.deepEqual(detailsOf({ parts: several, scope: "openid" }), [
+    { type: "refund", ...bound },
+    { type: "notify" },
+  ]);
+  assert.deepEqual(typeHashesOf({ parts: several }), { act_type_hashes: ["t", "u"] });
+  assert.deepEqual(typeHashesOf({ parts: of("refund") }), { act_type_hash: "t" });
 });

@@ -73,6 +73,16 @@ export function detailsOf({
     : parts.map(({ type, bound }) => ({ type, ...bound }));
 }
 
+/** The claim that says under which definitions it was approved: one hash, or one for each detail, in their order. */
+export function typeHashesOf({
+  parts,
+}: Pick<Token, "parts">):
+  | { readonly act_type_hash: string }
+  | { readonly act_type_hashes: readonly string[] } {
+  const [first = "", ...others] = parts.map(({ typeHash }) => typeHash);
+  return others.length === 0 ? { act_type_hash: first } : { act_type_hashes: [first, ...others] };
+}
+
 /** How long a reservation may stay without an answer before it is written down as unknown. */
 export const silenceMs = 10 * 60_000;
 

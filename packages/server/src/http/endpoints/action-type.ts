@@ -3,7 +3,11 @@ import type { HttpGround } from "../ground.ts";
 
 /** `GET /action-types`: those in force. */
 export function currentTypes({ config }: HttpGround): Response {
-  const types = [...config.actions.values()].map(({ definition, hash }) => ({ hash, definition }));
+  const types = [...config.actions.values()].map(({ definition, hash, togetherWith }) => ({
+    hash,
+    definition,
+    ...(togetherWith.length > 0 && { together_with: togetherWith }),
+  }));
   return Response.json({ action_types: types }, { headers: { "cache-control": "max-age=60" } });
 }
 

@@ -1,5 +1,6 @@
 /** The inbox, and the stream that tells it when to look again (server-sent events, WHATWG HTML §9.2). */
 import { shortDigest } from "@countersign/protocol";
+import { partsOf } from "../../action/card.ts";
 import { type Approval, stateAt } from "../../approval/approval.ts";
 import { type InboxView, inboxPage } from "../../pages/inbox.ts";
 import type { Wake } from "../../store/store.ts";
@@ -21,7 +22,7 @@ export async function showInbox({ store }: HttpGround, { approver, csrf }: Visit
     waiting: waiting.map((approval) => ({
       requestId: approval.id,
       agentName: approval.card.agent.name,
-      sentence: approval.card.sentence,
+      parts: partsOf(approval.card),
       reversibility: approval.card.reversibility,
       decideBy: approval.decideBy,
       shortDigest: shortDigest(approval.digest),
@@ -29,7 +30,7 @@ export async function showInbox({ store }: HttpGround, { approver, csrf }: Visit
     decided: decided.map((approval) => ({
       requestId: approval.id,
       agentName: approval.card.agent.name,
-      sentence: approval.card.sentence,
+      parts: partsOf(approval.card),
       state: stateAt(approval, now),
       ...rulingOf(approval),
     })),

@@ -4,7 +4,7 @@
  */
 import { acrOf } from "../../approver/level.ts";
 import { type Introspected, introspect } from "../../operations/introspect.ts";
-import { detailsOf } from "../../token/token.ts";
+import { detailsOf, typeHashesOf } from "../../token/token.ts";
 import { authenticateApi } from "../client-authentication.ts";
 import { readForm, required } from "../form.ts";
 import type { HttpGround } from "../ground.ts";
@@ -36,7 +36,7 @@ function render({ token, decision }: Introspected, issuer: string) {
     ...(token.confirmation && { cnf: token.confirmation }),
     authorization_details: detailsOf(token),
     act_digest: token.digest,
-    act_type_hash: token.parts[0]!.typeHash,
+    ...typeHashesOf(token),
     approved_by: token.approvedBy,
   };
 }
