@@ -1,0 +1,162 @@
+/**
+ * The audit log's tables: entries in order of arrival, the index that the sequencer gave them, the nodes of the
+ * Merkle tree over them, and the checkpoints that were signed. Of many nodes one sequences at a time. An entry that
+ * depends on another arrives after it, because its change was decided after the other was committed.
+ */
+import {
+  consistencyProof,
+  grow,
+  type Hash,
+  inclusionProof,
+  leafHash,
+  type NodeReader,
+  treeRoot,
+} from "@countersign/protocol";
+import type { Log, LoggedEntry, NewEntry } from "../store.ts";
+import type { Pool, Run } from "./connection.ts";
+
+type EntryFound = {
+  readonly id: string;
+  readonly leaf_index: number | null;
+  readonly line: string;
+  readonly texts: Readonly<Record<string, NewEntry["texts"][string]>> | null;
+};
+type CheckpointFound = { readonly size: number; readonly note: string };
+
+/** Any number will do, as long as nobody else in this database uses it. */
+const sequencerLock = 4_353_474_002;
+
+export function openLog({ run, transaction }: Pool, schema: string): Log {
+  const entries = `SELECT entry.id, leaf_index, line,
+      (SELECT json_object_agg(name, json_build_object('text', text, 'salt', salt))
+         FROM ${schema}.log_text WHERE log_text.entry = entry.id) AS texts
+    FROM ${schema}.log_entry AS entry`;
+  const sizeSql = `SELECT coalesce(max(leaf_index) + 1, 0) AS size FROM ${schema}.log_entry`;
+  const checkpoints = `SELECT size, note FROM ${schema}.checkpoint`;
+  const nodesSql = `SELECT level, idx, encode(hash, 'hex') AS hash FROM ${schema}.log_node
+    JOIN unnest($1::integer[], $2::bigint[]) AS wanted (l, i) ON level = l AND idx = i`;
+
+  const sizeOn = async (on: Run) => (await on<{ size: number }>(sizeSql))[0]!.size;
+
+  async function within(asked: number): Promise<number> {
+    const size = await sizeOn(run);
+    if (asked <= size) return asked;
+    throw new Error(`the log has ${size} sequenced entries, fewer than ${asked}`);
+  }
+
+  /**
+   * Runs `compute` twice: which nodes it reads depends on positions alone, so that a first run, on hashes that are
+   * nobody's, says what to fetch.
+   */
+  async function withNodes<T>(on: Run, compute: (node: NodeReader) => T): Promise<T> {
+    const wanted = new Map<string, readonly [number, number]>();
+    const nobodys = new Uint8Array(32);
+    compute((level, index) => {
+      wanted.set(`${level}/${index}`, [level, index]);
+      return nobodys;
+    });
+    const places = [...wanted.values()];
+    const found = new Map<string, Hash>();
+    if (places.length > 0)
+      for (const { level, idx, hash } of await on<{ level: number; idx: number; hash: string }>(
+        nodesSql,
+        places.map(([level]) => level),
+        places.map(([, index]) => index),
+      ))
+        found.set(`${level}/${idx}`, new Uint8Array(Buffer.from(hash, "hex")));
+    return compute((level, index) => {
+      const hash = found.get(`${level}/${index}`);
+      if (!hash) throw new Error(`the log's tree has no node ${index} at level ${level}`);
+      return hash;
+    });
+  }
+
+  function sequence(limit: number): Promise<number> {
+    return transaction(async (on) => {
+      const [, , [counted], waiting] = await Promise.all([
+        on("BEGIN"),
+        on("SELECT pg_advisory_xact_lock($1::bigint)", sequencerLock),
+        on<{ size: number }>(sizeSql),
+        on<{ arrival: number; line: string }>(
+          `SELECT arrival, line FROM ${schema}.log_entry WHERE leaf_index IS NULL ORDER BY arrival LIMIT $1`,
+          limit,
+        ),
+      ]);
+      const from = counted!.size;
+      if (waiting.length > 0) {
+        const leaves = waiting.map(({ line }) => leafHash(line));
+        const grown = await withNodes(on, (node) => grow(from, leaves, node));
+        await Promise.all([
+          on(
+            `INSERT INTO ${schema}.log_node (level, idx, hash)
+             SELECT level, idx, decode(hash, 'hex') FROM unnest($1::integer[], $2::bigint[], $3::text[]) AS node (level, idx, hash)`,
+            grown.map(({ level }) => level),
+            grown.map(({ index }) => index),
+            grown.map(({ hash }) => Buffer.from(hash).toString("hex")),
+          ),
+          on(
+            `UPDATE ${schema}.log_entry SET leaf_index = place.leaf_index
+             FROM unnest($1::bigint[], $2::bigint[]) AS place (arrival, leaf_index)
+             WHERE log_entry.arrival = place.arrival`,
+            waiting.map(({ arrival }) => arrival),
+            waiting.map((_, offset) => from + offset),
+          ),
+        ]);
+      }
+      // Crashing before this leaves the entries waiting, with the tree as it was; after it, index and nodes are there.
+      await on("COMMIT");
+      return from + waiting.length;
+    });
+  }
+
+  return {
+    size: () => sizeOn(run),
+    entries: async (from, limit) =>
+      (
+        await run<EntryFound>(`${entries} WHERE leaf_index >= $1 ORDER BY leaf_index LIMIT $2`, from, limit)
+      ).map(logged),
+    newest: async (limit, request) =>
+      (request === undefined
+        ? await run<EntryFound>(`${entries} ORDER BY arrival DESC LIMIT $1`, limit)
+        : await run<EntryFound>(
+            `${entries} WHERE request = $1 ORDER BY arrival DESC LIMIT $2`,
+            request,
+            limit,
+          )
+      ).map(logged),
+    holds: async (entryId) =>
+      (await run(`SELECT 1 AS there FROM ${schema}.log_entry WHERE id = $1`, entryId)).length > 0,
+    root: async (of) => {
+      const size = await within(of);
+      return await withNodes(run, (node) => treeRoot(size, node));
+    },
+    inclusion: async (index, of) => {
+      const size = await within(of);
+      return await withNodes(run, (node) => inclusionProof(index, size, node));
+    },
+    consistency: async (oldSize, of) => {
+      const size = await within(of);
+      return await withNodes(run, (node) => consistencyProof(oldSize, size, node));
+    },
+    sequence,
+    keepCheckpoint: async (of, note) => {
+      await within(of);
+      await run(
+        `INSERT INTO ${schema}.checkpoint (size, note) VALUES ($1, $2) ON CONFLICT (size, note) DO NOTHING`,
+        of,
+        note,
+      );
+    },
+    // A plain list: the driver's own says more.
+    checkpoints: async () => [...(await run<CheckpointFound>(`${checkpoints} ORDER BY size, arrival`))],
+    newestCheckpoint: async () =>
+      (await run<CheckpointFound>(`${checkpoints} ORDER BY size DESC, arrival DESC LIMIT 1`))[0],
+    eraseTexts: async (entryId) => {
+      await run(`DELETE FROM ${schema}.log_text WHERE entry = $1`, entryId);
+    },
+  };
+}
+
+function logged({ leaf_index, line, texts }: EntryFound): LoggedEntry {
+  return { index: leaf_index ?? -1, line, texts: texts ?? {} };
+}

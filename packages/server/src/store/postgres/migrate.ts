@@ -1,0 +1,37 @@
+/** Brings a database to the tables of this version, once, however many nodes start at the same time. */
+import type { Pool, Run } from "./connection.ts";
+import { migrations } from "./schema.ts";
+
+/** Any number will do, as long as nobody else in this database uses it. */
+const lock = 4_353_474_001;
+
+/** Answers the numbers of the steps that were made. Throws where the database is of a newer version. */
+export function migrate(pool: Pool, schema: string): Promise<readonly number[]> {
+  return pool.transaction(async (run, script) => {
+    await Promise.all([run("BEGIN"), run("SELECT pg_advisory_xact_lock($1::bigint)", lock)]);
+    await run(`CREATE SCHEMA IF NOT EXISTS ${schema}`);
+    await run(
+      `CREATE TABLE IF NOT EXISTS ${schema}.migration (
+         number integer PRIMARY KEY, says text NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp())`,
+    );
+    const steps = migrations(schema);
+    const done = await versionOf(run, schema);
+    if (done > steps.length)
+      throw new Error(
+        `written by a newer version of countersign (schema ${done}; this version reads schema ${steps.length}): start that one`,
+      );
+    const missing = steps.slice(done);
+    for (const { number, says, sql } of missing) {
+      await script(sql);
+      await run(`INSERT INTO ${schema}.migration (number, says) VALUES ($1, $2)`, number, says);
+    }
+    // Crashing before this leaves the schema of the version before; after it, that of this one.
+    await run("COMMIT");
+    return missing.map(({ number }) => number);
+  });
+}
+
+async function versionOf(run: Run, schema: string): Promise<number> {
+  const [row] = await run<{ number: number | null }>(`SELECT max(number) AS number FROM ${schema}.migration`);
+  return row?.number ?? 0;
+}

@@ -1,0 +1,64 @@
+/**
+ * The store in PostgreSQL: for when one machine is not enough. Any number of nodes share one database; each sends its
+ * changes in batches, hears of the others' by notification, and takes the time from the database's clock. It never
+ * decides whether a change is right, and it never rewrites the log.
+ */
+import { type ChangeRows, changeRows, passingRows } from "../row.ts";
+import type { Outcome, Store } from "../store.ts";
+import { batchWriter } from "./batch.ts";
+import { openClock } from "./clock.ts";
+import { openPool, type PoolOptions } from "./connection.ts";
+import { openLane } from "./lane.ts";
+import { openLog } from "./log.ts";
+import { migrate } from "./migrate.ts";
+import { readers } from "./reader.ts";
+import { openWatchers } from "./watch.ts";
+
+export type PostgresOptions = PoolOptions & {
+  /** The schema that holds the tables, made if it is not there. Letters, digits and underscores. */
+  readonly schema?: string;
+};
+
+/** Throws an `Error` that names the database if it cannot be reached, or is of a newer version. */
+export async function openPostgres({ schema = "countersign", ...options }: PostgresOptions): Promise<Store> {
+  if (!/^[a-z_][a-z0-9_]{0,50}$/.test(schema)) throw new Error(`"${schema}" cannot be the name of a schema`);
+  const pool = openPool(options);
+  try {
+    await migrate(pool, schema);
+    const clock = await openClock(pool);
+    const channel = `${schema}_wake`;
+    const watchers = openWatchers(pool, schema, channel);
+    const log = openLog(pool, schema);
+    const write = batchWriter(pool, schema, channel, watchers.announce, clock.hear);
+    const lane = openLane(write, async (entryId) => log.holds(entryId));
+    await watchers.open();
+    let closing = false;
+
+    async function submit(change: ChangeRows): Promise<Outcome> {
+      if (closing) throw new Error("the store is closed");
+      const outcome = await lane.submit(change);
+      if (outcome === "committed") watchers.tell(change.wakes);
+      return outcome;
+    }
+
+    return {
+      now: clock.now,
+      ...readers(pool, schema),
+      commit: async (change) => submit(changeRows(change)),
+      pass: async (change) => submit(passingRows(change)),
+      log,
+      watch: watchers.watch,
+      close: async () => {
+        if (closing) return;
+        closing = true;
+        watchers.close();
+        clock.close();
+        await lane.drained();
+        await pool.close();
+      },
+    };
+  } catch (error) {
+    await pool.close();
+    throw error;
+  }
+}

@@ -1,0 +1,92 @@
+/**
+ * Everything that is read of records, each reader one statement that an index answers. Records are plain values, read
+ * from their JSON; `standing` reads columns only.
+ */
+import { type Kind, type Records, tables } from "../record.ts";
+import type { Held, Store } from "../store.ts";
+import type { Pool } from "./connection.ts";
+
+type Readers = Omit<Store, "now" | "commit" | "pass" | "log" | "watch" | "close">;
+type HeldRow = { readonly version: number; readonly body: string };
+type Body = { readonly body: string };
+
+/** Every statement that reads records; the tests hold each of them to an index. */
+export function queriesIn(schema: string) {
+  const of = (kind: Kind) => `${schema}."${kind}"`;
+  return {
+    read: (kind: Kind) => `SELECT version, body FROM ${of(kind)} WHERE id = $1`,
+    list: (kind: Kind) => `SELECT version, body FROM ${of(kind)} ORDER BY id`,
+    due: (kind: Kind) =>
+      `SELECT version, body FROM ${of(kind)} WHERE due_at <= $1 ORDER BY due_at, id LIMIT $2`,
+    standing: `SELECT agent, state, expires_at AS "expiresAt" FROM ${of("approval")} WHERE id = $1`,
+    approverByEmail: `SELECT body FROM ${of("approver")} WHERE email = $1`,
+    devicesOf: `SELECT body FROM ${of("device")} WHERE approver = $1 ORDER BY id`,
+    sessionsOn: `SELECT version, body FROM ${of("session")} WHERE device = $1 ORDER BY id`,
+    waitingFor: `SELECT body FROM ${schema}.waiting JOIN ${of("approval")} ON id = waiting.approval
+      WHERE waiting.approver = $1 ORDER BY waiting.approval`,
+    decidedBy: `SELECT body FROM ${of("approval")} WHERE decided_by = $1 ORDER BY id DESC LIMIT $2`,
+    requests: `SELECT body FROM ${of("approval")} ORDER BY id DESC LIMIT $1`,
+    requestsIn: `SELECT body FROM ${of("approval")} WHERE state = $1 ORDER BY id DESC LIMIT $2`,
+    waitingOf: `SELECT count(*) AS count FROM ${of("approval")}
+      WHERE agent = $1 AND state = 'pending' AND expires_at > $2`,
+    askedSince: `SELECT count(*) AS count FROM ${of("approval")} WHERE agent = $1 AND created_at >= $2`,
+    undelivered: `SELECT body FROM ${of("message")} WHERE state = 'given_up' ORDER BY id DESC LIMIT $1`,
+    unansweredCallbacks: `SELECT body FROM ${of("callback")} WHERE state = 'given_up' ORDER BY id DESC LIMIT $1`,
+  };
+}
+
+export function readers({ run }: Pool, schema: string): Readers {
+  const queries = queriesIn(schema);
+  const kinds = Object.keys(tables) as Kind[];
+  const byKind = new Map(
+    kinds.map((kind) => [
+      kind,
+      { read: queries.read(kind), list: queries.list(kind), due: queries.due(kind) },
+    ]),
+  );
+  const of = (kind: Kind) => byKind.get(kind)!;
+  const bodies = async <K extends Kind>(
+    kind: K,
+    sql: string,
+    ...values: (string | number)[]
+  ): Promise<Records[K][]> => (await run<Body>(sql, ...values)).map((row) => record(kind, row));
+  const count = async (sql: string, ...values: (string | number)[]): Promise<number> =>
+    (await run<{ count: number }>(sql, ...values))[0]!.count;
+
+  return {
+    read: async (kind, id) => {
+      const [row] = await run<HeldRow>(of(kind).read, id);
+      return row && held(kind, row);
+    },
+    list: async (kind) => (await run<HeldRow>(of(kind).list)).map((row) => held(kind, row)),
+    due: async (kind, now, limit) =>
+      (await run<HeldRow>(of(kind).due, now, limit)).map((row) => held(kind, row)),
+    standing: async (approvalId) => {
+      type Standing = NonNullable<Awaited<ReturnType<Store["standing"]>>>;
+      return (await run<Standing>(queries.standing, approvalId))[0];
+    },
+    approverByEmail: async (email) => (await bodies("approver", queries.approverByEmail, email))[0],
+    devicesOf: (approverId) => bodies("device", queries.devicesOf, approverId),
+    sessionsOn: async (deviceId) =>
+      (await run<HeldRow>(queries.sessionsOn, deviceId)).map((row) => held("session", row)),
+    waitingFor: (approverId) => bodies("approval", queries.waitingFor, approverId),
+    decidedBy: (approverId, limit) => bodies("approval", queries.decidedBy, approverId, limit),
+    requests: ({ state, limit }) =>
+      state === undefined
+        ? bodies("approval", queries.requests, limit)
+        : bodies("approval", queries.requestsIn, state, limit),
+    waitingOf: (agentId, now) => count(queries.waitingOf, agentId, now),
+    askedSince: (agentId, since) => count(queries.askedSince, agentId, since),
+    undelivered: (limit) => bodies("message", queries.undelivered, limit),
+    unansweredCallbacks: (limit) => bodies("callback", queries.unansweredCallbacks, limit),
+  };
+}
+
+/** A record is what was put under its kind: only a batch writes bodies. */
+function record<K extends Kind>(_kind: K, row: Body): Records[K] {
+  return JSON.parse(row.body) as Records[K];
+}
+
+function held<K extends Kind>(kind: K, row: HeldRow): Held<K> {
+  return { record: record(kind, row), version: row.version };
+}

@@ -1,0 +1,94 @@
+/**
+ * The tables, made from the list in `record.ts`, in a schema of their own, and the numbered steps that bring an older
+ * database up to this version. A step is never changed once it was released; every node may run them at the same time.
+ */
+import { type Kind, tables } from "../record.ts";
+
+/** Columns of a kind besides id, version, due_at and body, in the order in which they are written. */
+export const columnsOf = (kind: Kind): readonly string[] => Object.keys(tables[kind].columns);
+
+/** As SQL declares it: instants are numbers, everything else is text. */
+export const columnType = (column: string): "bigint" | "text" => (column.endsWith("_at") ? "bigint" : "text");
+
+export type Migration = { readonly number: number; readonly says: string; readonly sql: string };
+
+/** In order. `schema` is a name that was checked, and is written into the text. */
+export function migrations(schema: string): readonly Migration[] {
+  return [{ number: 1, says: "the first tables", sql: firstTables(schema) }];
+}
+
+function firstTables(schema: string): string {
+  return [
+    ...Object.keys(tables).map((kind) => tableOf(schema, kind as Kind)),
+    indexes(schema),
+    log(schema),
+    appendOnly(schema),
+  ].join("\n");
+}
+
+/** Ids are compared byte by byte, whatever the database's own collation is. */
+function tableOf(schema: string, kind: Kind): string {
+  const columns = columnsOf(kind).map((name) => {
+    const collated = columnType(name) === "text" ? ' COLLATE "C"' : "";
+    return `${name} ${columnType(name)}${collated}, `;
+  });
+  return `
+CREATE TABLE ${schema}."${kind}" (
+  id text COLLATE "C" NOT NULL PRIMARY KEY, version integer NOT NULL, due_at bigint, ${columns.join("")}body text NOT NULL
+);
+CREATE INDEX "${kind}_due" ON ${schema}."${kind}" (due_at, id) WHERE due_at IS NOT NULL;`;
+}
+
+function indexes(schema: string): string {
+  return `
+CREATE UNIQUE INDEX approver_email ON ${schema}.approver (email);
+CREATE INDEX device_approver ON ${schema}.device (approver, id);
+CREATE INDEX session_device ON ${schema}.session (device, id);
+CREATE INDEX approval_state ON ${schema}.approval (state, id);
+CREATE INDEX approval_decided_by ON ${schema}.approval (decided_by, id) WHERE decided_by IS NOT NULL;
+CREATE INDEX approval_pending ON ${schema}.approval (agent, expires_at) WHERE state = 'pending';
+CREATE INDEX approval_asked ON ${schema}.approval (agent, created_at);
+CREATE INDEX message_given_up ON ${schema}.message (id) WHERE state = 'given_up';
+CREATE INDEX callback_given_up ON ${schema}.callback (id) WHERE state = 'given_up';
+
+CREATE TABLE ${schema}.waiting (
+  approver text COLLATE "C" NOT NULL, approval text COLLATE "C" NOT NULL, PRIMARY KEY (approver, approval)
+);
+CREATE INDEX waiting_approval ON ${schema}.waiting (approval);`;
+}
+
+function log(schema: string): string {
+  return `
+CREATE TABLE ${schema}.log_entry (
+  arrival bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, id text COLLATE "C" NOT NULL UNIQUE, line text NOT NULL,
+  request text COLLATE "C", leaf_index bigint UNIQUE
+);
+CREATE INDEX log_entry_request ON ${schema}.log_entry (request, arrival) WHERE request IS NOT NULL;
+CREATE INDEX log_entry_waiting ON ${schema}.log_entry (arrival) WHERE leaf_index IS NULL;
+CREATE TABLE ${schema}.log_text (
+  entry text COLLATE "C" NOT NULL, name text NOT NULL, text text NOT NULL, salt text NOT NULL, PRIMARY KEY (entry, name)
+);
+CREATE TABLE ${schema}.log_node (level integer NOT NULL, idx bigint NOT NULL, hash bytea NOT NULL, PRIMARY KEY (level, idx));
+CREATE TABLE ${schema}.checkpoint (
+  arrival bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, size bigint NOT NULL, note text NOT NULL, UNIQUE (size, note)
+);`;
+}
+
+/** The database itself refuses to change the log: an index is given once, and nothing else ever changes. */
+function appendOnly(schema: string): string {
+  const never = (table: string, event: "DELETE" | "UPDATE" | "TRUNCATE") =>
+    `CREATE TRIGGER ${table}_never_${event.toLowerCase()} BEFORE ${event} ON ${schema}.${table}
+  FOR EACH STATEMENT EXECUTE FUNCTION ${schema}.refuse();`;
+  return `
+CREATE FUNCTION ${schema}.refuse() RETURNS trigger LANGUAGE plpgsql AS
+  $$ BEGIN RAISE EXCEPTION 'the log is append-only'; END $$;
+CREATE FUNCTION ${schema}.index_once() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  IF OLD.leaf_index IS NOT NULL OR NEW.leaf_index IS NULL
+    OR (NEW.arrival, NEW.id, NEW.line, NEW.request) IS DISTINCT FROM (OLD.arrival, OLD.id, OLD.line, OLD.request)
+  THEN RAISE EXCEPTION 'a log entry gets an index, once, and nothing else of it changes'; END IF;
+  RETURN NEW; END $$;
+CREATE TRIGGER log_entry_index_once BEFORE UPDATE ON ${schema}.log_entry
+  FOR EACH ROW EXECUTE FUNCTION ${schema}.index_once();
+${["log_entry", "log_node", "checkpoint"].flatMap((table) => [never(table, "DELETE"), never(table, "TRUNCATE")]).join("\n")}
+${["log_node", "checkpoint", "log_text"].map((table) => never(table, "UPDATE")).join("\n")}`;
+}
