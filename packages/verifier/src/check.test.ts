@@ -1,9 +1,18 @@
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { after, before, beforeEach, test } from "node:test";
-import { actionDigest, type JsonObject } from "@countersign/protocol";
+import { actionDigest, type JsonObject, proofAlgorithms } from "@countersign/protocol";
 import { exportJWK, generateKeyPair, SignJWT, UnsecuredJWT } from "jose";
-import { audience, metadataOf, type StandIn, standIn, start, testClock, typeHash } from "../test/stand-in.ts";
+import {
+  audience,
+  challenge,
+  metadataOf,
+  type StandIn,
+  standIn,
+  start,
+  testClock,
+  typeHash,
+} from "../test/stand-in.ts";
 import {
   type Action,
   createVerifier,
@@ -149,12 +158,12 @@ test("what builds the action is called only for a genuine token, and what it thr
   assert.equal((await verifier.check(token, async () => refund)).outcome, "checked");
 });
 
-test("a call without a bearer token is challenged without an error code", async () => {
-  for (const authorization of [undefined, null, "", "Basic dXNlcjpwdw==", `DPoP ${token}`]) {
+test("a call without a token is challenged without an error code, for either kind of token", async () => {
+  for (const authorization of [undefined, null, "", "Basic dXNlcjpwdw==", `Token ${token}`]) {
     const rejection = await rejected(authorization);
     assert.equal(rejection.reason, "no_token");
     assert.equal(rejection.status, 401);
-    assert.equal(rejection.headers["www-authenticate"], `Bearer realm="${audience}"`);
+    assert.equal(rejection.headers["www-authenticate"], challenge);
   }
 });
 
@@ -317,5 +326,9 @@ test("a rejection can be answered as it is: nothing in it breaks out of a header
   const odd = newVerifier({ audience: 'say "hi"\r\nset-cookie: a=b\\' });
   const rejection = await rejected(undefined, refund, odd);
   const response = new Response(JSON.stringify(rejection.body), rejection);
-  assert.equal(response.headers.get("www-authenticate"), 'Bearer realm="say ?hi???set-cookie: a=b?"');
+  const realm = 'realm="say ?hi???set-cookie: a=b?"';
+  assert.equal(
+    response.headers.get("www-authenticate"),
+    `Bearer ${realm}, DPoP ${realm}, algs="${proofAlgorithms.join(" ")}"`,
+  );
 });

@@ -1,7 +1,8 @@
 import { actionDigest, canonicalize, type Json, type JsonObject } from "@countersign/protocol";
 import { errors, type JWTPayload, jwtVerify } from "jose";
-import type { Clock } from "./clock.ts";
+import { type Authorization, readPresented } from "./call.ts";
 import type { Discover } from "./discovery.ts";
+import { createPossession, type PossessionGround, readBound } from "./possession.ts";
 import type { Problem } from "./problem.ts";
 import { createReject, type Rejection, type RejectionReason } from "./rejection.ts";
 
@@ -41,11 +42,9 @@ export type Examined = {
   readonly mismatch: Rejection | undefined;
 };
 
-export type ExaminerGround = {
-  readonly audience: string;
+export type ExaminerGround = PossessionGround & {
   readonly pinnedTypes?: { readonly [type: string]: string };
   readonly clockToleranceSeconds?: number;
-  readonly clock: Clock;
   readonly report: (problem: Problem) => void;
 };
 
@@ -61,18 +60,18 @@ const longestToken = 16_384;
 export function createExaminer(ground: ExaminerGround, discover: Discover) {
   const { audience, pinnedTypes = {}, clockToleranceSeconds: clockTolerance = 5, clock, report } = ground;
   const reject = createReject(audience);
+  const possession = createPossession(ground);
 
-  return async (
-    authorization: string | null | undefined,
-    stated: StatedAction,
-  ): Promise<Examined | Rejection> => {
-    if (!authorization) return reject("no_token");
-    const space = authorization.indexOf(" ");
-    if (space >= 0 && authorization.slice(0, space).toLowerCase() !== "bearer") return reject("no_token");
-    const token = authorization.slice(space + 1).trim();
-    if (token.length > longestToken) return reject("invalid_token");
+  return async (authorization: Authorization, stated: StatedAction): Promise<Examined | Rejection> => {
+    const presented = readPresented(authorization);
+    if (!presented) return reject("no_token");
+    const { token, scheme } = presented;
+    if (token.length > longestToken) return reject("invalid_token", { scheme });
     const facts = await open(token);
-    if (typeof facts === "string") return reject(facts);
+    if (typeof facts === "string") return reject(facts, { scheme });
+    // A bearer token under its own scheme has nothing to prove, and waits for nothing.
+    const lacking = facts.bound || scheme === "DPoP" ? await possession(presented, facts.bound) : undefined;
+    if (lacking) return lacking;
     const action = typeof stated === "function" ? await stated() : stated;
     if (typeof action?.type !== "string" || action.type === "") return reject("no_action");
     return { token, ...compare(facts, action) };
@@ -131,9 +130,12 @@ function readClaims(claims: JWTPayload) {
     return undefined;
   if (!Array.isArray(approved_by) || approved_by.length === 0) return undefined;
   if (!approved_by.every((one) => typeof one === "string")) return undefined;
+  const bound = readBound(claims);
+  if (bound === "unknown") return undefined;
   const expiresAt = exp * 1000;
   return {
     known: { agent: client_id, approvedBy: approved_by, subject: sub, jti, digest: act_digest, expiresAt },
+    bound,
     typeHash: act_type_hash,
     details: claims.authorization_details as unknown,
   };

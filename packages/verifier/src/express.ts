@@ -3,6 +3,7 @@
  * response is out. It never calls the handler for a call that was not approved as it stands.
  */
 import type { Request, RequestHandler } from "express";
+import { callOf, type MiddlewareOptions, settleWith, watch } from "./node-http.ts";
 import type { Action, Spent, Verifier } from "./verifier.ts";
 
 /** What handlers behind the middleware find in `res.locals.countersign`. */
@@ -22,13 +23,13 @@ export function countersigned<
 >(
   verifier: Pick<Verifier, "reserve">,
   action: (req: Request<P, ResBody, ReqBody, Query>) => Action | Promise<Action>,
+  { clientCertificate }: MiddlewareOptions<Request<P, ResBody, ReqBody, Query>> = {},
 ): RequestHandler<P, ResBody, ReqBody, Query, CountersignLocals> {
   return async (req, res, next) => {
-    let gone = false;
-    res.once("close", () => {
-      gone = true;
-    });
-    const reservation = await verifier.reserve(req.headers.authorization, () => action(req as never));
+    const gone = watch(res);
+    const url = `${req.protocol}://${req.host}${req.originalUrl}`;
+    const call = callOf(req, url, clientCertificate && (() => clientCertificate(req as never)));
+    const reservation = await verifier.reserve(call, () => action(req as never));
     if (reservation.outcome === "rejected") {
       res
         .status(reservation.status)
@@ -36,9 +37,8 @@ export function countersigned<
         .json(reservation.body as never);
       return;
     }
-    // The caller is gone and would never learn what happened.
-    if (gone || res.headersSent) return reservation.fail();
-    res.once("finish", () => (res.statusCode < 400 ? reservation.complete() : reservation.fail()));
+    if (gone()) return reservation.fail();
+    settleWith(res, reservation);
     res.locals.countersign = reservation.spent;
     next();
   };

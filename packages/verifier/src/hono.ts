@@ -3,6 +3,7 @@
  * It never calls the handler for a call that was not approved as it stands.
  */
 import type { Context, Env, MiddlewareHandler } from "hono";
+import { certificateOf, type MiddlewareOptions } from "./node-http.ts";
 import type { Action, Spent, Verifier } from "./verifier.ts";
 
 /** What handlers behind the middleware find in `c.get("countersign")`. */
@@ -17,10 +18,17 @@ export type CountersignVariables = { readonly countersign: Spent };
 export function countersigned<P extends string = string, E extends Env = any>(
   verifier: Pick<Verifier, "reserve">,
   action: (c: Context<E, P>) => Action | Promise<Action>,
+  { clientCertificate }: MiddlewareOptions<Context<E, P>> = {},
 ): MiddlewareHandler<{ Variables: CountersignVariables }, P> {
   return async (c, next) => {
-    const build = () => action(c as unknown as Context<E, P>);
-    const reservation = await verifier.reserve(c.req.header("authorization"), build);
+    const context = c as unknown as Context<E, P>;
+    const call = {
+      headers: c.req.raw.headers,
+      method: c.req.method,
+      url: c.req.url,
+      clientCertificate: () => (clientCertificate ? clientCertificate(context) : certificateOfContext(c.env)),
+    };
+    const reservation = await verifier.reserve(call, () => action(context));
     if (reservation.outcome === "rejected")
       return c.json(reservation.body, reservation.status, reservation.headers);
     if (c.req.raw.signal.aborted) {
@@ -37,4 +45,10 @@ export function countersigned<P extends string = string, E extends Env = any>(
     }
     await (c.error || c.res.status >= 400 ? reservation.fail() : reservation.complete());
   };
+}
+
+/** On Node, `@hono/node-server` hands on the request as Node has it. */
+function certificateOfContext(env: unknown): Uint8Array | undefined {
+  const { incoming } = (env ?? {}) as { incoming?: { socket?: object } };
+  return incoming?.socket && certificateOf(incoming.socket);
 }

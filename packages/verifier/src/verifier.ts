@@ -2,9 +2,10 @@
  * The SDK for the one who acts. An API that is asked to do something states the action that the call *is*, built from
  * the parameters it will really use; the verifier holds that against the token (signature, issuer, audience, expiry,
  * action digest), spends the token at the authorization server, lets the call run, and says how it ended. Middleware
- * for Hono and Express does it in one line. It never runs a call that it could not hold against a token, never takes
+ * for Hono, Express, Fastify and Fetch-style servers does it in one line. It never runs a call that it could not hold against a token, never takes
  * the action from the token instead of from the call, and keeps nothing: that a token is good once, the server sees to.
  */
+import type { Authorization } from "./call.ts";
 import { type Checked, createExaminer, type StatedAction } from "./check.ts";
 import { type Clock, machineClock } from "./clock.ts";
 import { createDiscovery } from "./discovery.ts";
@@ -12,6 +13,7 @@ import type { Problem } from "./problem.ts";
 import type { Rejection } from "./rejection.ts";
 import { createSpender, type Reservation, type Spent } from "./spend.ts";
 
+export type { Authorization, Call, ClientCertificate } from "./call.ts";
 export type { Action, Checked, StatedAction } from "./check.ts";
 export type { Clock } from "./clock.ts";
 export type { Problem } from "./problem.ts";
@@ -35,6 +37,14 @@ export type VerifierOptions = {
    */
   readonly pinnedTypes?: { readonly [type: string]: string };
   /**
+   * Where callers reach this API, such as `https://payments.example` or `https://example.com/payments`: what DPoP proofs
+   * are held against, with the path of the call after it. Without it they are held against the URL that the call itself
+   * claims, `Host` header and all; behind a proxy that is not the URL that the caller used, and every proof is refused.
+   */
+  readonly baseUrl?: string;
+  /** Whether DPoP proofs need a nonce of this API's (RFC 9449 §9), against those made in advance. Costs a further call. */
+  readonly requireProofNonce?: boolean;
+  /**
    * How far this machine's clock may be behind or ahead. 5 unless said otherwise; when spending, the server's
    * clock decides.
    */
@@ -51,9 +61,6 @@ export type VerifierOptions = {
   /** Used instead of the machine's clock: for tests. */
   readonly clock?: Clock;
 };
-
-/** An `Authorization` header as it came, or a bare token. */
-export type Authorization = string | null | undefined;
 
 export interface Verifier {
   /**

@@ -6,7 +6,7 @@ import { type StandIn, standIn } from "./stand-in.ts";
 
 const refund = { type: "refund", order: "A-1001", amount: "10000.00", currency: "USD" };
 let stand: StandIn;
-const closers: (() => void)[] = [];
+const closers: (() => unknown)[] = [];
 before(async () => {
   stand = await standIn();
   process.env.COUNTERSIGN_ISSUER = stand.issuer;
@@ -14,7 +14,7 @@ before(async () => {
   process.env.COUNTERSIGN_CLIENT_SECRET = "s3cret";
 });
 after(async () => {
-  for (const close of closers) close();
+  for (const close of closers) await close();
   await stand.close();
 });
 
@@ -50,6 +50,30 @@ test("T9, T17: the Express sample runs what was approved, once, and nothing else
   const first = await fetch(url, post(token));
   assert.deepEqual([first.status, await first.json()], [200, done]);
   assert.equal((await fetch(url, post(token))).status, 401);
+});
+
+test("T9, T17: the Fastify sample runs what was approved, once, and nothing else", async () => {
+  const { app } = await import("./quick-start-fastify.ts");
+  closers.push(() => app.close());
+  const token = await issue();
+  const inject = async (body: object = refund) => {
+    const { method: _, body: payload, ...rest } = post(token, body);
+    return await app.inject({ method: "POST", url: "/refunds", payload, ...rest });
+  };
+  assert.equal((await inject({ ...refund, amount: "10000.01" })).statusCode, 403);
+  const first = await inject();
+  assert.deepEqual([first.statusCode, first.json()], [200, done]);
+  assert.equal((await inject()).statusCode, 401);
+});
+
+test("T9, T17: the Fetch sample runs what was approved, once, and nothing else", async () => {
+  const { POST } = await import("./quick-start-fetch.ts");
+  const token = await issue();
+  const call = (body: object = refund) => POST(new Request("http://localhost/refunds", post(token, body)));
+  assert.equal((await call({ ...refund, amount: "10000.01" })).status, 403);
+  const first = await call();
+  assert.deepEqual([first.status, await first.json()], [200, done]);
+  assert.equal((await call()).status, 401);
 });
 
 test("T9, T17: the sample without a framework answers a rejection as it is", async () => {

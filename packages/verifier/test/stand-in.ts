@@ -4,12 +4,14 @@
  */
 import { createServer, type IncomingHttpHeaders } from "node:http";
 import type { AddressInfo } from "node:net";
-import { actionDigest, type JsonObject } from "@countersign/protocol";
+import { actionDigest, type JsonObject, proofAlgorithms } from "@countersign/protocol";
 import { exportJWK, generateKeyPair, type JWTHeaderParameters, SignJWT } from "jose";
 
 export const audience = "https://payments.example";
 export const typeHash = "t".repeat(43);
 export const start = Date.UTC(2026, 10, 22, 12);
+/** What a caller without a token is told: either kind is welcome. */
+export const challenge = `Bearer realm="${audience}", DPoP realm="${audience}", algs="${proofAlgorithms.join(" ")}"`;
 
 export type Reply =
   | { status: number; body?: unknown; headers?: Record<string, string> }

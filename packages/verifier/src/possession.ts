@@ -1,0 +1,134 @@
+/**
+ * Whether the caller holds the key that the token is bound to: a DPoP proof made for this very call (RFC 9449 §7), or the
+ * certificate of the connection (RFC 8705 §3). Which of the two, the token says and not the caller. It remembers no
+ * proofs: a proof names its token, and that is good once.
+ */
+import { createHmac, hash } from "node:crypto";
+import {
+  comparableUrl,
+  createProofNonces,
+  type ProofNonces,
+  proofAlgorithms,
+  proofFaults,
+  readProof,
+} from "@countersign/protocol";
+import { calculateJwkThumbprint, EmbeddedJWK, type JWK, type JWTPayload, jwtVerify } from "jose";
+import type { ClientCertificate, Presented } from "./call.ts";
+import type { Clock } from "./clock.ts";
+import { createReject, type Rejection } from "./rejection.ts";
+
+/** What a token is bound to: its `cnf` claim (RFC 7800 §3), of which it has at least one member. */
+export type Bound = { readonly jkt?: string; readonly thumbprint?: string };
+
+/** `unknown`: bound to something that cannot be looked at here, and so good for nothing here. */
+export function readBound({ cnf }: JWTPayload): Bound | undefined | "unknown" {
+  if (cnf === undefined) return undefined;
+  if (typeof cnf !== "object" || cnf === null) return "unknown";
+  const { jkt, "x5t#S256": thumbprint, ...others } = cnf as { readonly [member: string]: unknown };
+  if (Object.keys(others).length > 0 || (jkt === undefined && thumbprint === undefined)) return "unknown";
+  if (jkt !== undefined && typeof jkt !== "string") return "unknown";
+  if (thumbprint !== undefined && typeof thumbprint !== "string") return "unknown";
+  return { ...(jkt !== undefined && { jkt }), ...(thumbprint !== undefined && { thumbprint }) };
+}
+
+export type PossessionGround = {
+  readonly audience: string;
+  readonly clientSecret: string;
+  readonly baseUrl?: string;
+  readonly requireProofNonce?: boolean;
+  readonly clock: Clock;
+};
+
+const longestProof = 8192;
+/** A second proof in the same header, or a second header, which arrives joined by a comma, does not look like this. */
+const compactJws = /^[\w-]+\.[\w-]+\.[\w-]+$/;
+
+/** Answers why the token is not the caller's to use, or undefined. */
+export function createPossession(ground: PossessionGround) {
+  const { audience, clientSecret, requireProofNonce = false, clock } = ground;
+  const reject = createReject(audience);
+  const base = readBase(ground.baseUrl);
+  const nonces: ProofNonces | undefined = requireProofNonce
+    ? createProofNonces((period) =>
+        // Every process of this API has its secret, so that each knows the nonces of the others.
+        createHmac("sha256", clientSecret).update(`countersign/dpop-nonce ${period}`).digest("base64url"),
+      )
+    : undefined;
+
+  return async (presented: Presented, bound: Bound | undefined): Promise<Rejection | undefined> => {
+    const { scheme, call } = presented;
+    const isForKey = bound?.jkt !== undefined;
+    if (isForKey !== (scheme === "DPoP")) {
+      const wanted = isForKey ? "DPoP" : "Bearer";
+      const description = `The token is ${isForKey ? "" : "not "}bound to a key: present it as ${wanted}`;
+      return reject("wrong_scheme", { scheme: wanted, description });
+    }
+    if (bound?.thumbprint !== undefined && thumbprintOf(call?.clientCertificate?.()) !== bound.thumbprint)
+      return reject("wrong_certificate", { scheme });
+    return bound?.jkt === undefined ? undefined : await lacksProof(presented, bound.jkt);
+  };
+
+  async function lacksProof({ token, call }: Presented, jkt: string): Promise<Rejection | undefined> {
+    const invalid = (description: string) => reject("invalid_proof", { scheme: "DPoP", description });
+    if (!call) return invalid("This API handed on no DPoP proof");
+    const header = call.headers.get("dpop");
+    if (header === null) return invalid("The DPoP proof is missing");
+    const opened = await open(header);
+    if (!opened) return invalid("The DPoP proof is not one JWT, signed by the public key that it carries");
+    const request = {
+      method: call.method,
+      urls: [calledUrl(call.url, base)],
+      accessTokenHash: hash("sha256", token, "base64url"),
+    };
+    const proof = readProof(opened.protectedHeader, opened.payload, request, clock.now());
+    if ("refused" in proof) return invalid(proofFaults[proof.refused]);
+    if ((await calculateJwkThumbprint(opened.protectedHeader.jwk as JWK)) !== jkt)
+      return invalid("The DPoP proof was made with another key than the token is bound to");
+    if (nonces && nonces.stateOf(proof.nonce, clock.now()) === "unknown")
+      return reject("nonce_required", { scheme: "DPoP", nonce: nonces.current(clock.now()) });
+    return undefined;
+  }
+
+  async function open(proof: string) {
+    if (proof.length > longestProof || !compactJws.test(proof)) return undefined;
+    try {
+      const options = { algorithms: [...proofAlgorithms], currentDate: new Date(clock.now()) };
+      return await jwtVerify(proof, EmbeddedJWK, options);
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+function readBase(baseUrl: string | undefined): string | undefined {
+  if (baseUrl === undefined) return undefined;
+  if (comparableUrl(baseUrl) === undefined || /[?#]/.test(baseUrl))
+    throw new TypeError(`baseUrl is no http: or https: URL without a query: ${baseUrl}`);
+  return baseUrl.replace(/\/$/, "");
+}
+
+/** Where the caller called, as it must stand in the proof. */
+function calledUrl(url: string, base: string | undefined): string | undefined {
+  const absolute = url.startsWith("/") ? `http://localhost${url}` : url;
+  if (base === undefined) return comparableUrl(url);
+  return URL.canParse(absolute) ? comparableUrl(base + new URL(absolute).pathname) : undefined;
+}
+
+/** base64url SHA-256 of the DER encoding (RFC 8705 §3.1), or undefined for what is no certificate. */
+function thumbprintOf(certificate: ClientCertificate | undefined): string | undefined {
+  const der = typeof certificate === "string" ? readText(certificate) : certificate;
+  return der && der.length > 0 ? hash("sha256", der, "base64url") : undefined;
+}
+
+const pem = /^-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----\s*$/;
+const structured = /^:([A-Za-z0-9+/=]+):$/;
+
+function readText(text: string): Uint8Array | undefined {
+  try {
+    const plain = text.includes("%") ? decodeURIComponent(text) : text;
+    const [, encoded] = pem.exec(plain.trim()) ?? structured.exec(plain.trim()) ?? [];
+    return encoded === undefined ? undefined : Buffer.from(encoded, "base64");
+  } catch {
+    return undefined;
+  }
+}

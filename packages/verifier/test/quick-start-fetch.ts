@@ -1,0 +1,18 @@
+/** The fourth sample of the README, as code that runs: `quick-start.test.ts` runs it. */
+
+// #region fetch
+import { countersigned } from "@countersign/verifier/fetch";
+import { verifier } from "./quick-start-hono.ts";
+
+export const POST = countersigned(
+  verifier,
+  async (request) => {
+    const { order, amount, currency } = await request.json();
+    return { type: "refund", order, amount, currency };
+  },
+  async (_request, { action, approvedBy }) => {
+    // Here the refund is made, once.
+    return Response.json({ refunded: action.order, amount: action.amount, approvedBy });
+  },
+);
+// #endregion
