@@ -80,8 +80,12 @@ const refusals: readonly (readonly [
   ["a resource that the action is not for", { resource: "https://calendar.example" }, "invalid_target"],
   ["the word undefined as audience", { audience: "undefined" }, "invalid_target"],
   ["an acr that is not known", { acr_values: "gold" }, "invalid_request"],
-  ["T50: a request object, which is not supported", { request: "e30.e30." }, "invalid_request"],
-  ["a user_code, which is not supported", { user_code: "1234" }, "invalid_request"],
+  [
+    "T43: a request object of an agent that is not registered to sign",
+    { request: "e30.e30." },
+    "invalid_request",
+  ],
+  ["a user_code of an agent that is not registered to send one", { user_code: "1234" }, "invalid_request"],
   ...["0", "-1", "+5", "1e3", "0x10", " 5", "5.0", "05", "1000000000000"].map(
     (text) =>
       [

@@ -215,3 +215,24 @@ test("as a process it says the same, with the exit code, and minds nobody who st
     [0, ""],
   );
 });
+
+test("approver code makes a code up and shows it once, takes one that was chosen, and takes it away", async () => {
+  await countersign("approver", "invite", "coded@example.com");
+  const made = await countersign("approver", "code", "Coded@example.com");
+  assert.match(made.out, /^user_code=[0-9]{8}\n/);
+  assert.match(made.out, /note: user_codes is off/);
+  writeFileSync(at("code"), "mellon-mellon\n");
+  assert.equal((await countersign("approver", "code", "coded@example.com", "--file", at("code"))).code, 0);
+  writeFileSync(at("code"), "1234\n");
+  for (const words of [
+    ["coded@example.com", "--file", at("code")],
+    ["coded@example.com", "--file", at("missing")],
+    ["nobody@example.com"],
+  ]) {
+    const answer = await countersign("approver", "code", ...words);
+    assert.equal(answer.code, 1, words.join(" "));
+    assert.doesNotMatch(answer.err, /at .*\.ts:/, "no stack");
+  }
+  const removed = await countersign("approver", "code", "coded@example.com", "--remove");
+  assert.match(removed.out, /no user code any more/);
+});

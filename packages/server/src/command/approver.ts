@@ -1,11 +1,13 @@
+import { readFileSync } from "node:fs";
 import { inspectText } from "@countersign/protocol";
 import { lowerCase } from "../approver/approver.ts";
 import type { Config } from "../config/config.ts";
 import { addressForm } from "../config/shape.ts";
 import { invite } from "../operations/enrol.ts";
 import { removeApprover, removeDevice } from "../operations/unenrol.ts";
+import { newUserCode, setUserCode } from "../operations/user-code.ts";
 import type { Command } from "./command.ts";
-import { withStore } from "./deployment.ts";
+import { messageOf, withStore } from "./deployment.ts";
 import { OperatorError } from "./operator-error.ts";
 import { table } from "./table.ts";
 
@@ -24,6 +26,21 @@ function isNamed({ actions, groups }: Config, email: string): boolean {
 async function drawn(link: string): Promise<string> {
   const { toString: draw } = (await import("qrcode")).default;
   return await draw(link, { type: "terminal", small: true, errorCorrectionLevel: "L" });
+}
+
+function readUserCode(file: string): string {
+  let code: string;
+  try {
+    code = readFileSync(file, "utf8").replace(/\r?\n$/, "");
+  } catch (error) {
+    throw new OperatorError(`${file} cannot be read: ${messageOf(error)}`);
+  }
+  if (code.length < 6 || inspectText(code, { maxCodePoints: 64 }) !== undefined)
+    throw new OperatorError(
+      "that is no user code",
+      "Use 6 to 64 visible characters; five wrong ones are heard in a quarter of an hour.",
+    );
+  return code;
 }
 
 export const approverCommands: readonly Command[] = [
@@ -56,6 +73,32 @@ export const approverCommands: readonly Command[] = [
         const link = `${config.issuer}/enrol/${secret}`;
         print(`${approver.name} <${approver.email}> enrols a device at (once, within seven days):\n${link}`);
         if (screen || given.flag("qr")) print(await drawn(link));
+      }),
+  },
+  {
+    name: "approver code",
+    takes: "<email>",
+    says: "give a person a user code, which agents registered for it must send; prints it once",
+    options: {
+      file: { type: "string", value: "FILE", says: "the code that they chose (default: one is made up)" },
+      remove: { type: "boolean", says: "take it away" },
+    },
+    run: (given, { print }) =>
+      withStore(given, async (store, config) => {
+        const [email = ""] = given.words;
+        const file = given.one("file");
+        const chosen = file === undefined ? newUserCode() : readUserCode(file);
+        const code = given.flag("remove") ? undefined : chosen;
+        if ((await setUserCode(store, lowerCase(email), code)) !== "done")
+          throw new OperatorError(`there is no approver ${email}`, "countersign approver list shows them.");
+        if (code === undefined) return print(`${email} has no user code any more`);
+        print(
+          file === undefined
+            ? `user_code=${code}\nIt is shown this once.`
+            : `${email} has that user code now`,
+        );
+        if (!config.userCodes)
+          print("note: user_codes is off in the configuration, so nobody is asked for it");
       }),
   },
   {

@@ -51,6 +51,7 @@ scopes:
     approvers: { groups: [finance] }
 dpop: { require_nonce: true }
 outbound: { allow_private: [10.1.0.0/16], allow_http: true, ca_file: inside-ca.pem }
+user_codes: true
 `;
 
 function problemsOf(text: string): readonly ConfigProblem[] {
@@ -94,6 +95,7 @@ test("a whole file becomes one value, its paths relative to the file", () => {
     dpop: { requireNonce: true },
     limits: { waitingPerAgent: 5, asksPerHour: 30, pollIntervalSeconds: 2 },
     outbound: { allowPrivate: ["10.1.0.0/16"], allowHttp: true, caFile: "/etc/countersign/inside-ca.pem" },
+    userCodes: true,
   });
   assert.deepEqual([...groups], [["finance", ["ada@example.com", "bob@example.com"]]]);
   assert.deepEqual([...apis], [["refunds", { audience: "https://refunds.example" }]]);

@@ -40,6 +40,8 @@ export type Config = {
   };
   /** How far calls to what others have registered may reach, and who certifies hosts there beside the usual ones. */
   readonly outbound: Reach & { readonly caFile?: string };
+  /** Whether agents that are registered for it have to send the user code of whom they ask (CIBA §7.1). */
+  readonly userCodes: boolean;
   /** By action type. A scope that is an action is here under its own name, with `scope` set. */
   readonly actions: ReadonlyMap<string, ActionRule>;
 };
@@ -122,6 +124,7 @@ export function parseConfig(text: string, file: string): { readonly config: Conf
       allowHttp: outbound.allow_http,
       ...(outbound.ca_file !== undefined && { caFile: resolve(from, outbound.ca_file) }),
     },
+    userCodes: sections.user_codes,
     actions: frozenMap(actions),
   };
   return { config: deepFreeze(config) };

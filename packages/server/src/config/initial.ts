@@ -59,6 +59,10 @@ apis:
 # Optional: whether the DPoP proofs of agents need a nonce of this server's. It costs some clients one poll.
 # dpop: { require_nonce: false }
 
+# Optional: whether agents that are registered for user codes must send the code of the person they ask. People get one
+# with countersign approver code.
+# user_codes: true
+
 # What agents may ask for. Each name is the "type" in authorization_details (RFC 9396).
 actions:
   refund:

@@ -158,6 +158,7 @@ export const fileShape = section({
     allow_http: z.boolean("this is neither true nor false\nwrite true, or leave it out").default(false),
     ca_file: file.optional(),
   }).prefault({}),
+  user_codes: z.boolean().default(false),
   actions: z.record(z.string(), z.unknown()).default({}),
   scopes: z.record(z.string(), z.unknown()).default({}),
 });
@@ -209,6 +210,7 @@ function generic(issue: z.core.$ZodRawIssue): string | undefined {
 
 const kinds: { readonly [expected: string]: string } = {
   string: "text",
+  boolean: "true or false",
   number: "a number",
   int: "a whole number",
   array: "a list",

@@ -9,15 +9,17 @@ import { type Form, required } from "./form.ts";
 import type { HttpGround } from "./ground.ts";
 import { readHint } from "./hint.ts";
 import { OAuthError } from "./oauth-error.ts";
+import { readParameters } from "./request-object.ts";
 
 /** Known to the specifications, not to this server: refused, so that nobody believes they were honoured. */
-const unsupported = ["request", "request_uri", "user_code", "claims"];
+const unsupported = ["request", "request_uri", "claims"];
 
 export async function readAsk(
   ground: HttpGround,
   agent: Agent,
-  parameters: Form,
+  form: Form,
 ): Promise<Omit<AskInput, "idempotencyKey">> {
+  const { parameters, once } = await readParameters(ground, agent, form);
   const unknown = unsupported.find((name) => parameters.has(name));
   if (unknown) throw new OAuthError("invalid_request", `${unknown} is not supported`);
   return {
@@ -25,11 +27,13 @@ export async function readAsk(
     scopes: [...new Set(required(parameters, "scope").split(" ").filter(Boolean))],
     hint: await readHint(ground, agent, parameters),
     message: parameters.get("binding_message"),
+    userCode: parameters.get("user_code"),
     requestedExpirySeconds: readExpiry(
       parameters.get("requested_expiry") ?? parameters.get("request_expiry"),
     ),
     audience: readAudience(parameters),
     level: readAcr(parameters.get("acr_values")),
+    once,
   };
 }
 

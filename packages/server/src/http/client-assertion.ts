@@ -6,6 +6,7 @@ import { hash } from "node:crypto";
 import type { Agent } from "../client/client.ts";
 import type { AgentKeys } from "../keys/agent-key.ts";
 import { absent, type Store } from "../store/store.ts";
+import { clockTolerance, isForUs, isTyped } from "./jwt.ts";
 
 export type AssertionGround = {
   readonly store: Store;
@@ -16,7 +17,6 @@ export type AssertionGround = {
 
 /** Seconds. A long-lived assertion is a standing credential in disguise. */
 const longestAssertion = 600;
-const clockTolerance = 30;
 
 export async function provesByAssertion(
   { store, audiences, agentKeys }: AssertionGround,
@@ -37,7 +37,8 @@ export async function provesByAssertion(
       : await agentKeys.verify(agent, assertion, wanted);
   if ("refused" in verified) return false;
   const { payload, protectedHeader } = verified;
-  if (!isAssertionType(protectedHeader.typ) || !isForUs(payload.aud, audiences)) return false;
+  if (!isTyped(protectedHeader.typ, "client-authentication+jwt") || !isForUs(payload.aud, audiences))
+    return false;
   const { jti, exp = 0 } = payload;
   if (typeof jti !== "string" || jti === "") return false;
   const now = store.now() / 1000;
@@ -50,18 +51,4 @@ export async function provesByAssertion(
     expiresAt: Math.ceil((exp + 2 * clockTolerance) * 1000),
   };
   return (await store.pass({ writes: [{ put: "replay", record, expect: absent }] })) === "committed";
-}
-
-/** What was signed to be something else (a request object, a DPoP proof) is no assertion. Most clients say nothing. */
-function isAssertionType(typ: string | undefined): boolean {
-  const type = typ?.toLowerCase().replace(/^application\//, "");
-  return type === undefined || type === "jwt" || type === "client-authentication+jwt";
-}
-
-/** Every audience named must be one of ours: a list that also names someone else could be replayed there, or from there. */
-function isForUs(aud: unknown, audiences: ReadonlySet<string>): boolean {
-  const named: readonly unknown[] = Array.isArray(aud) ? aud : [aud];
-  return (
-    named.length > 0 && named.every((one) => typeof one === "string" && audiences.has(one.replace(/\/$/, "")))
-  );
 }

@@ -1,6 +1,6 @@
 /** What a caller presents to prove who it is: exactly one thing, by one method (RFC 6749 §2.3). Nothing is proved here. */
-import { decodeJwt } from "jose";
 import type { Form } from "./form.ts";
+import { issuerOf } from "./jwt.ts";
 import { OAuthError } from "./oauth-error.ts";
 import type { ClientCertificate, Peer } from "./peer.ts";
 
@@ -52,15 +52,6 @@ function readBasic(authorization: string, id: string | undefined): Presented {
     return { by: "client_secret_basic", id: own, secret };
   } catch {
     throw invalidClient("client_secret_basic");
-  }
-}
-
-function issuerOf(assertion: string): string | undefined {
-  try {
-    const { iss } = decodeJwt<{ iss?: unknown }>(assertion);
-    return typeof iss === "string" ? iss : undefined;
-  } catch {
-    return undefined;
   }
 }
 

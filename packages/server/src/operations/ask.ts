@@ -12,17 +12,22 @@ import { type Approval, type AskedPart, decideBy, stateAt } from "../approval/ap
 import { latchKey, subjectOf } from "../approval/latch.ts";
 import { stricter } from "../approver/level.ts";
 import type { Config } from "../config/config.ts";
-import type { AskKey } from "../store/record.ts";
+import type { AskKey, PassingKind, Replay } from "../store/record.ts";
 import { absent, type Held, type Store, type Write } from "../store/store.ts";
 import { isLatched, noLatch } from "./authority.ts";
 import { newEntry } from "./entry.ts";
 import { type GateRefusal, type Passed, passGate, type Wish } from "./gate.ts";
 import { newId } from "./id.ts";
+import { checkUserCode, type UserCodeRefusal } from "./user-code.ts";
 
 export type AskInput = Wish & {
   readonly message?: string;
   readonly requestedExpirySeconds?: number;
   readonly idempotencyKey?: string;
+  /** What the agent was told by the person whom it wants asked. */
+  readonly userCode?: string | undefined;
+  /** What makes a signed ask good for one request; kept with it. */
+  readonly once?: Replay | undefined;
 };
 
 export type Acknowledged = {
@@ -32,7 +37,7 @@ export type Acknowledged = {
   readonly joined: boolean;
 };
 
-export type AskRefusal = GateRefusal | "invalid_binding_message" | "invalid_request";
+export type AskRefusal = GateRefusal | UserCodeRefusal | "invalid_binding_message" | "invalid_request";
 type Refused = { readonly refused: AskRefusal; readonly why: string };
 
 export type AskGround = { readonly store: Store; readonly config: Config };
@@ -82,6 +87,11 @@ async function askPeople(
   const before = heldKey && (await store.read("approval", heldKey.record.approval));
   if (before) return { approval: before.record.id, expiresAt: before.record.expiresAt, joined: true };
 
+  const { once } = input;
+  if (once && (await store.read("replay", once.id)))
+    return { refused: "invalid_request", why: "this request was sent before; each ask is signed anew" };
+  const alongside: Write<PassingKind>[] = once ? [{ put: "replay", record: once, expect: absent }] : [];
+
   const parts = passed.parts.map((part) => askedPart(agent.record.id, part));
   if (await isLatched(store, parts))
     return { refused: "access_denied", why: "a person has denied this action; only a person can re-open it" };
@@ -90,19 +100,33 @@ async function askPeople(
   if ("refused" in approval) return approval;
   const { askKey: same } = approval;
   const heldSame = await store.read("ask_key", same);
-  const waiting = heldSame && (await store.read("approval", heldSame.record.approval));
-  if (waiting && ["pending", "approved"].includes(stateAt(waiting.record, now)))
-    return await join(store, waiting.record, key && keyFor(key, waiting.record, content));
+  const heldWaiting = heldSame && (await store.read("approval", heldSame.record.approval));
+  const waiting =
+    heldWaiting && ["pending", "approved"].includes(stateAt(heldWaiting.record, now))
+      ? heldWaiting.record
+      : undefined;
 
   const { waitingPerAgent, asksPerHour } = config.limits;
   const hourAgo = now - 3_600_000;
-  if ((await store.waitingOf(agent.record.id, now)) >= waitingPerAgent)
+  if (!waiting && (await store.waitingOf(agent.record.id, now)) >= waitingPerAgent)
     return {
       refused: "access_denied",
       why: "this agent has too many requests waiting; wait for those first",
     };
-  if ((await store.askedSince(agent.record.id, hourAgo)) >= asksPerHour)
+  if (!waiting && (await store.askedSince(agent.record.id, hourAgo)) >= asksPerHour)
     return { refused: "access_denied", why: `this agent has asked ${asksPerHour} times within an hour` };
+
+  // Last, so that whether a code was right is heard only together with the commit that guards it.
+  if (config.userCodes || input.userCode !== undefined) {
+    const code = await checkUserCode(ground, agent.record, passed.people, input.userCode);
+    if ("refused" in code) return code;
+    alongside.push(...code.writes);
+  }
+  if (waiting)
+    return await join(store, waiting, [
+      ...alongside,
+      ...(key ? [{ put: "ask_key" as const, record: keyFor(key, waiting, content), expect: absent }] : []),
+    ]);
 
   const writes: Write[] = [
     { check: "agent", id: agent.record.id, expect: agent.version },
@@ -110,6 +134,7 @@ async function askPeople(
     { put: "approval", record: approval, expect: absent },
     { put: "ask_key", record: keyFor(same, approval, content), expect: heldSame?.version ?? absent },
     ...messages(config, approval, now),
+    ...alongside,
   ];
   if (key)
     writes.push({
@@ -176,16 +201,14 @@ function draft(
   };
 }
 
-/** Leads a second ask for the same action to the first, and its key too, where it came with one. */
+/** Leads a second ask for the same action to the first, with whatever this ask leaves behind. */
 async function join(
   store: Store,
   { id, expiresAt }: Approval,
-  key: AskKey | undefined | "",
+  writes: readonly Write<PassingKind>[],
 ): Promise<Acknowledged | "conflict"> {
-  const joined = { approval: id, expiresAt, joined: true };
-  if (!key) return joined;
-  const outcome = await store.pass({ writes: [{ put: "ask_key", record: key, expect: absent }] });
-  return outcome === "conflict" ? "conflict" : joined;
+  if (writes.length > 0 && (await store.pass({ writes })) === "conflict") return "conflict";
+  return { approval: id, expiresAt, joined: true };
 }
 
 function keyFor(id: string, approval: Approval, content: string): AskKey {

@@ -12,6 +12,8 @@ const errors = {
   invalid_scope: { code: "invalid_scope", status: 400 },
   invalid_authorization_details: { code: "invalid_authorization_details", status: 400 },
   invalid_binding_message: { code: "invalid_binding_message", status: 400 },
+  invalid_user_code: { code: "invalid_user_code", status: 400 },
+  missing_user_code: { code: "missing_user_code", status: 400 },
   invalid_target: { code: "invalid_target", status: 400 },
   invalid_request: { code: "invalid_request", status: 400 },
   unknown_user_id: { code: "unknown_user_id", status: 400 },

@@ -55,7 +55,8 @@ export function metadata(config: Config) {
     authorization_endpoint: at.authorize,
     response_types_supported: [],
     backchannel_token_delivery_modes_supported: ["poll"],
-    backchannel_user_code_parameter_supported: false,
+    backchannel_authentication_request_signing_alg_values_supported: signatureAlgorithms,
+    backchannel_user_code_parameter_supported: config.userCodes,
     token_endpoint_auth_methods_supported: clientMethods,
     token_endpoint_auth_signing_alg_values_supported: assertionAlgorithms,
     revocation_endpoint_auth_methods_supported: clientMethods,
@@ -71,6 +72,8 @@ export function metadata(config: Config) {
       scope ? [] : [definition.type],
     ),
     claims_parameter_supported: false,
+    // Of the authorization endpoint, at which nothing can be requested (OpenID Connect Discovery §3). A signed ask goes
+    // to the backchannel authentication endpoint, and is announced above.
     request_parameter_supported: false,
     request_uri_parameter_supported: false,
     // Our own.

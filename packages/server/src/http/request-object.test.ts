@@ -1,0 +1,69 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { JsonObject } from "@countersign/protocol";
+import fc from "fast-check";
+import { OAuthError } from "./oauth-error.ts";
+import { parametersOf, parseClaims } from "./request-object.ts";
+
+const names = [
+  "scope",
+  "login_hint",
+  "requested_expiry",
+  "authorization_details",
+  "resource",
+  "claims",
+  "iss",
+  "exp",
+  "whatever",
+  "__proto__",
+  "toString",
+];
+const jwt = (payload: string) => `e30.${Buffer.from(payload).toString("base64url")}.`;
+
+/** The parameters of this text, or the code that it is refused with. Anything else that is thrown is a fault. */
+function read(payload: string) {
+  try {
+    return parametersOf(parseClaims(jwt(payload)));
+  } catch (error) {
+    if (error instanceof OAuthError) return error;
+    throw error;
+  }
+}
+
+test("any text is read or refused, in words that an error_description may hold", () => {
+  const payload = fc.oneof(
+    fc.string({ unit: "binary" }),
+    fc.dictionary(fc.constantFrom(...names), fc.jsonValue()).map((value) => JSON.stringify(value)),
+  );
+  fc.assert(
+    fc.property(payload, (text) => {
+      const answer = read(text);
+      if (!(answer instanceof OAuthError)) {
+        for (const [name, value] of answer) assert.ok(typeof value === "string" && value !== "", name);
+        for (const claim of ["iss", "exp", "__proto__"]) assert.ok(!answer.has(claim));
+        return;
+      }
+      assert.match(answer.code, /^invalid_(request|target|authorization_details)$/);
+      assert.match(answer.message, /^[\x20-\x21\x23-\x5b\x5d-\x7e]+$/);
+    }),
+  );
+});
+
+test("what a parameter says is what the claim said: text as it is, JSON as its value", () => {
+  const text = fc.string({ minLength: 1 }).filter((one) => !one.includes("\0"));
+  const details = fc.array(
+    fc.dictionary(
+      fc.constantFrom("type", "order", "amount"),
+      fc.oneof(text, fc.maxSafeInteger(), fc.boolean()),
+    ),
+  );
+  fc.assert(
+    fc.property(text, details, fc.maxSafeInteger(), (hint, authorization_details, requested_expiry) => {
+      const claims = { login_hint: hint, authorization_details, requested_expiry } as JsonObject;
+      const form = parametersOf(parseClaims(jwt(JSON.stringify(claims))));
+      assert.equal(form.get("login_hint"), hint);
+      assert.equal(form.get("requested_expiry"), String(requested_expiry));
+      assert.equal(form.get("authorization_details"), JSON.stringify(authorization_details));
+    }),
+  );
+});
