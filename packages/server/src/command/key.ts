@@ -6,11 +6,11 @@ import { table } from "./table.ts";
 export const keyCommands: readonly Command[] = [
   {
     name: "keys rotate",
-    says: "create a token-signing key; it is published now and signs in ten minutes",
+    says: "create a token-signing key; it is published now and signs in eleven minutes",
     run: (given, { print }) =>
       withStore(given, async (store, config) => {
         const kid = await rotateTokenKey(store, readOutsideKey(config));
-        print(`key ${kid} is published; it signs once clients have had ten minutes to fetch it`);
+        print(`key ${kid} is published; it signs in eleven minutes, when clients have had ten to fetch it`);
       }),
   },
   {

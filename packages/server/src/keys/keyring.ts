@@ -20,8 +20,11 @@ import { absent, type Store } from "../store/store.ts";
 import type { OutsideKey } from "./outside-key.ts";
 import { createSeal } from "./seal.ts";
 
-/** How long clients may go on with a JWKS that they have fetched; a new key signs only after that. */
-const announcedMs = 10 * 60_000;
+/**
+ * How long a new key is published before it signs: the ten minutes for which clients may go on with a JWKS that they have
+ * fetched, and one in which every server reads its keys again.
+ */
+const announcedMs = 11 * 60_000;
 /** How long after its successor's start a key stays published: the longest token and ID token, and some clock skew. */
 const retainedMs = 10 * 60_000;
 const signingAlgorithm = "ES256";

@@ -1,0 +1,159 @@
+/** `openid-client`, unchanged, binds its token to a key with DPoP, and the verifier wants the key again on the other side. */
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { createVerifier, type Verifier } from "@countersign/verifier";
+import { countersigned } from "@countersign/verifier/hono";
+import { Hono } from "hono";
+import * as client from "openid-client";
+import { addAgent } from "../../server/src/operations/admit.ts";
+import {
+  type Deployment,
+  deploy,
+  issuer,
+  type Person,
+  refund,
+  requestIdOf,
+  rules,
+} from "../../server/test/deployment.ts";
+
+const api = "https://refunds.example";
+let place: Deployment;
+let ada: Person;
+let config: client.Configuration;
+/** The path of each request to the server, and what it answered. */
+let answered: string[] = [];
+
+before(async () => {
+  place = await deploy();
+  // The library looks at the machine's clock, so the server does as well.
+  place.clock.now = Date.now();
+  ada = await place.enrol("ada@example.com");
+  const added = await addAgent(place.server.store, {
+    id: "agent-dpop",
+    name: "Bound agent",
+    types: ["refund"],
+    credential: { method: "client_secret_post" },
+    binding: "dpop",
+  });
+  assert.ok("secret" in added);
+  const metadata = { client_secret: added.secret };
+  config = await client.discovery(new URL(issuer), "agent-dpop", metadata, undefined, {
+    [client.customFetch]: network,
+    execute: [client.allowInsecureRequests],
+  });
+  config[client.customFetch] = network;
+});
+after(async () => {
+  assert.deepEqual(place.faults, []);
+  await place.close();
+});
+
+let served: { fetch: (request: Request) => Response | Promise<Response> } | undefined;
+const network: client.CustomFetch = async (url, options) => {
+  const request = new Request(url, options as RequestInit);
+  if (url.startsWith(api)) return await served!.fetch(request);
+  const response = await place.server.fetch(request);
+  answered.push(`${new URL(url).pathname} ${response.status}`);
+  return response;
+};
+
+function serve(verifier: Verifier): void {
+  served = new Hono().post(
+    "/refunds",
+    countersigned(verifier, async (c) => {
+      const { order, amount, currency } = await c.req.json();
+      return { type: "refund", order, amount, currency };
+    }),
+    (c) => c.json({ refunded: c.get("countersign").action.order }),
+  );
+}
+const newVerifier = (requireProofNonce = false) =>
+  createVerifier({
+    issuer,
+    audience: api,
+    clientId: place.api.id,
+    clientSecret: place.api.secret,
+    requireProofNonce,
+    fetch: (input, init) => network(String(input), init as never),
+  });
+
+async function ask(order: string) {
+  const asked = await client.initiateBackchannelAuthentication(config, {
+    scope: "openid",
+    login_hint: "ada@example.com",
+    authorization_details: JSON.stringify([{ ...refund, order }]),
+  });
+  // The library waits out the interval in real time; a shorter one is told to it, as a server may.
+  return { ...asked, interval: 0.01 };
+}
+const newKey = async () => client.getDPoPHandle(config, await client.randomDPoPKeyPair());
+function call(token: string, order: string, DPoP: client.DPoPHandle) {
+  const body = JSON.stringify({ ...refund, order });
+  const headers = new Headers({ "content-type": "application/json" });
+  return client.fetchProtectedResource(config, token, new URL(`${api}/refunds`), "POST", body, headers, {
+    DPoP,
+  });
+}
+
+test("openid-client polls with proofs, is granted a bound token, and spends it with its key, once", async () => {
+  serve(newVerifier());
+  const key = await newKey();
+  const asked = await ask("P-1");
+  const polled = client.pollBackchannelAuthenticationGrant(config, asked, undefined, { DPoP: key });
+  await ada.decide(requestIdOf(asked.auth_req_id), "approve");
+  const { access_token, token_type } = await polled;
+  assert.equal(token_type, "dpop");
+
+  const stolen = await served!.fetch(
+    new Request(`${api}/refunds`, { method: "POST", headers: { authorization: `Bearer ${access_token}` } }),
+  );
+  assert.equal(stolen.status, 401);
+  await assert.rejects(call(access_token, "P-1", await newKey()), client.WWWAuthenticateChallengeError);
+  const spent = await call(access_token, "P-1", key);
+  assert.deepEqual(await spent.json(), { refunded: "P-1" });
+  await assert.rejects(call(access_token, "P-1", key), client.WWWAuthenticateChallengeError);
+});
+
+test("openid-client without a key is given nothing where the agent is registered for bound tokens", async () => {
+  const asked = await ask("P-2");
+  await ada.decide(requestIdOf(asked.auth_req_id), "approve");
+  await assert.rejects(
+    client.pollBackchannelAuthenticationGrant(config, asked),
+    (error) => error instanceof client.ResponseBodyError && error.error === "invalid_dpop_proof",
+  );
+});
+
+test("openid-client learns the server's nonce and the API's, each with one more request", async (t) => {
+  await place.restart(`${rules}\ndpop: { require_nonce: true }\n`);
+  t.after(() => place.restart(rules));
+  serve(newVerifier(true));
+  const key = await newKey();
+  const asked = await ask("P-3");
+  await ada.decide(requestIdOf(asked.auth_req_id), "approve");
+  answered = [];
+  const { access_token } = await client.pollBackchannelAuthenticationGrant(config, asked, undefined, {
+    DPoP: key,
+  });
+  assert.deepEqual(answered, ["/oauth/token 400", "/oauth/token 200"]);
+  assert.deepEqual(await (await call(access_token, "P-3", key)).json(), { refunded: "P-3" });
+});
+
+test("openid-client revokes its token, and introspection with the API's credentials says so", async () => {
+  const key = await newKey();
+  const asked = await ask("P-4");
+  await ada.decide(requestIdOf(asked.auth_req_id), "approve");
+  const { access_token } = await client.genericGrantRequest(
+    config,
+    "urn:openid:params:grant-type:ciba",
+    { auth_req_id: asked.auth_req_id },
+    { DPoP: key },
+  );
+  const apiConfig = new client.Configuration(config.serverMetadata(), place.api.id, place.api.secret);
+  client.allowInsecureRequests(apiConfig);
+  apiConfig[client.customFetch] = network;
+  const before = await client.tokenIntrospection(apiConfig, access_token);
+  assert.deepEqual([before.active, before.token_type, before.sub], [true, "DPoP", ada.approver]);
+  assert.match(String(before.cnf?.jkt), /^[\w-]{43}$/);
+  await client.tokenRevocation(config, access_token);
+  assert.deepEqual(await client.tokenIntrospection(apiConfig, access_token), { active: false });
+});

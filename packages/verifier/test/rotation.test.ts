@@ -1,0 +1,151 @@
+/** The server's signing key changes while two servers and two verifiers run; no token is refused for it. */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { after, before, mock, test } from "node:test";
+import { createVerifier, type Verifier } from "@countersign/verifier";
+import { decodeProtectedHeader } from "jose";
+import { parseConfig } from "../../server/src/config/config.ts";
+import { createServer, type Server } from "../../server/src/server.ts";
+import {
+  basic,
+  type Deployment,
+  deploy,
+  issuer,
+  type Person,
+  refund,
+  requestIdOf,
+  rules,
+} from "../../server/test/deployment.ts";
+
+const minute = 60_000;
+const program = new URL("../../server/src/main.ts", import.meta.url).pathname;
+let place: Deployment;
+let other: Server;
+let ada: Person;
+let file: string;
+
+before(async () => {
+  place = await deploy();
+  place.clock.now = Date.now();
+  ada = await place.enrol("ada@example.com");
+  file = join(dirname(place.file), "countersign.yaml");
+  writeFileSync(file, rules);
+  const read = parseConfig(rules, file);
+  assert.ok("config" in read);
+  other = await createServer({
+    config: read.config,
+    outsideKey: place.outsideKey,
+    onFault: (fault) => place.faults.push(fault),
+    clock: () => place.clock.now,
+    roundMs: 3_600_000,
+  });
+  // What keeps keys for a while looks at the machine's clock.
+  mock.timers.enable({ apis: ["Date"], now: place.clock.now });
+});
+after(async () => {
+  mock.timers.reset();
+  assert.deepEqual(place.faults, []);
+  await other.close();
+  await place.close();
+});
+
+function passTime(ms: number): void {
+  place.clock.now += ms;
+  mock.timers.setTime(place.clock.now);
+}
+
+let orders = 0;
+/** A token by this server, for the refund whose order it names. */
+async function issue(server: Server): Promise<{ readonly token: string; readonly order: string }> {
+  orders += 1;
+  const order = `K-${orders}`;
+  const asked = await place.ask({ authorization_details: JSON.stringify([{ ...refund, order }]) });
+  await ada.decide(requestIdOf(asked.body.auth_req_id), "approve");
+  const request = new Request(`${issuer}/oauth/token`, {
+    method: "POST",
+    headers: basic(place.agent),
+    body: new URLSearchParams({
+      grant_type: "urn:openid:params:grant-type:ciba",
+      auth_req_id: asked.body.auth_req_id,
+    }),
+  });
+  const body = (await (await server.fetch(request)).json()) as { access_token: string };
+  return { token: body.access_token, order };
+}
+const kidOf = (token: string) => decodeProtectedHeader(token).kid ?? "";
+async function published(server: Server): Promise<string[]> {
+  const response = await server.fetch(new Request(`${issuer}/jwks`));
+  return ((await response.json()) as { keys: { kid: string }[] }).keys.map(({ kid }) => kid);
+}
+
+type Watched = { readonly verifier: Verifier; keyRequests: number };
+function newVerifier(server: Server): Watched {
+  const watched: Watched = {
+    keyRequests: 0,
+    verifier: createVerifier({
+      issuer,
+      audience: "https://refunds.example",
+      clientId: place.api.id,
+      clientSecret: place.api.secret,
+      clock: { now: () => place.clock.now, sleep: async () => {} },
+      fetch: async (input, init) => {
+        if (String(input).endsWith("/jwks")) watched.keyRequests += 1;
+        return await server.fetch(new Request(String(input), init));
+      },
+    }),
+  };
+  return watched;
+}
+async function runs(
+  { verifier }: Watched,
+  { token, order }: { token: string; order: string },
+): Promise<boolean> {
+  return (await verifier.spend(token, { ...refund, order }, () => {})).outcome === "done";
+}
+
+test("a key that another process rotates in is published by every server, signs when clients have had ten minutes to fetch it, and the old one stays for ten more", async () => {
+  const servers = [place.server, other];
+  const first = await issue(place.server);
+  const oldKid = kidOf(first.token);
+  const early = newVerifier(other);
+  assert.ok(await runs(early, first), "and its keys are kept from now on");
+
+  const rotatedAt = place.clock.now;
+  const rotated = spawnSync(process.execPath, [program, "keys", "rotate", "--config", file], {
+    encoding: "utf8",
+    env: { ...process.env, COUNTERSIGN_KEY: Buffer.from(place.outsideKey).toString("base64url") },
+  });
+  assert.equal(rotated.status, 0, rotated.stderr);
+  const newKid = /key (\S+) is published/.exec(rotated.stdout)?.[1] ?? "";
+  const key = await place.server.store.read("key", newKid);
+  const { activeAt } = key!.record;
+  // The command's clock is the machine's.
+  assert.ok(activeAt >= rotatedAt + 11 * minute && activeAt < rotatedAt + 13 * minute);
+  for (const server of servers) {
+    await server.makeRounds();
+    assert.deepEqual(await published(server), [oldKid, newKid]);
+  }
+  passTime(2 * minute);
+  const later = newVerifier(other);
+  assert.ok(await runs(later, await issue(other)), "whoever fetches from now on knows both");
+
+  passTime(activeAt - 1 - place.clock.now);
+  const last = await issue(place.server);
+  assert.equal(kidOf(last.token), oldKid, "the last instant of the old key");
+  passTime(1);
+  const [next, elsewhere] = [await issue(place.server), await issue(other)];
+  assert.deepEqual([kidOf(next.token), kidOf(elsewhere.token)], [newKid, newKid]);
+  assert.ok(await runs(early, last), "signed before the change, spent after it");
+  const beforeNew = later.keyRequests;
+  assert.ok(await runs(later, next));
+  assert.equal(later.keyRequests, beforeNew, "the new key was known before it signed");
+  assert.ok(await runs(early, elsewhere), "whoever fetched before the rotation fetches again");
+  assert.ok(await runs(newVerifier(place.server), await issue(other)));
+
+  passTime(activeAt + 10 * minute - 1 - place.clock.now);
+  for (const server of servers) assert.deepEqual(await published(server), [oldKid, newKid]);
+  passTime(1);
+  for (const server of servers) assert.deepEqual(await published(server), [newKid]);
+});
