@@ -24,7 +24,7 @@ import { createPace } from "./operations/pace.ts";
 import { publishTypes } from "./operations/publish.ts";
 import { sweep } from "./operations/sweep.ts";
 import { createOutbound } from "./outbound/outbound.ts";
-import { openSqlite } from "./store/sqlite/sqlite.ts";
+import { openStore } from "./store/open.ts";
 import type { Store } from "./store/store.ts";
 
 export type Server = {
@@ -44,6 +44,8 @@ export type ServerOptions = {
   readonly outsideKey: OutsideKey;
   /** Hears of every fault, whole, with where it happened. */
   readonly onFault: (fault: unknown, where: string) => void;
+  /** Make the database where there is none, for tests. */
+  readonly createStore?: boolean;
   /** Replaces the system's clock, for tests. */
   readonly clock?: () => number;
   /** How often the rounds are made, in milliseconds. */
@@ -55,7 +57,11 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   const { caFile, ...reach } = config.outbound;
   const ca = caFile === undefined ? undefined : readFileSync(caFile, "utf8");
   const outbound = createOutbound({ ...reach, ca });
-  const store = openSqlite({ path: config.store, ...(options.clock && { clock: options.clock }) });
+  const store = await openStore({
+    location: config.store,
+    create: options.createStore === true,
+    clock: options.clock,
+  });
   const keyring = await openKeyring(store, outsideKey, config.issuer, config.log.origin).catch(
     async (fault) => {
       await store.close();

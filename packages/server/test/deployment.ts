@@ -177,6 +177,7 @@ export async function deploy(rulesText = rules): Promise<Deployment> {
       onFault,
       clock: () => clock.now,
       roundMs: 3_600_000,
+      createStore: true,
     });
   }
 

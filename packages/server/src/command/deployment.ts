@@ -5,11 +5,13 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { checkpointFile } from "../channels/checkpoint-file.ts";
+import { isPostgres } from "../config/address.ts";
 import { type Config, loadConfig, problemText } from "../config/config.ts";
 import { type Keyring, openKeyring } from "../keys/keyring.ts";
 import { createOutsideKey, loadOutsideKey, type OutsideKey } from "../keys/outside-key.ts";
 import { checkpoint } from "../operations/checkpoint.ts";
-import { openSqlite } from "../store/sqlite/sqlite.ts";
+import { MissingStore } from "../store/missing.ts";
+import { openStore } from "../store/open.ts";
 import type { Store } from "../store/store.ts";
 import type { Arguments } from "./command.ts";
 import { OperatorError } from "./operator-error.ts";
@@ -23,28 +25,32 @@ export function readConfig(given: Arguments): Config {
   const read = loadConfig(file);
   if ("problems" in read)
     throw new OperatorError(`${file} cannot be used:\n${read.problems.map(problemText).join("\n")}`);
-  return read.config;
+  // A connection's password is no matter for a reviewed file.
+  const elsewhere = process.env.COUNTERSIGN_STORE;
+  return elsewhere ? { ...read.config, store: elsewhere } : read.config;
 }
 
 /** Makes the key and the store of a new deployment. Answers what it made; leaves a deployment that is there alone. */
 export async function createDeployment(config: Config): Promise<readonly string[]> {
   const { store, keyFile } = config;
-  if (existsSync(store)) return [];
+  if (await isThere(store)) return [];
   const fromEnvironment = Boolean(process.env.COUNTERSIGN_KEY);
   if (!fromEnvironment && existsSync(keyFile))
     throw new OperatorError(
       `the key ${keyFile} is there, and its database ${store} is not`,
       "Put the database back. To begin anew, with an empty log and no denials, move the key away first.",
     );
-  for (const file of [store, keyFile]) mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+  for (const file of isPostgres(store) ? [keyFile] : [store, keyFile])
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
   if (!fromEnvironment) createOutsideKey(keyFile);
-  const opened = openStore(store);
+  const opened = await openThe(store, true);
   try {
     await openKeys(opened, config);
   } finally {
     await opened.close();
   }
-  return fromEnvironment ? [store] : [keyFile, store];
+  const place = isPostgres(store) ? "the tables in PostgreSQL" : store;
+  return fromEnvironment ? [place] : [keyFile, place];
 }
 
 export function readOutsideKey(config: Config): OutsideKey {
@@ -59,20 +65,32 @@ export function readOutsideKey(config: Config): OutsideKey {
   }
 }
 
-/** Throws an operator error where there is no store; every other reason why it cannot be opened is said as one, too. */
-export function requireStore({ store }: Config): void {
-  if (!existsSync(store))
-    throw new OperatorError(
-      `there is no database ${store}`,
-      "countersign init makes the first one; put a lost one back from its backup.",
-    );
+/** What cannot be opened is something that an operator can do something about. */
+export function storeProblem(error: unknown): OperatorError {
+  if (!(error instanceof MissingStore)) return new OperatorError(messageOf(error));
+  return new OperatorError(
+    error.message,
+    "countersign init makes the first one; put a lost one back from its backup.",
+  );
 }
 
-function openStore(path: string): Store {
+/** A command is one connection's worth of work. */
+async function openThe(location: string, create = false): Promise<Store> {
   try {
-    return openSqlite({ path });
+    return await openStore({ location, create, connections: 2 });
   } catch (error) {
-    throw new OperatorError(messageOf(error));
+    throw storeProblem(error);
+  }
+}
+
+/** Whether there is a database already. */
+async function isThere(location: string): Promise<boolean> {
+  try {
+    await (await openStore({ location, connections: 1 })).close();
+    return true;
+  } catch (error) {
+    if (error instanceof MissingStore) return false;
+    throw storeProblem(error);
   }
 }
 
@@ -91,8 +109,7 @@ export async function withStore<T>(
   work: (store: Store, config: Config) => Promise<T>,
 ): Promise<T> {
   const config = readConfig(given);
-  requireStore(config);
-  const store = openStore(config.store);
+  const store = await openThe(config.store);
   try {
     return await work(store, config);
   } finally {

@@ -1,5 +1,5 @@
 import type { Command } from "./command.ts";
-import { messageOf, readConfig, readOutsideKey, requireStore } from "./deployment.ts";
+import { readConfig, readOutsideKey, storeProblem } from "./deployment.ts";
 import { OperatorError } from "./operator-error.ts";
 
 /** Milliseconds that a client has for its headers, and for its whole request: slow ones are cut off. */
@@ -17,7 +17,6 @@ export const startCommand: Command = {
   says: "run the server until it is told to stop (SIGTERM or SIGINT)",
   run: async (given, { print, stop }) => {
     const config = readConfig(given);
-    requireStore(config);
     // Loaded here, because no other command needs them.
     const { serve } = await import("@hono/node-server");
     const { pino } = await import("pino");
@@ -27,7 +26,7 @@ export const startCommand: Command = {
     const log = pino({ base: undefined }, pino.destination({ dest: 2, sync: true }));
     const onFault = (fault: unknown, where: string) => log.error({ err: fault, where }, "fault");
     const server = await createServer({ config, outsideKey, onFault }).catch((error: unknown) => {
-      throw new OperatorError(messageOf(error));
+      throw storeProblem(error);
     });
     const { host, port } = config.listen;
     const listener = serve({

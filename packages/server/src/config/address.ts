@@ -112,3 +112,8 @@ function checkSmtp(smtp: string, say: (finding: Finding) => void): void {
       remedy: "put it into a file of its own, named by password_file, and change it",
     });
 }
+
+/** Whether a `store` is PostgreSQL's, and not a file. */
+export function isPostgres(store: string): boolean {
+  return /^postgres(ql)?:\/\//.test(store);
+}

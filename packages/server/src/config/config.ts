@@ -9,7 +9,7 @@ import { dirname, resolve } from "node:path";
 import { buildActionRule, deepFreeze } from "../action/build.ts";
 import { type ActionRule, standardScopes } from "../action/definition.ts";
 import type { Reach } from "../client/endpoint.ts";
-import { checkAddresses, defaultOrigin } from "./address.ts";
+import { checkAddresses, defaultOrigin, isPostgres } from "./address.ts";
 import { type Path, readDocument } from "./document.ts";
 import { actionShape, type Finding, fileShape, fit, scopeShape, typeForm } from "./shape.ts";
 import { didYouMean } from "./spelling.ts";
@@ -18,7 +18,7 @@ export type Config = {
   /** The URL that everybody calls the server by; never taken from a request. No slash at its end. */
   readonly issuer: string;
   readonly listen: { readonly host: string; readonly port: number };
-  /** The database, and the key from outside it: absolute paths. */
+  /** The database: a `postgres://` URL, or an absolute path. And the key from outside it: an absolute path. */
   readonly store: string;
   readonly keyFile: string;
   /** `origin` is the issuer's, and the only one on which a passkey may be used. */
@@ -95,7 +95,7 @@ export function parseConfig(text: string, file: string): { readonly config: Conf
   const config: Config = {
     issuer,
     listen: { host: listen.host, port: listen.port },
-    store: resolve(from, sections.store),
+    store: isPostgres(sections.store) ? sections.store : resolve(from, sections.store),
     keyFile: resolve(from, sections.key_file),
     passkeys: { rpId: passkeys.rp_id, rpName: passkeys.rp_name, origin: new URL(issuer).origin },
     log: {

@@ -103,7 +103,11 @@ export const fileShape = section({
     port: whole(0, 65_535, "a port").default(4400),
   }).prefault({}),
   // Beside the configuration, in a directory of its own that a backup can name.
-  store: file.default("./countersign-data/countersign.db"),
+  store: file
+    .refine((store) => !/^postgres(ql)?:\/\/[^/]*:[^/@]*@/.test(store), {
+      error: "this names a password\nleave it out, and set PGPASSWORD, or all of it in COUNTERSIGN_STORE",
+    })
+    .default("./countersign-data/countersign.db"),
   key_file: file.default("./countersign-data/countersign.key"),
   passkeys: section({
     rp_id: z.string(),

@@ -4,6 +4,7 @@
  * database without its password, with the driver's own error as its cause.
  */
 import postgres from "postgres";
+import { MissingStore } from "../missing.ts";
 
 /** No booleans: the driver takes a list of them for one. */
 export type Value = string | number | null | readonly (string | number | null)[];
@@ -15,6 +16,8 @@ export type Run = <R extends object>(sql: string, ...values: Value[]) => Promise
 export type Script = (sql: string) => Promise<unknown>;
 
 export type Pool = {
+  /** The database, for people: without account and password. */
+  readonly place: string;
   readonly run: Run;
   /** One transaction (READ COMMITTED). `begin` is to be sent with the first statements; commit and rollback are not. */
   readonly transaction: <T>(work: (run: Run, script: Script) => Promise<T>) => Promise<T>;
@@ -58,7 +61,9 @@ export function openPool({ url, max = 10 }: PoolOptions): Pool {
     try {
       return await work();
     } catch (cause) {
-      throw cause instanceof StoreError ? cause : new StoreError(place, cause);
+      throw cause instanceof StoreError || cause instanceof MissingStore
+        ? cause
+        : new StoreError(place, cause);
     }
   }
 
@@ -71,6 +76,7 @@ export function openPool({ url, max = 10 }: PoolOptions): Pool {
   const run = runOn(sql);
 
   return {
+    place,
     run: (text, ...values) => attempt(() => run(text, ...values)),
     transaction: (work) =>
       attempt(async () => {

@@ -1,14 +1,19 @@
 /** Brings a database to the tables of this version, once, however many nodes start at the same time. */
+import { MissingStore } from "../missing.ts";
 import type { Pool, Run } from "./connection.ts";
 import { migrations } from "./schema.ts";
 
 /** Any number will do, as long as nobody else in this database uses it. */
 const lock = 4_353_474_001;
 
-/** Answers the numbers of the steps that were made. Throws where the database is of a newer version. */
-export function migrate(pool: Pool, schema: string): Promise<readonly number[]> {
+/**
+ * Answers the numbers of the steps that were made. Throws where the database is of a newer version, and, unless it is
+ * to be made, where there is none.
+ */
+export function migrate(pool: Pool, schema: string, create: boolean): Promise<readonly number[]> {
   return pool.transaction(async (run, script) => {
     await Promise.all([run("BEGIN"), run("SELECT pg_advisory_xact_lock($1::bigint)", lock)]);
+    if (!create && !(await isThere(run, schema))) throw new MissingStore(pool.place);
     await run(`CREATE SCHEMA IF NOT EXISTS ${schema}`);
     await run(
       `CREATE TABLE IF NOT EXISTS ${schema}.migration (
@@ -29,6 +34,14 @@ export function migrate(pool: Pool, schema: string): Promise<readonly number[]> 
     await run("COMMIT");
     return missing.map(({ number }) => number);
   });
+}
+
+async function isThere(run: Run, schema: string): Promise<boolean> {
+  const [row] = await run<{ there: string | null }>(
+    "SELECT to_regclass($1)::text AS there",
+    `${schema}.migration`,
+  );
+  return row?.there != null;
 }
 
 async function versionOf(run: Run, schema: string): Promise<number> {

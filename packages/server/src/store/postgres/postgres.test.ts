@@ -13,7 +13,7 @@ let schemas = 0;
 storeContract("PostgreSQL", async (): Promise<Opened> => {
   schemas += 1;
   const schema = `test_${schemas}`;
-  const open = () => openPostgres({ url: server.url, schema, max: 4 });
+  const open = () => openPostgres({ url: server.url, schema, create: true, max: 4 });
   const handles = [await open()];
   return {
     store: handles[0]!,

@@ -17,14 +17,20 @@ import { openWatchers } from "./watch.ts";
 export type PostgresOptions = PoolOptions & {
   /** The schema that holds the tables, made if it is not there. Letters, digits and underscores. */
   readonly schema?: string;
+  /** Make the tables where there are none. */
+  readonly create?: boolean;
 };
 
 /** Throws an `Error` that names the database if it cannot be reached, or is of a newer version. */
-export async function openPostgres({ schema = "countersign", ...options }: PostgresOptions): Promise<Store> {
+export async function openPostgres({
+  schema = "countersign",
+  create = false,
+  ...options
+}: PostgresOptions): Promise<Store> {
   if (!/^[a-z_][a-z0-9_]{0,50}$/.test(schema)) throw new Error(`"${schema}" cannot be the name of a schema`);
   const pool = openPool(options);
   try {
-    await migrate(pool, schema);
+    await migrate(pool, schema, create);
     const clock = await openClock(pool);
     const channel = `${schema}_wake`;
     const watchers = openWatchers(pool, schema, channel);

@@ -1,0 +1,32 @@
+/** From the `store` of the configuration to a store: a file is SQLite, `postgres://` is PostgreSQL. */
+import { existsSync } from "node:fs";
+import { isPostgres } from "../config/address.ts";
+import { MissingStore } from "./missing.ts";
+import type { Store } from "./store.ts";
+
+export type StoreOptions = {
+  /** The path of a file, or a URL. */
+  readonly location: string;
+  /** Only the first start of a deployment makes a database: with a lost one go every latch, and the log. */
+  readonly create?: boolean;
+  /** Replaces the machine's clock. PostgreSQL has its own. */
+  readonly clock?: (() => number) | undefined;
+  /** Connections of this process, where the engine has them. */
+  readonly connections?: number;
+};
+
+/** Throws an `Error` that names the place if it cannot be opened, or if there is nothing and nothing is to be made. */
+export async function openStore({ location, create, clock, connections }: StoreOptions): Promise<Store> {
+  // Each engine is loaded only where it is used.
+  if (isPostgres(location)) {
+    const { openPostgres } = await import("./postgres/postgres.ts");
+    return await openPostgres({
+      url: location,
+      create: create === true,
+      ...(connections && { max: connections }),
+    });
+  }
+  if (!create && !existsSync(location)) throw new MissingStore(location);
+  const { openSqlite } = await import("./sqlite/sqlite.ts");
+  return openSqlite({ path: location, ...(clock && { clock }) });
+}

@@ -1,0 +1,104 @@
+/** A whole server on PostgreSQL, by command and over HTTP, as an operator and an agent meet it. */
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { runCommand } from "../src/command/run.ts";
+import { type Deployment, deploy, refund, requestIdOf, rules } from "./deployment.ts";
+import { type PostgresServer, startPostgres } from "./postgres.ts";
+
+let database: PostgresServer;
+before(async () => {
+  database = await startPostgres();
+});
+after(() => database.discard());
+
+const onDatabase = () => rules.replace(/^store: .*$/m, `store: ${database.url}`);
+
+test("the main job on PostgreSQL: asked, approved by a person, redeemed once, spent once, logged and proved", async () => {
+  const place: Deployment = await deploy(onDatabase());
+  try {
+    const ada = await place.enrol("ada@example.com");
+    const asked = await place.ask({
+      authorization_details: JSON.stringify([{ ...refund, type: "signed-refund" }]),
+    });
+    assert.equal(asked.status, 200, JSON.stringify(asked.body));
+    const { auth_req_id } = asked.body;
+    assert.equal((await place.poll(auth_req_id)).body.error, "authorization_pending");
+    assert.equal((await ada.decide(requestIdOf(auth_req_id), "approve")).status, 303);
+    const answers = await Promise.all(Array.from({ length: 20 }, () => place.poll(auth_req_id)));
+    const [granted, ...more] = answers.filter(({ status }) => status === 200);
+    assert.ok(granted && more.length === 0);
+    const spent = await Promise.all(
+      Array.from({ length: 20 }, (_, n) =>
+        place.spend({
+          operation: "reserve",
+          token: granted.body.access_token,
+          spend_id: `spend-of-this-token-${String(n).padStart(4, "0")}`,
+          act_digest: claimsOf(granted.body.access_token).act_digest ?? "",
+        }),
+      ),
+    );
+    assert.equal(spent.filter(({ status }) => status === 200).length, 1);
+    await place.restart();
+    assert.equal((await place.poll(auth_req_id)).body.error, "invalid_grant");
+    await place.server.makeRounds();
+    const { log } = place.server.store;
+    const size = await log.size();
+    assert.ok(size > 5);
+    assert.match((await log.newestCheckpoint())?.note ?? "", new RegExp(`\n${size}\n`));
+    assert.deepEqual(place.faults, []);
+  } finally {
+    await place.close();
+  }
+});
+
+test("init makes the tables, once; without them nothing starts; a password in the file is refused", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "countersign-pg-command-"));
+  const from = process.cwd();
+  process.chdir(folder);
+  try {
+    const file = join(folder, "countersign.yaml");
+    const other = database.url.replace(/postgres$/, "template1");
+    writeFileSync(file, rules.replace(/^store: .*$/m, `store: ${other}`));
+    const early = await countersign("agent", "list");
+    assert.equal(early.code, 1, "nothing is made up on the way");
+    assert.match(early.err, /there is no database|cannot be read/);
+    const made = await countersign("init");
+    assert.equal(made.code, 0, made.err);
+    assert.match(made.out, /the tables in PostgreSQL/);
+    assert.equal((await countersign("init")).code, 1);
+    assert.equal((await countersign("agent", "list")).code, 0);
+    writeFileSync(file, rules.replace(/^store: .*$/m, "store: postgres://me:secret@db.example/countersign"));
+    const refused = await countersign("check");
+    assert.equal(refused.code, 1);
+    assert.match(refused.err, /names a password; leave it out/);
+    assert.doesNotMatch(refused.err, /secret@/);
+    writeFileSync(file, rules.replace(/^store: .*$/m, "store: postgres://me@127.0.0.1:1/countersign"));
+    const unreachable = await countersign("agent", "list");
+    assert.deepEqual([unreachable.code, /nothing listens there/.test(unreachable.err)], [1, true]);
+  } finally {
+    process.chdir(from);
+    rmSync(folder, { recursive: true });
+  }
+});
+
+function claimsOf(token: string): Record<string, string> {
+  return JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString());
+}
+
+async function countersign(...words: string[]) {
+  const said = { out: "", err: "" };
+  const code = await runCommand(words, {
+    print: (text) => {
+      said.out += `${text}\n`;
+    },
+    complain: (text) => {
+      said.err += `${text}\n`;
+    },
+    screen: false,
+    stop: new AbortController().signal,
+  });
+  return { code, ...said };
+}
