@@ -1,12 +1,13 @@
 /**
  * The SDK for the one who asks. An agent that meets something it may not do on its own asks a person, waits, and
  * turns the answer into a token for that one action: `ask`, `wait`, `redeem`, and `countersigned`, which does all three
- * around a function of yours. It speaks CIBA in poll mode (OpenID Connect CIBA Core 1.0) with authorization details
- * (RFC 9396). It never chooses an approver, never asks a second time on its own after a no or a silence, never runs
+ * around a function of yours. It speaks CIBA (OpenID Connect CIBA Core 1.0) in all its modes: it polls, or `receive`s
+ * pings and pushes; with authorization details (RFC 9396). It never chooses an approver, never asks a second time on its own after a no or a silence, never runs
  * anything without a token in its hand, and never guesses what became of an answer that did not arrive.
  */
 import type { Action } from "./action.ts";
 import { type Ask, type Asked, ask, type NewAsk } from "./ask.ts";
+import { createCallback } from "./callback.ts";
 import {
   type ClientAuthenticationMethod,
   type Credentials,
@@ -17,6 +18,8 @@ import { type Clock, machineClock } from "./clock.ts";
 import { type Abortable, createConnection } from "./connection.ts";
 import { countersigned, type Run, type RunOptions, type StoredRunOptions } from "./countersigned.ts";
 import { type DpopKey, prover } from "./dpop.ts";
+import { pushCheck } from "./push.ts";
+import { type CallbackOptions, type Receive, receiver } from "./receive.ts";
 import { type Countersigned, type Outcome, type Redemption, redeemOnce } from "./redeem.ts";
 import { type PrivateKey, type Sign, signerOf } from "./signing-key.ts";
 import { wait } from "./wait.ts";
@@ -28,8 +31,8 @@ export type { Clock } from "./clock.ts";
 export type { Abortable } from "./connection.ts";
 export type { AskStore, Run, RunOptions, StoredRunOptions } from "./countersigned.ts";
 export type { DpopKey } from "./dpop.ts";
+export type { CallbackOptions, Receive } from "./receive.ts";
 export type {
-  Approved,
   Countersigned,
   Denied,
   Expired,
@@ -40,6 +43,7 @@ export type {
 } from "./redeem.ts";
 export type { Refused } from "./refusal.ts";
 export type { PrivateKey, SigningAlgorithm } from "./signing-key.ts";
+export type { Approved } from "./token-response.ts";
 
 export type AgentOptions = {
   /**
@@ -58,6 +62,11 @@ export type AgentOptions = {
    * 7240): 25 unless said otherwise, 0 for not at all. A server that does not do so is polled at its interval.
    */
   readonly longPollSeconds?: number;
+  /**
+   * For an agent that is registered for ping or push: an endpoint of yours hands its requests to `receive`. A ping wakes
+   * whoever waits; should one be lost, `wait` still asks now and then.
+   */
+  readonly callback?: CallbackOptions;
   /** Used instead of the global `fetch`: to go through a proxy, or to present a client certificate. */
   readonly fetch?: typeof fetch;
   /**
@@ -92,6 +101,13 @@ export interface Agent {
   wait<A extends Action>(ask: Ask<A>, options?: Abortable): Promise<Outcome<A>>;
 
   /**
+   * Takes in what the server sends to the agent's callback endpoint (CIBA §10.2, §10.3): a web-standard handler, for Hono,
+   * Next and whatever else has `Request` and `Response`; `@countersign/agent/express` adapts it. Without `callback` in the
+   * options it answers 404.
+   */
+  readonly receive: Receive;
+
+  /**
    * Asks, waits, and if approved hands the granted action and its token to `run`, once. Whatever `run` throws is
    * thrown on. With a `store` the ask outlives this process: call again with the same `idempotencyKey` and it is
    * taken up where it was, without asking anybody twice. The outcome `lost` then says that `run` may have run.
@@ -117,6 +133,12 @@ export function createAgent(credentials: Credentials, options: AgentOptions = {}
   if (!Number.isInteger(longPollSeconds) || longPollSeconds < 0 || longPollSeconds > 60)
     throw new TypeError("longPollSeconds must be a whole number from 0 to 60");
   const clock = options.clock ?? machineClock;
+  const callback = options.callback && createCallback(credentials, options.callback);
+  if (callback?.mode === "push" && (dpop !== false || options.certificateBound))
+    throw new TypeError(
+      "what is pushed cannot be bound to a key: dpop and certificateBound need poll or ping",
+    );
+  const network = options.fetch ?? fetch;
   const connection = createConnection({
     issuer: credentials.issuer,
     clientId: credentials.clientId,
@@ -125,8 +147,9 @@ export function createAgent(credentials: Credentials, options: AgentOptions = {}
     prove: dpop === false ? undefined : prover(dpop === true ? undefined : dpop, clock),
     dpop: dpop !== false,
     byCertificate: isByCertificate(method) || options.certificateBound === true,
-    delivery: "poll",
-    fetch: options.fetch ?? fetch,
+    callback,
+    delivery: callback?.mode ?? "poll",
+    fetch: network,
     allowHttp: options.allowHttp ?? false,
     clock,
   });
@@ -138,7 +161,19 @@ export function createAgent(credentials: Credentials, options: AgentOptions = {}
       wanted: NewAsk<A>,
       run: Run<A, R>,
       runOptions: RunOptions | StoredRunOptions = {},
-    ) => countersigned(agent, wanted, run, runOptions),
+    ) => {
+      // Its callback is for this call, and not for `onReady`, from the first moment on.
+      const { idempotencyKey: key } = wanted;
+      const leave = key === undefined ? undefined : callback?.arrivals.attend(key);
+      return countersigned(agent, wanted, run, runOptions).finally(leave);
+    },
+    receive: callback
+      ? receiver({
+          ...callback,
+          options: { ...options.callback },
+          checkPush: pushCheck(connection, network),
+        })
+      : async () => new Response(null, { status: 404 }),
   };
   return agent;
 }

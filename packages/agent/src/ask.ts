@@ -87,7 +87,10 @@ export async function ask<A extends Action>(
     binding_message: wanted.message,
     requested_expiry: wanted.lifetimeSeconds,
     resource: wanted.resource,
+    client_notification_token: await connection.callback?.tokens.make(idempotencyKey),
   };
+  // The callback may be here before the answer is.
+  connection.callback?.arrivals.expect(idempotencyKey);
   const headers = { "idempotency-key": idempotencyKey };
 
   // Set by an attempt whose fate is not known: somebody may be reading the card already.
@@ -102,6 +105,7 @@ export async function ask<A extends Action>(
     else if (answer.status === 200) {
       const { issuer, clientId, clock } = connection;
       const times = readTimes(answer, clock.now());
+      connection.callback?.arrivals.expect(idempotencyKey, times.authReqId);
       return { outcome: "asked", ask: { issuer, clientId, idempotencyKey, action, ...times } };
     } else if (isUnavailable(answer.status)) retryAfter = answer.retryAfterMilliseconds ?? 0;
     else return readRefusal(answer);

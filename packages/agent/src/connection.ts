@@ -4,6 +4,7 @@
  */
 import { type JsonObject, parseJson } from "@countersign/protocol";
 import { isObject } from "./action.ts";
+import type { Callback } from "./callback.ts";
 import type { Authenticate } from "./client-authentication.ts";
 import type { Clock } from "./clock.ts";
 import type { Prove } from "./dpop.ts";
@@ -17,6 +18,8 @@ export type Connection = {
   readonly clock: Clock;
   /** Set: tokens are bound to the key that this proves (RFC 9449). */
   readonly prove?: Prove;
+  /** Set: the server tells of answers by itself. */
+  readonly callback?: Callback;
   /**
    * Posts to an endpoint, with the agent's credentials. Rejects only when aborted, or for unusable
    * metadata.
@@ -54,6 +57,7 @@ export type Ground = Needs & {
   readonly authenticate: Authenticate;
   readonly fetch: typeof fetch;
   readonly prove?: Prove;
+  readonly callback?: Callback;
   /** Set: asks are signed. */
   readonly signRequest?: Sign;
 };
@@ -106,6 +110,7 @@ export function createConnection(ground: Ground): Connection {
     clientId,
     clock,
     prove,
+    callback: ground.callback,
     metadata,
     async post(endpoint, parameters, options) {
       const found = await metadata(options.signal);

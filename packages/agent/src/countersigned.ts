@@ -2,7 +2,8 @@ import { canonicalize } from "@countersign/protocol";
 import type { Action, Granted } from "./action.ts";
 import { type Ask, type Asked, actionOf, type NewAsk } from "./ask.ts";
 import type { Abortable } from "./connection.ts";
-import type { Approved, Countersigned, Outcome } from "./redeem.ts";
+import type { Countersigned, Outcome } from "./redeem.ts";
+import type { Approved } from "./token-response.ts";
 
 /**
  * What to do once it is approved. Gets the action as granted, the token to send along as `Authorization: Bearer`, and the

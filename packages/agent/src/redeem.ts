@@ -1,7 +1,7 @@
-import { cibaGrantType, type Json, type JsonObject, type TokenError } from "@countersign/protocol";
-import { decodeJwt } from "jose";
-import { type Action, type Granted, isObject, narrowedFields, widenedAt } from "./action.ts";
+import { cibaGrantType, type TokenError } from "@countersign/protocol";
+import type { Action } from "./action.ts";
 import type { Ask } from "./ask.ts";
+import type { Callback } from "./callback.ts";
 import {
   type Answer,
   type Connection,
@@ -9,32 +9,9 @@ import {
   type PostOptions,
   type Unanswered,
 } from "./connection.ts";
-import { sameUrl } from "./metadata.ts";
 import { type Refused, readRefusal } from "./refusal.ts";
+import { type Approved, readApproved } from "./token-response.ts";
 
-/** A person said yes. The token is good for this one action, once, until `expiresAt`. */
-export type Approved<A extends Action = Action> = {
-  readonly outcome: "approved";
-  /** What may be done: use these values, not those that were asked for. */
-  readonly action: Granted<A>;
-  /** The fields in which the approver narrowed what was asked. */
-  readonly narrowed: readonly string[];
-  /** Not enumerable, so that printing or saving this outcome does not carry the token along. */
-  readonly token: string;
-  /** `DPoP` where the agent asked for tokens that are bound to its key; then the token alone opens nothing. */
-  readonly tokenType: "Bearer" | "DPoP";
-  /**
-   * The headers that a request to the API carries: `Authorization` with the token and, where the token is bound to the
-   * agent's key, `DPoP` with a proof for this very request. `nonce` is what the API said it wants to see repeated (RFC 9449
-   * §9). Not enumerable either.
-   */
-  readonly headers: (method: string, url: string | URL, nonce?: string) => Promise<Record<string, string>>;
-  /** Milliseconds since the epoch, by this machine's clock. */
-  readonly expiresAt: number;
-  readonly scope: string;
-  /** The server's id of the person who approved: the `sub` of the ID token. */
-  readonly approver: string;
-};
 /** Nobody has decided yet. */
 export type Pending<A extends Action = Action> = {
   readonly outcome: "pending";
@@ -91,17 +68,35 @@ export async function redeem<A extends Action>(
   ask: Ask<A>,
   options: Pick<PostOptions, "signal" | "holdSeconds">,
 ): Promise<Outcome<A> | Waiting<A> | Unanswered> {
-  const { issuer, clientId, clock } = connection;
+  const { issuer, clientId, clock, callback } = connection;
   if (ask.issuer !== issuer || ask.clientId !== clientId)
     throw new TypeError(
       `this ask belongs to ${ask.clientId} at ${ask.issuer}, not to ${clientId} at ${issuer}`,
     );
+  if (callback?.mode === "push") return collect(connection, callback, ask);
   const form = { grant_type: cibaGrantType, auth_req_id: ask.authReqId };
   const sentAt = clock.elapsed();
   const answer = await connection.post("token_endpoint", form, options);
   if ("unanswered" in answer) return answer;
   if (answer.status === 200) return readApproved(connection, ask, answer.body);
   return readStanding(ask, answer, clock.elapsed() - sentAt);
+}
+
+/** What was pushed, in the place of a token request, which a push agent may not make (CIBA §11). */
+function collect<A extends Action>(
+  connection: Connection,
+  { arrivals }: Callback,
+  ask: Ask<A>,
+): Outcome<A> | Waiting<A> {
+  const pushed = arrivals.take(ask.authReqId)?.pushed;
+  // It was handed out before, and is handed out once.
+  if (!pushed && arrivals.ended(ask.authReqId)) return { outcome: "lost" };
+  if (!pushed) return { outcome: "waiting", milliseconds: ask.intervalSeconds * 1000, ask, heard: false };
+  arrivals.end(ask.authReqId);
+  if (typeof pushed.error !== "string") return readApproved(connection, ask, pushed);
+  const standing = readStanding(ask, { status: 400, held: false, body: pushed }, 0);
+  if (standing.outcome !== "waiting") return standing;
+  throw new Error(`the server pushed ${pushed.error}, which is no end`);
 }
 
 function readStanding<A extends Action>(
@@ -135,77 +130,4 @@ function waiting<A extends Action>(ask: Ask<A>, answer: Answer, heldMilliseconds
   const interval = ask.intervalSeconds * 1000 - heldMilliseconds;
   const milliseconds = Math.max(interval, answer.retryAfterMilliseconds ?? 0, 0);
   return { outcome: "waiting", milliseconds, ask, heard: true };
-}
-
-/** From here on the approval is used up, so whatever does not fit is a fault, never a reason to try again. */
-function readApproved<A extends Action>(
-  { issuer, clientId, clock, prove }: Connection,
-  ask: Ask<A>,
-  body: JsonObject | undefined,
-): Approved<A> {
-  const {
-    access_token: token,
-    token_type: tokenType,
-    expires_in: expiresIn,
-    scope,
-    id_token: idToken,
-  } = body ?? {};
-  if (typeof token !== "string" || token === "") throw malformed("access_token");
-  // A token that is not bound, where a bound one was asked for, is a downgrade (RFC 9449 §5).
-  const type = prove ? "DPoP" : "Bearer";
-  if (typeof tokenType !== "string" || tokenType.toLowerCase() !== type.toLowerCase())
-    throw malformed("token_type");
-  if (typeof expiresIn !== "number" || expiresIn <= 0) throw malformed("expires_in");
-  if (typeof scope !== "string") throw malformed("scope");
-  const action = readAction(ask.action, body?.authorization_details);
-  const approved: Omit<Approved<A>, "token" | "headers"> = {
-    outcome: "approved",
-    tokenType: type,
-    action: action as Granted<A>,
-    narrowed: narrowedFields(ask.action, action),
-    expiresAt: clock.now() + expiresIn * 1000,
-    scope,
-    approver: readSubject(idToken, issuer, clientId),
-  };
-  const headers: Approved["headers"] = async (method, url, nonce) => ({
-    authorization: `${type} ${token}`,
-    ...(prove && { dpop: await prove({ method, url, nonce, token }) }),
-  });
-  return Object.defineProperties(approved, {
-    token: { value: token },
-    headers: { value: headers },
-  }) as Approved<A>;
-}
-
-/** RFC 9396 §7. A scope that is an action has no details; what was asked for is then the action itself. */
-function readAction(asked: Action, details: Json | undefined): Action {
-  if (details === undefined && Object.keys(asked).length === 1) return asked;
-  const [action, ...more] = Array.isArray(details) ? details : [];
-  if (!isObject(action) || typeof action.type !== "string" || more.length > 0)
-    throw malformed("authorization_details");
-  const widened = widenedAt(asked, action);
-  if (widened) throw new Error(`the server granted something that was not asked for: ${widened}`);
-  return action as Action;
-}
-
-/**
- * Who approved. The ID token came straight from the token endpoint, which stands for its signature (OpenID Connect
- * Core §3.1.3.7, 6); issuer and audience are checked, and nothing of it is kept.
- */
-function readSubject(idToken: Json | undefined, issuer: string, clientId: string): string {
-  if (typeof idToken !== "string") throw malformed("id_token");
-  let claims: ReturnType<typeof decodeJwt>;
-  try {
-    claims = decodeJwt(idToken);
-  } catch {
-    throw malformed("id_token");
-  }
-  const { iss, aud, sub } = claims;
-  const forUs = Array.isArray(aud) ? aud.includes(clientId) : aud === clientId;
-  if (!iss || !sameUrl(iss, issuer) || !forUs || !sub) throw malformed("id_token");
-  return sub;
-}
-
-function malformed(member: string): Error {
-  return new Error(`the token response is malformed: ${member}. The approval is used up; ask a person again`);
 }

@@ -1,5 +1,6 @@
 import type { Action } from "./action.ts";
 import type { Ask } from "./ask.ts";
+import type { Clock } from "./clock.ts";
 import type { Abortable, Connection } from "./connection.ts";
 import { type Outcome, redeem } from "./redeem.ts";
 
@@ -8,36 +9,64 @@ import { type Outcome, redeem } from "./redeem.ts";
  * milliseconds.
  */
 const grace = 60_000;
+/** How often an agent that is pinged asks all the same, in case a ping does not arrive, in milliseconds. */
+const slowPace = 30_000;
+/** So long before an ask ends it is asked about once more: a late yes whose ping is lost can then still be redeemed. */
+const lastCall = 3_000;
 
 /**
- * Polls until the ask is over. Time is measured by the clock that is never set back; `expiresAt` only says how long to
- * put up with a server that cannot be reached, since an ask that has expired is the server's to call expired.
+ * Polls until the ask is over; or is told so: after a ping it polls once, at once, and of what is pushed it makes no
+ * request at all. Time is measured by the clock that is never set back; `expiresAt` only says how long to put up with a
+ * server that cannot be reached, since an ask that has expired is the server's to call expired.
  */
 export async function wait<A extends Action>(
   connection: Connection,
   asked: Ask<A>,
   { signal, holdSeconds: wished }: Abortable & { readonly holdSeconds: number },
 ): Promise<Outcome<A>> {
-  const { clock } = connection;
-  let holdSeconds = wished;
+  const { clock, callback } = connection;
+  const { mode, arrivals } = callback ?? { mode: "poll" };
+  const endsAt = clock.elapsed() + Math.max(asked.expiresAt - clock.now(), 0);
+  let silentUntil = endsAt + grace;
+  /** How long to wait for news while nobody has decided, if there are going to be news. */
+  const patience = {
+    poll: () => 0,
+    ping: () => Math.max(Math.min(slowPace, endsAt - lastCall - clock.elapsed()), 0),
+    push: () => Math.max(silentUntil - clock.elapsed(), 0) + 1,
+  }[mode];
+  let holdSeconds = mode === "poll" ? wished : 0;
   let ask = asked;
   let pause = holdSeconds > 0 ? 0 : untilFirstPoll(asked, clock.now());
-  let silentUntil = clock.elapsed() + Math.max(asked.expiresAt - clock.now(), 0) + grace;
-  for (;;) {
-    await clock.sleep(pause, signal);
-    const answer = await redeem(connection, ask, { signal, holdSeconds });
-    if ("unanswered" in answer) {
-      pause = ask.intervalSeconds * 1000;
-      // Perhaps something on the way cuts what is held too long, and a token must not be lost to that.
-      holdSeconds = 0;
-    } else if (answer.outcome === "waiting") {
-      ({ ask, milliseconds: pause } = answer);
-      if (answer.heard) silentUntil = Math.max(silentUntil, clock.elapsed() + grace);
-    } else return answer;
-    if (clock.elapsed() > silentUntil)
-      throw new Error("the server no longer says how the ask stands: wait for it again later", {
-        cause: "unanswered" in answer ? answer.unanswered : undefined,
-      });
+  // An ask that another process made, or that was joined, may have had its ping already.
+  const isFresh = arrivals?.expected(asked.idempotencyKey) && !asked.joined;
+  if (arrivals) pause = mode === "ping" && isFresh ? patience() : 0;
+
+  const leave = arrivals?.attend(asked.authReqId);
+  try {
+    for (;;) {
+      await rest(clock, pause, signal, arrivals?.bell(asked.authReqId));
+      // What a ping says is asked about now; whatever comes from here on is news again.
+      if (mode === "ping") arrivals?.take(asked.authReqId);
+      const answer = await redeem(connection, ask, { signal, holdSeconds });
+      if ("unanswered" in answer) {
+        pause = ask.intervalSeconds * 1000;
+        // Perhaps something on the way cuts what is held too long, and a token must not be lost to that.
+        holdSeconds = 0;
+      } else if (answer.outcome === "waiting") {
+        ({ ask, milliseconds: pause } = answer);
+        if (answer.heard) silentUntil = Math.max(silentUntil, clock.elapsed() + grace);
+        if (answer.heard || mode === "push") pause = Math.max(pause, patience());
+      } else return answer;
+      if (clock.elapsed() > silentUntil)
+        throw new Error(
+          mode === "push"
+            ? "nothing was pushed for this ask, and it must be over: how it ended is not known here"
+            : "the server no longer says how the ask stands: wait for it again later",
+          { cause: "unanswered" in answer ? answer.unanswered : undefined },
+        );
+    }
+  } finally {
+    leave?.();
   }
 }
 
@@ -45,4 +74,25 @@ export async function wait<A extends Action>(
 function untilFirstPoll({ askedAt, intervalSeconds }: Ask, now: number): number {
   const interval = intervalSeconds * 1000;
   return Math.min(Math.max(interval - (now - askedAt), 0), interval);
+}
+
+/** Sleeps so long, or until the bell rings, also by a clock that cannot be woken. */
+async function rest(
+  clock: Clock,
+  milliseconds: number,
+  signal?: AbortSignal,
+  bell?: AbortSignal,
+): Promise<void> {
+  if (!bell) return clock.sleep(milliseconds, signal);
+  signal?.throwIfAborted();
+  if (bell.aborted) return;
+  const rung = new Promise<void>((resolve) =>
+    bell.addEventListener("abort", () => resolve(), { once: true }),
+  );
+  const slept = clock.sleep(milliseconds, signal ? AbortSignal.any([signal, bell]) : bell);
+  const undisturbed = slept.catch((error) => {
+    if (signal?.aborted || !bell.aborted) throw error;
+  });
+  await Promise.race([rung, undisturbed]);
+  signal?.throwIfAborted();
 }

@@ -22,6 +22,7 @@ export type StandIn = {
   metadata: Reply[];
   ask: Reply[];
   token: Reply[];
+  jwks: Reply[];
   close(): Promise<void>;
 };
 
@@ -33,6 +34,7 @@ export async function standIn(): Promise<StandIn> {
     metadata: [],
     ask: [acknowledged()],
     token: [pending],
+    jwks: [{ status: 404 }],
     close: async () => {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
@@ -45,7 +47,13 @@ export async function standIn(): Promise<StandIn> {
     if (request.method === "POST")
       seen.push({ path, headers: request.headers, form: new URLSearchParams(text) });
     const replies =
-      path === "/oauth/token" ? stand.token : path.startsWith("/bc-authorize") ? stand.ask : stand.metadata;
+      path === "/oauth/token"
+        ? stand.token
+        : path.startsWith("/bc-authorize")
+          ? stand.ask
+          : path === "/jwks"
+            ? stand.jwks
+            : stand.metadata;
     const reply = (replies.length > 1 ? replies.shift() : replies[0])!;
     if (reply === "never") return;
     if (reply === "hang up") return void request.socket.destroy();
@@ -68,6 +76,7 @@ export function metadataOf(issuer: string) {
     issuer,
     token_endpoint: `${issuer}/oauth/token`,
     backchannel_authentication_endpoint: `${issuer}/bc-authorize`,
+    backchannel_token_delivery_modes_supported: ["poll", "ping", "push"],
   };
 }
 
@@ -118,6 +127,39 @@ export function testClock() {
       clock.slept.push(milliseconds);
       clock.wall += milliseconds;
       clock.passed += milliseconds;
+    },
+  };
+  return clock;
+}
+
+/** Time that a test lets pass. Whoever sleeps is woken when it is their time, or by their signal. */
+export function handClock() {
+  const sleepers = new Map<() => void, number>();
+  const clock = {
+    wall: Date.UTC(2026, 10, 22, 12),
+    passed: 0,
+    /** How long those who sleep now will do so, from now on. */
+    asleep: () => [...sleepers.values()].map((until) => until - clock.passed),
+    now: () => clock.wall,
+    elapsed: () => clock.passed,
+    sleep: (milliseconds: number, signal?: AbortSignal) =>
+      new Promise<void>((resolve, reject) => {
+        if (signal?.aborted) return reject(signal.reason);
+        if (milliseconds <= 0) return resolve();
+        const end = (ended: () => void) => {
+          sleepers.delete(wake);
+          signal?.removeEventListener("abort", abort);
+          ended();
+        };
+        const wake = () => end(resolve);
+        const abort = () => end(() => reject(signal?.reason));
+        signal?.addEventListener("abort", abort);
+        sleepers.set(wake, clock.passed + milliseconds);
+      }),
+    pass(milliseconds: number) {
+      clock.passed += milliseconds;
+      clock.wall += milliseconds;
+      for (const [wake, until] of sleepers) if (until <= clock.passed) wake();
     },
   };
   return clock;

@@ -1,0 +1,104 @@
+/**
+ * Whether a pushed answer is what it says (CIBA §10.3.1): the ID token in it is signed by the server, is new and for this
+ * agent, and names this very ask and this very access token. Nothing of an answer that fails here is ever used.
+ */
+import type { Json, JsonObject } from "@countersign/protocol";
+import {
+  base64url,
+  createRemoteJWKSet,
+  customFetch,
+  decodeProtectedHeader,
+  type JWTPayload,
+  jwtVerify,
+} from "jose";
+import type { Connection } from "./connection.ts";
+import { sameUrl } from "./metadata.ts";
+import { readToken } from "./token-response.ts";
+
+/** `unknown`: the server's keys cannot be had right now. */
+export type Verdict = "genuine" | { readonly refused: Error } | { readonly unknown: Error };
+export type CheckPush = (pushed: JsonObject) => Promise<Verdict>;
+
+const authReqIdClaim = "urn:openid:params:jwt:claim:auth_req_id";
+const refreshHashClaim = "urn:openid:params:jwt:claim:rt_hash";
+const asymmetric = /^(?:(?:ES|PS|RS)(?:256|384|512)|EdDSA|Ed25519)$/;
+const toleranceSeconds = 60;
+const oldestSeconds = 600;
+
+export function pushCheck(connection: Connection, fetch: typeof globalThis.fetch): CheckPush {
+  const { issuer, clientId, clock } = connection;
+  let keys: ReturnType<typeof createRemoteJWKSet> | undefined;
+
+  return async (pushed) => {
+    const { id_token: idToken } = pushed;
+    let header: ReturnType<typeof decodeProtectedHeader>;
+    try {
+      header = decodeProtectedHeader(`${idToken}`);
+    } catch (cause) {
+      return refused("it has no ID token", cause);
+    }
+    let key: CryptoKey;
+    try {
+      const metadata = await connection.metadata();
+      if ("unanswered" in metadata) throw metadata.unanswered;
+      const { jwksUri, idTokenAlgorithms } = metadata;
+      // OpenID Connect Core §15.1: RS256 is what is meant where nothing is said.
+      const algorithms = idTokenAlgorithms.length > 0 ? idTokenAlgorithms : ["RS256"];
+      const { alg = "" } = header;
+      if (!asymmetric.test(alg) || !algorithms.includes(alg))
+        return refused(`its ID token is signed with ${JSON.stringify(alg)}`);
+      if (jwksUri === undefined) throw new Error(`the metadata of ${issuer} has no jwks_uri`);
+      keys ??= createRemoteJWKSet(new URL(jwksUri), { [customFetch]: fetch });
+      key = await keys({ ...header, alg });
+    } catch (cause) {
+      return { unknown: new Error("what was pushed could not be checked: no key for it", { cause }) };
+    }
+    try {
+      const { token } = readToken(pushed, "Bearer");
+      const { payload } = await jwtVerify(`${idToken}`, key, {
+        clockTolerance: toleranceSeconds,
+        maxTokenAge: oldestSeconds,
+        requiredClaims: ["iss", "sub", "aud", "exp", "iat"],
+        currentDate: new Date(clock.now()),
+      });
+      const expected = {
+        at_hash: await halfHash(token, header.alg),
+        [authReqIdClaim]: pushed.auth_req_id,
+        [refreshHashClaim]: await halfHash(pushed.refresh_token, header.alg),
+      };
+      const wrong = misfit(payload, expected, { issuer, clientId });
+      return wrong === undefined ? "genuine" : refused(`the ${wrong} of its ID token does not fit`);
+    } catch (cause) {
+      return refused("it does not hold together", cause);
+    }
+  };
+}
+
+/** The claim that says of something else than what came with it. */
+function misfit(
+  claims: JWTPayload,
+  expected: Readonly<Record<string, unknown>>,
+  { issuer, clientId }: Pick<Connection, "issuer" | "clientId">,
+): string | undefined {
+  if (!sameUrl(`${claims.iss}`, issuer)) return "iss";
+  // Only for this agent: a list that also names someone else could be replayed from there.
+  const [audience, ...others] = [claims.aud].flat();
+  if (audience !== clientId || others.length > 0) return "aud";
+  return Object.keys(expected).find((name) => claims[name] !== expected[name]);
+}
+
+/**
+ * OpenID Connect Core §3.1.3.6: the left half of the hash that the signature's algorithm uses, SHA-512 for Ed25519.
+ * Undefined where there is no such token.
+ */
+async function halfHash(token: Json | undefined, alg = ""): Promise<string | undefined> {
+  if (token === undefined) return undefined;
+  if (typeof token !== "string") throw new TypeError("a token is text");
+  const bits = /(?:256|384|512)$/.exec(alg)?.[0] ?? "512";
+  const digest = await crypto.subtle.digest(`SHA-${bits}`, new TextEncoder().encode(token));
+  return base64url.encode(new Uint8Array(digest.slice(0, digest.byteLength / 2)));
+}
+
+function refused(why: string, cause?: unknown): Verdict {
+  return { refused: new Error(`what was pushed was refused: ${why}`, { cause }) };
+}

@@ -1,0 +1,200 @@
+import assert from "node:assert/strict";
+import { after, before, beforeEach, test } from "node:test";
+import { acknowledged, failureOf, type StandIn, standIn, testClock } from "../test/stand-in.ts";
+import { type Agent, type Ask, type CallbackOptions, createAgent } from "./agent.ts";
+
+let stand: StandIn;
+let agent: Agent;
+const clientSecret = "a secret of 256 bits, as the server makes them";
+const problems: string[] = [];
+const onProblem = ({ message }: Error) => problems.push(message);
+const newAgent = (callback: CallbackOptions = { onProblem }) =>
+  createAgent({ issuer: stand.issuer, clientId: "refunder", clientSecret }, { clock: testClock(), callback });
+
+before(async () => {
+  stand = await standIn();
+});
+after(() => stand.close());
+beforeEach(() => {
+  problems.length = 0;
+  stand.seen.length = 0;
+  stand.ask = [acknowledged()];
+  agent = newAgent();
+});
+
+async function askAs(asker: Agent, idempotencyKey = "ticket-4711"): Promise<{ ask: Ask; token: string }> {
+  const action = { type: "refund" };
+  const asked = await asker.ask({ action, approver: "owner", idempotencyKey });
+  assert(asked.outcome === "asked");
+  return { ask: asked.ask, token: stand.seen.at(-1)?.form.get("client_notification_token") ?? "" };
+}
+type Sent = { token?: string; body?: unknown; headers?: Record<string, string>; method?: string };
+function sent({ token, body = { auth_req_id: "req-1" }, headers, method = "POST" }: Sent): Request {
+  return new Request("https://agent.example/callback", {
+    method,
+    headers: {
+      "content-type": "application/json",
+      ...(token !== undefined && { authorization: `Bearer ${token}` }),
+      ...headers,
+    },
+    ...(method === "POST" && { body: typeof body === "string" ? body : JSON.stringify(body) }),
+  });
+}
+const statusOf = async (callback: Sent, to = agent) => (await to.receive(sent(callback))).status;
+
+test("an ask carries a notification token of its own, and the callback that brings it is answered 204, without a body", async () => {
+  const first = await askAs(agent);
+  const answer = await agent.receive(sent(first));
+  assert.deepEqual([answer.status, await answer.text()], [204, ""]);
+  assert.equal(await statusOf(first), 204, "and again");
+  stand.ask = [acknowledged({ auth_req_id: "req-2" })];
+  assert.notEqual((await askAs(agent, "ticket-4712")).token, first.token);
+});
+
+test("T57: a notification token is sent only where a callback is set up", async () => {
+  await askAs(createAgent({ issuer: stand.issuer, clientId: "refunder", clientSecret }));
+  assert.equal(stand.seen.at(-1)?.form.has("client_notification_token"), false);
+  const without = createAgent({ issuer: stand.issuer, clientId: "refunder", clientSecret });
+  assert.equal(await statusOf({ token: "anything" }, without), 404);
+});
+
+test("whoever has no token of ours learns nothing: the same 401 for every wrong one, whatever else is sent", async () => {
+  const { token } = await askAs(agent);
+  const forged = `${token.slice(0, -2)}AA`;
+  const wrong: Sent[] = [
+    {},
+    { headers: { authorization: "" } },
+    { headers: { authorization: `Basic ${token}` } },
+    { headers: { authorization: `Bearer ${token} x` } },
+    { token: "x" },
+    { token: forged },
+    { token: forged, body: { auth_req_id: "req-404" } },
+    { token: forged, body: "not JSON" },
+    { token: "A".repeat(5000) },
+    // A token of ours, for another ask than the one that it came with.
+    { token, body: { auth_req_id: "req-404" } },
+  ];
+  for (const callback of wrong) {
+    const answer = await agent.receive(sent(callback));
+    assert.equal(answer.status, 401);
+    assert.equal(answer.headers.get("www-authenticate"), "Bearer");
+    assert.equal(await answer.text(), "");
+  }
+  assert.deepEqual(problems, []);
+});
+
+test("only POST is taken", async () => {
+  const { token } = await askAs(agent);
+  const answer = await agent.receive(sent({ token, method: "GET" }));
+  assert.deepEqual([answer.status, answer.headers.get("allow")], [405, "POST"]);
+});
+
+test("with the token of an ask, what cannot be read is a 400, and what is too long a 413; both are reported", async () => {
+  const { token } = await askAs(agent);
+  for (const callback of [
+    { body: "" },
+    { body: "[]" },
+    { body: "null" },
+    { body: "{" },
+    { body: {} },
+    { body: { auth_req_id: 7 } },
+    { body: { auth_req_id: "" } },
+    { body: { auth_req_id: "r".repeat(2000) } },
+    { body: '{"auth_req_id":"req-1","auth_req_id":"req-2"}' },
+    { body: '{"auth_req_id":"req-1","__proto__":{}}' },
+    { headers: { "content-type": "text/plain" } },
+    { headers: { "content-type": "application/jsonp" } },
+  ] as Sent[])
+    assert.equal(await statusOf({ token, ...callback }), 400, JSON.stringify(callback));
+  assert.equal(problems.length, 12);
+  const binary = new Request("https://agent.example/callback", {
+    method: "POST",
+    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+    body: new Uint8Array([0x7b, 0xff, 0x7d]),
+  });
+  assert.equal((await agent.receive(binary)).status, 400);
+  const long = { auth_req_id: "req-1", more: "x".repeat(70_000) };
+  assert.equal(await statusOf({ token, body: long }), 413);
+  assert.match(problems.at(-1)!, /longer than 65536 bytes/);
+  assert.equal(
+    await statusOf({ token, headers: { "content-type": "Application/JSON; charset=utf-8" } }),
+    204,
+  );
+});
+
+test("a body without end is left alone as soon as it is too long", async () => {
+  const { token } = await askAs(agent);
+  let pulled = 0;
+  let cancelled = false;
+  const body = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      pulled += 1;
+      controller.enqueue(new Uint8Array(16_384).fill(0x20));
+    },
+    cancel() {
+      cancelled = true;
+    },
+  });
+  const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+  const init = { method: "POST", headers, body, duplex: "half" } as RequestInit;
+  const answer = await agent.receive(new Request("https://agent.example/callback", init));
+  assert.equal(answer.status, 413);
+  assert(cancelled && pulled < 8);
+
+  const broken = new ReadableStream({ pull: (controller) => controller.error(new Error("cut")) });
+  const cut = { method: "POST", headers, body: broken, duplex: "half" } as RequestInit;
+  assert.equal((await agent.receive(new Request("https://agent.example/callback", cut))).status, 400);
+});
+
+test("T21: a kept ask that nobody here waits for is handed to onReady, also in a process that has never asked", async () => {
+  const { ask, token } = await askAs(agent);
+  const store = new Map([["ticket-4711", ask]]);
+  const ready: Ask[] = [];
+  const other = newAgent({ store, onReady: (one) => ready.push(one), onProblem });
+  assert.equal(await statusOf({ token }, other), 204);
+  assert.deepEqual(ready, [ask]);
+  assert.equal(await statusOf({ token, body: { auth_req_id: "req-404" } }, other), 401);
+  assert.equal(ready.length, 1);
+});
+
+test("what onReady throws is reported and costs the server nothing; a store that fails is not answered with 204", async () => {
+  const { ask, token } = await askAs(agent);
+  const store = new Map([["ticket-4711", ask]]);
+  for (const onReady of [() => Promise.reject(new Error("queue full")), () => assert.fail("queue full")]) {
+    problems.length = 0;
+    assert.equal(await statusOf({ token }, newAgent({ store, onReady, onProblem })), 204);
+    await new Promise(setImmediate);
+    assert.deepEqual(problems, ["onReady failed for ticket-4711"]);
+  }
+  const down = { get: () => Promise.reject(new Error("down")), set: () => {}, delete: () => {} };
+  const error = await failureOf(newAgent({ store: down, onReady: () => {} }).receive(sent({ token })));
+  assert.match(error.message, /down/);
+});
+
+test("a ping for an ask that is not known yet is remembered, since it can be here before the answer to the ask", async () => {
+  const { token } = await askAs(newAgent());
+  assert.equal(await statusOf({ token }), 204);
+});
+
+test("what callbacks are believed by must be known, and hard to guess", async () => {
+  const { privateKey } = await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, false, [
+    "sign",
+  ]);
+  const byKey = { issuer: stand.issuer, clientId: "refunder", privateKey: { key: privateKey as CryptoKey } };
+  assert.throws(() => createAgent(byKey, { callback: {} }), /callback\.secret is missing/);
+  assert.throws(() => newAgent({ secret: "short" }), /32 or more random characters/);
+  createAgent(byKey, { callback: { secret: "x".repeat(32) } });
+  assert.throws(() => newAgent({ store: new Map() } as never), /go together/);
+});
+
+test("T39: an agent whose tokens are bound to a key cannot have them pushed", () => {
+  for (const binding of [{ dpop: true }, { certificateBound: true }])
+    assert.throws(
+      () =>
+        createAgent(
+          { issuer: stand.issuer, clientId: "refunder", clientSecret },
+          { callback: { mode: "push" }, ...binding },
+        ),
+      /cannot be bound to a key/,
+    );
+});

@@ -1,0 +1,128 @@
+/**
+ * Takes callbacks in (CIBA §10.2, §10.3, §12): a web-standard handler, which believes nothing before it has seen a token
+ * of ours, and answers at once. Whatever the agent does about it happens afterwards, elsewhere.
+ */
+import { type JsonObject, parseJson } from "@countersign/protocol";
+import { isObject } from "./action.ts";
+import type { Ask } from "./ask.ts";
+import type { Callback, CallbackSetup } from "./callback.ts";
+import type { AskStore } from "./countersigned.ts";
+import type { CheckPush } from "./push.ts";
+
+export type CallbackOptions = CallbackSetup & {
+  /** Hears of callbacks that came with a token of ours and could not be used all the same, and of `onReady` failing. */
+  readonly onProblem?: (problem: Error) => void;
+} & (
+    | { readonly store?: undefined; readonly onReady?: undefined }
+    | {
+        /** Where asks are kept that this process does not wait for itself. */
+        readonly store: AskStore;
+        /**
+         * Called for a kept ask that has its answer, and that nobody in this process waits for: go on with `countersigned`
+         * under the same key, or with `wait`. It may be called more than once. Leave it out where another process may be
+         * waiting for that ask.
+         */
+        readonly onReady: (ask: Ask) => unknown;
+      }
+  );
+
+export type Receive = (request: Request) => Promise<Response>;
+
+/** Bytes. A pushed answer is a few thousand. */
+const longestBody = 64 * 1024;
+const longestAuthReqId = 1024;
+
+type Ground = Callback & { readonly options: CallbackOptions; readonly checkPush: CheckPush };
+type Came = { readonly authReqId: string; readonly body: JsonObject };
+
+export function receiver(ground: Ground): Receive {
+  const { mode, tokens, arrivals, checkPush, options } = ground;
+  const { store, onReady, onProblem = () => {} } = options;
+  if ((store === undefined) !== (onReady === undefined))
+    throw new TypeError("callback.store and callback.onReady go together");
+
+  return async (request) => {
+    if (request.method !== "POST") return answer(405, { allow: "POST" });
+    // RFC 6750 §2.1. One answer to whoever has no token of ours, before anything else of the request is looked at.
+    const [, token = ""] = /^Bearer ([\w.~+/-]+=*)$/i.exec(request.headers.get("authorization") ?? "") ?? [];
+    const idempotencyKey = await tokens.read(token);
+    if (idempotencyKey === undefined) return unbelieved();
+    const came = await read(request);
+    if ("refused" in came) {
+      onProblem(new Error(`a callback could not be read: ${came.refused}`));
+      return answer(came.status);
+    }
+    const { authReqId, body } = came;
+
+    const addressee = arrivals.addressee(idempotencyKey, authReqId);
+    const awaited = arrivals.awaited(idempotencyKey, authReqId);
+    const kept = awaited ? undefined : await store?.get(idempotencyKey);
+    if (addressee === "mistaken" || (kept && kept.authReqId !== authReqId)) return unbelieved();
+
+    if (mode === "push") {
+      // Whoever cannot use it must not take it: sent again, it may reach the process that can.
+      if (addressee === "unknown" && !kept) return answer(503);
+      const verdict = typeof body.error === "string" ? "genuine" : await checkPush(body);
+      if (verdict !== "genuine") {
+        onProblem("refused" in verdict ? verdict.refused : verdict.unknown);
+        return answer("refused" in verdict ? 400 : 503);
+      }
+    }
+    // Of a ping only its ask is used, whatever else is in it.
+    arrivals.put(authReqId, mode === "push" ? { pushed: body } : {});
+    if (kept && onReady)
+      Promise.resolve(kept)
+        .then(onReady)
+        .catch((cause) => onProblem(new Error(`onReady failed for ${idempotencyKey}`, { cause })));
+    return answer(204);
+  };
+}
+
+async function read(
+  request: Request,
+): Promise<Came | { readonly refused: string; readonly status: 400 | 413 }> {
+  const type = request.headers.get("content-type") ?? "";
+  if (!/^application\/json\s*(?:;|$)/i.test(type)) return { refused: "it is not JSON", status: 400 };
+  const bytes = await readBytes(request.body).catch(() => new Uint8Array());
+  if (bytes === undefined) return { refused: `it is longer than ${longestBody} bytes`, status: 413 };
+  const body = decode(bytes);
+  if (body === undefined) return { refused: "it is not a JSON object", status: 400 };
+  const { auth_req_id: authReqId } = body;
+  if (typeof authReqId !== "string" || authReqId === "" || authReqId.length > longestAuthReqId)
+    return { refused: "it has no auth_req_id", status: 400 };
+  return { authReqId, body };
+}
+
+function decode(bytes: Uint8Array): JsonObject | undefined {
+  try {
+    const json = parseJson(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    return "value" in json && isObject(json.value) ? json.value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Undefined for what is too long. */
+async function readBytes(body: ReadableStream<Uint8Array> | null): Promise<Uint8Array | undefined> {
+  const bytes = new Uint8Array(longestBody);
+  let length = 0;
+  const reader = body?.getReader();
+  for (;;) {
+    const part = await reader?.read();
+    if (!part || part.done) return bytes.subarray(0, length);
+    if (length + part.value.byteLength > longestBody) {
+      await reader?.cancel();
+      return undefined;
+    }
+    bytes.set(part.value, length);
+    length += part.value.byteLength;
+  }
+}
+
+function unbelieved(): Response {
+  return answer(401, { "www-authenticate": "Bearer" });
+}
+
+function answer(status: number, headers: Record<string, string> = {}): Response {
+  return new Response(null, { status, headers: { "cache-control": "no-store", ...headers } });
+}
