@@ -14,6 +14,8 @@ export type Program = {
   readonly folder: string;
   /** Loaded before the program itself, with a line to this process. */
   readonly preload?: URL;
+  /** Whether it reads what is written to `child.stdin`. */
+  readonly input?: boolean;
 };
 
 export type Started = {
@@ -40,13 +42,13 @@ process.on("exit", () => {
 const compiled = fileURLToPath(new URL("../../node_modules/.cache/countersign/compiled", import.meta.url));
 const patienceMs = 5_000;
 
-export function start({ file, words = [], env = {}, folder, preload }: Program): Started {
+export function start({ file, words = [], env = {}, folder, preload, input }: Program): Started {
   const path = fileURLToPath(file);
   const flags = ["--disable-warning=ExperimentalWarning", ...(preload ? ["--import", preload.href] : [])];
   const child = spawn(process.execPath, [...flags, path, ...words], {
     cwd: folder,
     env: { ...process.env, NODE_COMPILE_CACHE: compiled, ...env },
-    stdio: ["ignore", "pipe", "pipe", ...(preload ? (["ipc"] as const) : [])],
+    stdio: [input ? "pipe" : "ignore", "pipe", "pipe", ...(preload ? (["ipc"] as const) : [])],
   });
   running.add(child);
 

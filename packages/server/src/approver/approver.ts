@@ -22,6 +22,8 @@ export type Device = {
   readonly publicKey: string;
   readonly counter: number;
   readonly transports: readonly string[];
+  /** Enrolled by a test, with an invitation that says so: whatever is decided on it says so in the log. */
+  readonly test?: true;
   readonly createdAt: number;
 };
 
@@ -31,6 +33,8 @@ export type Invitation = {
   readonly approver: string;
   /** The device of one's own that it was asked for on. The link ends when that device is taken away. */
   readonly device?: string;
+  /** For a device that no person holds. No command makes such an invitation. */
+  readonly test?: true;
   readonly createdAt: number;
   readonly expiresAt: number;
 };
@@ -40,6 +44,8 @@ export type Session = {
   readonly id: string;
   readonly approver: string;
   readonly device: string;
+  /** As its device is. */
+  readonly test?: true;
   readonly authenticatedAt: number;
   readonly expiresAt: number;
 };

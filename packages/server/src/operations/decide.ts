@@ -122,7 +122,7 @@ export async function decide(ground: DecideGround, input: DecideInput): Promise<
           agent: approval.agent,
           approver: approver.id,
           digest: approval.digest,
-          facts: { card_hash: approval.cardHash, ...facts },
+          facts: { card_hash: approval.cardHash, ...facts, ...(session.test && { test: true }) },
           texts: { reason: input.reason },
         }),
       ],

@@ -28,12 +28,13 @@ const ownInvitationMs = 15 * 60_000;
 
 /**
  * Invites a person, who becomes an approver by it. Inviting someone again gives a new link, for a further or a lost
- * device. Answers the secret of the link, which is kept only as a hash.
+ * device. Answers the secret of the link, which is kept only as a hash. `mark` says that no person will hold the device.
  */
 export async function invite(
   store: Store,
   email: string,
   name: string,
+  mark: { readonly test?: true } = {},
 ): Promise<{ secret: string; approver: Approver }> {
   const secret = newSecret();
   const now = store.now();
@@ -42,6 +43,7 @@ export async function invite(
   const invitation = {
     id: hashSecret(secret),
     approver: approver.id,
+    ...mark,
     createdAt: now,
     expiresAt: now + invitationMs,
   };
@@ -53,6 +55,7 @@ export async function invite(
     entries: [
       newEntry("approver.invited", now, {
         approver: approver.id,
+        ...(mark.test && { facts: { ...mark } }),
         texts: { email: approver.email, name: approver.name },
       }),
     ],
@@ -68,7 +71,7 @@ export async function invite(
  */
 export async function inviteMyself(
   store: Store,
-  { id: sessionId, approver: approverId, device }: Session,
+  { id: sessionId, approver: approverId, device, test }: Session,
 ): Promise<{ readonly secret: string } | Refused> {
   const session = await store.read("session", sessionId);
   const approver = await store.read("approver", approverId);
@@ -80,6 +83,7 @@ export async function inviteMyself(
     id: hashSecret(secret),
     approver: approverId,
     device,
+    ...(test && { test }),
     createdAt: now,
     expiresAt: now + ownInvitationMs,
   };
@@ -145,8 +149,10 @@ export async function enrol(
   const proved = used && (await readAttestation(party, input.attestation, challengeOf(input.ceremony)));
   if (!proved) return { refused: "bad_passkey" };
 
-  const device: Device = { ...proved, approver: approver.id, name: input.name || "A device", createdAt: now };
-  const signedIn = openSession(approver, device.id, now);
+  const test = invitation?.record.test;
+  const name = input.name || "A device";
+  const device: Device = { ...proved, approver: approver.id, name, ...(test && { test }), createdAt: now };
+  const signedIn = openSession(approver, device, now);
   const writes: Write[] = [
     used,
     { put: "device", record: device, expect: absent },
@@ -161,8 +167,14 @@ export async function enrol(
   }
   const entry = newEntry("device.enrolled", now, {
     approver: approver.id,
-    facts: { credential: device.id, public_key: device.publicKey, rp_id: party.rpId, origin: party.origin },
-    texts: { name: device.name },
+    facts: {
+      credential: device.id,
+      public_key: device.publicKey,
+      rp_id: party.rpId,
+      origin: party.origin,
+      ...(test && { test }),
+    },
+    texts: { name },
   });
   const outcome = await store.commit({ writes, entries: [entry] });
   return outcome === "committed" ? signedIn : { refused: invitation ? "unknown_invitation" : "bad_passkey" };

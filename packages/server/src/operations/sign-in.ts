@@ -2,7 +2,7 @@
  * A person signs in, with a passkey and nothing else. The cookie's secret is kept only as a hash. A session says who
  * is there and since when; it never says what they may do.
  */
-import type { Approver, Session } from "../approver/approver.ts";
+import type { Approver, Device, Session } from "../approver/approver.ts";
 import {
   type Assertion,
   type RelyingParty,
@@ -26,7 +26,7 @@ export type Refused = { readonly refused: "bad_passkey" };
 /** A working day. */
 export const sessionMs = 12 * 3_600_000;
 
-export function openSession(approver: Approver, device: string, now: number): SignedIn {
+export function openSession(approver: Approver, { id: device, test }: Device, now: number): SignedIn {
   const secret = newSecret();
   return {
     secret,
@@ -35,6 +35,7 @@ export function openSession(approver: Approver, device: string, now: number): Si
       id: hashSecret(secret),
       approver: approver.id,
       device,
+      ...(test && { test }),
       authenticatedAt: now,
       expiresAt: now + sessionMs,
     },
@@ -71,7 +72,7 @@ export async function signIn(
   if (!used || !device || !approver) return { refused: "bad_passkey" };
   const counter = await readAssertion(party, input.assertion, challengeOf(input.ceremony), device.record);
   if (counter === undefined) return { refused: "bad_passkey" };
-  const signedIn = openSession(approver.record, device.record.id, now);
+  const signedIn = openSession(approver.record, device.record, now);
   const outcome = await store.commit({
     writes: [
       used,

@@ -1,0 +1,42 @@
+/** Which requirements the scenarios cite, read from their source, and what that makes of each specification. */
+import { globSync, readFileSync } from "node:fs";
+import { specifications } from "./requirements.ts";
+
+const here = import.meta.dirname;
+
+/** Ids as they stand in scenarios: a specification's prefix, a clause, a number. */
+const citation = new RegExp(
+  `"((?:${specifications.map(({ prefix }) => prefix).join("|")})-[a-z0-9.-]*[0-9]-[0-9]+)"`,
+  "g",
+);
+
+/** From each cited id to the files that cite it. */
+export function citations(): ReadonlyMap<string, readonly string[]> {
+  const cited = new Map<string, string[]>();
+  for (const file of globSync("**/*.test.ts", { cwd: here }).sort())
+    for (const [, id = ""] of readFileSync(`${here}/${file}`, "utf8").matchAll(citation))
+      cited.set(id, [...(cited.get(id) ?? []), file]);
+  return cited;
+}
+
+export type Row = {
+  readonly name: string;
+  readonly title: string;
+  readonly requirements: number;
+  readonly tested: number;
+  /** Known not to hold. */
+  readonly unmet: number;
+  readonly notOurs: number;
+};
+
+export function coverage(): readonly Row[] {
+  const cited = citations();
+  return specifications.map(({ name, title, requirements }) => ({
+    name,
+    title,
+    requirements: requirements.length,
+    tested: requirements.filter((one) => one.unmet === undefined && cited.has(one.id)).length,
+    unmet: requirements.filter((one) => one.unmet !== undefined).length,
+    notOurs: requirements.filter((one) => one.notOurs !== undefined).length,
+  }));
+}

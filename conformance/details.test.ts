@@ -1,0 +1,161 @@
+/** What would be done: authorization_details and where the token is meant for (RFC 9396, RFC 8707). */
+import assert from "node:assert/strict";
+import { after, before } from "node:test";
+import { decodeJwt } from "jose";
+import { scenario } from "./scenario.ts";
+import { openWorld, refusal, type World } from "./world.ts";
+
+let world: World;
+before(async () => {
+  world = await openWorld({ agents: [{ id: "calendar", types: ["calendar.clear"] }] });
+});
+after(() => world.close());
+
+const agent = () => world.agent("agent");
+const good = { type: "refund", order: "R-9", amount: "1.00", currency: "USD" };
+const refused = [400, "invalid_authorization_details"];
+const asks = async (details: unknown) =>
+  refusal(
+    await world.ask(agent(), {
+      authorization_details: typeof details === "string" ? details : JSON.stringify(details),
+    }),
+  );
+
+scenario(
+  "details are a JSON array of objects, each with a type",
+  ["rfc9396-2-1", "rfc9396-2-2"],
+  async () => {
+    const { type, ...typeless } = good;
+    for (const details of [
+      "{",
+      "x",
+      good,
+      type,
+      7,
+      null,
+      [],
+      [7],
+      ["refund"],
+      [[good]],
+      [typeless],
+      [{ ...good, type: 7 }],
+    ])
+      assert.deepEqual(await asks(details), refused, JSON.stringify(details));
+  },
+);
+
+scenario(
+  "an unknown type, an unknown field, a field of the wrong kind or value, and a missing one are refused",
+  ["rfc9396-5-1", "rfc9396-5-2", "rfc9396-5-3", "rfc9396-5-4", "rfc9396-5-5"],
+  async () => {
+    const { order, ...orderless } = good;
+    const wrong = [
+      [{ ...good, type: "transfer" }],
+      [{ ...good, locations: ["https://refunds.example"] }],
+      [{ ...good, order: 9 }],
+      [{ ...good, quantity: "3" }],
+      [{ ...good, quantity: 1.5 }],
+      [{ ...good, amount: "-1.00" }],
+      [{ ...good, currency: "XXX" }],
+      [orderless],
+    ];
+    for (const details of wrong) assert.deepEqual(await asks(details), refused, JSON.stringify(details));
+    assert.equal(order, "R-9");
+  },
+);
+
+scenario(
+  "a name that is there twice, and a number that JSON would round, are refused",
+  ["rfc9396-5-4"],
+  async () => {
+    const twice = `[{"type":"refund","order":"A","order":"B","amount":"1.00","currency":"USD"}]`;
+    const rounded = `[{"type":"refund","order":"A","amount":"1.00","currency":"USD","quantity":9007199254740993}]`;
+    for (const details of [twice, rounded]) assert.deepEqual(await asks(details), refused);
+  },
+);
+
+scenario(
+  "an agent asks only for the types that it is registered for",
+  ["rfc9396-5-6", "rfc9396-10-2"],
+  async () => {
+    const calendar = world.agent("calendar");
+    assert.deepEqual(refusal(await world.ask(calendar)), refused);
+    assert.equal((await world.ask(calendar, { scope: "openid calendar.clear" })).status, 200);
+    assert.deepEqual(refusal(await world.ask(calendar, { scope: "openid calendar.leave" })), [
+      400,
+      "invalid_scope",
+    ]);
+  },
+);
+
+scenario("metadata lists the types, and each of them is known", ["rfc9396-10-1"], async () => {
+  const { authorization_details_types_supported } = await world.metadata();
+  assert.deepEqual(authorization_details_types_supported, ["refund"]);
+});
+
+scenario(
+  "an action scope and details in one request are one question or none",
+  ["rfc9396-3.1-1"],
+  async () => {
+    const details = world.refund();
+    const both = await world.ask(agent(), { scope: "openid calendar.clear", authorization_details: details });
+    assert.deepEqual(refusal(both), refused);
+    assert.equal((await world.ask(agent(), { scope: "openid", authorization_details: details })).status, 200);
+  },
+);
+
+scenario("the person is shown every field that is asked for", ["rfc9396-3.1-2", "rfc9396-12-1"], async () => {
+  const reason = "<b>urgent</b> & 'signed' </script>";
+  const authReqId = await world.asked(agent(), {
+    authorization_details: world.refund({ quantity: 3, reason }),
+  });
+  const { body } = await world.call(world.headless.url.replace("{auth_req_id}", authReqId));
+  const shown = [...body.rows, ...body.words].map(({ label }: { label: string }) => label);
+  assert.deepEqual(shown, ["Amount", "Order", "Quantity", "Reason given"]);
+  assert.equal(body.words[0].value, reason);
+});
+
+scenario(
+  "what was granted is in the token response, in the access token and in introspection",
+  ["rfc9396-7-1", "rfc9396-9-1", "rfc9396-9.1-1", "rfc9396-9.2-1"],
+  async () => {
+    const details = world.refund({ quantity: 2, reason: "not part of the grant" });
+    const { body } = await world.approved(agent(), { authorization_details: details });
+    const { reason, ...bound } = JSON.parse(details)[0];
+    assert.equal(reason, "not part of the grant");
+    assert.deepEqual(body.authorization_details, [bound]);
+    assert.deepEqual(decodeJwt(body.access_token).authorization_details, [bound]);
+    const told = await world.introspect("refunds", body.access_token);
+    assert.deepEqual(told.body.authorization_details, [bound]);
+  },
+);
+
+scenario(
+  "a resource is an absolute URI without a fragment, and the one of the action",
+  ["rfc8707-2-1", "rfc8707-2-2", "rfc8707-2-3", "rfc9396-3.2-1", "rfc8707-2-4", "rfc9068-3-1"],
+  async () => {
+    const wrong = [
+      "refunds",
+      "/refunds",
+      "https://refunds.example#x",
+      "https://calendar.example",
+      "https://other.example",
+    ];
+    for (const resource of wrong)
+      assert.deepEqual(refusal(await world.ask(agent(), { resource })), [400, "invalid_target"], resource);
+    const { body } = await world.approved(agent(), { resource: "https://refunds.example" });
+    assert.equal(decodeJwt(body.access_token).aud, "https://refunds.example");
+  },
+);
+
+scenario(
+  "another resource at the token endpoint than the approved one is invalid_target",
+  ["rfc8707-2.2-1"],
+  async () => {
+    const authReqId = await world.asked(agent());
+    await world.allow(authReqId);
+    const other = await world.poll(agent(), authReqId, { resource: "https://calendar.example" });
+    assert.deepEqual(refusal(other), [400, "invalid_target"]);
+    assert.equal((await world.poll(agent(), authReqId, { resource: "https://refunds.example" })).status, 200);
+  },
+);

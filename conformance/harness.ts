@@ -1,0 +1,179 @@
+/**
+ * A Countersign server under test, whole: a fresh folder with configuration, key and database, the real `countersign
+ * start` on a free port, agents and approvers let in as an operator would, a headless approver, and an API that the
+ * verifier guards. It can be stopped, killed and started again on the same store. It takes the operator's part, and
+ * never the server's: it decides nothing and answers for nobody.
+ */
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { freePort } from "../examples/stage/port.ts";
+import { type Config, loadConfig, problemText } from "../packages/server/src/config/config.ts";
+import { createOutsideKey, loadOutsideKey } from "../packages/server/src/keys/outside-key.ts";
+import { createSeal } from "../packages/server/src/keys/seal.ts";
+import { addAgent, addApi } from "../packages/server/src/operations/admit.ts";
+import { reopen } from "../packages/server/src/operations/cancel.ts";
+import { invite } from "../packages/server/src/operations/enrol.ts";
+import { openSqlite } from "../packages/server/src/store/sqlite/sqlite.ts";
+import type { Store } from "../packages/server/src/store/store.ts";
+import { createCertificates } from "../packages/server/test/certificate.ts";
+import { type Call, call } from "./call.ts";
+import { type Credentials, makeCredentials } from "./credential.ts";
+import { type HeadlessApprover, openHeadlessApprover } from "./headless-approver.ts";
+import { type AgentPlan, type FullPlan, type Plan, readAgentPlan, readPlan } from "./plan.ts";
+import { openResource, type Resource } from "./resource.ts";
+import { writeRules } from "./rules.ts";
+import { type Running, startApart, startHere } from "./run.ts";
+
+export type Approver = { readonly id: string; readonly email: string; readonly enrolmentUrl: string };
+export type ApiCredentials = { readonly id: string; readonly secret: string };
+
+export type Harness = {
+  readonly issuer: string;
+  readonly folder: string;
+  readonly config: Config;
+  /** The authority of the server's certificate, PEM; undefined where it speaks in clear. */
+  readonly ca: string | undefined;
+  readonly agents: ReadonlyMap<string, Credentials>;
+  /** Credentials for each API of the rules, by the API's name. */
+  readonly apis: ReadonlyMap<string, ApiCredentials>;
+  readonly approvers: readonly Approver[];
+  readonly headless: HeadlessApprover;
+  readonly resource: Resource;
+  /** The operator's own hold of the store. */
+  readonly store: Store;
+  readonly addAgent: (plan: AgentPlan) => Promise<Credentials>;
+  /** Calls the server: `path` is a path of the issuer, or a URL. */
+  readonly call: (path: string, given?: Call) => ReturnType<typeof call>;
+  /** Ends the server in its own time, or with SIGKILL, and starts it again on the same store. */
+  readonly restart: (how?: "stop" | "kill") => Promise<void>;
+  readonly close: () => Promise<void>;
+};
+
+export type HarnessOptions = {
+  /** In this process, for tests that move its clock; in a process of its own unless said. */
+  readonly here?: boolean;
+};
+
+export async function openHarness(
+  given: Plan | unknown,
+  { here = false }: HarnessOptions = {},
+): Promise<Harness> {
+  const plan = readPlan(given);
+  const folder =
+    plan.folder === undefined
+      ? mkdtempSync(join(tmpdir(), "countersign-conformance-"))
+      : resolve(plan.folder);
+  mkdirSync(folder, { recursive: true });
+  const endings: (() => Promise<void> | void)[] = [];
+  if (plan.folder === undefined) endings.push(() => rmSync(folder, { recursive: true, force: true }));
+  const close = async () => {
+    for (const end of endings.splice(0).reverse()) await end();
+  };
+  try {
+    return { ...(await open(plan, folder, here, endings)), close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function open(
+  plan: FullPlan,
+  folder: string,
+  here: boolean,
+  endings: (() => Promise<void> | void)[],
+): Promise<Omit<Harness, "close">> {
+  const certificates = await createCertificates();
+  const port = plan.port ?? (await freePort());
+  const file = await writeRules(plan, folder, port, certificates);
+  const config = configOf(file);
+  createOutsideKey(config.keyFile);
+  const store = openSqlite({ path: config.store });
+  endings.push(() => store.close());
+
+  const run = () => (here ? startHere(file) : startApart(file, folder));
+  let server: Running = await run();
+  endings.push(() => server.end());
+
+  const ca = plan.https ? certificates.ca : undefined;
+  const reach: Harness["call"] = (path, more) =>
+    call(path.startsWith("/") ? config.issuer + path : path, { ca, ...more });
+
+  const { seal } = createSeal(loadOutsideKey(config.keyFile), "client_secret");
+  const agents = new Map<string, Credentials>();
+  const admit: Harness["addAgent"] = async (agentPlan) => {
+    const types = [...config.actions.keys()];
+    const { registration, credentials } = await makeCredentials(readAgentPlan(agentPlan), types, {
+      certificates,
+      seal,
+    });
+    const added = await addAgent(store, registration);
+    if ("refused" in added) throw new Error(`there are two agents called ${registration.id}`);
+    const all = { ...credentials, ...(added.secret !== undefined && { secret: added.secret }) };
+    agents.set(all.id, all);
+    return all;
+  };
+  for (const agentPlan of plan.agents) await admit(agentPlan);
+
+  const apis = new Map<string, ApiCredentials>();
+  for (const api of config.apis.keys()) {
+    const id = `${api}-api`;
+    const added = await addApi(store, id, api);
+    if ("refused" in added) throw new Error(`the API ${id} is there already`);
+    apis.set(api, { id, secret: added.secret });
+  }
+
+  const approvers: Approver[] = [];
+  for (const { email, name = email } of plan.approvers) {
+    const { secret, approver } = await invite(store, email, name);
+    approvers.push({ id: approver.id, email, enrolmentUrl: `${config.issuer}/enrol/${secret}` });
+  }
+  const person = plan.approvers.find(({ email }) => email === (plan.headless ?? plan.approvers[0]?.email));
+  if (!person) throw new Error("headless names nobody among the approvers");
+  const { secret: invitation } = await invite(store, person.email, person.name ?? person.email, {
+    test: true,
+  });
+  const headless = await openHeadlessApprover({
+    call: reach,
+    origin: config.passkeys.origin,
+    rpId: config.passkeys.rpId,
+    invitation,
+    cardOf: async (id) => (await store.read("approval", id))?.record,
+    ...(plan.reopen_denials && { afterDenial: (latch) => reopen(store, latch) }),
+  });
+  endings.push(() => headless.close());
+
+  const resource = await openResource({
+    config,
+    apis,
+    ca,
+    certificates: plan.https ? certificates : undefined,
+  });
+  endings.push(() => resource.close());
+
+  return {
+    issuer: config.issuer,
+    folder,
+    config,
+    ca,
+    agents,
+    apis,
+    approvers,
+    headless,
+    resource,
+    store,
+    addAgent: admit,
+    call: reach,
+    restart: async (how = "stop") => {
+      await (how === "kill" ? server.kill() : server.end());
+      server = await run();
+    },
+  };
+}
+
+function configOf(file: string): Config {
+  const read = loadConfig(file);
+  if ("problems" in read) throw new Error(read.problems.map(problemText).join("\n"));
+  return read.config;
+}

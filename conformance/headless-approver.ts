@@ -1,0 +1,199 @@
+/**
+ * An approver without a person, for servers under test only. A suite says allow or deny, and this decides as a browser
+ * would: with the session of a device that was enrolled for a test, through the approver's pages, against the same rules.
+ * Its passkey is thrown away as soon as it is enrolled, so that it can never sign: an action of level `passkey-signed`
+ * is refused by the server. Whatever it decides is marked as test in the log, because its device is.
+ *
+ * An agent under test knows its `auth_req_id`. It must not know this: a socket on loopback, and a secret in the path.
+ */
+import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { Card } from "../packages/server/src/action/card.ts";
+import { sentenceText } from "../packages/server/src/action/card.ts";
+import { type Approval, stateAt } from "../packages/server/src/approval/approval.ts";
+import { formOf, hidden, optionsIn, requestIdOf } from "../packages/server/test/deployment.ts";
+import { createSoftPasskey } from "../packages/server/test/soft-passkey.ts";
+import type { Answer, Call } from "./call.ts";
+
+export type HeadlessApprover = {
+  /** With `{auth_req_id}` and `{action}` to be filled in. POST decides; GET shows, and needs no action. */
+  readonly url: string;
+  /** Where it listens. */
+  readonly address: string;
+  /** The same without a socket, for whoever is in this process. */
+  readonly decide: (authReqId: string, action: string, reason?: string) => Promise<Said>;
+  readonly close: () => Promise<void>;
+};
+
+export type Said = { readonly status: number; readonly body: Readonly<Record<string, unknown>> };
+
+export type Ground = {
+  /** Calls a page of the server. */
+  readonly call: (path: string, given?: Call) => Promise<Answer>;
+  readonly origin: string;
+  readonly rpId: string;
+  /** The secret of an enrolment link that is marked as test. */
+  readonly invitation: string;
+  readonly cardOf: (requestId: string) => Promise<Approval | undefined>;
+  /** Told the key of the latch that a denial has closed. */
+  readonly afterDenial?: (latch: string) => Promise<unknown>;
+};
+
+/** The only address there is. Nothing can be given that would open it to another machine. */
+const loopback = "127.0.0.1";
+
+export async function openHeadlessApprover(ground: Ground): Promise<HeadlessApprover> {
+  const cookie = await enrol(ground);
+  const path = `/${randomBytes(32).toString("base64url")}`;
+  const decide: HeadlessApprover["decide"] = (authReqId, action, reason) =>
+    decideAs(ground, cookie, authReqId, action, reason);
+
+  const listener = createServer((request, response) => {
+    answer(request)
+      .catch((error: unknown) => refuse(502, "server_unreachable", String(error)))
+      .then((said) => send(response, said));
+  });
+  async function answer({ method, url = "/" }: IncomingMessage): Promise<Said> {
+    const asked = new URL(url, "http://approver");
+    if (!same(asked.pathname, path)) return refuse(404, "not_found", "there is nothing here");
+    const authReqId = asked.searchParams.get("auth_req_id") ?? "";
+    if (method === "GET") return await show(ground, authReqId);
+    if (method !== "POST") return refuse(405, "method_not_allowed", "GET shows, POST decides");
+    const action = asked.searchParams.get("action") ?? "";
+    return await decide(authReqId, action, asked.searchParams.get("reason") ?? undefined);
+  }
+  listener.listen(0, loopback);
+  await once(listener, "listening");
+  const { address, port } = listener.address() as AddressInfo;
+  return {
+    url: `http://${loopback}:${port}${path}?auth_req_id={auth_req_id}&action={action}`,
+    address,
+    decide,
+    close: async () => {
+      listener.closeAllConnections();
+      listener.close();
+      await once(listener, "close");
+    },
+  };
+}
+
+/** Answers the cookie. The passkey ends with this function. */
+async function enrol({ call, origin, rpId, invitation }: Ground): Promise<string> {
+  const path = `/enrol/${invitation}`;
+  const page = (await call(path)).text;
+  const attestation = createSoftPasskey({ rpId, origin }).attestation(optionsIn(page));
+  const form = {
+    ...hidden(page),
+    attestation: JSON.stringify(attestation),
+    device: "Headless approver (test)",
+  };
+  const enrolled = await call(path, {
+    method: "POST",
+    headers: { ...formHeaders, origin },
+    body: encode(form),
+  });
+  const [cookie] = enrolled.headers["set-cookie"] ?? [];
+  if (enrolled.status !== 303 || cookie === undefined)
+    throw new Error(`the headless approver could not be enrolled: ${enrolled.status}`);
+  return cookie.split(";")[0] ?? "";
+}
+
+async function decideAs(
+  { call, origin, cardOf, afterDenial }: Ground,
+  cookie: string,
+  authReqId: string,
+  action: string,
+  reason: string | undefined,
+): Promise<Said> {
+  if (action !== "allow" && action !== "deny")
+    return refuse(400, "invalid_request", "action is allow or deny");
+  const verdict = action === "allow" ? "approve" : "deny";
+  const id = requestIdOf(authReqId);
+  const path = `/requests/${encodeURIComponent(id)}`;
+  const card = await call(path, { headers: { cookie } });
+  const approval = card.status === 200 ? await cardOf(id) : undefined;
+  if (!approval) return unknownRequest();
+  const fields = hidden(formOf(card.text, verdict));
+  if (verdict === "approve" && fields.card === undefined)
+    return refuse(409, "cannot_approve", whyNot(approval));
+  const form = { ...fields, verdict, ...(reason !== undefined && { reason }) };
+  const decided = await call(`${path}/decision`, {
+    method: "POST",
+    headers: { ...formHeaders, cookie, origin },
+    body: encode(form),
+  });
+  if (decided.status !== 303) return refuse(409, `cannot_${verdict}`, whyNot(approval));
+  if (verdict === "deny") for (const { latchKey } of approval.parts) await afterDenial?.(latchKey);
+  return { status: 200, body: { request: id, action } };
+}
+
+/** The server has refused; this says what it refuses in general. */
+function whyNot({ level, standing }: Approval): string {
+  if (standing.state !== "pending") return `the request is ${standing.state}`;
+  if (level === "passkey-signed")
+    return "approving this takes a passkey's signature, and the headless approver has no passkey";
+  if (level === "passkey")
+    return "approving this takes a passkey that was used just now, and the headless approver has none";
+  return "the server did not take the decision";
+}
+
+/** What the person is shown, before and after. */
+async function show({ cardOf }: Ground, authReqId: string): Promise<Said> {
+  const approval = await cardOf(requestIdOf(authReqId));
+  if (!approval) return unknownRequest();
+  const { card, decideBy, expiresAt } = approval;
+  const now = Date.now();
+  const secondsLeft = Math.max(0, Math.floor((decideBy - now) / 1000));
+  return {
+    status: 200,
+    body: {
+      request: approval.id,
+      state: stateAt({ ...approval, expiresAt }, now),
+      ...render(card),
+      time_left: secondsLeft,
+    },
+  };
+}
+
+function render({ sentence, rows, words, agent, reversibility, level, audience, digest }: Card) {
+  const plain = (given: Card["rows"]) => given.map(({ label, value }) => ({ label, value }));
+  return {
+    sentence: sentenceText({ sentence }),
+    rows: plain(rows),
+    /** The agent's own words, quoted on the card. */
+    message: words.message ?? null,
+    words: plain(words.rows),
+    agent: { id: agent.id, name: agent.name },
+    reversibility,
+    level,
+    audience,
+    digest,
+  };
+}
+
+const formHeaders = { "content-type": "application/x-www-form-urlencoded" };
+
+function encode(form: Readonly<Record<string, string>>): string {
+  return new URLSearchParams(form).toString();
+}
+
+function unknownRequest(): Said {
+  return refuse(404, "unknown_request", "no request of that id is this approver's to decide");
+}
+
+function refuse(status: number, error: string, description: string): Said {
+  return { status, body: { error, error_description: description } };
+}
+
+function send(response: ServerResponse, { status, body }: Said): void {
+  response.writeHead(status, { "content-type": "application/json", "cache-control": "no-store" });
+  response.end(JSON.stringify(body));
+}
+
+/** Whether it is the secret path, in a time that does not tell how much of it. */
+function same(given: string, path: string): boolean {
+  const [a, b] = [given, path].map((text) => createHash("sha256").update(text).digest());
+  return timingSafeEqual(a!, b!);
+}

@@ -1,0 +1,122 @@
+/** CIBA §4 to §9: what a server publishes, how it is asked, and how it answers the asking. `ciba-result.ts` has the rest. */
+import { specification } from "./requirement.ts";
+
+const noPairwise = { notOurs: "subject identifiers are public; there are no pairwise ones" };
+const callbacks = { unmet: "there is no ping and no push yet" };
+const registration = { unmet: "agents cannot register themselves yet" };
+const signed = { unmet: "signed requests are refused" };
+const userCode = { unmet: "user codes are refused" };
+const https = { unmet: "the server does not listen with TLS itself yet" };
+
+export const ciba = specification(
+  "ciba",
+  "CIBA",
+  "OpenID Connect Client-Initiated Backchannel Authentication Flow, Core 1.0",
+  {
+    "4-1": ["REQUIRED", "Metadata lists the delivery modes that there are: poll, ping, push."],
+    "4-2": ["REQUIRED", "Metadata has the URL of the backchannel authentication endpoint."],
+    "4-3": [
+      "MUST",
+      "Metadata lists the algorithms of signed requests; without the list there are none.",
+      signed,
+    ],
+    "4-4": [
+      "MUST",
+      "Metadata says truthfully whether user codes are taken; silence means that they are not.",
+    ],
+    "4-5": ["MUST", "Where poll or ping is offered, the CIBA grant is among the grant types in metadata."],
+    "4-6": [
+      "MUST",
+      "Client authentication at the backchannel endpoint is what metadata says of the token endpoint.",
+    ],
+    "4-7": ["MUST", "Registering for CIBA names one delivery mode.", registration],
+    "4-8": ["MUST", "Registering for poll or ping names the CIBA grant type.", registration],
+    "4-9": ["MUST", "Registering for ping or push names a notification endpoint.", registration],
+    "4-10": ["MUST", "A notification endpoint is an HTTPS URL.", registration],
+    "4-11": [
+      "MUST",
+      "Who will sign requests registers the algorithm; who registered none signs none.",
+      signed,
+    ],
+    "4-12": ["MUST", "The one registered authentication method holds at both endpoints."],
+    "4-13": [
+      "MUST",
+      "Registering for pairwise identifiers with poll or ping needs a valid jwks_uri.",
+      noPairwise,
+    ],
+    "4-14": [
+      "MUST",
+      "A sector identifier document names the jwks_uri, or the notification endpoint.",
+      noPairwise,
+    ],
+    "5-1": ["MUST", "The delivery mode is set at registration; no request changes it."],
+    "7-1": ["MUST", "The backchannel authentication endpoint is reached through TLS.", https],
+    "7.1-1": ["MUST", "The client authenticates with the method registered for it."],
+    "7.1-2": [
+      "MUST",
+      "A client assertion may name the issuer, the token endpoint or the backchannel endpoint as its audience.",
+    ],
+    "7.1-3": ["REQUIRED", "A request has a scope."],
+    "7.1-4": ["MUST", "The scope contains openid."],
+    "7.1-5": ["REQUIRED", "Clients of ping and push send a client_notification_token.", callbacks],
+    "7.1-6": ["MUST NOT", "A client_notification_token is longer than 1024 characters.", callbacks],
+    "7.1-7": ["MUST", "A client_notification_token has the syntax of bearer credentials.", callbacks],
+    "7.1-8": ["MUST", "A client_notification_token has at least 128 bits of entropy.", callbacks],
+    "7.1-9": ["RECOMMENDED", "Where acr_values were asked for, the ID token has an acr."],
+    "7.1-10": ["MAY", "A login_hint names a person by e-mail address, subject identifier and the like."],
+    "7.1-11": [
+      "MAY",
+      "A login_hint_token names the person, as the deployment defines.",
+      { unmet: "login_hint_token is refused" },
+    ],
+    "7.1-12": [
+      "MAY",
+      "An ID token of ours, handed back as id_token_hint, names the person.",
+      { unmet: "id_token_hint is refused" },
+    ],
+    "7.1-13": ["MUST", "A binding message that cannot be used is answered with invalid_binding_message."],
+    "7.1-14": ["MUST", "A usable binding message is shown on the authentication device."],
+    "7.1-15": ["MUST", "requested_expiry is a positive integer; anything else is refused."],
+    "7.1-16": ["MAY", "requested_expiry shortens the life of the request, and expires_in says the truth."],
+    "7.1-17": ["REQUIRED", "A request has one hint of who is to be asked, and only one."],
+    "7.1-18": ["MUST", "A request is a POST of application/x-www-form-urlencoded in UTF-8."],
+    "7.1.1-1": ["MUST", "Every parameter of a signed request is a claim of the JWT.", signed],
+    "7.1.1-2": ["MUST", "requested_expiry in a signed request is taken as a number and as a string.", signed],
+    "7.1.1-3": ["MUST", "The signature of a request is asymmetric: neither none nor an HMAC.", signed],
+    "7.1.1-4": ["MUST", "The audience of a signed request contains our issuer.", signed],
+    "7.1.1-5": ["MUST", "The issuer of a signed request is the client's id.", signed],
+    "7.1.1-6": ["MUST", "A signed request has an exp, and is over at it.", signed],
+    "7.1.1-7": ["MUST", "A signed request has an iat.", signed],
+    "7.1.1-8": ["MUST", "A signed request has an nbf, and is not good before it.", signed],
+    "7.1.1-9": ["MUST", "A signed request has a jti, and is good once.", signed],
+    "7.1.1-10": ["MUST NOT", "Parameters of the request stand beside the JWT.", signed],
+    "7.1.1-11": [
+      "MUST",
+      "What authenticates the client stands beside the JWT and is taken from there.",
+      signed,
+    ],
+    "7.1.1-12": ["MUST NOT", "Requests are encrypted.", signed],
+    "7.1.2-1": ["MUST", "A person's user code is asked for with missing_user_code and checked.", userCode],
+    "7.1.2-2": ["MAY", "Clients and people without a user code do without.", userCode],
+    "7.1.2-3": ["SHOULD", "The user code can be changed.", userCode],
+    "7.2-1": ["MUST", "The client is authenticated before anything else is looked at."],
+    "7.2-2": ["MUST", "The JWT of a signed request is validated, its signature first of all.", signed],
+    "7.2-3": ["MUST", "More than one hint is invalid_request."],
+    "7.2-4": ["MUST", "The hint is checked, and has to lead to a person who is known."],
+    "7.2-5": ["SHOULD", "A hint that leads nowhere is answered with an error that says so."],
+    "7.2-6": ["MUST", "A required parameter that is missing is refused."],
+    "7.2-7": ["SHOULD", "Unrecognised parameters are ignored."],
+    "7.2-8": ["MUST", "Whatever is wrong with a request, the answer is an error response."],
+    "7.3-1": ["MUST", "An accepted request is acknowledged with 200 and JSON."],
+    "7.3-2": ["REQUIRED", "The acknowledgement has an auth_req_id that is this request's own."],
+    "7.3-3": ["MUST", "An auth_req_id has at least 128 bits of entropy."],
+    "7.3-4": ["RECOMMENDED", "An auth_req_id has at least 160 bits of entropy."],
+    "7.3-5": ["MUST", "An auth_req_id is made of A-Z, a-z, 0-9, dot, hyphen and underscore."],
+    "7.3-6": ["REQUIRED", "expires_in is a positive integer, as a JSON number."],
+    "7.3-7": ["MUST", "interval is a positive integer, as a JSON number."],
+    "7.3-8": ["MUST", "interval is given to clients of poll and ping only.", callbacks],
+    "8-1": ["MUST", "Without a person's decision there are no tokens."],
+    "9-1": ["MUST", "The notification endpoint is called through HTTPS.", callbacks],
+    "9-2": ["MUST", "Calls to the notification endpoint carry the client's bearer token.", callbacks],
+  },
+);

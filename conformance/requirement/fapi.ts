@@ -1,0 +1,72 @@
+/**
+ * The FAPI-CIBA profile (Implementer's Draft 1), and what it takes over from FAPI 1.0 as far as that concerns a server
+ * without a browser flow. It is claimed for clients that are registered for it: signed requests, bound tokens.
+ */
+import { specification } from "./requirement.ts";
+
+const signed = { unmet: "signed requests are refused" };
+const bound = { unmet: "tokens are not bound to certificates yet" };
+const https = { unmet: "the server does not listen with TLS itself yet" };
+const noBrowser = { notOurs: "there is no browser flow" };
+
+export const fapiCiba = specification(
+  "fapi-ciba",
+  "FAPI-CIBA",
+  "FAPI: Client Initiated Backchannel Authentication Profile, Implementer's Draft 1",
+  {
+    "5.2.2-1": ["MUST", "CIBA is for confidential clients only."],
+    "5.2.2-2": ["MUST", "A request says what it is about, or has a binding message."],
+    "5.2.2-3": ["MUST NOT", "Clients of the profile use push.", { unmet: "there is no push to refuse yet" }],
+    "5.2.2-4": ["MUST", "Poll is there."],
+    "5.2.2-5": ["MAY", "Ping is there.", { unmet: "there is no ping yet" }],
+    "5.2.2-6": ["MUST", "A client of the profile signs its requests, and unsigned ones are refused.", signed],
+    "5.2.2-7": ["MUST", "The person proves who they are as strongly as the operation needs."],
+    "5.2.2-8": ["MUST", "Where an acr was asked for, the ID token has one."],
+    "5.2.2-9": ["MUST", "A signed request has nbf and exp, no more than sixty minutes apart.", signed],
+    "5.2.2-10": [
+      "MAY",
+      "A request_context is required of clients.",
+      { notOurs: "it is not required, and ignored where it is sent" },
+    ],
+  },
+);
+
+export const fapi = specification(
+  "fapi",
+  "FAPI 1.0",
+  "FAPI Security Profile 1.0, Part 1: Baseline and Part 2: Advanced",
+  {
+    "base-5.2.2-4": [
+      "MUST",
+      "Clients authenticate by mTLS or by a signed assertion.",
+      {
+        unmet: "there is no mTLS client authentication yet",
+      },
+    ],
+    "base-5.2.2-5": ["MUST", "RSA keys have at least 2048 bits.", signed],
+    "base-5.2.2-6": ["MUST", "Keys on curves have at least 160 bits."],
+    "base-5.2.2-7": ["MUST", "Redirection is bound by PKCE and registered URIs.", noBrowser],
+    "base-5.2.2-12": ["MUST", "The person approves explicitly."],
+    "base-5.2.2-14": ["MUST", "Token responses are those of RFC 6749."],
+    "base-5.2.2-16": ["MUST", "Tokens cannot be guessed."],
+    "base-5.2.2-17": ["SHOULD", "The person is shown the details of the grant."],
+    "base-5.2.2-19": ["MUST", "Two client ids in one request that differ are invalid_client."],
+    "base-5.2.2-21": ["SHOULD", "Tokens live less than ten minutes."],
+    "base-5.2.2-22": ["MUST", "There is OpenID Connect discovery."],
+    "base-6.2.1-1": ["MUST", "The API takes tokens in the header."],
+    "base-6.2.1-2": ["MUST NOT", "The API takes tokens in the query."],
+    "base-6.2.1-3": ["MUST", "The API answers JSON with a date and the caller's x-fapi-interaction-id."],
+    "adv-5.2.2-5": ["MUST", "Only bound tokens are issued.", bound],
+    "adv-5.2.2-6": ["MUST", "Tokens can be bound by RFC 8705.", bound],
+    "adv-5.2.2-10": ["MUST", "Only what stands in the signed request counts.", signed],
+    "adv-5.2.2-13": ["MUST", "exp is no later than sixty minutes after nbf.", signed],
+    "adv-5.2.2-15": ["MUST", "aud is, or contains, our issuer.", signed],
+    "adv-5.2.2-16": ["MUST NOT", "There are public clients."],
+    "adv-5.2.2-17": ["MUST", "nbf is no longer than sixty minutes ago.", signed],
+    "adv-8.5-1": ["MUST", "TLS 1.2 is spoken with the four permitted cipher suites only.", https],
+    "adv-8.5-2": ["MUST NOT", "TLS before 1.2 is spoken.", https],
+    "adv-8.6-1": ["MUST", "JWTs of clients and of the server are signed with PS256 or ES256."],
+    "adv-8.6-2": ["MUST NOT", "RS256 is taken from a client that registered for PS256.", signed],
+    "adv-8.6-3": ["MUST NOT", "none is taken."],
+  },
+);

@@ -1,0 +1,55 @@
+import { specification } from "./requirement.ts";
+
+const dpop = { unmet: "there is no DPoP yet" };
+
+export const rfc9449 = specification(
+  "rfc9449",
+  "RFC 9449",
+  "OAuth 2.0 Demonstrating Proof of Possession (DPoP)",
+  {
+    "4.3-1": ["MUST", "More than one DPoP header is refused.", dpop],
+    "4.3-2": ["MUST", "A DPoP header that is no JWT is refused.", dpop],
+    "4.3-3": ["MUST", "A proof without jti, htm, htu or iat is refused.", dpop],
+    "4.3-4": ["MUST", "A proof whose typ is not dpop+jwt is refused.", dpop],
+    "4.3-5": ["MUST", "A proof signed with none or with a shared secret is refused.", dpop],
+    "4.3-6": ["MUST", "A proof whose signature does not hold under its own key is refused.", dpop],
+    "4.3-7": ["MUST", "A proof that carries a private key is refused.", dpop],
+    "4.3-8": ["MUST", "A proof for another method is refused.", dpop],
+    "4.3-9": ["MUST", "A proof for another URL is refused; query and fragment do not count.", dpop],
+    "4.3-10": [
+      "MUST",
+      "Where a nonce was handed out, a proof without it, or with another, is refused.",
+      dpop,
+    ],
+    "4.3-11": ["MUST", "A proof made too long ago, or in the future, is refused.", dpop],
+    "4.3-12": ["MUST", "At an API a proof is about this token, and by the key that it is bound to.", dpop],
+    "4.3-13": ["SHOULD", "URLs are normalised before they are compared.", dpop],
+    "5-1": ["MUST", "The token_type of a bound token is DPoP.", dpop],
+    "5-2": ["MUST", "A bad proof at the token endpoint is invalid_dpop_proof.", dpop],
+    "5-3": [
+      "MUST",
+      "Refresh tokens of public clients are bound as well.",
+      { notOurs: "there are neither refresh tokens nor public clients" },
+    ],
+    "5.1-1": ["MUST", "Metadata lists the algorithms of proofs.", dpop],
+    "5.2-1": ["MUST", "A client registered for DPoP gets no token without a proof.", dpop],
+    "6.1-1": ["MUST", "A JWT access token has the thumbprint of the key as cnf.jkt.", dpop],
+    "6.2-1": ["MUST", "Introspection has the thumbprint as cnf.jkt, and DPoP as the token_type.", dpop],
+    "7.1-1": ["MUST", "An API gives nothing unless the proof holds.", dpop],
+    "7.1-2": ["SHOULD", "The API's challenge names the DPoP scheme, the error and the algorithms.", dpop],
+    "7.2-1": ["MUST", "A bound token that comes as a bearer token is refused.", dpop],
+    "8-1": ["MUST", "A nonce that is missing is answered with use_dpop_nonce and a fresh one.", dpop],
+    "8-2": ["MUST", "Nonces cannot be predicted.", dpop],
+    "8.2-1": ["MAY", "An answer may hand out the next nonce, in no more than one header.", dpop],
+    "9-1": ["MAY", "An API asks for nonces of its own.", { notOurs: "the verifier hands out no nonces" }],
+    "10-1": [
+      "MUST",
+      "An authorization code is bound to dpop_jkt.",
+      { notOurs: "there are no authorization codes" },
+    ],
+    "11.1-1": ["MUST", "Proofs are good for a limited time only.", dpop],
+    "11.1-2": ["SHOULD", "A proof is good once at one URL within that time.", dpop],
+    "11.3-1": ["MUST NOT", "A proof without a nonce is taken once a nonce was handed out.", dpop],
+    "11.6-1": ["MUST", "Only asymmetric algorithms that are thought secure are taken.", dpop],
+  },
+);

@@ -1,0 +1,129 @@
+/**
+ * The API that tokens of a server under test are good for, guarded by the verifier. `GET /<scope>` holds the token
+ * against the action that the scope is, and spends nothing, because suites call it several times with one token;
+ * `POST /refunds` carries out a refund, once. It asks for a client certificate where the server does.
+ */
+import { randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { Config } from "../packages/server/src/config/config.ts";
+import type { Certificates } from "../packages/server/test/certificate.ts";
+import { createVerifier, type Verifier } from "../packages/verifier/src/verifier.ts";
+import { call } from "./call.ts";
+import type { ApiCredentials } from "./harness.ts";
+
+export type Resource = {
+  /** `/<scope>` and `/refunds` follow. */
+  readonly url: string;
+  readonly close: () => Promise<void>;
+};
+
+export type ResourceGround = {
+  readonly config: Config;
+  readonly apis: ReadonlyMap<string, ApiCredentials>;
+  readonly ca: string | undefined;
+  readonly certificates: Certificates | undefined;
+};
+
+export async function openResource(ground: ResourceGround): Promise<Resource> {
+  const verifiers = new Map([...ground.apis].map(([name, api]) => [name, verifierOf(ground, name, api)]));
+  const listener = createServer((request, response) => {
+    answer(ground.config, verifiers, request)
+      .catch(() => ({ status: 500, headers: {}, body: { error: "server_error" } }))
+      .then((said) => send(request, response, said));
+  });
+  listener.listen(0, "127.0.0.1");
+  await once(listener, "listening");
+  const { port } = listener.address() as AddressInfo;
+  return {
+    url: `http://localhost:${port}`,
+    close: async () => {
+      listener.closeAllConnections();
+      listener.close();
+      await once(listener, "close");
+      await Promise.all([...verifiers.values()].map((verifier) => verifier.settled()));
+    },
+  };
+}
+
+function verifierOf({ config, ca }: ResourceGround, name: string, { id, secret }: ApiCredentials): Verifier {
+  return createVerifier({
+    issuer: config.issuer,
+    audience: config.apis.get(name)!.audience,
+    clientId: id,
+    clientSecret: secret,
+    fetch: fetchWith(ca),
+  });
+}
+
+/** `fetch` for a server whose certificate is of an authority that nobody knows. */
+function fetchWith(ca: string | undefined): typeof fetch {
+  if (ca === undefined) return fetch;
+  return async (input, init) => {
+    const request = new Request(input, init);
+    const body = await request.text();
+    const answer = await call(request.url, {
+      method: request.method,
+      headers: Object.fromEntries(request.headers),
+      ...(request.method !== "GET" && { body }),
+      ca,
+    });
+    return new Response(answer.text, {
+      status: answer.status,
+      headers: answer.headers as Record<string, string>,
+    });
+  };
+}
+
+type Said = {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: unknown;
+};
+
+async function answer(
+  config: Config,
+  verifiers: ReadonlyMap<string, Verifier>,
+  request: IncomingMessage,
+): Promise<Said> {
+  const { method, url = "/", headers } = request;
+  const path = decodeURIComponent(new URL(url, "http://resource").pathname.slice(1));
+  if (method === "POST" && path === "refunds") {
+    const body = await bodyOf(request);
+    const { order, amount, currency } = (body ?? {}) as Record<string, string>;
+    const action = { type: "refund", order: order ?? "", amount: amount ?? "", currency: currency ?? "" };
+    const spent = await verifiers
+      .get("refunds")!
+      .spend(headers.authorization, action, () => ({ refunded: order }));
+    return spent.outcome === "rejected" ? spent : { status: 200, headers: {}, body: spent.result };
+  }
+  const rule = config.actions.get(path);
+  const api = [...config.apis].find(([, { audience }]) => audience === rule?.definition.audience)?.[0];
+  if (method !== "GET" || rule?.scope === undefined || api === undefined)
+    return { status: 404, headers: {}, body: { error: "not_found" } };
+  const checked = await verifiers.get(api)!.check(headers.authorization, { type: path });
+  if (checked.outcome === "rejected") return checked;
+  return { status: 200, headers: {}, body: { action: path, approved_by: checked.approvedBy } };
+}
+
+async function bodyOf(request: IncomingMessage): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk);
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString("utf8"));
+  } catch {
+    return undefined;
+  }
+}
+
+/** FAPI 1.0 Baseline §6.2.1: JSON, the date (which Node sends), and the caller's interaction id. */
+function send(request: IncomingMessage, response: ServerResponse, { status, headers, body }: Said): void {
+  const interaction = request.headers["x-fapi-interaction-id"] ?? randomUUID();
+  response.writeHead(status, {
+    "content-type": "application/json",
+    "x-fapi-interaction-id": interaction,
+    ...headers,
+  });
+  response.end(JSON.stringify(body));
+}

@@ -1,0 +1,36 @@
+/** Writes the configuration of a server under test: `countersign.yaml` beside this file, at its own port and folder. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseDocument } from "yaml";
+import type { Certificates } from "../packages/server/test/certificate.ts";
+import type { FullPlan } from "./plan.ts";
+
+const template = new URL("countersign.yaml", import.meta.url);
+
+/** Answers the file that was written. */
+export async function writeRules(
+  plan: FullPlan,
+  folder: string,
+  port: number,
+  _certificates: Certificates,
+): Promise<string> {
+  const rules = parseDocument(readFileSync(template, "utf8"));
+  rules.set("issuer", `http://localhost:${port}`);
+  rules.setIn(["listen", "port"], port);
+  rules.setIn(["limits", "poll_interval"], plan.poll_interval);
+  rules.setIn(
+    ["groups", "finance"],
+    plan.approvers.map(({ email }) => email),
+  );
+  for (const scope of plan.scopes)
+    rules.setIn(["scopes", scope], {
+      api: "calendar",
+      sentence: `Pass ${scope}`,
+      approvers: { groups: ["finance"] },
+      level: "session",
+      lifetime: { default: plan.lifetime, max: 600 },
+    });
+  const file = join(folder, "countersign.yaml");
+  writeFileSync(file, rules.toString({ lineWidth: 0 }));
+  return file;
+}

@@ -1,0 +1,48 @@
+/** The real `countersign start`: in a process of its own, or in this one, where the process's clock is its clock. */
+import { fileURLToPath } from "node:url";
+import { start } from "../examples/stage/process.ts";
+import { runCommand } from "../packages/server/src/command/run.ts";
+
+export type Running = {
+  /** Resolves when it is gone. */
+  readonly end: () => Promise<void>;
+  /** SIGKILL. Throws where it runs in this process. */
+  readonly kill: () => Promise<void>;
+};
+
+const main = new URL("../packages/server/src/main.ts", import.meta.url);
+const listens = /listens on /;
+
+/** Rejects with what it complains of, if it does not come to listen. */
+export async function startApart(file: string, folder: string): Promise<Running> {
+  const process = start({ file: main, words: ["start", "--config", file], folder });
+  // What it complains of is for whoever started us.
+  process.child.stderr?.pipe(globalThis.process.stderr, { end: false });
+  await process.line(listens);
+  return { end: () => process.end(), kill: () => process.end("SIGKILL") };
+}
+
+export async function startHere(file: string): Promise<Running> {
+  const stop = new AbortController();
+  const complaints: string[] = [];
+  let ended: Promise<number> | undefined;
+  await new Promise<void>((resolve, reject) => {
+    ended = runCommand(["start", "--config", file], {
+      print: (text) => {
+        if (listens.test(text)) resolve();
+      },
+      complain: (text) => complaints.push(text),
+      screen: false,
+      stop: stop.signal,
+    });
+    ended.then(() => reject(new Error(complaints.join("\n"))), reject);
+  });
+  return {
+    end: async () => {
+      stop.abort();
+      await ended;
+    },
+    kill: () =>
+      Promise.reject(new Error(`${fileURLToPath(main)} runs in this process and cannot be killed alone`)),
+  };
+}

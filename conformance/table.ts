@@ -1,0 +1,78 @@
+/**
+ * Prints how much of each specification is shown, as a Markdown table, and what is known not to hold. `--write` puts both
+ * into `docs/conformance.md` between their markers.
+ */
+import { readFileSync, writeFileSync } from "node:fs";
+import { coverage, type Row } from "./coverage.ts";
+import { specifications } from "./requirements.ts";
+
+const document = new URL("../docs/conformance.md", import.meta.url);
+
+export function coverageTable(): string {
+  const rows = coverage();
+  const sum = (pick: (row: Row) => number) => rows.reduce((total, row) => total + pick(row), 0);
+  const cells = rows.map(({ name, title, requirements, tested, unmet, notOurs }) => [
+    `${name}: ${title}`,
+    ...[requirements, tested, unmet, notOurs].map(String),
+  ]);
+  const total = [
+    "all",
+    ...[
+      sum((row) => row.requirements),
+      sum((row) => row.tested),
+      sum((row) => row.unmet),
+      sum((row) => row.notOurs),
+    ].map(String),
+  ];
+  const head = ["specification", "requirements", "tested", "known failures", "not ours"];
+  return markdown([head, ...cells, total]);
+}
+
+/** What does not hold, by the reason why. */
+export function failureList(): string {
+  return byReason("unmet");
+}
+
+/** What concerns others, by the reason why. */
+export function notOursList(): string {
+  return byReason("notOurs");
+}
+
+function byReason(kind: "unmet" | "notOurs"): string {
+  const reasons = new Map<string, string[]>();
+  for (const { id, [kind]: why } of specifications.flatMap(({ requirements }) => requirements))
+    if (why !== undefined) reasons.set(why, [...(reasons.get(why) ?? []), id]);
+  if (reasons.size === 0) return "Nothing.";
+  return [...reasons]
+    .map(([why, ids]) => `- **${why}**: ${ids.map((id) => `\`${id}\``).join(", ")}`)
+    .join("\n");
+}
+
+function markdown(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  const line = (row: readonly string[]) =>
+    `| ${row.map((cell, at) => cell.padEnd(widths[at]!)).join(" | ")} |`;
+  const [head = [], ...rest] = rows;
+  return [line(head), `| ${widths.map((width) => "-".repeat(width)).join(" | ")} |`, ...rest.map(line)].join(
+    "\n",
+  );
+}
+
+const parts = { coverage: coverageTable, failures: failureList, "not-ours": notOursList };
+
+/** The document as it has to be. */
+export function freshDocument(text = readFileSync(document, "utf8")): string {
+  return Object.entries(parts).reduce(
+    (fresh, [name, write]) =>
+      fresh.replace(
+        new RegExp(`(<!-- ${name} -->)[\\s\\S]*?(<!-- /${name} -->)`),
+        (_, open, close) => `${open}\n\n${write()}\n\n${close}`,
+      ),
+    text,
+  );
+}
+
+if (import.meta.main) {
+  if (process.argv.includes("--write")) writeFileSync(document, freshDocument());
+  console.log(`${coverageTable()}\n\n${failureList()}\n\n${notOursList()}`);
+}
