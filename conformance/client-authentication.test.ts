@@ -1,24 +1,19 @@
 /** How agents prove themselves by secret and by signed assertion (CIBA §7.1, RFC 7523, RFC 6749 §2.3). */
 import assert from "node:assert/strict";
-import { after, before } from "node:test";
 import { importJWK, SignJWT, UnsecuredJWT } from "jose";
 import type { Credentials } from "./credential.ts";
 import { asserted, assertionClaims, basic, type Proof, prove, seconds, signAs } from "./proof.ts";
 import { scenario } from "./scenario.ts";
-import { openWorld, refusal, type World } from "./world.ts";
+import { openWorld, refusal } from "./world.ts";
 
-let world: World;
-before(async () => {
-  world = await openWorld({
-    agents: [
-      { id: "poster", method: "client_secret_post" },
-      { id: "signer", method: "private_key_jwt", algorithm: "ES256" },
-      { id: "rsa", method: "private_key_jwt", algorithm: "PS256", one_algorithm: true },
-      { id: "mac", method: "client_secret_jwt" },
-    ],
-  });
+const world = await openWorld({
+  agents: [
+    { id: "poster", method: "client_secret_post" },
+    { id: "signer", method: "private_key_jwt", algorithm: "ES256" },
+    { id: "rsa", method: "private_key_jwt", algorithm: "PS256", one_algorithm: true },
+    { id: "mac", method: "client_secret_jwt" },
+  ],
 });
-after(() => world.close());
 
 /** Asks with this assertion, and answers what is said. */
 async function send(agent: Credentials, assertion: string, more: Readonly<Record<string, string>> = {}) {

@@ -1,15 +1,10 @@
 /** What would be done: authorization_details and where the token is meant for (RFC 9396, RFC 8707). */
 import assert from "node:assert/strict";
-import { after, before } from "node:test";
 import { decodeJwt } from "jose";
 import { scenario } from "./scenario.ts";
-import { openWorld, refusal, type World } from "./world.ts";
+import { openWorld, refusal } from "./world.ts";
 
-let world: World;
-before(async () => {
-  world = await openWorld({ agents: [{ id: "calendar", types: ["calendar.clear"] }] });
-});
-after(() => world.close());
+const world = await openWorld({ agents: [{ id: "calendar", types: ["calendar.clear"] }] });
 
 const agent = () => world.agent("agent");
 const good = { type: "refund", order: "R-9", amount: "1.00", currency: "USD" };

@@ -1,16 +1,12 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { call } from "./call.ts";
 import { readPlan } from "./plan.ts";
-import { openWorld, type World } from "./world.ts";
+import { openWorld } from "./world.ts";
 
-let world: World;
-before(async () => {
-  world = await openWorld({ reopen_denials: true });
-});
-after(() => world.close());
+const world = await openWorld({ reopen_denials: true });
 
 const agent = () => world.agent("agent");
 const urlFor = (authReqId: string, action = "") =>

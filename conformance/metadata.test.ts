@@ -1,15 +1,10 @@
 /** What the server publishes about itself (CIBA §4, RFC 8414, OpenID Connect Discovery). */
 import assert from "node:assert/strict";
-import { after, before } from "node:test";
 import { cibaGrantType } from "@countersign/protocol";
 import { scenario } from "./scenario.ts";
-import { openWorld, refusal, type World } from "./world.ts";
+import { openWorld, refusal } from "./world.ts";
 
-let world: World;
-before(async () => {
-  world = await openWorld();
-});
-after(() => world.close());
+const world = await openWorld();
 
 scenario(
   "metadata names the backchannel endpoint, the modes and the grant, and the endpoint answers",

@@ -39,6 +39,8 @@ export const planShape = z.strictObject({
   scopes: z.array(z.string()).default([]),
   /** Seconds between polls. */
   poll_interval: z.int().min(1).max(60).default(5),
+  /** A nonce of the server's in each DPoP proof. */
+  dpop_nonce: z.boolean().default(false),
   /** Seconds that requests for the further scopes live. */
   lifetime: z.int().min(10).max(600).default(120),
   approvers: z

@@ -1,21 +1,16 @@
 /** How a request is made, checked and acknowledged (CIBA §7, §13), as far as it is not signed. */
 import assert from "node:assert/strict";
-import { after, before } from "node:test";
 import { decodeJwt } from "jose";
 import { scenario } from "./scenario.ts";
-import { encode, type Form, openWorld, refusal, type World } from "./world.ts";
+import { encode, type Form, openWorld, refusal } from "./world.ts";
 
-let world: World;
-before(async () => {
-  world = await openWorld({
-    approvers: [
-      { email: "ada@example.com", name: "Ada" },
-      { email: "bob@example.com", name: "Bob" },
-    ],
-    agents: [{ id: "poster", method: "client_secret_post" }],
-  });
+const world = await openWorld({
+  approvers: [
+    { email: "ada@example.com", name: "Ada" },
+    { email: "bob@example.com", name: "Bob" },
+  ],
+  agents: [{ id: "poster", method: "client_secret_post" }],
 });
-after(() => world.close());
 
 const ask = (changed?: Form) => world.ask(world.agent("agent"), changed);
 const describable = /^[\x20-\x21\x23-\x5b\x5d-\x7e]*$/;

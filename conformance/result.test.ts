@@ -1,15 +1,10 @@
 /** How the answer is fetched by polling (CIBA §10.1, §11). */
 import assert from "node:assert/strict";
-import { after, before } from "node:test";
 import { createLocalJWKSet, decodeJwt, jwtVerify } from "jose";
 import { scenario } from "./scenario.ts";
-import { openWorld, refusal, type World } from "./world.ts";
+import { openWorld, refusal } from "./world.ts";
 
-let world: World;
-before(async () => {
-  world = await openWorld({ agents: [{ id: "other" }] });
-});
-after(() => world.close());
+const world = await openWorld({ agents: [{ id: "other" }] });
 
 const agent = () => world.agent("agent");
 

@@ -22,6 +22,7 @@ export async function writeRules(
     ["groups", "finance"],
     plan.approvers.map(({ email }) => email),
   );
+  if (plan.dpop_nonce) rules.set("dpop", { require_nonce: true });
   for (const scope of plan.scopes)
     rules.setIn(["scopes", scope], {
       api: "calendar",

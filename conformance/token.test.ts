@@ -1,16 +1,11 @@
 /** Access tokens, what APIs do with them, and what they are told about them (RFC 9068, RFC 7662). */
 import assert from "node:assert/strict";
-import { after, before } from "node:test";
 import { decodeJwt, decodeProtectedHeader, UnsecuredJWT } from "jose";
 import { basic, signAs } from "./proof.ts";
 import { scenario } from "./scenario.ts";
-import { openWorld, refusal, type World } from "./world.ts";
+import { openWorld, refusal } from "./world.ts";
 
-let world: World;
-before(async () => {
-  world = await openWorld();
-});
-after(() => world.close());
+const world = await openWorld();
 
 const agent = () => world.agent("agent");
 const clear = { scope: "openid calendar.clear" };

@@ -3,7 +3,7 @@
  * verbs of those who take part. Everything goes over HTTP. An answer of 500 or above fails whatever scenario met it.
  */
 import assert from "node:assert/strict";
-import { mock } from "node:test";
+import { after, mock } from "node:test";
 import { cibaGrantType } from "@countersign/protocol";
 import type { JWTPayload } from "jose";
 import type { Answer, Call } from "./call.ts";
@@ -24,7 +24,7 @@ export type Manner = {
   readonly assertion?: JWTPayload;
 };
 
-export type World = Harness & {
+export type World = Omit<Harness, "close"> & {
   /** An agent by the id that the plan gave it. */
   readonly agent: (id: string) => Credentials;
   /** Lets one more in. */
@@ -49,12 +49,20 @@ export type World = Harness & {
   readonly pass: (ms: number) => void;
 };
 
-/** A plan's agents may be left out: there is always `agent`, with a secret. */
+let open = 0;
+
+/** A plan's agents may be left out: there is always `agent`, with a secret. It is closed when the file's tests are over. */
 export async function openWorld(plan: Plan = {}): Promise<World> {
   // From here on the clock stands, and moves only where a scenario lets time pass.
-  mock.timers.enable({ apis: ["Date"], now: Date.now() });
+  if (open === 0) mock.timers.enable({ apis: ["Date"], now: Date.now() });
+  open += 1;
   const agents = [{ id: "agent" }, ...(plan.agents ?? [])];
   const harness = await openHarness({ ...plan, agents }, { here: true });
+  after(async () => {
+    await harness.close();
+    open -= 1;
+    if (open === 0) mock.timers.reset();
+  });
   let orders = 0;
 
   const post: World["post"] = async (path, form, more = {}) => {
@@ -127,10 +135,6 @@ export async function openWorld(plan: Plan = {}): Promise<World> {
       return post("/introspect", { token }, { headers: headers ?? basic(id, secret) });
     },
     pass: (ms) => mock.timers.setTime(Date.now() + ms),
-    close: async () => {
-      await harness.close();
-      mock.timers.reset();
-    },
   };
 }
 

@@ -1,6 +1,8 @@
 /** What becomes of a token after it was issued: its form, how it is asked about, and how it is taken back. */
 import { specification } from "./requirement.ts";
 
+const https = { unmet: "the server does not listen with TLS itself yet" };
+
 export const rfc9068 = specification("rfc9068", "RFC 9068", "JWT Profile for OAuth 2.0 Access Tokens", {
   "2.1-1": ["MUST", "An access token is signed, and never with none."],
   "2.1-2": ["MUST", "An access token's typ is at+jwt."],
@@ -28,23 +30,18 @@ export const rfc7662 = specification("rfc7662", "RFC 7662", "OAuth 2.0 Token Int
   "2.2-3": ["MUST", "An unknown token, and one that is not for who asks, is not an error but not active."],
   "2.3-1": ["MUST", "Failed authentication is answered with 401."],
   "4-1": ["MUST", "A token that has expired, was revoked or was spent is not active."],
-  "4-2": [
-    "MUST",
-    "The endpoint is reached through TLS.",
-    { unmet: "the server does not listen with TLS itself yet" },
-  ],
+  "4-2": ["MUST", "The endpoint is reached through TLS.", https],
 });
 
-const revocation = { unmet: "there is no revocation endpoint yet" };
 export const rfc7009 = specification("rfc7009", "RFC 7009", "OAuth 2.0 Token Revocation", {
-  "2-1": ["MUST", "The revocation endpoint is reached through TLS.", revocation],
-  "2-2": ["SHOULD", "Access tokens can be revoked.", revocation],
-  "2.1-1": ["REQUIRED", "A revocation names the token.", revocation],
-  "2.1-2": ["MUST", "The client is authenticated first.", revocation],
-  "2.1-3": ["MUST", "A token of another client is left alone.", revocation],
-  "2.1-4": ["MUST", "The token ends at once.", revocation],
-  "2.1-5": ["MAY", "A token_type_hint is only a hint.", revocation],
-  "2.2-1": ["MUST", "A revoked token is answered with 200.", revocation],
-  "2.2-2": ["MUST", "An unknown token is answered with 200.", revocation],
-  "2.2.1-1": ["MUST", "Errors have the form of RFC 6749 §5.2.", revocation],
+  "2-1": ["MUST", "The revocation endpoint is reached through TLS.", https],
+  "2-2": ["SHOULD", "Access tokens can be revoked."],
+  "2.1-1": ["REQUIRED", "A revocation names the token."],
+  "2.1-2": ["MUST", "The client is authenticated first."],
+  "2.1-3": ["MUST", "A token of another client is left alone."],
+  "2.1-4": ["MUST", "The token ends at once."],
+  "2.1-5": ["MAY", "A token_type_hint is only a hint."],
+  "2.2-1": ["MUST", "A revoked token is answered with 200."],
+  "2.2-2": ["MUST", "An unknown token is answered with 200."],
+  "2.2.1-1": ["MUST", "Errors have the form of RFC 6749 §5.2."],
 });
