@@ -1,5 +1,6 @@
 /** How the answer is fetched by polling (CIBA §10.1, §11). */
 import assert from "node:assert/strict";
+import { setTimeout } from "node:timers/promises";
 import { createLocalJWKSet, decodeJwt, jwtVerify } from "jose";
 import { scenario } from "./scenario.ts";
 import { openWorld, refusal } from "./world.ts";
@@ -151,3 +152,50 @@ scenario(
     assert.equal(decodeJwt(body.access_token).sub, ada!.id);
   },
 );
+
+scenario("a poll that may wait is answered by the decision, and no sooner", ["ciba-10.1-3"], async () => {
+  for (const [decide, expected] of [
+    [world.allow, 200],
+    [world.deny, 400],
+  ] as const) {
+    const authReqId = await world.asked(agent());
+    let answered = false;
+    const held = world.poll(agent(), authReqId, {}, { headers: { prefer: "wait=20" } }).then((answer) => {
+      answered = true;
+      return answer;
+    });
+    // Another request makes its whole way through the server meanwhile.
+    await world.asked(agent());
+    assert.equal(answered, false);
+    const decidedAt = performance.now();
+    await decide(authReqId);
+    assert.equal((await held).status, expected);
+    assert.ok(performance.now() - decidedAt < 1000);
+  }
+});
+
+scenario("a poll waits for as long as it may, and for thirty seconds at most", ["ciba-10.1-2"], async () => {
+  for (const [wait, granted] of [
+    [7, 7],
+    [3600, 30],
+  ] as const) {
+    const authReqId = await world.asked(agent());
+    let answered = false;
+    const held = world
+      .poll(agent(), authReqId, {}, { headers: { prefer: `wait=${wait}` } })
+      .then((answer) => {
+        answered = true;
+        return answer;
+      });
+    // Other requests make their whole way through the server meanwhile.
+    await world.asked(agent());
+    world.pass((granted - 1) * 1000);
+    await world.asked(agent());
+    assert.equal(answered, false);
+    // The server looks at the clock every now and then.
+    for (world.pass(1000); !answered; world.pass(100)) await setTimeout(20);
+    const answer = await held;
+    assert.equal(answer.body.error, "authorization_pending");
+    assert.equal(answer.headers["preference-applied"], `wait=${granted}`);
+  }
+});

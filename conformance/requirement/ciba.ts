@@ -69,11 +69,7 @@ export const ciba = specification(
       "A login_hint_token names the person, as the deployment defines.",
       { unmet: "login_hint_token is refused" },
     ],
-    "7.1-12": [
-      "MAY",
-      "An ID token of ours, handed back as id_token_hint, names the person.",
-      { unmet: "id_token_hint is refused" },
-    ],
+    "7.1-12": ["MAY", "An ID token of ours, handed back as id_token_hint, names the person."],
     "7.1-13": ["MUST", "A binding message that cannot be used is answered with invalid_binding_message."],
     "7.1-14": ["MUST", "A usable binding message is shown on the authentication device."],
     "7.1-15": ["MUST", "requested_expiry is a positive integer; anything else is refused."],

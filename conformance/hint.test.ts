@@ -1,0 +1,56 @@
+/** Whom an agent wants asked, by a token instead of a name (CIBA §7.1, §14). */
+import assert from "node:assert/strict";
+import { decodeJwt, UnsecuredJWT } from "jose";
+import { signAs } from "./proof.ts";
+import { scenario } from "./scenario.ts";
+import { openWorld, refusal } from "./world.ts";
+
+const world = await openWorld({
+  approvers: [
+    { email: "ada@example.com", name: "Ada" },
+    { email: "bob@example.com", name: "Bob" },
+  ],
+  agents: [{ id: "other" }],
+});
+const agent = () => world.agent("agent");
+const asks = (id_token_hint: string, by = agent()) => world.ask(by, { login_hint: undefined, id_token_hint });
+
+scenario(
+  "an ID token of ours names its person again, also long after it has expired",
+  ["ciba-7.1-12", "ciba-14-3"],
+  async () => {
+    const { id_token } = (await world.approved(agent())).body;
+    const answer = await asks(id_token);
+    assert.equal(answer.status, 200, answer.text);
+    await world.allow(answer.body.auth_req_id);
+    const { body } = await world.poll(agent(), answer.body.auth_req_id);
+    assert.equal(decodeJwt(body.id_token).sub, decodeJwt(id_token).sub);
+    world.pass(3_600_000);
+    assert.equal((await asks(id_token)).status, 200);
+  },
+);
+
+scenario("an ID token that was issued to another agent is no hint", ["ciba-14-5"], async () => {
+  const { id_token } = (await world.approved(agent())).body;
+  const answer = await asks(id_token, world.agent("other"));
+  assert.equal(answer.status, 400);
+  assert.ok(["invalid_request", "unknown_user_id"].includes(answer.body.error));
+});
+
+scenario("what is not ours, or is no ID token, is no hint", ["ciba-14-4"], async () => {
+  const { id_token, access_token } = (await world.approved(agent())).body;
+  const claims = decodeJwt(id_token);
+  const wrong = [
+    access_token,
+    `${id_token.slice(0, -8)}AAAAAAAA`,
+    new UnsecuredJWT(claims).encode(),
+    await signAs(agent(), claims),
+    await signAs(agent(), { ...claims, iss: "https://other.example" }),
+    "x",
+  ];
+  for (const hint of wrong) {
+    const [status, error] = refusal(await asks(hint));
+    assert.equal(status, 400);
+    assert.ok(["invalid_request", "unknown_user_id"].includes(error), error);
+  }
+});
