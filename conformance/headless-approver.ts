@@ -10,8 +10,13 @@ import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import type { Card } from "../packages/server/src/action/card.ts";
-import { sentenceText } from "../packages/server/src/action/card.ts";
+import {
+  type Card,
+  type CardRow,
+  partsOf,
+  plainText,
+  sentenceText,
+} from "../packages/server/src/action/card.ts";
 import { type Approval, stateAt } from "../packages/server/src/approval/approval.ts";
 import { formOf, hidden, optionsIn, requestIdOf } from "../packages/server/test/deployment.ts";
 import { createSoftPasskey } from "../packages/server/test/soft-passkey.ts";
@@ -157,14 +162,22 @@ async function show({ cardOf }: Ground, authReqId: string): Promise<Said> {
   };
 }
 
-function render({ sentence, rows, words, agent, reversibility, level, audience, digest }: Card) {
-  const plain = (given: Card["rows"]) => given.map(({ label, value }) => ({ label, value }));
+function render(card: Card) {
+  const { agent, words, reversibility, level, audience, digest } = card;
+  const plain = (given: readonly CardRow[]) => given.map(({ label, value }) => ({ label, value }));
+  const parts = partsOf(card).map((part) => ({
+    sentence: plainText(part.sentence),
+    rows: plain(part.rows),
+    words: plain(part.words.rows),
+  }));
   return {
-    sentence: sentenceText({ sentence }),
-    rows: plain(rows),
+    sentence: sentenceText(card),
+    rows: parts.flatMap(({ rows }) => rows),
     /** The agent's own words, quoted on the card. */
     message: words.message ?? null,
-    words: plain(words.rows),
+    words: parts.flatMap((part) => part.words),
+    /** The same by part; an action of one has one. */
+    parts,
     agent: { id: agent.id, name: agent.name },
     reversibility,
     level,
