@@ -131,7 +131,7 @@ test("what it denied may be asked for again where the plan says so, and the log 
   const details = { authorization_details: world.refund() };
   await world.deny(await world.asked(agent(), details));
   assert.equal((await world.ask(agent(), details)).status, 200);
-  const [newest] = (await world.store.log.newest(5))
+  const [newest] = (await world.store.log.newest(1000))
     .map(({ line }) => JSON.parse(line))
     .filter(({ event }) => event === "latch.reopened");
   assert.ok(newest);
