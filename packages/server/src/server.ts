@@ -10,7 +10,8 @@ import { checkpointFile } from "./channels/checkpoint-file.ts";
 import type { Config } from "./config/config.ts";
 import { proofUrls } from "./http/dpop.ts";
 import { endpoints } from "./http/endpoints/discovery.ts";
-import { httpApp } from "./http/http.ts";
+import type { HttpGround } from "./http/ground.ts";
+import { httpApp, protocolApp } from "./http/http.ts";
 import { nobody, type Peer } from "./http/peer.ts";
 import { createAgentKeys } from "./keys/agent-key.ts";
 import { type Keyring, openKeyring } from "./keys/keyring.ts";
@@ -30,6 +31,8 @@ import type { Store } from "./store/store.ts";
 export type Server = {
   /** `peer` is who TLS says is calling; whoever listens knows. */
   readonly fetch: (request: Request, peer?: Peer) => Response | Promise<Response>;
+  /** The same for what agents and APIs call, without the pages. */
+  readonly protocol: (request: Request, peer?: Peer) => Response | Promise<Response>;
   readonly store: Store;
   readonly keyring: Keyring;
   /** Answers those whose polls are being held, so that a listener can be closed; `close` does too. */
@@ -74,8 +77,8 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   const channels = new Map<string, Channel>(mail ? [[mail.name, mail]] : []);
   const tickets = createTickets(outsideKey);
   const holds = createHolds(store);
-  const at = endpoints(config.issuer);
-  const app = httpApp({
+  const doors = [config.issuer, ...(config.mtls ? [config.mtls.url] : [])].map(endpoints);
+  const ground: HttpGround = {
     config,
     store,
     keyring,
@@ -85,8 +88,8 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     pace: createPace(config.limits.pollIntervalSeconds),
     holds,
     party: config.passkeys,
-    audiences: new Set([config.issuer, at.token, at.bcAuthorize, at.revoke]),
-    proofUrls: proofUrls([at.token]),
+    audiences: new Set([config.issuer, ...doors.flatMap((at) => [at.token, at.bcAuthorize, at.revoke])]),
+    proofUrls: proofUrls(doors.map(({ token }) => token)),
     nonces: config.dpop.requireNonce
       ? createProofNonces(createStamp(outsideKey, "dpop-nonce").make)
       : undefined,
@@ -94,7 +97,9 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     ceremonies: createStamp(outsideKey, "ceremony"),
     outbound,
     onFault,
-  });
+  };
+  const app = httpApp(ground);
+  const protocol = protocolApp(ground);
 
   const publish = checkpointFile(config.log.checkpointFile);
   const rounds = [
@@ -136,6 +141,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
 
   return {
     fetch: (request, peer = nobody) => app.fetch(request, peer),
+    protocol: (request, peer = nobody) => protocol.fetch(request, peer),
     store,
     keyring,
     release: holds.release,

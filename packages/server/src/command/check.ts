@@ -1,4 +1,5 @@
 import { loadConfig, problemText } from "../config/config.ts";
+import { tlsProblems } from "../http/tls.ts";
 import type { Command } from "./command.ts";
 import { configFile } from "./deployment.ts";
 
@@ -8,9 +9,13 @@ export const checkCommand: Command = {
   run: async (given, { print, complain }) => {
     const file = configFile(given);
     const read = loadConfig(file);
-    if ("problems" in read) {
-      for (const problem of read.problems) complain(problemText(problem));
-      complain(`${read.problems.length} problem${read.problems.length === 1 ? "" : "s"}`);
+    const problems =
+      "problems" in read
+        ? read.problems.map(problemText)
+        : tlsProblems(read.config).map(({ refused, remedy }) => `${refused}\n  ${remedy}`);
+    if ("problems" in read || problems.length > 0) {
+      for (const problem of problems) complain(problem);
+      complain(`${problems.length} problem${problems.length === 1 ? "" : "s"}`);
       return 1;
     }
     const types = [...read.config.actions.values()].map(

@@ -27,26 +27,34 @@ export function defaultOrigin(issuer: string): string {
 
 /** An issuer is compared as a string (OpenID Connect Discovery §4.3), so that only one spelling of it is accepted. */
 function issuerFault(issuer: string): Pick<Finding, "message" | "remedy"> | undefined {
-  const url = URL.canParse(issuer) ? new URL(issuer) : undefined;
-  if (!url || (url.protocol !== "https:" && url.protocol !== "http:"))
-    return {
-      message: "the issuer is not a URL",
-      remedy: "write the URL that clients use, such as https://countersign.example",
-    };
-  if (/[?#]/.test(issuer) || url.username !== "" || url.password !== "")
-    return { message: "the issuer has a query, a fragment or credentials", remedy: "remove them" };
-  const exact = url.href.replace(/\/$/, "");
-  if (issuer !== exact)
-    return { message: "the issuer is not in its one exact spelling", remedy: `write it as ${exact}` };
-  if (url.pathname !== "/")
-    return {
-      message: "the issuer has a path, and this server answers at the root of its host",
-      remedy: `give it a host of its own, such as ${url.origin}`,
-    };
+  const fault = exactUrlFault(issuer, "issuer");
+  if (fault) return fault;
+  const url = new URL(issuer);
   if (url.protocol === "http:" && !isLoopback(url.hostname))
     return {
       message: "over http, anybody on the way could read tokens and change what is approved",
       remedy: "use https; http is for localhost only",
+    };
+  return undefined;
+}
+
+/** Of a URL at which this server answers. `what` says which one. */
+export function exactUrlFault(text: string, what: string): Pick<Finding, "message" | "remedy"> | undefined {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (!url || (url.protocol !== "https:" && url.protocol !== "http:"))
+    return {
+      message: `the ${what} is not a URL`,
+      remedy: "write the URL that clients use, such as https://countersign.example",
+    };
+  if (/[?#]/.test(text) || url.username !== "" || url.password !== "")
+    return { message: `the ${what} has a query, a fragment or credentials`, remedy: "remove them" };
+  const exact = url.href.replace(/\/$/, "");
+  if (text !== exact)
+    return { message: `the ${what} is not in its one exact spelling`, remedy: `write it as ${exact}` };
+  if (url.pathname !== "/")
+    return {
+      message: `the ${what} has a path, and this server answers at the root of its host`,
+      remedy: `give it a host of its own, such as ${url.origin}`,
     };
   return undefined;
 }

@@ -11,13 +11,16 @@ import { type ActionRule, standardScopes } from "../action/definition.ts";
 import type { Reach } from "../client/endpoint.ts";
 import { checkAddresses, defaultOrigin, isPostgres } from "./address.ts";
 import { type Path, readDocument } from "./document.ts";
+import { checkListening, type Listening, type Mtls, readListening } from "./listening.ts";
 import { actionShape, type Finding, fileShape, fit, scopeShape, typeForm } from "./shape.ts";
 import { didYouMean } from "./spelling.ts";
 
 export type Config = {
   /** The URL that everybody calls the server by; never taken from a request. No slash at its end. */
   readonly issuer: string;
-  readonly listen: { readonly host: string; readonly port: number };
+  readonly listen: Listening;
+  /** Where and how clients bring certificates. Without it, nobody is asked for one. */
+  readonly mtls?: Mtls;
   /** The database: a `postgres://` URL, or an absolute path. And the key from outside it: an absolute path. */
   readonly store: string;
   readonly keyFile: string;
@@ -80,7 +83,10 @@ export function parseConfig(text: string, file: string): { readonly config: Conf
   const findings: Finding[] = [];
   const say = (finding: Finding) => findings.push(finding);
   const sections = fit(fileShape, document.value, [], say);
-  if (sections) checkAddresses(sections, say);
+  if (sections) {
+    checkAddresses(sections, say);
+    checkListening(sections, say);
+  }
   const actions = readActions(document.value, say);
   if (!sections || findings.length > 0) {
     const problems = findings.map(({ path, message, remedy }) => {
@@ -89,12 +95,12 @@ export function parseConfig(text: string, file: string): { readonly config: Conf
     return { problems: problems.sort((a, b) => a.line - b.line || a.column - b.column) };
   }
 
-  const { issuer, listen, passkeys, log, channels, limits, outbound } = sections;
+  const { issuer, passkeys, log, channels, limits, outbound } = sections;
   const { mail } = channels;
   const from = dirname(resolve(file));
   const config: Config = {
     issuer,
-    listen: { host: listen.host, port: listen.port },
+    ...readListening(sections, (path) => resolve(from, path)),
     store: isPostgres(sections.store) ? sections.store : resolve(from, sections.store),
     keyFile: resolve(from, sections.key_file),
     passkeys: { rpId: passkeys.rp_id, rpName: passkeys.rp_name, origin: new URL(issuer).origin },

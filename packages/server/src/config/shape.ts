@@ -2,6 +2,7 @@
  * The shapes of `countersign.yaml`, spelled as the file spells them, and the words for what does not fit. A message's
  * first line says what is wrong, its second what to do about it.
  */
+import { isIP } from "node:net";
 import { authenticationLevels, type JsonObject, reversibilities } from "@countersign/protocol";
 import { z } from "zod";
 import { formats } from "../action/definition.ts";
@@ -33,6 +34,7 @@ export const nameForm = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 const name = text(nameForm, "a name", "use letters, digits, dots, underscores and hyphens, 64 at most");
 const email = text(addressForm, "an e-mail address", "write it as name@example.com");
 const file = text(/^[^\0]+$/, "a file", "write a path, relative to this file or absolute");
+const flag = z.boolean("this is neither true nor false\nwrite true or false");
 const sentence = z.string();
 const seconds = z.number();
 
@@ -94,14 +96,42 @@ export const scopeShape = section({ ...around, sentence });
 /** RFC 9396 §2 leaves the name open; this one fits an error message, a log line and a command line. */
 export const typeForm = /^[A-Za-z][A-Za-z0-9._:/-]{0,127}$/;
 
+const host = z.string().min(1, "this is empty\nwrite an address, such as 127.0.0.1").default("127.0.0.1");
+/** Both in PEM; the certificate with those that lead to its authority. */
+const tls = section({ certificate: file, key: file }).optional();
+
+/** How clients' certificates reach the server. */
+const mtls = section({
+  url: z.string(),
+  listen: section({ host, port: whole(0, 65_535, "a port"), tls }).optional(),
+  authorities: file.optional(),
+  proxy: section({
+    header: text(
+      /^[A-Za-z0-9-]{1,64}$/,
+      "the name of a header",
+      "write it as client-cert (RFC 9440)",
+    ).default("client-cert"),
+    addresses: z
+      .array(
+        z.string().refine((address) => isIP(address) !== 0 || isRange(address), {
+          error: "this is no address, nor a range of them\nwrite it as 10.1.0.5 or 10.1.0.0/16",
+        }),
+      )
+      .min(1, "nobody would be believed\nname the addresses that the proxy connects from"),
+    verified: flag,
+  }).optional(),
+});
+
 /** Everything but the actions, each of which is read on its own, so that a problem in one does not hide those of another. */
 export const fileShape = section({
   issuer: z.string(),
   // This machine only, until the operator opens it or puts a proxy in front.
   listen: section({
-    host: z.string().min(1, "this is empty\nwrite an address, such as 127.0.0.1").default("127.0.0.1"),
+    host,
     port: whole(0, 65_535, "a port").default(4400),
+    tls,
   }).prefault({}),
+  mtls: mtls.optional(),
   // Beside the configuration, in a directory of its own that a backup can name.
   store: file
     .refine((store) => !/^postgres(ql)?:\/\/[^/]*:[^/@]*@/.test(store), {

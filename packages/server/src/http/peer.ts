@@ -1,8 +1,13 @@
 /**
  * Who is at the other end of the connection, as far as TLS knows. It comes from whoever listens, beside the request and
- * never inside it: no header that a client sends can become a certificate here.
+ * never inside it. A header becomes a certificate only where a proxy is configured to send one, and only from there.
  */
 import { hash } from "node:crypto";
+import type { IncomingMessage } from "node:http";
+import type { TLSSocket } from "node:tls";
+import { isWithin } from "../client/internet.ts";
+import type { Mtls } from "../config/listening.ts";
+import { readCertificateHeader } from "./certificate-header.ts";
 
 export type ClientCertificate = {
   readonly der: Uint8Array;
@@ -19,4 +24,34 @@ export const nobody: Peer = {};
 
 export function clientCertificate(der: Uint8Array, verified: boolean): ClientCertificate {
   return { der, thumbprint: hash("sha256", der, "base64url"), verified };
+}
+
+/** Undefined: a certificate came that cannot be read. */
+type PeerReader = (incoming: IncomingMessage) => Peer | undefined;
+
+export function peerReader(mtls: Mtls | undefined): PeerReader {
+  if (!mtls) return () => nobody;
+  const { proxy } = mtls;
+  if (!proxy) return peerOfConnection();
+  return ({ headers, socket }) => {
+    const value = headers[proxy.header];
+    if (value === undefined || !isWithin(socket.remoteAddress ?? "", proxy.addresses)) return nobody;
+    const der = typeof value === "string" ? readCertificateHeader(value) : undefined;
+    return der && { certificate: clientCertificate(der, proxy.verified) };
+  };
+}
+
+/** Looked at once for each connection. */
+function peerOfConnection(): PeerReader {
+  const known = new WeakMap<object, Peer>();
+  return ({ socket }) => {
+    let peer = known.get(socket);
+    if (!peer) {
+      const { authorized } = socket as TLSSocket;
+      const certificate = (socket as TLSSocket).getPeerX509Certificate();
+      peer = certificate ? { certificate: clientCertificate(certificate.raw, authorized) } : nobody;
+      known.set(socket, peer);
+    }
+    return peer;
+  };
 }

@@ -4,7 +4,12 @@
  */
 import { authenticationLevels, cibaGrantType, proofAlgorithms } from "@countersign/protocol";
 import { acrOf } from "../../approver/level.ts";
-import { secretAlgorithms, signatureAlgorithms } from "../../client/client.ts";
+import {
+  type AuthenticationMethod,
+  authenticationMethods,
+  secretAlgorithms,
+  signatureAlgorithms,
+} from "../../client/client.ts";
 import type { Config } from "../../config/config.ts";
 import { ungrantedScopes } from "../../operations/gate.ts";
 
@@ -40,15 +45,14 @@ export function endpoints(issuer: string): Endpoints {
 export function metadata(config: Config) {
   const at = endpoints(config.issuer);
   const rules = [...config.actions.values()];
-  const clientMethods = ["client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt"];
+  const clientMethods = authenticationMethodsOf(config);
   const assertionAlgorithms = [...signatureAlgorithms, ...secretAlgorithms];
   return {
     issuer: config.issuer,
     jwks_uri: at.jwks,
-    token_endpoint: at.token,
-    backchannel_authentication_endpoint: at.bcAuthorize,
-    introspection_endpoint: at.introspect,
-    revocation_endpoint: at.revoke,
+    ...calledEndpoints(at),
+    // RFC 8705 §5: the same, for clients that bring a certificate.
+    ...(config.mtls && { mtls_endpoint_aliases: calledEndpoints(endpoints(config.mtls.url)) }),
     grant_types_supported: [cibaGrantType],
     // No flow goes through a browser here, and so there is no response type. Both members are there because some clients
     // refuse a document without them (RFC 8414 §2); the endpoint is a page that says what this server is for.
@@ -82,4 +86,22 @@ export function metadata(config: Config) {
     action_types_uri: at.actionTypes,
     log_checkpoint_uri: at.checkpoint,
   };
+}
+
+function calledEndpoints(at: Endpoints) {
+  return {
+    token_endpoint: at.token,
+    backchannel_authentication_endpoint: at.bcAuthorize,
+    introspection_endpoint: at.introspect,
+    revocation_endpoint: at.revoke,
+  };
+}
+
+/** Those that need a certificate, where one can come in; names in it only where somebody vouches for them. */
+function authenticationMethodsOf({ mtls }: Config): AuthenticationMethod[] {
+  const vouched = mtls?.authoritiesFile !== undefined || mtls?.proxy?.verified;
+  return authenticationMethods.filter((method) => {
+    if (method === "tls_client_auth") return vouched;
+    return method !== "self_signed_tls_client_auth" || mtls !== undefined;
+  });
 }

@@ -1,0 +1,142 @@
+/** Where the server listens, in clear or with TLS, and how a client's certificate reaches it. */
+import { isIP } from "node:net";
+import { exactUrlFault } from "./address.ts";
+import type { Path } from "./document.ts";
+import type { Finding } from "./shape.ts";
+
+/** A certificate with its chain, and its private key: files in PEM, absolute paths. */
+export type TlsFiles = { readonly certificate: string; readonly key: string };
+
+export type Listening = {
+  readonly host: string;
+  readonly port: number;
+  /** Without, in clear. */
+  readonly tls?: TlsFiles;
+};
+
+export type Mtls = {
+  /** Where clients with a certificate go: the issuer, or a host of its own. No slash at its end. */
+  readonly url: string;
+  /** A listener of its own, for what clients call and no pages. Without, the main one is asked by everybody. */
+  readonly listen?: Listening;
+  /** A file in PEM: whose word is good for the names in certificates (`tls_client_auth`). */
+  readonly authoritiesFile?: string;
+  /** Who ends TLS in place of the server, and how it passes the certificate on. */
+  readonly proxy?: {
+    /** In lower case. */
+    readonly header: string;
+    /** Ranges of addresses from which the header is believed. */
+    readonly addresses: readonly string[];
+    /** Whether it lets through only certificates that an authority of its configuration has signed. */
+    readonly verified: boolean;
+  };
+};
+
+type TlsSection = { readonly certificate: string; readonly key: string };
+type ListenSection = {
+  readonly host: string;
+  readonly port: number;
+  readonly tls?: TlsSection | undefined;
+};
+type MtlsSection = {
+  readonly url: string;
+  readonly listen?: ListenSection | undefined;
+  readonly authorities?: string | undefined;
+  readonly proxy?:
+    | { readonly header: string; readonly addresses: readonly string[]; readonly verified: boolean }
+    | undefined;
+};
+type Sections = {
+  readonly issuer: string;
+  readonly listen: ListenSection;
+  readonly mtls?: MtlsSection | undefined;
+};
+
+export function checkListening({ issuer, listen, mtls }: Sections, say: (finding: Finding) => void): void {
+  if (listen.tls && !issuer.startsWith("https:"))
+    say({
+      path: ["listen", "tls"],
+      message: "the server would listen with TLS, and the issuer says http",
+      remedy: "write the issuer with https; or take listen.tls out",
+    });
+  if (mtls) checkMtls(issuer, listen, mtls, say);
+}
+
+function checkMtls(
+  issuer: string,
+  listen: ListenSection,
+  mtls: MtlsSection,
+  say: (finding: Finding) => void,
+): void {
+  const finding = (key: string, message: string, remedy: string) =>
+    say({ path: ["mtls", key] as Path, message, remedy });
+  const fault = exactUrlFault(mtls.url, "URL for certificates");
+  if (fault) say({ path: ["mtls", "url"], ...fault });
+  else if (!mtls.url.startsWith("https:"))
+    finding("url", "there are no certificates over http", "write it with https");
+  const isIssuer = mtls.url === issuer;
+  if (isIssuer && mtls.listen)
+    finding(
+      "listen",
+      "a listener of its own is for a URL of its own, and this is the issuer's",
+      "take mtls.listen out, and everybody is asked for a certificate; or give mtls.url a port or a host of its own",
+    );
+  if (!isIssuer && !mtls.listen && !mtls.proxy)
+    finding(
+      "url",
+      "nothing would answer there",
+      "add mtls.listen; or mtls.proxy, if a proxy ends TLS; or write the issuer here",
+    );
+  if (mtls.proxy && mtls.authorities !== undefined)
+    finding(
+      "authorities",
+      "the proxy ends TLS, and knows its own authorities",
+      "configure them there, and say mtls.proxy.verified",
+    );
+  const tls = mtls.listen?.tls ?? listen.tls;
+  if (!mtls.proxy && !tls && (isIssuer || mtls.listen))
+    finding(
+      isIssuer ? "url" : "listen",
+      "without TLS nobody can be asked for a certificate",
+      "add listen.tls, or mtls.proxy if a proxy ends TLS",
+    );
+}
+
+/** `path` makes a file's path absolute. What is checked above holds. */
+export function readListening(
+  { listen, mtls }: Sections,
+  path: (file: string) => string,
+): { readonly listen: Listening; readonly mtls?: Mtls } {
+  const main = listening(listen, listen.tls, path);
+  if (!mtls) return { listen: main };
+  const { url, authorities, proxy } = mtls;
+  const read: Mtls = {
+    url,
+    // Behind a proxy it is spoken to in clear, unless it was given a certificate of its own.
+    ...(mtls.listen && {
+      listen: listening(mtls.listen, mtls.listen.tls ?? (proxy ? undefined : listen.tls), path),
+    }),
+    ...(authorities !== undefined && { authoritiesFile: path(authorities) }),
+    ...(proxy && {
+      proxy: { ...proxy, header: proxy.header.toLowerCase(), addresses: proxy.addresses.map(asRange) },
+    }),
+  };
+  return { listen: main, mtls: read };
+}
+
+function listening(
+  { host, port }: ListenSection,
+  tls: TlsSection | undefined,
+  path: (file: string) => string,
+): Listening {
+  return {
+    host,
+    port,
+    ...(tls && { tls: { certificate: path(tls.certificate), key: path(tls.key) } }),
+  };
+}
+
+function asRange(address: string): string {
+  const kind = isIP(address);
+  return kind === 0 ? address : `${address}/${kind === 4 ? 32 : 128}`;
+}
