@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 import { type Agent, type Ask, createAgent } from "@countersign/agent";
-import { createVerifier, type Verifier } from "@countersign/verifier";
+import { type Call, createVerifier, type Verifier } from "@countersign/verifier";
 import {
   type Deployment,
   deploy,
@@ -10,6 +10,7 @@ import {
   type Person,
   refund,
   requestIdOf,
+  rules,
 } from "../../server/test/deployment.ts";
 
 let place: Deployment;
@@ -180,4 +181,32 @@ test("what the server refuses is told with its error, and nobody is asked", asyn
   const nobody = await agent.ask({ action: { ...refund, order: "S-9" }, approver: "nobody@example.com" });
   assert(wrong.outcome === "refused" && nobody.outcome === "refused");
   assert.deepEqual([wrong.error, nobody.error], ["invalid_authorization_details", "unknown_user_id"]);
+});
+
+test("a token that the agent's SDK has bound to its key runs with that key's proofs, and is worth nothing without", async () => {
+  await place.restart(`${rules}\ndpop: { require_nonce: true }\n`);
+  const bound = createAgent(
+    { issuer, clientId: place.agent.id, clientSecret: place.agent.secret },
+    { fetch: network, clock, longPollSeconds: 0, dpop: true },
+  );
+  const action = { ...refund, order: "S-10" };
+  const asked = await bound.ask({ action, approver: "ada@example.com" });
+  assert(asked.outcome === "asked");
+  await ada.decide(requestIdOf(asked.ask.authReqId), "approve");
+  const approved = await bound.wait(asked.ask);
+  assert(approved.outcome === "approved");
+  assert.equal(approved.tokenType, "DPoP");
+
+  const url = "https://refunds.example/refunds";
+  const call = async (method: string, to: string): Promise<Call> => ({
+    headers: new Headers(await approved.headers(method, to)),
+    method: "POST",
+    url,
+  });
+  for (const stolen of [approved.token, `Bearer ${approved.token}`, `DPoP ${approved.token}`])
+    assert.equal((await verifier.spend(stolen, action, never)).outcome, "rejected");
+  for (const other of [await call("PUT", url), await call("POST", `${url}/all`)])
+    assert.equal((await verifier.spend(other, action, never)).outcome, "rejected");
+  assert.equal((await verifier.spend(await call("POST", url), action, () => "refunded")).outcome, "done");
+  await place.restart(rules);
 });
