@@ -14,34 +14,33 @@ export type Confirmed = {
   readonly headers: Readonly<Record<string, string>>;
 };
 
-export async function confirm(
+/** Most clients prove nothing, and wait for nothing here. */
+export function confirm(
   ground: DpopGround,
   request: Request,
   { binding }: Agent,
-  { certificate }: Peer,
-): Promise<Confirmed> {
-  if (binding === "mtls") {
-    // A token is bound to one key: which of two would be meant, nobody could say later.
-    if (request.headers.has("dpop"))
-      throw new OAuthError(
-        "invalid_request",
-        "this client's tokens are bound to its certificate: send no DPoP proof",
-      );
-    if (!certificate)
-      throw new OAuthError(
-        "invalid_request",
-        "this client's tokens are bound to its certificate, and none came",
-      );
-    return { confirmation: { "x5t#S256": certificate.thumbprint }, headers: {} };
-  }
+  peer: Peer,
+): Confirmed | Promise<Confirmed> {
+  if (binding === "mtls") return byCertificate(request, peer);
+  return binding === "dpop" || request.headers.has("dpop") ? byProof(ground, request) : unbound;
+}
+
+function byCertificate(request: Request, { certificate }: Peer): Confirmed {
+  const bound = "this client's tokens are bound to its certificate";
+  // A token is bound to one key: which of two would be meant, nobody could say later.
+  if (request.headers.has("dpop")) throw new OAuthError("invalid_request", `${bound}: send no DPoP proof`);
+  if (!certificate) throw new OAuthError("invalid_request", `${bound}, and none came`);
+  return { confirmation: { "x5t#S256": certificate.thumbprint }, headers: {} };
+}
+
+async function byProof(ground: DpopGround, request: Request): Promise<Confirmed> {
   const proved = await proveKey(ground, request);
-  if (proved) return { confirmation: { jkt: proved.jkt }, headers: proved.headers };
-  if (binding === "dpop")
+  if (!proved)
     throw new OAuthError(
       "invalid_dpop_proof",
       "this client's tokens are bound to a key: a DPoP proof is missing",
     );
-  return unbound;
+  return { confirmation: { jkt: proved.jkt }, headers: proved.headers };
 }
 
 const unbound: Confirmed = { headers: {} };

@@ -34,7 +34,8 @@ export async function token(ground: HttpGround, request: Request, peer: Peer): P
 
   const authReqId = required(form, "auth_req_id");
   // Before the pace is looked at: to be told of a nonce is no poll (RFC 9449 §8).
-  const confirmed = await confirm(ground, request, agent.record, peer);
+  const found = confirm(ground, request, agent.record, peer);
+  const confirmed = found instanceof Promise ? await found : found;
 
   const wait = readWait(request);
   const answer = await redeem(ground, agent, {
