@@ -41,6 +41,7 @@ test("an ask is one form: openid, the hint, one authorization detail in canonica
     ...wanted,
     approver: "dana@shop.example",
     message: "Ticket 4711",
+    userCode: "4711",
     lifetimeSeconds: 300,
     resource: "https://payments.example",
     idempotencyKey: "ticket-4711",
@@ -53,6 +54,7 @@ test("an ask is one form: openid, the hint, one authorization detail in canonica
     authorization_details:
       '[{"amount":"10000.00","currency":"USD","order":"A-1001","quantity":2,"type":"refund"}]',
     binding_message: "Ticket 4711",
+    user_code: "4711",
     requested_expiry: "300",
     resource: "https://payments.example",
   });

@@ -12,6 +12,8 @@ export type NewAsk<A extends Action = Action> = {
   readonly approver: "owner" | (string & {});
   /** A word to the approver, shown as the agent's own, in quotation marks: at most 256 characters. */
   readonly message?: string;
+  /** The approver's code, where the agent is registered to send one, so that nobody is disturbed who is not awaiting it. */
+  readonly userCode?: string;
   /** How long the approver has. Without it, what the action type says; never more than it allows. */
   readonly lifetimeSeconds?: number;
   /**
@@ -85,6 +87,7 @@ export async function ask<A extends Action>(
     login_hint: wanted.approver,
     authorization_details: wanted.action && [wanted.action],
     binding_message: wanted.message,
+    user_code: wanted.userCode,
     requested_expiry: wanted.lifetimeSeconds,
     resource: wanted.resource,
     client_notification_token: await connection.callback?.tokens.make(idempotencyKey),

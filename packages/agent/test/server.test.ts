@@ -1,0 +1,245 @@
+/** The SDK against the real server, in every way in which an agent can be registered: proof, signature, binding, delivery. */
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { type Agent, type AgentOptions, type Ask, type Credentials, createAgent } from "@countersign/agent";
+import type { JsonObject } from "@countersign/protocol";
+import { createVerifier } from "@countersign/verifier";
+import { decodeJwt, exportJWK, generateKeyPair } from "jose";
+import { clientCertificate, nobody, type Peer } from "../../server/src/http/peer.ts";
+import { createCertificates, selfSigned } from "../../server/test/certificate.ts";
+import {
+  type Deployment,
+  deploy,
+  issuer,
+  type Person,
+  refund,
+  requestIdOf,
+  rules,
+} from "../../server/test/deployment.ts";
+
+let place: Deployment;
+let ada: Person;
+let keys: CryptoKeyPair;
+let jwks: JsonObject;
+/** Who opens the connection, as far as TLS knows. */
+let peer: Peer = nobody;
+const audience = "https://refunds.example";
+/** What every request looked like, newest last. */
+const sent: Request[] = [];
+
+const network: typeof fetch = async (input, init) => {
+  const request = new Request(`${input}`, init);
+  sent.push(request.clone());
+  return place.server.fetch(request, peer);
+};
+const clock = {
+  now: () => place.clock.now,
+  elapsed: () => place.clock.now,
+  async sleep(milliseconds: number) {
+    place.clock.now += milliseconds;
+  },
+};
+
+before(async () => {
+  place = await deploy();
+  place.clock.now = Date.now();
+  ada = await place.enrol("ada@example.com");
+  keys = await generateKeyPair("ES256", { extractable: true });
+  jwks = { keys: [{ ...(await exportJWK(keys.publicKey)), kid: "k1", alg: "ES256" } as JsonObject] };
+});
+after(async () => {
+  assert.deepEqual(place.faults, []);
+  await place.close();
+});
+
+let agents = 0;
+/** An agent with a registration of its own; `proof` is what it knows beside its secret, if it has one. */
+async function admitted(
+  metadata: JsonObject,
+  options: AgentOptions = {},
+  proof: Pick<Credentials, "privateKey"> = {},
+): Promise<Agent> {
+  agents += 1;
+  const { id: clientId, secret } = await place.admit(`sdk-${agents}`, metadata);
+  const credentials = { issuer, clientId, ...(secret ? { clientSecret: secret } : proof) } as Credentials;
+  return createAgent(credentials, { fetch: network, clock, ...options });
+}
+
+let orders = 0;
+function action() {
+  orders += 1;
+  return { ...refund, order: `K-${orders}` };
+}
+async function askedBy(agent: Agent, more = {}): Promise<Ask> {
+  const asked = await agent.ask({ action: action(), approver: "ada@example.com", ...more });
+  assert(asked.outcome === "asked", JSON.stringify(asked));
+  return asked.ask;
+}
+async function approvedBy(agent: Agent) {
+  const ask = await askedBy(agent);
+  await ada.decide(requestIdOf(ask.authReqId), "approve");
+  const outcome = await agent.wait(ask);
+  assert(outcome.outcome === "approved", JSON.stringify(outcome));
+  return outcome;
+}
+const verifier = () =>
+  createVerifier({
+    issuer,
+    audience,
+    baseUrl: audience,
+    clientId: place.api.id,
+    clientSecret: place.api.secret,
+    fetch: network,
+    clock,
+  });
+
+test("a secret proves the agent: by Basic, in the form, and as the key of an assertion", async () => {
+  for (const method of ["client_secret_basic", "client_secret_post", "client_secret_jwt"] as const) {
+    const agent = await admitted({ token_endpoint_auth_method: method }, { clientAuthentication: method });
+    assert.equal((await approvedBy(agent)).approver, ada.approver, method);
+  }
+});
+
+test("a private key proves the agent, with each algorithm that the server takes", async () => {
+  for (const alg of ["ES256", "PS256", "RS256", "EdDSA"] as const) {
+    const { publicKey, privateKey } = await generateKeyPair(alg);
+    const metadata = {
+      token_endpoint_auth_method: "private_key_jwt",
+      jwks: { keys: [{ ...(await exportJWK(publicKey)), alg } as JsonObject] },
+    };
+    const agent = await admitted(metadata, {}, { privateKey: { key: privateKey, algorithm: alg } });
+    assert.equal((await approvedBy(agent)).outcome, "approved", alg);
+  }
+});
+
+test("a certificate proves the agent: one by its name, and one that it signed itself", async () => {
+  const client = await (await createCertificates()).forClient("CN=sdk");
+  const own = await selfSigned("CN=own");
+  for (const [method, certificate, more] of [
+    ["tls_client_auth", client, { tls_client_auth_subject_dn: "CN=sdk" }],
+    ["self_signed_tls_client_auth", own, { jwks: { keys: [own.publicJwk as JsonObject] } }],
+  ] as const) {
+    const metadata = { token_endpoint_auth_method: method, ...more };
+    const agent = await admitted(metadata, { clientAuthentication: method });
+    peer = { certificate: clientCertificate(certificate.der, method === "tls_client_auth") };
+    assert.equal((await approvedBy(agent)).outcome, "approved", method);
+    peer = nobody;
+    const refused = await agent.ask({ action: action(), approver: "owner" });
+    assert(refused.outcome === "refused");
+    assert.equal(refused.error, "invalid_client");
+  }
+});
+
+test("T43, T49: a signed ask is taken whole; sent again with a fresh signature it asks nobody twice", async () => {
+  const metadata = { jwks, backchannel_authentication_request_signing_alg: "ES256" };
+  const signRequests = { key: keys.privateKey, kid: "k1" };
+  let losing = true;
+  const lossy: typeof fetch = async (input, init) => {
+    const response = await network(input, init);
+    if (!`${input}`.endsWith("/bc-authorize") || !losing) return response;
+    losing = false;
+    throw new TypeError("connection lost");
+  };
+  const agent = await admitted(metadata, { signRequests, fetch: lossy });
+  const ask = await askedBy(agent, { message: "Zurück an „Ada“", lifetimeSeconds: 300 });
+  assert.equal(ask.joined, true, "the first attempt had asked");
+  assert.equal(Math.round((ask.expiresAt - ask.askedAt) / 1000) > 290, true);
+  const waiting = await place.server.store.requests({ state: "pending", limit: 99 });
+  assert.equal(waiting.filter(({ id }) => id === requestIdOf(ask.authReqId)).length, 1);
+  await ada.decide(requestIdOf(ask.authReqId), "approve");
+  assert.equal((await agent.wait(ask)).outcome, "approved");
+
+  const { id, secret } = await place.admit("sdk-unsigned", metadata);
+  const plain = createAgent({ issuer, clientId: id, clientSecret: secret }, { fetch: network, clock });
+  const refused = await plain.ask({ action: action(), approver: "owner" });
+  assert(refused.outcome === "refused");
+  assert.equal(refused.error, "invalid_request");
+});
+
+test("a token that is bound to the agent's key is spent with a proof for the call, and not without it, nor with another", async () => {
+  const agent = await admitted({ dpop_bound_access_tokens: true }, { dpop: true });
+  const outcome = await approvedBy(agent);
+  assert.equal(outcome.tokenType, "DPoP");
+  const stated = { ...refund, order: `K-${orders}` };
+  const url = `${audience}/refunds`;
+  const call = (headers: Record<string, string>) => new Request(url, { method: "POST", headers });
+  const spend = async (headers: Record<string, string>) =>
+    (await verifier().spend(call(headers), stated, () => "refunded")).outcome;
+  assert.equal(await spend({ authorization: `Bearer ${outcome.token}` }), "rejected");
+  assert.equal(await spend({ authorization: `DPoP ${outcome.token}` }), "rejected");
+  assert.equal(await spend(await outcome.headers("POST", `${audience}/other`)), "rejected");
+  assert.equal(await spend(await outcome.headers("POST", url)), "done");
+});
+
+test("the nonces that the server and the API want are given, and an approval is not lost to them", async () => {
+  const strict = await deploy(`${rules}dpop: { require_nonce: true }\n`);
+  try {
+    const { id, secret } = await strict.admit("sdk-nonce", { dpop_bound_access_tokens: true });
+    const fetch: typeof globalThis.fetch = (input, init) =>
+      strict.request(new URL(`${input}`).pathname, init);
+    const own = { ...clock, now: () => strict.clock.now };
+    const agent = createAgent(
+      { issuer, clientId: id, clientSecret: secret },
+      { fetch, clock: own, dpop: true },
+    );
+    const person = await strict.enrol("ada@example.com");
+    const ask = await askedBy(agent);
+    await person.decide(requestIdOf(ask.authReqId), "approve");
+    assert.equal((await agent.wait(ask)).outcome, "approved");
+  } finally {
+    await strict.close();
+  }
+});
+
+test("a token that is bound to the agent's certificate is asked for with it, and bound to that one", async () => {
+  const certificate = clientCertificate((await selfSigned("CN=bound")).der, false);
+  const agent = await admitted(
+    { tls_client_certificate_bound_access_tokens: true },
+    { certificateBound: true },
+  );
+  peer = { certificate };
+  const { token, tokenType } = await approvedBy(agent);
+  peer = nobody;
+  assert.equal(tokenType, "Bearer");
+  assert.deepEqual(decodeJwt(token).cnf, { "x5t#S256": certificate.thumbprint });
+});
+
+test("the server holds the request, and the decision is known the moment it is made", async () => {
+  const agent = await admitted({});
+  for (const [verdict, expected] of [
+    ["approve", "approved"],
+    ["deny", "denied"],
+  ] as const) {
+    const ask = await askedBy(agent);
+    const startedAt = place.clock.now;
+    const before = sent.length;
+    const waiting = agent.wait(ask);
+    await ada.decide(requestIdOf(ask.authReqId), verdict);
+    assert.equal((await waiting).outcome, expected);
+    assert.equal(place.clock.now, startedAt);
+    assert.deepEqual(
+      sent.slice(before).map(({ url }) => new URL(url).pathname),
+      ["/oauth/token"],
+    );
+  }
+});
+
+test("T40: what was held for longer than the interval is followed at once, and the server never says slow_down", async () => {
+  const errors: unknown[] = [];
+  /** Time passes at the server while it holds. */
+  const passing: typeof fetch = async (input, init) => {
+    const answering = network(input, init);
+    const timer = setInterval(() => {
+      place.clock.now += 25_000;
+    }, 20);
+    const response = await answering.finally(() => clearInterval(timer));
+    if (`${input}`.endsWith("/oauth/token")) errors.push((await response.clone().json()).error);
+    return response;
+  };
+  const agent = await admitted({}, { fetch: passing });
+  const ask = await askedBy(agent, { lifetimeSeconds: 300 });
+  errors.length = 0;
+  assert.equal((await agent.wait(ask)).outcome, "expired");
+  assert(errors.length > 3);
+  assert.deepEqual(new Set(errors), new Set(["authorization_pending", "expired_token"]));
+});
