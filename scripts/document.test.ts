@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { existsSync, globSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
-import { actionShape, fileShape, scopeShape } from "../packages/server/src/config/shape.ts";
+import { actionShape, agentShape, fileShape, scopeShape } from "../packages/server/src/config/shape.ts";
 
 const source = "packages/server/src";
 const architecture = readFileSync("docs/architecture.md", "utf8");
@@ -101,9 +101,10 @@ test("every test that the threat model names is there, and a threat without one 
 
 test("every key of the configuration is in its reference", () => {
   const operations = readFileSync("docs/operations.md", "utf8");
-  const missing = [...keysOf(fileShape), ...keysOf(actionShape), ...keysOf(scopeShape)].filter(
-    (key) => !operations.includes(`\`${key}\``) && !operations.includes(`\`${key}.`),
-  );
+  const shapes = [fileShape, actionShape, scopeShape, agentShape];
+  const missing = shapes
+    .flatMap((shape) => keysOf(shape))
+    .filter((key) => !operations.includes(`\`${key}\``) && !operations.includes(`\`${key}.`));
   assert.deepEqual(missing, []);
 });
 

@@ -18,6 +18,7 @@ import { type Keyring, openKeyring } from "./keys/keyring.ts";
 import { createStamp, type OutsideKey } from "./keys/outside-key.ts";
 import { sealOfSecrets } from "./keys/seal.ts";
 import { createTickets } from "./keys/ticket.ts";
+import { alignAgents } from "./operations/align.ts";
 import { checkpoint } from "./operations/checkpoint.ts";
 import { type Channel, deliver } from "./operations/deliver.ts";
 import { createHolds } from "./operations/hold.ts";
@@ -65,13 +66,10 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     create: options.createStore === true,
     clock: options.clock,
   });
-  const keyring = await openKeyring(store, outsideKey, config.issuer, config.log.origin).catch(
-    async (fault) => {
-      await store.close();
-      throw fault;
-    },
-  );
-  await publishTypes(store, config);
+  const keyring = await prepare().catch(async (fault) => {
+    await store.close();
+    throw fault;
+  });
 
   const mail = config.channels.mail && (await openMail(config.channels.mail));
   const channels = new Map<string, Channel>(mail ? [[mail.name, mail]] : []);
@@ -108,6 +106,14 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     round("checkpoint", () => checkpoint({ store, signCheckpoint: keyring.signCheckpoint, publish })),
     round("keys", () => keyring.reload(), 30_000),
   ];
+
+  /** What has to be in the store before anybody is answered. */
+  async function prepare(): Promise<Keyring> {
+    const opened = await openKeyring(store, outsideKey, config.issuer, config.log.origin);
+    await publishTypes(store, config);
+    await alignAgents(store, config);
+    return opened;
+  }
 
   /** Loaded only where it is configured: a mail program is a good part of what starting takes. */
   async function openMail(settings: NonNullable<Config["channels"]["mail"]>) {

@@ -202,7 +202,10 @@ test("a secret is renewed and shown once; it stays where the next method can use
 
 test("a secret for the configuration is known by its hash", async () => {
   const out = await done("agent", "hash-secret", "--new");
-  assert.equal(/^secret_sha256: ([0-9a-f]{64})$/m.exec(out)?.[1], hash("sha256", secretIn(out) ?? "", "hex"));
+  assert.equal(
+    /^secret_sha256: "([0-9a-f]{64})"$/m.exec(out)?.[1],
+    hash("sha256", secretIn(out) ?? "", "hex"),
+  );
 });
 
 async function changesOf(agent: string): Promise<unknown[]> {

@@ -45,6 +45,25 @@ export type Terms = {
   readonly reach: Reach;
 };
 
+/** The members that say something about an agent here, its name and action types aside. */
+export const registrationMembers = [
+  "token_endpoint_auth_method",
+  "token_endpoint_auth_signing_alg",
+  "jwks",
+  "jwks_uri",
+  "tls_client_auth_subject_dn",
+  "tls_client_auth_san_dns",
+  "tls_client_auth_san_uri",
+  "tls_client_auth_san_ip",
+  "tls_client_auth_san_email",
+  "backchannel_token_delivery_mode",
+  "backchannel_client_notification_endpoint",
+  "backchannel_authentication_request_signing_alg",
+  "backchannel_user_code_parameter",
+  "dpop_bound_access_tokens",
+  "tls_client_certificate_bound_access_tokens",
+] as const;
+
 export function readRegistration(
   metadata: Metadata,
   { types: allowed, reach }: Terms,

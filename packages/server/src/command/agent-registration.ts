@@ -53,7 +53,8 @@ export const registrationCommands: readonly Command[] = [
           "countersign agent hash-secret --new makes a good one.",
         );
       if (given.flag("new")) print(`client_secret=${secret}`);
-      print(`secret_sha256: ${Buffer.from(hashSecret(secret), "base64url").toString("hex")}`);
+      // In quotes, because to YAML there are numbers among such hashes.
+      print(`secret_sha256: "${Buffer.from(hashSecret(secret), "base64url").toString("hex")}"`);
     },
   },
 ];
@@ -64,6 +65,11 @@ async function add(given: Arguments, { print }: Terminal, store: Store, config: 
     throw new OperatorError(
       `"${id}" is no id for an agent`,
       "Use up to 64 letters, digits, dots, hyphens and underscores.",
+    );
+  if (config.agents.has(id))
+    throw new OperatorError(
+      `the agent ${id} is declared in ${configFile(given)}`,
+      "It is there from the next start on; or choose another id.",
     );
   if (given.many("type").length === 0)
     throw new OperatorError(

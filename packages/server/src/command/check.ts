@@ -1,7 +1,9 @@
-import { loadConfig, problemText } from "../config/config.ts";
+import { type Config, loadConfig, problemText } from "../config/config.ts";
 import { tlsProblems } from "../http/tls.ts";
-import type { Command } from "./command.ts";
-import { configFile } from "./deployment.ts";
+import { planAlignment, takenText } from "../operations/align.ts";
+import type { Arguments, Command } from "./command.ts";
+import { configFile, withStore } from "./deployment.ts";
+import { OperatorError } from "./operator-error.ts";
 
 export const checkCommand: Command = {
   name: "check",
@@ -21,7 +23,30 @@ export const checkCommand: Command = {
     const types = [...read.config.actions.values()].map(
       ({ definition, hash }) => `  ${definition.type.padEnd(24)} ${hash}`,
     );
-    print([`${file} is sound`, `issuer ${read.config.issuer}`, "action types:", ...types].join("\n"));
+    const agents = await agentLines(given, read.config);
+    print(
+      [`${file} is sound`, `issuer ${read.config.issuer}`, "action types:", ...types, ...agents].join("\n"),
+    );
     return 0;
   },
 };
+
+/** What the next start will make of the agents that the file declares; nothing where it declares none, and did not. */
+async function agentLines(given: Arguments, { agents }: Config): Promise<readonly string[]> {
+  const plan = await withStore(given, planAlignment).catch((error: unknown) => {
+    // The file can be sound where there is no store yet, or none that is reached from here.
+    if (error instanceof OperatorError) return undefined;
+    throw error;
+  });
+  if (!plan) return agents.size > 0 ? [`agents: ${agents.size}`] : [];
+  if (plan.taken.length > 0) throw new OperatorError(plan.taken.map(takenText).join("\n"));
+  const coming: readonly (readonly [string, readonly string[]])[] = [
+    ["added", plan.add],
+    ["changed", plan.change],
+    ["removed", plan.remove],
+  ];
+  const lines = coming.flatMap(([what, ids]) =>
+    ids.map((id) => `  ${id.padEnd(24)} ${what} at the next start`),
+  );
+  return agents.size + lines.length > 0 ? [`agents: ${agents.size}`, ...lines] : [];
+}

@@ -77,7 +77,8 @@ function configOf(text: string) {
 }
 
 test("a whole file becomes one value, its paths relative to the file", () => {
-  const { actions, groups, apis, ...rest } = configOf(whole);
+  const { actions, agents, groups, apis, ...rest } = configOf(whole);
+  assert.equal(agents.size, 0);
   assert.deepEqual(rest, {
     issuer: "https://id.example.com",
     listen: { host: "0.0.0.0", port: 8080 },

@@ -1,7 +1,7 @@
 /**
  * The configuration: the operator's rules, from one reviewed file. Issuer, store and listening address, who is in which
- * group, which APIs there are, and the action types. It names no agent, device or credential, which live in the store,
- * and holds no secret. Everything wrong with it is said at once, each with file, line and remedy; nothing of a file
+ * group, which APIs there are, the action types, and those agents that are declared here. People, devices and the other
+ * agents live in the store. It holds no secret. Everything wrong with it is said at once, each with file, line and remedy; nothing of a file
  * with a problem is used. It never reads the environment and never changes while the server runs.
  */
 import { readFileSync } from "node:fs";
@@ -10,6 +10,7 @@ import { buildActionRule, deepFreeze } from "../action/build.ts";
 import { type ActionRule, standardScopes } from "../action/definition.ts";
 import type { Reach } from "../client/endpoint.ts";
 import { checkAddresses, defaultOrigin, isPostgres } from "./address.ts";
+import { type DeclaredAgent, reachOf, readAgents } from "./agent.ts";
 import { type Path, readDocument } from "./document.ts";
 import { checkListening, type Listening, type Mtls, readListening } from "./listening.ts";
 import { actionShape, type Finding, fileShape, fit, scopeShape, typeForm } from "./shape.ts";
@@ -45,6 +46,8 @@ export type Config = {
   readonly outbound: Reach & { readonly caFile?: string };
   /** Whether agents that are registered for it have to send the user code of whom they ask (CIBA §7.1). */
   readonly userCodes: boolean;
+  /** By id. What is declared here is brought into the store at the start, and changed nowhere else. */
+  readonly agents: ReadonlyMap<string, DeclaredAgent>;
   /** By action type. A scope that is an action is here under its own name, with `scope` set. */
   readonly actions: ReadonlyMap<string, ActionRule>;
 };
@@ -88,6 +91,8 @@ export function parseConfig(text: string, file: string): { readonly config: Conf
     checkListening(sections, say);
   }
   const actions = readActions(document.value, say);
+  const from = dirname(resolve(file));
+  const agents = sections ? readAgents(sections, new Map(actions), from, say) : [];
   if (!sections || findings.length > 0) {
     const problems = findings.map(({ path, message, remedy }) => {
       return { file, ...document.locate(path), path: spell(path), message, remedy };
@@ -97,7 +102,6 @@ export function parseConfig(text: string, file: string): { readonly config: Conf
 
   const { issuer, passkeys, log, channels, limits, outbound } = sections;
   const { mail } = channels;
-  const from = dirname(resolve(file));
   const config: Config = {
     issuer,
     ...readListening(sections, (path) => resolve(from, path)),
@@ -126,11 +130,11 @@ export function parseConfig(text: string, file: string): { readonly config: Conf
       pollIntervalSeconds: limits.poll_interval,
     },
     outbound: {
-      allowPrivate: outbound.allow_private,
-      allowHttp: outbound.allow_http,
+      ...reachOf(outbound),
       ...(outbound.ca_file !== undefined && { caFile: resolve(from, outbound.ca_file) }),
     },
     userCodes: sections.user_codes,
+    agents: frozenMap(agents),
     actions: frozenMap(actions),
   };
   return { config: deepFreeze(config) };

@@ -25,10 +25,11 @@ test("the first configuration has no problem, and a refund to play with", () => 
 });
 
 test("what it shows in comments has no problem either", () => {
-  const examples = local.replaceAll(/^# ((?: {2})*[a-z._]+:.*)$/gm, "$1");
+  const examples = local.replaceAll(/^# ((?: {2})*[a-z0-9._-]+:.*)$/gm, "$1");
   const config = parsed(examples);
   assert.equal(config.channels.mail?.smtp, "smtp://127.0.0.1:2525");
   assert.equal(config.actions.get("refunds.export")?.scope, "refunds.export");
+  assert.equal(config.agents.get("refund-agent")?.name, "Refund desk");
 });
 
 test("the limits in its comment are the defaults", () => {

@@ -19,8 +19,9 @@ export function initialConfig({
   const [name, domain, email, origin] = [issuer, hostname, approver, `${hostname}/countersign`].map((value) =>
     JSON.stringify(value),
   );
-  return `# Countersign: who may approve what. This file holds rules only. Agents, approvers, their passkeys and the
-# credentials of APIs are kept in the store and added by command: countersign agent add, api add, approver invite.
+  return `# Countersign: who may approve what. This file holds rules and no secrets. Approvers, their passkeys and the credentials
+# of APIs are kept in the store and added by command: countersign approver invite, api add. Agents are, too (agent add),
+# or stand at the end of this file.
 # After a change: countersign check. It names line and remedy of whatever is wrong.
 
 # The URL that agents, APIs and approvers use. Tokens carry it, so that it is written here and never guessed.
@@ -127,5 +128,13 @@ actions:
 #     sentence: Export the list of all refunds, with names and amounts
 #     reversibility: irreversible
 #     approvers: { people: [${email}] }
+
+# Agents can be declared here, for those who keep them under version control: with client metadata as the specifications
+# spell it, and a secret by its hash alone. countersign agent hash-secret --new makes one. Only this file changes them then.
+# agents:
+#   refund-agent:
+#     name: Refund desk
+#     types: [refund]
+#     secret_sha256: "0000000000000000000000000000000000000000000000000000000000000000"
 `;
 }

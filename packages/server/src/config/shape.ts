@@ -7,6 +7,7 @@ import { authenticationLevels, type JsonObject, reversibilities } from "@counter
 import { z } from "zod";
 import { formats } from "../action/definition.ts";
 import { isRange } from "../client/internet.ts";
+import { registrationMembers } from "../client/registration.ts";
 import type { Path } from "./document.ts";
 import { didYouMean } from "./spelling.ts";
 
@@ -92,6 +93,20 @@ export const actionShape = section({
 });
 
 export const scopeShape = section({ ...around, sentence });
+
+/** An agent: its client metadata as the specifications spell it, and what only an operator can say. */
+export const agentShape = section({
+  name: z.string().optional(),
+  types: z.array(z.string()).min(1, "an agent without action types could ask for nothing\nname one, or more"),
+  secret_sha256: text(
+    /^[0-9a-f]{64}$/,
+    "the SHA-256 of a secret",
+    "countersign agent hash-secret --new makes a secret and prints it",
+  ).optional(),
+  jwks_file: file.optional(),
+  // What they mean is read in `client/registration.ts`, as everywhere.
+  ...Object.fromEntries(registrationMembers.map((member) => [member, z.unknown().optional()] as const)),
+});
 
 /** RFC 9396 §2 leaves the name open; this one fits an error message, a log line and a command line. */
 export const typeForm = /^[A-Za-z][A-Za-z0-9._:/-]{0,127}$/;
@@ -193,6 +208,8 @@ export const fileShape = section({
     ca_file: file.optional(),
   }).prefault({}),
   user_codes: z.boolean().default(false),
+  // Agents can also be added by command, and register themselves.
+  agents: z.record(name, z.unknown()).default({}),
   actions: z.record(z.string(), z.unknown()).default({}),
   scopes: z.record(z.string(), z.unknown()).default({}),
 });

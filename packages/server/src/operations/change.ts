@@ -46,7 +46,7 @@ export async function changeAgent(
     credential,
     ...(registration && { registration }),
   };
-  const changed = difference(before, record);
+  const changed = changesBetween(before, record);
   const members = Object.keys(changed);
   if (members.length === 0) return { members };
   const outcome = await store.commit({
@@ -73,7 +73,7 @@ function keptCredential(before: Credential, wanted: NewCredential): Credential |
 }
 
 /** Each member that is another now, with its new value; null where it is gone. */
-function difference(before: Agent, after: Agent): JsonObject {
+export function changesBetween(before: Agent, after: Agent): JsonObject {
   const [old, now] = [before, after].map((agent): { readonly [member: string]: Json } => ({
     ...metadataOf(agent),
     types: [...agent.types],
