@@ -1,4 +1,4 @@
-import { actionDigest, canonicalize, type Json, type JsonObject } from "@countersign/protocol";
+import { canonicalize, type Json, type JsonObject, partsDigest } from "@countersign/protocol";
 import { errors, type JWTPayload, jwtVerify } from "jose";
 import { type Authorization, readPresented } from "./call.ts";
 import type { Discover } from "./discovery.ts";
@@ -13,14 +13,21 @@ import { createReject, type Rejection, type RejectionReason } from "./rejection.
 export type Action = { readonly type: string; readonly [field: string]: Json };
 
 /**
- * An action, or what builds it: called only once the token is known to be genuine, so that strangers cost nothing.
+ * What a call is: one action, or several that were approved as one, in the order in which they were asked for. (The empty
+ * list makes TypeScript keep each place of a list apart; at run time it states nothing, and is refused.)
  */
-export type StatedAction = Action | (() => Action | Promise<Action>);
+export type Stated = Action | readonly Action[] | readonly [];
+
+/**
+ * What the call is, or what builds it: called only once the token is known to be genuine, so that strangers cost nothing.
+ */
+export type StatedAction<S extends Stated = Action> = S | (() => S | Promise<S>);
 
 /** What the token says, now known to be about this very call. */
-export type Checked = {
+export type Checked<S extends Stated = Action> = {
   readonly outcome: "checked";
-  readonly action: Action;
+  /** What the call is, as it was stated. */
+  readonly action: S;
   /** The agent that asked: the token's `client_id`. */
   readonly agent: string;
   /** Who approved: server ids of people. `subject` is the token's `sub`. */
@@ -34,11 +41,11 @@ export type Checked = {
 };
 
 /** A genuine token beside the call it came with. `mismatch` is set where the two do not belong together. */
-export type Examined = {
+export type Examined<S extends Stated = Action> = {
   readonly token: string;
   /** Undefined where the stated action cannot be written as one. */
   readonly digest: string | undefined;
-  readonly checked: Checked;
+  readonly checked: Checked<S>;
   readonly mismatch: Rejection | undefined;
 };
 
@@ -50,7 +57,7 @@ export type ExaminerGround = PossessionGround & {
 
 /** Asymmetric ones only: with a shared-secret algorithm, a public key would be a password that everybody knows. */
 const algorithms = ["ES256", "RS256", "PS256", "EdDSA"];
-const requiredClaims = ["exp", "sub", "jti", "client_id", "act_digest", "act_type_hash", "approved_by"];
+const requiredClaims = ["exp", "sub", "jti", "client_id", "act_digest", "approved_by"];
 const longestToken = 16_384;
 
 /**
@@ -62,7 +69,10 @@ export function createExaminer(ground: ExaminerGround, discover: Discover) {
   const reject = createReject(audience);
   const possession = createPossession(ground);
 
-  return async (authorization: Authorization, stated: StatedAction): Promise<Examined | Rejection> => {
+  return async <S extends Stated>(
+    authorization: Authorization,
+    stated: StatedAction<S>,
+  ): Promise<Examined<S> | Rejection> => {
     const presented = readPresented(authorization);
     if (!presented) return reject("no_token");
     const { token, scheme } = presented;
@@ -73,8 +83,9 @@ export function createExaminer(ground: ExaminerGround, discover: Discover) {
     const lacking = facts.bound || scheme === "DPoP" ? await possession(presented, facts.bound) : undefined;
     if (lacking) return lacking;
     const action = typeof stated === "function" ? await stated() : stated;
-    if (typeof action?.type !== "string" || action.type === "") return reject("no_action");
-    return { token, ...compare(facts, action) };
+    const actions: readonly Action[] = Array.isArray(action) ? action : [action];
+    if (actions.length === 0 || !actions.every(hasType)) return reject("no_action");
+    return { token, ...compare(facts, action, actions) };
   };
 
   /** What a genuine token for this API says. */
@@ -101,17 +112,23 @@ export function createExaminer(ground: ExaminerGround, discover: Discover) {
     }
   }
 
-  function compare({ typeHash, details, known }: Facts, stated: Action): Omit<Examined, "token"> {
-    const { type, ...bound } = stated;
-    const action = { type, ...bound };
-    const checked: Checked = { outcome: "checked", action, ...known };
+  function compare<S extends Stated>(
+    { typeHashes, details, known }: Facts,
+    stated: S,
+    actions: readonly Action[],
+  ): Omit<Examined<S>, "token"> {
+    const parts = actions.map(({ type, ...bound }, at) => ({ type, bound, typeHash: typeHashes[at] ?? "" }));
+    const copies = parts.map(({ type, bound }): Action => ({ type, ...bound }));
+    const action = (Array.isArray(stated) ? copies : copies[0]) as S;
+    const checked: Checked<S> = { outcome: "checked", action, ...known };
     let digest: string | undefined;
     let mismatch: Rejection | undefined;
     try {
-      digest = actionDigest({ type, typeHash, audience, bound });
-      if (digest !== known.digest) mismatch = reject("digest_mismatch", difference(action, details));
-      else if (Object.hasOwn(pinnedTypes, type) && pinnedTypes[type] !== typeHash)
-        mismatch = reject("type_changed");
+      digest = partsDigest(audience, parts);
+      const pinned = ({ type, typeHash }: (typeof parts)[number]) =>
+        !Object.hasOwn(pinnedTypes, type) || pinnedTypes[type] === typeHash;
+      if (digest !== known.digest) mismatch = reject("digest_mismatch", difference(copies, details));
+      else if (!parts.every(pinned)) mismatch = reject("type_changed");
     } catch (error) {
       // A field that came out undefined, a fraction: nobody can have approved that.
       const description = `The call is not an action: ${(error as Error).message}`;
@@ -124,10 +141,10 @@ export function createExaminer(ground: ExaminerGround, discover: Discover) {
 type Facts = NonNullable<ReturnType<typeof readClaims>>;
 
 function readClaims(claims: JWTPayload) {
-  const { sub, jti, exp, client_id, act_digest, act_type_hash, approved_by } = claims;
+  const { sub, jti, exp, client_id, act_digest, approved_by } = claims;
+  const typeHashes = readTypeHashes(claims);
   if (typeof sub !== "string" || typeof jti !== "string" || typeof client_id !== "string") return undefined;
-  if (typeof act_digest !== "string" || typeof act_type_hash !== "string" || typeof exp !== "number")
-    return undefined;
+  if (typeof act_digest !== "string" || !typeHashes || typeof exp !== "number") return undefined;
   if (!Array.isArray(approved_by) || approved_by.length === 0) return undefined;
   if (!approved_by.every((one) => typeof one === "string")) return undefined;
   const bound = readBound(claims);
@@ -136,9 +153,20 @@ function readClaims(claims: JWTPayload) {
   return {
     known: { agent: client_id, approvedBy: approved_by, subject: sub, jti, digest: act_digest, expiresAt },
     bound,
-    typeHash: act_type_hash,
+    typeHashes,
     details: claims.authorization_details as unknown,
   };
+}
+
+/** One for each action that was approved: a token for one has `act_type_hash`, a token for several `act_type_hashes`. */
+function readTypeHashes({ act_type_hash: one, act_type_hashes: several }: JWTPayload): string[] | undefined {
+  if (several === undefined) return typeof one === "string" ? [one] : undefined;
+  if (one !== undefined || !Array.isArray(several) || several.length < 2) return undefined;
+  return several.every((hash) => typeof hash === "string") ? several : undefined;
+}
+
+function hasType(action: Action | undefined): boolean {
+  return typeof action?.type === "string" && action.type !== "";
 }
 
 /** Everything else (no answer, no usable key set) is about the server. */
@@ -159,14 +187,28 @@ function isAboutToken(error: unknown): boolean {
  * Which fields differ, for the log of whoever wonders. The token's details are signed, so they are what was
  * approved.
  */
-function difference(action: Action, details: unknown): { differs: string[]; description: string } {
-  const approved: JsonObject = Array.isArray(details) && details.length === 1 ? details[0] : {};
-  const fields = new Set([...Object.keys(action), ...Object.keys(approved)]);
-  const differs = [...fields].filter((field) => {
-    const [ours, theirs] = [action[field], approved[field]];
-    return ours === undefined || theirs === undefined || canonicalize(ours) !== canonicalize(theirs);
-  });
-  const named = differs.filter((field) => /^[\w.-]{1,64}$/.test(field)).slice(0, 8);
+function difference(
+  actions: readonly Action[],
+  details: unknown,
+): { differs: string[]; description: string } {
+  const approved: readonly JsonObject[] = Array.isArray(details) ? details : [];
+  const differs: string[] = [];
+  const count = Math.max(actions.length, approved.length);
+  for (let at = 0; at < count; at += 1) {
+    const [ours, theirs] = [actions[at] ?? {}, approved[at] ?? {}];
+    // Where there is one on each side, its fields need no place; a part that only one side has is named as a whole.
+    const place = count === 1 ? "" : `[${at}]`;
+    if (count > 1 && (at >= actions.length || at >= approved.length)) differs.push(place);
+    else differs.push(...differing(ours, theirs).map((field) => (place ? `${place}.${field}` : field)));
+  }
+  const named = differs.filter((field) => /^(\[\d+\]\.?)?[\w.-]{0,64}$/.test(field)).slice(0, 8);
   const where = named.length > 0 ? `: ${named.join(", ")}` : "";
   return { differs, description: `The call is not the action that was approved${where}` };
+}
+
+function differing(ours: JsonObject, theirs: JsonObject): string[] {
+  return [...new Set([...Object.keys(ours), ...Object.keys(theirs)])].filter((field) => {
+    const [one, other] = [ours[field], theirs[field]];
+    return one === undefined || other === undefined || canonicalize(one) !== canonicalize(other);
+  });
 }

@@ -4,10 +4,10 @@
  */
 import type { Request, RequestHandler } from "express";
 import { callOf, type MiddlewareOptions, settleWith, watch } from "./node-http.ts";
-import type { Action, Spent, Verifier } from "./verifier.ts";
+import type { Action, Spent, Stated, Verifier } from "./verifier.ts";
 
 /** What handlers behind the middleware find in `res.locals.countersign`. */
-export type CountersignLocals = { countersign: Spent };
+export type CountersignLocals<S extends Stated = Action> = { countersign: Spent<S> };
 
 /**
  * `action` builds, from the real parameters, the action that this call is; `express.json()` comes before, so that
@@ -20,11 +20,12 @@ export function countersigned<
   ResBody = unknown,
   ReqBody = Request["body"],
   Query = Request["query"],
+  S extends Stated = Action,
 >(
   verifier: Pick<Verifier, "reserve">,
-  action: (req: Request<P, ResBody, ReqBody, Query>) => Action | Promise<Action>,
+  action: (req: Request<P, ResBody, ReqBody, Query>) => S | Promise<S>,
   { clientCertificate }: MiddlewareOptions<Request<P, ResBody, ReqBody, Query>> = {},
-): RequestHandler<P, ResBody, ReqBody, Query, CountersignLocals> {
+): RequestHandler<P, ResBody, ReqBody, Query, CountersignLocals<S>> {
   return async (req, res, next) => {
     const gone = watch(res);
     const url = `${req.protocol}://${req.host}${req.originalUrl}`;

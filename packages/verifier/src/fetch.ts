@@ -3,7 +3,7 @@
  * workers. The token is spent before the handler runs, and how the handler ended is reported before its answer leaves.
  * It never calls the handler for a call that was not approved as it stands.
  */
-import type { Action, ClientCertificate, Spent, Verifier } from "./verifier.ts";
+import type { Action, ClientCertificate, Spent, Stated, Verifier } from "./verifier.ts";
 
 export type FetchOptions<Rest extends readonly unknown[]> = {
   /** The caller's certificate, for tokens that are bound to one: a `Request` does not know it, whoever listens does. */
@@ -16,10 +16,14 @@ export type FetchOptions<Rest extends readonly unknown[]> = {
  * whatever else the server hands in (`params` in Next.js, `server` in Bun, `info` in Deno) comes after. An answer below 400
  * completes the spend; any other, or a throw, fails it.
  */
-export function countersigned<R extends Request = Request, Rest extends readonly unknown[] = []>(
+export function countersigned<
+  R extends Request = Request,
+  Rest extends readonly unknown[] = [],
+  S extends Stated = Action,
+>(
   verifier: Pick<Verifier, "reserve">,
-  action: (request: Request, ...rest: Rest) => Action | Promise<Action>,
-  handler: (request: R, spent: Spent, ...rest: Rest) => Response | Promise<Response>,
+  action: (request: Request, ...rest: Rest) => S | Promise<S>,
+  handler: (request: R, spent: Spent<S>, ...rest: Rest) => Response | Promise<Response>,
   { clientCertificate }: FetchOptions<Rest> = {},
 ): (request: R, ...rest: Rest) => Promise<Response> {
   return async (request, ...rest) => {

@@ -4,10 +4,10 @@
  */
 import type { Context, Env, MiddlewareHandler } from "hono";
 import { certificateOf, type MiddlewareOptions } from "./node-http.ts";
-import type { Action, Spent, Verifier } from "./verifier.ts";
+import type { Action, Spent, Stated, Verifier } from "./verifier.ts";
 
 /** What handlers behind the middleware find in `c.get("countersign")`. */
-export type CountersignVariables = { readonly countersign: Spent };
+export type CountersignVariables<S extends Stated = Action> = { readonly countersign: Spent<S> };
 
 /**
  * `action` builds, from the real parameters, the action that this call is: `await c.req.json()` there is the same body
@@ -15,11 +15,11 @@ export type CountersignVariables = { readonly countersign: Spent };
  * answer below 400 completes the spend; any other, or a throw, fails it.
  */
 // biome-ignore lint/suspicious/noExplicitAny: as Hono's own Context has it, so that c.env and c.get are usable
-export function countersigned<P extends string = string, E extends Env = any>(
+export function countersigned<P extends string = string, E extends Env = any, S extends Stated = Action>(
   verifier: Pick<Verifier, "reserve">,
-  action: (c: Context<E, P>) => Action | Promise<Action>,
+  action: (c: Context<E, P>) => S | Promise<S>,
   { clientCertificate }: MiddlewareOptions<Context<E, P>> = {},
-): MiddlewareHandler<{ Variables: CountersignVariables }, P> {
+): MiddlewareHandler<{ Variables: CountersignVariables<S> }, P> {
   return async (c, next) => {
     const context = c as unknown as Context<E, P>;
     const call = {

@@ -1,21 +1,21 @@
 import { randomBytes } from "node:crypto";
 import type { SpendError, SpendOperation } from "@countersign/protocol";
-import type { Checked, Examined } from "./check.ts";
+import type { Action, Checked, Examined, Stated } from "./check.ts";
 import type { Clock } from "./clock.ts";
 import type { Discover } from "./discovery.ts";
 import type { Problem } from "./problem.ts";
 import { createReject, type Rejection, type RejectionReason } from "./rejection.ts";
 
 /** The action under way, and on whose word. Kept by the server's log under `jti` and `spendId`. */
-export type Spent = Omit<Checked, "outcome"> & { readonly spendId: string };
+export type Spent<S extends Stated = Action> = Omit<Checked<S>, "outcome"> & { readonly spendId: string };
 
 /**
  * A token that is used up by this call. Ending it twice is ending it once: the first word counts. Neither ever
  * rejects.
  */
-export type Reservation = {
+export type Reservation<S extends Stated = Action> = {
   readonly outcome: "reserved";
-  readonly spent: Spent;
+  readonly spent: Spent<S>;
   complete(): Promise<void>;
   fail(): Promise<void>;
 };
@@ -83,7 +83,12 @@ export function createSpender(ground: SpenderGround, discover: Discover) {
     }
   }
 
-  async function reserve({ token, digest, checked, mismatch }: Examined): Promise<Reservation | Rejection> {
+  async function reserve<S extends Stated>({
+    token,
+    digest,
+    checked,
+    mismatch,
+  }: Examined<S>): Promise<Reservation<S> | Rejection> {
     const { outcome: _, ...facts } = checked;
     const spend: Spend = { token, jti: facts.jti, spendId: randomBytes(16).toString("base64url") };
     if (mismatch) {
@@ -103,11 +108,11 @@ export function createSpender(ground: SpenderGround, discover: Discover) {
     }
   }
 
-  function readReservation(
+  function readReservation<S extends Stated>(
     { status, body }: Answer,
     spend: Spend,
-    facts: Omit<Spent, "spendId">,
-  ): Reservation | Rejection {
+    facts: Omit<Spent<S>, "spendId">,
+  ): Reservation<S> | Rejection {
     const { error } = body;
     if (typeof error === "string" && Object.hasOwn(reasons, error))
       return reject(reasons[error as keyof typeof reasons]);

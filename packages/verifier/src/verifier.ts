@@ -6,7 +6,7 @@
  * the action from the token instead of from the call, and keeps nothing: that a token is good once, the server sees to.
  */
 import type { Authorization } from "./call.ts";
-import { type Checked, createExaminer, type StatedAction } from "./check.ts";
+import { type Action, type Checked, createExaminer, type Stated, type StatedAction } from "./check.ts";
 import { type Clock, machineClock } from "./clock.ts";
 import { createDiscovery } from "./discovery.ts";
 import type { Problem } from "./problem.ts";
@@ -14,7 +14,7 @@ import type { Rejection } from "./rejection.ts";
 import { createSpender, type Reservation, type Spent } from "./spend.ts";
 
 export type { Authorization, Call, ClientCertificate } from "./call.ts";
-export type { Action, Checked, StatedAction } from "./check.ts";
+export type { Action, Checked, Stated, StatedAction } from "./check.ts";
 export type { Clock } from "./clock.ts";
 export type { Problem } from "./problem.ts";
 export type { Rejection, RejectionReason } from "./rejection.ts";
@@ -64,28 +64,35 @@ export type VerifierOptions = {
 
 export interface Verifier {
   /**
-   * Runs the call under a token that is spent by it: checks, reserves, runs, completes. If `run` throws, the spend is
+   * Runs the call under a token that is spent by it: checks, reserves, runs, completes. A call that does several things
+   * which were approved as one states a list of them, in the order in which they were asked for: one token, one spend. If `run` throws, the spend is
    * reported as failed and the error thrown on; the token stays used either way. If the process dies in between, the
    * token stays reserved, and nothing runs a second time. A result is answered even if its completion could not be
    * reported; that is tried again in the background and told to `onProblem`.
    */
-  spend<R>(
+  spend<R, S extends Stated = Action>(
     authorization: Authorization,
-    action: StatedAction,
-    run: (spent: Spent) => R | Promise<R>,
-  ): Promise<{ readonly outcome: "done"; readonly result: R; readonly spent: Spent } | Rejection>;
+    action: StatedAction<S>,
+    run: (spent: Spent<S>) => R | Promise<R>,
+  ): Promise<{ readonly outcome: "done"; readonly result: R; readonly spent: Spent<S> } | Rejection>;
 
   /**
    * Holds the token against the call, locally: nothing is spent, so that the same token passes again, and a token that
    * was already spent passes too. For a look before expensive preparations, never instead of `spend`.
    */
-  check(authorization: Authorization, action: StatedAction): Promise<Checked | Rejection>;
+  check<S extends Stated = Action>(
+    authorization: Authorization,
+    action: StatedAction<S>,
+  ): Promise<Checked<S> | Rejection>;
 
   /**
    * The first half of `spend`, for those who write middleware: the token is used up, and the call may run. Say how it
    * ended with `complete` or `fail`; a reservation that is never ended is written down as unknown.
    */
-  reserve(authorization: Authorization, action: StatedAction): Promise<Reservation | Rejection>;
+  reserve<S extends Stated = Action>(
+    authorization: Authorization,
+    action: StatedAction<S>,
+  ): Promise<Reservation<S> | Rejection>;
 
   /** Resolves when no ending is still being reported in the background. Wait for it before the process ends. */
   settled(): Promise<void>;

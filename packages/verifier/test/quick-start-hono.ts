@@ -41,3 +41,21 @@ export async function refund(authorization: string | null, order: string, amount
   return Response.json(answer.result);
 }
 // #endregion
+
+// #region several
+app.post(
+  "/payouts",
+  countersigned(verifier, async (c) => {
+    const { order, amount } = await c.req.json();
+    return [
+      { type: "transfer", from: "reserve", to: "payouts", amount },
+      { type: "refund", order, amount, currency: "USD" },
+    ];
+  }),
+  (c) => {
+    const [transfer, refund] = c.get("countersign").action;
+    // Here both are made, once.
+    return c.json({ moved: transfer.amount, refunded: refund.order });
+  },
+);
+// #endregion

@@ -39,6 +39,18 @@ test("T9, T17: the Hono sample runs what was approved, once, and nothing else", 
   assert.equal((await app.request("/refunds", { method: "POST" })).status, 401);
 });
 
+test("T9, T17: the sample for several runs both, once, and neither alone", async () => {
+  const { app } = await import("./quick-start-hono.ts");
+  const now = Math.floor(Date.now() / 1000);
+  const transfer = { type: "transfer", from: "reserve", to: "payouts", amount: refund.amount };
+  const token = await stand.issue([transfer, refund], { iat: now, exp: now + 60 });
+  assert.equal((await app.request("/refunds", post(token))).status, 403);
+  assert.equal((await app.request("/payouts", post(token, { ...refund, order: "B-2" }))).status, 403);
+  const first = await app.request("/payouts", post(token));
+  assert.deepEqual([first.status, await first.json()], [200, { moved: "10000.00", refunded: "A-1001" }]);
+  assert.equal((await app.request("/payouts", post(token))).status, 401);
+});
+
 test("T9, T17: the Express sample runs what was approved, once, and nothing else", async () => {
   const { app } = await import("./quick-start-express.ts");
   const server = app.listen(0, "127.0.0.1");

@@ -4,7 +4,7 @@
  */
 import { createServer, type IncomingHttpHeaders } from "node:http";
 import type { AddressInfo } from "node:net";
-import { actionDigest, type JsonObject, proofAlgorithms } from "@countersign/protocol";
+import { type JsonObject, partsDigest, proofAlgorithms } from "@countersign/protocol";
 import { exportJWK, generateKeyPair, type JWTHeaderParameters, SignJWT } from "jose";
 
 export const audience = "https://payments.example";
@@ -18,6 +18,7 @@ export type Reply =
   | "hang up"
   | "hang up after";
 export type Seen = { headers: IncomingHttpHeaders; form: URLSearchParams };
+type Approved = { readonly type: string; readonly [field: string]: unknown };
 type Kept = { digest: string; state: string; spendId?: string };
 
 /**
@@ -33,8 +34,9 @@ export type StandIn = {
   metadataReplies: Reply[];
   /** Tokens by themselves: digest, and how far the spending of each has come. */
   tokens: Map<string, Kept>;
+  /** A token for one action, or for several that were approved as one. */
   issue(
-    action: { type: string; [field: string]: unknown },
+    action: Approved | readonly Approved[],
     claims?: JsonObject,
     header?: Partial<JWTHeaderParameters>,
   ): Promise<string>;
@@ -54,8 +56,13 @@ export async function standIn(): Promise<StandIn> {
     keyReplies: [],
     metadataReplies: [],
     tokens: new Map(),
-    async issue({ type, ...bound }, claims = {}, header = {}) {
-      const digest = actionDigest({ type, typeHash, audience, bound: bound as JsonObject });
+    async issue(action, claims = {}, header = {}) {
+      const actions = Array.isArray(action) ? (action as Approved[]) : [action as Approved];
+      const hashes = actions.map((_, at) => (at === 0 ? typeHash : `${at}`.repeat(43)));
+      const parts = actions.map(({ type, ...bound }, at) => {
+        return { type, typeHash: hashes[at]!, bound: bound as JsonObject };
+      });
+      const digest = partsDigest(audience, parts);
       const token = await new SignJWT({
         iss: stand.issuer,
         aud: audience,
@@ -64,9 +71,9 @@ export async function standIn(): Promise<StandIn> {
         jti: `tok_${stand.tokens.size + 1}`,
         iat: start / 1000,
         exp: start / 1000 + 60,
-        authorization_details: [{ type, ...bound }],
+        authorization_details: actions,
         act_digest: digest,
-        act_type_hash: typeHash,
+        ...(actions.length === 1 ? { act_type_hash: typeHash } : { act_type_hashes: hashes }),
         approved_by: ["appr_1"],
         ...claims,
       })
