@@ -7,10 +7,23 @@ import { canonicalize, type Json, type JsonObject } from "@countersign/protocol"
 export type Action = { readonly type: string; readonly [field: string]: Json };
 
 /**
- * The action as granted, which is what may now be done: the bound fields of what was asked, as they were or narrower.
- * Advisory fields (context for the approver) do not come back, so every field but `type` may be absent.
+ * One action, or several that are asked for in one request and answered as one. (The empty list makes TypeScript keep each
+ * place of a list apart; the server refuses it.)
  */
-export type Granted<A extends Action = Action> = { readonly type: A["type"] } & {
+export type Actions = Action | readonly Action[] | readonly [];
+
+/**
+ * The action as granted, which is what may now be done: the bound fields of what was asked, as they were or narrower.
+ * Advisory fields (context for the approver) do not come back, so every field but `type` may be absent. Of several, each in
+ * its place.
+ */
+export type Granted<A extends Actions = Action> = A extends readonly unknown[]
+  ? { readonly [I in keyof A]: A[I] extends Action ? GrantedOne<A[I]> : never }
+  : A extends Action
+    ? GrantedOne<A>
+    : never;
+
+type GrantedOne<A extends Action> = { readonly type: A["type"] } & {
   readonly [K in keyof A]?: Widened<A[K]>;
 };
 
@@ -31,6 +44,8 @@ export function requireJson(value: Json, path: string): void {
     for (const [field, one] of Object.entries(value)) requireJson(one, `${path}.${field}`);
 }
 
+/** Where an action has its type: nothing that looks like a decimal there is one. */
+const typePath = /^actions?(\[\d+\])?\.type$/;
 /** A decimal as the protocol writes it, or an integer. */
 const decimal = /^-?\d+(\.\d+)?$/;
 
@@ -43,7 +58,7 @@ export function widenedAt(asked: Json, granted: Json, path = "action"): string |
   if (canonicalize(asked) === canonicalize(granted)) return undefined;
   if (typeof asked === "number" && typeof granted === "number") return undefined;
   if (typeof asked === "string" && typeof granted === "string")
-    return path !== "action.type" && decimal.test(asked) && decimal.test(granted) ? undefined : path;
+    return !typePath.test(path) && decimal.test(asked) && decimal.test(granted) ? undefined : path;
   if (Array.isArray(asked) && Array.isArray(granted)) {
     const wanted = new Set(asked.map((one: Json) => canonicalize(one)));
     const extra = granted.findIndex((one: Json) => !wanted.has(canonicalize(one)));

@@ -5,7 +5,7 @@
  * pings and pushes; with authorization details (RFC 9396). It never chooses an approver, never asks a second time on its own after a no or a silence, never runs
  * anything without a token in its hand, and never guesses what became of an answer that did not arrive.
  */
-import type { Action } from "./action.ts";
+import type { Actions } from "./action.ts";
 import { type Ask, type Asked, ask, type NewAsk } from "./ask.ts";
 import { createCallback } from "./callback.ts";
 import {
@@ -24,7 +24,7 @@ import { type Countersigned, type Outcome, type Redemption, redeemOnce } from ".
 import { type PrivateKey, type Sign, signerOf } from "./signing-key.ts";
 import { wait } from "./wait.ts";
 
-export type { Action, Granted } from "./action.ts";
+export type { Action, Actions, Granted } from "./action.ts";
 export type { Ask, Asked, NewAsk } from "./ask.ts";
 export type { Credentials } from "./client-authentication.ts";
 export type { Clock } from "./clock.ts";
@@ -84,21 +84,21 @@ export interface Agent {
    * again, up to four times; the idempotency key makes that safe, since the same key never asks anybody twice.
    * Rejects when no answer was to be had (`cause` says why), and with a TypeError for an action that is not plain JSON.
    */
-  ask<A extends Action>(wanted: NewAsk<A>, options?: Abortable): Promise<Asked<A>>;
+  ask<A extends Actions>(wanted: NewAsk<A>, options?: Abortable): Promise<Asked<A>>;
 
   /**
    * One token request (CIBA §10.1): how the ask stands. Go on with `ask` from a `pending` answer, not before `retryAt`.
    * Rejects when no answer arrived; nothing is known then, and the next request tells: `lost` if this one had been
    * redeemed. Rejects too when the server hands out something other than what was asked, which is never used.
    */
-  redeem<A extends Action>(ask: Ask<A>, options?: Abortable): Promise<Redemption<A>>;
+  redeem<A extends Actions>(ask: Ask<A>, options?: Abortable): Promise<Redemption<A>>;
 
   /**
    * Polls until it is over, at the server's pace (`interval`, `slow_down`, `Retry-After`), through lost connections; a
    * server that holds requests answers the moment there is a decision. Whether the time is up is for the server to
    * say. Rejects if there was no word from it for a minute after the ask must have ended; `wait` again later.
    */
-  wait<A extends Action>(ask: Ask<A>, options?: Abortable): Promise<Outcome<A>>;
+  wait<A extends Actions>(ask: Ask<A>, options?: Abortable): Promise<Outcome<A>>;
 
   /**
    * Takes in what the server sends to the agent's callback endpoint (CIBA §10.2, §10.3): a web-standard handler, for Hono,
@@ -112,12 +112,12 @@ export interface Agent {
    * thrown on. With a `store` the ask outlives this process: call again with the same `idempotencyKey` and it is
    * taken up where it was, without asking anybody twice. The outcome `lost` then says that `run` may have run.
    */
-  countersigned<A extends Action, R>(
+  countersigned<A extends Actions, R>(
     wanted: NewAsk<A> & { readonly idempotencyKey: string },
     run: Run<A, R>,
     options: StoredRunOptions,
   ): Promise<Countersigned<R>>;
-  countersigned<A extends Action, R>(
+  countersigned<A extends Actions, R>(
     wanted: NewAsk<A>,
     run: Run<A, R>,
     options?: RunOptions,
@@ -157,7 +157,7 @@ export function createAgent(credentials: Credentials, options: AgentOptions = {}
     ask: (wanted, { signal } = {}) => ask(connection, wanted, signal),
     redeem: (pending, { signal } = {}) => redeemOnce(connection, pending, signal),
     wait: (pending, { signal } = {}) => wait(connection, pending, { signal, holdSeconds: longPollSeconds }),
-    countersigned: <A extends Action, R>(
+    countersigned: <A extends Actions, R>(
       wanted: NewAsk<A>,
       run: Run<A, R>,
       runOptions: RunOptions | StoredRunOptions = {},

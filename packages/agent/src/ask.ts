@@ -1,10 +1,10 @@
 import type { AskError } from "@countersign/protocol";
-import { type Action, requireJson } from "./action.ts";
+import { type Action, type Actions, requireJson } from "./action.ts";
 import { type Answer, type Connection, isUnavailable } from "./connection.ts";
 import { type Refused, readRefusal } from "./refusal.ts";
 
 /** What to ask for, and whom. */
-export type NewAsk<A extends Action = Action> = {
+export type NewAsk<A extends Actions = Action> = {
   /**
    * `"owner"` leaves the choice to the operator's rule; an e-mail address selects among those whom the rule allows.
    * Settle it in code: an approver that a language model may fill in is an approver that it may choose.
@@ -26,11 +26,21 @@ export type NewAsk<A extends Action = Action> = {
    */
   readonly resource?: string;
 } & (
-  | { readonly action: A; readonly scope?: undefined }
+  | { readonly action: A & Action; readonly actions?: undefined; readonly scope?: undefined }
+  | {
+      /**
+       * Several actions of one API that are asked for as one: one card, one answer, one token for all of them. Only types that
+       * the operator lets be approved together; at most ten. Their order is kept, and the API that acts must state it too.
+       */
+      readonly actions: A & readonly Action[];
+      readonly action?: undefined;
+      readonly scope?: undefined;
+    }
   | {
       /** A scope that the operator declared as an action of its own, instead of an action with fields. */
       readonly scope: string;
       readonly action?: undefined;
+      readonly actions?: undefined;
     }
 );
 
@@ -38,7 +48,7 @@ export type NewAsk<A extends Action = Action> = {
  * A request that a person is being asked to decide. Plain JSON: save it, and any process with the agent's credentials
  * can `wait` for it or `redeem` it, also after a crash. Times are milliseconds since the epoch.
  */
-export type Ask<A extends Action = Action> = {
+export type Ask<A extends Actions = Action> = {
   readonly issuer: string;
   readonly clientId: string;
   /**
@@ -47,6 +57,7 @@ export type Ask<A extends Action = Action> = {
    */
   readonly authReqId: string;
   readonly idempotencyKey: string;
+  /** What is asked for; of several, the list. */
   readonly action: A;
   readonly askedAt: number;
   /** When the server gives up waiting, by this machine's clock. The server's own clock decides. */
@@ -64,7 +75,7 @@ export type Ask<A extends Action = Action> = {
  * `refused`: nobody was disturbed, and asking the same again will not help. `error` is the server's code (CIBA
  * §13).
  */
-export type Asked<A extends Action = Action> =
+export type Asked<A extends Actions = Action> =
   | { readonly outcome: "asked"; readonly ask: Ask<A> }
   | Refused<AskError>;
 
@@ -72,7 +83,7 @@ export type Asked<A extends Action = Action> =
 const pauses = [250, 1_000, 4_000];
 const longestPause = 30_000;
 
-export async function ask<A extends Action>(
+export async function ask<A extends Actions>(
   connection: Connection,
   wanted: NewAsk<A>,
   signal?: AbortSignal,
@@ -81,11 +92,11 @@ export async function ask<A extends Action>(
   if (!/^[\x21-\x7e]{1,255}$/.test(idempotencyKey))
     throw new TypeError("idempotencyKey must be 1 to 255 visible ASCII characters");
   const action = actionOf(wanted);
-  requireJson(action, "action");
+  requireJson(action, wanted.actions ? "actions" : "action");
   const parameters = {
     scope: wanted.scope === undefined ? "openid" : `openid ${wanted.scope}`,
     login_hint: wanted.approver,
-    authorization_details: wanted.action && [wanted.action],
+    authorization_details: wanted.actions ?? (wanted.action && [wanted.action]),
     binding_message: wanted.message,
     user_code: wanted.userCode,
     requested_expiry: wanted.lifetimeSeconds,
@@ -123,9 +134,9 @@ export async function ask<A extends Action>(
   }
 }
 
-/** What is asked for; a scope that is an action has its name as type, and no fields. */
-export function actionOf<A extends Action>(wanted: NewAsk<A>): A {
-  return wanted.action ?? ({ type: wanted.scope } as A);
+/** What is asked for, one or several; a scope that is an action has its name as type, and no fields. */
+export function actionOf<A extends Actions>(wanted: NewAsk<A>): A {
+  return wanted.action ?? wanted.actions ?? ({ type: wanted.scope } as A);
 }
 
 function readTimes(

@@ -1,5 +1,5 @@
 import { canonicalize } from "@countersign/protocol";
-import type { Action, Granted } from "./action.ts";
+import type { Actions, Granted } from "./action.ts";
 import { type Ask, type Asked, actionOf, type NewAsk } from "./ask.ts";
 import type { Abortable } from "./connection.ts";
 import type { Countersigned, Outcome } from "./redeem.ts";
@@ -9,7 +9,7 @@ import type { Approved } from "./token-response.ts";
  * What to do once it is approved. Gets the action as granted, the token to send along as `Authorization: Bearer`, and the
  * whole approval, whose `headers` go along instead where tokens are bound to a key. Called at most once for an approval.
  */
-export type Run<A extends Action, R> = (
+export type Run<A extends Actions, R> = (
   granted: Granted<A>,
   token: string,
   approved: Approved<A>,
@@ -17,8 +17,8 @@ export type Run<A extends Action, R> = (
 
 /** Where asks outlive the process, by idempotency key. A `Map` has this shape, and so have Keyv and many caches. */
 export type AskStore = {
-  get(key: string): Ask | undefined | null | Promise<Ask | undefined | null>;
-  set(key: string, ask: Ask): unknown;
+  get(key: string): Ask<Actions> | undefined | null | Promise<Ask<Actions> | undefined | null>;
+  set(key: string, ask: Ask<Actions>): unknown;
   delete(key: string): unknown;
 };
 
@@ -27,11 +27,11 @@ export type StoredRunOptions = Abortable & { readonly store: AskStore };
 
 /** What this needs of an agent. */
 type Asker = {
-  ask<A extends Action>(wanted: NewAsk<A>, options?: Abortable): Promise<Asked<A>>;
-  wait<A extends Action>(ask: Ask<A>, options?: Abortable): Promise<Outcome<A>>;
+  ask<A extends Actions>(wanted: NewAsk<A>, options?: Abortable): Promise<Asked<A>>;
+  wait<A extends Actions>(ask: Ask<A>, options?: Abortable): Promise<Outcome<A>>;
 };
 
-export async function countersigned<A extends Action, R>(
+export async function countersigned<A extends Actions, R>(
   agent: Asker,
   wanted: NewAsk<A>,
   run: Run<A, R>,

@@ -150,7 +150,7 @@ test("T21: a kept ask that nobody here waits for is handed to onReady, also in a
   const { ask, token } = await askAs(agent);
   const store = new Map([["ticket-4711", ask]]);
   const ready: Ask[] = [];
-  const other = newAgent({ store, onReady: (one) => ready.push(one), onProblem });
+  const other = newAgent({ store, onReady: (one: Ask) => ready.push(one), onProblem });
   assert.equal(await statusOf({ token }, other), 204);
   assert.deepEqual(ready, [ask]);
   assert.equal(await statusOf({ token, body: { auth_req_id: "req-404" } }, other), 401);

@@ -3,7 +3,7 @@
  * of ours, and answers at once. Whatever the agent does about it happens afterwards, elsewhere.
  */
 import { type JsonObject, parseJson } from "@countersign/protocol";
-import { isObject } from "./action.ts";
+import { type Actions, isObject } from "./action.ts";
 import type { Ask } from "./ask.ts";
 import type { Callback, CallbackSetup } from "./callback.ts";
 import type { AskStore } from "./countersigned.ts";
@@ -22,7 +22,7 @@ export type CallbackOptions = CallbackSetup & {
          * under the same key, or with `wait`. It may be called more than once. Leave it out where another process may be
          * waiting for that ask.
          */
-        readonly onReady: (ask: Ask) => unknown;
+        onReady(ask: Ask<Actions>): unknown;
       }
   );
 

@@ -1,5 +1,5 @@
 import { cibaGrantType, type TokenError } from "@countersign/protocol";
-import type { Action } from "./action.ts";
+import type { Action, Actions } from "./action.ts";
 import type { Ask } from "./ask.ts";
 import type { Callback } from "./callback.ts";
 import {
@@ -13,7 +13,7 @@ import { type Refused, readRefusal } from "./refusal.ts";
 import { type Approved, readApproved } from "./token-response.ts";
 
 /** Nobody has decided yet. */
-export type Pending<A extends Action = Action> = {
+export type Pending<A extends Actions = Action> = {
   readonly outcome: "pending";
   /** Milliseconds since the epoch: not before then again. */
   readonly retryAt: number;
@@ -31,15 +31,15 @@ export type Expired = { readonly outcome: "expired" };
 export type Lost = { readonly outcome: "lost" };
 
 /** How an ask ended. Five outcomes, each final; none is ever turned into another, and none is retried. */
-export type Outcome<A extends Action = Action> = Approved<A> | NotApproved;
+export type Outcome<A extends Actions = Action> = Approved<A> | NotApproved;
 export type NotApproved = Denied | Expired | Refused<TokenError> | Lost;
 /** What one token request can answer. */
-export type Redemption<A extends Action = Action> = Outcome<A> | Pending<A>;
+export type Redemption<A extends Actions = Action> = Outcome<A> | Pending<A>;
 /** What becomes of an action that runs only if it is countersigned: the result of `run`, or why it did not run. */
 export type Countersigned<R> = { readonly outcome: "approved"; readonly result: R } | NotApproved;
 
 /** Not decided, seen from the polling loop. `heard` is false where the server did not say how the ask stands. */
-type Waiting<A extends Action> = {
+type Waiting<A extends Actions> = {
   readonly outcome: "waiting";
   readonly milliseconds: number;
   readonly ask: Ask<A>;
@@ -49,7 +49,7 @@ type Waiting<A extends Action> = {
 /** Seconds by which `slow_down` lengthens the interval, for this and all later polls (CIBA §11). */
 const slowDownSeconds = 5;
 
-export async function redeemOnce<A extends Action>(
+export async function redeemOnce<A extends Actions>(
   connection: Connection,
   ask: Ask<A>,
   signal?: AbortSignal,
@@ -63,7 +63,7 @@ export async function redeemOnce<A extends Action>(
   return { outcome: "pending", retryAt: connection.clock.now() + answer.milliseconds, ask: answer.ask };
 }
 
-export async function redeem<A extends Action>(
+export async function redeem<A extends Actions>(
   connection: Connection,
   ask: Ask<A>,
   options: Pick<PostOptions, "signal" | "holdSeconds">,
@@ -83,7 +83,7 @@ export async function redeem<A extends Action>(
 }
 
 /** What was pushed, in the place of a token request, which a push agent may not make (CIBA §11). */
-function collect<A extends Action>(
+function collect<A extends Actions>(
   connection: Connection,
   { arrivals }: Callback,
   ask: Ask<A>,
@@ -99,7 +99,7 @@ function collect<A extends Action>(
   throw new Error(`the server pushed ${pushed.error}, which is no end`);
 }
 
-function readStanding<A extends Action>(
+function readStanding<A extends Actions>(
   ask: Ask<A>,
   answer: Answer,
   tookMilliseconds: number,
@@ -126,7 +126,7 @@ function readStanding<A extends Action>(
 }
 
 /** The interval is measured from the sending of a request (CIBA §7.3), so that one which was held may be over already. */
-function waiting<A extends Action>(ask: Ask<A>, answer: Answer, heldMilliseconds = 0): Waiting<A> {
+function waiting<A extends Actions>(ask: Ask<A>, answer: Answer, heldMilliseconds = 0): Waiting<A> {
   const interval = ask.intervalSeconds * 1000 - heldMilliseconds;
   const milliseconds = Math.max(interval, answer.retryAfterMilliseconds ?? 0, 0);
   return { outcome: "waiting", milliseconds, ask, heard: true };

@@ -1,17 +1,17 @@
 /** What a yes brings, from the token endpoint or pushed: the token, held against what was asked for. */
 import type { Json, JsonObject } from "@countersign/protocol";
 import { decodeJwt } from "jose";
-import { type Action, type Granted, isObject, narrowedFields, widenedAt } from "./action.ts";
+import { type Action, type Actions, type Granted, isObject, narrowedFields, widenedAt } from "./action.ts";
 import type { Ask } from "./ask.ts";
 import type { Connection } from "./connection.ts";
 import { sameUrl } from "./metadata.ts";
 
 /** A person said yes. The token is good for this one action, once, until `expiresAt`. */
-export type Approved<A extends Action = Action> = {
+export type Approved<A extends Actions = Action> = {
   readonly outcome: "approved";
   /** What may be done: use these values, not those that were asked for. */
   readonly action: Granted<A>;
-  /** The fields in which the approver narrowed what was asked. */
+  /** The fields in which the approver narrowed what was asked: `amount`; of several actions, `[1].amount`. */
   readonly narrowed: readonly string[];
   /** Not enumerable, so that printing or saving this outcome does not carry the token along. */
   readonly token: string;
@@ -31,7 +31,7 @@ export type Approved<A extends Action = Action> = {
 };
 
 /** From here on the approval is used up, so whatever does not fit is a fault, never a reason to try again. */
-export function readApproved<A extends Action>(
+export function readApproved<A extends Actions>(
   { issuer, clientId, clock, prove }: Connection,
   ask: Ask<A>,
   body: JsonObject | undefined,
@@ -39,12 +39,12 @@ export function readApproved<A extends Action>(
   // A token that is not bound, where a bound one was asked for, is a downgrade (RFC 9449 §5).
   const type = prove ? "DPoP" : "Bearer";
   const { token, expiresIn, scope } = readToken(body, type);
-  const action = readAction(ask.action, body?.authorization_details);
+  const action = readGranted(ask.action, body?.authorization_details);
   const approved: Omit<Approved<A>, "token" | "headers"> = {
     outcome: "approved",
     tokenType: type,
     action: action as Granted<A>,
-    narrowed: narrowedFields(ask.action, action),
+    narrowed: narrowedIn(ask.action, action),
     expiresAt: clock.now() + expiresIn * 1000,
     scope,
     approver: readSubject(body?.id_token, issuer, clientId),
@@ -74,14 +74,29 @@ export function readToken(
 }
 
 /** RFC 9396 §7. A scope that is an action has no details; what was asked for is then the action itself. */
-function readAction(asked: Action, details: Json | undefined): Action {
-  if (details === undefined && Object.keys(asked).length === 1) return asked;
-  const [action, ...more] = Array.isArray(details) ? details : [];
-  if (!isObject(action) || typeof action.type !== "string" || more.length > 0)
-    throw malformed("authorization_details");
-  const widened = widenedAt(asked, action);
-  if (widened) throw new Error(`the server granted something that was not asked for: ${widened}`);
-  return action as Action;
+function readGranted(asked: Actions, details: Json | undefined): Actions {
+  const several = isList(asked);
+  const wanted: readonly Action[] = several ? asked : [asked];
+  if (details === undefined && !several && Object.keys(asked).length === 1) return asked;
+  // Each in its place, none left out and none added: half of what was approved as one is something else.
+  if (!Array.isArray(details) || details.length !== wanted.length) throw malformed("authorization_details");
+  const granted = wanted.map((one, at) => {
+    const action: Json = details[at];
+    if (!isObject(action) || typeof action.type !== "string") throw malformed("authorization_details");
+    const widened = widenedAt(one, action, several ? `actions[${at}]` : "action");
+    if (widened) throw new Error(`the server granted something that was not asked for: ${widened}`);
+    return action as Action;
+  });
+  return several ? granted : granted[0]!;
+}
+
+function narrowedIn(asked: Actions, granted: Actions): string[] {
+  if (!isList(asked) || !isList(granted)) return narrowedFields(asked as Action, granted as Action);
+  return granted.flatMap((one, at) => narrowedFields(asked[at]!, one).map((field) => `[${at}].${field}`));
+}
+
+function isList(actions: Actions): actions is readonly Action[] {
+  return Array.isArray(actions);
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { Action } from "./action.ts";
+import type { Actions } from "./action.ts";
 import type { Ask } from "./ask.ts";
 import type { Clock } from "./clock.ts";
 import type { Abortable, Connection } from "./connection.ts";
@@ -19,7 +19,7 @@ const lastCall = 3_000;
  * request at all. Time is measured by the clock that is never set back; `expiresAt` only says how long to put up with a
  * server that cannot be reached, since an ask that has expired is the server's to call expired.
  */
-export async function wait<A extends Action>(
+export async function wait<A extends Actions>(
   connection: Connection,
   asked: Ask<A>,
   { signal, holdSeconds: wished }: Abortable & { readonly holdSeconds: number },
@@ -71,7 +71,10 @@ export async function wait<A extends Action>(
 }
 
 /** One interval after it was asked; at once for an ask that is taken up later. */
-function untilFirstPoll({ askedAt, intervalSeconds }: Ask, now: number): number {
+function untilFirstPoll(
+  { askedAt, intervalSeconds }: Pick<Ask, "askedAt" | "intervalSeconds">,
+  now: number,
+): number {
   const interval = intervalSeconds * 1000;
   return Math.min(Math.max(interval - (now - askedAt), 0), interval);
 }

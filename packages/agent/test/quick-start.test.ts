@@ -87,6 +87,15 @@ test("the first sample has a word for each of the other endings", async () => {
   assert.deepEqual(calls, []);
 });
 
+test("the sample for several asks for both as one, and calls the API once with both as granted", async () => {
+  const transfer = { type: "transfer", from: "reserve", to: "payouts", amount: "10000.00" };
+  stand.token = [await approved(stand, {}, { authorization_details: [transfer, granted] })];
+  assert.equal(await passing(samples.payOut("A-1001", "10000.00")), "approved");
+  assert.deepEqual(calls, [
+    [`Bearer ${accessToken}`, { from: "reserve", order: "A-1001", amount: "10000.00" }],
+  ]);
+});
+
 test("T21: the second sample takes a kept ask up again", async () => {
   stand.token = [await approved(stand, granted)];
   const store = new Map();

@@ -43,6 +43,23 @@ export async function callPayments(granted: object, token: string): Promise<stri
 }
 // #endregion
 
+// #region several
+export async function payOut(order: string, amount: string): Promise<string> {
+  const outcome = await agent.countersigned(
+    {
+      actions: [
+        { type: "transfer", from: "reserve", to: "payouts", amount },
+        { type: "refund", order, amount, currency: "USD" },
+      ],
+      approver: "owner",
+    },
+    ([transfer, refund], token) =>
+      callPayments({ from: transfer.from, order: refund.order, amount: refund.amount }, token),
+  );
+  return outcome.outcome;
+}
+// #endregion
+
 // #region steps
 export async function askNow(order: string, amount: string, signal: AbortSignal): Promise<string> {
   const asked = await agent.ask(

@@ -39,7 +39,7 @@ const clock = {
 };
 
 before(async () => {
-  place = await deploy();
+  place = await deploy(rules.replace("  refund:\n", "  refund:\n    together_with: [refund]\n"));
   ada = await place.enrol("ada@example.com");
   agent = newAgent();
   verifier = createVerifier({
@@ -105,6 +105,31 @@ test("T9: one call asks, waits and runs once; another amount and a second use ar
   assert(outcome.outcome === "approved" && outcome.result.outcome === "done");
   assert.equal(outcome.result.result, "refunded");
   assert.deepEqual(outcome.result.spent.approvedBy, [ada.approver]);
+});
+
+test("T9: several actions are asked for, approved and spent as one, and none of them alone", async () => {
+  meanwhile = async () => {
+    for (const { id } of await place.server.store.requests({ state: "pending", limit: 9 }))
+      await ada.decide(id, "approve");
+  };
+  const first = { ...refund, order: "S-20" };
+  const second = { ...refund, order: "S-21", amount: "1.00" };
+  const wanted = { actions: [{ ...first, reason: "kind" }, second], approver: "owner" } as const;
+  const outcome = await agent.countersigned(wanted, async (granted, token) => {
+    assert.deepEqual(granted, [first, second]);
+    for (const other of [first, [second, first], [first, { ...second, amount: "2.00" }]]) {
+      const refused = await verifier.spend(token, other, never);
+      assert(refused.outcome === "rejected" && refused.reason === "digest_mismatch");
+    }
+    const spent = await verifier.spend(token, [first, second], ({ action }) =>
+      action.map(({ order }) => order),
+    );
+    const again = await verifier.spend(token, [first, second], never);
+    assert(again.outcome === "rejected" && again.reason === "already_spent");
+    return spent;
+  });
+  assert(outcome.outcome === "approved" && outcome.result.outcome === "done");
+  assert.deepEqual(outcome.result.result, ["S-20", "S-21"]);
 });
 
 test("T44: a denial reaches the agent with its reason, and the same ask is then refused", async () => {
