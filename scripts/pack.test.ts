@@ -1,0 +1,92 @@
+/**
+ * The packages as they are published, in empty folders: nothing of this repository is near. Run with the Node that runs
+ * the tests; with `COUNTERSIGN_LONG=1` also with the oldest and the newest that are supported, from the registry.
+ */
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { pack } from "./pack.ts";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), "countersign-packed-"));
+let packed: Map<string, string>;
+before(() => {
+  packed = pack(join(folder, "packages"));
+});
+after(() => rmSync(folder, { recursive: true }));
+
+/** An empty folder with these installed, and what `more` names from the registry. */
+function install(name: string, ours: readonly string[], more: readonly string[] = []): string {
+  const at = join(folder, name);
+  mkdirSync(at);
+  writeFileSync(join(at, "package.json"), '{ "private": true, "type": "module" }\n');
+  const files = ours.map((one) => packed.get(`@countersign/${one}`) ?? assert.fail(one));
+  const words = ["install", "--no-audit", "--no-fund", "--prefer-offline", "--silent", ...files, ...more];
+  execFileSync("npm", words, { cwd: at, stdio: "pipe" });
+  return at;
+}
+
+const nodes: [name: string, path: () => string][] = [["the present Node", () => process.execPath]];
+if (process.env.COUNTERSIGN_LONG)
+  for (const version of ["22", "26"])
+    nodes.push([
+      `Node ${version}`,
+      () => join(install(`node-${version}`, [], [`node@${version}`]), "node_modules/.bin/node"),
+    ]);
+
+for (const [name, find] of nodes)
+  test(`the packages install, import and run in empty folders, on ${name}`, { timeout: 240_000 }, () => {
+    const node = find();
+    const tag = name.replaceAll(" ", "-");
+    const run = (at: string, ...words: string[]) =>
+      execFileSync(node, ["--disable-warning=ExperimentalWarning", ...words], { cwd: at, encoding: "utf8" });
+
+    const small = install(`agent-${tag}`, ["protocol", "agent"]);
+    writeFileSync(join(small, "use.js"), importsOf("agent"));
+    assert.match(run(small, "use.js"), /createAgent/);
+
+    const api = install(`verifier-${tag}`, ["protocol", "verifier"], ["hono", "express", "fastify"]);
+    writeFileSync(join(api, "use.js"), importsOf("verifier"));
+    assert.match(run(api, "use.js"), /createVerifier/);
+
+    const whole = install(`server-${tag}`, ["protocol", "server"]);
+    writeFileSync(join(whole, "use.js"), importsOf("server"));
+    assert.match(run(whole, "use.js"), /createServer/);
+    const command = join(whole, "node_modules/@countersign/server/dist/main.js");
+    assert.match(run(whole, command, "init"), /countersign-data\/countersign\.db/);
+    assert.match(run(whole, command, "check"), /is sound/);
+    assert.match(run(whole, command, "approver", "invite", "ada@example.com", "--qr"), /█/);
+  });
+
+test("their declarations say what they offer, and refuse what is wrong", { timeout: 240_000 }, () => {
+  const at = install("types", ["protocol", "agent", "verifier", "server"], ["@types/node@24"]);
+  const check = (text: string) => {
+    writeFileSync(join(at, "use.ts"), text);
+    const flags = ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2024", "--types", "node"];
+    const words = [join(root, "node_modules/.bin/tsc"), ...flags, "--skipLibCheck", "use.ts"];
+    execFileSync(process.execPath, words, { cwd: at, stdio: "pipe", encoding: "utf8" });
+  };
+  const sound = `import { createAgent, type Ask } from "@countersign/agent";
+import { createVerifier } from "@countersign/verifier";
+import { actionDigest } from "@countersign/protocol";
+export const agent = createAgent({ issuer: "https://a.example", clientId: "a", clientSecret: "b" });
+export const authReqId = (ask: Ask): string => ask.authReqId;
+export const digest: string = actionDigest({ type: "a", typeHash: "b", audience: "c", bound: {} });
+export { createVerifier };
+`;
+  check(sound);
+  assert.throws(() => check(`${sound}export const wrong: number = createAgent;\n`));
+});
+
+/** A program that imports all that a package exports, and says the names. */
+function importsOf(name: string): string {
+  const manifest = JSON.parse(readFileSync(join(root, "packages", name, "package.json"), "utf8"));
+  const lines = Object.keys(manifest.exports).map(
+    (path) => `console.log(Object.keys(await import("@countersign/${name}${path.slice(1)}")).join(" "));`,
+  );
+  return `${lines.join("\n")}\nprocess.exit(0);\n`;
+}
