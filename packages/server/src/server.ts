@@ -15,6 +15,7 @@ import { httpApp, protocolApp } from "./http/http.ts";
 import { nobody, type Peer } from "./http/peer.ts";
 import { createAgentKeys } from "./keys/agent-key.ts";
 import { type Keyring, openKeyring } from "./keys/keyring.ts";
+import { openLoginHintKeys } from "./keys/login-hint-key.ts";
 import { createStamp, type OutsideKey } from "./keys/outside-key.ts";
 import { sealOfSecrets } from "./keys/seal.ts";
 import { createTickets } from "./keys/ticket.ts";
@@ -61,6 +62,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   const { caFile, ...reach } = config.outbound;
   const ca = caFile === undefined ? undefined : readFileSync(caFile, "utf8");
   const outbound = createOutbound({ ...reach, ca });
+  const loginHintKeys = openLoginHintKeys(config.loginHintIssuers);
   const store = await openStore({
     location: config.store,
     create: options.createStore === true,
@@ -82,6 +84,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     keyring,
     signer: keyring.signer,
     agentKeys: createAgentKeys(() => store.now(), sealOfSecrets(outsideKey)),
+    loginHintKeys,
     tickets,
     pace: createPace(config.limits.pollIntervalSeconds),
     holds,

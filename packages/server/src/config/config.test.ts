@@ -52,6 +52,9 @@ scopes:
 dpop: { require_nonce: true }
 outbound: { allow_private: [10.1.0.0/16], allow_http: true, ca_file: inside-ca.pem }
 user_codes: true
+login_hint_issuers:
+  https://hr.example: { jwks_file: hr.json }
+  https://idp.example/: { jwks_uri: https://idp.example/jwks }
 `;
 
 function problemsOf(text: string): readonly ConfigProblem[] {
@@ -77,7 +80,7 @@ function configOf(text: string) {
 }
 
 test("a whole file becomes one value, its paths relative to the file", () => {
-  const { actions, agents, groups, apis, ...rest } = configOf(whole);
+  const { actions, agents, groups, apis, loginHintIssuers, ...rest } = configOf(whole);
   assert.equal(agents.size, 0);
   assert.deepEqual(rest, {
     issuer: "https://id.example.com",
@@ -100,6 +103,10 @@ test("a whole file becomes one value, its paths relative to the file", () => {
   });
   assert.deepEqual([...groups], [["finance", ["ada@example.com", "bob@example.com"]]]);
   assert.deepEqual([...apis], [["refunds", { audience: "https://refunds.example" }]]);
+  assert.deepEqual(Object.fromEntries(loginHintIssuers), {
+    "https://hr.example": { jwksFile: "/etc/countersign/hr.json" },
+    "https://idp.example/": { jwksUri: "https://idp.example/jwks" },
+  });
   assert.deepEqual([...actions.keys()], ["refund", "refunds.export"]);
 });
 
@@ -184,6 +191,17 @@ test("a range that is allowed for calls to the outside is one of addresses", () 
     problem("allow_http: true", "allow_http: maybe"),
     /outbound.allow_http: this is neither true nor false/,
   );
+});
+
+test("the keys of who signs login hint tokens are in one place, which can be called", () => {
+  const at = "login_hint_issuers.https://idp.example/";
+  const uri = "{ jwks_uri: https://idp.example/jwks }";
+  assert.match(problem(uri, "{}"), /login_hint_issuers.https:\/\/idp.example\/: its keys are in one place/);
+  assert.ok(problem(uri, "{ jwks_uri: https://idp.example/jwks, jwks_file: a }").includes(`${at}: its keys`));
+  for (const url of ["ftp://idp.example/jwks", "https://127.0.0.1/jwks", "jwks"])
+    assert.ok(problem(uri, `{ jwks_uri: "${url}" }`).includes(`${at}.jwks_uri: the URL cannot be used`));
+  assert.ok(problem("https://hr.example:", "hr:").includes("login_hint_issuers.hr: the issuer is not a URL"));
+  assert.ok(problem("user_codes: true", "user_codes: 1").includes("user_codes: this has the wrong form"));
 });
 
 test("the configuration is frozen to the last member", () => {

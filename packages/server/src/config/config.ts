@@ -13,6 +13,7 @@ import { checkAddresses, defaultOrigin, isPostgres } from "./address.ts";
 import { type DeclaredAgent, reachOf, readAgents } from "./agent.ts";
 import { type Path, readDocument } from "./document.ts";
 import { checkListening, type Listening, type Mtls, readListening } from "./listening.ts";
+import { checkLoginHintIssuers, type LoginHintIssuers, loginHintIssuers } from "./login-hint-issuer.ts";
 import { actionShape, type Finding, fileShape, fit, scopeShape, typeForm } from "./shape.ts";
 import { didYouMean } from "./spelling.ts";
 
@@ -48,6 +49,8 @@ export type Config = {
   readonly userCodes: boolean;
   /** By id. What is declared here is brought into the store at the start, and changed nowhere else. */
   readonly agents: ReadonlyMap<string, DeclaredAgent>;
+  /** By their `iss`. */
+  readonly loginHintIssuers: LoginHintIssuers;
   /** By action type. A scope that is an action is here under its own name, with `scope` set. */
   readonly actions: ReadonlyMap<string, ActionRule>;
 };
@@ -89,6 +92,7 @@ export function parseConfig(text: string, file: string): { readonly config: Conf
   if (sections) {
     checkAddresses(sections, say);
     checkListening(sections, say);
+    checkLoginHintIssuers(sections.login_hint_issuers, reachOf(sections.outbound), say);
   }
   const actions = readActions(document.value, say);
   const from = dirname(resolve(file));
@@ -135,6 +139,7 @@ export function parseConfig(text: string, file: string): { readonly config: Conf
     },
     userCodes: sections.user_codes,
     agents: frozenMap(agents),
+    loginHintIssuers: frozenMap(loginHintIssuers(sections.login_hint_issuers, from)),
     actions: frozenMap(actions),
   };
   return { config: deepFreeze(config) };

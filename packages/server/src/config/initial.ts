@@ -64,6 +64,10 @@ apis:
 # with countersign approver code.
 # user_codes: true
 
+# Optional: who else may say whom an agent should ask, in a signed login_hint_token; their public keys are in the file.
+# login_hint_issuers:
+#   https://hr.example: { jwks_file: ./hr-keys.json }
+
 # What agents may ask for. Each name is the "type" in authorization_details (RFC 9396).
 actions:
   refund:

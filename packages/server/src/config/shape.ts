@@ -210,6 +210,9 @@ export const fileShape = section({
   user_codes: z.boolean().default(false),
   // Agents can also be added by command, and register themselves.
   agents: z.record(name, z.unknown()).default({}),
+  login_hint_issuers: z
+    .record(z.string(), section({ jwks_file: file.optional(), jwks_uri: z.string().optional() }))
+    .default({}),
   actions: z.record(z.string(), z.unknown()).default({}),
   scopes: z.record(z.string(), z.unknown()).default({}),
 });

@@ -1,6 +1,7 @@
 /** What the endpoints stand on: handed to each of them by the route table, made once in `server.ts`. */
 import type { ProofNonces } from "@countersign/protocol";
 import type { RelyingParty } from "../approver/passkey.ts";
+import type { Keys } from "../client/client.ts";
 import type { Config } from "../config/config.ts";
 import type { AgentKeys } from "../keys/agent-key.ts";
 import type { Keyring } from "../keys/keyring.ts";
@@ -18,6 +19,8 @@ export type HttpGround = {
   readonly keyring: Keyring;
   readonly signer: Signer;
   readonly agentKeys: AgentKeys;
+  /** Keys of those who may sign a `login_hint_token`, by their `iss`. */
+  readonly loginHintKeys: ReadonlyMap<string, Keys>;
   readonly tickets: Tickets;
   readonly pace: Pace;
   readonly holds: Holds;

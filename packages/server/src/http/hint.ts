@@ -4,6 +4,7 @@ import type { Hint } from "../operations/gate.ts";
 import type { Form } from "./form.ts";
 import type { HttpGround } from "./ground.ts";
 import { readLoginHint } from "./login-hint.ts";
+import { readLoginHintToken } from "./login-hint-token.ts";
 import { OAuthError } from "./oauth-error.ts";
 
 const hints = ["login_hint", "login_hint_token", "id_token_hint"] as const;
@@ -14,8 +15,7 @@ export async function readHint(ground: HttpGround, agent: Agent, parameters: For
     throw new OAuthError("invalid_request", "give exactly one hint of who is to be asked");
   const value = parameters.get(name) ?? "";
   if (name === "id_token_hint") return await readIdTokenHint(ground, agent, value);
-  if (name === "login_hint_token")
-    throw new OAuthError("invalid_request", "login_hint_token is not supported; use login_hint");
+  if (name === "login_hint_token") return await readLoginHintToken(ground, value);
   const hint = readLoginHint(value, ground.config.issuer);
   if (!hint) throw new OAuthError("unknown_user_id", "nobody here can be meant by that login_hint");
   return hint;
