@@ -53,6 +53,8 @@ export function metadata(config: Config) {
     ...calledEndpoints(at),
     // RFC 8705 §5: the same, for clients that bring a certificate.
     ...(config.mtls && { mtls_endpoint_aliases: calledEndpoints(endpoints(config.mtls.url)) }),
+    // RFC 8705 §3.3: for clients that are registered for it.
+    tls_client_certificate_bound_access_tokens: config.mtls !== undefined,
     grant_types_supported: [cibaGrantType],
     // No flow goes through a browser here, and so there is no response type. Both members are there because some clients
     // refuse a document without them (RFC 8414 §2); the endpoint is a page that says what this server is for.
