@@ -12,20 +12,23 @@ import { proofUrls } from "./http/dpop.ts";
 import { endpoints } from "./http/endpoints/discovery.ts";
 import type { HttpGround } from "./http/ground.ts";
 import { httpApp, protocolApp } from "./http/http.ts";
+import { notificationBody } from "./http/notification.ts";
 import { nobody, type Peer } from "./http/peer.ts";
 import { createAgentKeys } from "./keys/agent-key.ts";
 import { type Keyring, openKeyring } from "./keys/keyring.ts";
 import { openLoginHintKeys } from "./keys/login-hint-key.ts";
 import { createStamp, type OutsideKey } from "./keys/outside-key.ts";
-import { sealOfSecrets } from "./keys/seal.ts";
+import { createSeal, sealOfSecrets } from "./keys/seal.ts";
 import { createTickets } from "./keys/ticket.ts";
 import { alignAgents } from "./operations/align.ts";
 import { checkpoint } from "./operations/checkpoint.ts";
 import { type Channel, deliver } from "./operations/deliver.ts";
+import { createDispatch } from "./operations/dispatch.ts";
 import { createHolds } from "./operations/hold.ts";
 import { createPace } from "./operations/pace.ts";
 import { publishTypes } from "./operations/publish.ts";
 import { sweep } from "./operations/sweep.ts";
+import { callbackPost } from "./outbound/callback.ts";
 import { createOutbound } from "./outbound/outbound.ts";
 import { openStore } from "./store/open.ts";
 import type { Store } from "./store/store.ts";
@@ -96,16 +99,20 @@ export async function createServer(options: ServerOptions): Promise<Server> {
       : undefined,
     csrf: createStamp(outsideKey, "csrf"),
     ceremonies: createStamp(outsideKey, "ceremony"),
+    callbackSeal: createSeal(outsideKey, "callbacks"),
     outbound,
     onFault,
   };
   const app = httpApp(ground);
   const protocol = protocolApp(ground);
 
+  const courier = { write: notificationBody, post: callbackPost(outbound) };
+  const dispatch = createDispatch({ ...ground, courier }, onFault);
   const publish = checkpointFile(config.log.checkpointFile);
   const rounds = [
     round("sweep", () => sweep(store)),
     round("deliver", () => deliver({ store, channels })),
+    round("notify", () => dispatch.round()),
     round("checkpoint", () => checkpoint({ store, signCheckpoint: keyring.signCheckpoint, publish })),
     round("keys", () => keyring.reload(), 30_000),
   ];
@@ -156,10 +163,11 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     release: holds.release,
     makeRounds: async () => {
       for (const { run } of rounds) await run();
+      await dispatch.idle();
     },
     close: async () => {
       holds.release();
-      await Promise.all(rounds.map(({ stop }) => stop()));
+      await Promise.all([...rounds.map(({ stop }) => stop()), dispatch.stop()]);
       mail?.close();
       await store.close();
     },

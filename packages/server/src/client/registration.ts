@@ -6,6 +6,7 @@
  */
 import { cibaGrantType, type Json, type JsonObject } from "@countersign/protocol";
 import type { ActionRule } from "../action/definition.ts";
+import { pushFault } from "./callback.ts";
 import { isCertificateValue } from "./certificate-name.ts";
 import {
   type Agent,
@@ -196,7 +197,6 @@ function readBinding(metadata: Metadata, say: Say): Agent["binding"] {
   return mtls ? "mtls" : undefined;
 }
 
-/** A push carries no proof of a key, and nobody watches where it goes. */
 function checkPush(
   binding: Agent["binding"],
   types: readonly string[],
@@ -204,10 +204,11 @@ function checkPush(
   say: Say,
 ): void {
   const member = "backchannel_token_delivery_mode";
-  if (binding) say(member, "a token that is bound to a key cannot be pushed", "use ping or poll");
-  const grave = types.find((type) => allowed.get(type)?.definition.reversibility === "irreversible");
-  if (grave !== undefined)
-    say(member, `what cannot be taken back is not pushed, and ${grave} cannot`, "use ping or poll");
+  const fault = pushFault(
+    { binding },
+    types.flatMap((type) => allowed.get(type)?.definition ?? []),
+  );
+  if (fault !== undefined) say(member, fault, "use ping or poll");
 }
 
 /** That signatures can be verified. Keys behind a URL are seen when they are needed. */

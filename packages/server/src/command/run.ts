@@ -3,6 +3,7 @@ import { parseArgs } from "node:util";
 import { agentCommands } from "./agent.ts";
 import { apiCommands } from "./api.ts";
 import { approverCommands } from "./approver.ts";
+import { callbackCommands } from "./callback.ts";
 import { checkCommand } from "./check.ts";
 import type { Arguments, Command, Option, Terminal } from "./command.ts";
 import { evidenceCommands } from "./evidence.ts";
@@ -25,6 +26,7 @@ const commands: readonly Command[] = [
   ...requestCommands,
   ...latchCommands,
   ...messageCommands,
+  ...callbackCommands,
   ...keyCommands,
   ...logCommands,
   ...evidenceCommands,

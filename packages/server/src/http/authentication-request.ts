@@ -34,7 +34,21 @@ export async function readAsk(
     audience: readAudience(parameters),
     level: readAcr(parameters.get("acr_values")),
     once,
+    notificationToken: readNotificationToken(agent, parameters.get("client_notification_token")),
   };
+}
+
+/** RFC 6750 §2.1, and long enough for 128 bits (CIBA §7.1). One that nobody is called with is not looked at. */
+function readNotificationToken({ delivery }: Agent, text: string | undefined): string | undefined {
+  if (delivery.mode === "poll" || text === undefined) return undefined;
+  const [, token = ""] = /^([A-Za-z0-9._~+/-]+)=*$/.exec(text) ?? [];
+  // 22 characters of an alphabet of 66: six bits in each.
+  if (token.length < 22 || text.length > 1024)
+    throw new OAuthError(
+      "invalid_request",
+      "client_notification_token is 22 to 1024 characters: letters, digits and -._~+/, at its end also =",
+    );
+  return text;
 }
 
 /** `resource` (RFC 8707), or `audience`, by which some clients mean the same. One token is for one API. */

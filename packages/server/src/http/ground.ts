@@ -10,6 +10,7 @@ import type { Stamp } from "../operations/ceremony.ts";
 import type { Holds } from "../operations/hold.ts";
 import type { Signer } from "../operations/issue.ts";
 import type { Pace } from "../operations/pace.ts";
+import type { Seal } from "../operations/secret.ts";
 import type { Outbound } from "../outbound/outbound.ts";
 import type { Store } from "../store/store.ts";
 
@@ -35,6 +36,8 @@ export type HttpGround = {
   readonly csrf: Stamp;
   /** Proves that a passkey's question was ours. */
   readonly ceremonies: Stamp;
+  /** Keeps notification tokens. */
+  readonly callbackSeal: Seal;
   /** Calls a URL that somebody else has registered. */
   readonly outbound: Outbound;
   /** Hears of every fault, whole. */

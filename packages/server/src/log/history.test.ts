@@ -204,6 +204,23 @@ const counterexamples: { readonly [rule in keyof typeof rules]: Counterexample }
       await book.write("token.expired", { ...about(asked), token });
     },
   },
+  toldAfterAnswer: {
+    rule: "an agent is told of an answer when there is one",
+    what: /^the agent of req_1 was told of an answer, and there was none$/,
+    tell: async (book) => {
+      const { request, agent } = about(await book.ask());
+      await book.write("callback.sent", { request, agent, facts: { mode: "ping", attempt: 1 } });
+    },
+  },
+  givenUpWithToken: {
+    rule: "T20: a token that could not be delivered is revoked before it is given up",
+    what: /^the token tok_\d+ could not be delivered, and was left alive$/,
+    tell: async (book) => {
+      const { asked, token } = await tokenFor(book);
+      const { request, agent } = about(asked);
+      await book.write("callback.given_up", { request, agent, token, facts: { mode: "push", attempt: 1 } });
+    },
+  },
   settledAfterReserved: {
     rule: "a token that nobody reserved is not completed",
     what: /^the token tok_\d+ was issued: token\.completed follows only a reservation$/,

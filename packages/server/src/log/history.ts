@@ -4,6 +4,7 @@
  * is wrong as well.
  */
 import type { Entry } from "@countersign/protocol";
+import { callbackRules } from "./callback-rule.ts";
 import { deviceRules } from "./device-rule.ts";
 import { checkTexts, type Texts } from "./entry.ts";
 import { openPast, type Past, type Rule, remember } from "./past.ts";
@@ -11,7 +12,7 @@ import { requestRules } from "./request-rule.ts";
 import { checkSignature, readCard } from "./signature.ts";
 import { tokenRules } from "./token-rule.ts";
 
-export const rules = { ...requestRules, ...tokenRules, ...deviceRules };
+export const rules = { ...requestRules, ...tokenRules, ...callbackRules, ...deviceRules };
 const everyRule: readonly Rule[] = Object.values(rules);
 
 export type Counts = {

@@ -61,6 +61,9 @@ export const storyEvents: { readonly [event: string]: readonly (keyof Entry)[] }
   "token.unknown": ["request", "agent", "token", "digest"],
   "token.expired": ["request", "agent", "token", "digest"],
   "token.revoked": ["request", "agent", "token", "digest"],
+  "callback.failed": ["request", "agent", "facts"],
+  "callback.sent": ["request", "agent", "facts"],
+  "callback.given_up": ["request", "agent", "facts"],
 };
 
 export function openPast(): Past {
@@ -95,9 +98,9 @@ export function remember(past: Past, entry: Entry): void {
     };
     past.tokens.set(own(entry.token!), token);
   } else if (Object.hasOwn(storyEvents, event)) {
-    const [about, state] = event.split(".") as ["request", RequestState] | ["token", TokenState];
+    const [about, state] = event.split(".");
     if (about === "request") move(past, entry, state as RequestState);
-    else
+    else if (about === "token")
       past.tokens.set(own(entry.token!), { ...past.tokens.get(entry.token!)!, state: state as TokenState });
   }
 }

@@ -17,7 +17,9 @@ export const requestRules = {
     past.ids.has(id) ? `the id ${quote(id)} was given to an earlier entry` : undefined,
 
   eventIsKnown: ({ event }) =>
-    /^(request|token)\./.test(event) && event !== "request.refused" && !Object.hasOwn(storyEvents, event)
+    /^(request|token|callback)\./.test(event) &&
+    event !== "request.refused" &&
+    !Object.hasOwn(storyEvents, event)
       ? `${quote(event)} is not an event that these rules know`
       : undefined,
 

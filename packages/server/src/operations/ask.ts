@@ -15,9 +15,11 @@ import type { Config } from "../config/config.ts";
 import type { AskKey, PassingKind, Replay } from "../store/record.ts";
 import { absent, type Held, type Store, type Write } from "../store/store.ts";
 import { isLatched, noLatch } from "./authority.ts";
+import { opened, readCallback, readdressed } from "./callback.ts";
 import { newEntry } from "./entry.ts";
 import { type GateRefusal, type Passed, passGate, type Wish } from "./gate.ts";
 import { newId } from "./id.ts";
+import type { Seal } from "./secret.ts";
 import { checkUserCode, type UserCodeRefusal } from "./user-code.ts";
 
 export type AskInput = Wish & {
@@ -28,6 +30,8 @@ export type AskInput = Wish & {
   readonly userCode?: string | undefined;
   /** What makes a signed ask good for one request; kept with it. */
   readonly once?: Replay | undefined;
+  /** Of an agent that is pinged or pushed to: by which it will know that it is us. */
+  readonly notificationToken?: string;
 };
 
 export type Acknowledged = {
@@ -37,10 +41,20 @@ export type Acknowledged = {
   readonly joined: boolean;
 };
 
-export type AskRefusal = GateRefusal | UserCodeRefusal | "invalid_binding_message" | "invalid_request";
+export type AskRefusal =
+  | GateRefusal
+  | UserCodeRefusal
+  | "invalid_binding_message"
+  | "invalid_request"
+  | "unauthorized_client";
 type Refused = { readonly refused: AskRefusal; readonly why: string };
 
-export type AskGround = { readonly store: Store; readonly config: Config };
+export type AskGround = {
+  readonly store: Store;
+  readonly config: Config;
+  /** Keeps notification tokens. */
+  readonly callbackSeal: Seal;
+};
 
 /** An idempotency key outlives its request by this: longer than any task is retried for. */
 const keptAfterExpiryMs = 30 * 24 * 3_600_000;
@@ -71,6 +85,10 @@ async function askPeople(
 ): Promise<Acknowledged | Refused | "conflict"> {
   const { store, config } = ground;
   const now = store.now();
+  const { callbackSeal } = ground;
+  const rules = passed.parts.map(({ rule }) => rule);
+  const callback = await readCallback(callbackSeal, agent.record, rules, input.notificationToken);
+  if (callback && "refused" in callback) return callback;
 
   // What the agent said the key is for. Not who is enrolled or how a type is declared today: those may change between
   // two tries of one task.
@@ -85,7 +103,7 @@ async function askPeople(
   if (heldKey && heldKey.record.content !== content)
     return { refused: "invalid_request", why: "this Idempotency-Key was used to ask for something else" };
   const before = heldKey && (await store.read("approval", heldKey.record.approval));
-  if (before) return { approval: before.record.id, expiresAt: before.record.expiresAt, joined: true };
+  if (before) return await join(store, before.record, await readdressed(store, callback, before.record, now));
 
   const { once } = input;
   if (once && (await store.read("replay", once.id)))
@@ -126,6 +144,7 @@ async function askPeople(
     return await join(store, waiting, [
       ...alongside,
       ...(key ? [{ put: "ask_key" as const, record: keyFor(key, waiting, content), expect: absent }] : []),
+      ...(await readdressed(store, callback, waiting, now)),
     ]);
 
   const writes: Write[] = [
@@ -135,6 +154,7 @@ async function askPeople(
     { put: "ask_key", record: keyFor(same, approval, content), expect: heldSame?.version ?? absent },
     ...messages(config, approval, now),
     ...alongside,
+    ...opened(callback, approval),
   ];
   if (key)
     writes.push({

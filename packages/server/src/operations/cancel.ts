@@ -1,6 +1,7 @@
 /** The operator withdraws a request that has not become a token, or re-opens an action that a person denied. */
 import { type Approval, type ApprovalRefusal, cancel } from "../approval/approval.ts";
 import type { Store } from "../store/store.ts";
+import { announced } from "./callback.ts";
 import { newEntry } from "./entry.ts";
 
 export async function cancelRequest(
@@ -16,7 +17,10 @@ export async function cancelRequest(
     const { agent, digest } = held.record;
     const outcome = await store.commit({
       before: held.record.expiresAt,
-      writes: [{ put: "approval", record: next, expect: held.version }],
+      writes: [
+        { put: "approval", record: next, expect: held.version },
+        ...(await announced(store, held.record, now)),
+      ],
       entries: [newEntry("request.cancelled", now, { request: id, agent, digest })],
     });
     if (outcome === "committed") return next;

@@ -18,6 +18,7 @@ import {
 import type { Config } from "../config/config.ts";
 import { absent, type Held, type Store, type Write } from "../store/store.ts";
 import { isLatched, levelNow, mayApprove, noLatch } from "./authority.ts";
+import { announced } from "./callback.ts";
 import { closeCeremony, openCeremony, type Stamp } from "./ceremony.ts";
 import { newEntry } from "./entry.ts";
 
@@ -112,6 +113,7 @@ export async function decide(ground: DecideGround, input: DecideInput): Promise<
       next = approve(approval, proved, now);
     }
     if ("refused" in next) return next;
+    writes.push(...(await announced(store, approval, now)));
 
     const outcome = await store.commit({
       before: approval.decideBy,

@@ -43,7 +43,7 @@ export type Use = {
   /** Claims that the ID token has beside the usual ones, made from the access token. */
   readonly idTokenClaims?: (accessToken: string) => Record<string, unknown>;
   /** What else is written in the same commit. */
-  readonly also?: (grant: Grant, token: Token) => readonly Write[];
+  readonly also?: (grant: Grant, token: Token) => Promise<readonly Write[]>;
 };
 
 /** `conflict`: something of it changed meanwhile; read again. */
@@ -123,6 +123,7 @@ export async function issue(
     scope: approval.scope,
     details,
   };
+  const further = also ? await also(grant, token) : [];
   const outcome = await store.commit({
     before: approval.expiresAt,
     writes: [
@@ -131,7 +132,7 @@ export async function issue(
       ...noLatch(approval.parts),
       { put: "approval", record: next, expect: held.version },
       { put: "token", record: token, expect: absent },
-      ...(also?.(grant, token) ?? []),
+      ...further,
     ],
     entries: [
       newEntry("token.issued", now, {

@@ -23,6 +23,7 @@ export type RedeemRefusal =
   | "too_fast"
   | "expired_token"
   | "invalid_grant"
+  | "unauthorized_client"
   | IssueRefusal;
 export type Refused = { readonly refused: RedeemRefusal; readonly denialReason?: string };
 
@@ -46,6 +47,11 @@ export async function redeem(
   let agent = authenticated;
   const id = tickets.open(authReqId, agent.record.id);
   if (id === undefined) return { refused: "invalid_grant" };
+  if (agent.record.delivery.mode === "push") {
+    // What it asked for while it polled, it may still poll for.
+    const asked = await store.read("approval", id);
+    if (asked?.record.delivery === "push") return { refused: "unauthorized_client" };
+  }
   for (let waited = false; ; ) {
     const now = store.now();
     const standing = await store.standing(id);

@@ -3,23 +3,29 @@
  * ended, and things that were only kept for a while. Nothing depends on it being on time: readers ask the clock.
  */
 import { end as endApproval } from "../approval/approval.ts";
-import { type PassingKind, passingKinds } from "../store/record.ts";
-import type { Held, Outcome, Store } from "../store/store.ts";
+import { passingKinds } from "../store/record.ts";
+import type { Held, Outcome, Store, Write } from "../store/store.ts";
 import { end as endToken } from "../token/token.ts";
+import { announced } from "./callback.ts";
 import { type Event, newEntry } from "./entry.ts";
 
 const batch = 500;
-const dropped: readonly PassingKind[] = passingKinds.filter((kind) => kind !== "message");
+/** What was only kept for a while. Messages and callbacks have their own ends. */
+const dropped = passingKinds.filter((kind) => kind !== "message" && kind !== "callback");
 
 /** One round. Answers how many records it wrote. */
 export async function sweep(store: Store): Promise<number> {
   const now = store.now();
   const work: Promise<Outcome>[] = [];
-  for (const held of await store.due("approval", now, batch)) work.push(...sweepApproval(store, held, now));
+  for (const held of await store.due("approval", now, batch))
+    work.push(...(await sweepApproval(store, held, now)));
   for (const held of await store.due("token", now, batch)) work.push(...sweepToken(store, held, now));
   for (const kind of dropped)
     for (const { record, version } of await store.due(kind, now, batch))
       work.push(store.pass({ writes: [{ drop: kind, id: record.id, expect: version }] }));
+  for (const { record, version } of await store.due("callback", now, batch))
+    if (record.state === "given_up")
+      work.push(store.pass({ writes: [{ drop: "callback", id: record.id, expect: version }] }));
   for (const { record, version } of await store.due("invitation", now, batch))
     work.push(
       store.commit({
@@ -32,7 +38,11 @@ export async function sweep(store: Store): Promise<number> {
   return outcomes.filter((outcome) => outcome === "committed").length;
 }
 
-function sweepApproval(store: Store, { record, version }: Held<"approval">, now: number): Promise<Outcome>[] {
+async function sweepApproval(
+  store: Store,
+  { record, version }: Held<"approval">,
+  now: number,
+): Promise<Promise<Outcome>[]> {
   const next = endApproval(record, now);
   if ("refused" in next) return [];
   const { id: request, agent, digest } = record;
@@ -42,7 +52,9 @@ function sweepApproval(store: Store, { record, version }: Held<"approval">, now:
     digest,
     facts: { candidates: [...record.candidates] },
   });
-  return [store.commit({ writes: [{ put: "approval", record: next, expect: version }], entries: [entry] })];
+  const callback = await announced(store, record, now);
+  const writes: Write[] = [{ put: "approval", record: next, expect: version }, ...callback];
+  return [store.commit({ writes, entries: [entry] })];
 }
 
 function sweepToken(store: Store, { record, version }: Held<"token">, now: number): Promise<Outcome>[] {

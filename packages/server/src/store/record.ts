@@ -6,6 +6,7 @@
 import type { JsonObject } from "@countersign/protocol";
 import type { Approval } from "../approval/approval.ts";
 import type { Approver, Device, Invitation, Session } from "../approver/approver.ts";
+import type { Callback } from "../client/callback.ts";
 import type { Agent, Api } from "../client/client.ts";
 import { silenceMs, type Token } from "../token/token.ts";
 
@@ -58,28 +59,6 @@ export type Message = {
   readonly state: "waiting" | "sent" | "given_up";
   /** When the next attempt is due; while an attempt is under way, when its lease ends. */
   readonly dueAt: number;
-  readonly lastError?: string;
-};
-
-/**
- * The answer on its way to an agent that is pinged or pushed to (CIBA §10.2, §10.3). Made with the request, silent until
- * there is an answer; one for each request, under its id.
- */
-export type Callback = {
-  /** The id of the request. */
-  readonly id: string;
-  readonly agent: string;
-  readonly mode: "ping" | "push";
-  /** `client_notification_token`, encrypted under the key from outside the database. */
-  readonly sealedToken: string;
-  readonly state: "silent" | "waiting" | "sent" | "given_up";
-  readonly attempts: number;
-  /** When the next attempt is due; while an attempt is under way, when its lease ends. */
-  readonly dueAt: number;
-  /** Push: the body, token and all, encrypted likewise, from the first attempt until the last. */
-  readonly sealedBody?: string;
-  /** Push: the hash of the token in it, which ends if it cannot be delivered. */
-  readonly token?: string;
   readonly lastError?: string;
 };
 
@@ -172,7 +151,7 @@ export const tables: { readonly [K in Kind]: Table<Records[K]> } = {
   },
   callback: {
     id: (r) => r.id,
-    dueAt: (r) => (r.state === "waiting" ? r.dueAt : null),
+    dueAt: (r) => (r.state === "silent" ? null : r.dueAt),
     columns: { state: (r) => r.state },
   },
   registration_grant: { id: (r) => r.id, dueAt: (r) => r.expiresAt, columns: {} },

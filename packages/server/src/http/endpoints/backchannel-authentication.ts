@@ -16,6 +16,7 @@ const errors = {
   missing_user_code: { code: "missing_user_code", status: 400 },
   invalid_target: { code: "invalid_target", status: 400 },
   invalid_request: { code: "invalid_request", status: 400 },
+  unauthorized_client: { code: "unauthorized_client", status: 400 },
   unknown_user_id: { code: "unknown_user_id", status: 400 },
 } as const satisfies Record<AskRefusal, { code: OAuthErrorCode; status: 400 | 403 }>;
 
@@ -39,7 +40,7 @@ export async function backchannelAuthentication(
     {
       auth_req_id: ground.tickets.issue(answer.approval, agent.record.id),
       expires_in: Math.max(1, Math.ceil((answer.expiresAt - ground.store.now()) / 1000)),
-      interval: ground.config.limits.pollIntervalSeconds,
+      ...(agent.record.delivery.mode !== "push" && { interval: ground.config.limits.pollIntervalSeconds }),
       ...(answer.joined && { joined: true }),
     },
     { headers: { "cache-control": "no-store" } },

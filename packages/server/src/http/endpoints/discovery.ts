@@ -7,6 +7,7 @@ import { acrOf } from "../../approver/level.ts";
 import {
   type AuthenticationMethod,
   authenticationMethods,
+  deliveryModes,
   secretAlgorithms,
   signatureAlgorithms,
 } from "../../client/client.ts";
@@ -60,7 +61,7 @@ export function metadata(config: Config) {
     // refuse a document without them (RFC 8414 §2); the endpoint is a page that says what this server is for.
     authorization_endpoint: at.authorize,
     response_types_supported: [],
-    backchannel_token_delivery_modes_supported: ["poll"],
+    backchannel_token_delivery_modes_supported: deliveryModes,
     backchannel_authentication_request_signing_alg_values_supported: signatureAlgorithms,
     backchannel_user_code_parameter_supported: config.userCodes,
     token_endpoint_auth_methods_supported: clientMethods,

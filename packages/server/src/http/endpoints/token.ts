@@ -9,6 +9,7 @@ import type { HttpGround } from "../ground.ts";
 import { OAuthError, type OAuthErrorCode } from "../oauth-error.ts";
 import type { Peer } from "../peer.ts";
 import { readWait } from "../prefer.ts";
+import { denialOf, tokenResponse } from "../token-response.ts";
 
 const errors = {
   authorization_pending: ["authorization_pending", "nobody has decided yet"],
@@ -21,10 +22,8 @@ const errors = {
   expired_token: ["expired_token", "nobody decided in time, or the approval was not redeemed in time"],
   invalid_target: ["invalid_target", "the resource is not the API that the action was approved for"],
   invalid_grant: ["invalid_grant", "this auth_req_id is unknown, another client's, or already redeemed"],
+  unauthorized_client: ["unauthorized_client", "the token is pushed to this client, and not fetched"],
 } as const satisfies Record<RedeemRefusal, readonly [OAuthErrorCode, string]>;
-
-/** What fits into `error_description` (RFC 6749 §5.2). */
-const describable = /^[\x20-\x21\x23-\x5b\x5d-\x7e]*$/;
 
 export async function token(ground: HttpGround, request: Request, peer: Peer): Promise<Response> {
   const form = await readForm(request);
@@ -51,17 +50,7 @@ export async function token(ground: HttpGround, request: Request, peer: Peer): P
     const patienceSeconds = ground.config.limits.pollIntervalSeconds + raisedBySeconds;
     throw refusal(answer, patienceSeconds, headers);
   }
-  return Response.json(
-    {
-      access_token: answer.accessToken,
-      token_type: answer.tokenType,
-      expires_in: answer.expiresInSeconds,
-      id_token: answer.idToken,
-      scope: answer.scope,
-      ...(answer.details && { authorization_details: answer.details }),
-    },
-    { headers: { "cache-control": "no-store", ...headers } },
-  );
+  return Response.json(tokenResponse(answer), { headers: { "cache-control": "no-store", ...headers } });
 }
 
 function refusal(
@@ -74,7 +63,6 @@ function refusal(
     return new OAuthError(code, description, {
       headers: { ...headers, "retry-after": String(patienceSeconds) },
     });
-  if (reason === undefined) return new OAuthError(code, description, { headers });
-  const fits = describable.test(reason) ? reason : description;
-  return new OAuthError(code, fits, { headers, members: { denial_reason: reason } });
+  const denial = denialOf(description, reason);
+  return new OAuthError(code, denial.description, { headers, members: denial.members });
 }

@@ -183,7 +183,7 @@ export function readers(rule: Rule): void {
   });
 
   rule("callbacks that were given up are listed, newest first", async ({ store }) => {
-    const [first, , third] = (["given_up", "sent", "given_up", "silent"] as const).map((state) =>
+    const [first, , third] = (["given_up", "waiting", "given_up", "silent"] as const).map((state) =>
       aCallback({ state }),
     );
     await putAll(store, "callback", [third!, aCallback({ state: "waiting" }), first!]);

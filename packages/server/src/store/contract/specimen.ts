@@ -2,9 +2,10 @@
 import { commitText } from "@countersign/protocol";
 import type { Approval, Decision } from "../../approval/approval.ts";
 import type { Approver, Device, Session } from "../../approver/approver.ts";
+import type { Callback } from "../../client/callback.ts";
 import type { Agent } from "../../client/client.ts";
 import type { Token } from "../../token/token.ts";
-import type { AskKey, Callback, Latch, Message, Replay } from "../record.ts";
+import type { AskKey, Latch, Message, Replay } from "../record.ts";
 import { absent, type Change, type NewEntry, type Store, type Write } from "../store.ts";
 
 /** An instant in 2026; the store's own clock is asked only where a rule is about it. */

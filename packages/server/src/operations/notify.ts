@@ -1,0 +1,165 @@
+/**
+ * Tells an agent that there is an answer: by a ping, or by pushing it (CIBA §10.2, §10.3). A callback is leased before it is
+ * sent, so that of several nodes one sends it; if we crash in between, the lease runs out and it is sent again: at least
+ * once. Every attempt is in the log. A push that is given up leaves no token: it is revoked in the same commit.
+ */
+import { type Callback, giveUp, lease, outcomeOf, postpone } from "../client/callback.ts";
+import type { Change, Held, NewEntry, Store, Write } from "../store/store.ts";
+import { revoke } from "../token/token.ts";
+import { newEntry } from "./entry.ts";
+import type { Grant } from "./issue.ts";
+import { type PushGround, pushBody } from "./push.ts";
+
+/** CIBA §12. */
+export type PushError = "access_denied" | "expired_token" | "transaction_failed";
+
+/** What an agent is told. */
+export type Notice = { readonly authReqId: string } & (
+  | { readonly say: "answered" }
+  | { readonly say: "granted"; readonly grant: Grant }
+  | { readonly say: "refused"; readonly error: PushError; readonly reason?: string | undefined }
+);
+
+/** `final`: trying again would end in the same way. */
+export type Posted = { readonly status: number } | { readonly problem: string; readonly final: boolean };
+
+/** Carries a notice to an endpoint. Declared here, put together in `server.ts`. */
+export type Courier = {
+  /** The notice as the wire spells it. */
+  readonly write: (notice: Notice) => string;
+  readonly post: (
+    endpoint: string,
+    notificationToken: string,
+    body: string,
+    stop: AbortSignal,
+  ) => Promise<Posted>;
+};
+
+export type NotifyGround = PushGround & {
+  readonly tickets: { readonly issue: (approvalId: string, agentId: string) => string };
+};
+
+/** One attempt, if one is due. When it is stopped in between, it is made again when its lease has run out. */
+export async function notify(ground: NotifyGround, id: string, stop: AbortSignal): Promise<void> {
+  const { store } = ground;
+  const held = await store.read("callback", id);
+  const leased = held && lease(held.record, store.now());
+  if (!leased) return;
+  const claim = await store.pass({ writes: [{ put: "callback", record: leased, expect: held.version }] });
+  if (claim === "conflict") return;
+  const sent = await send(ground, leased, stop);
+  if (sent && !stop.aborted) await conclude(store, sent.callback, sent.posted);
+}
+
+type Sent = { readonly callback: Callback; readonly posted: Posted };
+
+/** Undefined where the lease is somebody else's by now. */
+async function send(ground: NotifyGround, leased: Callback, stop: AbortSignal): Promise<Sent | undefined> {
+  const { store, courier, callbackSeal, tickets } = ground;
+  for (;;) {
+    const held = await underLease(store, leased);
+    if (!held) return undefined;
+    const callback = held.record;
+    const agent = await store.read("agent", callback.agent);
+    const approval = await store.read("approval", callback.id);
+    const problem = obstacle(callback, agent, store.now());
+    if (problem !== undefined || !agent || !approval || agent.record.delivery.mode === "poll")
+      return { callback, posted: { problem: problem ?? "the request is not there", final: true } };
+
+    const { endpoint } = agent.record.delivery;
+    const authReqId = tickets.issue(callback.id, callback.agent);
+    const body =
+      callback.mode === "ping"
+        ? { text: courier.write({ say: "answered", authReqId }), callback }
+        : await pushBody(ground, agent, approval, held, authReqId);
+    if (body === "conflict") continue;
+    const notificationToken = await callbackSeal.open(callback.sealedToken);
+    const posted = await courier.post(endpoint, notificationToken, body.text, stop);
+    return { callback: body.callback, posted };
+  }
+}
+
+/** Why it is not sent at all. */
+function obstacle(
+  { mode, token }: Callback,
+  agent: Held<"agent"> | undefined,
+  now: number,
+): string | undefined {
+  if (!agent) return "the agent was removed";
+  if (agent.record.delivery.mode !== mode) return `the agent is not registered for ${mode} any more`;
+  return token && now >= token.expiresAt ? "the token expired before it could be delivered" : undefined;
+}
+
+/** The callback as it is now, as long as the lease is this one. The agent may have sent another token meanwhile. */
+async function underLease(
+  store: Store,
+  { id, attempts, dueAt }: Callback,
+): Promise<Held<"callback"> | undefined> {
+  const held = await store.read("callback", id);
+  const { record } = held ?? {};
+  return record?.state === "waiting" && record.attempts === attempts && record.dueAt === dueAt
+    ? held
+    : undefined;
+}
+
+/** Writes down what an attempt came to. */
+async function conclude(store: Store, tried: Callback, posted: Posted): Promise<void> {
+  for (;;) {
+    const held = await underLease(store, tried);
+    if (!held) return;
+    const change = await conclusion(store, held, tried.sealedToken, posted);
+    if ((await store.commit(change)) === "committed") return;
+  }
+}
+
+async function conclusion(
+  store: Store,
+  { record: callback, version: expect }: Held<"callback">,
+  usedToken: string,
+  posted: Posted,
+): Promise<Change> {
+  const now = store.now();
+  const { id, agent, mode, attempts: attempt, token } = callback;
+  const problem = "problem" in posted ? posted.problem : `the endpoint answered ${posted.status}`;
+  const entry = (event: "callback.sent" | "callback.failed" | "callback.given_up") =>
+    newEntry(event, now, {
+      request: id,
+      agent,
+      token: token?.jti,
+      facts: { mode, attempt, ...("status" in posted && { status: posted.status }) },
+      texts: event === "callback.sent" ? {} : { problem },
+    });
+  const put = (record: Callback): Write => ({ put: "callback", record, expect });
+
+  const outcome = "status" in posted ? outcomeOf(posted.status) : posted.final ? "never" : "later";
+  // The agent has asked again and listens with another token by now: it is told with that one, whatever became of this.
+  const anew = callback.sealedToken === usedToken ? undefined : { ...callback, dueAt: now };
+  if (outcome === "taken")
+    return {
+      writes: [anew ? put(anew) : { drop: "callback", id, expect }],
+      entries: [entry("callback.sent")],
+    };
+  const again = anew ?? (outcome === "later" ? postpone(callback, problem, now) : undefined);
+  if (again) return { writes: [put(again)], entries: [entry("callback.failed")] };
+  const revoked = await revokedToken(store, callback, now);
+  const given = put(giveUp(callback, problem, now));
+  return revoked
+    ? { writes: [given, revoked.write], entries: [revoked.entry, entry("callback.given_up")] }
+    : { writes: [given], entries: [entry("callback.given_up")] };
+}
+
+/** The end of a token that could not be delivered. Undefined where it was none, or somebody had it and used it. */
+async function revokedToken(
+  store: Store,
+  { token: made }: Callback,
+  now: number,
+): Promise<{ readonly write: Write; readonly entry: NewEntry } | undefined> {
+  const held = made && (await store.read("token", made.hash));
+  const record = held && revoke(held.record, now);
+  if (!record || "refused" in record) return undefined;
+  const { approval: request, agent, jti: token, digest } = record;
+  return {
+    write: { put: "token", record, expect: held.version },
+    entry: newEntry("token.revoked", now, { request, agent, token, digest }),
+  };
+}
