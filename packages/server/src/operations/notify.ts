@@ -23,7 +23,7 @@ export type Notice = { readonly authReqId: string } & (
 /** `final`: trying again would end in the same way. */
 export type Posted = { readonly status: number } | { readonly problem: string; readonly final: boolean };
 
-/** Carries a notice to an endpoint. Declared here, put together in `server.ts`. */
+/** Carries a notice to an endpoint, or answers nothing where it was stopped. Declared here, put together in `server.ts`. */
 export type Courier = {
   /** The notice as the wire spells it. */
   readonly write: (notice: Notice) => string;
@@ -32,7 +32,7 @@ export type Courier = {
     notificationToken: string,
     body: string,
     stop: AbortSignal,
-  ) => Promise<Posted>;
+  ) => Promise<Posted | undefined>;
 };
 
 export type NotifyGround = PushGround & {
@@ -48,12 +48,12 @@ export async function notify(ground: NotifyGround, id: string, stop: AbortSignal
   const claim = await store.pass({ writes: [{ put: "callback", record: leased, expect: held.version }] });
   if (claim === "conflict") return;
   const sent = await send(ground, leased, stop);
-  if (sent && !stop.aborted) await conclude(store, sent.callback, sent.posted);
+  if (sent) await conclude(store, sent.callback, sent.posted);
 }
 
 type Sent = { readonly callback: Callback; readonly posted: Posted };
 
-/** Undefined where the lease is somebody else's by now. */
+/** Undefined where it was stopped, or the lease is somebody else's by now. */
 async function send(ground: NotifyGround, leased: Callback, stop: AbortSignal): Promise<Sent | undefined> {
   const { store, courier, callbackSeal, tickets } = ground;
   for (;;) {
@@ -75,7 +75,7 @@ async function send(ground: NotifyGround, leased: Callback, stop: AbortSignal): 
     if (body === "conflict") continue;
     const notificationToken = await callbackSeal.open(callback.sealedToken);
     const posted = await courier.post(endpoint, notificationToken, body.text, stop);
-    return { callback: body.callback, posted };
+    return posted && { callback: body.callback, posted };
   }
 }
 

@@ -16,8 +16,9 @@ export function callbackPost(outbound: Outbound): Courier["post"] {
       timeoutMs,
       signal: stop,
     });
+    if (!("failed" in answer)) return { status: answer.status };
+    if (answer.failed === "stopped") return undefined;
     // What the guard refuses is refused until the operator or the agent changes something.
-    if ("failed" in answer) return { problem: answer.why, final: answer.failed === "refused" };
-    return { status: answer.status };
+    return { problem: answer.why, final: answer.failed === "refused" };
   };
 }

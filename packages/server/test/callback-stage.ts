@@ -1,0 +1,134 @@
+/** A deployment with agents that are called: their endpoint is a real HTTPS server on loopback, trusted by a test's own CA. */
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { cibaGrantType, type Entry } from "@countersign/protocol";
+import { exportLog, verifyLog } from "../src/log/log.ts";
+import { createCertificates } from "./certificate.ts";
+import { type Answer, basic, type Deployment, deploy, type Person, rules } from "./deployment.ts";
+import { type Receiver, receive } from "./receiver.ts";
+
+export const loopback = (caFile: string) =>
+  `outbound: { allow_private: [127.0.0.0/8, "::1/128"], ca_file: ${caFile} }\n`;
+
+/** What can be taken back, and so may be pushed. */
+const rollout = `  rollout:
+    api: refunds
+    schema:
+      type: object
+      additionalProperties: false
+      required: [service]
+      properties: { service: { type: string, maxLength: 40 } }
+    bound: [service]
+    display:
+      sentence: "Roll out {service}"
+      rows: [{ label: Service, field: service }]
+    reversibility: reversible
+    approvers: { groups: [finance] }
+    level: session
+    lifetime: { default: 120, max: 600 }
+    token_lifetime: 60
+`;
+
+export type Caller = {
+  readonly id: string;
+  readonly secret: string;
+  /** Asks for one more rollout, and answers the whole acknowledgement. */
+  readonly ask: (
+    changed?: Readonly<Record<string, string | undefined>>,
+    headers?: Readonly<Record<string, string>>,
+  ) => Promise<Answer>;
+  readonly poll: (authReqId: string) => Promise<Answer>;
+};
+
+export type Stage = {
+  readonly place: Deployment;
+  readonly receiver: Receiver;
+  readonly ada: Person;
+  /** The whole configuration, and the file of the CA in it. */
+  readonly rules: string;
+  readonly caFile: string;
+  readonly admit: (id: string, mode: "poll" | "ping" | "push", path?: string) => Promise<Caller>;
+  /** The events of one request in the log so far, oldest first. */
+  readonly told: (requestId: string) => Promise<readonly Entry[]>;
+  /** Moves the clock, and makes every round. */
+  readonly pass: (ms: number) => Promise<void>;
+  readonly close: () => Promise<void>;
+};
+
+export const newToken = () => randomBytes(32).toString("base64url");
+
+export async function stageCallbacks(): Promise<Stage> {
+  const certificates = await createCertificates();
+  const folder = mkdtempSync(join(tmpdir(), "countersign-ca-"));
+  const caFile = join(folder, "ca.pem");
+  writeFileSync(caFile, certificates.ca);
+  const receiver = await receive(certificates);
+  const text = rules.replace("scopes:\n", `${rollout}scopes:\n`) + loopback(caFile);
+  const place = await deploy(text);
+  const ada = await place.enrol("ada@example.com");
+  let asks = 0;
+
+  return {
+    place,
+    receiver,
+    ada,
+    rules: text,
+    caFile,
+    admit: async (id, mode, path = "/cb") => {
+      const { secret } = await place.admit(id, {
+        authorization_details_types: ["rollout"],
+        scope: "openid",
+        backchannel_token_delivery_mode: mode,
+        ...(mode !== "poll" && { backchannel_client_notification_endpoint: receiver.origin + path }),
+      });
+      return {
+        id,
+        secret,
+        ask: (changed = {}, headers = {}) => {
+          asks += 1;
+          const details = [{ type: "rollout", service: `service-${asks}` }];
+          return place.ask(
+            {
+              authorization_details: JSON.stringify(details),
+              client_notification_token: newToken(),
+              ...changed,
+            },
+            { ...basic({ id, secret }), ...headers },
+          );
+        },
+        poll: (authReqId) =>
+          place.post(
+            "/oauth/token",
+            { grant_type: cibaGrantType, auth_req_id: authReqId },
+            basic({ id, secret }),
+          ),
+      };
+    },
+    told: async (requestId) => {
+      const logged = await place.server.store.log.newest(100, requestId);
+      return logged.map(({ line }) => JSON.parse(line) as Entry).reverse();
+    },
+    pass: async (ms) => {
+      place.clock.now += ms;
+      await place.server.makeRounds();
+    },
+    close: async () => {
+      await checkLog(place);
+      assert.deepEqual(place.faults, []);
+      await place.close();
+      await receiver.close();
+      rmSync(folder, { recursive: true });
+    },
+  };
+}
+
+/** Whatever happened on the stage, its log is one that a stranger believes. */
+async function checkLog(place: Deployment): Promise<void> {
+  await place.server.makeRounds();
+  const { store, keyring } = place.server;
+  const verified = await verifyLog(exportLog(store.log, keyring.logKey), { key: keyring.logKey });
+  assert.ok("ok" in verified, JSON.stringify(verified, undefined, 2));
+}
