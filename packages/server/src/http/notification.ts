@@ -1,5 +1,5 @@
 /** The bodies of ping and push (CIBA §10.2, §10.3.1, §12), beside the token endpoint's answers that they resemble. */
-import type { Notice, PushError } from "../operations/notify.ts";
+import type { Notice, PushError } from "../operations/courier.ts";
 import { denialOf, tokenResponse } from "./token-response.ts";
 
 const descriptions = {

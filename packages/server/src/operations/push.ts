@@ -8,8 +8,8 @@ import { type Callback, pushFault } from "../client/callback.ts";
 import type { Agent } from "../client/client.ts";
 import type { Held } from "../store/store.ts";
 import { rulesNow } from "./authority.ts";
+import type { Courier, PushError } from "./courier.ts";
 import { type IssueGround, issue } from "./issue.ts";
-import type { Courier, PushError } from "./notify.ts";
 import type { Seal } from "./secret.ts";
 
 export type PushGround = IssueGround & { readonly courier: Courier; readonly callbackSeal: Seal };

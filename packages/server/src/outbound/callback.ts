@@ -1,5 +1,5 @@
 /** Posts to agents' callbacks (CIBA §10.2, §10.3). Of the answer only the status is read. */
-import type { Courier } from "../operations/notify.ts";
+import type { Courier } from "../operations/courier.ts";
 import type { Outbound } from "./outbound.ts";
 
 /** Shorter than the lease under which it is sent. */
