@@ -1,0 +1,6 @@
+/** A sample of the README, as code that runs: `quick-start.test.ts` runs it. */
+// #region next
+import { agent } from "./quick-start-hono.ts";
+
+export const POST = agent.receive;
+// #endregion
