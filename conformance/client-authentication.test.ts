@@ -1,6 +1,9 @@
 /** How agents prove themselves by secret and by signed assertion (CIBA §7.1, RFC 7523, RFC 6749 §2.3). */
 import assert from "node:assert/strict";
+import { constants, generateKeyPairSync, sign } from "node:crypto";
+import type { JsonObject } from "@countersign/protocol";
 import { importJWK, SignJWT, UnsecuredJWT } from "jose";
+import { addAgent } from "../packages/server/src/operations/admit.ts";
 import type { Credentials } from "./credential.ts";
 import { asserted, assertionClaims, basic, type Proof, prove, seconds, signAs } from "./proof.ts";
 import { scenario } from "./scenario.ts";
@@ -199,4 +202,23 @@ scenario(
 scenario("keys on curves have at least 160 bits", ["fapi-base-5.2.2-6"], async () => {
   const { keys } = (await world.call((await world.metadata()).jwks_uri)).body;
   for (const { kty, x } of keys) if (kty === "EC") assert.ok(Buffer.from(x, "base64url").length >= 32);
+});
+
+scenario("an RSA key of less than 2048 bits proves nothing", ["fapi-base-5.2.2-5"], async () => {
+  const { publicKey, privateKey } = generateKeyPairSync("rsa", { modulusLength: 1024 });
+  const jwk = { ...publicKey.export({ format: "jwk" }), kid: "weak-1", alg: "PS256" };
+  // An operator's command would not take it either; the server must not rely on that.
+  const added = await addAgent(world.store, {
+    id: "weak",
+    name: "weak",
+    types: ["refund"],
+    credential: { method: "private_key_jwt" },
+    keys: { from: "registration", jwks: [jwk as JsonObject] },
+  });
+  assert.ok(!("refused" in added));
+  const encode = (part: unknown) => Buffer.from(JSON.stringify(part)).toString("base64url");
+  const unsigned = `${encode({ alg: "PS256", kid: "weak-1" })}.${encode(assertionClaims("weak", world.issuer))}`;
+  const key = { key: privateKey, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 };
+  const signature = sign("sha256", Buffer.from(unsigned), key).toString("base64url");
+  assert.deepEqual(await send(world.agent("signer"), `${unsigned}.${signature}`), invalidClient);
 });

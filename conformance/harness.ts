@@ -8,13 +8,15 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { freePort } from "../examples/stage/port.ts";
+import { createDeployment } from "../packages/server/src/command/deployment.ts";
 import { type Config, loadConfig, problemText } from "../packages/server/src/config/config.ts";
-import { createOutsideKey, loadOutsideKey } from "../packages/server/src/keys/outside-key.ts";
+import { loadOutsideKey } from "../packages/server/src/keys/outside-key.ts";
 import { createSeal } from "../packages/server/src/keys/seal.ts";
 import { addAgent, addApi } from "../packages/server/src/operations/admit.ts";
 import { reopen } from "../packages/server/src/operations/cancel.ts";
 import { invite } from "../packages/server/src/operations/enrol.ts";
-import { openSqlite } from "../packages/server/src/store/sqlite/sqlite.ts";
+import { setUserCode } from "../packages/server/src/operations/user-code.ts";
+import { openStore } from "../packages/server/src/store/open.ts";
 import type { Store } from "../packages/server/src/store/store.ts";
 import { createCertificates } from "../packages/server/test/certificate.ts";
 import { type Call, call } from "./call.ts";
@@ -32,6 +34,7 @@ export type Harness = {
   readonly issuer: string;
   readonly folder: string;
   readonly config: Config;
+  readonly plan: FullPlan;
   /** The authority of the server's certificate, PEM; undefined where it speaks in clear. */
   readonly ca: string | undefined;
   readonly agents: ReadonlyMap<string, Credentials>;
@@ -88,8 +91,9 @@ async function open(
   const port = plan.port ?? (await freePort());
   const file = await writeRules(plan, folder, port, certificates);
   const config = configOf(file);
-  createOutsideKey(config.keyFile);
-  const store = openSqlite({ path: config.store });
+  // As countersign init does: a folder that was used before keeps what is in it.
+  await createDeployment(config);
+  const store = await openStore({ location: config.store });
   endings.push(() => store.close());
 
   const run = () => (here ? startHere(file) : startApart(file, folder));
@@ -125,8 +129,9 @@ async function open(
   }
 
   const approvers: Approver[] = [];
-  for (const { email, name = email } of plan.approvers) {
+  for (const { email, name = email, user_code } of plan.approvers) {
     const { secret, approver } = await invite(store, email, name);
+    if (user_code !== undefined) await setUserCode(store, email, user_code);
     approvers.push({ id: approver.id, email, enrolmentUrl: `${config.issuer}/enrol/${secret}` });
   }
   const person = plan.approvers.find(({ email }) => email === (plan.headless ?? plan.approvers[0]?.email));
@@ -156,6 +161,7 @@ async function open(
     issuer: config.issuer,
     folder,
     config,
+    plan,
     ca,
     agents,
     apis,

@@ -39,12 +39,16 @@ export const planShape = z.strictObject({
   scopes: z.array(z.string()).default([]),
   /** Seconds between polls. */
   poll_interval: z.int().min(1).max(60).default(5),
+  /** Agents that are registered for it send the approver's user code. */
+  user_codes: z.boolean().default(false),
   /** A nonce of the server's in each DPoP proof. */
   dpop_nonce: z.boolean().default(false),
   /** Seconds that requests for the further scopes live. */
   lifetime: z.int().min(10).max(600).default(120),
   approvers: z
-    .array(z.strictObject({ email: z.string(), name: z.string().optional() }))
+    .array(
+      z.strictObject({ email: z.string(), name: z.string().optional(), user_code: z.string().optional() }),
+    )
     .default([{ email: "ada@example.com", name: "Ada" }]),
   /** Who the headless approver is: the first approver, unless given. */
   headless: z.string().optional(),

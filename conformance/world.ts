@@ -5,12 +5,12 @@
 import assert from "node:assert/strict";
 import { after, mock } from "node:test";
 import { cibaGrantType } from "@countersign/protocol";
-import type { JWTPayload } from "jose";
+import type { JWTHeaderParameters, JWTPayload } from "jose";
 import type { Answer, Call } from "./call.ts";
 import type { Credentials } from "./credential.ts";
 import { type Harness, openHarness } from "./harness.ts";
 import type { AgentPlan, Plan } from "./plan.ts";
-import { basic, type Proof, prove } from "./proof.ts";
+import { basic, type Proof, prove, requestClaims, signAs } from "./proof.ts";
 
 /** Form parameters; undefined leaves one out. */
 export type Form = Readonly<Record<string, string | undefined>>;
@@ -22,6 +22,14 @@ export type Manner = {
   readonly headers?: Readonly<Record<string, string | readonly string[]>>;
   /** Claims of the client assertion. */
   readonly assertion?: JWTPayload;
+  /** Claims of the signed request, for agents that sign; undefined leaves one out. */
+  readonly request?: Readonly<Record<string, unknown>>;
+  /** Members of the signed request's header. */
+  readonly header?: Partial<JWTHeaderParameters>;
+  /** Whose key signs the request: the agent's own. */
+  readonly signer?: Credentials;
+  /** Does not sign, although it is registered to. */
+  readonly unsigned?: boolean;
 };
 
 export type World = Omit<Harness, "close"> & {
@@ -93,10 +101,23 @@ export async function openWorld(plan: Plan = {}): Promise<World> {
       },
     );
   };
-  const ask: World["ask"] = (by, changed = {}, manner = {}) => {
+  const ask: World["ask"] = async (by, changed = {}, manner = {}) => {
     const form = { scope: "openid", login_hint: "ada@example.com", ...changed };
-    const details = "scope" in changed || "authorization_details" in changed || "request" in changed;
-    return send("/bc-authorize", by, details ? form : { ...form, authorization_details: refund() }, manner);
+    const said = "scope" in changed || "authorization_details" in changed || "request" in changed;
+    const whole = said ? form : { ...form, authorization_details: refund() };
+    const signs = harness.plan.agents.find(({ id }) => id === by.id)?.signs_requests;
+    return await send(
+      "/bc-authorize",
+      by,
+      signs && !manner.unsigned ? await signed(by, whole, manner) : whole,
+      manner,
+    );
+  };
+  /** CIBA §7.1.1: all of it inside one JWT. */
+  const signed = async (by: Credentials, form: Form, { request = {}, header = {}, signer = by }: Manner) => {
+    const given = Object.entries(form).filter(([, value]) => value !== undefined);
+    const claims = requestClaims(by.id, harness.issuer, Object.fromEntries(given), request);
+    return { request: await signAs(signer, claims, header) };
   };
   const asked: World["asked"] = async (by, changed, manner) => {
     const answer = await ask(by, changed, manner);

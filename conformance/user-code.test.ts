@@ -1,0 +1,42 @@
+/** A code that a person has given to those who may disturb them (CIBA §7.1.2). */
+import assert from "node:assert/strict";
+import { setUserCode } from "../packages/server/src/operations/user-code.ts";
+import { scenario } from "./scenario.ts";
+import { openWorld, refusal } from "./world.ts";
+
+const world = await openWorld({
+  user_codes: true,
+  approvers: [
+    { email: "ada@example.com", name: "Ada", user_code: "27182818" },
+    { email: "bob@example.com", name: "Bob" },
+  ],
+  headless: "bob@example.com",
+  agents: [{ id: "caller", user_code: true }],
+});
+const caller = world.agent("caller");
+const asks = async (changed: Readonly<Record<string, string>>) => refusal(await world.ask(caller, changed));
+
+scenario(
+  "a person's user code is asked for, checked, and lets the request through",
+  ["ciba-7.1.2-1", "ciba-13-8", "ciba-13-9"],
+  async () => {
+    assert.deepEqual(await asks({}), [400, "missing_user_code"]);
+    assert.deepEqual(await asks({ user_code: "00000000" }), [400, "invalid_user_code"]);
+    assert.equal((await asks({ user_code: "27182818" }))[0], 200);
+  },
+);
+
+scenario("agents and people without a user code do without", ["ciba-7.1.2-2"], async () => {
+  assert.equal((await world.ask(world.agent("agent"))).status, 200);
+  assert.equal((await asks({ login_hint: "bob@example.com" }))[0], 200);
+});
+
+scenario("the code can be changed", ["ciba-7.1.2-3"], async () => {
+  await setUserCode(world.store, "ada@example.com", "31415926");
+  assert.deepEqual(await asks({ user_code: "27182818" }), [400, "invalid_user_code"]);
+  assert.equal((await asks({ user_code: "31415926" }))[0], 200);
+});
+
+scenario("metadata says that user codes are taken", ["ciba-4-4"], async () => {
+  assert.equal((await world.metadata()).backchannel_user_code_parameter_supported, true);
+});
