@@ -154,3 +154,27 @@ scenario(
     assert.equal((await world.poll(agent(), authReqId, { resource: "https://refunds.example" })).status, 200);
   },
 );
+
+scenario(
+  "several details are one question: one card with all of them, one grant, one token",
+  ["rfc9396-2-3", "rfc9396-3.1-2", "rfc9396-7-1"],
+  async () => {
+    const details = [...JSON.parse(world.refund()), ...JSON.parse(world.refund({ amount: "7.00" }))];
+    const authReqId = await world.asked(agent(), { authorization_details: JSON.stringify(details) });
+    const { body: card } = await world.call(world.headless.url.replace("{auth_req_id}", authReqId));
+    assert.deepEqual(
+      card.parts.map(({ sentence }: { sentence: string }) => sentence),
+      details.map(({ order, amount }) => `Refund €${amount} for order “${order}”`),
+    );
+    await world.allow(authReqId);
+    const { body } = await world.poll(agent(), authReqId);
+    assert.deepEqual(body.authorization_details, details);
+    assert.deepEqual(decodeJwt(body.access_token).authorization_details, details);
+    assert.deepEqual(
+      (await world.introspect("refunds", body.access_token)).body.authorization_details,
+      details,
+    );
+    const [first] = details;
+    assert.deepEqual(await asks([first, { ...first, type: "unknown" }]), refused);
+  },
+);

@@ -212,8 +212,13 @@ scenario(
 );
 
 /** At the API: the proof is about this token and this URL. */
-async function use(token: string, dpop: string | undefined, scheme = "DPoP"): Promise<Answer> {
-  return await world.call(`${world.resource.url}/calendar.clear`, {
+async function use(
+  token: string,
+  dpop: string | undefined,
+  scheme = "DPoP",
+  { resource, call }: World = world,
+): Promise<Answer> {
+  return await call(`${resource.url}/calendar.clear`, {
     headers: { authorization: `${scheme} ${token}`, ...(dpop !== undefined && { dpop }) },
   });
 }
@@ -272,3 +277,25 @@ scenario(
     assert.match(challenge, /algs="[^"]*ES256/);
   },
 );
+
+scenario("an API that wants nonces of its own says so, and hands one out", ["rfc9449-9-1"], async () => {
+  const agent = careful.agent("bound");
+  const id = await careful.asked(agent, { scope: "openid calendar.clear" });
+  await careful.allow(id);
+  const redeemed = async (claims: Changed["claims"]) =>
+    await careful.poll(
+      agent,
+      id,
+      {},
+      { headers: { dpop: await proof(agent, { claims: claims ?? {} }, careful) } },
+    );
+  const first = await redeemed({});
+  const { access_token: token } = (await redeemed({ nonce: first.headers["dpop-nonce"] })).body;
+  const htu = `${careful.resource.url}/calendar.clear`;
+  const without = await use(token, await proofOfUse(token, agent, { htu }), "DPoP", careful);
+  assert.equal(without.status, 401);
+  assert.match(String(without.headers["www-authenticate"]), /use_dpop_nonce/);
+  const nonce = without.headers["dpop-nonce"];
+  const good = await use(token, await proofOfUse(token, agent, { htu, nonce }), "DPoP", careful);
+  assert.equal(good.status, 200, good.text);
+});

@@ -5,12 +5,15 @@
  */
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { Config } from "../packages/server/src/config/config.ts";
+import { suites } from "../packages/server/src/http/tls.ts";
 import type { Certificates } from "../packages/server/test/certificate.ts";
+import { secureFetch } from "../packages/server/test/secure-fetch.ts";
+import { callOf } from "../packages/verifier/src/node-http.ts";
 import { createVerifier, type Verifier } from "../packages/verifier/src/verifier.ts";
-import { call } from "./call.ts";
 import type { ApiCredentials } from "./harness.ts";
 
 export type Resource = {
@@ -27,17 +30,22 @@ export type ResourceGround = {
 };
 
 export async function openResource(ground: ResourceGround): Promise<Resource> {
-  const verifiers = new Map([...ground.apis].map(([name, api]) => [name, verifierOf(ground, name, api)]));
-  const listener = createServer((request, response) => {
+  const verifiers = new Map<string, Verifier>();
+  const handle = (request: IncomingMessage, response: ServerResponse) => {
     answer(ground.config, verifiers, request)
       .catch(() => ({ status: 500, headers: {}, body: { error: "server_error" } }))
       .then((said) => send(request, response, said));
-  });
+  };
+  const listener = ground.certificates
+    ? createHttpsServer(await secure(ground.certificates), handle)
+    : createHttpServer(handle);
   listener.listen(0, "127.0.0.1");
   await once(listener, "listening");
   const { port } = listener.address() as AddressInfo;
+  const url = `${ground.certificates ? "https" : "http"}://localhost:${port}`;
+  for (const [name, api] of ground.apis) verifiers.set(name, verifierOf(ground, name, api, url));
   return {
-    url: `http://localhost:${port}`,
+    url,
     close: async () => {
       listener.closeAllConnections();
       listener.close();
@@ -47,33 +55,28 @@ export async function openResource(ground: ResourceGround): Promise<Resource> {
   };
 }
 
-function verifierOf({ config, ca }: ResourceGround, name: string, { id, secret }: ApiCredentials): Verifier {
+/** Whoever comes is asked for a certificate; whether it is the right one, the token says. */
+async function secure(certificates: Certificates) {
+  const { certificate, key } = await certificates.forServer("localhost");
+  return { ...suites, cert: certificate, key, requestCert: true, rejectUnauthorized: false };
+}
+
+function verifierOf(
+  { config, ca }: ResourceGround,
+  name: string,
+  { id, secret }: ApiCredentials,
+  url: string,
+): Verifier {
   return createVerifier({
     issuer: config.issuer,
     audience: config.apis.get(name)!.audience,
     clientId: id,
     clientSecret: secret,
-    fetch: fetchWith(ca),
+    baseUrl: url,
+    // Where the server wants nonces, so does its API.
+    requireProofNonce: config.dpop.requireNonce,
+    ...(ca !== undefined && { fetch: secureFetch({ ca }) as typeof fetch }),
   });
-}
-
-/** `fetch` for a server whose certificate is of an authority that nobody knows. */
-function fetchWith(ca: string | undefined): typeof fetch {
-  if (ca === undefined) return fetch;
-  return async (input, init) => {
-    const request = new Request(input, init);
-    const body = await request.text();
-    const answer = await call(request.url, {
-      method: request.method,
-      headers: Object.fromEntries(request.headers),
-      ...(request.method !== "GET" && { body }),
-      ca,
-    });
-    return new Response(answer.text, {
-      status: answer.status,
-      headers: answer.headers as Record<string, string>,
-    });
-  };
 }
 
 type Said = {
@@ -87,22 +90,21 @@ async function answer(
   verifiers: ReadonlyMap<string, Verifier>,
   request: IncomingMessage,
 ): Promise<Said> {
-  const { method, url = "/", headers } = request;
+  const { method, url = "/" } = request;
   const path = decodeURIComponent(new URL(url, "http://resource").pathname.slice(1));
+  const call = callOf(request, new URL(url, "http://resource").href);
   if (method === "POST" && path === "refunds") {
     const body = await bodyOf(request);
     const { order, amount, currency } = (body ?? {}) as Record<string, string>;
     const action = { type: "refund", order: order ?? "", amount: amount ?? "", currency: currency ?? "" };
-    const spent = await verifiers
-      .get("refunds")!
-      .spend(headers.authorization, action, () => ({ refunded: order }));
+    const spent = await verifiers.get("refunds")!.spend(call, action, () => ({ refunded: order }));
     return spent.outcome === "rejected" ? spent : { status: 200, headers: {}, body: spent.result };
   }
   const rule = config.actions.get(path);
   const api = [...config.apis].find(([, { audience }]) => audience === rule?.definition.audience)?.[0];
   if (method !== "GET" || rule?.scope === undefined || api === undefined)
     return { status: 404, headers: {}, body: { error: "not_found" } };
-  const checked = await verifiers.get(api)!.check(headers.authorization, { type: path });
+  const checked = await verifiers.get(api)!.check(call, { type: path });
   if (checked.outcome === "rejected") return checked;
   return { status: 200, headers: {}, body: { action: path, approved_by: checked.approvedBy } };
 }

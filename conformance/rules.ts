@@ -12,11 +12,21 @@ export async function writeRules(
   plan: FullPlan,
   folder: string,
   port: number,
-  _certificates: Certificates,
+  certificates: Certificates,
 ): Promise<string> {
   const rules = parseDocument(readFileSync(template, "utf8"));
-  rules.set("issuer", `http://localhost:${port}`);
+  const issuer = `${plan.https ? "https" : "http"}://localhost:${port}`;
+  rules.set("issuer", issuer);
   rules.setIn(["listen", "port"], port);
+  if (plan.https) {
+    const { certificate, key } = await certificates.forServer("localhost");
+    writeFileSync(join(folder, "server.pem"), certificate);
+    writeFileSync(join(folder, "server.key"), key, { mode: 0o600 });
+    writeFileSync(join(folder, "ca.pem"), certificates.ca);
+    rules.setIn(["listen", "tls"], { certificate: "server.pem", key: "server.key" });
+    // Everybody is asked for a certificate at the one door, and nobody has to have one.
+    rules.set("mtls", { url: issuer, authorities: "ca.pem" });
+  }
   rules.setIn(["limits", "poll_interval"], plan.poll_interval);
   rules.setIn(
     ["groups", "finance"],

@@ -2,7 +2,7 @@
  * A server under test for other suites: `node conformance/serve.ts [plan.json]`. Prints one line of JSON when it listens,
  * takes `restart` and `kill` on standard input, ends with SIGTERM or SIGINT. The README beside it says what the line has.
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { type Harness, openHarness } from "./harness.ts";
@@ -32,14 +32,12 @@ for await (const line of createInterface({ input: process.stdin })) {
 }
 
 async function describe({ issuer, folder, ca, agents, apis, approvers, headless, resource, call }: Harness) {
-  const caFile = join(folder, "ca.pem");
-  if (ca !== undefined) writeFileSync(caFile, ca);
   return {
     event: "ready",
     issuer,
     metadata: (await call("/.well-known/openid-configuration")).body,
     folder,
-    ...(ca !== undefined && { ca: caFile }),
+    ...(ca !== undefined && { ca: join(folder, "ca.pem") }),
     agents: [...agents.values()].map(({ id, method, secret, key, certificate }) => ({
       id,
       method,

@@ -4,7 +4,6 @@ import { specification } from "./requirement.ts";
 const noPairwise = { notOurs: "subject identifiers are public; there are no pairwise ones" };
 const callbacks = { unmet: "there is no ping and no push yet" };
 const registration = { unmet: "agents cannot register themselves yet" };
-const https = { unmet: "the server does not listen with TLS itself yet" };
 
 export const ciba = specification(
   "ciba",
@@ -40,7 +39,7 @@ export const ciba = specification(
       noPairwise,
     ],
     "5-1": ["MUST", "The delivery mode is set at registration; no request changes it."],
-    "7-1": ["MUST", "The backchannel authentication endpoint is reached through TLS.", https],
+    "7-1": ["MUST", "The backchannel authentication endpoint is reached through TLS."],
     "7.1-1": ["MUST", "The client authenticates with the method registered for it."],
     "7.1-2": [
       "MUST",

@@ -22,45 +22,38 @@ export const rfc7523 = specification(
   },
 );
 
-const mtls = { unmet: "there is no mTLS client authentication yet" };
-const bound = { unmet: "tokens are not bound to certificates yet" };
-
 export const rfc8705 = specification(
   "rfc8705",
   "RFC 8705",
   "OAuth 2.0 Mutual-TLS Client Authentication and Certificate-Bound Access Tokens",
   {
-    "2-1": ["MUST", "Requests with mTLS authentication name the client by client_id.", mtls],
-    "2-2": ["MUST", "A certificate that is not the client's is answered with invalid_client.", mtls],
-    "2.1-1": [
+    "2-1": ["MUST", "Requests with mTLS authentication name the client by client_id."],
+    "2-2": ["MUST", "A certificate that is not the client's is answered with invalid_client."],
+    "2.1-1": ["MUST", "tls_client_auth wants a certificate that was validated and has the registered name."],
+    "2.1.1-1": ["MUST", "Metadata lists the mTLS methods that there are."],
+    "2.1.2-1": [
       "MUST",
-      "tls_client_auth wants a certificate that was validated and has the registered name.",
-      mtls,
+      "Registering tls_client_auth names exactly one subject name.",
+      { unmet: "agents cannot register themselves yet" },
     ],
-    "2.1.1-1": ["MUST", "Metadata lists the mTLS methods that there are.", mtls],
-    "2.1.2-1": ["MUST", "Registering tls_client_auth names exactly one subject name.", mtls],
-    "2.2-1": ["MUST", "self_signed_tls_client_auth wants one of the client's registered certificates.", mtls],
-    "2.2-2": ["MUST NOT", "A self-signed certificate's chain is validated.", mtls],
-    "3-1": ["MUST", "Where the client registered for it, the token is bound to its certificate.", bound],
-    "3-2": [
+    "2.2-1": ["MUST", "self_signed_tls_client_auth wants one of the client's registered certificates."],
+    "2.2-2": ["MUST NOT", "A self-signed certificate's chain is validated."],
+    "3-1": ["MUST", "Where the client registered for it, the token is bound to its certificate."],
+    "3-2": ["MUST", "The API gets the certificate's thumbprint and refuses another certificate with 401."],
+    "3.1-1": ["MUST", "A JWT access token has the thumbprint as cnf.x5t#S256."],
+    "3.2-1": ["MUST", "Introspection has the thumbprint as cnf.x5t#S256."],
+    "3.3-1": [
       "MUST",
-      "The API gets the certificate's thumbprint and refuses another certificate with 401.",
-      bound,
+      "Metadata says whether tokens can be bound to certificates.",
+      { unmet: "metadata does not say it yet" },
     ],
-    "3.1-1": ["MUST", "A JWT access token has the thumbprint as cnf.x5t#S256.", bound],
-    "3.2-1": ["MUST", "Introspection has the thumbprint as cnf.x5t#S256.", bound],
-    "3.3-1": ["MUST", "Metadata says whether tokens can be bound to certificates.", bound],
-    "3.4-1": ["MUST", "A client is registered for bound tokens, and gets no others.", bound],
+    "3.4-1": ["MUST", "A client is registered for bound tokens, and gets no others."],
     "4-1": [
       "MAY",
       "A public client's tokens are bound to its certificate.",
       { notOurs: "there are no public clients" },
     ],
-    "5-1": [
-      "MAY",
-      "Metadata names other URLs for those who come with a certificate.",
-      { notOurs: "one listener asks everybody for a certificate and requires it of nobody" },
-    ],
-    "7.2-1": ["MUST", "Only certificates of authorities that the operator trusts count as validated.", mtls],
+    "5-1": ["MAY", "Metadata names the URLs for those who come with a certificate, and they answer there."],
+    "7.2-1": ["MUST", "Only certificates of authorities that the operator trusts count as validated."],
   },
 );

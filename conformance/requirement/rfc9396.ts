@@ -29,9 +29,5 @@ export const rfc9396 = specification("rfc9396", "RFC 9396", "OAuth 2.0 Rich Auth
   "10-1": ["MUST", "Metadata lists the types that there are."],
   "10-2": ["MUST", "A client is registered for the types that it uses."],
   "12-1": ["MUST", "What stands in details is handled as text: nothing in it is ever run or rendered."],
-  "2-3": [
-    "MAY",
-    "One request has several details.",
-    { unmet: "one detail in a request; several as one atomic action do not exist yet" },
-  ],
+  "2-3": ["MAY", "One request has several details."],
 });

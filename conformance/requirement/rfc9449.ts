@@ -1,7 +1,5 @@
 import { specification } from "./requirement.ts";
 
-const api = { unmet: "the verifier takes no proofs yet" };
-
 export const rfc9449 = specification(
   "rfc9449",
   "RFC 9449",
@@ -18,7 +16,7 @@ export const rfc9449 = specification(
     "4.3-9": ["MUST", "A proof for another URL is refused; query and fragment do not count."],
     "4.3-10": ["MUST", "Where a nonce was handed out, a proof without it, or with another, is refused."],
     "4.3-11": ["MUST", "A proof made too long ago, or in the future, is refused."],
-    "4.3-12": ["MUST", "At an API a proof is about this token, and by the key that it is bound to.", api],
+    "4.3-12": ["MUST", "At an API a proof is about this token, and by the key that it is bound to."],
     "4.3-13": ["SHOULD", "URLs are normalised before they are compared."],
     "5-1": ["MUST", "The token_type of a bound token is DPoP."],
     "5-2": ["MUST", "A bad proof at the token endpoint is invalid_dpop_proof."],
@@ -31,13 +29,13 @@ export const rfc9449 = specification(
     "5.2-1": ["MUST", "A client registered for DPoP gets no token without a proof."],
     "6.1-1": ["MUST", "A JWT access token has the thumbprint of the key as cnf.jkt."],
     "6.2-1": ["MUST", "Introspection has the thumbprint as cnf.jkt, and DPoP as the token_type."],
-    "7.1-1": ["MUST", "An API gives nothing unless the proof holds.", api],
-    "7.1-2": ["SHOULD", "The API's challenge names the DPoP scheme, the error and the algorithms.", api],
-    "7.2-1": ["MUST", "A bound token that comes as a bearer token is refused.", api],
+    "7.1-1": ["MUST", "An API gives nothing unless the proof holds."],
+    "7.1-2": ["SHOULD", "The API's challenge names the DPoP scheme, the error and the algorithms."],
+    "7.2-1": ["MUST", "A bound token that comes as a bearer token is refused."],
     "8-1": ["MUST", "A nonce that is missing is answered with use_dpop_nonce and a fresh one."],
     "8-2": ["MUST", "Nonces cannot be predicted."],
     "8.2-1": ["MAY", "An answer may hand out the next nonce, in no more than one header."],
-    "9-1": ["MAY", "An API asks for nonces of its own.", { notOurs: "the verifier hands out no nonces" }],
+    "9-1": ["MAY", "An API asks for nonces of its own: a proof without is use_dpop_nonce."],
     "10-1": [
       "MUST",
       "An authorization code is bound to dpop_jkt.",

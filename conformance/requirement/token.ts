@@ -1,8 +1,6 @@
 /** What becomes of a token after it was issued: its form, how it is asked about, and how it is taken back. */
 import { specification } from "./requirement.ts";
 
-const https = { unmet: "the server does not listen with TLS itself yet" };
-
 export const rfc9068 = specification("rfc9068", "RFC 9068", "JWT Profile for OAuth 2.0 Access Tokens", {
   "2.1-1": ["MUST", "An access token is signed, and never with none."],
   "2.1-2": ["MUST", "An access token's typ is at+jwt."],
@@ -30,11 +28,11 @@ export const rfc7662 = specification("rfc7662", "RFC 7662", "OAuth 2.0 Token Int
   "2.2-3": ["MUST", "An unknown token, and one that is not for who asks, is not an error but not active."],
   "2.3-1": ["MUST", "Failed authentication is answered with 401."],
   "4-1": ["MUST", "A token that has expired, was revoked or was spent is not active."],
-  "4-2": ["MUST", "The endpoint is reached through TLS.", https],
+  "4-2": ["MUST", "The endpoint is reached through TLS."],
 });
 
 export const rfc7009 = specification("rfc7009", "RFC 7009", "OAuth 2.0 Token Revocation", {
-  "2-1": ["MUST", "The revocation endpoint is reached through TLS.", https],
+  "2-1": ["MUST", "The revocation endpoint is reached through TLS."],
   "2-2": ["SHOULD", "Access tokens can be revoked."],
   "2.1-1": ["REQUIRED", "A revocation names the token."],
   "2.1-2": ["MUST", "The client is authenticated first."],

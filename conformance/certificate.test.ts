@@ -1,0 +1,188 @@
+/** TLS, and what a client's certificate is good for: proving who it is, and binding its tokens (RFC 8705, FAPI §8.5). */
+import assert from "node:assert/strict";
+import { createHash, X509Certificate } from "node:crypto";
+import { connect, type SecureVersion } from "node:tls";
+import { decodeJwt } from "jose";
+import { createCertificates, selfSigned } from "../packages/server/test/certificate.ts";
+import type { Certificate } from "./call.ts";
+import type { Credentials } from "./credential.ts";
+import { prove } from "./proof.ts";
+import { scenario } from "./scenario.ts";
+import { type Manner, openWorld, refusal } from "./world.ts";
+
+const world = await openWorld({
+  https: true,
+  agents: [
+    { id: "pki", method: "tls_client_auth", binding: "mtls" },
+    { id: "pki-2", method: "tls_client_auth" },
+    { id: "self", method: "self_signed_tls_client_auth", binding: "mtls" },
+    { id: "signer", method: "private_key_jwt", algorithm: "PS256", binding: "mtls" },
+    { id: "sender", method: "client_secret_post" },
+  ],
+});
+const [pki, self, signer] = [world.agent("pki"), world.agent("self"), world.agent("signer")];
+const invalidClient = [401, "invalid_client"];
+
+/** Asks as this client, with this certificate or none. */
+async function coming(certificate: Certificate | undefined, by: Credentials): Promise<Manner> {
+  const { form, headers } = await prove(by, world.issuer);
+  return { proof: { form, headers, certificate } };
+}
+const thumbprint = ({ certificate }: Certificate) =>
+  createHash("sha256").update(new X509Certificate(certificate).raw).digest("base64url");
+
+/** What is agreed on with a server at this URL, or why nothing is. */
+function shakeHands(url: string, minVersion: SecureVersion, maxVersion: SecureVersion, ciphers?: string) {
+  const { hostname: host, port } = new URL(url);
+  return new Promise<string>((resolve) => {
+    // Security level 0: what is refused is refused by the server, and not already by this side.
+    const suites = `${ciphers ?? "DEFAULT"}:@SECLEVEL=0`;
+    const socket = connect(
+      { host, port: Number(port), ca: world.ca, minVersion, maxVersion, ciphers: suites },
+      () => {
+        resolve(`${socket.getProtocol()} ${socket.getCipher().standardName}`);
+        socket.end();
+      },
+    );
+    socket.once("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+  });
+}
+
+scenario(
+  "every endpoint is https, with TLS 1.3, and 1.2 with the permitted suites",
+  ["ciba-7-1", "rfc7662-4-2", "rfc7009-2-1", "fapi-adv-8.5-1", "rfc8414-2-1"],
+  async () => {
+    const document = await world.metadata();
+    for (const [name, url] of Object.entries<string>(document).filter(([name]) => name.endsWith("_endpoint")))
+      assert.match(url, /^https:/, name);
+    for (const url of [world.issuer, world.resource.url]) {
+      assert.match(await shakeHands(url, "TLSv1.2", "TLSv1.3"), /^TLSv1\.3 /);
+      assert.match(
+        await shakeHands(url, "TLSv1.2", "TLSv1.2"),
+        /^TLSv1\.2 TLS_ECDHE_(ECDSA|RSA)_WITH_AES_(128_GCM_SHA256|256_GCM_SHA384)$/,
+      );
+      for (const ciphers of [
+        "AES128-GCM-SHA256",
+        "ECDHE-ECDSA-AES128-SHA256",
+        "ECDHE-ECDSA-CHACHA20-POLY1305",
+      ])
+        assert.match(await shakeHands(url, "TLSv1.2", "TLSv1.2", ciphers), /^ERR_SSL|ECONNRESET/, ciphers);
+    }
+  },
+);
+
+scenario("nothing before TLS 1.2 is spoken", ["fapi-adv-8.5-2"], async () => {
+  for (const url of [world.issuer, world.resource.url])
+    for (const version of ["TLSv1", "TLSv1.1"] as const)
+      assert.match(await shakeHands(url, version, version), /^ERR_SSL|ECONNRESET/, version);
+});
+
+scenario(
+  "metadata lists the methods that need a certificate, and where clients with one go",
+  ["rfc8705-2.1.1-1", "rfc8705-5-1", "fapi-base-5.2.2-4"],
+  async () => {
+    const document = await world.metadata();
+    const methods: string[] = document.token_endpoint_auth_methods_supported;
+    for (const method of ["tls_client_auth", "self_signed_tls_client_auth", "private_key_jwt"])
+      assert.ok(methods.includes(method), method);
+    const { token_endpoint, backchannel_authentication_endpoint } = document.mtls_endpoint_aliases;
+    for (const url of [token_endpoint, backchannel_authentication_endpoint])
+      assert.deepEqual(refusal(await world.post(url, {})), invalidClient);
+  },
+);
+
+scenario(
+  "a client with a validated certificate of its registered name, or with its own self-signed one, is who it says",
+  ["rfc8705-2.1-1", "rfc8705-2.2-1", "rfc8705-2.2-2", "rfc8705-2-1", "ciba-4-6"],
+  async () => {
+    for (const agent of [pki, self, world.agent("pki-2")]) {
+      const authReqId = await world.asked(agent);
+      assert.equal((await world.poll(agent, authReqId)).body.error, "authorization_pending", agent.id);
+    }
+  },
+);
+
+scenario(
+  "another certificate, another authority's, none, and a certificate without client_id are invalid_client",
+  ["rfc8705-2-2", "rfc8705-2-1", "rfc8705-2.1-1", "rfc8705-2.2-1", "rfc8705-7.2-1"],
+  async () => {
+    const strangers = await (await createCertificates()).forClient("CN=pki");
+    const wrong: readonly (readonly [Credentials, Certificate | undefined])[] = [
+      [pki, world.agent("pki-2").certificate],
+      [pki, strangers],
+      [pki, await selfSigned("CN=pki")],
+      [pki, undefined],
+      [self, await selfSigned("CN=self")],
+      [self, pki.certificate],
+      [self, undefined],
+    ];
+    for (const [agent, certificate] of wrong) {
+      assert.deepEqual(
+        refusal(await world.ask(agent, {}, await coming(certificate, agent))),
+        invalidClient,
+        agent.id,
+      );
+    }
+    const nameless = { proof: { form: {}, headers: {}, certificate: pki.certificate } };
+    assert.deepEqual(refusal(await world.ask(pki, {}, nameless)), invalidClient);
+    const authReqId = await world.asked(pki);
+    const other = await coming(world.agent("pki-2").certificate, pki);
+    assert.deepEqual(refusal(await world.poll(pki, authReqId, {}, other)), invalidClient);
+  },
+);
+
+scenario(
+  "a certificate does not stand in for another registered method",
+  ["ciba-4-12", "rfc8705-2-2"],
+  async () => {
+    const proof = { form: { client_id: "sender" }, headers: {}, certificate: pki.certificate };
+    assert.deepEqual(refusal(await world.ask(world.agent("sender"), {}, { proof })), invalidClient);
+  },
+);
+
+scenario(
+  "a token is bound to the certificate: access token and introspection say so",
+  ["rfc8705-3-1", "rfc8705-3.1-1", "rfc8705-3.2-1", "fapi-adv-5.2.2-6"],
+  async () => {
+    for (const agent of [pki, self, signer]) {
+      const { body } = await world.approved(agent);
+      const cnf = { "x5t#S256": thumbprint(agent.certificate!) };
+      assert.deepEqual(decodeJwt(body.access_token).cnf, cnf);
+      assert.equal(body.token_type, "Bearer");
+      assert.deepEqual((await world.introspect("refunds", body.access_token)).body.cnf, cnf);
+    }
+  },
+);
+
+scenario(
+  "a client that is registered for bound tokens gets none without its certificate, and the approval is still good",
+  ["rfc8705-3.4-1", "fapi-adv-5.2.2-5"],
+  async () => {
+    const authReqId = await world.asked(signer);
+    await world.allow(authReqId);
+    const without = await world.poll(signer, authReqId, {}, await coming(undefined, signer));
+    assert.ok(without.status === 400 || without.status === 401);
+    assert.ok(["invalid_request", "invalid_grant", "invalid_client"].includes(without.body.error));
+    assert.equal((await world.poll(signer, authReqId)).status, 200);
+  },
+);
+
+scenario("the API takes a bound token with its certificate, and with no other", ["rfc8705-3-2"], async () => {
+  const { access_token: token } = (await world.approved(pki, { scope: "openid calendar.clear" })).body;
+  const use = (certificate: Certificate | undefined) =>
+    world.call(`${world.resource.url}/calendar.clear`, {
+      headers: { authorization: `Bearer ${token}` },
+      certificate,
+    });
+  for (const certificate of [undefined, signer.certificate, await selfSigned("CN=pki")]) {
+    const refused = await use(certificate);
+    assert.equal(refused.status, 401);
+    assert.match(String(refused.headers["www-authenticate"]), /invalid_token/);
+  }
+  const taken = await use(pki.certificate);
+  assert.equal(taken.status, 200, taken.text);
+});
+
+scenario("metadata says that tokens can be bound to certificates", ["rfc8705-3.3-1"], async () => {
+  assert.equal((await world.metadata()).tls_client_certificate_bound_access_tokens, true);
+});
