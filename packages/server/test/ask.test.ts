@@ -2,7 +2,16 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { pauseAgent } from "../src/operations/admit.ts";
 import { reopen } from "../src/operations/cancel.ts";
-import { type Deployment, deploy, issuer, type Person, refund, requestIdOf, rules } from "./deployment.ts";
+import {
+  basic,
+  type Deployment,
+  deploy,
+  issuer,
+  type Person,
+  refund,
+  requestIdOf,
+  rules,
+} from "./deployment.ts";
 
 let place: Deployment;
 let ada: Person;
@@ -105,6 +114,16 @@ for (const [name, changed, error, status = 400] of refusals)
     assert.equal(answer.headers.get("www-authenticate"), null);
     assert.deepEqual(await place.server.store.requests({ limit: 10 }), []);
   });
+
+test("a resource that is named twice is refused: a token is for one API", async () => {
+  const form = new URLSearchParams({ scope: "openid", login_hint: "owner" });
+  form.set("authorization_details", JSON.stringify([refund]));
+  for (const resource of ["https://refunds.example", "https://calendar.example"])
+    form.append("resource", resource);
+  const answer = await place.post("/bc-authorize", form.toString(), basic(place.agent));
+  assert.deepEqual([answer.status, answer.body.error], [400, "invalid_request"]);
+  assert.deepEqual(await place.server.store.requests({ limit: 10 }), []);
+});
 
 test("a refused field is named with its path", async () => {
   const answer = await place.ask(details({ ...refund, hidden: "1" }));

@@ -233,6 +233,16 @@ test("approver code makes a code up and shows it once, takes one that was chosen
     assert.equal(answer.code, 1, words.join(" "));
     assert.doesNotMatch(answer.err, /at .*\.ts:/, "no stack");
   }
+  const listed = async () => {
+    const { out } = await countersign("approver", "list", "--json");
+    const rows = out
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    return rows.find(({ email }) => email === "coded@example.com")?.user_code;
+  };
+  assert.equal(await listed(), "set");
   const removed = await countersign("approver", "code", "coded@example.com", "--remove");
+  assert.equal(await listed(), "none");
   assert.match(removed.out, /no user code any more/);
 });

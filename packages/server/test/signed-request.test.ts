@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { CompactSign, type CryptoKey, exportJWK, generateKeyPair, type JWK, UnsecuredJWT } from "jose";
+import * as oauth from "oauth4webapi";
 import { addAgent } from "../src/operations/admit.ts";
 import {
   type Answer,
@@ -106,6 +107,23 @@ test("a signed request is asked as it is in the form, and redeemed", async () =>
   const form = { grant_type: "urn:openid:params:grant-type:ciba", auth_req_id: answer.body.auth_req_id };
   const granted = await place.post("/oauth/token", form, basic(signer));
   assert.deepEqual(granted.body.authorization_details, details);
+});
+
+test("a request object as oauth4webapi and openid-client make it is good", async () => {
+  const document: any = await (await place.request("/.well-known/openid-configuration")).json();
+  const parameters = {
+    scope: "openid openid",
+    login_hint: "ada@example.com",
+    authorization_details: JSON.stringify(action()),
+    requested_expiry: "30",
+    resource: "https://refunds.example",
+    response_type: "code",
+  };
+  const clock = place.clock.now - Date.now();
+  const client = { client_id: signer.id, [oauth.clockSkew]: Math.floor(clock / 1000) };
+  const request = await oauth.issueRequestObject(document, client, parameters, signer.key);
+  const answer = await send({ request, client_id: signer.id });
+  assert.deepEqual([answer.status, answer.body.expires_in], [200, 30], answer.body.error_description);
 });
 
 const good: readonly (readonly [string, () => object, object?])[] = [

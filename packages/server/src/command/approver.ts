@@ -103,14 +103,15 @@ export const approverCommands: readonly Command[] = [
   },
   {
     name: "approver list",
-    says: "the approvers, and how many devices each has",
+    says: "the approvers, how many devices each has, and whether a user code",
     options: { json: { type: "boolean", says: "as JSON lines" } },
     run: (given, { print }) =>
       withStore(given, async (store) => {
         const rows = [];
         for (const { record } of await store.list("approver")) {
           const devices = await store.devicesOf(record.id);
-          rows.push({ id: record.id, email: record.email, name: record.name, devices: devices.length });
+          const { id, email, name, userCode } = record;
+          rows.push({ id, email, name, devices: devices.length, user_code: userCode ? "set" : "none" });
         }
         print(table(rows, given.flag("json"), "no approvers yet: countersign approver invite"));
       }),
