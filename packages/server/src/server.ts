@@ -18,6 +18,7 @@ import { createAgentKeys } from "./keys/agent-key.ts";
 import { type Keyring, openKeyring } from "./keys/keyring.ts";
 import { openLoginHintKeys } from "./keys/login-hint-key.ts";
 import { createStamp, type OutsideKey } from "./keys/outside-key.ts";
+import { createPublishedKeys } from "./keys/published-key.ts";
 import { createSeal, sealOfSecrets } from "./keys/seal.ts";
 import { createTickets } from "./keys/ticket.ts";
 import { alignAgents } from "./operations/align.ts";
@@ -81,12 +82,13 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   const tickets = createTickets(outsideKey);
   const holds = createHolds(store);
   const doors = [config.issuer, ...(config.mtls ? [config.mtls.url] : [])].map(endpoints);
+  const published = createPublishedKeys(() => store.now(), outbound, onFault);
   const ground: HttpGround = {
     config,
     store,
     keyring,
     signer: keyring.signer,
-    agentKeys: createAgentKeys(() => store.now(), sealOfSecrets(outsideKey)),
+    agentKeys: createAgentKeys(() => store.now(), sealOfSecrets(outsideKey), published),
     loginHintKeys,
     tickets,
     pace: createPace(config.limits.pollIntervalSeconds),

@@ -84,6 +84,7 @@ const refusals: { readonly [refusal in JwtRefusal]: (detail: string) => string }
   malformed: () => "the request is no JWT, or not signed by the algorithm that this agent is registered for",
   unknown_key: (algorithm) => `this agent has no key by which the request could be signed with ${algorithm}`,
   forged: () => "the request is not signed by this agent",
+  unreachable: () => "the keys of this agent cannot be had from where it publishes them",
   expired: () => "the request has expired",
   claims: (claim) => `${claim} of the request is missing, or not as it must be`,
 };

@@ -12,6 +12,8 @@ const other = await exportJWK((await generateKeyPair("ES256", { extractable: tru
 
 const seal = sealOfSecrets(new Uint8Array(32));
 
+const nothingPublished = { read: async () => undefined, renew: async () => undefined };
+
 const registered = (...jwks: object[]): { keys: Keys } => ({
   keys: { from: "registration", jwks: jwks as never },
 });
@@ -23,7 +25,7 @@ function sign(header: Record<string, unknown> = {}, claims: Record<string, unkno
 }
 
 test("a key is imported once, however many requests it signs, also after the agent was read anew", async (t) => {
-  const { verify } = createAgentKeys(() => now, seal);
+  const { verify } = createAgentKeys(() => now, seal, nothingPublished);
   const imports = t.mock.method(crypto.subtle, "importKey");
   for (let at = 0; at < 3; at += 1)
     assert.ok("payload" in (await verify(structuredClone(registered(jwk)), await sign(), {})));
@@ -31,7 +33,7 @@ test("a key is imported once, however many requests it signs, also after the age
 });
 
 test("another key under the same name is another key", async () => {
-  const { verify } = createAgentKeys(() => now, seal);
+  const { verify } = createAgentKeys(() => now, seal, nothingPublished);
   assert.ok("payload" in (await verify(registered({ ...jwk, kid: "k" }), await sign({ kid: "k" }), {})));
   assert.deepEqual(await verify(registered({ ...other, kid: "k" }), await sign({ kid: "k" }), {}), {
     refused: "forged",
@@ -39,7 +41,7 @@ test("another key under the same name is another key", async () => {
 });
 
 test("without a kid each key that fits is tried; with one, that one alone", async () => {
-  const { verify } = createAgentKeys(() => now, seal);
+  const { verify } = createAgentKeys(() => now, seal, nothingPublished);
   const both = registered({ ...other, kid: "1" }, { ...jwk, kid: "2" });
   assert.ok("payload" in (await verify(both, await sign(), {})));
   assert.ok("payload" in (await verify(both, await sign({ kid: "2" }), {})));
@@ -48,7 +50,7 @@ test("without a kid each key that fits is tried; with one, that one alone", asyn
 });
 
 test("what is signed by the agent and not good is told from what is not signed by it", async () => {
-  const { verify } = createAgentKeys(() => now, seal);
+  const { verify } = createAgentKeys(() => now, seal, nothingPublished);
   const keys = registered({ ...other }, jwk);
   assert.deepEqual(await verify(keys, await sign({}, { exp: now / 1000 - 1 }), {}), {
     refused: "expired",
@@ -60,7 +62,7 @@ test("what is signed by the agent and not good is told from what is not signed b
 });
 
 test("T46: a symmetric algorithm is refused also where the caller would allow it, and so is a crit that nobody knows", async () => {
-  const { verify } = createAgentKeys(() => now, seal);
+  const { verify } = createAgentKeys(() => now, seal, nothingPublished);
   const secret = new TextEncoder().encode(JSON.stringify(jwk));
   const confused = await new SignJWT({ iss: "a" }).setProtectedHeader({ alg: "HS256" }).sign(secret);
   for (const keys of [registered(jwk), registered({ kty: "oct", k: "AAAA" })])
@@ -74,13 +76,13 @@ test("T46: a symmetric algorithm is refused also where the caller would allow it
 });
 
 test("keys that are none, or of another kind, are a refusal and not a fault", async () => {
-  const { verify } = createAgentKeys(() => now, seal);
+  const { verify } = createAgentKeys(() => now, seal, nothingPublished);
   for (const odd of [{}, { kty: "EC" }, { kty: "EC", crv: "P-256", x: "AA", y: "AA" }, null, 5])
     assert.ok("refused" in (await verify(registered(odd as never), await sign(), {})));
 });
 
 test("what was used longest ago is imported again when there are more agents than are kept", async (t) => {
-  const { verify } = createAgentKeys(() => now, seal);
+  const { verify } = createAgentKeys(() => now, seal, nothingPublished);
   const imports = t.mock.method(crypto.subtle, "importKey");
   for (let at = 0; at < 1001; at += 1) await verify(registered({ ...jwk, kid: `${at}` }), "e30.e30.AA", {});
   const jwt = await sign();

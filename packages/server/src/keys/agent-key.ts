@@ -5,24 +5,20 @@
  * long as it is in use.
  */
 import type { X509Certificate } from "node:crypto";
-import {
-  createLocalJWKSet,
-  errors,
-  type JWTHeaderParameters,
-  type JWTPayload,
-  type JWTVerifyOptions,
-  jwtVerify,
-} from "jose";
+import { errors, type JWTHeaderParameters, type JWTPayload, type JWTVerifyOptions, jwtVerify } from "jose";
 import { isOneOf } from "../client/certificate.ts";
 import { type Agent, secretAlgorithms, signatureAlgorithms } from "../client/client.ts";
 import type { Seal } from "../operations/secret.ts";
+import { createKeySet, type KeySet } from "./key-set.ts";
+import type { PublishedKeys } from "./published-key.ts";
 import { Recent } from "./recent.ts";
 
 /**
  * `malformed`: no JWT, or signed in a way that is not accepted. `unknown_key`: none of the agent's keys is the one named,
  * or fits the algorithm. `forged`: by none of its keys. `expired`, and `claims`: signed by the agent, and not good.
+ * `unreachable`: its keys cannot be had from where it publishes them.
  */
-export type JwtRefusal = "malformed" | "unknown_key" | "forged" | "expired" | "claims";
+export type JwtRefusal = "malformed" | "unknown_key" | "forged" | "expired" | "claims" | "unreachable";
 
 export type VerifiedJwt = { readonly payload: JWTPayload; readonly protectedHeader: JWTHeaderParameters };
 /** `claim` is the one that is missing or wrong. */
@@ -50,12 +46,14 @@ export type Wanted = Omit<JWTVerifyOptions, "crit" | "currentDate">;
 /** Agents whose keys are kept imported. More than that take turns, and only cost more. */
 const mostAgents = 1000;
 
-type KeySet = ReturnType<typeof createLocalJWKSet>;
-
 /** `now` is the store's clock, in milliseconds since the epoch; `secrets` opens what agents' secrets are sealed with. */
-export function createAgentKeys(now: () => number, secrets: Pick<Seal, "open">): AgentKeys {
+export function createAgentKeys(
+  now: () => number,
+  secrets: Pick<Seal, "open">,
+  published: PublishedKeys,
+): AgentKeys {
   // By what the keys are, and not by whose: an agent that is registered anew has no past.
-  const imported = new Recent<KeySet | undefined>(mostAgents);
+  const imported = new Recent<KeySet>(mostAgents);
   const opened = new Recent<Promise<CryptoKey>>(mostAgents);
 
   async function openSecret(sealed: string): Promise<CryptoKey> {
@@ -63,16 +61,21 @@ export function createAgentKeys(now: () => number, secrets: Pick<Seal, "open">):
     return await crypto.subtle.importKey("raw", secret, { name: "HMAC", hash: "SHA-256" }, false, ["verify"]);
   }
 
+  function registered(keys: Agent["keys"]): KeySet {
+    const jwks = keys?.from === "registration" ? keys.jwks : [];
+    return imported.get(JSON.stringify(jwks), () => createKeySet(jwks));
+  }
+
   return {
     verify: async ({ keys }, jwt, wanted) => {
-      const jwks = keys?.from === "registration" ? keys.jwks : [];
-      const set = imported.get(JSON.stringify(jwks), () => keySet(jwks));
-      if (!set) return { refused: "unknown_key" };
-      return verify(set, jwt, {
-        algorithms: [...signatureAlgorithms],
-        ...wanted,
-        currentDate: new Date(now()),
-      });
+      const options = { algorithms: [...signatureAlgorithms], ...wanted, currentDate: new Date(now()) };
+      if (keys?.from !== "uri") return await verify(registered(keys), jwt, options);
+      const set = await published.read(keys.uri);
+      if (!set) return { refused: "unreachable" };
+      const answer = await verify(set, jwt, options);
+      if (!("refused" in answer) || !mayBeNewer.includes(answer.refused)) return answer;
+      const newer = await published.renew(keys.uri, set);
+      return newer && newer !== set ? await verify(newer, jwt, options) : answer;
     },
     verifyBySecret: async (sealedSecret, jwt, wanted) => {
       const secret = await opened.get(sealedSecret, () => openSecret(sealedSecret));
@@ -86,26 +89,27 @@ export function createAgentKeys(now: () => number, secrets: Pick<Seal, "open">):
         return refusal(error);
       }
     },
-    includes: async ({ keys }, certificate) =>
-      keys?.from === "registration" && isOneOf(certificate, keys.jwks),
+    includes: async ({ keys }, certificate) => {
+      if (keys?.from !== "uri") return isOneOf(certificate, registered(keys).jwks);
+      const set = await published.read(keys.uri);
+      if (!set) return false;
+      if (isOneOf(certificate, set.jwks)) return true;
+      const newer = await published.renew(keys.uri, set);
+      return newer !== undefined && newer !== set && isOneOf(certificate, newer.jwks);
+    },
   };
 }
 
-function keySet(jwks: readonly unknown[]): KeySet | undefined {
-  try {
-    return createLocalJWKSet({ keys: jwks as never });
-  } catch {
-    return undefined;
-  }
-}
+/** By a key that the agent has begun to use since its keys were read, it looks like this. */
+const mayBeNewer: readonly JwtRefusal[] = ["unknown_key", "forged"];
 
 async function verify(
-  keys: KeySet,
+  { find }: KeySet,
   jwt: string,
   options: JWTVerifyOptions,
 ): Promise<VerifiedJwt | RefusedJwt> {
   try {
-    return await jwtVerify(jwt, keys, options);
+    return await jwtVerify(jwt, find, options);
   } catch (error) {
     if (!(error instanceof errors.JWKSMultipleMatchingKeys)) return refusal(error);
     // Clients that name no key are common, and during a change of keys there are two.
