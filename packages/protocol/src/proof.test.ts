@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { test } from "node:test";
+import fc from "fast-check";
 import { createProofNonces } from "./nonce.ts";
 import { comparableUrl, type ProofFault, readProof } from "./proof.ts";
 
@@ -89,6 +90,22 @@ test("URLs are compared without query and fragment, and however they are spelled
     "https://:p@api.example/",
   ])
     assert.equal(comparableUrl(url), undefined, url);
+});
+
+test("whatever a proof holds, it is read or refused, and a URL's one spelling is its own", () => {
+  const anything = fc.dictionary(fc.constantFrom(...Object.keys({ ...claims, ...header })), fc.anything());
+  fc.assert(
+    fc.property(anything, anything, (head, said) => {
+      const answer = readProof({ ...header, ...head }, { ...claims, ...said }, request, now);
+      return "refused" in answer || answer.jti.length > 0;
+    }),
+  );
+  fc.assert(
+    fc.property(fc.webUrl({ withQueryParameters: true, withFragments: true }), (url) => {
+      const once = comparableUrl(url)!;
+      return comparableUrl(once) === once && !/[?#]/.test(once);
+    }),
+  );
 });
 
 test("a nonce is given out for five minutes, taken for five more, and known to whoever has the key", () => {

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { after, before, beforeEach, test } from "node:test";
 import { type JsonObject, proofAlgorithms } from "@countersign/protocol";
+import fc from "fast-check";
 import { UnsecuredJWT } from "jose";
 import { createCertificates, selfSigned } from "../../server/test/certificate.ts";
 import { createProofKey, type ProofKey, type Said } from "../../server/test/proof-key.ts";
@@ -248,4 +249,27 @@ test("a plain bearer token asks for no certificate and no proof", async () => {
     clientCertificate: () => assert.fail("the certificate was asked for"),
   };
   assert.equal((await verifier.check(plain, refund)).outcome, "checked");
+});
+
+test("whatever comes as a proof or a certificate, it is refused, and never thrown over", async () => {
+  const odd = fc.oneof(fc.string(), fc.base64String(), fc.uint8Array());
+  token = await issue({ "x5t#S256": "x".repeat(43) });
+  const authorization = `Bearer ${token}`;
+  await fc.assert(
+    fc.asyncProperty(odd, async (certificate) => {
+      const given = call(undefined, { authorization, clientCertificate: () => certificate });
+      return (await rejected(given)).reason === "wrong_certificate";
+    }),
+    { numRuns: 50 },
+  );
+  token = await issue({ jkt: key.jkt });
+  const segment = fc.base64String().map((text) => text.replace(/[+/=]/g, "_"));
+  await fc.assert(
+    fc.asyncProperty(fc.oneof(fc.string(), fc.tuple(segment, segment, segment)), async (proof) => {
+      const text = typeof proof === "string" ? proof : proof.join(".");
+      const headers = { get: (name: string) => (name === "dpop" ? text : `DPoP ${token}`) };
+      return (await rejected({ headers, method: "POST", url })).reason === "invalid_proof";
+    }),
+    { numRuns: 50 },
+  );
 });

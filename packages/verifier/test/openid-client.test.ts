@@ -4,6 +4,7 @@ import { after, before, test } from "node:test";
 import { createVerifier, type Verifier } from "@countersign/verifier";
 import { countersigned } from "@countersign/verifier/hono";
 import { Hono } from "hono";
+import * as oauth from "oauth4webapi";
 import * as client from "openid-client";
 import { addAgent } from "../../server/src/operations/admit.ts";
 import {
@@ -156,4 +157,35 @@ test("openid-client revokes its token, and introspection with the API's credenti
   assert.match(String(before.cnf?.jkt), /^[\w-]{43}$/);
   await client.tokenRevocation(config, access_token);
   assert.deepEqual(await client.tokenIntrospection(apiConfig, access_token), { active: false });
+});
+
+test("oauth4webapi, as an API that validates by itself, takes the bound token with its key's proof alone", async () => {
+  const key = await newKey();
+  const asked = await ask("P-5");
+  await ada.decide(requestIdOf(asked.auth_req_id), "approve");
+  const grant = { auth_req_id: asked.auth_req_id };
+  const { access_token } = await client.genericGrantRequest(
+    config,
+    "urn:openid:params:grant-type:ciba",
+    grant,
+    { DPoP: key },
+  );
+  const validated: unknown[] = [];
+  served = {
+    fetch: async (request) => {
+      const claims = await oauth.validateJwtAccessToken(config.serverMetadata(), request, api, {
+        requireDPoP: true,
+        [oauth.allowInsecureRequests]: true,
+        [oauth.customFetch]: network as never,
+      });
+      validated.push(claims.client_id, claims.cnf);
+      return Response.json({});
+    },
+  };
+  assert.equal((await call(access_token, "P-5", key)).status, 200);
+  assert.deepEqual(validated, ["agent-dpop", { jkt: await key.calculateThumbprint() }]);
+  await assert.rejects(
+    async () => call(access_token, "P-5", await newKey()),
+    (error: Error) => /confirmation mismatch/.test(String(error.cause)),
+  );
 });
