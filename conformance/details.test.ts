@@ -126,6 +126,21 @@ scenario(
 );
 
 scenario(
+  "several details are answered, granted and carried as one, in their order",
+  ["rfc9396-2-3", "rfc9396-7-1", "rfc9396-9.1-1", "rfc9396-9.2-1"],
+  async () => {
+    const details = [good, { ...good, order: "R-10", quantity: 2 }];
+    const { body } = await world.approved(agent(), { authorization_details: JSON.stringify(details) });
+    assert.deepEqual(body.authorization_details, details);
+    assert.deepEqual(decodeJwt(body.access_token).authorization_details, details);
+    const told = await world.introspect("refunds", body.access_token);
+    assert.deepEqual(told.body.authorization_details, details);
+    for (const wrong of [[good, good], [good, { ...good, type: "transfer" }], Array(11).fill(good)])
+      assert.deepEqual(await asks(wrong), refused, JSON.stringify(wrong));
+  },
+);
+
+scenario(
   "a resource is an absolute URI without a fragment, and the one of the action",
   ["rfc8707-2-1", "rfc8707-2-2", "rfc8707-2-3", "rfc9396-3.2-1", "rfc8707-2-4", "rfc9068-3-1"],
   async () => {

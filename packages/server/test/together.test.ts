@@ -235,8 +235,14 @@ test("T25: a denial of several holds for each of them, alone and in any company"
   const other = await ask([{ ...refund, order: "B-12" }]);
   await ada.decide(other.id, "deny");
   assert.match(await refusal([promote, { ...refund, order: "B-12" }]), /^access_denied/);
-  for (const { record } of await place.server.store.list("latch"))
-    await reopen(place.server.store, record.id);
+  const { store } = place.server;
+  assert.equal(await reopen(store, id), "done", "by the request's id, all that its denial has left");
+  assert.deepEqual(
+    (await store.list("latch")).map(({ record }) => record.subject.order),
+    ["B-12"],
+  );
+  assert.deepEqual(await reopen(store, id), { refused: "unknown" });
+  assert.equal(await reopen(store, (await store.list("latch"))[0]!.record.id), "done");
   assert.equal((await send([promote, { ...refund, order: "B-10" }])).status, 200);
 });
 

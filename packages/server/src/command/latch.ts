@@ -25,12 +25,15 @@ export const latchCommands: readonly Command[] = [
   {
     name: "latch reopen",
     takes: "<id>",
-    says: "let a denied action be asked for again",
+    says: "let a denied action be asked for again: one latch, or by the request's id all that was denied with it",
     run: (given, { print }) =>
       withStore(given, async (store) => {
         const [id = ""] = given.words;
         if ((await reopen(store, id)) !== "done")
-          throw new OperatorError(`there is no latch ${id}`, "countersign latch list shows them.");
+          throw new OperatorError(
+            `there is no latch ${id}, and none of a request by that id`,
+            "countersign latch list shows them.",
+          );
         print("re-opened: the agent may ask again");
       }),
   },

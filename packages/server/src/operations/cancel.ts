@@ -27,17 +27,22 @@ export async function cancelRequest(
   }
 }
 
-/** Drops the latch, so that the agent may ask again. */
-export async function reopen(
-  store: Store,
-  latchId: string,
-): Promise<"done" | { readonly refused: "unknown" }> {
-  const held = await store.read("latch", latchId);
-  if (!held) return { refused: "unknown" };
-  const { agent, approval, type } = held.record;
+/**
+ * Drops the latch with this id, or all that the denial of the request with this id has left, so that the agent may ask
+ * again. All of them or none.
+ */
+export async function reopen(store: Store, id: string): Promise<"done" | { readonly refused: "unknown" }> {
+  const latches = await store.list("latch");
+  const held = latches.filter(({ record }) => record.id === id || record.approval === id);
+  const now = store.now();
+  const entries = held.map(({ record: { agent, approval: request, type } }) =>
+    newEntry("latch.reopened", now, { request, agent, facts: { type } }),
+  );
+  const [first, ...others] = entries;
+  if (!first) return { refused: "unknown" };
   const outcome = await store.commit({
-    writes: [{ drop: "latch", id: latchId, expect: held.version }],
-    entries: [newEntry("latch.reopened", store.now(), { request: approval, agent, facts: { type } })],
+    writes: held.map(({ record, version }) => ({ drop: "latch", id: record.id, expect: version })),
+    entries: [first, ...others],
   });
   return outcome === "committed" ? "done" : { refused: "unknown" };
 }
