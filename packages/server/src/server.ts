@@ -21,6 +21,7 @@ import { createStamp, type OutsideKey } from "./keys/outside-key.ts";
 import { createPublishedKeys } from "./keys/published-key.ts";
 import { createSeal, sealOfSecrets } from "./keys/seal.ts";
 import { createTickets } from "./keys/ticket.ts";
+import type { Metrics } from "./metrics/metrics.ts";
 import { alignAgents } from "./operations/align.ts";
 import { checkpoint } from "./operations/checkpoint.ts";
 import { type Channel, deliver } from "./operations/deliver.ts";
@@ -53,6 +54,8 @@ export type ServerOptions = {
   readonly outsideKey: OutsideKey;
   /** Hears of every fault, whole, with where it happened. */
   readonly onFault: (fault: unknown, where: string) => void;
+  /** Counts what happens, where somebody asks for it. */
+  readonly metrics?: Metrics;
   /** Make the database where there is none, for tests. */
   readonly createStore?: boolean;
   /** Replaces the system's clock, for tests. */
@@ -67,11 +70,13 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   const ca = caFile === undefined ? undefined : readFileSync(caFile, "utf8");
   const outbound = createOutbound({ ...reach, ca });
   const loginHintKeys = openLoginHintKeys(config.loginHintIssuers);
-  const store = await openStore({
+  const opened = await openStore({
     location: config.store,
     create: options.createStore === true,
     clock: options.clock,
   });
+  const store = options.metrics?.observe(opened) ?? opened;
+  let ending = false;
   const keyring = await prepare().catch(async (fault) => {
     await store.close();
     throw fault;
@@ -103,6 +108,8 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     ceremonies: createStamp(outsideKey, "ceremony"),
     callbackSeal: createSeal(outsideKey, "callbacks"),
     outbound,
+    answered: options.metrics?.answered,
+    ready: async () => !ending && (await isAnswering(store)),
     onFault,
   };
   const app = httpApp(ground);
@@ -121,10 +128,10 @@ export async function createServer(options: ServerOptions): Promise<Server> {
 
   /** What has to be in the store before anybody is answered. */
   async function prepare(): Promise<Keyring> {
-    const opened = await openKeyring(store, outsideKey, config.issuer, config.log.origin);
+    const ring = await openKeyring(store, outsideKey, config.issuer, config.log.origin);
     await publishTypes(store, config);
     await alignAgents(store, config);
-    return opened;
+    return ring;
   }
 
   /** Loaded only where it is configured: a mail program is a good part of what starting takes. */
@@ -162,7 +169,10 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     protocol: (request, peer = nobody) => protocol.fetch(request, peer),
     store,
     keyring,
-    release: holds.release,
+    release: () => {
+      ending = true;
+      holds.release();
+    },
     makeRounds: async () => {
       for (const { run } of rounds) await run();
       await dispatch.idle();
@@ -174,4 +184,14 @@ export async function createServer(options: ServerOptions): Promise<Server> {
       await store.close();
     },
   };
+}
+
+/** Whether the store answers at all: one read that an index answers. */
+async function isAnswering(store: Store): Promise<boolean> {
+  try {
+    await store.read("agent", "");
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -12,7 +12,7 @@ import { type Config, parseConfig, problemText } from "../src/config/config.ts";
 import { sealOfSecrets } from "../src/keys/seal.ts";
 import { addAgent, addApi, credentialFor } from "../src/operations/admit.ts";
 import { invite } from "../src/operations/enrol.ts";
-import { createServer, type Server } from "../src/server.ts";
+import { createServer, type Server, type ServerOptions } from "../src/server.ts";
 import { createSoftPasskey, type SoftPasskey } from "./soft-passkey.ts";
 
 export const issuer = "http://localhost:4400";
@@ -151,7 +151,10 @@ export function requestIdOf(authReqId: string): string {
   return authReqId.split(".")[0] ?? "";
 }
 
-export async function deploy(rulesText = rules): Promise<Deployment> {
+export async function deploy(
+  rulesText = rules,
+  options: Pick<ServerOptions, "metrics"> = {},
+): Promise<Deployment> {
   const folder = mkdtempSync(join(tmpdir(), "countersign-"));
   const outsideKey = new Uint8Array(randomBytes(32));
   const clock = { now: Date.parse("2026-11-22T14:00:00Z") };
@@ -178,6 +181,7 @@ export async function deploy(rulesText = rules): Promise<Deployment> {
       clock: () => clock.now,
       roundMs: 3_600_000,
       createStore: true,
+      ...options,
     });
   }
 

@@ -15,14 +15,21 @@ export const startCommand: Command = {
     // Structured, to standard error; standard output says only where the server listens.
     const log = pino({ base: undefined }, pino.destination({ dest: 2, sync: true }));
     const onFault = (fault: unknown, where: string) => log.error({ err: fault, where }, "fault");
-    const server = await createServer({ config, outsideKey, onFault }).catch((error: unknown) => {
-      throw storeProblem(error);
-    });
+    const metrics = config.metrics && (await import("../metrics/metrics.ts")).openMetrics();
+    const server = await createServer({ config, outsideKey, onFault, ...(metrics && { metrics }) }).catch(
+      (error: unknown) => {
+        throw storeProblem(error);
+      },
+    );
     const listener = await listen(config, server, onFault);
     if ("refused" in listener) {
       await server.close();
       throw new OperatorError(listener.refused, listener.remedy);
     }
+    const door = await openDoor().catch(async (error) => {
+      await Promise.all([listener.close(0), server.close()]);
+      throw error;
+    });
     const places = listener.addresses.map(({ host, port }) => `${host}:${port}`).join(" and ");
     print(`countersign listens on ${places}, for ${config.issuer}`);
     await new Promise<void>((resolve) => {
@@ -32,7 +39,16 @@ export const startCommand: Command = {
     // Held polls are answered, and what is under way is finished. Open event streams would keep the listener from closing.
     server.release();
     await listener.close(2_000);
+    await door?.close();
     await server.close();
     print("stopped");
+
+    async function openDoor() {
+      if (!config.metrics || !metrics) return undefined;
+      const { openMetricsDoor } = await import("./metrics-door.ts");
+      const opened = await openMetricsDoor(config.metrics, metrics);
+      print(`metrics on ${config.metrics.host}:${opened.port}/metrics`);
+      return opened;
+    }
   },
 };

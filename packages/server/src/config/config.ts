@@ -44,6 +44,8 @@ export type Config = {
     readonly pollIntervalSeconds: number;
   };
   /** How far calls to what others have registered may reach, and who certifies hosts there beside the usual ones. */
+  /** Where Prometheus asks; nowhere, unless said. */
+  readonly metrics?: { readonly host: string; readonly port: number };
   readonly outbound: Reach & { readonly caFile?: string };
   /** Whether agents that are registered for it have to send the user code of whom they ask (CIBA §7.1). */
   readonly userCodes: boolean;
@@ -133,6 +135,7 @@ export function parseConfig(text: string, file: string): { readonly config: Conf
       asksPerHour: limits.asks_per_hour,
       pollIntervalSeconds: limits.poll_interval,
     },
+    ...(sections.metrics && { metrics: { ...sections.metrics } }),
     outbound: {
       ...reachOf(outbound),
       ...(outbound.ca_file !== undefined && { caFile: resolve(from, outbound.ca_file) }),

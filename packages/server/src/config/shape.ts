@@ -196,6 +196,11 @@ export const fileShape = section({
     // CIBA §7.3 names 5 s as the interval where none is given; no agent needs to know sooner.
     poll_interval: whole(1, 60, "an interval in seconds").default(5),
   }).prefault({}),
+  metrics: section({
+    // Numbers are for the operator: on a door of their own, and for this machine unless somebody says otherwise.
+    host: z.string().min(1, "this is empty\nwrite an address, such as 127.0.0.1").default("127.0.0.1"),
+    port: whole(0, 65_535, "a port"),
+  }).optional(),
   outbound: section({
     allow_private: z
       .array(

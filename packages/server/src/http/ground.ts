@@ -40,6 +40,10 @@ export type HttpGround = {
   readonly callbackSeal: Seal;
   /** Calls a URL that somebody else has registered. */
   readonly outbound: Outbound;
+  /** Hears of every answer, where somebody counts. */
+  readonly answered?: ((route: string, status: number, seconds: number) => void) | undefined;
+  /** Whether this server takes requests: its store answers, and it is not about to end. */
+  readonly ready: () => Promise<boolean>;
   /** Hears of every fault, whole. */
   readonly onFault: (fault: unknown, where: string) => void;
 };

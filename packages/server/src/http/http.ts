@@ -3,7 +3,7 @@
  * up in a table and renders; names in wire spelling stop there. Every URL that leaves is made from the configured
  * issuer, never from the request, and no protocol endpoint redirects or answers in anything but JSON.
  */
-import { Hono } from "hono";
+import { type Context, Hono } from "hono";
 import { routePath } from "hono/route";
 import { currentTypes, publishedType } from "./endpoints/action-type.ts";
 import { backchannelAuthentication } from "./endpoints/backchannel-authentication.ts";
@@ -31,8 +31,12 @@ export function protocolApp(ground: HttpGround): App {
   const app: App = new Hono();
   const document = metadata(ground.config);
 
+  const { answered } = ground;
   app.use(async (context, next) => {
+    const startedAt = answered && performance.now();
     await next();
+    if (startedAt !== undefined)
+      answered!(routeOf(context), context.res.status, (performance.now() - startedAt) / 1000);
     context.res.headers.set("x-content-type-options", "nosniff");
     // Under "no-referrer", browsers send "Origin: null" with a form, and no form would be known as ours (Fetch §3.2).
     context.res.headers.set("referrer-policy", "same-origin");
@@ -51,6 +55,13 @@ export function protocolApp(ground: HttpGround): App {
   });
   app.notFound(() => Response.json({ error: "not_found" }, { status: 404 }));
 
+  // That the process turns, and that it can do its work: for whoever starts it again, and whoever sends it requests.
+  app.get("/livez", () => text("ok\n"));
+  app.get("/readyz", async () =>
+    (await ground.ready())
+      ? text("ok\n")
+      : new Response("not ready\n", { status: 503, headers: { "retry-after": "2" } }),
+  );
   app.get("/.well-known/openid-configuration", () => published(document));
   app.get("/.well-known/oauth-authorization-server", () => published(document));
   app.get("/jwks", () => published(ground.keyring.jwks()));
@@ -64,6 +75,12 @@ export function protocolApp(ground: HttpGround): App {
   app.get("/log/checkpoint", async () => text((await ground.store.log.newestCheckpoint())?.note ?? ""));
   app.get("/log/key", () => text(`${ground.keyring.logKey}\n`));
   return app;
+}
+
+/** The route and not the path, which may hold a secret. */
+function routeOf(context: Context): string {
+  const route = routePath(context);
+  return route === "/*" || route === "*" ? "none" : route;
 }
 
 function published(document: unknown): Response {

@@ -47,7 +47,8 @@ export type AskRefusal =
   | "invalid_binding_message"
   | "invalid_request"
   | "unauthorized_client";
-type Refused = { readonly refused: AskRefusal; readonly why: string };
+/** `limit` is the key of the limit that was met, if it was one. */
+type Refused = { readonly refused: AskRefusal; readonly why: string; readonly limit?: string };
 
 export type AskGround = {
   readonly store: Store;
@@ -130,9 +131,14 @@ async function askPeople(
     return {
       refused: "access_denied",
       why: "this agent has too many requests waiting; wait for those first",
+      limit: "waiting_per_agent",
     };
   if (!waiting && (await store.askedSince(agent.record.id, hourAgo)) >= asksPerHour)
-    return { refused: "access_denied", why: `this agent has asked ${asksPerHour} times within an hour` };
+    return {
+      refused: "access_denied",
+      why: `this agent has asked ${asksPerHour} times within an hour`,
+      limit: "asks_per_hour",
+    };
 
   // Last, so that whether a code was right is heard only together with the commit that guards it.
   if (config.userCodes || input.userCode !== undefined) {
@@ -282,10 +288,11 @@ async function refuse(
   passed: Passed | Refused,
   refusal: Refused,
 ): Promise<Refused> {
-  const facts: JsonObject =
-    "parts" in passed
-      ? { error: refusal.refused, ...typeFacts(passed.parts.map(({ rule }) => rule.definition.type)) }
-      : { error: refusal.refused };
+  const facts: JsonObject = {
+    error: refusal.refused,
+    ...(refusal.limit && { limit: refusal.limit }),
+    ...("parts" in passed && typeFacts(passed.parts.map(({ rule }) => rule.definition.type))),
+  };
   const entry = newEntry("request.refused", store.now(), { agent, facts, texts: { why: refusal.why } });
   await store.commit({ writes: [], entries: [entry] });
   return refusal;

@@ -113,6 +113,8 @@ export interface Store {
   requests(filter: { readonly state?: RequestState; readonly limit: number }): Awaitable<readonly Approval[]>;
   /** How many of an agent's requests are pending and not past their time at `now`. */
   waitingOf(agentId: string, now: number): Awaitable<number>;
+  /** When the requests were created that are pending and not past their time at `now`, oldest first. */
+  waitingSince(now: number, limit: number): Awaitable<readonly number[]>;
   /** How many requests an agent has had created at or after `since`. */
   askedSince(agentId: string, since: number): Awaitable<number>;
   /** Messages that were given up, newest first. */

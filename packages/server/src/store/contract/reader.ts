@@ -173,6 +173,17 @@ export function readers(rule: Rule): void {
     assert.deepEqual(await Promise.all(counts), [2, 1, 0]);
   });
 
+  rule("what waits of all agents is known by when it was asked, oldest first", async ({ store }) => {
+    const cancelled = { state: "cancelled", endedAt: noon } as const;
+    const at = [noon + 1, noon + 2, noon + 3].map((createdAt) =>
+      anApproval({ createdAt, agent: `a${createdAt}` }),
+    );
+    const over = [anApproval({ standing: cancelled }), anApproval({ expiresAt: noon })];
+    await putAll(store, "approval", [at[1]!, ...over, at[0]!, at[2]!]);
+    assert.deepEqual(await store.waitingSince(noon, 9), [noon + 1, noon + 2, noon + 3]);
+    assert.deepEqual(await store.waitingSince(noon, 2), [noon + 1, noon + 2]);
+  });
+
   rule("messages that were given up are listed, newest first", async ({ store }) => {
     const [first, , third] = (["given_up", "sent", "given_up", "waiting"] as const).map((state) =>
       aMessage({ state }),

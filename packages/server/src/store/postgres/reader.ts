@@ -29,6 +29,8 @@ export function queriesIn(schema: string) {
     requestsIn: `SELECT body FROM ${of("approval")} WHERE state = $1 ORDER BY id DESC LIMIT $2`,
     waitingOf: `SELECT count(*) AS count FROM ${of("approval")}
       WHERE agent = $1 AND state = 'pending' AND expires_at > $2`,
+    waitingSince: `SELECT created_at AS at FROM ${of("approval")}
+      WHERE state = 'pending' AND expires_at > $1 ORDER BY id LIMIT $2`,
     askedSince: `SELECT count(*) AS count FROM ${of("approval")} WHERE agent = $1 AND created_at >= $2`,
     undelivered: `SELECT body FROM ${of("message")} WHERE state = 'given_up' ORDER BY id DESC LIMIT $1`,
     unansweredCallbacks: `SELECT body FROM ${of("callback")} WHERE state = 'given_up' ORDER BY id DESC LIMIT $1`,
@@ -76,6 +78,8 @@ export function readers({ run }: Pool, schema: string): Readers {
         ? bodies("approval", queries.requests, limit)
         : bodies("approval", queries.requestsIn, state, limit),
     waitingOf: (agentId, now) => count(queries.waitingOf, agentId, now),
+    waitingSince: async (now, limit) =>
+      (await run<{ at: number }>(queries.waitingSince, now, limit)).map(({ at }) => at),
     askedSince: (agentId, since) => count(queries.askedSince, agentId, since),
     undelivered: (limit) => bodies("message", queries.undelivered, limit),
     unansweredCallbacks: (limit) => bodies("callback", queries.unansweredCallbacks, limit),

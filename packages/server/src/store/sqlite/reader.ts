@@ -26,6 +26,8 @@ export const queries = {
   requestsIn: "SELECT body FROM approval WHERE state = ? ORDER BY id DESC LIMIT ?",
   waitingOf:
     "SELECT count(*) AS waiting FROM approval WHERE agent = ? AND state = 'pending' AND expires_at > ?",
+  waitingSince:
+    "SELECT created_at AS at FROM approval WHERE state = 'pending' AND expires_at > ? ORDER BY id LIMIT ?",
   askedSince: "SELECT count(*) AS asked FROM approval WHERE agent = ? AND created_at >= ?",
   undelivered: "SELECT body FROM message WHERE state = 'given_up' ORDER BY id DESC LIMIT ?",
   unansweredCallbacks: "SELECT body FROM callback WHERE state = 'given_up' ORDER BY id DESC LIMIT ?",
@@ -54,6 +56,7 @@ export function readers(connection: Connection): Readers {
   const requests = prepare<Body>(queries.requests);
   const requestsIn = prepare<Body>(queries.requestsIn);
   const waitingOf = prepare<{ waiting: number }>(queries.waitingOf);
+  const waitingSince = prepare<{ at: number }>(queries.waitingSince);
   const askedSince = prepare<{ asked: number }>(queries.askedSince);
   const undelivered = prepare<Body>(queries.undelivered);
   const unansweredCallbacks = prepare<Body>(queries.unansweredCallbacks);
@@ -85,6 +88,7 @@ export function readers(connection: Connection): Readers {
         record("approval", row),
       ),
     waitingOf: (agentId, now) => waitingOf.get(agentId, now)!.waiting,
+    waitingSince: (now, limit) => waitingSince.all(now, limit).map(({ at }) => at),
     askedSince: (agentId, since) => askedSince.get(agentId, since)!.asked,
     undelivered: (limit) => undelivered.all(limit).map((row) => record("message", row)),
     unansweredCallbacks: (limit) => unansweredCallbacks.all(limit).map((row) => record("callback", row)),

@@ -1,0 +1,72 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { openMetrics } from "../src/metrics/metrics.ts";
+import { type Deployment, deploy, type Person, requestIdOf, rules } from "./deployment.ts";
+
+const metrics = openMetrics();
+let place: Deployment;
+let ada: Person;
+before(async () => {
+  place = await deploy(rules.replace("waiting_per_agent: 20", "waiting_per_agent: 2"), { metrics });
+  ada = await place.enrol("ada@example.com");
+});
+after(() => place.close());
+
+/** The value of a series, as Prometheus reads it. */
+async function value(series: string): Promise<number | undefined> {
+  const { text } = await metrics.scrape();
+  const line = text.split("\n").find((one) => one.startsWith(`${series} `));
+  return line === undefined ? undefined : Number(line.slice(series.length + 1));
+}
+
+const order = (name: string) => ({
+  authorization_details: JSON.stringify([{ type: "refund", order: name, amount: "1.00", currency: "USD" }]),
+});
+
+test("what happens to requests, decisions and tokens is counted once it is committed", async () => {
+  const first = (await place.ask(order("M-1"))).body.auth_req_id;
+  const second = (await place.ask(order("M-2"))).body.auth_req_id;
+  place.clock.now += 12_000;
+  assert.equal(await value('countersign_requests_waiting{le="10"}'), 0);
+  assert.equal(await value('countersign_requests_waiting{le="30"}'), 2);
+  assert.equal(await value("countersign_oldest_waiting_seconds"), 12);
+
+  assert.equal((await place.ask(order("M-3"))).status, 403);
+  assert.equal(
+    await value('countersign_asks_refused_total{error="access_denied",limit="waiting_per_agent"}'),
+    1,
+  );
+
+  await ada.decide(requestIdOf(first), "approve");
+  await ada.decide(requestIdOf(second), "deny");
+  assert.equal(await value('countersign_decisions_total{verdict="approve",level="session"}'), 1);
+  assert.equal(await value('countersign_decisions_total{verdict="deny",level="session"}'), 1);
+  assert.equal(await value('countersign_decision_seconds_sum{verdict="approve"}'), 12);
+  assert.equal(await value('countersign_requests_total{event="created",type="refund"}'), 2);
+  assert.equal(await value('countersign_requests_waiting{le="+Inf"}'), 0);
+
+  const token = (await place.poll(first)).body.access_token;
+  const wrong = { operation: "reserve", token, spend_id: "spend-1-of-metrics-test", act_digest: "wrong" };
+  assert.equal((await place.spend(wrong)).status, 409);
+  assert.equal(await value('countersign_tokens_total{event="issued"}'), 1);
+  assert.equal(await value('countersign_spends_refused_total{error="digest_mismatch"}'), 1);
+});
+
+test("answers are counted by route, never by a path that may hold a secret", async () => {
+  await place.request("/enrol/a-secret-that-nobody-may-read");
+  const { text } = await metrics.scrape();
+  assert.doesNotMatch(text, /a-secret|ada@|M-1/);
+  assert.ok((await value('countersign_http_answer_seconds_count{route="/oauth/token",status="200"}')) === 1);
+  assert.match(text, /nodejs_eventloop_lag_p99_seconds/);
+  assert.ok((await value('countersign_commit_seconds_count{outcome="committed"}'))! > 5);
+});
+
+test("a server is alive while it turns, and ready while its store answers and it is not about to end", async () => {
+  assert.equal((await place.request("/livez")).status, 200);
+  assert.equal((await place.request("/readyz")).status, 200);
+  place.server.release();
+  assert.equal((await place.request("/livez")).status, 200);
+  const ending = await place.request("/readyz");
+  assert.equal(ending.status, 503);
+  assert.equal(ending.headers.get("retry-after"), "2");
+});
