@@ -5,7 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { exportJWK, generateKeyPair, SignJWT, UnsecuredJWT } from "jose";
+import { createCertificates } from "./certificate.ts";
 import { type Deployment, deploy, issuer, type Person, refund, requestIdOf, rules } from "./deployment.ts";
+import { receive } from "./receiver.ts";
 
 const hr = "https://hr.example/tokens";
 const pair = await generateKeyPair("ES256", { extractable: true });
@@ -143,6 +145,27 @@ test("without an issuer in the configuration no login_hint_token is good", async
   await place.restart(rules);
   assert.equal((await ask(await token())).body.error, "invalid_request");
   await place.restart(configured);
+});
+
+test("the keys of an issuer may be at a URL, which is called as agents' are", async () => {
+  const authority = await createCertificates();
+  const owner = await receive(authority);
+  const ca = join(folder, "ca.pem");
+  writeFileSync(ca, authority.ca);
+  const published = `${rules}login_hint_issuers:\n  ${hr}: { jwks_uri: "${owner.origin}/jwks" }\n`;
+  const away = await deploy(published);
+  const inside = await deploy(
+    `${published}outbound: { allow_private: [127.0.0.0/8, "::1/128"], ca_file: ${ca} }\n`,
+  );
+  owner.answer = (response) => response.writeHead(200).end(readFileSync(file));
+  for (const other of [away, inside]) {
+    await other.enrol("ada@example.com");
+    const login_hint_token = await token();
+    const answer = await other.ask({ login_hint: undefined, login_hint_token });
+    assert.equal(answer.body.error, other === away ? "invalid_request" : undefined);
+  }
+  assert.deepEqual([away.faults.length, inside.faults.length, owner.received.length], [1, 0, 1]);
+  await Promise.all([away.close(), inside.close(), owner.close()]);
 });
 
 test("a file of keys that cannot be used keeps the server from starting, and is named", async () => {

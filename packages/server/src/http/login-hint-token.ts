@@ -7,7 +7,7 @@
 import type { Json, JsonObject } from "@countersign/protocol";
 import type { Keys } from "../client/client.ts";
 import type { Config } from "../config/config.ts";
-import type { AgentKeys } from "../keys/agent-key.ts";
+import type { AgentKeys, JwtRefusal } from "../keys/agent-key.ts";
 import type { Hint } from "../operations/gate.ts";
 import type { Store } from "../store/store.ts";
 import { clockTolerance, isForUs, issuerOf, isTyped, readPayload } from "./jwt.ts";
@@ -31,11 +31,7 @@ export async function readLoginHintToken(ground: LoginHintGround, token: string)
   if (!keys) throw invalid("is of no issuer that is known here");
   const wanted = { issuer, requiredClaims: ["aud", "exp"], clockTolerance };
   const verified = await ground.agentKeys.verify({ keys }, token, wanted);
-  if ("refused" in verified) {
-    if (verified.refused !== "expired")
-      throw invalid("is not signed by its issuer, or lacks what it must hold");
-    throw new OAuthError("expired_login_hint_token", "login_hint_token has expired");
-  }
+  if ("refused" in verified) throw refusal(verified.refused);
   const { payload, protectedHeader } = verified;
   if (!isTyped(protectedHeader.typ, "login-hint+jwt")) throw invalid("says that it is something else (typ)");
   if (!isForUs(payload.aud, new Set([ground.config.issuer])))
@@ -55,6 +51,14 @@ function subjectOf({ sub_id, email, sub }: JsonObject): Json | undefined {
   if (sub_id !== undefined) return sub_id;
   if (email !== undefined) return { format: "email", email };
   return sub === undefined ? undefined : { format: "opaque", id: sub };
+}
+
+function refusal(refused: JwtRefusal): OAuthError {
+  if (refused === "expired")
+    return new OAuthError("expired_login_hint_token", "login_hint_token has expired");
+  if (refused === "unreachable")
+    return invalid("cannot be checked: the keys of its issuer cannot be had now");
+  return invalid("is not signed by its issuer, or lacks what it must hold");
 }
 
 function invalid(what: string): OAuthError {
