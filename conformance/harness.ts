@@ -18,7 +18,7 @@ import { invite } from "../packages/server/src/operations/enrol.ts";
 import { setUserCode } from "../packages/server/src/operations/user-code.ts";
 import { openStore } from "../packages/server/src/store/open.ts";
 import type { Store } from "../packages/server/src/store/store.ts";
-import { createCertificates } from "../packages/server/test/certificate.ts";
+import { type Certificates, createCertificates } from "../packages/server/test/certificate.ts";
 import { type Call, call } from "./call.ts";
 import { type Credentials, makeCredentials } from "./credential.ts";
 import { type HeadlessApprover, openHeadlessApprover } from "./headless-approver.ts";
@@ -56,11 +56,13 @@ export type Harness = {
 export type HarnessOptions = {
   /** In this process, for tests that move its clock; in a process of its own unless said. */
   readonly here?: boolean;
+  /** Whose authority the server's certificate is from, where others have certificates of it already. */
+  readonly certificates?: Certificates;
 };
 
 export async function openHarness(
   given: Plan | unknown,
-  { here = false }: HarnessOptions = {},
+  { here = false, certificates }: HarnessOptions = {},
 ): Promise<Harness> {
   const plan = readPlan(given);
   const folder =
@@ -74,7 +76,10 @@ export async function openHarness(
     for (const end of endings.splice(0).reverse()) await end();
   };
   try {
-    return { ...(await open(plan, folder, here, endings)), close };
+    return {
+      ...(await open(plan, folder, here, certificates ?? (await createCertificates()), endings)),
+      close,
+    };
   } catch (error) {
     await close();
     throw error;
@@ -85,9 +90,9 @@ async function open(
   plan: FullPlan,
   folder: string,
   here: boolean,
+  certificates: Certificates,
   endings: (() => Promise<void> | void)[],
 ): Promise<Omit<Harness, "close">> {
-  const certificates = await createCertificates();
   const port = plan.port ?? (await freePort());
   const file = await writeRules(plan, folder, port, certificates);
   const config = configOf(file);

@@ -1,11 +1,15 @@
 /** Whom an agent wants asked, by a token instead of a name (CIBA §7.1, §14). */
 import assert from "node:assert/strict";
-import { decodeJwt, UnsecuredJWT } from "jose";
-import { signAs } from "./proof.ts";
+import { decodeJwt, exportJWK, generateKeyPair, UnsecuredJWT } from "jose";
+import type { Credentials } from "./credential.ts";
+import { seconds, signAs } from "./proof.ts";
 import { scenario } from "./scenario.ts";
 import { openWorld, refusal } from "./world.ts";
 
+const issuerKeys = await generateKeyPair("ES256", { extractable: true });
+const issuerKey = { ...(await exportJWK(issuerKeys.publicKey)), kid: "hr-1", alg: "ES256" };
 const world = await openWorld({
+  login_hint_issuers: { "https://hr.example": { keys: [issuerKey] } },
   approvers: [
     { email: "ada@example.com", name: "Ada" },
     { email: "bob@example.com", name: "Bob" },
@@ -53,4 +57,44 @@ scenario("what is not ours, or is no ID token, is no hint", ["ciba-14-4"], async
     assert.equal(status, 400);
     assert.ok(["invalid_request", "unknown_user_id"].includes(error), error);
   }
+});
+
+const hr = {
+  id: "hr",
+  algorithm: "ES256",
+  key: { ...(await exportJWK(issuerKeys.privateKey)), kid: "hr-1" },
+} as const;
+async function hint(
+  changed: Readonly<Record<string, unknown>> = {},
+  by: Pick<Credentials, "key" | "algorithm"> = hr,
+) {
+  const person = { sub_id: { format: "email", email: "bob@example.com" } };
+  const claims = {
+    iss: "https://hr.example",
+    aud: world.issuer,
+    exp: seconds() + 300,
+    ...person,
+    ...changed,
+  };
+  const form = { login_hint: undefined, login_hint_token: await signAs(by, claims) };
+  return await world.ask(agent(), form);
+}
+
+scenario(
+  "a login_hint_token names a person, where the operator trusts who signed it",
+  ["ciba-7.1-11", "ciba-14-1"],
+  async () => {
+    const answer = await hint();
+    assert.equal(answer.status, 200, answer.text);
+    const forged = await hint({}, agent());
+    const strange = await hint({ iss: "https://other.example" });
+    for (const refused of [forged, strange]) {
+      assert.equal(refused.status, 400);
+      assert.ok(["invalid_request", "unknown_user_id"].includes(refused.body.error));
+    }
+  },
+);
+
+scenario("an expired login_hint_token is said to be so", ["ciba-13-5"], async () => {
+  assert.deepEqual(refusal(await hint({ exp: seconds() - 120 })), [400, "expired_login_hint_token"]);
 });

@@ -39,6 +39,14 @@ export const planShape = z.strictObject({
   scopes: z.array(z.string()).default([]),
   /** Seconds between polls. */
   poll_interval: z.int().min(1).max(60).default(5),
+  /** Where, beside this machine, agents' notification endpoints and keys may be although it is no public address. */
+  allow_private: z.array(z.string()).default([]),
+  /** PEM: authorities of agents' endpoints, beside the one made for this deployment and the usual ones. */
+  trust: z.string().optional(),
+  /** Who may sign a login_hint_token, by issuer, and their public keys (a JWK Set). */
+  login_hint_issuers: z
+    .record(z.string(), z.looseObject({ keys: z.array(z.record(z.string(), z.unknown())) }))
+    .default({}),
   /** Agents that are registered for it send the approver's user code. */
   user_codes: z.boolean().default(false),
   /** A nonce of the server's in each DPoP proof. */

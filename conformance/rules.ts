@@ -18,11 +18,22 @@ export async function writeRules(
   const issuer = `${plan.https ? "https" : "http"}://localhost:${port}`;
   rules.set("issuer", issuer);
   rules.setIn(["listen", "port"], port);
+  writeFileSync(join(folder, "ca.pem"), certificates.ca);
+  const trusted = [certificates.ca, ...(plan.trust ? [readFileSync(plan.trust, "utf8")] : [])];
+  writeFileSync(join(folder, "trusted.pem"), trusted.join("\n"));
+  rules.set("outbound", {
+    allow_private: ["127.0.0.0/8", "::1/128", ...plan.allow_private],
+    ca_file: "trusted.pem",
+  });
+  for (const [at, [issuer, jwks]] of Object.entries(plan.login_hint_issuers).entries()) {
+    const file = `login-hint-issuer-${at}.json`;
+    writeFileSync(join(folder, file), JSON.stringify(jwks));
+    rules.setIn(["login_hint_issuers", issuer], { jwks_file: file });
+  }
   if (plan.https) {
     const { certificate, key } = await certificates.forServer("localhost");
     writeFileSync(join(folder, "server.pem"), certificate);
     writeFileSync(join(folder, "server.key"), key, { mode: 0o600 });
-    writeFileSync(join(folder, "ca.pem"), certificates.ca);
     rules.setIn(["listen", "tls"], { certificate: "server.pem", key: "server.key" });
     // Everybody is asked for a certificate at the one door, and nobody has to have one.
     rules.set("mtls", { url: issuer, authorities: "ca.pem" });
@@ -40,6 +51,7 @@ export async function writeRules(
       sentence: `Pass ${scope}`,
       approvers: { groups: ["finance"] },
       level: "session",
+      reversibility: "reversible",
       lifetime: { default: plan.lifetime, max: 600 },
     });
   const file = join(folder, "countersign.yaml");

@@ -8,7 +8,7 @@ import { cibaGrantType } from "@countersign/protocol";
 import type { JWTHeaderParameters, JWTPayload } from "jose";
 import type { Answer, Call } from "./call.ts";
 import type { Credentials } from "./credential.ts";
-import { type Harness, openHarness } from "./harness.ts";
+import { type Harness, type HarnessOptions, openHarness } from "./harness.ts";
 import type { AgentPlan, Plan } from "./plan.ts";
 import { basic, type Proof, prove, requestClaims, signAs } from "./proof.ts";
 
@@ -60,12 +60,15 @@ export type World = Omit<Harness, "close"> & {
 let open = 0;
 
 /** A plan's agents may be left out: there is always `agent`, with a secret. It is closed when the file's tests are over. */
-export async function openWorld(plan: Plan = {}): Promise<World> {
+export async function openWorld(
+  plan: Plan = {},
+  options: Pick<HarnessOptions, "certificates"> = {},
+): Promise<World> {
   // From here on the clock stands, and moves only where a scenario lets time pass.
   if (open === 0) mock.timers.enable({ apis: ["Date"], now: Date.now() });
   open += 1;
   const agents = [{ id: "agent" }, ...(plan.agents ?? [])];
-  const harness = await openHarness({ ...plan, agents }, { here: true });
+  const harness = await openHarness({ ...plan, agents }, { ...options, here: true });
   after(async () => {
     await harness.close();
     open -= 1;

@@ -13,9 +13,9 @@ export const fapiCiba = specification(
   {
     "5.2.2-1": ["MUST", "CIBA is for confidential clients only."],
     "5.2.2-2": ["MUST", "A request says what it is about, or has a binding message."],
-    "5.2.2-3": ["MUST NOT", "Clients of the profile use push.", { unmet: "there is no push to refuse yet" }],
+    "5.2.2-3": ["MUST NOT", "Clients of the profile use push."],
     "5.2.2-4": ["MUST", "Poll is there."],
-    "5.2.2-5": ["MAY", "Ping is there.", { unmet: "there is no ping yet" }],
+    "5.2.2-5": ["MAY", "Ping is there."],
     "5.2.2-6": ["MUST", "A client of the profile signs its requests, and unsigned ones are refused."],
     "5.2.2-7": ["MUST", "The person proves who they are as strongly as the operation needs."],
     "5.2.2-8": ["MUST", "Where an acr was asked for, the ID token has one."],
