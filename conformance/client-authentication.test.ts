@@ -32,7 +32,7 @@ scenario(
   ["ciba-4-6", "ciba-4-12", "ciba-7.1-1", "ciba-10.1-1"],
   async () => {
     const { token_endpoint_auth_methods_supported: methods } = await world.metadata();
-    for (const id of ["agent", "poster", "signer", "rsa"]) {
+    for (const id of ["agent", "poster", "signer", "rsa", "mac"]) {
       const agent = world.agent(id);
       assert.ok(methods.includes(agent.method), agent.method);
       const authReqId = await world.asked(agent);

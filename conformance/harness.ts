@@ -11,7 +11,7 @@ import { freePort } from "../examples/stage/port.ts";
 import { createDeployment } from "../packages/server/src/command/deployment.ts";
 import { type Config, loadConfig, problemText } from "../packages/server/src/config/config.ts";
 import { loadOutsideKey } from "../packages/server/src/keys/outside-key.ts";
-import { createSeal } from "../packages/server/src/keys/seal.ts";
+import { sealOfSecrets } from "../packages/server/src/keys/seal.ts";
 import { addAgent, addApi } from "../packages/server/src/operations/admit.ts";
 import { reopen } from "../packages/server/src/operations/cancel.ts";
 import { invite } from "../packages/server/src/operations/enrol.ts";
@@ -109,7 +109,7 @@ async function open(
   const reach: Harness["call"] = (path, more) =>
     call(path.startsWith("/") ? config.issuer + path : path, { ca, ...more });
 
-  const { seal } = createSeal(loadOutsideKey(config.keyFile), "client_secret");
+  const { seal } = sealOfSecrets(loadOutsideKey(config.keyFile));
   const agents = new Map<string, Credentials>();
   const admit: Harness["addAgent"] = async (agentPlan) => {
     const types = [...config.actions.keys()];

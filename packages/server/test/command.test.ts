@@ -72,6 +72,26 @@ test("a lost database is not made up: every command says that it is missing, and
   assert.equal((await countersign("agent", "list")).code, 0);
 });
 
+test("check reads the files of TLS, and says which one stands in the way", async () => {
+  const file = at("countersign.yaml");
+  const kept = readFileSync(file, "utf8");
+  const tls = "tls: { certificate: no.pem, key: no.key }";
+  writeFileSync(
+    file,
+    kept
+      .replace(/^issuer: .*$/m, "issuer: https://localhost:4400")
+      .replace("port: 4400 }", `port: 4400, ${tls} }`),
+  );
+  const checked = await countersign("check");
+  const started = await countersign("start");
+  writeFileSync(file, kept);
+  for (const { code, err } of [checked, started]) {
+    assert.equal(code, 1);
+    assert.match(err, /no\.pem is not there/);
+    assert.doesNotMatch(err, /at .*\.ts:/, "no stack");
+  }
+});
+
 test("another outside key is refused in a sentence", async () => {
   copyFileSync(key, `${key}.kept`);
   writeFileSync(key, Buffer.alloc(32, 7).toString("base64url"));

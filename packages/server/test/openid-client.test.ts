@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import * as client from "openid-client";
-import { addAgent } from "../src/operations/admit.ts";
+import { sealOfSecrets } from "../src/keys/seal.ts";
+import { addAgent, type NewAgent } from "../src/operations/admit.ts";
 import { type Deployment, deploy, issuer, type Person, refund, requestIdOf } from "./deployment.ts";
 
 let place: Deployment;
@@ -20,22 +21,25 @@ before(async () => {
     credential: { method: "client_secret_post" },
   });
   assert.ok("secret" in added);
-  const fetchIt: client.CustomFetch = async (url, options) =>
-    place.server.fetch(new Request(url, options as RequestInit));
-  const execute = [client.allowInsecureRequests];
-  config = await client.discovery(new URL(issuer), "agent-post", added.secret, undefined, {
-    [client.customFetch]: fetchIt,
-    execute,
-  });
-  config[client.customFetch] = fetchIt;
+  config = await discover("agent-post", undefined, added.secret);
 });
 after(async () => {
   assert.deepEqual(place.faults, []);
   await place.close();
 });
 
-function ask(order: string) {
-  return client.initiateBackchannelAuthentication(config, {
+async function discover(id: string, proof?: client.ClientAuth, secret?: string) {
+  const fetchIt: client.CustomFetch = async (url, options) =>
+    place.server.fetch(new Request(url, options as RequestInit));
+  const execute = [client.allowInsecureRequests];
+  const options = { [client.customFetch]: fetchIt, execute };
+  const discovered = await client.discovery(new URL(issuer), id, secret, proof, options);
+  discovered[client.customFetch] = fetchIt;
+  return discovered;
+}
+
+function ask(order: string, as = config) {
+  return client.initiateBackchannelAuthentication(as, {
     scope: "openid",
     login_hint: "ada@example.com",
     binding_message: "Ticket 5512",
@@ -80,3 +84,44 @@ test("openid-client redeems with one token request, and a second one is invalid_
     (error) => error instanceof client.ResponseBodyError && error.error === "invalid_grant",
   );
 });
+
+const pair = await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, true, [
+  "sign",
+  "verify",
+]);
+const jwk = await crypto.subtle.exportKey("jwk", pair.publicKey);
+const keys = { keys: { from: "registration" as const, jwks: [jwk] as never } };
+type Method = readonly [
+  name: string,
+  made: (place: Deployment) => Pick<NewAgent, "credential" | "keys">,
+  proof: (secret: string) => client.ClientAuth,
+];
+const methods: readonly Method[] = [
+  [
+    "client_secret_basic",
+    () => ({ credential: { method: "client_secret_basic" } }),
+    client.ClientSecretBasic,
+  ],
+  ["client_secret_post", () => ({ credential: { method: "client_secret_post" } }), client.ClientSecretPost],
+  [
+    "client_secret_jwt",
+    ({ outsideKey }) => ({
+      credential: { method: "client_secret_jwt", seal: sealOfSecrets(outsideKey).seal },
+    }),
+    client.ClientSecretJwt,
+  ],
+  [
+    "private_key_jwt",
+    () => ({ credential: { method: "private_key_jwt" }, ...keys }),
+    () => client.PrivateKeyJwt(pair.privateKey),
+  ],
+];
+for (const [id, made, proof] of methods)
+  test(`openid-client proves itself by ${id} at both endpoints`, async () => {
+    const added = await addAgent(place.server.store, { id, name: id, types: ["refund"], ...made(place) });
+    assert.ok(!("refused" in added));
+    const own = await discover(id, proof(added.secret ?? ""));
+    const asked = await ask(`O-${id}`, own);
+    await ada.decide(requestIdOf(asked.auth_req_id), "approve");
+    assert.ok((await client.pollBackchannelAuthenticationGrant(own, quickly(asked))).access_token);
+  });

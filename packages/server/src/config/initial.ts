@@ -29,6 +29,9 @@ export function initialConfig({
 issuer: ${name}
 listen: { host: 127.0.0.1, port: ${listenPort} }
 
+# In clear, for a proxy in front that ends TLS. Or TLS here: listen: { ..., tls: { certificate: FILE, key: FILE } }
+# Agents that prove themselves by a certificate go to a URL of their own, mtls: docs/operations.md shows how.
+
 # Paths are relative to this file. The key encrypts what the store must not hold in clear: back it up elsewhere, and
 # never together with the store. The environment variable COUNTERSIGN_KEY can take its place.
 store: ./countersign-data/countersign.db
