@@ -1,7 +1,7 @@
 /** Agents by command: registered, shown, changed, given a new secret. */
 import assert from "node:assert/strict";
 import { generateKeyPairSync, hash } from "node:crypto";
-import { mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -52,6 +52,10 @@ function writeKeys(name: string): string {
 
 before(async () => {
   await done("init");
+  // Certificates reach the server through a proxy that has checked them.
+  const mtls =
+    'mtls: { url: "https://mtls.localhost", listen: { port: 4401 }, proxy: { addresses: [127.0.0.1], verified: true } }';
+  appendFileSync(join(folder, "countersign.yaml"), `${mtls}\n`);
 });
 
 test("an agent is registered with everything that metadata can say, in options", async () => {

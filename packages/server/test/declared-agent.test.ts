@@ -134,13 +134,18 @@ for (const [what, agent, said] of [
   ],
   [
     "a secret that nobody uses",
-    `  a: { types: [refund], secret_sha256: ${secretHash}, token_endpoint_auth_method: tls_client_auth, tls_client_auth_san_dns: a.example }\n`,
-    /agents\.a\.secret_sha256: tls_client_auth has no secret/,
+    `  a: { types: [refund], secret_sha256: ${secretHash}, token_endpoint_auth_method: private_key_jwt, jwks_file: jwks.json }\n`,
+    /agents\.a\.secret_sha256: private_key_jwt has no secret/,
   ],
   [
     "a method that needs the secret",
     `  a: { types: [refund], secret_sha256: ${secretHash}, token_endpoint_auth_method: client_secret_jwt }\n`,
     /agents\.a\.token_endpoint_auth_method: client_secret_jwt needs the secret itself/,
+  ],
+  [
+    "a certificate that the server never sees",
+    "  a: { types: [refund], token_endpoint_auth_method: tls_client_auth, tls_client_auth_san_dns: a.example }\n",
+    /agents\.a\.token_endpoint_auth_method: tls_client_auth needs certificates of clients/,
   ],
   [
     "keys that are not there",

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cibaGrantType, type JsonObject } from "@countersign/protocol";
 import { readRegistration } from "../src/client/registration.ts";
-import { type Config, parseConfig, problemText } from "../src/config/config.ts";
+import { type Config, parseConfig, problemText, termsOf } from "../src/config/config.ts";
 import { sealOfSecrets } from "../src/keys/seal.ts";
 import { addAgent, addApi, credentialFor } from "../src/operations/admit.ts";
 import { invite } from "../src/operations/enrol.ts";
@@ -194,8 +194,7 @@ export async function deploy(
   };
 
   const admit: Deployment["admit"] = async (id, metadata = {}) => {
-    const terms = { types: config.actions, reach: config.outbound };
-    const registration = readRegistration(metadata, terms);
+    const registration = readRegistration(metadata, termsOf(config));
     if ("problems" in registration) throw new Error(JSON.stringify(registration.problems));
     const { proof, ...rest } = registration;
     const name = typeof metadata.client_name === "string" ? metadata.client_name : id;

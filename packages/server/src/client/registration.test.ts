@@ -28,7 +28,8 @@ const types = new Map<string, ActionRule>([
     }),
   ],
 ]);
-const terms: Terms = { types, reach: { allowPrivate: [], allowHttp: false } };
+const reach = { allowPrivate: [], allowHttp: false };
+const terms: Terms = { types, reach, methods: authenticationMethods };
 
 function publicJwk(kind: "ec" | "rsa" | "weak" | "ed25519" | "p384"): JsonObject {
   const { publicKey } = {
@@ -329,6 +330,21 @@ test("a key is used as it is meant to be: another curve, another algorithm, anot
     assert.deepEqual(wrong({ ...auth, jwks: { keys: [jwk] } }), []);
   for (const jwk of [publicJwk("p384"), { ...ec, alg: "ES384" }, { ...ec, key_ops: ["deriveKey"] }])
     assert.deepEqual(wrong({ ...auth, jwks: { keys: [jwk] } }), ["jwks"]);
+});
+
+test("where the server sees no certificates, nobody is registered to prove something by one", () => {
+  const methods = authenticationMethods.filter((method) => !method.includes("tls"));
+  const without = (metadata: JsonObject) => {
+    const answer = readRegistration(metadata, { ...terms, methods });
+    return "problems" in answer ? answer.problems.map(({ member }) => member) : [];
+  };
+  assert.deepEqual(
+    without({ token_endpoint_auth_method: "self_signed_tls_client_auth", jwks: { keys: [ec] } }),
+    ["token_endpoint_auth_method"],
+  );
+  const bound = "tls_client_certificate_bound_access_tokens";
+  assert.deepEqual(without({ [bound]: true }), [bound]);
+  assert.deepEqual(without({ [bound]: false }), []);
 });
 
 test("everything that is wrong is said at once", () => {

@@ -44,6 +44,8 @@ export type Terms = {
   readonly types: ReadonlyMap<string, ActionRule>;
   /** Where its URLs may lead. */
   readonly reach: Reach;
+  /** How agents can prove themselves to this server. */
+  readonly methods: readonly AuthenticationMethod[];
 };
 
 /** The members that say something about an agent here, its name and action types aside. */
@@ -67,19 +69,19 @@ export const registrationMembers = [
 
 export function readRegistration(
   metadata: Metadata,
-  { types: allowed, reach }: Terms,
+  { types: allowed, reach, methods }: Terms,
 ): Registration | { readonly problems: readonly Problem[] } {
   const problems: Problem[] = [];
   const say: Say = (member, message, remedy) => problems.push({ member, message, remedy });
   refuseForeign(metadata, say);
   const keys = readKeySource(metadata, reach, say);
-  const proof = readProof(metadata, say);
+  const proof = readProof(metadata, methods, say);
   const assertionAlgorithm = readAssertionAlgorithm(metadata, proof.method, say);
   const delivery = readDelivery(metadata, reach, say);
   const request = "backchannel_authentication_request_signing_alg";
   const requestAlgorithm = readOne(metadata, request, signatureAlgorithms, say);
   const userCode = readFlag(metadata, "backchannel_user_code_parameter", say);
-  const binding = readBinding(metadata, say);
+  const binding = readBinding(metadata, methods, say);
   const types = readTypes(metadata, allowed, say);
   if (proof.method === "private_key_jwt")
     wantKey(keys, assertionAlgorithm, "token_endpoint_auth_method", say);
@@ -136,10 +138,12 @@ function readKeySource({ jwks, jwks_uri: uri }: Metadata, reach: Reach, say: Say
   return url === undefined ? undefined : { from: "uri", uri: url };
 }
 
-function readProof(metadata: Metadata, say: Say): Proof {
+function readProof(metadata: Metadata, offered: Terms["methods"], say: Say): Proof {
   const member = "token_endpoint_auth_method";
-  const methods: readonly AuthenticationMethod[] = authenticationMethods;
-  const method = readOne(metadata, member, methods, say) ?? "client_secret_basic";
+  const method =
+    readOne<AuthenticationMethod>(metadata, member, authenticationMethods, say) ?? "client_secret_basic";
+  if (!offered.includes(method))
+    say(member, `${method} ${noCertificates}`, "use another; mtls is configured by the operator");
   const given = certificateNames.filter((name) => metadata[`tls_client_auth_${name}`] !== undefined);
   if (method !== "tls_client_auth") {
     for (const name of given)
@@ -188,9 +192,14 @@ function readDelivery(metadata: Metadata, reach: Reach, say: Say): Delivery {
   return { mode, endpoint: endpoint ?? "" };
 }
 
-function readBinding(metadata: Metadata, say: Say): Agent["binding"] {
+const noCertificates = "needs certificates of clients, and this server sees none";
+
+function readBinding(metadata: Metadata, offered: Terms["methods"], say: Say): Agent["binding"] {
   const dpop = readFlag(metadata, "dpop_bound_access_tokens", say);
-  const mtls = readFlag(metadata, "tls_client_certificate_bound_access_tokens", say);
+  const member = "tls_client_certificate_bound_access_tokens";
+  const mtls = readFlag(metadata, member, say);
+  if (mtls && !offered.includes("self_signed_tls_client_auth"))
+    say(member, `this ${noCertificates}`, "bind by DPoP; mtls is configured by the operator");
   if (dpop && mtls)
     say("dpop_bound_access_tokens", "a token is bound to one key, by DPoP or by mTLS", "choose one");
   if (dpop) return "dpop";

@@ -4,7 +4,7 @@ import type { Agent } from "../client/client.ts";
 import { metadataOf } from "../client/metadata.ts";
 import { type Proof, type Registration, readRegistration } from "../client/registration.ts";
 import { typeMetadata } from "../client/type-metadata.ts";
-import type { Config } from "../config/config.ts";
+import { type Config, termsOf } from "../config/config.ts";
 import { nameForm } from "../config/shape.ts";
 import { sealOfSecrets } from "../keys/seal.ts";
 import { addAgent, credentialFor } from "../operations/admit.ts";
@@ -160,8 +160,8 @@ export function refuseConfigured({ id, source }: Agent, given: Arguments): void 
     );
 }
 
-function checked(metadata: JsonObject, { actions, outbound }: Config): Registration {
-  const read = readRegistration(metadata, { types: actions, reach: outbound });
+function checked(metadata: JsonObject, config: Config): Registration {
+  const read = readRegistration(metadata, termsOf(config));
   if ("problems" in read) throw problemsError(read.problems);
   return read;
 }

@@ -4,8 +4,7 @@ import { resolve } from "node:path";
 import { inspectText, type Json, type JsonObject, parseJson } from "@countersign/protocol";
 import type { ActionRule } from "../action/definition.ts";
 import type { Agent, Credential } from "../client/client.ts";
-import type { Reach } from "../client/endpoint.ts";
-import { type Proof, readRegistration, registrationMembers } from "../client/registration.ts";
+import { type Proof, readRegistration, registrationMembers, type Terms } from "../client/registration.ts";
 import { typeMetadata } from "../client/type-metadata.ts";
 import type { Path } from "./document.ts";
 import { agentShape, type Finding, fit } from "./shape.ts";
@@ -17,29 +16,23 @@ export type DeclaredAgent = Omit<
 /** Of a secret only the hash is declared, which is not enough for an HMAC. */
 type DeclaredCredential = Exclude<Credential, { readonly method: "client_secret_jwt" }>;
 
-type Outbound = { readonly allow_private: readonly string[]; readonly allow_http: boolean };
 type Sections = {
   readonly agents: { readonly [id: string]: unknown };
   readonly actions: { readonly [type: string]: unknown };
   readonly scopes: { readonly [scope: string]: unknown };
-  readonly outbound: Outbound;
 };
 type Say = (finding: Finding) => void;
 
-export function reachOf({ allow_private, allow_http }: Outbound): Reach {
-  return { allowPrivate: allow_private, allowHttp: allow_http };
-}
-
-/** Each on its own. `from` is what files are relative to; `types` are those actions that have no problem themselves. */
+/** Each on its own. `from` is what files are relative to; `terms` has those actions that have no problem themselves. */
 export function readAgents(
-  { agents, actions, scopes, outbound }: Sections,
-  types: ReadonlyMap<string, ActionRule>,
+  { agents, actions, scopes }: Sections,
+  terms: Terms,
   from: string,
   say: Say,
 ): [string, DeclaredAgent][] {
+  const { types } = terms;
   // What is wrong with an action is said there, and not again with each of its agents.
   const broken = [...Object.keys(actions), ...Object.keys(scopes)].filter((type) => !types.has(type));
-  const terms = { types, reach: reachOf(outbound) };
   const declared: [string, DeclaredAgent][] = [];
   for (const [id, value] of Object.entries(agents)) {
     const path = ["agents", id];

@@ -9,10 +9,11 @@ import { dirname, resolve } from "node:path";
 import { buildActionRule, deepFreeze } from "../action/build.ts";
 import { type ActionRule, standardScopes } from "../action/definition.ts";
 import type { Reach } from "../client/endpoint.ts";
+import type { Terms } from "../client/registration.ts";
 import { checkAddresses, defaultOrigin, isPostgres } from "./address.ts";
-import { type DeclaredAgent, reachOf, readAgents } from "./agent.ts";
+import { type DeclaredAgent, readAgents } from "./agent.ts";
 import { type Path, readDocument } from "./document.ts";
-import { checkListening, type Listening, type Mtls, readListening } from "./listening.ts";
+import { checkListening, type Listening, type Mtls, methodsOffered, readListening } from "./listening.ts";
 import { checkLoginHintIssuers, type LoginHintIssuers, loginHintIssuers } from "./login-hint-issuer.ts";
 import { actionShape, type Finding, fileShape, fit, scopeShape, typeForm } from "./shape.ts";
 import { didYouMean } from "./spelling.ts";
@@ -98,7 +99,7 @@ export function parseConfig(text: string, file: string): { readonly config: Conf
   }
   const actions = readActions(document.value, say);
   const from = dirname(resolve(file));
-  const agents = sections ? readAgents(sections, new Map(actions), from, say) : [];
+  const agents = sections ? readAgents(sections, termsIn(sections, new Map(actions)), from, say) : [];
   if (!sections || findings.length > 0) {
     const problems = findings.map(({ path, message, remedy }) => {
       return { file, ...document.locate(path), path: spell(path), message, remedy };
@@ -146,6 +147,21 @@ export function parseConfig(text: string, file: string): { readonly config: Conf
     actions: frozenMap(actions),
   };
   return { config: deepFreeze(config) };
+}
+
+/** What an agent's registration is held against. */
+export function termsOf({ actions, outbound, mtls }: Config): Terms {
+  return { types: actions, reach: outbound, methods: methodsOffered(mtls) };
+}
+
+/** The same, while the file is read. */
+function termsIn({ outbound, mtls }: Sections, types: Terms["types"]): Terms {
+  const certificates = mtls && { authoritiesFile: mtls.authorities, proxy: mtls.proxy };
+  return { types, reach: reachOf(outbound), methods: methodsOffered(certificates) };
+}
+
+function reachOf({ allow_private, allow_http }: Sections["outbound"]): Reach {
+  return { allowPrivate: allow_private, allowHttp: allow_http };
 }
 
 /** One line for people: where, what, and what to do. */
@@ -260,6 +276,7 @@ function checkCompanies(
     }
 }
 
+type Sections = ReturnType<typeof fileShape.parse>;
 type Around = Omit<NonNullable<ReturnType<typeof scopeShape.parse>>, "sentence">;
 
 const noFields = { type: "object", additionalProperties: false, properties: {} } as const;

@@ -1,5 +1,7 @@
 /** Where the server listens, in clear or with TLS, and how a client's certificate reaches it. */
+
 import { isIP } from "node:net";
+import { type AuthenticationMethod, authenticationMethods } from "../client/client.ts";
 import { exactUrlFault } from "./address.ts";
 import type { Path } from "./document.ts";
 import type { Finding } from "./shape.ts";
@@ -100,6 +102,17 @@ function checkMtls(
       "without TLS nobody can be asked for a certificate",
       "add listen.tls, or mtls.proxy if a proxy ends TLS",
     );
+}
+
+/** How clients can prove themselves to this server: by a certificate only where it can see one, and knows whose word it is. */
+export function methodsOffered(
+  mtls: Pick<Mtls, "authoritiesFile" | "proxy"> | undefined,
+): readonly AuthenticationMethod[] {
+  const vouched = mtls?.authoritiesFile !== undefined || mtls?.proxy?.verified === true;
+  return authenticationMethods.filter((method) => {
+    if (method === "tls_client_auth") return vouched;
+    return method !== "self_signed_tls_client_auth" || mtls !== undefined;
+  });
 }
 
 /** `path` makes a file's path absolute. What is checked above holds. */

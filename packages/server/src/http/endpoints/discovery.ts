@@ -4,14 +4,9 @@
  */
 import { authenticationLevels, cibaGrantType, proofAlgorithms } from "@countersign/protocol";
 import { acrOf } from "../../approver/level.ts";
-import {
-  type AuthenticationMethod,
-  authenticationMethods,
-  deliveryModes,
-  secretAlgorithms,
-  signatureAlgorithms,
-} from "../../client/client.ts";
+import { deliveryModes, secretAlgorithms, signatureAlgorithms } from "../../client/client.ts";
 import type { Config } from "../../config/config.ts";
+import { methodsOffered } from "../../config/listening.ts";
 import { ungrantedScopes } from "../../operations/gate.ts";
 
 export type Endpoints = Readonly<
@@ -46,7 +41,7 @@ export function endpoints(issuer: string): Endpoints {
 export function metadata(config: Config) {
   const at = endpoints(config.issuer);
   const rules = [...config.actions.values()];
-  const clientMethods = authenticationMethodsOf(config);
+  const clientMethods = methodsOffered(config.mtls);
   const assertionAlgorithms = [...signatureAlgorithms, ...secretAlgorithms];
   return {
     issuer: config.issuer,
@@ -101,10 +96,3 @@ function calledEndpoints(at: Endpoints) {
 }
 
 /** Those that need a certificate, where one can come in; names in it only where somebody vouches for them. */
-function authenticationMethodsOf({ mtls }: Config): AuthenticationMethod[] {
-  const vouched = mtls?.authoritiesFile !== undefined || mtls?.proxy?.verified;
-  return authenticationMethods.filter((method) => {
-    if (method === "tls_client_auth") return vouched;
-    return method !== "self_signed_tls_client_auth" || mtls !== undefined;
-  });
-}
