@@ -51,6 +51,18 @@ export const spendErrors = [
 ] as const;
 export type SpendError = (typeof spendErrors)[number];
 
+/** What the registration endpoints can answer as `error` (RFC 7591 §3.2.2, RFC 6750 §3.1). */
+export const registrationErrors = [
+  "invalid_client_metadata",
+  "invalid_redirect_uri",
+  "unapproved_software_statement",
+  "invalid_token",
+  "invalid_request",
+  "access_denied",
+  "temporarily_unavailable",
+] as const;
+export type RegistrationError = (typeof registrationErrors)[number];
+
 /** What an API asks of the spend endpoint: reserve before it acts, complete or fail afterwards. */
 export const spendOperations = ["reserve", "complete", "fail"] as const;
 export type SpendOperation = (typeof spendOperations)[number];

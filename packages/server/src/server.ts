@@ -85,6 +85,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   const mail = config.channels.mail && (await openMail(config.channels.mail));
   const channels = new Map<string, Channel>(mail ? [[mail.name, mail]] : []);
   const tickets = createTickets(outsideKey);
+  const secrets = sealOfSecrets(outsideKey);
   const holds = createHolds(store);
   const doors = [config.issuer, ...(config.mtls ? [config.mtls.url] : [])].map(endpoints);
   const published = createPublishedKeys(() => store.now(), outbound, onFault);
@@ -93,7 +94,8 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     store,
     keyring,
     signer: keyring.signer,
-    agentKeys: createAgentKeys(() => store.now(), sealOfSecrets(outsideKey), published),
+    agentKeys: createAgentKeys(() => store.now(), secrets, published),
+    secrets,
     loginHintKeys,
     tickets,
     pace: createPace(config.limits.pollIntervalSeconds),

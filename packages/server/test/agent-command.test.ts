@@ -204,6 +204,31 @@ test("a secret is renewed and shown once; it stays where the next method can use
   assert.match(await refused("agent", "secret", "keyed"), /has no secret/);
 });
 
+test("agents are allowed to register themselves, under a name and for types that the operator chooses", async () => {
+  const allow = ["agent", "allow-registration", "--type", "refund", "--name", "Refund desk"];
+  const out = await done(...allow, "--uses", "2", "--expires", "30m");
+  assert.match(out, /note: registration\.enabled is not true/);
+  assert.match(out, /2 agents may register for refund, as Refund desk/);
+  assert.match(out, /^initial_access_token=[\w-]{43}$/m);
+  const [allowance] = (await done("agent", "allowances", "--json"))
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  assert.deepEqual([allowance.name, allowance.types, allowance.uses], ["Refund desk", "refund", 2]);
+  assert.match(await done("agent", "withdraw-allowance", allowance.id), /withdrawn/);
+  assert.match(await done("agent", "allowances"), /nobody may register/);
+  assert.match(await refused("agent", "withdraw-allowance", allowance.id), /no allowance/);
+  for (const words of [
+    ["agent", "allow-registration", "--type", "refund"],
+    ["agent", "allow-registration", "--name", "X"],
+    ["agent", "allow-registration", "--name", "X", "--type", "refnud"],
+    [...allow, "--uses", "0"],
+    [...allow, "--expires", "31d"],
+    [...allow, "--expires", "soon"],
+  ])
+    await refused(...words);
+});
+
 test("a secret for the configuration is known by its hash", async () => {
   const out = await done("agent", "hash-secret", "--new");
   assert.equal(

@@ -1,6 +1,7 @@
 import type { Json } from "@countersign/protocol";
 import { metadataOf } from "../client/metadata.ts";
 import { pauseAgent, remove } from "../operations/admit.ts";
+import { allowanceCommands } from "./agent-allowance.ts";
 import { refuseConfigured, registrationCommands } from "./agent-registration.ts";
 import type { Command } from "./command.ts";
 import { withStore } from "./deployment.ts";
@@ -113,4 +114,5 @@ export const agentCommands: readonly Command[] = [
   pausing("pause", "stop an agent everywhere at once: asks, redemptions, spends"),
   pausing("resume", "let a paused agent go on"),
   removal,
+  ...allowanceCommands,
 ];

@@ -55,6 +55,7 @@ user_codes: true
 login_hint_issuers:
   https://hr.example: { jwks_file: hr.json }
   https://idp.example/: { jwks_uri: https://idp.example/jwks }
+registration: { enabled: true }
 `;
 
 function problemsOf(text: string): readonly ConfigProblem[] {
@@ -100,6 +101,7 @@ test("a whole file becomes one value, its paths relative to the file", () => {
     limits: { waitingPerAgent: 5, asksPerHour: 30, pollIntervalSeconds: 2 },
     outbound: { allowPrivate: ["10.1.0.0/16"], allowHttp: true, caFile: "/etc/countersign/inside-ca.pem" },
     userCodes: true,
+    registration: { enabled: true },
   });
   assert.deepEqual([...groups], [["finance", ["ada@example.com", "bob@example.com"]]]);
   assert.deepEqual([...apis], [["refunds", { audience: "https://refunds.example" }]]);

@@ -50,6 +50,8 @@ export type Config = {
   readonly outbound: Reach & { readonly caFile?: string };
   /** Whether agents that are registered for it have to send the user code of whom they ask (CIBA §7.1). */
   readonly userCodes: boolean;
+  /** Whether agents can register themselves, with an allowance (RFC 7591). */
+  readonly registration: { readonly enabled: boolean };
   /** By id. What is declared here is brought into the store at the start, and changed nowhere else. */
   readonly agents: ReadonlyMap<string, DeclaredAgent>;
   /** By their `iss`. */
@@ -142,6 +144,7 @@ export function parseConfig(text: string, file: string): { readonly config: Conf
       ...(outbound.ca_file !== undefined && { caFile: resolve(from, outbound.ca_file) }),
     },
     userCodes: sections.user_codes,
+    registration: { enabled: sections.registration.enabled },
     agents: frozenMap(agents),
     loginHintIssuers: frozenMap(loginHintIssuers(sections.login_hint_issuers, from)),
     actions: frozenMap(actions),

@@ -213,6 +213,10 @@ export const fileShape = section({
     ca_file: file.optional(),
   }).prefault({}),
   user_codes: z.boolean().default(false),
+  registration: section({
+    // Nobody registers without the operator's allowance either way; off, nobody can even knock.
+    enabled: z.boolean().default(false),
+  }).prefault({}),
   // Agents can also be added by command, and register themselves.
   agents: z.record(name, z.unknown()).default({}),
   login_hint_issuers: z

@@ -22,6 +22,8 @@ export type HttpGround = {
   readonly agentKeys: AgentKeys;
   /** Keys of those who may sign a `login_hint_token`, by their `iss`. */
   readonly loginHintKeys: ReadonlyMap<string, Keys>;
+  /** For secrets of agents that have to be kept. */
+  readonly secrets: Seal;
   readonly tickets: Tickets;
   readonly pace: Pace;
   readonly holds: Holds;

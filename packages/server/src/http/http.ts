@@ -9,6 +9,7 @@ import { currentTypes, publishedType } from "./endpoints/action-type.ts";
 import { backchannelAuthentication } from "./endpoints/backchannel-authentication.ts";
 import { metadata } from "./endpoints/discovery.ts";
 import { introspection } from "./endpoints/introspection.ts";
+import { newRegistration, noRegistration, ownRegistration, registration } from "./endpoints/registration.ts";
 import { revocation } from "./endpoints/revocation.ts";
 import { spendToken } from "./endpoints/spend.ts";
 import { token } from "./endpoints/token.ts";
@@ -70,6 +71,14 @@ export function protocolApp(ground: HttpGround): App {
   app.post("/spend", (context) => spendToken(ground, context.req.raw));
   app.post("/introspect", (context) => introspection(ground, context.req.raw));
   app.post("/revoke", (context) => revocation(ground, context.req.raw, context.env));
+  if (ground.config.registration.enabled) {
+    app.post("/register", (context) => registration(ground, context.req.raw));
+    app.get("/register/:id", (context) => ownRegistration(ground, context.req.raw, context.req.param("id")));
+    app.put("/register/:id", (context) => newRegistration(ground, context.req.raw, context.req.param("id")));
+    app.delete("/register/:id", (context) =>
+      noRegistration(ground, context.req.raw, context.req.param("id")),
+    );
+  }
   app.get("/action-types", () => currentTypes(ground));
   app.get("/action-types/:hash", (context) => publishedType(ground, context.req.param("hash")));
   app.get("/log/checkpoint", async () => text((await ground.store.log.newestCheckpoint())?.note ?? ""));

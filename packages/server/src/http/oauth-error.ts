@@ -1,7 +1,7 @@
 /** A protocol error on its way out: thrown at the edge only, rendered in one place, always as JSON. */
-import type { AskError, SpendError, TokenError } from "@countersign/protocol";
+import type { AskError, RegistrationError, SpendError, TokenError } from "@countersign/protocol";
 
-export type OAuthErrorCode = AskError | TokenError | SpendError;
+export type OAuthErrorCode = AskError | TokenError | SpendError | RegistrationError;
 
 const allowed = /[^\x20-\x21\x23-\x5b\x5d-\x7e]/g;
 

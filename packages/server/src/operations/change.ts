@@ -36,7 +36,12 @@ export async function changeAgent(
 ): Promise<Changed | "conflict"> {
   const kept = renew ? undefined : keptCredential(before.credential, wanted);
   const { credential, secret } = kept ? { credential: kept } : await makeCredential(wanted);
-  const { id, paused, createdAt, source, registration } = before;
+  const { id, paused, createdAt, source } = before;
+  // The operator's word replaces what it was allowed when it registered itself.
+  const registration =
+    before.registration && by === "command"
+      ? { ...before.registration, types: next.types }
+      : before.registration;
   const record: Agent = {
     ...next,
     id,

@@ -33,6 +33,13 @@ export async function sweep(store: Store): Promise<number> {
         entries: [newEntry("invitation.expired", now, { approver: record.approver })],
       }),
     );
+  for (const { record, version } of await store.due("registration_grant", now, batch))
+    work.push(
+      store.commit({
+        writes: [{ drop: "registration_grant", id: record.id, expect: version }],
+        entries: [newEntry("registration.expired", now, { facts: { grant: record.id } })],
+      }),
+    );
   // All of one round was asked for in one turn of the event loop, and shares its fsync.
   const outcomes = await Promise.all(work);
   return outcomes.filter((outcome) => outcome === "committed").length;

@@ -17,6 +17,7 @@ export type Endpoints = Readonly<
     | "spend"
     | "introspect"
     | "revoke"
+    | "register"
     | "jwks"
     | "actionTypes"
     | "checkpoint",
@@ -32,6 +33,7 @@ export function endpoints(issuer: string): Endpoints {
     spend: `${issuer}/spend`,
     introspect: `${issuer}/introspect`,
     revoke: `${issuer}/revoke`,
+    register: `${issuer}/register`,
     jwks: `${issuer}/jwks`,
     actionTypes: `${issuer}/action-types`,
     checkpoint: `${issuer}/log/checkpoint`,
@@ -51,6 +53,7 @@ export function metadata(config: Config) {
     ...(config.mtls && { mtls_endpoint_aliases: calledEndpoints(endpoints(config.mtls.url)) }),
     // RFC 8705 §3.3: for clients that are registered for it.
     tls_client_certificate_bound_access_tokens: config.mtls !== undefined,
+    ...(config.registration.enabled && { registration_endpoint: at.register }),
     grant_types_supported: [cibaGrantType],
     // No flow goes through a browser here, and so there is no response type. Both members are there because some clients
     // refuse a document without them (RFC 8414 §2); the endpoint is a page that says what this server is for.

@@ -1,0 +1,194 @@
+/**
+ * An agent registers itself (RFC 7591), and looks after its registration (RFC 7592). What it may be registered for comes
+ * with the operator's allowance and never grows by what it sends; its name on cards comes from there, too. A registration
+ * is always read whole, by the same reader as every other.
+ */
+import { timingSafeEqual } from "node:crypto";
+import type { Json, JsonObject } from "@countersign/protocol";
+import type { Agent } from "../client/client.ts";
+import type { Problem } from "../client/problem.ts";
+import { type Registration, readRegistration } from "../client/registration.ts";
+import { type Config, termsOf } from "../config/config.ts";
+import { absent, type Held, type Store, type Write } from "../store/store.ts";
+import { agentAdded, credentialFor, makeAgent } from "./admit.ts";
+import { allowanceId } from "./allow.ts";
+import { changeAgent } from "./change.ts";
+import { newEntry } from "./entry.ts";
+import { newId } from "./id.ts";
+import { hashSecret, newSecret, type Seal } from "./secret.ts";
+
+export type RegisterGround = {
+  readonly store: Store;
+  readonly config: Config;
+  /** For secrets that have to be kept. */
+  readonly secrets: Seal;
+};
+
+export type Registered = {
+  readonly agent: Agent;
+  /** What looks after the registration (RFC 7592 §3). */
+  readonly token: string;
+  /** Where there is a new one: shown this once. */
+  readonly secret?: string;
+};
+
+/**
+ * `unknown_token`: no token of ours, or not for this; also for an agent that is not there. `paused`: a person has stopped
+ * this agent, and it changes nothing until it is resumed.
+ */
+export type RegisterRefusal = "unknown_token" | "paused" | "metadata";
+export type Refused =
+  | { readonly refused: Exclude<RegisterRefusal, "metadata"> }
+  | { readonly refused: "metadata"; readonly problems: readonly Problem[] };
+
+/** Of any number of uses at the same time, an allowance of one lets one through. */
+export async function register(
+  { store, config, secrets }: RegisterGround,
+  initialToken: string,
+  metadata: JsonObject,
+): Promise<Registered | Refused> {
+  const id = allowanceId(initialToken);
+  for (;;) {
+    const now = store.now();
+    const grant = await store.read("registration_grant", id);
+    if (!grant || now >= grant.record.expiresAt) return { refused: "unknown_token" };
+    const { name, types, usesLeft, expiresAt } = grant.record;
+    const read = readWithin(config, types, metadata);
+    if ("problems" in read) return { refused: "metadata", problems: read.problems };
+    const { proof, ...registration } = read;
+    const token = newSecret();
+    const { record, secret } = await makeAgent(
+      {
+        id: newId("agent", now),
+        name,
+        ...registration,
+        credential: credentialFor(proof, secrets.seal),
+        source: "registration",
+        registration: { tokenHash: hashSecret(token), types },
+      },
+      now,
+    );
+    const used: Write =
+      usesLeft > 1
+        ? {
+            put: "registration_grant",
+            record: { ...grant.record, usesLeft: usesLeft - 1 },
+            expect: grant.version,
+          }
+        : { drop: "registration_grant", id, expect: grant.version };
+    const outcome = await store.commit({
+      before: expiresAt,
+      writes: [used, { put: "agent", record, expect: absent }],
+      entries: [agentAdded(record, now, { facts: { grant: id }, texts: { said_name: saidName(metadata) } })],
+    });
+    if (outcome === "committed") return { agent: record, token, ...(secret !== undefined && { secret }) };
+  }
+}
+
+export async function readRegistered(
+  { store }: Pick<RegisterGround, "store">,
+  id: string,
+  token: string,
+): Promise<Registered | Refused> {
+  const held = await findRegistered(store, id, token);
+  return "refused" in held ? held : { agent: held.record, token };
+}
+
+/** Replaces the whole registration: what is left out is as for one who never said it (RFC 7592 §2.2). */
+export async function changeRegistered(
+  { store, config, secrets }: RegisterGround,
+  id: string,
+  token: string,
+  metadata: JsonObject,
+): Promise<Registered | Refused> {
+  for (;;) {
+    const held = await findRegistered(store, id, token);
+    if ("refused" in held) return held;
+    const { paused, name, registration } = held.record;
+    if (paused) return { refused: "paused" };
+    const foreign = await foreignMembers(metadata, held.record, secrets);
+    if (foreign.length > 0) return { refused: "metadata", problems: foreign };
+    const read = readWithin(config, registration!.types, metadata);
+    if ("problems" in read) return { refused: "metadata", problems: read.problems };
+    const { proof, ...rest } = read;
+    const next = { ...rest, name, credential: credentialFor(proof, secrets.seal) };
+    const changed = await changeAgent(store, held, next, { by: "registration" });
+    if (changed === "conflict") continue;
+    const now = await findRegistered(store, id, token);
+    if ("refused" in now) return now;
+    return { agent: now.record, token, ...(changed.secret !== undefined && { secret: changed.secret }) };
+  }
+}
+
+/** The agent takes its own credentials away (RFC 7592 §2.3). */
+export async function removeRegistered(
+  { store }: Pick<RegisterGround, "store">,
+  id: string,
+  token: string,
+): Promise<"done" | Refused> {
+  for (;;) {
+    const held = await findRegistered(store, id, token);
+    if ("refused" in held) return held;
+    if (held.record.paused) return { refused: "paused" };
+    const outcome = await store.commit({
+      writes: [{ drop: "agent", id, expect: held.version }],
+      entries: [newEntry("agent.removed", store.now(), { agent: id, facts: { by: "registration" } })],
+    });
+    if (outcome === "committed") return "done";
+  }
+}
+
+async function findRegistered(store: Store, id: string, token: string): Promise<Held<"agent"> | Refused> {
+  const held = await store.read("agent", id);
+  const expected = Buffer.from(held?.record.registration?.tokenHash ?? "", "base64url");
+  const given = Buffer.from(hashSecret(token), "base64url");
+  if (!held || given.length !== expected.length || !timingSafeEqual(given, expected))
+    return { refused: "unknown_token" };
+  return held;
+}
+
+/** Read as everywhere, with no more action types than were allowed, and are still declared. */
+function readWithin(
+  config: Config,
+  types: readonly string[],
+  metadata: JsonObject,
+): Registration | { readonly problems: readonly Problem[] } {
+  const terms = termsOf(config);
+  const allowed = [...terms.types].filter(([type]) => types.includes(type));
+  return readRegistration(metadata, { ...terms, types: new Map(allowed) });
+}
+
+/** RFC 7592 §2.2: whose registration it is has to be said, and what the server says about it must not be. */
+async function foreignMembers(
+  { client_id, client_secret, ...rest }: JsonObject,
+  agent: Agent,
+  secrets: Seal,
+): Promise<Problem[]> {
+  const problems: Problem[] = [];
+  const say = (member: string, message: string, remedy: string) => problems.push({ member, message, remedy });
+  if (client_id !== agent.id) say("client_id", "this is not whose registration it is", "send the client_id");
+  if (client_secret !== undefined && !(await isItsSecret(client_secret, agent, secrets)))
+    say("client_secret", "this is not the secret", "leave it out: secrets are made by the server");
+  for (const member of [
+    "registration_access_token",
+    "registration_client_uri",
+    "client_secret_expires_at",
+    "client_id_issued_at",
+  ])
+    if (member in rest) say(member, "this is the server's to say", "leave it out");
+  return problems;
+}
+
+async function isItsSecret(given: Json, { credential }: Agent, secrets: Seal): Promise<boolean> {
+  if (typeof given !== "string") return false;
+  if ("secretHash" in credential) return hashSecret(given) === credential.secretHash;
+  return (
+    "sealedSecret" in credential &&
+    hashSecret(given) === hashSecret(await secrets.open(credential.sealedSecret))
+  );
+}
+
+/** What it calls itself is evidence, and nothing that anybody is shown on a card. */
+function saidName({ client_name: name }: JsonObject): string | undefined {
+  return typeof name === "string" ? name.slice(0, 200) : undefined;
+}
