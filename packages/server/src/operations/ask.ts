@@ -8,17 +8,18 @@ import { hashJson, type JsonObject } from "@countersign/protocol";
 import { cardHash, readMessage, renderCard, sentenceText } from "../action/card.ts";
 import type { ActionRule } from "../action/definition.ts";
 import type { ReadPart } from "../action/read.ts";
-import { type Approval, type AskedPart, decideBy, stateAt } from "../approval/approval.ts";
+import { type Approval, type AskedPart, decideBy } from "../approval/approval.ts";
 import { latchKey, subjectOf } from "../approval/latch.ts";
 import { stricter } from "../approver/level.ts";
 import type { Config } from "../config/config.ts";
-import type { AskKey, PassingKind, Replay } from "../store/record.ts";
+import type { PassingKind, Replay } from "../store/record.ts";
 import { absent, type Held, type Store, type Write } from "../store/store.ts";
 import { isLatched, noLatch } from "./authority.ts";
 import { opened, readCallback, readdressed } from "./callback.ts";
 import { newEntry } from "./entry.ts";
 import { type GateRefusal, type Passed, passGate, type Wish } from "./gate.ts";
 import { newId } from "./id.ts";
+import { type Acknowledged, contentOf, join, readIdempotencyKey, readWaiting } from "./join.ts";
 import type { Seal } from "./secret.ts";
 import { checkUserCode, type UserCodeRefusal } from "./user-code.ts";
 
@@ -32,13 +33,6 @@ export type AskInput = Wish & {
   readonly once?: Replay | undefined;
   /** Of an agent that is pinged or pushed to: by which it will know that it is us. */
   readonly notificationToken?: string;
-};
-
-export type Acknowledged = {
-  readonly approval: string;
-  readonly expiresAt: number;
-  /** True where the same action was already waiting, or the same key was used before, and this is its answer. */
-  readonly joined: boolean;
 };
 
 export type AskRefusal =
@@ -57,8 +51,7 @@ export type AskGround = {
   readonly callbackSeal: Seal;
 };
 
-/** An idempotency key outlives its request by this: longer than any task is retried for. */
-const keptAfterExpiryMs = 30 * 24 * 3_600_000;
+const hourMs = 3_600_000;
 const attempts = 8;
 
 /** `agentId` has authenticated. Its record is read afresh for each attempt, so that a pause meanwhile is seen. */
@@ -91,25 +84,16 @@ async function askPeople(
   const callback = await readCallback(callbackSeal, agent.record, rules, input.notificationToken);
   if (callback && "refused" in callback) return callback;
 
-  // What the agent said the key is for. Not who is enrolled or how a type is declared today: those may change between
-  // two tries of one task.
-  const content = hashJson({
-    parts: passed.parts.map(({ rule, bound }) => ({ type: rule.definition.type, bound })),
-    hint: { ...input.hint },
-    level: input.level ?? "",
-  });
-  const key =
-    input.idempotencyKey && `key:${hashJson({ agent: agent.record.id, key: input.idempotencyKey })}`;
-  const heldKey = key ? await store.read("ask_key", key) : undefined;
-  if (heldKey && heldKey.record.content !== content)
-    return { refused: "invalid_request", why: "this Idempotency-Key was used to ask for something else" };
-  const before = heldKey && (await store.read("approval", heldKey.record.approval));
-  if (before) return await join(store, before.record, await readdressed(store, callback, before.record, now));
+  const content = contentOf(input, passed);
+  const keyed = await readIdempotencyKey(store, agent.record.id, input.idempotencyKey, content);
+  if ("refused" in keyed) return keyed;
+  if (keyed.request)
+    return await join(store, keyed.request, await readdressed(store, callback, keyed.request, now));
 
   const { once } = input;
   if (once && (await store.read("replay", once.id)))
     return { refused: "invalid_request", why: "this request was sent before; each ask is signed anew" };
-  const alongside: Write<PassingKind>[] = once ? [{ put: "replay", record: once, expect: absent }] : [];
+  const usedUp: Write<"replay">[] = once ? [{ put: "replay", record: once, expect: absent }] : [];
 
   const parts = passed.parts.map((part) => askedPart(agent.record.id, part));
   if (await isLatched(store, parts))
@@ -117,65 +101,59 @@ async function askPeople(
 
   const approval = draft(agent, input, passed, parts, now);
   if ("refused" in approval) return approval;
-  const { askKey: same } = approval;
-  const heldSame = await store.read("ask_key", same);
-  const heldWaiting = heldSame && (await store.read("approval", heldSame.record.approval));
-  const waiting =
-    heldWaiting && ["pending", "approved"].includes(stateAt(heldWaiting.record, now))
-      ? heldWaiting.record
-      : undefined;
+  const same = await readWaiting(store, approval, content, now);
+  const over = same.request ? undefined : await overLimit(ground, agent.record.id, now);
+  if (over) return over;
+  // Last, so that whether a code was right is heard only together with the commit that guards it.
+  const code =
+    config.userCodes || input.userCode !== undefined
+      ? await checkUserCode(ground, agent.record, passed.people, input.userCode)
+      : { writes: [] };
+  if ("refused" in code) return code;
+  const request = same.request ?? approval;
+  const alongside: Write<PassingKind>[] = [...usedUp, ...code.writes, ...keyed.keep(request)];
+  if (same.request)
+    return await join(store, request, [...alongside, ...(await readdressed(store, callback, request, now))]);
 
   const { waitingPerAgent, asksPerHour } = config.limits;
-  const hourAgo = now - 3_600_000;
-  if (!waiting && (await store.waitingOf(agent.record.id, now)) >= waitingPerAgent)
+  const outcome = await store.commit({
+    writes: [
+      { check: "agent", id: agent.record.id, expect: agent.version },
+      ...noLatch(parts),
+      { put: "approval", record: approval, expect: absent },
+      ...same.keep(approval),
+      ...messages(config, approval, now),
+      ...alongside,
+      ...opened(callback, approval),
+    ],
+    entries: [created(approval, now)],
+    fewerWaiting: { agent: agent.record.id, than: waitingPerAgent },
+    fewerAsked: { agent: agent.record.id, since: now - hourMs, than: asksPerHour },
+  });
+  if (outcome === "conflict") return "conflict";
+  return { approval: approval.id, expiresAt: approval.expiresAt, joined: false };
+}
+
+/** The limit that stands in the way of one more request. The commit holds to the same ones. */
+async function overLimit(
+  { store, config }: AskGround,
+  agentId: string,
+  now: number,
+): Promise<Refused | undefined> {
+  const { waitingPerAgent, asksPerHour } = config.limits;
+  if ((await store.waitingOf(agentId, now)) >= waitingPerAgent)
     return {
       refused: "access_denied",
       why: "this agent has too many requests waiting; wait for those first",
       limit: "waiting_per_agent",
     };
-  if (!waiting && (await store.askedSince(agent.record.id, hourAgo)) >= asksPerHour)
+  if ((await store.askedSince(agentId, now - hourMs)) >= asksPerHour)
     return {
       refused: "access_denied",
       why: `this agent has asked ${asksPerHour} times within an hour`,
       limit: "asks_per_hour",
     };
-
-  // Last, so that whether a code was right is heard only together with the commit that guards it.
-  if (config.userCodes || input.userCode !== undefined) {
-    const code = await checkUserCode(ground, agent.record, passed.people, input.userCode);
-    if ("refused" in code) return code;
-    alongside.push(...code.writes);
-  }
-  if (waiting)
-    return await join(store, waiting, [
-      ...alongside,
-      ...(key ? [{ put: "ask_key" as const, record: keyFor(key, waiting, content), expect: absent }] : []),
-      ...(await readdressed(store, callback, waiting, now)),
-    ]);
-
-  const writes: Write[] = [
-    { check: "agent", id: agent.record.id, expect: agent.version },
-    ...noLatch(parts),
-    { put: "approval", record: approval, expect: absent },
-    { put: "ask_key", record: keyFor(same, approval, content), expect: heldSame?.version ?? absent },
-    ...messages(config, approval, now),
-    ...alongside,
-    ...opened(callback, approval),
-  ];
-  if (key)
-    writes.push({
-      put: "ask_key",
-      record: keyFor(key, approval, content),
-      expect: heldKey?.version ?? absent,
-    });
-  const outcome = await store.commit({
-    writes,
-    entries: [created(approval, now)],
-    fewerWaiting: { agent: agent.record.id, than: waitingPerAgent },
-    fewerAsked: { agent: agent.record.id, since: hourAgo, than: asksPerHour },
-  });
-  if (outcome === "conflict") return "conflict";
-  return { approval: approval.id, expiresAt: approval.expiresAt, joined: false };
+  return undefined;
 }
 
 function askedPart(agent: string, { rule, bound }: ReadPart): AskedPart {
@@ -225,20 +203,6 @@ function draft(
     expiresAt,
     standing: { state: "pending" },
   };
-}
-
-/** Leads a second ask for the same action to the first, with whatever this ask leaves behind. */
-async function join(
-  store: Store,
-  { id, expiresAt }: Approval,
-  writes: readonly Write<PassingKind>[],
-): Promise<Acknowledged | "conflict"> {
-  if (writes.length > 0 && (await store.pass({ writes })) === "conflict") return "conflict";
-  return { approval: id, expiresAt, joined: true };
-}
-
-function keyFor(id: string, approval: Approval, content: string): AskKey {
-  return { id, approval: approval.id, content, keptUntil: approval.expiresAt + keptAfterExpiryMs };
 }
 
 /** One message for each candidate on each channel that is set up. Content is rendered from the card when it is sent. */
