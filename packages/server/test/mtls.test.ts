@@ -1,6 +1,7 @@
 /** Clients with certificates, over real TLS: the second door, the only door, and what a proxy passes on. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import * as client from "openid-client";
 import { addAgent, type NewAgent } from "../src/operations/admit.ts";
 import { type Certificate, selfSigned } from "./certificate.ts";
@@ -75,6 +76,25 @@ for (const id of ["named", "own"])
     const granted = await client.pollBackchannelAuthenticationGrant(config, quickly);
     assert.deepEqual(granted.authorization_details, [{ ...refund, order: `O-${id}` }]);
   });
+
+test("an assertion may name an endpoint at the door for certificates", async () => {
+  const { publicKey, privateKey } = await generateKeyPair("ES256", { extractable: true });
+  await admit(doors, "signs", { method: "private_key_jwt" }, await exportJWK(publicKey));
+  for (const [aud, expected] of [
+    [`${doors.mtls}/oauth/token`, known],
+    [doors.mtls, "invalid_client"],
+  ] as const) {
+    const claims = { iss: "signs", sub: "signs", aud, jti: crypto.randomUUID() };
+    const signed = new SignJWT(claims).setProtectedHeader({ alg: "ES256" }).setExpirationTime("1m");
+    const body = new URLSearchParams({
+      grant_type: "x",
+      client_assertion_type: "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+      client_assertion: await signed.sign(privateKey),
+    });
+    const answer = await doors.as()(`${doors.mtls}/oauth/token`, { method: "POST", body });
+    assert.equal((await answer.json()).error, expected, aud);
+  }
+});
 
 test("the wrong certificate, one of nobody's, and none at all prove nothing", async () => {
   const stranger = await doors.authority.forClient("CN=stranger");

@@ -3,8 +3,18 @@ import crypto from "node:crypto";
 import { syncBuiltinESMExports } from "node:module";
 import { after, before, test } from "node:test";
 import { cibaGrantType } from "@countersign/protocol";
+import fc from "fast-check";
 import { addAgent } from "../src/operations/admit.ts";
-import { basic, type Deployment, deploy, issuer, type Person, refund, requestIdOf } from "./deployment.ts";
+import {
+  basic,
+  type Deployment,
+  deploy,
+  issuer,
+  type Person,
+  refund,
+  requestIdOf,
+  rules,
+} from "./deployment.ts";
 
 let place: Deployment;
 let ada: Person;
@@ -85,6 +95,24 @@ test("T51: metadata follows the configured issuer, not the Host header", async (
 test("T60: every answer says nosniff", async () => {
   for (const path of ["/jwks", "/", "/nothing", "/assets/app.css"])
     assert.equal((await place.request(path)).headers.get("x-content-type-options"), "nosniff");
+});
+
+test("with TLS of its own, every answer says that there is nothing in clear; on this machine, and behind a proxy, none does", async () => {
+  const tls = "listen: { port: 4400, tls: { certificate: a.pem, key: a.key } }";
+  const [secure, elsewhere] = ["https://localhost:4400", "https://id.localhost.example"];
+  for (const [at, line, expected] of [
+    [elsewhere, tls, "max-age=31536000"],
+    [elsewhere, "listen: { port: 4400 }", null],
+    [secure, tls, null],
+  ] as const) {
+    const text = rules.replaceAll(issuer, at).replace(/^listen: .*$/m, line);
+    const one = await deploy(text.replace("rp_id: localhost", `rp_id: ${new URL(at).hostname}`));
+    for (const path of ["/sign-in", "/oauth/token"]) {
+      const { headers } = await one.request(path);
+      assert.equal(headers.get("strict-transport-security"), expected, `${at}${path}`);
+    }
+    await one.close();
+  }
 });
 
 const badForms: readonly (readonly [string, string, string?])[] = [
@@ -171,6 +199,36 @@ test("T62: a client may use its registered method and no other, and not two at o
   const form = { grant_type: "x", client_id: place.agent.id, client_secret: place.agent.secret };
   assert.equal((await place.post("/oauth/token", form)).status, 401, "registered for Basic");
   assert.equal((await place.post("/oauth/token", form, basic(place.agent))).body.error, "invalid_request");
+});
+
+test("whatever comes as credentials, it is refused with the right code and is no fault", async () => {
+  const odd = fc.string({ unit: fc.constantFrom(...'aZ0:%+=& .-_"\\{}é\u00ff'.split("")) });
+  const scheme = fc.constantFrom("Basic ", "basic", "Bearer ", "DPoP ", "", "Basic Basic ");
+  const name = fc.constantFrom(
+    "client_id",
+    "client_secret",
+    "client_assertion",
+    "client_assertion_type",
+    "grant_type",
+  );
+  await fc.assert(
+    fc.asyncProperty(
+      fc.option(fc.tuple(scheme, odd, fc.boolean()), { nil: undefined }),
+      fc.dictionary(name, fc.oneof(odd, fc.constant(place.agent.id), fc.constant("e30.e30.e30"))),
+      async (given, form) => {
+        const text = given && (given[2] ? Buffer.from(given[1]).toString("base64") : given[1]);
+        const authorization = given && `${given[0]}${text}`;
+        const answer = await place.post("/oauth/token", form, authorization ? { authorization } : {});
+        const right =
+          answer.status === 401 ? ["invalid_client"] : ["invalid_request", "unsupported_grant_type"];
+        assert.ok(
+          [400, 401].includes(answer.status) && right.includes(answer.body.error),
+          JSON.stringify(answer),
+        );
+      },
+    ),
+    { numRuns: 300 },
+  );
 });
 
 test("an unknown client, one of another method and a wrong secret cost the same comparison", async (t) => {

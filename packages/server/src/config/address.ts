@@ -59,7 +59,7 @@ export function exactUrlFault(text: string, what: string): Pick<Finding, "messag
   return undefined;
 }
 
-function isLoopback(host: string): boolean {
+export function isLoopback(host: string): boolean {
   return (
     host === "localhost" ||
     host.endsWith(".localhost") ||

@@ -5,6 +5,7 @@
  */
 import { type Context, Hono } from "hono";
 import { routePath } from "hono/route";
+import { isLoopback } from "../config/address.ts";
 import { currentTypes, publishedType } from "./endpoints/action-type.ts";
 import { backchannelAuthentication } from "./endpoints/backchannel-authentication.ts";
 import { metadata } from "./endpoints/discovery.ts";
@@ -32,7 +33,9 @@ export function protocolApp(ground: HttpGround): App {
   const app: App = new Hono();
   const document = metadata(ground.config);
 
-  const { answered } = ground;
+  const { answered, config } = ground;
+  // Where the server ends TLS itself, nobody in front can say so (RFC 6797). On this machine it would bind every port.
+  const strict = config.listen.tls !== undefined && !isLoopback(new URL(config.issuer).hostname);
   app.use(async (context, next) => {
     const startedAt = answered && performance.now();
     await next();
@@ -41,6 +44,7 @@ export function protocolApp(ground: HttpGround): App {
     context.res.headers.set("x-content-type-options", "nosniff");
     // Under "no-referrer", browsers send "Origin: null" with a form, and no form would be known as ours (Fetch §3.2).
     context.res.headers.set("referrer-policy", "same-origin");
+    if (strict) context.res.headers.set("strict-transport-security", "max-age=31536000");
   });
   app.onError((error, context) => {
     if (error instanceof OAuthError) return error.toResponse();
