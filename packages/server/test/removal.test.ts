@@ -169,3 +169,25 @@ test("a fault is written down under its route, not under the path that an invita
   assert.deepEqual(place.faultPlaces, ["GET /enrol/:id"]);
   place.faults.length = 0;
 });
+
+test("an approver who is removed while the token is being signed has approved no token", async () => {
+  const bob = await place.enrol("bob@example.com");
+  orders += 1;
+  const details = JSON.stringify([{ ...refund, order: `R-${orders}` }]);
+  const { body } = await place.ask({ authorization_details: details, login_hint: "bob@example.com" });
+  assert.equal((await bob.decide(requestIdOf(body.auth_req_id), "approve")).status, 303);
+  // Signing is the time between what is read and what is written.
+  const { signer } = place.server.keyring;
+  const { accessToken } = signer;
+  let signed = 0;
+  signer.accessToken = async (claims) => {
+    signed += 1;
+    await removeApprover(place.server.store, "bob@example.com");
+    return await accessToken(claims);
+  };
+  const redeemed = await place.poll(body.auth_req_id);
+  signer.accessToken = accessToken;
+  assert.deepEqual([signed, redeemed.status, redeemed.body.error], [1, 400, "access_denied"]);
+  assert.equal((await place.server.store.standing(requestIdOf(body.auth_req_id)))?.state, "approved");
+  assert.equal((await place.poll(body.auth_req_id)).body.error, "access_denied");
+});
