@@ -36,6 +36,12 @@ export type Place = {
   readonly polled: () => Promise<void>;
   /** Runs a program of this directory to its end and answers the JSON of its last line. */
   readonly run: (program: string, env: Readonly<Record<string, string>>) => Promise<any>;
+  /** A port that is free, and a certificate for whoever listens there, as callbacks need it. */
+  readonly reserve: () => Promise<{
+    readonly port: number;
+    readonly certificate: string;
+    readonly key: string;
+  }>;
   readonly close: () => Promise<void>;
 };
 
@@ -55,7 +61,11 @@ export async function openPlace(changeRules: (rules: string) => string = (text) 
   );
   const port = await listen(listener);
   const url = `https://localhost:${port}`;
-  const quick = rules.replaceAll(issuer, url).replace("limits: {", "limits: { poll_interval: 1,");
+  const quick = rules
+    .replaceAll(issuer, url)
+    .replace("limits: {", "limits: { poll_interval: 1,")
+    // Callbacks of agents on this machine, behind the test CA.
+    .replace("groups:", `outbound: { allow_private: [127.0.0.0/8, "::1/128"], ca_file: "${ca}" }\ngroups:`);
   const deployment = await deploy(changeRules(quick));
   Object.defineProperty(deployment.clock, "now", { get: () => Date.now() });
   const waiting: (() => void)[] = [];
@@ -96,6 +106,12 @@ export async function openPlace(changeRules: (rules: string) => string = (text) 
     polled: () => new Promise((resolve) => waiting.push(resolve)),
     run: (program, env) =>
       run(program, { NODE_EXTRA_CA_CERTS: ca, DOMAIN: `localhost:${port}`, ISSUER: url, ...env }),
+    reserve: async () => {
+      const probe = createServer();
+      const port = await listen(probe);
+      await new Promise((resolve) => probe.close(resolve));
+      return { port, certificate, key };
+    },
     close: async () => {
       listener.closeAllConnections();
       await new Promise((resolve) => listener.close(resolve));

@@ -1,0 +1,125 @@
+/**
+ * MCP clients, unmodified, of both versions of the SDK, at an MCP server whose tools a person has to countersign. The server
+ * announces this authorization server (RFC 9728), takes our tokens as JWTs (RFC 9068), and spends one for each call of a tool.
+ */
+import assert from "node:assert/strict";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { after, before, test } from "node:test";
+import { createVerifier, type Verifier } from "@countersign/verifier";
+import { toNodeHandler } from "@modelcontextprotocol/node";
+import { createMcpHandler, McpServer } from "@modelcontextprotocol/server";
+import { addApi } from "../../packages/server/src/operations/admit.ts";
+import { openPlace, type Place } from "./place.ts";
+
+const scope = "mail.tools";
+let place: Place;
+let mcp: Server;
+let url: string;
+let verifier: Verifier;
+
+before(async () => {
+  mcp = createServer((request, response) => answer(request, response));
+  await new Promise<void>((resolve) => mcp.listen(0, "127.0.0.1", resolve));
+  url = `http://127.0.0.1:${(mcp.address() as AddressInfo).port}/mcp`;
+  place = await openPlace((rules) =>
+    rules.replace("  calendar: {", `  mail: { audience: '${url}' }\n  calendar: {`).replace(
+      "scopes:\n",
+      `scopes:
+  ${scope}:
+    api: mail
+    sentence: Let it send one mail
+    reversibility: irreversible
+    approvers: { people: [ada@example.com] }
+    level: session
+`,
+    ),
+  );
+  const api = await addApi(place.deployment.server.store, "mail-api", "mail");
+  assert.ok("secret" in api);
+  verifier = createVerifier({
+    issuer: place.issuer,
+    audience: url,
+    clientId: "mail-api",
+    clientSecret: api.secret,
+    fetch: ((input: string, init?: RequestInit) =>
+      place.deployment.server.fetch(new Request(input, init))) as typeof fetch,
+  });
+});
+after(async () => {
+  mcp.closeAllConnections();
+  await new Promise((resolve) => mcp.close(resolve));
+  assert.deepEqual(place.deployment.faults, []);
+  await place.close();
+});
+
+/** The tools, for a caller whose token may still be spent. */
+function tools(authorization: string) {
+  const server = new McpServer({ name: "mail", version: "1.0.0" });
+  server.registerTool("send_mail", { description: "Sends a mail" }, async () => {
+    const spent = await verifier.spend(authorization, { type: scope }, () => "sent");
+    const said = spent.outcome === "done" ? spent.result : `refused: ${spent.reason}`;
+    return { content: [{ type: "text", text: said }] };
+  });
+  return server;
+}
+
+const answer: Parameters<typeof createServer>[1] = (request, response) => {
+  if (request.url?.startsWith("/.well-known/oauth-protected-resource")) {
+    const document = { resource: url, authorization_servers: [place.issuer], scopes_supported: [scope] };
+    response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(document));
+    return;
+  }
+  const { authorization } = request.headers;
+  const challenge = () => {
+    const metadata = new URL("/.well-known/oauth-protected-resource/mcp", url);
+    response
+      .writeHead(401, { "www-authenticate": `Bearer resource_metadata="${metadata}", scope="${scope}"` })
+      .end();
+  };
+  if (!authorization) return challenge();
+  verifier.check(authorization, { type: scope }).then((checked) => {
+    if (checked.outcome === "rejected") return challenge();
+    return toNodeHandler(createMcpHandler(() => tools(authorization)))(request, response);
+  }, challenge);
+};
+
+let runs = 0;
+async function play(sdk: "1" | "2", verdict: "approve" | "deny") {
+  runs += 1;
+  const receiver = await place.reserve();
+  const client = await place.add({
+    id: `mcp-${runs}`,
+    types: [scope],
+    credential: { method: "client_secret_basic" },
+    delivery: { mode: "ping", endpoint: `https://localhost:${receiver.port}/ping` },
+  });
+  const running = place.run("mcp.ts", {
+    SDK: sdk,
+    MCP_URL: url,
+    CLIENT_ID: client.id,
+    CLIENT_SECRET: client.secret,
+    APPROVER: "ada@example.com",
+    SCOPE: scope,
+    PING_PORT: String(receiver.port),
+    PING_CERT: receiver.certificate,
+    PING_KEY: receiver.key,
+  });
+  await Promise.race([place.decideNext(client.id, verdict), running]);
+  return await running;
+}
+
+for (const sdk of ["1", "2"] as const) {
+  test(`MCP SDK v${sdk}: a 401 becomes a question to a person, its answer a token, and the token one call of a tool`, async () => {
+    const { asked, results, problem } = await play(sdk, "approve");
+    assert.equal(problem, undefined);
+    assert.deepEqual(results, ["sent", "refused: already_spent"], "one approval, one call");
+    assert.equal(asked.length, 1);
+  });
+
+  test(`MCP SDK v${sdk}: after a no there is no token, and no tool is called`, async () => {
+    const { results, problem } = await play(sdk, "deny");
+    assert.deepEqual(results, []);
+    assert.match(problem, /denied|access_denied/i);
+  });
+}
