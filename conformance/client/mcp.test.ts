@@ -3,7 +3,7 @@
  * announces this authorization server (RFC 9728), takes our tokens as JWTs (RFC 9068), and spends one for each call of a tool.
  */
 import assert from "node:assert/strict";
-import { createServer, type Server } from "node:http";
+import { createServer, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, before, test } from "node:test";
 import { createVerifier, type Verifier } from "@countersign/verifier";
@@ -64,7 +64,7 @@ function tools(authorization: string) {
   return server;
 }
 
-const answer: Parameters<typeof createServer>[1] = (request, response) => {
+const answer: RequestListener = (request, response) => {
   if (request.url?.startsWith("/.well-known/oauth-protected-resource")) {
     const document = { resource: url, authorization_servers: [place.issuer], scopes_supported: [scope] };
     response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(document));

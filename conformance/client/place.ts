@@ -27,6 +27,8 @@ export type Place = {
   readonly domain: string;
   /** The test CA, as a file for `NODE_EXTRA_CA_CERTS`. */
   readonly ca: string;
+  /** The same, PEM. */
+  readonly authority: string;
   readonly deployment: Deployment;
   readonly ada: Person;
   readonly add: (agent: Partial<NewAgent> & Pick<NewAgent, "credential">) => Promise<Client>;
@@ -82,6 +84,7 @@ export async function openPlace(changeRules: (rules: string) => string = (text) 
     issuer: url,
     domain: `localhost:${port}`,
     ca,
+    authority: certificates.ca,
     deployment,
     ada,
     add: async (given) => {
