@@ -7,6 +7,7 @@ import { after, before, test } from "node:test";
 import { exportJWK, generateKeyPair } from "jose";
 import * as oauth from "oauth4webapi";
 import * as client from "openid-client";
+import { sealOfSecrets } from "../../packages/server/src/keys/seal.ts";
 import type { NewAgent } from "../../packages/server/src/operations/admit.ts";
 import { refund } from "../../packages/server/test/deployment.ts";
 import { secureFetch } from "../../packages/server/test/secure-fetch.ts";
@@ -64,6 +65,14 @@ const ways: readonly (readonly [string, () => Promise<readonly [Client, client.C
     async () => {
       const added = await place.add({ credential: { method: "client_secret_post" } });
       return [added, client.ClientSecretPost(added.secret)];
+    },
+  ],
+  [
+    "client_secret_jwt",
+    async () => {
+      const { seal } = sealOfSecrets(place.deployment.outsideKey);
+      const added = await place.add({ credential: { method: "client_secret_jwt", seal } });
+      return [added, client.ClientSecretJwt(added.secret)];
     },
   ],
   [
