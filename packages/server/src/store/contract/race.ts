@@ -17,9 +17,11 @@ export function oneWinner(rule: Rule): void {
     const handles = [store, await reopen(), await reopen()];
     const approved = anApproval({ standing: { state: "approved", decision: aDecision() } });
     await put(store, "approval", approved, absent);
-    const redeemOn = async (handle: Store) => {
-      const held = (await handle.read("approval", approved.id))!;
-      await nextTurn();
+    // All of them have read before the first of them writes.
+    const on = Array.from({ length: 50 }, (_, n) => handles[n % handles.length]!);
+    const read = await Promise.all(on.map((handle) => handle.read("approval", approved.id)));
+    const redeemOn = async (handle: Store, n: number) => {
+      const held = read[n]!;
       const token = aToken({ approval: approved.id });
       return handle.commit({
         writes: [
@@ -29,8 +31,7 @@ export function oneWinner(rule: Rule): void {
         entries: [anEntry({ request: approved.id, token: token.jti })],
       });
     };
-    const contenders = Array.from({ length: 50 }, (_, n) => redeemOn(handles[n % handles.length]!));
-    assert.deepEqual(await outcomesOf(contenders), { committed: 1, of: 50 });
+    assert.deepEqual(await outcomesOf(on.map(redeemOn)), { committed: 1, of: 50 });
     const tokens = await store.list("token");
     const { standing } = (await store.read("approval", approved.id))!.record;
     assert.deepEqual(
@@ -97,9 +98,10 @@ export function oneWinner(rule: Rule): void {
     const handles = [store, await reopen()];
     const token = aToken();
     await put(store, "token", token, absent);
-    const reserveOn = async (handle: Store) => {
-      const held = (await handle.read("token", token.hash))!;
-      await nextTurn();
+    const on = Array.from({ length: 50 }, (_, n) => handles[n % 2]!);
+    const read = await Promise.all(on.map((handle) => handle.read("token", token.hash)));
+    const reserveOn = (handle: Store, n: number) => {
+      const held = read[n]!;
       const spend = {
         api: "api_1",
         audience: token.audience,
@@ -108,8 +110,7 @@ export function oneWinner(rule: Rule): void {
       };
       return put(handle, "token", still(reserve(held.record, spend, noon)), held.version);
     };
-    const contenders = Array.from({ length: 50 }, (_, n) => reserveOn(handles[n % 2]!));
-    assert.deepEqual(await outcomesOf(contenders), { committed: 1, of: 50 });
+    assert.deepEqual(await outcomesOf(on.map(reserveOn)), { committed: 1, of: 50 });
   });
 
   rule(
