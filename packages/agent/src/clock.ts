@@ -1,5 +1,3 @@
-import timers from "node:timers/promises";
-
 /** What the agent knows of time. */
 export type Clock = {
   /** Milliseconds since the epoch: for instants that are saved. */
@@ -10,15 +8,24 @@ export type Clock = {
   sleep(milliseconds: number, signal?: AbortSignal): Promise<void>;
 };
 
+/** Timers fire at once when they are told to wait for longer. */
+const longestTimer = 2 ** 31 - 1;
+
 export const machineClock: Clock = {
   now: () => Date.now(),
   elapsed: () => performance.now(),
-  async sleep(milliseconds, signal) {
-    try {
-      await timers.setTimeout(milliseconds, undefined, { signal });
-    } catch (error) {
-      signal?.throwIfAborted();
-      throw error;
-    }
-  },
+  sleep: (milliseconds, signal) =>
+    new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason);
+      const end = () => {
+        signal?.removeEventListener("abort", abort);
+        resolve();
+      };
+      const timer = setTimeout(end, Math.min(milliseconds, longestTimer));
+      const abort = () => {
+        clearTimeout(timer);
+        reject(signal?.reason);
+      };
+      signal?.addEventListener("abort", abort, { once: true });
+    }),
 };
