@@ -1,0 +1,249 @@
+/** Pings and pushes of the real server, over real HTTPS, into `receive`; in between, a test can lose and change them. */
+import assert from "node:assert/strict";
+import { after, before, beforeEach, test } from "node:test";
+import {
+  type Agent,
+  type AgentOptions,
+  type Ask,
+  type CallbackOptions,
+  createAgent,
+} from "@countersign/agent";
+import { createVerifier } from "@countersign/verifier";
+import { type Stage, stageCallbacks } from "../../server/test/callback-stage.ts";
+import { issuer, requestIdOf } from "../../server/test/deployment.ts";
+import type { Received } from "../../server/test/receiver.ts";
+import { until } from "./stand-in.ts";
+
+let stage: Stage;
+/** Credentials by how the agent is told. */
+const known: Partial<Record<"ping" | "push", { readonly clientId: string; readonly clientSecret: string }>> =
+  {};
+/** Where callbacks go now. */
+let receive: (callback: Request) => Promise<Response> | Response;
+const statuses: number[] = [];
+
+const clock = {
+  now: () => stage.place.clock.now,
+  elapsed: () => stage.place.clock.now,
+  /** Nobody is woken by time here: what ends a wait is what came. */
+  sleep: (milliseconds: number, signal?: AbortSignal) =>
+    milliseconds <= 0
+      ? Promise.resolve()
+      : new Promise<void>((_, reject) => {
+          signal?.addEventListener("abort", () => reject(signal.reason));
+        }),
+};
+const network: typeof fetch = async (input, init) => stage.place.server.fetch(new Request(`${input}`, init));
+
+before(async () => {
+  stage = await stageCallbacks();
+  for (const mode of ["ping", "push"] as const) {
+    const { id: clientId, secret: clientSecret } = await stage.admit(`sdk-${mode}`, mode);
+    known[mode] = { clientId, clientSecret };
+  }
+  stage.receiver.answer = async (response, { method, path, headers, body }: Received) => {
+    const url = `https://agent.example${path}`;
+    const { authorization = "", "content-type": type = "" } = headers;
+    const callback = new Request(url, { method, headers: { authorization, "content-type": type }, body });
+    const answer = await receive(callback);
+    statuses.push(answer.status);
+    response.writeHead(answer.status, Object.fromEntries(answer.headers)).end();
+  };
+});
+after(() => stage.close());
+beforeEach(() => {
+  statuses.length = 0;
+});
+
+function newAgent(
+  mode: "ping" | "push",
+  callback: Partial<CallbackOptions> = {},
+  options: AgentOptions = {},
+): Agent {
+  const agent = createAgent(
+    { issuer, ...known[mode]! },
+    {
+      fetch: network,
+      clock,
+      callback: { mode, onProblem: (problem: Error) => assert.fail(problem), ...callback } as CallbackOptions,
+      ...options,
+    },
+  );
+  receive = agent.receive;
+  return agent;
+}
+
+let services = 0;
+function wanted() {
+  services += 1;
+  const action = { type: "rollout", service: `sdk-${services}` };
+  return { action, approver: "ada@example.com", idempotencyKey: `rollout-${services}` };
+}
+async function askedBy(agent: Agent, what = wanted()): Promise<Ask> {
+  const asked = await agent.ask(what);
+  assert(asked.outcome === "asked", JSON.stringify(asked));
+  return asked.ask;
+}
+const decide = (ask: Ask, verdict: "approve" | "deny" = "approve", more = {}) =>
+  stage.ada.decide(requestIdOf(ask.authReqId), verdict, more);
+/** What the server did about the agent's callback. */
+const told = async (ask: Ask) =>
+  (await stage.told(requestIdOf(ask.authReqId))).flatMap(({ event }) =>
+    /^(callback|token)\./.test(event) ? event : [],
+  );
+for (const mode of ["ping", "push"] as const) {
+  test(`${mode}: approved, denied and expired end the wait as soon as they are so`, async () => {
+    const agent = newAgent(mode);
+    const yes = await askedBy(agent);
+    const approved = agent.wait(yes);
+    await decide(yes);
+    const outcome = await approved;
+    assert(outcome.outcome === "approved");
+    assert.deepEqual([outcome.approver, outcome.action], [stage.ada.approver, yes.action]);
+
+    const no = await askedBy(agent);
+    const denied = agent.wait(no);
+    await decide(no, "deny", { reason: "Zu früh – nein" });
+    assert.deepEqual(await denied, { outcome: "denied", reason: "Zu früh – nein" });
+
+    const late = agent.wait(await askedBy(agent));
+    await stage.pass(121_000);
+    assert.deepEqual(await late, { outcome: "expired" });
+    assert.deepEqual(statuses, [204, 204, 204]);
+  });
+
+  test(`${mode}: what it brings is a token that works, once`, async () => {
+    const agent = newAgent(mode);
+    const verifier = createVerifier({
+      issuer,
+      audience: "https://refunds.example",
+      clientId: stage.place.api.id,
+      clientSecret: stage.place.api.secret,
+      fetch: network,
+      clock: { ...clock, sleep: async () => {} },
+    });
+    const what = wanted();
+    const spend = async (token: string) => (await verifier.spend(token, what.action, () => {})).outcome;
+    const store = new Map<string, Ask>();
+    const run = async (_granted: object, token: string) => [await spend(token), await spend(token)];
+    const done = agent.countersigned(what, run, { store });
+    await until(() => store.size > 0);
+    await decide(store.get(what.idempotencyKey)!);
+    assert.deepEqual(await done, { outcome: "approved", result: ["done", "rejected"] });
+  });
+
+  test(`T21: ${mode}: an ask whose process has ended is taken up by the process that the callback reaches`, async () => {
+    const what = wanted();
+    const ask = await askedBy(newAgent(mode), what);
+    const store = new Map([[ask.idempotencyKey, JSON.parse(JSON.stringify(ask)) as Ask]]);
+    const finished = new Promise((resolve) => {
+      const second = newAgent(mode, {
+        store,
+        onReady: (ready: Ask) => {
+          assert.deepEqual(ready, ask);
+          resolve(second.countersigned(what, () => "rolled out", { store }));
+        },
+      });
+    });
+    await decide(ask);
+    assert.deepEqual(await finished, { outcome: "approved", result: "rolled out" });
+    assert.equal(store.size, 0);
+  });
+
+  test(`${mode}: a callback that was lost on the way is sent again, and does its work then`, async () => {
+    const agent = newAgent(mode);
+    receive = () => new Response(null, { status: 502 });
+    const ask = await askedBy(agent);
+    const waiting = agent.wait(ask);
+    await decide(ask);
+    await stage.pass(0);
+    receive = agent.receive;
+    await stage.pass(1_000);
+    assert.equal((await waiting).outcome, "approved");
+    assert.deepEqual(statuses, [502, 204]);
+  });
+
+  test(`${mode}: one that comes twice, because its answer was lost, is handed out once`, async () => {
+    const agent = newAgent(mode);
+    receive = async (callback) => {
+      await agent.receive(callback);
+      return new Response(null, { status: 502 });
+    };
+    const ask = await askedBy(agent);
+    const waiting = agent.wait(ask);
+    await decide(ask);
+    assert.equal((await waiting).outcome, "approved");
+    await stage.pass(0);
+    receive = agent.receive;
+    await stage.pass(1_000);
+    assert.deepEqual(statuses, [502, 204]);
+    assert.deepEqual(await agent.wait(ask), { outcome: "lost" });
+  });
+}
+
+test("an ask that joins another listens as well: the server tells it, under the token that it gave", async () => {
+  const what = wanted();
+  const first = await askedBy(newAgent("ping"), what);
+  await askedBy(newAgent("ping"), { ...what, idempotencyKey: `${what.idempotencyKey}-again` });
+  const other = newAgent("ping");
+  const second = await askedBy(other, { ...what, idempotencyKey: `${what.idempotencyKey}-once-more` });
+  assert.deepEqual([second.authReqId, second.joined], [first.authReqId, true]);
+  const waiting = other.wait(second);
+  await decide(first);
+  assert.equal((await waiting).outcome, "approved");
+});
+
+test("a ping wakes an agent whose tokens are bound to its key", async () => {
+  const agent = newAgent("ping", {}, { dpop: true });
+  const ask = await askedBy(agent);
+  const waiting = agent.wait(ask);
+  await decide(ask);
+  const outcome = await waiting;
+  assert(outcome.outcome === "approved");
+  assert.equal(outcome.tokenType, "DPoP");
+});
+
+test("T20: a push that was changed on the way is refused by the agent, and its token is worth nothing", async () => {
+  const problems: string[] = [];
+  const agent = newAgent("push", { onProblem: ({ message }: Error) => problems.push(message) });
+  receive = async (callback) => {
+    const body = JSON.parse(await callback.text());
+    const [head, payload] = body.access_token.split(".");
+    const changed = JSON.stringify({ ...body, access_token: `${head}.${payload}.forged` });
+    return agent.receive(
+      new Request(callback.url, { method: "POST", headers: callback.headers, body: changed }),
+    );
+  };
+  const ask = await askedBy(agent);
+  await decide(ask);
+  await stage.pass(0);
+  assert.deepEqual(statuses, [400]);
+  assert.deepEqual(problems, ["what was pushed was refused: the at_hash of its ID token does not fit"]);
+  assert.equal((await agent.redeem(ask)).outcome, "pending");
+  for (let round = 0; round < 8; round += 1) await stage.pass(60_000);
+  const events = await told(ask);
+  assert(events.includes("token.revoked") && events.includes("callback.given_up"), events.join());
+});
+
+test("T20: a push that reaches a process which cannot use it is not taken, and comes again to the one that waits", async () => {
+  const waiter = newAgent("push");
+  const ask = await askedBy(waiter);
+  const waiting = waiter.wait(ask);
+  newAgent("push");
+  await decide(ask);
+  await stage.pass(0);
+  assert.deepEqual(statuses, [503]);
+  receive = waiter.receive;
+  await stage.pass(1_000);
+  assert.equal((await waiting).outcome, "approved");
+});
+
+test("an agent that is pushed to makes no token request, since it may not", async () => {
+  const ask = await askedBy(newAgent("push"));
+  const credentials = { issuer, ...known.push! };
+  const polling = createAgent(credentials, { fetch: network, clock });
+  const refused = await polling.redeem(ask);
+  assert(refused.outcome === "refused");
+  assert.equal(refused.error, "unauthorized_client");
+  assert.equal((await newAgent("push").redeem(ask)).outcome, "pending");
+});
