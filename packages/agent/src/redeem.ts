@@ -125,7 +125,7 @@ function readStanding<A extends Actions>(
   return isUnavailable(answer.status) ? { ...waiting(ask, answer), heard: false } : readRefusal(answer);
 }
 
-/** The interval is measured from the sending of a request (CIBA §7.3), so that one which was held may be over already. */
+/** The interval is measured from the sending of a request (CIBA §10.1), so that one which was held may be over already. */
 function waiting<A extends Actions>(ask: Ask<A>, answer: Answer, heldMilliseconds = 0): Waiting<A> {
   const interval = ask.intervalSeconds * 1000 - heldMilliseconds;
   const milliseconds = Math.max(interval, answer.retryAfterMilliseconds ?? 0, 0);
