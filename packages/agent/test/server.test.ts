@@ -1,12 +1,10 @@
-/** The SDK against the real server, in every way in which an agent can be registered: proof, signature, binding, delivery. */
+/** The SDK against the real server: secrets and keys, signed asks, tokens bound to a key, requests that are held. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { type Agent, type AgentOptions, type Ask, type Credentials, createAgent } from "@countersign/agent";
 import type { JsonObject } from "@countersign/protocol";
 import { createVerifier } from "@countersign/verifier";
-import { decodeJwt, exportJWK, generateKeyPair } from "jose";
-import { clientCertificate, nobody, type Peer } from "../../server/src/http/peer.ts";
-import { createCertificates, selfSigned } from "../../server/test/certificate.ts";
+import { exportJWK, generateKeyPair } from "jose";
 import {
   type Deployment,
   deploy,
@@ -21,8 +19,6 @@ let place: Deployment;
 let ada: Person;
 let keys: CryptoKeyPair;
 let jwks: JsonObject;
-/** Who opens the connection, as far as TLS knows. */
-let peer: Peer = nobody;
 const audience = "https://refunds.example";
 /** What every request looked like, newest last. */
 const sent: Request[] = [];
@@ -30,7 +26,7 @@ const sent: Request[] = [];
 const network: typeof fetch = async (input, init) => {
   const request = new Request(`${input}`, init);
   sent.push(request.clone());
-  return place.server.fetch(request, peer);
+  return place.server.fetch(request);
 };
 const clock = {
   now: () => place.clock.now,
@@ -112,24 +108,6 @@ test("a private key proves the agent, with each algorithm that the server takes"
   }
 });
 
-test("a certificate proves the agent: one by its name, and one that it signed itself", async () => {
-  const client = await (await createCertificates()).forClient("CN=sdk");
-  const own = await selfSigned("CN=own");
-  for (const [method, certificate, more] of [
-    ["tls_client_auth", client, { tls_client_auth_subject_dn: "CN=sdk" }],
-    ["self_signed_tls_client_auth", own, { jwks: { keys: [own.publicJwk as JsonObject] } }],
-  ] as const) {
-    const metadata = { token_endpoint_auth_method: method, ...more };
-    const agent = await admitted(metadata, { clientAuthentication: method });
-    peer = { certificate: clientCertificate(certificate.der, method === "tls_client_auth") };
-    assert.equal((await approvedBy(agent)).outcome, "approved", method);
-    peer = nobody;
-    const refused = await agent.ask({ action: action(), approver: "owner" });
-    assert(refused.outcome === "refused");
-    assert.equal(refused.error, "invalid_client");
-  }
-});
-
 test("T43, T49: a signed ask is taken whole; sent again with a fresh signature it asks nobody twice", async () => {
   const metadata = { jwks, backchannel_authentication_request_signing_alg: "ES256" };
   const signRequests = { key: keys.privateKey, kid: "k1" };
@@ -189,19 +167,6 @@ test("the nonces that the server and the API want are given, and an approval is 
   } finally {
     await strict.close();
   }
-});
-
-test("a token that is bound to the agent's certificate is asked for with it, and bound to that one", async () => {
-  const certificate = clientCertificate((await selfSigned("CN=bound")).der, false);
-  const agent = await admitted(
-    { tls_client_certificate_bound_access_tokens: true },
-    { certificateBound: true },
-  );
-  peer = { certificate };
-  const { token, tokenType } = await approvedBy(agent);
-  peer = nobody;
-  assert.equal(tokenType, "Bearer");
-  assert.deepEqual(decodeJwt(token).cnf, { "x5t#S256": certificate.thumbprint });
 });
 
 test("the server holds the request, and the decision is known the moment it is made", async () => {

@@ -1,0 +1,76 @@
+/** The SDK with certificates against the real server, over real TLS: its second door is for those who have one. */
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { type Agent, type AgentOptions, type Approved, createAgent } from "@countersign/agent";
+import { mtlsFetch } from "@countersign/agent/mtls";
+import type { JsonObject } from "@countersign/protocol";
+import { decodeJwt } from "jose";
+import { type Certificate, selfSigned } from "../../server/test/certificate.ts";
+import { type Person, refund, requestIdOf } from "../../server/test/deployment.ts";
+import { type Doors, openDoors } from "../../server/test/door.ts";
+
+let doors: Doors;
+let ada: Person;
+before(async () => {
+  doors = await openDoors(`
+listen: { port: $port, tls: { certificate: $folder/server.pem, key: $folder/server.key } }
+mtls: { url: "https://localhost:$mtls", listen: { port: $mtls }, authorities: $folder/authority.pem }`);
+  ada = await doors.place.enrol("ada@example.com");
+});
+after(async () => {
+  assert.deepEqual(doors.place.faults, []);
+  await doors.close();
+});
+
+let agents = 0;
+async function admitted(
+  metadata: JsonObject,
+  { certificate: cert, key }: Certificate,
+  options: AgentOptions,
+) {
+  agents += 1;
+  const { id: clientId, secret } = await doors.place.admit(`sdk-${agents}`, metadata);
+  return createAgent({ issuer: doors.issuer, clientId, ...(secret && { clientSecret: secret }) } as never, {
+    fetch: mtlsFetch({ cert, key, ca: doors.authority.ca }),
+    clock: { now: () => doors.place.clock.now, elapsed: () => doors.place.clock.now, sleep: async () => {} },
+    ...options,
+  });
+}
+
+let orders = 0;
+async function approvedBy(agent: Agent): Promise<Approved> {
+  orders += 1;
+  const asked = await agent.ask({ action: { ...refund, order: `M-${orders}` }, approver: "owner" });
+  assert(asked.outcome === "asked", JSON.stringify(asked));
+  const waiting = agent.wait(asked.ask);
+  await ada.decide(requestIdOf(asked.ask.authReqId), "approve");
+  const outcome = await waiting;
+  assert(outcome.outcome === "approved", JSON.stringify(outcome));
+  return outcome;
+}
+
+test("a certificate proves the agent: one by its name, and one that it signed itself", async () => {
+  const named = await doors.authority.forClient("CN=sdk");
+  const own = await selfSigned("CN=own");
+  for (const [method, certificate, more] of [
+    ["tls_client_auth", named, { tls_client_auth_subject_dn: "CN=sdk" }],
+    ["self_signed_tls_client_auth", own, { jwks: { keys: [own.publicJwk as JsonObject] } }],
+  ] as const) {
+    const metadata = { token_endpoint_auth_method: method, ...more };
+    const options = { clientAuthentication: method };
+    assert.equal((await approvedBy(await admitted(metadata, certificate, options))).approver, ada.approver);
+    const stranger = await admitted(metadata, await selfSigned("CN=sdk"), options);
+    const refused = await stranger.ask({ action: refund, approver: "owner" });
+    assert(refused.outcome === "refused");
+    assert.equal(refused.error, "invalid_client");
+  }
+});
+
+test("a token that is bound to the agent's certificate says so, whatever else proves the agent", async () => {
+  const certificate = await selfSigned("CN=bound");
+  const metadata = { tls_client_certificate_bound_access_tokens: true };
+  const agent = await admitted(metadata, certificate, { certificateBound: true });
+  const { token, tokenType } = await approvedBy(agent);
+  assert.equal(tokenType, "Bearer");
+  assert.deepEqual(decodeJwt(token).cnf, { "x5t#S256": certificate.thumbprint });
+});
