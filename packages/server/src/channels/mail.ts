@@ -23,7 +23,7 @@ export function mailChannel(
   settings: MailSettings,
   issuer: string,
   now: () => number,
-): Channel & { close(): void } {
+): Channel & { readonly attempt: () => Promise<unknown>; close(): void } {
   const { username } = new URL(settings.smtp);
   const pass =
     settings.passwordFile === undefined ? undefined : readFileSync(settings.passwordFile, "utf8").trim();
@@ -61,6 +61,8 @@ export function mailChannel(
         disableUrlAccess: true,
       });
     },
+    /** Connects and signs in, and sends nothing. */
+    attempt: () => transport.verify(),
     close: () => transport.close(),
   };
 }

@@ -6,6 +6,7 @@ import { approverCommands } from "./approver.ts";
 import { callbackCommands } from "./callback.ts";
 import { checkCommand } from "./check.ts";
 import type { Arguments, Command, Option, Terminal } from "./command.ts";
+import { doctorCommand } from "./doctor.ts";
 import { evidenceCommands } from "./evidence.ts";
 import { initCommand } from "./init.ts";
 import { keyCommands } from "./key.ts";
@@ -19,6 +20,7 @@ import { startCommand } from "./start.ts";
 const commands: readonly Command[] = [
   initCommand,
   checkCommand,
+  doctorCommand,
   startCommand,
   ...agentCommands,
   ...apiCommands,

@@ -1,0 +1,249 @@
+/**
+ * What `countersign doctor` looks at, each thing on its own: what is well, what is odd, what will not work, and what to
+ * do about it. It changes nothing, sends no message, and asks agents' callbacks nothing but whether they are there.
+ */
+import { access, constants, statfs } from "node:fs/promises";
+import { dirname } from "node:path";
+import { isPostgres } from "../config/address.ts";
+import type { Config } from "../config/config.ts";
+import type { Keyring } from "../keys/keyring.ts";
+import type { Outbound } from "../outbound/outbound.ts";
+import type { Store } from "../store/store.ts";
+import { messageOf } from "./deployment.ts";
+
+export type Finding = {
+  readonly about: string;
+  readonly state: "well" | "odd" | "ill";
+  readonly says: string;
+  /** What to do, where there is something to do. */
+  readonly remedy?: string;
+};
+
+export type Patient = {
+  readonly config: Config;
+  readonly store: Store;
+  readonly keyring: Keyring;
+  readonly outbound: Outbound;
+  /** Whether the mail server takes a connection and the account. Rejects with why not. */
+  readonly tryMail?: (() => Promise<unknown>) | undefined;
+};
+
+const well = (about: string, says: string): Finding => ({ about, state: "well", says });
+const odd = (about: string, says: string, remedy: string): Finding => ({ about, state: "odd", says, remedy });
+const ill = (about: string, says: string, remedy: string): Finding => ({ about, state: "ill", says, remedy });
+
+const patienceMs = 5_000;
+/** Clocks that differ by more make fresh assertions look old, or not yet valid. */
+const apartMs = 5_000;
+const leastFreeBytes = 512 * 1024 * 1024;
+const unsignedMost = 1_000;
+
+/** In the order in which one thing makes the next possible. */
+export async function examine(patient: Patient): Promise<readonly Finding[]> {
+  const parts = [
+    examineIssuer,
+    examineClock,
+    examineKeys,
+    examineLog,
+    examineDisk,
+    examineAgents,
+    examineChannels,
+  ];
+  const findings = await Promise.all(parts.map((part) => part(patient)));
+  return findings.flat();
+}
+
+async function examineIssuer({ config }: Patient): Promise<Finding[]> {
+  const about = "issuer";
+  const url = `${config.issuer}/.well-known/openid-configuration`;
+  try {
+    const response = await fetch(url, { redirect: "manual", signal: AbortSignal.timeout(patienceMs) });
+    if (response.status !== 200)
+      return [ill(about, `${url} answers ${response.status}`, "Is it this server that the proxy leads to?")];
+    const { issuer } = (await response.json()) as { issuer?: string };
+    if (issuer !== config.issuer)
+      return [
+        ill(
+          about,
+          `${url} names the issuer ${issuer}`,
+          "Clients refuse that: start with this configuration.",
+        ),
+      ];
+    return [well(about, `${config.issuer} answers, under its own name`), ...clockFindings(response)];
+  } catch (error) {
+    const { cause } = error as { cause?: unknown };
+    const why = messageOf(cause ?? error);
+    return [
+      ill(
+        about,
+        `${url} cannot be reached from here: ${why}`,
+        "Is the server started, the name known, the certificate good?",
+      ),
+    ];
+  }
+}
+
+function clockFindings(response: Response): Finding[] {
+  const said = Date.parse(response.headers.get("date") ?? "");
+  if (Number.isNaN(said)) return [];
+  const apart = Math.abs(said - Date.now());
+  return apart > apartMs
+    ? [
+        ill(
+          "clock",
+          `whoever answers at the issuer is ${seconds(apart)} off this machine's clock`,
+          "Synchronise the clocks (NTP).",
+        ),
+      ]
+    : [];
+}
+
+async function examineClock({ store }: Patient): Promise<Finding[]> {
+  const apart = store.now() - Date.now();
+  return Math.abs(apart) > apartMs
+    ? [
+        odd(
+          "clock",
+          `the database is ${seconds(Math.abs(apart))} ${apart > 0 ? "ahead of" : "behind"} this machine`,
+          "The database's clock counts; agents' assertions are held against it. Synchronise both.",
+        ),
+      ]
+    : [well("clock", "the database and this machine agree on the time")];
+}
+
+async function examineKeys({ store, keyring }: Patient): Promise<Finding[]> {
+  const active = (await store.list("key")).filter(
+    ({ record }) => record.purpose === "token" && record.activeAt <= store.now(),
+  );
+  const newest = Math.max(...active.map(({ record }) => record.activeAt));
+  const days = Math.floor((store.now() - newest) / 86_400_000);
+  const signs = `${keyring.jwks().keys.length} published, the newest signs since ${days} days`;
+  return [
+    days > 365
+      ? odd("keys", signs, "countersign keys rotate makes a new one, without a restart.")
+      : well("keys", signs),
+  ];
+}
+
+async function examineLog({ store, config }: Patient): Promise<Finding[]> {
+  const [size, newest] = [await store.log.size(), await store.log.newestCheckpoint()];
+  const unsigned = size - (newest?.size ?? 0);
+  const findings =
+    unsigned > unsignedMost
+      ? [
+          ill(
+            "log",
+            `${unsigned} entries are under no checkpoint`,
+            "Does the server run, and can log.checkpoint_file be written to?",
+          ),
+        ]
+      : [well("log", `${size} entries, ${unsigned} of them since the newest checkpoint`)];
+  const { checkpointFile } = config.log;
+  if (checkpointFile === undefined)
+    return [
+      ...findings,
+      odd(
+        "log",
+        "checkpoints are kept nowhere but in the database",
+        "Set log.checkpoint_file, and copy that file to where nobody here can write.",
+      ),
+    ];
+  const writable = await access(dirname(checkpointFile), constants.W_OK).then(
+    () => true,
+    () => false,
+  );
+  return writable
+    ? findings
+    : [
+        ...findings,
+        ill("log", `${checkpointFile} cannot be written to`, "Without it no checkpoint is kept."),
+      ];
+}
+
+async function examineDisk({ config }: Patient): Promise<Finding[]> {
+  if (isPostgres(config.store)) return [];
+  const { bavail, bsize } = await statfs(dirname(config.store));
+  const free = bavail * bsize;
+  const says = `${Math.floor(free / 1024 / 1024)} MB free beside the database`;
+  return [
+    free < leastFreeBytes
+      ? odd("disk", says, "A full disk stops every answer: make room.")
+      : well("disk", says),
+  ];
+}
+
+async function examineAgents({ store, outbound, config }: Patient): Promise<Finding[]> {
+  const agents = (await store.list("agent")).map(({ record }) => record);
+  if (agents.length === 0) return [odd("agents", "there are none", "countersign agent add lets one in.")];
+  const findings: Finding[] = [];
+  for (const { id, delivery, keys, types } of agents) {
+    const gone = types.filter((type) => !config.actions.has(type));
+    if (gone.length > 0)
+      findings.push(
+        odd(
+          `agent ${id}`,
+          `is registered for ${gone.join(", ")}, which the configuration no longer declares`,
+          `countersign agent change ${id} --type …`,
+        ),
+      );
+    if (delivery.mode !== "poll")
+      findings.push(await reach(`callback of ${id}`, delivery.endpoint, outbound));
+    if (keys?.from === "uri") findings.push(await reach(`keys of ${id}`, keys.uri, outbound, 200));
+  }
+  const [given, waiting] = [await store.unansweredCallbacks(100), await store.undelivered(100)];
+  if (given.length > 0)
+    findings.push(odd("callbacks", `${given.length} were given up`, "countersign callbacks lists them."));
+  if (waiting.length > 0)
+    findings.push(odd("messages", `${waiting.length} were given up`, "countersign messages lists them."));
+  return findings.length > 0
+    ? findings
+    : [well("agents", `${agents.length}, and what they registered is in order`)];
+}
+
+/** Any answer will do for a callback: it is asked nothing. Keys have to be there. */
+async function reach(about: string, url: string, outbound: Outbound, wanted?: number): Promise<Finding> {
+  const answer = await outbound({ url, method: "GET", mostBytes: 0, timeoutMs: patienceMs });
+  if ("failed" in answer)
+    return ill(
+      about,
+      `${url}: ${answer.why}`,
+      answer.failed === "refused"
+        ? "outbound.allow_private says which inside addresses may be reached."
+        : "Ask whoever runs the agent.",
+    );
+  return wanted !== undefined && answer.status !== wanted
+    ? ill(about, `${url} answers ${answer.status}`, "Ask whoever runs the agent.")
+    : well(about, `${url} can be reached`);
+}
+
+async function examineChannels({ tryMail, store }: Patient): Promise<Finding[]> {
+  const approvers = (await store.list("approver")).map(({ record }) => record);
+  const without: string[] = [];
+  for (const { id, email } of approvers) if ((await store.devicesOf(id)).length === 0) without.push(email);
+  const findings: Finding[] = [];
+  if (approvers.length === 0)
+    findings.push(odd("approvers", "there are none", "countersign approver invite names one."));
+  else if (without.length > 0)
+    findings.push(
+      odd(
+        "approvers",
+        `${without.join(", ")} cannot decide yet: no device`,
+        "countersign approver invite makes a new link.",
+      ),
+    );
+  else findings.push(well("approvers", `${approvers.length}, each with a device`));
+  if (!tryMail)
+    return [
+      ...findings,
+      odd("mail", "is not set up: approvers see requests only in an open inbox", "Set channels.mail."),
+    ];
+  return await tryMail().then(
+    () => [...findings, well("mail", "the server takes our connection and account")],
+    (error: unknown) => [
+      ...findings,
+      ill("mail", messageOf(error), "Nobody hears of requests until that is mended."),
+    ],
+  );
+}
+
+const seconds = (ms: number) => `${Math.round(ms / 1000)} s`;
