@@ -4,11 +4,10 @@
  * A seeded handful of kills normally, a hundred with COUNTERSIGN_LONG=1.
  */
 import assert from "node:assert/strict";
-import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { type ChildProcess, execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer as createListener } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -16,6 +15,8 @@ import { promisify } from "node:util";
 import { actionDigest, cibaGrantType, type Entry } from "@countersign/protocol";
 import { decodeJwt } from "jose";
 import { basic, formOf, hidden, optionsIn, refund, requestIdOf, rules } from "./deployment.ts";
+import { freePort } from "./secure-fetch.ts";
+import { killProcess, random, startProcess } from "./server-process.ts";
 import { createSoftPasskey } from "./soft-passkey.ts";
 
 const kills = process.env.COUNTERSIGN_LONG ? 100 : 6;
@@ -25,6 +26,7 @@ const main = new URL("../src/main.ts", import.meta.url).pathname;
 const run = promisify(execFile);
 
 const folder = mkdtempSync(join(tmpdir(), "countersign-kill-"));
+const configuration = join(folder, "countersign.yaml");
 let issuer = "";
 let server: ChildProcess | undefined;
 let agent = { id: "agent-1", secret: "" };
@@ -33,47 +35,11 @@ let cookie = "";
 
 const command = async (...words: string[]) =>
   (
-    await run(process.execPath, [main, ...words, "--config", join(folder, "countersign.yaml")], {
+    await run(process.execPath, [main, ...words, "--config", configuration], {
       maxBuffer: 2 ** 30,
     })
   ).stdout;
 const secretIn = (text: string) => /client_secret=(\S+)/.exec(text)?.[1] ?? "";
-
-/** A small generator (mulberry32), so that a seed tells which moments were chosen. */
-function random(state: number): () => number {
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
-
-async function freePort(): Promise<number> {
-  const listener = createListener().listen(0, "127.0.0.1");
-  await once(listener, "listening");
-  const { port } = listener.address() as { port: number };
-  listener.close();
-  await once(listener, "close");
-  return port;
-}
-
-async function start(): Promise<void> {
-  const child = spawn(process.execPath, [main, "start", "--config", join(folder, "countersign.yaml")], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  server = child;
-  await new Promise<void>((resolve, reject) => {
-    child.stdout.on("data", (text) => String(text).includes("listens on") && resolve());
-    child.once("exit", (code) => reject(new Error(`the server ended with ${code} before it listened`)));
-  });
-}
-
-async function kill(): Promise<void> {
-  const gone = once(server!, "exit");
-  server!.kill("SIGKILL");
-  await gone;
-}
 
 /** Sends until somebody answers: while the server is down, and where it dies before it answers. `tries` counts. */
 async function send(
@@ -205,14 +171,14 @@ before(async () => {
       "waiting_per_agent: 20, asks_per_hour: 10000",
       "waiting_per_agent: 1000, asks_per_hour: 100000, poll_interval: 1",
     );
-  writeFileSync(join(folder, "countersign.yaml"), text);
+  writeFileSync(configuration, text);
   await command("init");
   agent = { ...agent, secret: secretIn(await command("agent", "add", agent.id, "--type", "refund")) };
   api = { ...api, secret: secretIn(await command("api", "add", api.id, "--api", "refunds")) };
   const link = new URL(
     (await command("approver", "invite", "ada@example.com")).trim().split("\n").at(-1) ?? "",
   );
-  await start();
+  server = await startProcess(configuration);
   const passkey = createSoftPasskey({ rpId: "localhost", origin: issuer });
   const page = await (await fetch(link)).text();
   const attestation = JSON.stringify(passkey.attestation(optionsIn(page)));
@@ -226,7 +192,7 @@ before(async () => {
   cookie = (enrolled.headers.get("set-cookie") ?? "").split(";")[0] ?? "";
 });
 after(async () => {
-  if (server?.exitCode === null && server.signalCode === null) await kill();
+  await killProcess(server);
   rmSync(folder, { recursive: true });
 });
 
@@ -239,8 +205,8 @@ test(`killed at ${kills} random moments (seed ${seed}), the server loses nothing
   working.catch(() => {});
   for (let round = 0; round < kills; round += 1) {
     await Promise.race([new Promise((resolve) => setTimeout(resolve, 100 + pick() * 900)), working]);
-    await kill();
-    await start();
+    await killProcess(server);
+    server = await startProcess(configuration);
   }
   over = true;
   await working;
