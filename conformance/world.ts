@@ -35,6 +35,8 @@ export type Manner = {
 export type World = Omit<Harness, "close"> & {
   /** An agent by the id that the plan gave it. */
   readonly agent: (id: string) => Credentials;
+  /** What this agent would prove itself with. */
+  readonly proofOf: (agent: Credentials) => Promise<Proof>;
   /** Lets one more in. */
   readonly admit: (plan: AgentPlan) => Promise<Credentials>;
   readonly post: (path: string, form: Form | string, more?: Call) => Promise<Answer>;
@@ -138,6 +140,7 @@ export async function openWorld(
   return {
     ...harness,
     agent,
+    proofOf: (by) => prove(by, harness.issuer),
     admit: harness.addAgent,
     post,
     metadata: async () => (await harness.call("/.well-known/openid-configuration")).body,

@@ -1,0 +1,18 @@
+/** Every module of `fapi-ciba-id1-test-plan`, in four of its variants, as our own play of it. */
+import { test } from "node:test";
+import { modulesOf, type Variant } from "./module.ts";
+import { plays } from "./play.ts";
+import { openStage, sceneOf } from "./stage.ts";
+
+const variants: readonly Variant[] = [
+  { auth: "private_key_jwt", mode: "poll", algorithm: "PS256" },
+  { auth: "private_key_jwt", mode: "ping", algorithm: "ES256" },
+  { auth: "mtls", mode: "poll", algorithm: "ES256" },
+  { auth: "mtls", mode: "ping", algorithm: "PS256" },
+];
+
+for (const variant of variants) {
+  const stage = await openStage(variant);
+  for (const name of modulesOf(variant))
+    test(`${name} (${Object.values(variant).join(", ")})`, (t) => plays[name](sceneOf(stage, name, t)));
+}
