@@ -1,11 +1,12 @@
 /** TLS, and what a client's certificate is good for: proving who it is, and binding its tokens (RFC 8705, FAPI §8.5). */
 import assert from "node:assert/strict";
 import { createHash, X509Certificate } from "node:crypto";
-import { connect, type SecureVersion } from "node:tls";
+import type { SecureVersion } from "node:tls";
 import { decodeJwt } from "jose";
 import { createCertificates, selfSigned } from "../packages/server/test/certificate.ts";
 import type { Certificate } from "./call.ts";
 import type { Credentials } from "./credential.ts";
+import { shakeHands as greet } from "./handshake.ts";
 import { prove } from "./proof.ts";
 import { scenario } from "./scenario.ts";
 import { type Manner, openWorld, refusal } from "./world.ts";
@@ -31,22 +32,8 @@ async function coming(certificate: Certificate | undefined, by: Credentials): Pr
 const thumbprint = ({ certificate }: Certificate) =>
   createHash("sha256").update(new X509Certificate(certificate).raw).digest("base64url");
 
-/** What is agreed on with a server at this URL, or why nothing is. */
-function shakeHands(url: string, minVersion: SecureVersion, maxVersion: SecureVersion, ciphers?: string) {
-  const { hostname: host, port } = new URL(url);
-  return new Promise<string>((resolve) => {
-    // Security level 0: what is refused is refused by the server, and not already by this side.
-    const suites = `${ciphers ?? "DEFAULT"}:@SECLEVEL=0`;
-    const socket = connect(
-      { host, port: Number(port), ca: world.ca, minVersion, maxVersion, ciphers: suites },
-      () => {
-        resolve(`${socket.getProtocol()} ${socket.getCipher().standardName}`);
-        socket.end();
-      },
-    );
-    socket.once("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
-  });
-}
+const shakeHands = (url: string, min: SecureVersion, max: SecureVersion, suites?: string) =>
+  greet(url, world.ca, min, max, suites);
 
 scenario(
   "every endpoint is https, with TLS 1.3, and 1.2 with the permitted suites",

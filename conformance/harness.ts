@@ -77,7 +77,7 @@ export async function openHarness(
   };
   try {
     return {
-      ...(await open(plan, folder, here, certificates ?? (await createCertificates()), endings)),
+      ...(await open(plan, folder, here, certificates ?? (await newCertificates(plan)), endings)),
       close,
     };
   } catch (error) {
@@ -181,6 +181,12 @@ async function open(
       server = await run();
     },
   };
+}
+
+/** Good for as long as anybody runs a suite. */
+function newCertificates({ rsa }: FullPlan): Promise<Certificates> {
+  const until = new Date(Date.now() + 90 * 24 * 3_600_000);
+  return createCertificates({ algorithm: rsa ? "RS256" : "ES256", until });
 }
 
 function configOf(file: string): Config {

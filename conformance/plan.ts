@@ -31,6 +31,8 @@ const agent = z.strictObject({
 export const planShape = z.strictObject({
   /** Listens with TLS, with a certificate of an authority made for this one. */
   https: z.boolean().default(false),
+  /** The server's certificates have RSA keys: FAPI 1.0 knows no TLS suites for others. */
+  rsa: z.boolean().default(false),
   /** Whichever is free, unless given. */
   port: z.int().min(1).max(65_535).optional(),
   /** Where configuration, key and database are; a folder that goes when it ends, unless given. */

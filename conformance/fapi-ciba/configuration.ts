@@ -26,6 +26,7 @@ export function planOf({ auth, mode, algorithm }: Variant, endpoint: string): Pl
   };
   return {
     https: true,
+    rsa: true,
     scopes: (Object.keys(modules) as Module[]).map(scopeOf),
     reopen_denials: true,
     approvers: [{ email: approver, name: "Ada" }],

@@ -10,7 +10,7 @@ import type { Credentials } from "../credential.ts";
 import { asserted, assertionClaims, type Proof, requestClaims, seconds, signAs } from "../proof.ts";
 import type { Manner } from "../world.ts";
 import { acr, approver } from "./configuration.ts";
-import { checkDiscovery } from "./discovery.ts";
+import { checkDiscovery, checkTls } from "./discovery.ts";
 import type { Module } from "./module.ts";
 import {
   anyRefusal,
@@ -198,6 +198,7 @@ export const plays: Readonly<Record<Module, Play>> = {
     await requestResource(scene, token);
   },
   "fapi-ciba-id1-ensure-mtls-holder-of-key-required": async (scene) => {
+    await checkTls(scene);
     const request = await asked(scene);
     const { form, headers } = await scene.world.proofOf(scene.one);
     const answer = await scene.world.poll(scene.one, request.authReqId, {}, { proof: { form, headers } });

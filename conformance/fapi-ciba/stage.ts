@@ -36,7 +36,7 @@ const describable = /^[\x20-\x21\x23-\x5b\x5d-\x7e]*$/;
 const noContent: Parameters<Stage["answerPings"]>[0] = (response) => response.writeHead(204).end();
 
 export async function openStage(variant: Variant): Promise<Stage> {
-  const certificates = await createCertificates();
+  const certificates = await createCertificates({ algorithm: "RS256" });
   const receiver = await receive(certificates);
   after(() => receiver.close());
   const world = await openWorld(planOf(variant, `${receiver.origin}/ciba-notification-endpoint`), {

@@ -1,4 +1,4 @@
-/** A certificate authority for one test: certificates for servers on loopback and for clients, good for an hour. */
+/** A certificate authority for one test: certificates for servers on loopback and for clients, good for an hour unless said. */
 import "reflect-metadata";
 import { hash, webcrypto } from "node:crypto";
 import * as x509 from "@peculiar/x509";
@@ -46,15 +46,20 @@ const algorithms = {
 } as const;
 x509.cryptoProvider.set(webcrypto as Crypto);
 
-export async function createCertificates(): Promise<Certificates> {
-  const keys = await newKeys();
+/** What is said here is of the authority and of servers; clients have wishes of their own, and are good for as long. */
+export async function createCertificates({
+  algorithm = "ES256",
+  until,
+}: Pick<Wish, "algorithm" | "until"> = {}): Promise<Certificates> {
+  const keys = await newKeys(algorithm);
+  const good = until && { until };
   const name = "CN=Test authority";
   const authority = await x509.X509CertificateGenerator.createSelfSigned({
     serialNumber: "01",
     name,
-    ...anHour(),
+    ...anHour(good),
     keys,
-    signingAlgorithm: curve,
+    signingAlgorithm: algorithms[algorithm],
     extensions: [
       new x509.BasicConstraintsExtension(true, 1, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
@@ -69,10 +74,10 @@ export async function createCertificates(): Promise<Certificates> {
       serialNumber: serial.toString(16).padStart(2, "0"),
       subject: new x509.Name(subject as string),
       issuer: name,
-      ...anHour(wish),
+      ...anHour({ ...good, ...wish }),
       publicKey: own.publicKey,
       signingKey: keys.privateKey,
-      signingAlgorithm: curve,
+      signingAlgorithm: algorithms[algorithm],
       extensions: [
         ...(names.length > 0 ? [new x509.SubjectAlternativeNameExtension(names)] : []),
         new x509.ExtendedKeyUsageExtension([usage]),
@@ -84,6 +89,7 @@ export async function createCertificates(): Promise<Certificates> {
     ca: authority.toString("pem"),
     forServer: (...names) =>
       issue(`CN=${names[0] ?? "localhost"}`, x509.ExtendedKeyUsage.serverAuth, {
+        algorithm,
         names: [
           ...names.map((value) => ({ type: "dns" as const, value })),
           { type: "ip", value: "127.0.0.1" },
