@@ -32,6 +32,7 @@ import { publishTypes } from "./operations/publish.ts";
 import { sweep } from "./operations/sweep.ts";
 import { callbackPost } from "./outbound/callback.ts";
 import { createOutbound } from "./outbound/outbound.ts";
+import { openPermission } from "./permission/permission.ts";
 import { openStore } from "./store/open.ts";
 import type { Store } from "./store/store.ts";
 
@@ -70,6 +71,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   const ca = caFile === undefined ? undefined : readFileSync(caFile, "utf8");
   const outbound = createOutbound({ ...reach, ca });
   const loginHintKeys = openLoginHintKeys(config.loginHintIssuers);
+  const permission = await openPermission(config, onFault);
   const opened = await openStore({
     location: config.store,
     create: options.createStore === true,
@@ -112,6 +114,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     outbound,
     answered: options.metrics?.answered,
     ready: async () => !ending && (await isAnswering(store)),
+    permission,
     onFault,
   };
   const app = httpApp(ground);

@@ -24,12 +24,21 @@ export const checkCommand: Command = {
       ({ definition, hash }) => `  ${definition.type.padEnd(24)} ${hash}`,
     );
     const agents = await agentLines(given, read.config);
-    print(
-      [`${file} is sound`, `issuer ${read.config.issuer}`, "action types:", ...types, ...agents].join("\n"),
-    );
+    const lines = [...types, ...permissionLines(read.config), ...agents];
+    print([`${file} is sound`, `issuer ${read.config.issuer}`, "action types:", ...lines].join("\n"));
     return 0;
   },
 };
+
+/** What has to permit an ask, beside the rules of the action types. */
+function permissionLines({ permission: { relations, outside } }: Config): readonly string[] {
+  const sides = (["agents", "approvers"] as const).flatMap((side) => {
+    const lines = relations?.[side];
+    return lines === undefined ? [] : [`  ${`relations of ${side}`.padEnd(24)} ${lines.length}`];
+  });
+  const asked = outside ? [`  ${outside.by.padEnd(24)} ${outside.url}`] : [];
+  return sides.length + asked.length > 0 ? ["permission check:", ...sides, ...asked] : [];
+}
 
 /** What the next start will make of the agents that the file declares; nothing where it declares none, and did not. */
 async function agentLines(given: Arguments, { agents }: Config): Promise<readonly string[]> {

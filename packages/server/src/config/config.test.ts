@@ -56,6 +56,10 @@ login_hint_issuers:
   https://hr.example: { jwks_file: hr.json }
   https://idp.example/: { jwks_uri: https://idp.example/jwks }
 registration: { enabled: true }
+permission:
+  time_limit: 3
+  relations: { approvers: [{ groups: [finance] }] }
+  authzen: { url: "https://pdp.example/", token_file: pdp.token, batch: true }
 `;
 
 function problemsOf(text: string): readonly ConfigProblem[] {
@@ -101,6 +105,16 @@ test("a whole file becomes one value, its paths relative to the file", () => {
     limits: { waitingPerAgent: 5, asksPerHour: 30, pollIntervalSeconds: 2 },
     outbound: { allowPrivate: ["10.1.0.0/16"], allowHttp: true, caFile: "/etc/countersign/inside-ca.pem" },
     userCodes: true,
+    permission: {
+      timeLimitMs: 3000,
+      relations: { approvers: [{ people: [], groups: ["finance"], where: {} }] },
+      outside: {
+        by: "authzen",
+        url: "https://pdp.example",
+        batch: true,
+        tokenFile: "/etc/countersign/pdp.token",
+      },
+    },
     registration: { enabled: true },
   });
   assert.deepEqual([...groups], [["finance", ["ada@example.com", "bob@example.com"]]]);

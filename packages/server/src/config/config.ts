@@ -15,6 +15,7 @@ import { type DeclaredAgent, readAgents } from "./agent.ts";
 import { type Path, readDocument } from "./document.ts";
 import { checkListening, type Listening, type Mtls, methodsOffered, readListening } from "./listening.ts";
 import { checkLoginHintIssuers, type LoginHintIssuers, loginHintIssuers } from "./login-hint-issuer.ts";
+import { checkPermission, type PermissionSettings, readPermission } from "./permission.ts";
 import { actionShape, type Finding, fileShape, fit, scopeShape, typeForm } from "./shape.ts";
 import { didYouMean } from "./spelling.ts";
 
@@ -50,6 +51,8 @@ export type Config = {
   readonly outbound: Reach & { readonly caFile?: string };
   /** Whether agents that are registered for it have to send the user code of whom they ask (CIBA §7.1). */
   readonly userCodes: boolean;
+  /** Relations between agents and people, and who is asked outside this server. */
+  readonly permission: PermissionSettings;
   /** Whether agents can register themselves, with an allowance (RFC 7591). */
   readonly registration: { readonly enabled: boolean };
   /** By id. What is declared here is brought into the store at the start, and changed nowhere else. */
@@ -101,6 +104,7 @@ export function parseConfig(text: string, file: string): { readonly config: Conf
   }
   const actions = readActions(document.value, say);
   const from = dirname(resolve(file));
+  if (sections) checkPermission(sections, new Map(actions), say);
   const agents = sections ? readAgents(sections, termsIn(sections, new Map(actions)), from, say) : [];
   if (!sections || findings.length > 0) {
     const problems = findings.map(({ path, message, remedy }) => {
@@ -144,6 +148,7 @@ export function parseConfig(text: string, file: string): { readonly config: Conf
       ...(outbound.ca_file !== undefined && { caFile: resolve(from, outbound.ca_file) }),
     },
     userCodes: sections.user_codes,
+    permission: readPermission(sections, from),
     registration: { enabled: sections.registration.enabled },
     agents: frozenMap(agents),
     loginHintIssuers: frozenMap(loginHintIssuers(sections.login_hint_issuers, from)),

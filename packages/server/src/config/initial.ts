@@ -136,6 +136,11 @@ actions:
 #     reversibility: irreversible
 #     approvers: { people: [${email}] }
 
+# Which agents may ask whom for what, beside the rules above; another server can be asked, too. See docs/operations.md.
+# permission:
+#   relations:
+#     agents: [{ agents: [refund-agent], types: [refund], of: { groups: [finance] } }]
+
 # Agents can be declared here, for those who keep them under version control: with client metadata as the specifications
 # spell it, and a secret by its hash alone. countersign agent hash-secret --new makes one. Only this file changes them then.
 # agents:

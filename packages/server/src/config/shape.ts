@@ -137,6 +137,64 @@ const mtls = section({
   }).optional(),
 });
 
+/** For which actions a line of relations is. */
+const scoped = {
+  types: z
+    .array(z.string())
+    .min(1, "no type at all\nname one, or leave types out for all of them")
+    .optional(),
+  where: z
+    .record(
+      z.string(),
+      z.array(z.union([z.string(), z.int(), z.boolean()])).min(1, "no value at all\nname one"),
+    )
+    .default({}),
+};
+const people = { people: z.array(email).default([]), groups: z.array(z.string()).default([]) };
+
+const permission = section({
+  // Long enough for a check across a network, short enough for an agent that waits.
+  time_limit: whole(1, 10, "a limit in seconds").default(2),
+  relations: section({
+    agents: z
+      .array(
+        section({
+          ...scoped,
+          agents: z
+            .array(name)
+            .min(1, "no agent at all\nname one, or leave agents out for all of them")
+            .optional(),
+          of: section(people).optional(),
+        }),
+      )
+      .optional(),
+    approvers: z.array(section({ ...scoped, ...people })).optional(),
+  }).optional(),
+  authzen: section({
+    url: z.string(),
+    token_file: file.optional(),
+    // One call for each person and action, unless the other side answers many at once.
+    batch: flag.default(false),
+  }).optional(),
+  openfga: section({
+    url: z.string(),
+    store_id: text(
+      /^[0-9A-HJKMNP-TV-Z]{26}$/,
+      "the id of a store",
+      "write it as OpenFGA shows it, 26 characters",
+    ),
+    model_id: text(
+      /^[0-9A-HJKMNP-TV-Z]{26}$/,
+      "the id of an authorization model",
+      "write it as OpenFGA shows it, 26 characters",
+    ).optional(),
+    token_file: file.optional(),
+    checks: z
+      .array(section({ user: z.string(), relation: z.string(), object: z.string() }))
+      .min(1, "without a check everything would be allowed\nadd one, such as user: agent:{agent}"),
+  }).optional(),
+});
+
 /** Everything but the actions, each of which is read on its own, so that a problem in one does not hide those of another. */
 export const fileShape = section({
   issuer: z.string(),
@@ -213,6 +271,7 @@ export const fileShape = section({
     ca_file: file.optional(),
   }).prefault({}),
   user_codes: z.boolean().default(false),
+  permission: permission.prefault({}),
   registration: section({
     // Nobody registers without the operator's allowance either way; off, nobody can even knock.
     enabled: z.boolean().default(false),

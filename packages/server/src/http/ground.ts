@@ -10,6 +10,7 @@ import type { Stamp } from "../operations/ceremony.ts";
 import type { Holds } from "../operations/hold.ts";
 import type { Signer } from "../operations/issue.ts";
 import type { Pace } from "../operations/pace.ts";
+import type { Permission } from "../operations/permission.ts";
 import type { Seal } from "../operations/secret.ts";
 import type { Outbound } from "../outbound/outbound.ts";
 import type { Store } from "../store/store.ts";
@@ -46,6 +47,8 @@ export type HttpGround = {
   readonly answered?: ((route: string, status: number, seconds: number) => void) | undefined;
   /** Whether this server takes requests: its store answers, and it is not about to end. */
   readonly ready: () => Promise<boolean>;
+  /** The operator's check of permissions outside this server, where there is one. */
+  readonly permission: Permission | undefined;
   /** Hears of every fault, whole. */
   readonly onFault: (fault: unknown, where: string) => void;
 };

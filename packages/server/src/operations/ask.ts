@@ -17,9 +17,10 @@ import { absent, type Held, type Store, type Write } from "../store/store.ts";
 import { isLatched, noLatch } from "./authority.ts";
 import { opened, readCallback, readdressed } from "./callback.ts";
 import { newEntry } from "./entry.ts";
-import { type GateRefusal, type Passed, passGate, type Wish } from "./gate.ts";
+import { type Gate, type GateRefusal, type Passed, passGate, type Wish } from "./gate.ts";
 import { newId } from "./id.ts";
 import { type Acknowledged, contentOf, join, readIdempotencyKey, readWaiting } from "./join.ts";
+import { type Permission, type PermissionRefusal, permitted } from "./permission.ts";
 import type { Seal } from "./secret.ts";
 import { checkUserCode, type UserCodeRefusal } from "./user-code.ts";
 
@@ -37,18 +38,26 @@ export type AskInput = Wish & {
 
 export type AskRefusal =
   | GateRefusal
+  | PermissionRefusal
   | UserCodeRefusal
   | "invalid_binding_message"
   | "invalid_request"
   | "unauthorized_client";
-/** `limit` is the key of the limit that was met, if it was one. */
-type Refused = { readonly refused: AskRefusal; readonly why: string; readonly limit?: string };
+/** `gate` says which part of the first gate it was, if any; `limit` is the key of the limit that was met, if it was one. */
+type Refused = {
+  readonly refused: AskRefusal;
+  readonly why: string;
+  readonly gate?: Gate;
+  readonly limit?: string;
+};
 
 export type AskGround = {
   readonly store: Store;
   readonly config: Config;
   /** Keeps notification tokens. */
   readonly callbackSeal: Seal;
+  /** A check outside this server, where there is one. */
+  readonly permission?: Permission | undefined;
 };
 
 const hourMs = 3_600_000;
@@ -99,17 +108,29 @@ async function askPeople(
   if (await isLatched(store, parts))
     return { refused: "access_denied", why: "a person has denied this action; only a person can re-open it" };
 
-  const approval = draft(agent, input, passed, parts, now);
-  if ("refused" in approval) return approval;
-  const same = await readWaiting(store, approval, content, now);
+  const drafted = draft(agent, input, passed, parts, now);
+  if ("refused" in drafted) return drafted;
+  const same = await readWaiting(store, drafted, content, now);
   const over = same.request ? undefined : await overLimit(ground, agent.record.id, now);
   if (over) return over;
+  // Only for what would disturb somebody: what waits already has been checked, and will be when it is approved.
+  const { permission } = ground;
+  const people =
+    permission && !same.request
+      ? await permitted(
+          permission,
+          { agent: agent.record.id, audience: passed.audience, parts },
+          passed.people,
+        )
+      : passed.people;
+  if ("refused" in people) return people;
   // Last, so that whether a code was right is heard only together with the commit that guards it.
   const code =
     config.userCodes || input.userCode !== undefined
-      ? await checkUserCode(ground, agent.record, passed.people, input.userCode)
+      ? await checkUserCode(ground, agent.record, people, input.userCode)
       : { writes: [] };
   if ("refused" in code) return code;
+  const approval = { ...drafted, candidates: people.map(({ id }) => id) };
   const request = same.request ?? approval;
   const alongside: Write<PassingKind>[] = [...usedUp, ...code.writes, ...keyed.keep(request)];
   if (same.request)
@@ -254,6 +275,7 @@ async function refuse(
 ): Promise<Refused> {
   const facts: JsonObject = {
     error: refusal.refused,
+    ...(refusal.gate && { gate: refusal.gate }),
     ...(refusal.limit && { limit: refusal.limit }),
     ...("parts" in passed && typeFacts(passed.parts.map(({ rule }) => rule.definition.type))),
   };

@@ -8,6 +8,7 @@ import { apart } from "../action/together.ts";
 import type { Approval, AskedPart } from "../approval/approval.ts";
 import type { Approver } from "../approver/approver.ts";
 import { stricter } from "../approver/level.ts";
+import { related } from "../approver/relation.ts";
 import { mayDecide } from "../approver/rule.ts";
 import type { Agent } from "../client/client.ts";
 import type { Config } from "../config/config.ts";
@@ -29,17 +30,21 @@ export function levelNow(config: Config, { parts, level }: Approval): Authentica
     .reduce(stricter, level);
 }
 
-/** Whether this agent may still ask for all of it, and this person still decide all of it. */
+/** Whether this agent may still ask for all of it, and of this person, and the person still decide all of it. */
 export function mayApprove(
   config: Config,
-  { types }: Agent,
+  { id: agent, types }: Agent,
   { email }: Approver,
   { parts }: Approval,
 ): boolean {
   const rules = rulesNow(config, parts);
   if (!rules || !parts.every(({ type }) => types.includes(type))) return false;
   const ruled = rules.map(({ approvers }, at) => ({ approvers, bound: parts[at]!.bound }));
-  return mayDecide(ruled, config.groups, email);
+  const { relations } = config.permission;
+  return (
+    mayDecide(ruled, config.groups, email) &&
+    (!relations || related(relations, config.groups, agent, parts, email))
+  );
 }
 
 /** Whether a person has denied any part of it, under whatever terms. */

@@ -21,12 +21,15 @@ import { isLatched, levelNow, mayApprove, noLatch } from "./authority.ts";
 import { announced } from "./callback.ts";
 import { closeCeremony, openCeremony, type Stamp } from "./ceremony.ts";
 import { newEntry } from "./entry.ts";
+import { type Permission, permitted } from "./permission.ts";
 
 export type DecideGround = {
   readonly store: Store;
   readonly config: Config;
   readonly party: RelyingParty;
   readonly ceremonies: Stamp;
+  /** A check outside this server, where there is one. */
+  readonly permission?: Permission | undefined;
 };
 
 export type DecideInput = {
@@ -45,7 +48,7 @@ export type DecideInput = {
  * `not_yours`: unknown, or somebody else's to decide. `signed_out`: the session, or the person, is not there any more,
  * whatever it was when the form began to arrive. `other_card`: the form showed another card. `no_authority`: the
  * rules in force do not allow it any more. `sign_in_again`, `passkey_needed`, `bad_passkey`: the proof is too weak.
- * `latched`: the same action, under other terms, was denied meanwhile.
+ * `latched`: the same action, under other terms, was denied meanwhile. `unchecked`: the permission check did not answer.
  */
 export type DecideRefusal =
   | ApprovalRefusal
@@ -57,7 +60,8 @@ export type DecideRefusal =
   | "passkey_needed"
   | "bad_passkey"
   | "paused"
-  | "latched";
+  | "latched"
+  | "unchecked";
 export type Refused = { readonly refused: DecideRefusal };
 
 /** The passkey question whose answer signs "approve": bound to request, digest, card, approver and a nonce of its own. */
@@ -174,6 +178,15 @@ async function prove(
     { check: "agent", id: agent.record.id, expect: agent.version },
     ...noLatch(approval.parts),
   ];
+
+  if (ground.permission) {
+    const { audience, parts } = approval;
+    const allowed = await permitted(ground.permission, { agent: agent.record.id, audience, parts }, [
+      approver,
+    ]);
+    if ("refused" in allowed)
+      return { refused: allowed.refused === "access_denied" ? "no_authority" : "unchecked" };
+  }
 
   if (level !== "passkey-signed") {
     if (level === "passkey" && now >= session.authenticatedAt + freshPasskeyMs)

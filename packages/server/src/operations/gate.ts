@@ -1,14 +1,17 @@
 /**
  * The first gate: what agent and person may do at all. An ask is held against the configuration, the agent's
- * registration, and the operator's rule about who may approve; whatever is refused here disturbs nobody.
+ * registration, the operator's rule about who may approve, and the relations between agents and people; whatever is
+ * refused here disturbs nobody. A check outside this server comes after it (`permission.ts`).
  */
 import type { AuthenticationLevel } from "@countersign/protocol";
 import { type ReadPart, readAction } from "../action/read.ts";
 import type { Approver } from "../approver/approver.ts";
+import { related } from "../approver/relation.ts";
 import { candidates, type Hint as RuleHint } from "../approver/rule.ts";
 import type { Agent } from "../client/client.ts";
 import type { Config } from "../config/config.ts";
 import type { Store } from "../store/store.ts";
+import { notPermitted } from "./permission.ts";
 
 /** Whom the agent would like to be asked. The operator's rule has the last word. */
 export type Hint = RuleHint | { readonly by: "id"; readonly id: string };
@@ -37,7 +40,9 @@ export type GateRefusal =
   | "invalid_authorization_details"
   | "invalid_target"
   | "unknown_user_id";
-type Refused = { readonly refused: GateRefusal; readonly why: string };
+/** Which gate it was: what the agent is registered for, who may approve, or what is permitted between the two. */
+export type Gate = "registration" | "rule" | "permission";
+type Refused = { readonly refused: GateRefusal; readonly why: string; readonly gate?: Gate };
 
 /** Scopes that mean nothing for an action. They are accepted, because real clients send them, and not granted. */
 export const ungrantedScopes = ["offline_access", "profile", "email"];
@@ -49,7 +54,7 @@ export async function passGate(
 ): Promise<Passed | Refused> {
   const read = readWish(ground.config, agent, wish);
   if ("refused" in read) return read;
-  const people = await choosePeople(ground, read.parts, wish.hint);
+  const people = await choosePeople(ground, agent, read.parts, wish.hint);
   return "refused" in people ? people : { ...read, people };
 }
 
@@ -59,7 +64,7 @@ function readWish(
   agent: Agent,
   { details, scopes, audience: wanted }: Wish,
 ): Omit<Passed, "people"> | Refused {
-  if (agent.paused) return { refused: "access_denied", why: "this agent is paused" };
+  if (agent.paused) return { refused: "access_denied", why: "this agent is paused", gate: "registration" };
   if (!scopes.includes("openid")) return { refused: "invalid_scope", why: "scope must contain openid" };
   const actionScopes = scopes.filter((scope) => scope !== "openid" && !ungrantedScopes.includes(scope));
   const unknown = actionScopes.find((scope) => config.actions.get(scope)?.scope !== scope);
@@ -72,6 +77,7 @@ function readWish(
     return {
       refused: foreign.rule.scope ? "invalid_scope" : "invalid_authorization_details",
       why: `this agent is not registered for the action type ${foreign.rule.definition.type}`,
+      gate: "registration",
     };
   const { type, audience } = parts[0]!.rule.definition;
   if (wanted !== undefined && wanted !== audience)
@@ -102,32 +108,44 @@ function readParts(
   return "refused" in read ? { refused: read.refused, why: `${read.path} ${read.why}` } : read;
 }
 
-/** Who may be asked: the operator's rule, narrowed by the hint, and enrolled here. */
+/** Who may be asked: the operator's rule, narrowed by the hint and by relations, and enrolled here. */
 async function choosePeople(
   { store, config }: { readonly store: Store; readonly config: Config },
+  { id: agent }: Agent,
   parts: readonly ReadPart[],
   hint: Hint,
 ): Promise<readonly Approver[] | Refused> {
   let ruleHint: RuleHint;
   if (hint.by === "id") {
     const held = await store.read("approver", hint.id);
-    if (!held) return { refused: "unknown_user_id", why: "nobody here is known by that hint" };
+    if (!held) return ruled("unknown_user_id", "nobody here is known by that hint");
     ruleHint = { by: "email", email: held.record.email };
   } else ruleHint = hint;
-  const ruled = parts.map(({ rule: { approvers }, bound }) => ({ approvers, bound }));
-  const emails = candidates(ruled, config.groups, ruleHint);
+  const asked = parts.map(({ rule: { approvers, definition }, bound }) => ({
+    approvers,
+    type: definition.type,
+    bound,
+  }));
+  const emails = candidates(asked, config.groups, ruleHint);
   if ("refused" in emails && emails.refused === "access_denied")
-    return {
-      ...emails,
-      why: `the rules name nobody who may decide ${parts.length > 1 ? "all of " : ""}this`,
-    };
-  if ("refused" in emails) return { ...emails, why: "the rules name nobody to ask by that hint" };
+    return ruled(
+      emails.refused,
+      `the rules name nobody who may decide ${parts.length > 1 ? "all of " : ""}this`,
+    );
+  if ("refused" in emails) return ruled(emails.refused, "the rules name nobody to ask by that hint");
+  const { relations } = config.permission;
+  const near = relations
+    ? emails.filter((email) => related(relations, config.groups, agent, asked, email))
+    : emails;
+  if (near.length === 0) return notPermitted;
   const people: Approver[] = [];
-  for (const email of emails) {
+  for (const email of near) {
     const approver = await store.approverByEmail(email);
     if (approver) people.push(approver);
   }
-  if (people.length === 0)
-    return { refused: "unknown_user_id", why: "nobody who may decide this is enrolled" };
-  return people;
+  return people.length > 0 ? people : ruled("unknown_user_id", "nobody who may decide this is enrolled");
+}
+
+function ruled(refused: GateRefusal, why: string): Refused {
+  return { refused, why, gate: "rule" };
 }

@@ -16,9 +16,13 @@ const errors = {
   missing_user_code: { code: "missing_user_code", status: 400 },
   invalid_target: { code: "invalid_target", status: 400 },
   invalid_request: { code: "invalid_request", status: 400 },
+  temporarily_unavailable: { code: "temporarily_unavailable", status: 503 },
   unauthorized_client: { code: "unauthorized_client", status: 400 },
   unknown_user_id: { code: "unknown_user_id", status: 400 },
-} as const satisfies Record<AskRefusal, { code: OAuthErrorCode; status: 400 | 403 }>;
+} as const satisfies Record<AskRefusal, { code: OAuthErrorCode; status: 400 | 403 | 503 }>;
+
+/** A permission check that has just not answered may do so soon. */
+const retryAfterSeconds = "2";
 
 export async function backchannelAuthentication(
   ground: HttpGround,
@@ -34,7 +38,11 @@ export async function backchannelAuthentication(
   });
   if ("refused" in answer) {
     const { code, status } = errors[answer.refused];
-    throw new OAuthError(code, answer.why, { status });
+    throw new OAuthError(code, answer.why, {
+      status,
+      ...(answer.gate && { members: { gate: answer.gate } }),
+      ...(status === 503 && { headers: { "retry-after": retryAfterSeconds } }),
+    });
   }
   return Response.json(
     {

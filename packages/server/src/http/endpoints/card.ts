@@ -34,6 +34,8 @@ const problems: Record<DecideRefusal, string | undefined> = {
   bad_passkey: "The passkey's answer could not be accepted. Nothing was decided; please try again.",
   latched:
     "The same action, under other terms, was denied meanwhile, so it cannot be approved. Nothing was decided.",
+  unchecked:
+    "Whether this is still permitted could not be checked just now. Nothing was decided: please try again in a moment.",
   paused: "This agent is paused, so nothing it asks for can be approved. You can still deny it.",
 };
 

@@ -1,0 +1,105 @@
+/**
+ * OpenFGA, by its SDK: the operator says which relations have to hold, as templates, and all of them have to. Those that
+ * name an approver are checked for each; the others once. A value that could mean another object, a set or everybody is
+ * never sent, and is a no.
+ */
+import { CredentialsMethod, OpenFgaClient } from "@openfga/sdk";
+import { fgaName, type OpenFgaCheck } from "../config/permission.ts";
+import type { Question } from "../operations/permission.ts";
+import type { Checker } from "./checker.ts";
+
+type Settings = {
+  readonly url: string;
+  readonly storeId: string;
+  readonly modelId?: string;
+  readonly checks: readonly OpenFgaCheck[];
+};
+type Apis = ReadonlyMap<string, { readonly audience: string }>;
+type Tuple = { readonly user: string; readonly relation: string; readonly object: string };
+
+const longestAnswer = 256 * 1024;
+
+export function createOpenFga(
+  { url, storeId, modelId, checks }: Settings,
+  token: string | undefined,
+  timeLimitMs: number,
+  apis: Apis,
+): Checker {
+  const client = new OpenFgaClient({
+    apiUrl: url,
+    storeId,
+    ...(modelId !== undefined && { authorizationModelId: modelId }),
+    ...(token !== undefined && { credentials: { method: CredentialsMethod.ApiToken, config: { token } } }),
+    // The limit of time is for all of it, so that there is room for one more try and no more.
+    retryParams: { maxRetry: 1, minWaitInMs: 50 },
+    baseOptions: { timeout: timeLimitMs, maxRedirects: 0, maxContentLength: longestAnswer },
+  });
+  const apiByAudience = new Map([...apis].map(([name, { audience }]) => [audience, name]));
+
+  return async (question) => {
+    const wanted = new Map<string, readonly Tuple[] | undefined>();
+    for (const approver of question.approvers)
+      wanted.set(approver.id, tuplesFor(question, approver, apiByAudience.get(question.audience) ?? ""));
+    const tuples = new Map([...wanted.values()].flatMap((some) => some ?? []).map((one) => [key(one), one]));
+    const allowed = await check(tuples);
+    return [...wanted].flatMap(([id, some]) => (some?.every((one) => allowed.has(key(one))) ? [id] : []));
+  };
+
+  /** What holds of these, by key. */
+  async function check(tuples: ReadonlyMap<string, Tuple>): Promise<ReadonlySet<string>> {
+    if (tuples.size === 0) return new Set();
+    const keys = [...tuples.keys()];
+    const { result } = await client.batchCheck({
+      checks: [...tuples.values()].map((tuple, at) => ({ ...tuple, correlationId: String(at) })),
+    });
+    const failed = result.find(({ error }) => error !== undefined);
+    if (failed)
+      throw new Error(`OpenFGA could not check ${failed.request.relation}`, { cause: failed.error });
+    if (result.length !== keys.length) throw new Error("OpenFGA did not answer each check");
+    return new Set(
+      result.filter(({ allowed }) => allowed).map(({ correlationId }) => keys[Number(correlationId)] ?? ""),
+    );
+  }
+
+  /** Undefined where a value cannot be named there. */
+  function tuplesFor(
+    { agent, parts }: Question,
+    approver: Question["approvers"][number],
+    api: string,
+  ): readonly Tuple[] | undefined {
+    const tuples: Tuple[] = [];
+    for (const { type, bound } of parts)
+      for (const template of checks) {
+        const values: Readonly<Record<string, unknown>> = {
+          agent,
+          type,
+          api,
+          approver: approver.id,
+          email: approver.email,
+          ...Object.fromEntries(Object.entries(bound).map(([field, value]) => [`bound.${field}`, value])),
+        };
+        const [user, relation, object] = [template.user, template.relation, template.object].map((text) =>
+          filled(text, values),
+        );
+        if (user === undefined || relation === undefined || object === undefined) return undefined;
+        tuples.push({ user, relation, object });
+      }
+    return tuples;
+  }
+}
+
+function filled(template: string, values: Readonly<Record<string, unknown>>): string | undefined {
+  let named = true;
+  const text = template.replaceAll(/\{([^}]*)\}/g, (_, name: string) => {
+    const value = Object.hasOwn(values, name) ? values[name] : undefined;
+    const written = typeof value === "number" || typeof value === "boolean" ? String(value) : value;
+    if (typeof written === "string" && fgaName.test(written)) return written;
+    named = false;
+    return "";
+  });
+  return named ? text : undefined;
+}
+
+function key({ user, relation, object }: Tuple): string {
+  return `${user} ${relation} ${object}`;
+}
