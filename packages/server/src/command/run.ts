@@ -3,6 +3,7 @@ import { parseArgs } from "node:util";
 import { agentCommands } from "./agent.ts";
 import { apiCommands } from "./api.ts";
 import { approverCommands } from "./approver.ts";
+import { backupCommand } from "./backup.ts";
 import { callbackCommands } from "./callback.ts";
 import { checkCommand } from "./check.ts";
 import type { Arguments, Command, Option, Terminal } from "./command.ts";
@@ -21,6 +22,7 @@ const commands: readonly Command[] = [
   initCommand,
   checkCommand,
   doctorCommand,
+  backupCommand,
   startCommand,
   ...agentCommands,
   ...apiCommands,

@@ -1,0 +1,41 @@
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import { isPostgres } from "../config/address.ts";
+import { openStore } from "../store/open.ts";
+import type { Command } from "./command.ts";
+import { messageOf, readConfig } from "./deployment.ts";
+import { OperatorError } from "./operator-error.ts";
+
+export const backupCommand: Command = {
+  name: "backup",
+  takes: "<file>",
+  says: "copy the database to a new file, also while the server runs; checks the copy",
+  run: async (given, { print }) => {
+    const config = readConfig(given);
+    if (isPostgres(config.store))
+      throw new OperatorError(
+        "this store is PostgreSQL, which has backups of its own",
+        "Use pg_dump, or continuous archiving; keep the outside key apart from it.",
+      );
+    if (!existsSync(config.store))
+      throw new OperatorError(
+        `there is no database ${config.store}`,
+        "countersign init makes the first one.",
+      );
+    const to = resolve(given.words[0] ?? "");
+    const { backupSqlite } = await import("../store/sqlite/backup.ts");
+    await backupSqlite(config.store, to).catch((error: unknown) => {
+      throw new OperatorError(`no backup was made: ${messageOf(error)}`);
+    });
+    const copy = await openStore({ location: to });
+    try {
+      const checkpoint = await copy.log.newestCheckpoint();
+      print(
+        `${to} holds the log up to entry ${await copy.log.size()}, signed up to ${checkpoint?.size ?? 0}`,
+      );
+      print(`The key ${config.keyFile} is not in it: keep a copy of that elsewhere.`);
+    } finally {
+      await copy.close();
+    }
+  },
+};
