@@ -51,6 +51,8 @@ export const planShape = z.strictObject({
     .default({}),
   /** Agents that are registered for it send the approver's user code. */
   user_codes: z.boolean().default(false),
+  /** Agents can register themselves, each with an allowance of the operator's. */
+  registration: z.boolean().default(false),
   /** A nonce of the server's in each DPoP proof. */
   dpop_nonce: z.boolean().default(false),
   /** Seconds that requests for the further scopes live. */

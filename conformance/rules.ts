@@ -44,6 +44,7 @@ export async function writeRules(
     plan.approvers.map(({ email }) => email),
   );
   if (plan.user_codes) rules.set("user_codes", true);
+  if (plan.registration) rules.set("registration", { enabled: true });
   if (plan.dpop_nonce) rules.set("dpop", { require_nonce: true });
   for (const scope of plan.scopes)
     rules.setIn(["scopes", scope], {

@@ -2,7 +2,6 @@
 import { specification } from "./requirement.ts";
 
 const noPairwise = { notOurs: "subject identifiers are public; there are no pairwise ones" };
-const registration = { unmet: "agents cannot register themselves yet" };
 
 export const ciba = specification(
   "ciba",
@@ -21,10 +20,13 @@ export const ciba = specification(
       "MUST",
       "Client authentication at the backchannel endpoint is what metadata says of the token endpoint.",
     ],
-    "4-7": ["MUST", "Registering for CIBA names one delivery mode.", registration],
-    "4-8": ["MUST", "Registering for poll or ping names the CIBA grant type.", registration],
-    "4-9": ["MUST", "Registering for ping or push names a notification endpoint.", registration],
-    "4-10": ["MUST", "A notification endpoint is an HTTPS URL.", registration],
+    "4-7": ["MUST", "Whoever registers for CIBA has one delivery mode, and is told which."],
+    "4-8": [
+      "MUST",
+      "Whoever registers for poll or ping has the CIBA grant type; without it there is no registration.",
+    ],
+    "4-9": ["MUST", "Registering for ping or push names a notification endpoint."],
+    "4-10": ["MUST", "A notification endpoint is an HTTPS URL."],
     "4-11": ["MUST", "Who will sign requests registers the algorithm; who registered none signs none."],
     "4-12": ["MUST", "The one registered authentication method holds at both endpoints."],
     "4-13": [

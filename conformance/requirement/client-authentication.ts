@@ -31,11 +31,7 @@ export const rfc8705 = specification(
     "2-2": ["MUST", "A certificate that is not the client's is answered with invalid_client."],
     "2.1-1": ["MUST", "tls_client_auth wants a certificate that was validated and has the registered name."],
     "2.1.1-1": ["MUST", "Metadata lists the mTLS methods that there are."],
-    "2.1.2-1": [
-      "MUST",
-      "Registering tls_client_auth names exactly one subject name.",
-      { unmet: "agents cannot register themselves yet" },
-    ],
+    "2.1.2-1": ["MUST", "Registering tls_client_auth names exactly one subject name."],
     "2.2-1": ["MUST", "self_signed_tls_client_auth wants one of the client's registered certificates."],
     "2.2-2": ["MUST NOT", "A self-signed certificate's chain is validated."],
     "3-1": ["MUST", "Where the client registered for it, the token is bound to its certificate."],
