@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import fc from "fast-check";
 import { checkEndpoint } from "./endpoint.ts";
 import { isPublic, isWithin } from "./internet.ts";
 
@@ -113,3 +114,44 @@ test("public is what is unicast on the internet, and nothing else", () => {
   assert.equal(isWithin("nonsense", ["10.0.0.0/8"]), false);
   assert.equal(isWithin("10.0.0.1", ["fd00::/8"]), false);
 });
+
+test("T58: no spelling of a private IPv4 address gets through", () => {
+  const ranges = [
+    [127, 0, 0, 0, 8],
+    [10, 0, 0, 0, 8],
+    [172, 16, 0, 0, 12],
+    [192, 168, 0, 0, 16],
+    [169, 254, 0, 0, 16],
+    [100, 64, 0, 0, 10],
+  ] as const;
+  const address = fc
+    .tuple(fc.constantFrom(...ranges), fc.nat(0xffffffff))
+    .map(([[a, b, c, d, bits], rest]) => {
+      const base = ((a << 24) | (b << 16) | (c << 8) | d) >>> 0;
+      return (base | (rest & (0xffffffff >>> bits))) >>> 0;
+    });
+  const spellings: readonly ((address: number) => string)[] = [
+    (n) => String(n),
+    (n) => `0x${n.toString(16)}`,
+    (n) => `0${n.toString(8)}`,
+    (n) => bytes(n).join("."),
+    (n) =>
+      bytes(n)
+        .map((byte) => `0${byte.toString(8)}`)
+        .join("."),
+    (n) => `${n >>> 24}.${n & 0xffffff}`,
+    (n) => `[::ffff:${bytes(n).join(".")}]`,
+    (n) => `[::${bytes(n).join(".")}]`,
+    (n) => `[64:ff9b::${bytes(n).join(".")}]`,
+    (n) => `[2002:${(n >>> 16).toString(16)}:${(n & 0xffff).toString(16)}::1]`,
+  ];
+  fc.assert(
+    fc.property(address, fc.constantFrom(...spellings), (n, spell) => {
+      assert.equal(refusal(`https://${spell(n)}/cb`), "private_address");
+    }),
+  );
+});
+
+function bytes(n: number): number[] {
+  return [n >>> 24, (n >>> 16) & 255, (n >>> 8) & 255, n & 255];
+}

@@ -60,6 +60,9 @@ apis:
 # Optional, here with the defaults: open requests per agent, its requests in an hour, seconds between an agent's polls.
 # limits: { waiting_per_agent: 20, asks_per_hour: 60, poll_interval: 5 }
 
+# Optional: where agents may be called (ping, push) and publish their keys, beside https on public addresses.
+# outbound: { allow_private: [10.1.0.0/16], ca_file: ./inside-ca.pem }
+
 # Optional: whether the DPoP proofs of agents need a nonce of this server's. It costs some clients one poll.
 # dpop: { require_nonce: false }
 
