@@ -180,6 +180,26 @@ test("an agent that is paused or removed while its poll is held gets no token", 
   await pauseAgent(at.server.store, "agent-1", false);
 });
 
+test("a poll that is held over a change of its agent's registration gets no token, and is told to authenticate again", async () => {
+  const { changeAgent } = await import("../src/operations/change.ts");
+  const id = await asked();
+  const [polling] = await held(poll(id, wait(10)));
+  const agent = (await at.server.store.read("agent", "agent-1"))!;
+  const { credential, ...rest } = agent.record;
+  assert.equal(credential.method, "client_secret_basic");
+  const next = { ...rest, credential: { method: "client_secret_basic" as const } };
+  const changed = await changeAgent(at.server.store, agent, next, { by: "command", renew: true });
+  assert.ok(changed !== "conflict" && changed.secret !== undefined);
+  await ada.decide(requestIdOf(id), "approve");
+  const answer = await polling!;
+  assert.deepEqual([answer.status, answer.body.error], [503, "temporarily_unavailable"]);
+  assert.ok(answer.headers.get("retry-after"));
+  assert.equal((await poll(id)).body.error, "invalid_client");
+  const renewed = basic({ id: "agent-1", secret: changed.secret });
+  assert.equal((await poll(id, renewed)).status, 200);
+  Object.assign(at.agent, { secret: changed.secret });
+});
+
 test("a token is not made for a client that has hung up", async () => {
   const id = await asked();
   const gone = new AbortController();

@@ -31,8 +31,11 @@ export type Grant = {
   readonly details: readonly JsonObject[] | undefined;
 };
 
-/** `access_denied`: what was approved does not hold any more. `invalid_target`: the agent means another API. */
-export type IssueRefusal = "access_denied" | "invalid_target";
+/**
+ * `access_denied`: what was approved does not hold any more. `invalid_target`: the agent means another API.
+ * `registration_changed`: the agent is not registered as when it authenticated; it can do so again.
+ */
+export type IssueRefusal = "access_denied" | "invalid_target" | "registration_changed";
 export type Refused = { readonly refused: IssueRefusal };
 
 export type Use = {
@@ -177,5 +180,6 @@ async function stillHolds(
 /** The agent's own record may have changed since it authenticated; then this request is over rather than retried. */
 async function afterConflict(store: Store, agent: Held<"agent">): Promise<Refused | "conflict"> {
   const current = await store.read("agent", agent.record.id);
-  return current?.version === agent.version ? "conflict" : { refused: "access_denied" };
+  if (!current || current.record.paused) return { refused: "access_denied" };
+  return current.version === agent.version ? "conflict" : { refused: "registration_changed" };
 }

@@ -68,6 +68,9 @@ export async function redeem(
         if (wait.signal.aborted) return { refused: "authorization_pending" };
         const current = await store.read("agent", agent.record.id);
         if (!current) return { refused: "access_denied" };
+        // Whoever has authenticated was another: its secret, its keys or its binding may have ended meanwhile.
+        if (current.version !== agent.version && !current.record.paused)
+          return { refused: "registration_changed" };
         agent = current;
         break;
       }

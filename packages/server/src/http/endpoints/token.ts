@@ -22,6 +22,10 @@ const errors = {
   expired_token: ["expired_token", "nobody decided in time, or the approval was not redeemed in time"],
   invalid_target: ["invalid_target", "the resource is not the API that the action was approved for"],
   invalid_grant: ["invalid_grant", "this auth_req_id is unknown, another client's, or already redeemed"],
+  registration_changed: [
+    "temporarily_unavailable",
+    "this client's registration has changed meanwhile; authenticate again",
+  ],
   unauthorized_client: ["unauthorized_client", "the token is pushed to this client, and not fetched"],
 } as const satisfies Record<RedeemRefusal, readonly [OAuthErrorCode, string]>;
 
@@ -63,6 +67,8 @@ function refusal(
     return new OAuthError(code, description, {
       headers: { ...headers, "retry-after": String(patienceSeconds) },
     });
+  if (refused === "registration_changed")
+    return new OAuthError(code, description, { status: 503, headers: { ...headers, "retry-after": "1" } });
   const denial = denialOf(description, reason);
   return new OAuthError(code, denial.description, { headers, members: denial.members });
 }
