@@ -14,7 +14,7 @@ import { basic, formOf, hidden, issuer, requestIdOf } from "./deployment.ts";
 import { freePort } from "./secure-fetch.ts";
 import { killProcess, random, startProcess } from "./server-process.ts";
 
-const kills = process.env.COUNTERSIGN_LONG ? 40 : 3;
+const kills = process.env.COUNTERSIGN_LONG ? 100 : 3;
 const seed = Number(process.env.COUNTERSIGN_SEED ?? 20261122);
 const workers = 4;
 

@@ -4,15 +4,20 @@ import { once } from "node:events";
 
 const main = new URL("../src/main.ts", import.meta.url).pathname;
 
+/** Only starts it. */
+export function spawnServer(configuration: string, environment: NodeJS.ProcessEnv = {}) {
+  return spawn(process.execPath, [main, "start", "--config", configuration], {
+    stdio: ["ignore", "pipe", "inherit"],
+    env: { ...process.env, ...environment },
+  });
+}
+
 /** Resolves when it listens. */
 export async function startProcess(
   configuration: string,
   environment: NodeJS.ProcessEnv = {},
 ): Promise<ChildProcess> {
-  const child = spawn(process.execPath, [main, "start", "--config", configuration], {
-    stdio: ["ignore", "pipe", "inherit"],
-    env: { ...process.env, ...environment },
-  });
+  const child = spawnServer(configuration, environment);
   await new Promise<void>((resolve, reject) => {
     child.stdout.on("data", (text) => String(text).includes("listens on") && resolve());
     child.once("exit", (code) => reject(new Error(`the server ended with ${code} before it listened`)));
