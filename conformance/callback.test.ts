@@ -248,7 +248,7 @@ scenario(
 
 scenario(
   "what is bound to a key is not pushed, and neither is what cannot be taken back",
-  ["fapi-ciba-5.2.2-3"],
+  ["fapi-ciba-5.2.2-3", "ciba-13-7"],
   async () => {
     const ask = (id: string, scope: string) =>
       world.ask(world.agent(id), { scope, client_notification_token: newToken() });

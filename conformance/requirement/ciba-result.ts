@@ -55,8 +55,7 @@ export const cibaResult = specification("ciba", "CIBA", "", {
   "13-6": ["MUST", "A person who cannot be found is unknown_user_id, with 400."],
   "13-7": [
     "MUST",
-    "A client that may not use this flow is unauthorized_client, with 400.",
-    { notOurs: "every agent is registered for CIBA, the only flow there is" },
+    "A client that may not have what it asks for in this way is unauthorized_client, with 400.",
   ],
   "13-8": ["MUST", "A user code that is needed and missing is missing_user_code, with 400."],
   "13-9": ["MUST", "A wrong user code is invalid_user_code, with 400."],
