@@ -99,7 +99,7 @@ test("it listens on loopback, and nothing can be said to change that", async () 
   if (outside) await assert.rejects(call(`http://${outside.address}:${port}/`));
 });
 
-test("its device, its sign-ins and its decisions are marked as test in the log, and nobody else's are", async () => {
+test("its invitation, its device and its decisions are marked as test in the log, and nobody else's are", async () => {
   const authReqId = await world.asked(agent());
   await world.allow(authReqId);
   const entries = (await world.store.log.newest(1000)).map(({ line }) => JSON.parse(line));
@@ -107,6 +107,12 @@ test("its device, its sign-ins and its decisions are marked as test in the log, 
   assert.deepEqual(
     enrolled.map(({ facts }) => facts.test),
     [true],
+  );
+  // The operator's own invitation of the same person is none of a test's.
+  const invited = entries.filter(({ event }) => event === "approver.invited");
+  assert.deepEqual(
+    invited.map(({ facts }) => facts?.test),
+    [true, undefined],
   );
   const decisions = entries.filter(({ event }) => ["request.approved", "request.denied"].includes(event));
   assert.ok(decisions.length > 0);

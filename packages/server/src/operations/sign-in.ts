@@ -82,7 +82,7 @@ export async function signIn(
     entries: [
       newEntry("approver.signed_in", now, {
         approver: approver.record.id,
-        facts: { credential: device.record.id },
+        facts: { credential: device.record.id, ...(device.record.test && { test: true }) },
       }),
     ],
   });
