@@ -14,6 +14,7 @@ import type { HttpGround } from "./http/ground.ts";
 import { httpApp, protocolApp } from "./http/http.ts";
 import { notificationBody } from "./http/notification.ts";
 import { nobody, type Peer } from "./http/peer.ts";
+import { traced } from "./http/trace.ts";
 import { createAgentKeys } from "./keys/agent-key.ts";
 import { type Keyring, openKeyring } from "./keys/keyring.ts";
 import { openLoginHintKeys } from "./keys/login-hint-key.ts";
@@ -119,6 +120,8 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   };
   const app = httpApp(ground);
   const protocol = protocolApp(ground);
+  const whole = traced((request, peer) => app.fetch(request, peer));
+  const called = traced((request, peer) => protocol.fetch(request, peer));
 
   const courier = { write: notificationBody, post: callbackPost(outbound) };
   const dispatch = createDispatch({ ...ground, courier }, onFault);
@@ -170,8 +173,8 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   }
 
   return {
-    fetch: (request, peer = nobody) => app.fetch(request, peer),
-    protocol: (request, peer = nobody) => protocol.fetch(request, peer),
+    fetch: (request, peer = nobody) => whole(request, peer),
+    protocol: (request, peer = nobody) => called(request, peer),
     store,
     keyring,
     release: () => {

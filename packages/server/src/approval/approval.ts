@@ -35,6 +35,8 @@ export type Asked = {
   readonly level: AuthenticationLevel;
   readonly tokenLifetimeSeconds: number;
   readonly askKey: string;
+  /** The trace that the ask was part of (W3C Trace Context), where there is one. */
+  readonly traceparent?: string;
   /** How the agent learns of the answer, as it was registered when it asked. */
   readonly delivery: DeliveryMode;
   readonly createdAt: number;

@@ -22,6 +22,7 @@ import { newId } from "./id.ts";
 import { type Acknowledged, contentOf, join, readIdempotencyKey, readWaiting } from "./join.ts";
 import { type Permission, type PermissionRefusal, permitted } from "./permission.ts";
 import type { Seal } from "./secret.ts";
+import { traceparent } from "./trace.ts";
 import { checkUserCode, type UserCodeRefusal } from "./user-code.ts";
 
 export type AskInput = Wish & {
@@ -205,6 +206,7 @@ function draft(
   const salt = randomBytes(16).toString("base64url");
   const card = renderCard({ parts: read, agent, message: words.message, level, expiresAt, salt });
   if ("refused" in card) return { refused: card.refused, why: `${card.path} ${card.why}` };
+  const trace = traceparent();
   return {
     id: newId("req", createdAt),
     agent: agent.id,
@@ -219,6 +221,7 @@ function draft(
     tokenLifetimeSeconds: least((rule) => rule.tokenLifetimeSeconds),
     askKey: `same:${hashJson({ agent: agent.id, digest: card.digest, level })}`,
     delivery: agent.delivery.mode,
+    ...(trace !== undefined && { traceparent: trace }),
     createdAt,
     decideBy: decideBy(createdAt, expiresAt),
     expiresAt,

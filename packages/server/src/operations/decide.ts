@@ -22,6 +22,7 @@ import { announced } from "./callback.ts";
 import { closeCeremony, openCeremony, type Stamp } from "./ceremony.ts";
 import { newEntry } from "./entry.ts";
 import { type Permission, permitted } from "./permission.ts";
+import { traceWait } from "./trace.ts";
 
 export type DecideGround = {
   readonly store: Store;
@@ -133,7 +134,10 @@ export async function decide(ground: DecideGround, input: DecideInput): Promise<
         }),
       ],
     });
-    if (outcome === "committed") return next;
+    if (outcome === "committed") {
+      traceWait(approval, now, verdict);
+      return next;
+    }
     // Somebody else decided, the clock did, or the session, device or agent changed: look again.
   }
 }

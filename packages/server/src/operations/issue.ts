@@ -12,6 +12,7 @@ import { type Confirmation, detailsOf, hashToken, type Token, typeHashesOf } fro
 import { isLatched, levelNow, mayApprove, noLatch, rulesNow } from "./authority.ts";
 import { newEntry } from "./entry.ts";
 import { newId } from "./id.ts";
+import { traceLink } from "./trace.ts";
 
 /** Signs JWTs with the newest active key. Declared here, built in `keys/`. */
 export interface Signer {
@@ -153,6 +154,7 @@ export async function issue(
     ],
   });
   if (outcome === "conflict") return await afterConflict(store, agent);
+  traceLink(approval);
   return grant;
 }
 

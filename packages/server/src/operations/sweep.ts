@@ -8,6 +8,7 @@ import type { Held, Outcome, Store, Write } from "../store/store.ts";
 import { end as endToken } from "../token/token.ts";
 import { announced } from "./callback.ts";
 import { type Event, newEntry } from "./entry.ts";
+import { traceWait } from "./trace.ts";
 
 const batch = 500;
 /** What was only kept for a while. Messages and callbacks have their own ends. */
@@ -59,6 +60,7 @@ async function sweepApproval(
     digest,
     facts: { candidates: [...record.candidates] },
   });
+  if (next.standing.state === "expired") traceWait(record, record.expiresAt, "expired");
   const callback = await announced(store, record, now);
   const writes: Write[] = [{ put: "approval", record: next, expect: version }, ...callback];
   return [store.commit({ writes, entries: [entry] })];

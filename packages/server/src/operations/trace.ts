@@ -1,0 +1,35 @@
+/**
+ * Traces (OpenTelemetry), where whoever runs the server has set up an SDK; otherwise all of this does nothing. A request
+ * waits for a person longer than any call lasts, so it carries the context of its ask (W3C Trace Context) until it ends.
+ */
+import { context, propagation, ROOT_CONTEXT, type Span, trace } from "@opentelemetry/api";
+import type { Approval } from "../approval/approval.ts";
+
+export const tracer = trace.getTracer("countersign");
+
+/** The `traceparent` of what is under way, for later. */
+export function traceparent(): string | undefined {
+  if (!trace.getActiveSpan()) return undefined;
+  const carrier: { traceparent?: string } = {};
+  propagation.inject(context.active(), carrier);
+  return carrier.traceparent;
+}
+
+/** One span for as long as a person was waited for, in the trace of the ask. */
+export function traceWait(approval: Approval, endedAt: number, how: string): void {
+  if (approval.traceparent === undefined) return;
+  const asked = propagation.extract(ROOT_CONTEXT, { traceparent: approval.traceparent });
+  const attributes = { "countersign.request": approval.id, "countersign.end": how };
+  tracer.startSpan("wait for a person", { startTime: approval.createdAt, attributes }, asked).end(endedAt);
+}
+
+/** Ties what is under way, usually a later call of the agent or its API, to the ask that it goes back to. */
+export function traceLink(approval: Pick<Approval, "id" | "traceparent">): void {
+  const span: Span | undefined = trace.getActiveSpan();
+  if (!span) return;
+  span.setAttribute("countersign.request", approval.id);
+  if (approval.traceparent === undefined) return;
+  const asked = propagation.extract(ROOT_CONTEXT, { traceparent: approval.traceparent });
+  const linked = trace.getSpanContext(asked);
+  if (linked) span.addLink({ context: linked });
+}

@@ -1,0 +1,80 @@
+/** One trace from the agent through the server to the API, with an SDK set up as an operator would: before the server starts. */
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { createAgent } from "@countersign/agent";
+import { createVerifier } from "@countersign/verifier";
+import { context, propagation, trace } from "@opentelemetry/api";
+import { InMemorySpanExporter, NodeTracerProvider, SimpleSpanProcessor } from "@opentelemetry/sdk-trace-node";
+import { type Deployment, deploy, issuer, refund, requestIdOf } from "./deployment.ts";
+
+const exporter = new InMemorySpanExporter();
+const provider = new NodeTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] });
+let place: Deployment;
+before(async () => {
+  provider.register();
+  place = await deploy();
+  place.clock.now = Date.now();
+});
+after(async () => {
+  await place.close();
+  await provider.shutdown();
+});
+
+/** As instrumentation of `fetch` does it: the context goes along in the headers. */
+const instrumented = (async (input: string | URL, init: RequestInit = {}) => {
+  const headers = new Headers(init.headers);
+  propagation.inject(context.active(), headers, { set: (carrier, name, value) => carrier.set(name, value) });
+  return await place.server.fetch(new Request(input, { ...init, headers }));
+}) as typeof fetch;
+
+test("the ask, the wait for a person, the redemption and the spend are one trace", async () => {
+  const ada = await place.enrol("ada@example.com");
+  const agent = createAgent(
+    { issuer, clientId: place.agent.id, clientSecret: place.agent.secret },
+    { fetch: instrumented },
+  );
+  const verifier = createVerifier({
+    issuer,
+    audience: "https://refunds.example",
+    clientId: place.api.id,
+    clientSecret: place.api.secret,
+    fetch: instrumented,
+  });
+  exporter.reset();
+  const root = await trace.getTracer("agent").startActiveSpan("refund an order", async (span) => {
+    const asked = await agent.ask({ approver: "ada@example.com", action: refund });
+    assert.ok(asked.outcome === "asked");
+    await ada.decide(requestIdOf(asked.ask.authReqId), "approve");
+    const approved = await agent.redeem(asked.ask);
+    assert.ok(approved.outcome === "approved");
+    const spent = await verifier.spend(`Bearer ${approved.token}`, refund, () => "done");
+    assert.equal(spent.outcome, "done");
+    span.end();
+    return span.spanContext();
+  });
+
+  const spans = exporter.getFinishedSpans();
+  const of = (name: string) => spans.filter((span) => span.name === name);
+  for (const name of ["POST /bc-authorize", "wait for a person", "POST /oauth/token", "POST /spend"]) {
+    const [span] = of(name);
+    assert.ok(span, name);
+    assert.equal(span.spanContext().traceId, root.traceId, name);
+  }
+  const [ask, wait, token] = ["POST /bc-authorize", "wait for a person", "POST /oauth/token"].map(
+    (name) => of(name)[0]!,
+  );
+  assert.equal(wait?.parentSpanContext?.spanId, ask?.spanContext().spanId);
+  assert.equal(wait?.attributes["countersign.end"], "approve");
+  assert.deepEqual(
+    token?.links.map(({ context: linked }) => linked.spanId),
+    [ask?.spanContext().spanId],
+  );
+  // A browser sends no context: its spans are others' traces, and none of them holds an id or a secret in its name.
+  const names = spans.map(({ name }) => name).join("\n");
+  assert.doesNotMatch(names, /req_/);
+});
+
+test("a request's trace is in no entry of the log", async () => {
+  const entries = await place.server.store.log.newest(100);
+  assert.ok(entries.every(({ line }) => !line.includes("traceparent")));
+});
