@@ -8,7 +8,8 @@ import { type Kind, tables } from "../record.ts";
 import type { ChangeRows, PutRow, WriteRow } from "../row.ts";
 import type { Outcome, Wake } from "../store.ts";
 import { databaseNow } from "./clock.ts";
-import type { Pool, Run, Value } from "./connection.ts";
+import type { Pool } from "./connection.ts";
+import type { Run, Value } from "./link.ts";
 import { type Found, nameOf, type Plan, planBatch } from "./plan.ts";
 import { columnsOf, columnType } from "./schema.ts";
 

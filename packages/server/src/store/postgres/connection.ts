@@ -3,23 +3,18 @@
  * together, and the words for what is wrong. Whatever the driver throws leaves here as an `Error` that names the
  * database without its password, with the driver's own error as its cause.
  */
-import postgres from "postgres";
 import { MissingStore } from "../missing.ts";
-
-/** No booleans: the driver takes a list of them for one. */
-export type Value = string | number | null | readonly (string | number | null)[];
-
-/** Runs one statement. Statements of one `Promise.all` travel in one packet and are done in that order. */
-export type Run = <R extends object>(sql: string, ...values: Value[]) => Promise<R[]>;
-
-/** Runs several statements without values, as a migration has them. */
-export type Script = (sql: string) => Promise<unknown>;
+import { connectSeconds, type Link, openLink, type Run, type Script, type Value } from "./link.ts";
+import { listenOn } from "./listen.ts";
 
 export type Pool = {
   /** The database, for people: without account and password. */
   readonly place: string;
   readonly run: Run;
-  /** One transaction (READ COMMITTED). `begin` is to be sent with the first statements; commit and rollback are not. */
+  /**
+   * One transaction (READ COMMITTED), alone on its connection. BEGIN and COMMIT are to be sent with the first and the
+   * last statements; ROLLBACK is not.
+   */
   readonly transaction: <T>(work: (run: Run, script: Script) => Promise<T>) => Promise<T>;
   /** Calls back for each notification, and `opened` each time that listening begins or begins again. */
   readonly listen: (channel: string, heard: (payload: string) => void, opened: () => void) => Promise<void>;
@@ -28,32 +23,23 @@ export type Pool = {
 
 export type PoolOptions = {
   readonly url: string;
-  /** Connections of this node. */
+  /** Connections of this node, besides the one that listens. */
   readonly max?: number;
 };
 
-/** Milliseconds. A statement that takes longer is a fault: every one of ours is answered by an index. */
-const statementMs = 10_000;
-const connectSeconds = 5;
+/** Long enough to be worth it, short enough to find a new primary, or certificates that were renewed. */
+const lifetimeMs = 1_800_000;
+
+const readOnly = "25006";
+
+type Member = { readonly link: Link; alone: boolean };
 
 export function openPool({ url, max = 10 }: PoolOptions): Pool {
   const place = placeOf(url);
-  const sql = postgres(url, {
-    max,
-    connect_timeout: connectSeconds,
-    // Long enough to be worth it, short enough to find a new primary, or certificates that were renewed.
-    max_lifetime: 1_800,
-    onnotice: () => {},
-    types: {
-      // Instants and counts: all of them are safe integers.
-      bigint: { to: 20, from: [20], parse: Number, serialize: String },
-    },
-    connection: {
-      application_name: "countersign",
-      statement_timeout: statementMs,
-      idle_in_transaction_session_timeout: statementMs,
-    },
-  });
+  const members = new Set<Member>();
+  const waiting: (() => void)[] = [];
+  const listeners: { readonly stop: () => Promise<void> }[] = [];
+  let opening = 0;
   let closed = false;
 
   async function attempt<T>(work: () => Promise<T>): Promise<T> {
@@ -67,37 +53,113 @@ export function openPool({ url, max = 10 }: PoolOptions): Pool {
     }
   }
 
-  const runOn =
-    (on: postgres.Sql | postgres.ReservedSql): Run =>
-    (text, ...values) =>
-      on.unsafe(text, values as postgres.ParameterOrJSON<never>[], {
-        prepare: true,
-      }) as unknown as Promise<never>;
-  const run = runOn(sql);
+  /** Whoever had to wait looks again. */
+  function turn(): void {
+    for (const look of waiting.splice(0)) look();
+  }
+
+  async function open(): Promise<Member> {
+    opening += 1;
+    try {
+      let member: Member | undefined;
+      const leave = () => {
+        if (member) members.delete(member);
+        turn();
+      };
+      member = { link: await openLink({ url, onLost: leave }), alone: false };
+      members.add(member);
+      return member;
+    } finally {
+      opening -= 1;
+      turn();
+    }
+  }
+
+  /** The least busy of those that can be shared. */
+  function leastBusy(): Member | undefined {
+    let least: Member | undefined;
+    for (const member of members) {
+      if (member.alone) continue;
+      if (member.link.pending() === 0 && performance.now() - member.link.openedAt > lifetimeMs) {
+        void member.link.drop();
+        continue;
+      }
+      if (!least || member.link.pending() < least.link.pending()) least = member;
+      if (least.link.pending() === 0) return least;
+    }
+    return least;
+  }
+
+  /** One to share; another is opened only where all are busy. */
+  async function join(): Promise<Member> {
+    for (;;) {
+      const member = leastBusy();
+      if (member && (member.link.pending() === 0 || members.size + opening >= max)) return member;
+      if (members.size + opening < max) return await open();
+      await new Promise<void>((resolve) => void waiting.push(resolve));
+    }
+  }
+
+  /** One that nobody shares from now on, and on which nothing is under way. */
+  async function claim(): Promise<Member> {
+    for (;;) {
+      const member = await join();
+      // Another claim may have come first while this one was opening.
+      if (member.alone) continue;
+      member.alone = true;
+      await member.link.drained();
+      if (!member.link.isLost()) return member;
+    }
+  }
+
+  function release(member: Member): void {
+    member.alone = false;
+    turn();
+  }
 
   return {
     place,
-    run: (text, ...values) => attempt(() => run(text, ...values)),
+    run: (text, ...values) =>
+      attempt(async () => {
+        const idle = leastBusy();
+        const { link } = idle?.link.pending() === 0 ? idle : await join();
+        return await link.run(text, ...values);
+      }),
     transaction: (work) =>
       attempt(async () => {
-        const reserved = await sql.reserve();
-        const within = runOn(reserved);
+        const member = await claim();
+        const { run, script, isLost } = member.link;
+        const within: Run = async <R extends object>(text: string, ...values: Value[]) => {
+          const rows = await run<R>(text, ...values);
+          // A statement that the driver tried again by itself, behind the COMMIT, would hide that it had failed.
+          if (text === "COMMIT" && "command" in rows && rows.command !== "COMMIT")
+            throw new Error("the transaction was rolled back");
+          return rows;
+        };
         try {
-          return await work(within, (text) => reserved.unsafe(text));
+          return await work(within, script);
         } catch (error) {
-          // Harmless where nothing was begun; where the connection is gone, so is the transaction.
-          await reserved.unsafe("ROLLBACK").catch(() => {});
+          // Harmless where nothing was begun. Where the connection is gone, so is the transaction.
+          if (!isLost()) await script("ROLLBACK").catch(() => member.link.drop());
+          // A primary that was demoted: another connection may find the new one.
+          if ((error as { code?: unknown }).code === readOnly) await member.link.drop();
           throw error;
         } finally {
-          reserved.release();
+          release(member);
         }
       }),
     listen: async (channel, heard, opened) => {
-      await attempt(() => sql.listen(channel, heard, opened));
+      await attempt(async () => void listeners.push(await listenOn(url, channel, heard, opened)));
     },
     close: async () => {
       closed = true;
-      await sql.end({ timeout: 5 });
+      await Promise.all(listeners.map(({ stop }) => stop()));
+      await Promise.all(
+        [...members].map(async ({ link }) => {
+          await link.drained();
+          await link.drop();
+        }),
+      );
     },
   };
 }
@@ -131,7 +193,7 @@ const reasons: { readonly [code: string]: string | undefined } = {
   CONNECT_TIMEOUT: `no connection within ${connectSeconds} seconds`,
   CONNECTION_CLOSED: "the connection was lost",
   CONNECTION_ENDED: "the store is closed",
-  "25006": "it is read-only at the moment (a standby, or a full disk?)",
+  [readOnly]: "it is read-only at the moment (a standby, or a full disk?)",
   "28P01": "the password is wrong",
   "28000": "this account may not connect",
   "3D000": "there is no such database",

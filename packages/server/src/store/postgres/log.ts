@@ -13,7 +13,8 @@ import {
   treeRoot,
 } from "@countersign/protocol";
 import type { Log, LoggedEntry, NewEntry } from "../store.ts";
-import type { Pool, Run } from "./connection.ts";
+import type { Pool } from "./connection.ts";
+import type { Run } from "./link.ts";
 
 type EntryFound = {
   readonly id: string;

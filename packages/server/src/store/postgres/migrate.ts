@@ -1,6 +1,7 @@
 /** Brings a database to the tables of this version, once, however many nodes start at the same time. */
 import { MissingStore } from "../missing.ts";
-import type { Pool, Run } from "./connection.ts";
+import type { Pool } from "./connection.ts";
+import type { Run } from "./link.ts";
 import { migrations } from "./schema.ts";
 
 /** Any number will do, as long as nobody else in this database uses it. */

@@ -1,0 +1,127 @@
+/**
+ * One connection to the database, used once: when it is lost, whatever waits on it fails, and it is never opened again.
+ * The driver would open it again by itself, and then send what belongs to a transaction that is gone, or nothing at all.
+ */
+import postgres from "postgres";
+
+/** No booleans: the driver takes a list of them for one. */
+export type Value = string | number | null | readonly (string | number | null)[];
+
+/** Runs one statement. Statements of one `Promise.all` travel in one packet and are done in that order. */
+export type Run = <R extends object>(sql: string, ...values: Value[]) => Promise<R[]>;
+
+/** Runs several statements without values, as a migration has them. */
+export type Script = (sql: string) => Promise<unknown>;
+
+export type Link = {
+  readonly run: Run;
+  readonly script: Script;
+  /** How many statements have not been answered. */
+  readonly pending: () => number;
+  /** Resolves when all have been. */
+  readonly drained: () => Promise<void>;
+  readonly isLost: () => boolean;
+  readonly openedAt: number;
+  /** Lets go of it; what waits on it fails. */
+  readonly drop: () => Promise<void>;
+};
+
+export type LinkOptions = {
+  readonly url: string;
+  /** Hears that it is lost, once, before those who wait on it do. */
+  readonly onLost: () => void;
+  readonly onNotification?: (payload: string) => void;
+};
+
+/** Milliseconds. A statement that takes longer is a fault: every one of ours is answered by an index. */
+const statementMs = 10_000;
+/** Between the statements of a transaction there is nothing to wait for: a node that stands still lets go of its locks. */
+const idleMs = 5_000;
+/** A database that says nothing for so long while it is asked something is not there, whatever TCP believes. */
+export const silenceMs = statementMs + 5_000;
+export const connectSeconds = 5;
+
+/** Rejects with the driver's error where there is no connection to be had. */
+export async function openLink({ url, onLost, onNotification }: LinkOptions): Promise<Link> {
+  const pending = new Set<(error: unknown) => void>();
+  const drains: (() => void)[] = [];
+  let lost = false;
+  let watchdog: NodeJS.Timeout | undefined;
+
+  const settings = {
+    max: 1,
+    connect_timeout: connectSeconds,
+    max_lifetime: null,
+    onnotice: () => {},
+    onclose: () => void drop(),
+    onnotify: (_channel: string, payload: string) => onNotification?.(payload),
+    types: {
+      // Instants and counts: all of them are safe integers.
+      bigint: { to: 20, from: [20], parse: Number, serialize: String },
+    },
+    connection: {
+      application_name: "countersign",
+      statement_timeout: statementMs,
+      idle_in_transaction_session_timeout: idleMs,
+    },
+  };
+  const sql = postgres(url, settings);
+
+  async function drop(): Promise<void> {
+    if (lost) return;
+    lost = true;
+    clearTimeout(watchdog);
+    onLost();
+    for (const reject of [...pending]) reject(lostError());
+    await sql.end({ timeout: 0 });
+  }
+
+  try {
+    await sql.unsafe("SELECT 1");
+  } catch (error) {
+    await drop();
+    throw error;
+  }
+  const on = await sql.reserve();
+
+  function settled(reject: (error: unknown) => void): void {
+    pending.delete(reject);
+    if (pending.size > 0) watchdog?.refresh();
+    else {
+      clearTimeout(watchdog);
+      for (const drained of drains.splice(0)) drained();
+    }
+  }
+
+  function send<T>(query: () => PromiseLike<unknown>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (lost) return reject(lostError());
+      const fail = (error: unknown) => {
+        settled(fail);
+        reject(error);
+      };
+      if (pending.size === 0) watchdog = setTimeout(() => void drop(), silenceMs).unref();
+      pending.add(fail);
+      query().then((rows) => {
+        settled(fail);
+        resolve(rows as T);
+      }, fail);
+    });
+  }
+
+  return {
+    run: (text, ...values) =>
+      send(() => on.unsafe(text, values as postgres.ParameterOrJSON<never>[], { prepare: true })),
+    script: (text) => send(() => on.unsafe(text)),
+    pending: () => pending.size,
+    drained: () =>
+      pending.size === 0 ? Promise.resolve() : new Promise((resolve) => void drains.push(resolve)),
+    isLost: () => lost,
+    openedAt: performance.now(),
+    drop,
+  };
+}
+
+function lostError(): Error {
+  return Object.assign(new Error("the connection was lost"), { code: "CONNECTION_CLOSED" });
+}

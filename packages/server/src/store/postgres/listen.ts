@@ -1,0 +1,50 @@
+/** Listening to one channel of notifications, on a connection of its own: one that is lost is followed by another. */
+import { setTimeout as later } from "node:timers/promises";
+import { type Link, openLink, silenceMs } from "./link.ts";
+
+const soonestMs = 50;
+const latestMs = 2_000;
+
+/** Calls `opened` each time that it listens. Rejects with the driver's error if the first connection is not to be had. */
+export async function listenOn(
+  url: string,
+  channel: string,
+  heard: (payload: string) => void,
+  opened: () => void,
+): Promise<{ readonly stop: () => Promise<void> }> {
+  let stopped = false;
+  let link: Link | undefined;
+
+  async function open(): Promise<void> {
+    link = await openLink({ url, onLost: () => void again(), onNotification: heard });
+    await link.script(`LISTEN "${channel}"`);
+    opened();
+  }
+
+  async function again(): Promise<void> {
+    const had = link;
+    link = undefined;
+    if (!had) return;
+    for (let delayMs = soonestMs; !stopped; delayMs = Math.min(2 * delayMs, latestMs)) {
+      await later(delayMs, undefined, { ref: false });
+      if (stopped) return;
+      try {
+        return await open();
+      } catch {
+        // Not there yet. Until it is, the safety poll tells those who wait.
+        link = undefined;
+      }
+    }
+  }
+
+  await open();
+  // Nothing else is ever said on this connection: one that is gone without a word is noticed by asking.
+  const pulse = setInterval(() => void link?.script("SELECT 1").catch(() => {}), silenceMs).unref();
+  return {
+    stop: async () => {
+      stopped = true;
+      clearInterval(pulse);
+      await link?.drop();
+    },
+  };
+}
