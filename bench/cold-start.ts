@@ -1,0 +1,45 @@
+/** How long after its process is made does a server give its first answer? In turns; the last is Node with an empty program. */
+import { spawnSync } from "node:child_process";
+import { openConnection, post } from "./stage/connection.ts";
+import { startCountersign } from "./stage/countersign.ts";
+import { saySpread, spreadOf, table } from "./stage/figure.ts";
+import { startBare, startOidcProvider } from "./stage/peer.ts";
+import { run } from "./stage/process.ts";
+
+const rounds = 7;
+
+export async function coldStart(): Promise<void> {
+  const ours = await startCountersign();
+  const [peer, bare] = [await startOidcProvider(), await startBare()];
+  await Promise.all([peer.close(), bare.close()]);
+  // Its files stay for as long as the bench has them open.
+  await ours.stop();
+  const starts = [
+    { name: "countersign", words: ours.words, ready: /listens on/, port: ours.port },
+    { name: "oidc-provider", words: peer.words, ready: /port (\d+)/, port: 0 },
+    { name: "bare node:http", words: bare.words, ready: /port (\d+)/, port: 0 },
+  ];
+  const times = new Map<string, number[]>();
+  const note = (name: string, start: number) =>
+    times.set(name, [...(times.get(name) ?? []), performance.now() - start]);
+  for (let round = 0; round < rounds; round += 1) {
+    for (const { name, words, ready, port } of starts) {
+      const start = performance.now();
+      const running = await run(words, ready, port);
+      const connection = await openConnection(running.port);
+      await connection.send(post("/", {}));
+      note(name, start);
+      connection.close();
+      await running.close();
+    }
+    const start = performance.now();
+    spawnSync(process.execPath, ["-e", "0"]);
+    note("node -e 0", start);
+  }
+  await ours.close();
+  const rows = [...times].map(([name, list]) => [
+    name,
+    `${saySpread(spreadOf(list), (ms) => ms.toFixed(0))} ms`,
+  ]);
+  console.log(`\n${table(["cold start", "to the first answer"], rows)}`);
+}

@@ -1,0 +1,59 @@
+/**
+ * How many whole stories: ask, decide, redeem with JWT access token and ID token, and, where the server has such a thing,
+ * spend? The second question leaves the spend out, so that both servers do the same.
+ */
+import type { Duel } from "./stage/duel.ts";
+import { expectStatus, play, type Script } from "./stage/load.ts";
+import { type Flow, ticketIn, tokenIn } from "./stage/party.ts";
+
+const about = { methods: ["secret", "key"], count: 200 } as const;
+
+export const flow: Duel = {
+  of: "ask → decide → redeem → spend",
+  ...about,
+  measure: (party, flows) =>
+    party.name.startsWith("bare")
+      ? undefined
+      : play(
+          party,
+          flows.map((one) => story(one, true)),
+        ),
+};
+
+export const flowToToken: Duel = {
+  of: "ask → decide → redeem",
+  ...about,
+  measure: (party, flows) =>
+    party.name.startsWith("bare")
+      ? undefined
+      : play(
+          party,
+          flows.map((one) => story(one, false)),
+        ),
+};
+
+function story({ ask, decide, redeem, reserve }: Flow, spends: boolean): Script {
+  let ticket = "";
+  const steps: ((answer: Parameters<Script>[0]) => Buffer | undefined)[] = [
+    () => ask,
+    (answer) => {
+      expectStatus(answer!, 200);
+      ticket = ticketIn(answer!);
+      return decide(ticket);
+    },
+    (answer) => {
+      expectStatus(answer!, 303);
+      return redeem(ticket);
+    },
+    (answer) => {
+      expectStatus(answer!, 200);
+      return spends ? reserve?.(tokenIn(answer!)) : undefined;
+    },
+    (answer) => {
+      expectStatus(answer!, 200);
+      return undefined;
+    },
+  ];
+  let at = 0;
+  return (answer) => steps[at++]?.(answer);
+}

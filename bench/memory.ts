@@ -1,0 +1,30 @@
+/** How much memory does the server hold with 100,000 requests pending, all of which have been polled? And how much CPU, idle? */
+import { startCountersign } from "./stage/countersign.ts";
+import { fillPending } from "./stage/crowd.ts";
+import { table } from "./stage/figure.ts";
+import { cpuSeconds, once, play, residentMegabytes } from "./stage/load.ts";
+
+const pending = 100_000;
+const idleSeconds = 10;
+
+export async function memory(): Promise<void> {
+  const server = await startCountersign();
+  try {
+    const resident = () => `${residentMegabytes(server.pid).toFixed(0)} MB`;
+    const rows = [["after the start", resident(), await idle(server.pid)]];
+    const tickets = await fillPending(server, pending, pending);
+    const [flow] = await server.flows(1, "secret");
+    const scripts = tickets.map((ticket) => once(flow!.poll(ticket), 400));
+    await play(server, scripts);
+    rows.push(["100,000 pending, each just polled", resident(), await idle(server.pid)]);
+    console.log(`\n${table(["", "resident", `CPU over ${idleSeconds} idle seconds`], rows)}`);
+  } finally {
+    await server.close();
+  }
+}
+
+async function idle(pid: number): Promise<string> {
+  const before = cpuSeconds(pid);
+  await new Promise((resolve) => setTimeout(resolve, idleSeconds * 1000));
+  return `${(((cpuSeconds(pid) - before) / idleSeconds) * 100).toFixed(2)} %`;
+}

@@ -1,0 +1,18 @@
+/** How many polls of a request that still waits does the server answer? */
+import type { Duel } from "./stage/duel.ts";
+import { once, play } from "./stage/load.ts";
+import { asked } from "./stage/party.ts";
+
+export const pendingPoll: Duel = {
+  of: "pending poll",
+  methods: ["secret", "key"],
+  count: 1000,
+  measure: async (party, flows) => {
+    const bare = party.name.startsWith("bare");
+    const tickets = bare ? [] : await asked(party, flows);
+    return play(
+      party,
+      flows.map(({ poll }, at) => once(poll(tickets[at] ?? ""), 400)),
+    );
+  },
+};

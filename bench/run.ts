@@ -1,0 +1,68 @@
+/**
+ * Puts the questions of this directory and prints tables: `node bench/run.ts` those about the main job, beside
+ * `oidc-provider` and a bare `node:http`; `node bench/run.ts NAME…` only some. BENCH_ROUNDS says how many rounds. It asserts
+ * nothing about speed.
+ */
+import { cpus } from "node:os";
+import { ask } from "./ask.ts";
+import { coldStart } from "./cold-start.ts";
+import { decide } from "./decide.ts";
+import { flow, flowToToken } from "./flow.ts";
+import { memory } from "./memory.ts";
+import { million } from "./million.ts";
+import { pendingPoll } from "./pending-poll.ts";
+import { redeem } from "./redeem.ts";
+import { spend } from "./spend.ts";
+import { startCountersign } from "./stage/countersign.ts";
+import { type Duel, duel, duelTable } from "./stage/duel.ts";
+import { startBare, startOidcProvider } from "./stage/peer.ts";
+import { placing } from "./stage/process.ts";
+import { verifierCheck } from "./verifier-check.ts";
+import { wakeUp } from "./wake-up.ts";
+
+const rounds = Number(process.env.BENCH_ROUNDS ?? 5);
+const duels: Readonly<Record<string, Duel>> = {
+  "pending-poll": pendingPoll,
+  ask,
+  decide,
+  redeem,
+  spend,
+  flow,
+  "flow-to-token": flowToToken,
+};
+/** Each prints its own. */
+const alone: Readonly<Record<string, () => Promise<void>>> = {
+  "wake-up": wakeUp,
+  "verifier-check": verifierCheck,
+  "cold-start": coldStart,
+  memory,
+  million,
+};
+/** Only where it is named. */
+const long = ["million"];
+
+const wanted = process.argv.slice(2);
+const unknown = wanted.find((name) => !(name in duels) && !(name in alone));
+if (unknown !== undefined) {
+  console.error(
+    `there is no question "${unknown}"; there are ${Object.keys({ ...duels, ...alone }).join(", ")}`,
+  );
+  process.exit(2);
+}
+const asks = (name: string) => (wanted.length === 0 && !long.includes(name)) || wanted.includes(name);
+
+console.log(
+  `Node ${process.version}; ${cpus()[0]?.model.trim()}, ${cpus().length} of them; ${placing}; ${rounds} rounds in turns, median (least–most)\n`,
+);
+const chosen = Object.entries(duels).filter(([name]) => asks(name));
+if (chosen.length > 0) {
+  const parties = [await startCountersign(), await startOidcProvider(), await startBare()];
+  const rows: string[][] = [];
+  try {
+    for (const [, question] of chosen) rows.push(...(await duel(question, parties, rounds)));
+  } finally {
+    await Promise.all(parties.map((party) => party.close()));
+  }
+  console.log(duelTable(rows));
+}
+for (const [name, question] of Object.entries(alone)) if (asks(name)) await question();

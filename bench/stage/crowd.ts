@@ -1,0 +1,50 @@
+/** Very many pending requests, put into the database itself: copies of one that was asked for, without their log entries. */
+import { DatabaseSync } from "node:sqlite";
+import { createTickets } from "../../packages/server/src/keys/ticket.ts";
+import { requestIdOf } from "../../packages/server/test/deployment.ts";
+import type { Countersign } from "./countersign.ts";
+import { asked } from "./party.ts";
+
+/** Answers some of the tickets, spread over all of them, with what authenticates their agent. */
+export async function fillPending(
+  server: Countersign,
+  count: number,
+  sample: number,
+): Promise<readonly string[]> {
+  const [ticket] = await asked(server, await server.flows(1, "secret"));
+  const id = requestIdOf(ticket!);
+  const database = new DatabaseSync(server.file, { timeout: 60_000 });
+  const columns = database
+    .prepare("SELECT name FROM pragma_table_info('approval') WHERE name NOT IN ('id', 'body')")
+    .all()
+    .map(({ name }) => name as string);
+  // Ids of the same length and order as real ones, later than the template's, all of the template's agent.
+  const stem = id.slice(0, -8);
+  const insert = database.prepare(
+    `WITH RECURSIVE n(i) AS (SELECT ? UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+     INSERT INTO approval (id, body, ${columns.join(", ")})
+     SELECT ? || printf('%08d', i), replace(body, ?, ? || printf('%08d', i)), ${columns.join(", ")}
+     FROM n CROSS JOIN approval WHERE id = ?`,
+  );
+  const inbox = database.prepare(
+    `INSERT INTO waiting (approver, approval)
+     SELECT approver, approval.id FROM approval, (SELECT approver FROM waiting WHERE approval = ?)
+     WHERE approval.id BETWEEN ? AND ?`,
+  );
+  const step = 10_000;
+  const idOf = (at: number) => stem + String(at).padStart(8, "0");
+  for (let from = 1; from <= count; from += step) {
+    const to = Math.min(count, from + step - 1);
+    database.exec("BEGIN IMMEDIATE");
+    insert.run(from, to, stem, id, stem, id);
+    inbox.run(id, idOf(from), idOf(to));
+    database.exec("COMMIT");
+  }
+  database.close();
+  const { issue } = createTickets(server.outsideKey);
+  const held = await server.store.read("approval", id);
+  const every = count / sample;
+  return Array.from({ length: sample }, (_, at) =>
+    issue(idOf(1 + Math.floor(at * every)), held!.record.agent),
+  );
+}

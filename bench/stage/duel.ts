@@ -1,0 +1,63 @@
+/**
+ * One question put to several servers in turns, round after round, so that whatever else the machine does happens to all
+ * of them. What counts is the ratio within each round; its spread says how much the machine disturbed.
+ */
+import { quantile, saySpread, spreadOf, table, whole } from "./figure.ts";
+import type { Effort } from "./load.ts";
+import type { Flow, Method, Party } from "./party.ts";
+
+export type Duel = {
+  /** What is counted. */
+  readonly of: string;
+  readonly methods: readonly Method[];
+  /** How many in each round. */
+  readonly count: number;
+  /** Puts the question to one server. Undefined: it has no such thing. */
+  readonly measure: (party: Party, flows: readonly Flow[]) => Promise<Effort> | undefined;
+};
+
+const methodNames: Record<Method, string> = {
+  secret: "client_secret_basic",
+  key: "private_key_jwt + DPoP",
+};
+
+export const duelHead = ["", "server", "a second", "a CPU second", "p99 ms", "ours ÷ this", "per CPU second"];
+
+export async function duel(
+  { of, methods, count, measure }: Duel,
+  parties: readonly Party[],
+  rounds: number,
+): Promise<string[][]> {
+  const rows: string[][] = [];
+  for (const method of methods) {
+    const efforts = new Map<Party, Effort[]>(parties.map((party) => [party, []]));
+    // The first round warms up.
+    for (let round = 0; round <= rounds; round += 1)
+      for (const party of round % 2 === 0 ? parties : parties.toReversed()) {
+        const effort = await measure(party, await party.flows(count, method));
+        if (effort && round > 0) efforts.get(party)?.push(effort);
+      }
+    const ours = efforts.get(parties[0]!) ?? [];
+    for (const [{ name }, theirs] of efforts) {
+      if (theirs.length === 0) continue;
+      const ratio = (rate: (effort: Effort) => number) =>
+        theirs === ours
+          ? ""
+          : saySpread(spreadOf(ours.map((effort, round) => rate(effort) / rate(theirs[round]!))));
+      rows.push([
+        name === parties[0]!.name ? `${of}, ${methodNames[method]}` : "",
+        name,
+        whole(spreadOf(theirs.map(({ rate }) => rate)).median),
+        whole(spreadOf(theirs.map(({ cpuRate }) => cpuRate)).median),
+        spreadOf(theirs.map(({ latencies }) => p99(latencies))).median.toFixed(1),
+        ratio(({ rate }) => rate),
+        ratio(({ cpuRate }) => cpuRate),
+      ]);
+    }
+  }
+  return rows;
+}
+
+const p99 = (list: readonly number[]) => quantile(list, 0.99);
+
+export const duelTable = (rows: readonly (readonly string[])[]) => table(duelHead, rows);

@@ -1,0 +1,35 @@
+/** A server as a process of its own, on one core; all of them on the same one, where there is `taskset`. */
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { availableParallelism } from "node:os";
+
+export type Running = { readonly pid: number; readonly port: number; readonly close: () => Promise<void> };
+
+/** The servers have the first core, and the bench has the others. */
+const pinned = availableParallelism() > 1 && spawnSync("taskset", ["-V"]).status === 0;
+if (pinned) spawnSync("taskset", ["-a", "-pc", `1-${availableParallelism() - 1}`, String(process.pid)]);
+
+export const placing = pinned ? "servers on one core, the load on another" : "nothing pinned to a core";
+
+/** Resolves when its output matches; the first group, if there is one, is the port. */
+export async function run(words: readonly string[], ready: RegExp, port = 0): Promise<Running> {
+  const command = pinned ? ["taskset", "-c", "0", process.execPath, ...words] : [process.execPath, ...words];
+  const child = spawn(command[0]!, command.slice(1), { stdio: ["ignore", "pipe", "inherit"] });
+  let said = "";
+  const found = await new Promise<RegExpExecArray>((resolve, reject) => {
+    child.stdout.on("data", (text) => {
+      said += text;
+      const match = ready.exec(said);
+      if (match) resolve(match);
+    });
+    child.once("exit", (code) => reject(new Error(`${words[0]} ended with ${code}: ${said}`)));
+  });
+  return { pid: child.pid!, port: found[1] ? Number(found[1]) : port, close: () => end(child) };
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = once(child, "exit");
+  child.kill("SIGKILL");
+  await gone;
+}

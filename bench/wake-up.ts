@@ -1,0 +1,39 @@
+/** How long after a decision does an agent whose poll is being held have its token? */
+import { openConnection } from "./stage/connection.ts";
+import { startCountersign } from "./stage/countersign.ts";
+import { quantile, table } from "./stage/figure.ts";
+import { expectStatus } from "./stage/load.ts";
+import { asked } from "./stage/party.ts";
+
+const count = 300;
+
+export async function wakeUp(): Promise<void> {
+  const server = await startCountersign();
+  const latencies: number[] = [];
+  try {
+    const flows = await server.flows(count, "secret");
+    const tickets = await asked(server, flows);
+    const [agent, person] = [await openConnection(server.port), await openConnection(server.port)];
+    for (const [at, flow] of flows.entries()) {
+      const held = agent.send(withWait(flow.redeem(tickets[at]!)));
+      // A decision that is made before the poll is held would measure a plain redemption.
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      const start = performance.now();
+      const decided = person.send(flow.decide(tickets[at]!));
+      expectStatus(await held, 200);
+      latencies.push(performance.now() - start);
+      expectStatus(await decided, 303);
+    }
+    agent.close();
+    person.close();
+  } finally {
+    await server.close();
+  }
+  const say = (part: number) => `${quantile(latencies, part).toFixed(1)} ms`;
+  const about = "decision sent → token received, poll held";
+  console.log(`\n${table(["wake-up", "p50", "p99", "worst"], [[about, say(0.5), say(0.99), say(1)]])}`);
+}
+
+function withWait(request: Buffer): Buffer {
+  return Buffer.from(request.toString("latin1").replace("\r\n\r\n", "\r\nprefer: wait=20\r\n\r\n"), "latin1");
+}
