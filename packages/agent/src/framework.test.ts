@@ -15,15 +15,17 @@ import { callback as honoCallback } from "./hono.ts";
 let stand: StandIn;
 let token: string;
 const servers: Server[] = [];
-const newAgent = () =>
-  createAgent(
-    { issuer: stand.issuer, clientId: "refunder", clientSecret: "s3cret" },
-    { clock: testClock(), callback: {} },
-  );
+/** An agent that has asked. */
+async function newAgent() {
+  const credentials = { issuer: stand.issuer, clientId: "refunder", clientSecret: "s3cret" };
+  const agent = createAgent(credentials, { clock: testClock(), callback: {} });
+  await agent.ask({ action: { type: "refund" }, approver: "owner", idempotencyKey: "ticket-4711" });
+  return agent;
+}
 
 before(async () => {
   stand = await standIn();
-  await newAgent().ask({ action: { type: "refund" }, approver: "owner", idempotencyKey: "ticket-4711" });
+  await newAgent();
   token = stand.seen[0]?.form.get("client_notification_token") ?? "";
 });
 after(async () => {
@@ -42,32 +44,32 @@ async function listening(server: Server): Promise<string> {
 
 const ways: Record<string, () => Promise<(init: RequestInit) => Promise<Response>>> = {
   async Hono() {
-    const app = new Hono().post("/callback", honoCallback(newAgent()));
+    const app = new Hono().post("/callback", honoCallback(await newAgent()));
     const server = serve({ fetch: app.fetch, port: 0, hostname: "127.0.0.1" }) as Server;
     await new Promise((resolve) => server.once("listening", resolve));
     const url = await listening(server);
     return (init) => fetch(url, init);
   },
   async Express() {
-    const url = await listening(createServer(express().post("/callback", expressCallback(newAgent()))));
+    const url = await listening(createServer(express().post("/callback", expressCallback(await newAgent()))));
     return (init) => fetch(url, init);
   },
   async "Express, behind its JSON parser"() {
     const app = express().use(express.json());
-    const url = await listening(createServer(app.post("/callback", expressCallback(newAgent()))));
+    const url = await listening(createServer(app.post("/callback", expressCallback(await newAgent()))));
     return (init) => fetch(url, init);
   },
   async "Express, behind its text and raw parsers"() {
     const app = express().use(express.text({ type: "*/*" }), express.raw({ type: "*/*" }));
-    const url = await listening(createServer(app.post("/callback", expressCallback(newAgent()))));
+    const url = await listening(createServer(app.post("/callback", expressCallback(await newAgent()))));
     return (init) => fetch(url, init);
   },
   async "a route handler of Next"() {
-    const { receive: POST } = newAgent();
+    const { receive: POST } = await newAgent();
     return (init) => POST(new NextRequest("http://agent.example/callback", init as never));
   },
   async "a bare fetch handler"() {
-    const server = { fetch: newAgent().receive };
+    const server = { fetch: (await newAgent()).receive };
     return (init) => server.fetch(new Request("http://agent.example/callback", init));
   },
 };

@@ -74,6 +74,7 @@ test("T26: a ping says only that there is an answer: denied and expired come fro
     ["access_denied", "denied"],
     ["expired_token", "expired"],
   ] as const) {
+    agent = newAgent();
     const waiting = agent.wait(await askAs());
     await asleep();
     stand.token = [oauthError(error)];
@@ -111,6 +112,11 @@ test("a ping that is here before the answer to the ask, or before anybody waits,
   const ask = await askAs();
   await ping();
   assert.equal((await agent.wait(ask)).outcome, "approved");
+  assert.equal(
+    (await agent.wait(ask)).outcome,
+    "approved",
+    "the server's answer counts, also when asked again",
+  );
   assert.equal(clock.passed, 0);
 });
 
@@ -208,6 +214,23 @@ test("countersigned is woken by a ping, with a store and without, and runs once"
     assert.equal(await ping(asker), 204, "a repeated ping does no harm");
   }
   assert.equal(runs, 2);
+});
+
+test("a ping that comes while countersigned keeps the ask is for it, and not for onReady", async () => {
+  const store = new Map<string, Ask>();
+  const slow = {
+    get: (key: string) => store.get(key),
+    async set(key: string, ask: Ask) {
+      store.set(key, ask);
+      assert.equal(await ping(asker), 204);
+    },
+    delete: (key: string) => store.delete(key),
+  };
+  const asker = newAgent({ store: slow, onReady: () => assert.fail("somebody waits for it") });
+  stand.token = [yes];
+  const done = await asker.countersigned(wanted, () => "refunded", { store: slow });
+  assert.deepEqual(done, { outcome: "approved", result: "refunded" });
+  assert.equal(clock.passed, 0);
 });
 
 test("T21: a ping for a stored ask is taken up by another process, which calls countersigned under the same key", async () => {

@@ -139,6 +139,7 @@ test("T26: pushed errors are outcomes: denied with its reason, expired, and a tr
     const waiting = agent.wait(await askAs());
     assert.equal(await push({ auth_req_id: "req-1", ...error }), 204);
     assert.deepEqual(await waiting, expected);
+    assert.deepEqual(await agent.redeem(await askAs()), expected, "and it stays so");
   }
 });
 
@@ -236,6 +237,17 @@ test("T17: what was pushed is handed out once, however often it comes", async ()
   assert.equal((await agent.wait(ask)).outcome, "approved");
   assert.equal(await push(body), 204);
   assert.deepEqual(await agent.wait(ask), { outcome: "lost" });
+});
+
+test("a push that is here before the answer to the ask is not lost", async () => {
+  const early: typeof fetch = async (url, init) => {
+    const response = await fetch(url, init);
+    if (`${url}`.endsWith("/bc-authorize")) assert.equal(await push(await pushed(), hasty), 204);
+    return response;
+  };
+  const options = { clock, fetch: early, callback: { mode: "push", onProblem } as const };
+  const hasty = createAgent(credentials(), options);
+  assert.equal((await hasty.wait(await askAs(hasty))).outcome, "approved");
 });
 
 test("T9: a pushed grant of something that was not asked for is a fault, not an approval", async () => {

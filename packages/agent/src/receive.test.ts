@@ -171,9 +171,21 @@ test("what onReady throws is reported and costs the server nothing; a store that
   assert.match(error.message, /down/);
 });
 
-test("a ping for an ask that is not known yet is remembered, since it can be here before the answer to the ask", async () => {
-  const { token } = await askAs(newAgent());
-  assert.equal(await statusOf({ token }), 204);
+test("a ping that nobody here can use is not taken, so that it can reach whoever can", async () => {
+  const { ask, token } = await askAs(agent);
+  const other = newAgent();
+  assert.equal(await statusOf({ token }, other), 503);
+  const store = new Map<string, Ask>();
+  let ready = 0;
+  const keeper = newAgent({ store, onReady: () => (ready += 1) });
+  assert.equal(await statusOf({ token }, keeper), 503);
+
+  // Asked by the keeper itself, it is not in the store yet, and must be heard of once it is.
+  await askAs(keeper);
+  assert.equal(await statusOf({ token }, keeper), 503);
+  store.set(ask.idempotencyKey, ask);
+  assert.equal(await statusOf({ token }, keeper), 204);
+  assert.equal(ready, 1);
 });
 
 test("what callbacks are believed by must be known, and hard to guess", async () => {

@@ -20,7 +20,7 @@ export type CallbackOptions = CallbackSetup & {
         /**
          * Called for a kept ask that has its answer, and that nobody in this process waits for: go on with `countersigned`
          * under the same key, or with `wait`. It may be called more than once. Leave it out where another process may be
-         * waiting for that ask.
+         * waiting for the ask all the same.
          */
         onReady(ask: Ask<Actions>): unknown;
       }
@@ -59,9 +59,9 @@ export function receiver(ground: Ground): Receive {
     const kept = awaited ? undefined : await store?.get(idempotencyKey);
     if (addressee === "mistaken" || (kept && kept.authReqId !== authReqId)) return unbelieved();
 
+    // Whoever cannot use it must not take it: sent again, it may reach the process that can.
+    if (addressee === "unknown" && !kept) return answer(503);
     if (mode === "push") {
-      // Whoever cannot use it must not take it: sent again, it may reach the process that can.
-      if (addressee === "unknown" && !kept) return answer(503);
       const verdict = typeof body.error === "string" ? "genuine" : await checkPush(body);
       if (verdict !== "genuine") {
         onProblem("refused" in verdict ? verdict.refused : verdict.unknown);
@@ -74,7 +74,9 @@ export function receiver(ground: Ground): Receive {
       Promise.resolve(kept)
         .then(onReady)
         .catch((cause) => onProblem(new Error(`onReady failed for ${idempotencyKey}`, { cause })));
-    return answer(204);
+    // An ask that nobody waits for may be on its way into the store; once it is there, `onReady` must hear of it.
+    const isTaken = awaited || kept || !store || arrivals.ended(authReqId);
+    return answer(isTaken ? 204 : 503);
   };
 }
 

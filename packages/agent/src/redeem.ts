@@ -78,8 +78,13 @@ export async function redeem<A extends Actions>(
   const sentAt = clock.elapsed();
   const answer = await connection.post("token_endpoint", form, options);
   if ("unanswered" in answer) return answer;
-  if (answer.status === 200) return readApproved(connection, ask, answer.body);
-  return readStanding(ask, answer, clock.elapsed() - sentAt);
+  if (answer.status === 200) {
+    callback?.arrivals.end(ask.authReqId);
+    return readApproved(connection, ask, answer.body);
+  }
+  const standing = readStanding(ask, answer, clock.elapsed() - sentAt);
+  if (standing.outcome !== "waiting") callback?.arrivals.end(ask.authReqId);
+  return standing;
 }
 
 /** What was pushed, in the place of a token request, which a push agent may not make (CIBA §11). */
@@ -88,12 +93,20 @@ function collect<A extends Actions>(
   { arrivals }: Callback,
   ask: Ask<A>,
 ): Outcome<A> | Waiting<A> {
-  const pushed = arrivals.take(ask.authReqId)?.pushed;
-  // It was handed out before, and is handed out once.
-  if (!pushed && arrivals.ended(ask.authReqId)) return { outcome: "lost" };
-  if (!pushed) return { outcome: "waiting", milliseconds: ask.intervalSeconds * 1000, ask, heard: false };
-  arrivals.end(ask.authReqId);
-  if (typeof pushed.error !== "string") return readApproved(connection, ask, pushed);
+  const { authReqId, intervalSeconds } = ask;
+  const news = arrivals.take(authReqId);
+  const pushed = news?.pushed;
+  if (!pushed) {
+    // A token was handed out before, and is handed out once.
+    if (arrivals.ended(authReqId)) return { outcome: "lost" };
+    return { outcome: "waiting", milliseconds: intervalSeconds * 1000, ask, heard: false };
+  }
+  if (typeof pushed.error !== "string") {
+    arrivals.end(authReqId);
+    return readApproved(connection, ask, pushed);
+  }
+  // Whoever asks again is told the same.
+  arrivals.put(authReqId, news);
   const standing = readStanding(ask, { status: 400, held: false, body: pushed }, 0);
   if (standing.outcome !== "waiting") return standing;
   throw new Error(`the server pushed ${pushed.error}, which is no end`);

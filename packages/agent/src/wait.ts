@@ -37,16 +37,17 @@ export async function wait<A extends Actions>(
   let holdSeconds = mode === "poll" ? wished : 0;
   let ask = asked;
   let pause = holdSeconds > 0 ? 0 : untilFirstPoll(asked, clock.now());
-  // An ask that another process made, or that was joined, may have had its ping already.
-  const isFresh = arrivals?.expected(asked.idempotencyKey) && !asked.joined;
+  // An ask that another process made, that was joined, or that has ended here, may have had its ping already.
+  const { idempotencyKey, authReqId, joined } = asked;
+  const isFresh = arrivals?.expected(idempotencyKey) && !arrivals.ended(authReqId) && !joined;
   if (arrivals) pause = mode === "ping" && isFresh ? patience() : 0;
 
-  const leave = arrivals?.attend(asked.authReqId);
+  const leave = arrivals?.attend(authReqId);
   try {
     for (;;) {
-      await rest(clock, pause, signal, arrivals?.bell(asked.authReqId));
+      await rest(clock, pause, signal, arrivals?.bell(authReqId));
       // What a ping says is asked about now; whatever comes from here on is news again.
-      if (mode === "ping") arrivals?.take(asked.authReqId);
+      if (mode === "ping") arrivals?.take(authReqId);
       const answer = await redeem(connection, ask, { signal, holdSeconds });
       if ("unanswered" in answer) {
         pause = ask.intervalSeconds * 1000;
