@@ -89,14 +89,16 @@ export interface Agent {
   /**
    * One token request (CIBA §10.1): how the ask stands. Go on with `ask` from a `pending` answer, not before `retryAt`.
    * Rejects when no answer arrived; nothing is known then, and the next request tells: `lost` if this one had been
-   * redeemed. Rejects too when the server hands out something other than what was asked, which is never used.
+   * redeemed. Rejects too when the server hands out something other than what was asked, which is never used. An agent
+   * that is pushed to makes no request, and is told of what has come.
    */
   redeem<A extends Actions>(ask: Ask<A>, options?: Abortable): Promise<Redemption<A>>;
 
   /**
    * Polls until it is over, at the server's pace (`interval`, `slow_down`, `Retry-After`), through lost connections; a
-   * server that holds requests answers the moment there is a decision. Whether the time is up is for the server to
-   * say. Rejects if there was no word from it for a minute after the ask must have ended; `wait` again later.
+   * server that holds requests answers the moment there is a decision. With a callback it waits to be told instead. Whether
+   * the time is up is for the server to say. Rejects if there was no word from it for a minute after the ask must have
+   * ended; `wait` again later.
    */
   wait<A extends Actions>(ask: Ask<A>, options?: Abortable): Promise<Outcome<A>>;
 
