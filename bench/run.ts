@@ -57,12 +57,10 @@ console.log(
 const chosen = Object.entries(duels).filter(([name]) => asks(name));
 if (chosen.length > 0) {
   const parties = [await startCountersign(), await startOidcProvider(), await startBare()];
-  const rows: string[][] = [];
   try {
-    for (const [, question] of chosen) rows.push(...(await duel(question, parties, rounds)));
+    for (const [, question] of chosen) console.log(`${duelTable(await duel(question, parties, rounds))}\n`);
   } finally {
     await Promise.all(parties.map((party) => party.close()));
   }
-  console.log(duelTable(rows));
 }
 for (const [name, question] of Object.entries(alone)) if (asks(name)) await question();

@@ -16,6 +16,9 @@ export type Duel = {
   readonly measure: (party: Party, flows: readonly Flow[]) => Promise<Effort> | undefined;
 };
 
+/** Rounds that do not count: code that has just been loaded is not yet compiled. */
+const warmUps = 3;
+
 const methodNames: Record<Method, string> = {
   secret: "client_secret_basic",
   key: "private_key_jwt + DPoP",
@@ -31,8 +34,7 @@ export async function duel(
   const rows: string[][] = [];
   for (const method of methods) {
     const efforts = new Map<Party, Effort[]>(parties.map((party) => [party, []]));
-    // The first round warms up.
-    for (let round = 0; round <= rounds; round += 1)
+    for (let round = 1 - warmUps; round <= rounds; round += 1)
       for (const party of round % 2 === 0 ? parties : parties.toReversed()) {
         const effort = await measure(party, await party.flows(count, method));
         if (effort && round > 0) efforts.get(party)?.push(effort);

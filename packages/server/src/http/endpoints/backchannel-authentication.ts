@@ -1,5 +1,6 @@
 /** `POST /bc-authorize` (CIBA §7.1 to §7.3): the agent's ask. */
 import { type AskRefusal, ask } from "../../operations/ask.ts";
+import { answerJson } from "../answer.ts";
 import { readAsk } from "../authentication-request.ts";
 import { authenticateAgent } from "../client-authentication.ts";
 import { readForm } from "../form.ts";
@@ -44,15 +45,12 @@ export async function backchannelAuthentication(
       ...(status === 503 && { headers: { "retry-after": retryAfterSeconds } }),
     });
   }
-  return Response.json(
-    {
-      auth_req_id: ground.tickets.issue(answer.approval, agent.record.id),
-      expires_in: Math.max(1, Math.ceil((answer.expiresAt - ground.store.now()) / 1000)),
-      ...(agent.record.delivery.mode !== "push" && { interval: ground.config.limits.pollIntervalSeconds }),
-      ...(answer.joined && { joined: true }),
-    },
-    { headers: { "cache-control": "no-store" } },
-  );
+  return answerJson({
+    auth_req_id: ground.tickets.issue(answer.approval, agent.record.id),
+    expires_in: Math.max(1, Math.ceil((answer.expiresAt - ground.store.now()) / 1000)),
+    ...(agent.record.delivery.mode !== "push" && { interval: ground.config.limits.pollIntervalSeconds }),
+    ...(answer.joined && { joined: true }),
+  });
 }
 
 function readIdempotencyKey(request: Request): string | undefined {

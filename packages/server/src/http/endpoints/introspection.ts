@@ -5,6 +5,7 @@
 import { acrOf } from "../../approver/level.ts";
 import { type Introspected, introspect } from "../../operations/introspect.ts";
 import { detailsOf, typeHashesOf } from "../../token/token.ts";
+import { answerJson } from "../answer.ts";
 import { authenticateApi } from "../client-authentication.ts";
 import { readForm, required } from "../form.ts";
 import type { HttpGround } from "../ground.ts";
@@ -13,8 +14,7 @@ export async function introspection(ground: HttpGround, request: Request): Promi
   const form = await readForm(request);
   const api = await authenticateApi(ground, request, form);
   const found = await introspect(ground, api, required(form, "token"));
-  const answer = found ? render(found, ground.config.issuer) : { active: false };
-  return Response.json(answer, { headers: { "cache-control": "no-store" } });
+  return answerJson(found ? render(found, ground.config.issuer) : { active: false });
 }
 
 /** The claims of the token itself (RFC 9068 §2.2), so that an API which asks need not read it. */

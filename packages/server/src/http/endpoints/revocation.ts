@@ -3,6 +3,7 @@
  * what the client wants, that the token is good for nothing new, is so in each case (§2.2).
  */
 import { revokeToken } from "../../operations/revoke.ts";
+import { answerJson } from "../answer.ts";
 import { authenticateAgent } from "../client-authentication.ts";
 import { readForm, required } from "../form.ts";
 import type { HttpGround } from "../ground.ts";
@@ -13,5 +14,5 @@ export async function revocation(ground: HttpGround, request: Request, peer: Pee
   const form = await readForm(request);
   const agent = await authenticateAgent(ground, request, form, peer);
   await revokeToken(ground.store, agent.record.id, required(form, "token"));
-  return Response.json({}, { headers: { "cache-control": "no-store" } });
+  return answerJson({});
 }

@@ -2,6 +2,7 @@
 import { type SpendOperation, spendOperations } from "@countersign/protocol";
 import { type SpendInput, spend } from "../../operations/spend.ts";
 import { detailsOf, type SpendRefusal, type Token } from "../../token/token.ts";
+import { answerJson } from "../answer.ts";
 import { authenticateApi } from "../client-authentication.ts";
 import { type Form, readForm, required } from "../form.ts";
 import type { HttpGround } from "../ground.ts";
@@ -20,7 +21,7 @@ export async function spendToken(ground: HttpGround, request: Request): Promise<
   const answer = await spend(ground, { api, ...readSpend(form) });
   if ("refused" in answer)
     throw new OAuthError(answer.refused, descriptions[answer.refused], { status: 409 });
-  return Response.json(render(answer), { headers: { "cache-control": "no-store" } });
+  return answerJson(render(answer));
 }
 
 function readSpend(

@@ -2,6 +2,7 @@
 import { cibaGrantType } from "@countersign/protocol";
 import { raisedBySeconds } from "../../operations/pace.ts";
 import { type RedeemRefusal, type Refused, redeem } from "../../operations/redeem.ts";
+import { answerJson } from "../answer.ts";
 import { authenticateAgent } from "../client-authentication.ts";
 import { confirm } from "../confirmation.ts";
 import { readForm, required } from "../form.ts";
@@ -54,7 +55,7 @@ export async function token(ground: HttpGround, request: Request, peer: Peer): P
     const patienceSeconds = ground.config.limits.pollIntervalSeconds + raisedBySeconds;
     throw refusal(answer, patienceSeconds, headers);
   }
-  return Response.json(tokenResponse(answer), { headers: { "cache-control": "no-store", ...headers } });
+  return answerJson(tokenResponse(answer), { headers });
 }
 
 function refusal(
