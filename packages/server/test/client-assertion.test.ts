@@ -144,6 +144,7 @@ const bad: readonly Bad[] = [
     "T46: that was signed to be a DPoP proof",
     (client) => client.sign(claimsOf(client.id), { typ: "dpop+jwt" }),
   ],
+  ["with a typ that is no text", (client) => client.sign(claimsOf(client.id), { typ: 5 })],
   [
     "with a crit that nobody knows",
     (client) => resigned(client, { alg: client.algorithm, crit: ["x"], x: 1 }),

@@ -81,6 +81,7 @@ const bad: readonly (readonly [string, () => Promise<string>, string?])[] = [
   ["without an issuer", () => token({ iss: undefined })],
   ["that is not good yet", () => token({ nbf: nowSeconds() + 600 })],
   ["that says that it is an access token", () => token({}, { typ: "at+jwt" })],
+  ["with a typ that is no text", () => token({}, { typ: ["JWT"] })],
   ["that names nobody", () => token({ sub_id: undefined })],
   ["signed by somebody else", async () => token({}, {}, (await generateKeyPair("ES256")).privateKey)],
   [

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { runCommand } from "../src/command/run.ts";
 import { type Deployment, deploy, refund, requestIdOf, rules } from "./deployment.ts";
+import { besiege } from "./hostile.ts";
 import { type PostgresServer, startPostgres } from "./postgres.ts";
 
 let database: PostgresServer;
@@ -81,6 +82,29 @@ test("init makes the tables, once; without them nothing starts; a password in th
   } finally {
     process.chdir(from);
     rmSync(folder, { recursive: true });
+  }
+});
+
+test("T53: a NUL in a name that a stranger sends, or anything else that no record could have, is refused and no fault", async () => {
+  const fresh = await startPostgres();
+  const place = await deploy(
+    `${rules.replace(/^store: .*$/m, `store: ${fresh.url}`)}\nregistration: { enabled: true }\n`,
+  );
+  try {
+    const wrong: string[] = [];
+    await besiege(place, (what, { status }) => {
+      if (status >= 500) wrong.push(`${what}: ${status}`);
+    });
+    const hint = JSON.stringify({ format: "opaque", id: "a\0b" });
+    const asked = await place.ask({ login_hint: hint });
+    assert.deepEqual([asked.status, asked.body.error], [400, "unknown_user_id"]);
+    const details = JSON.stringify([{ ...refund, "a\0b": "\0" }]);
+    const hidden = await place.ask({ authorization_details: details });
+    assert.deepEqual([hidden.status, hidden.body.error], [400, "invalid_authorization_details"]);
+    assert.deepEqual([wrong, place.faultPlaces], [[], []]);
+  } finally {
+    await place.close();
+    await fresh.discard();
   }
 });
 

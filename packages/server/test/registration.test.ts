@@ -350,3 +350,9 @@ function pick({ client_id_issued_at, client_secret_expires_at, ...body }: Record
   const { registration_access_token, registration_client_uri, ...metadata } = body;
   return metadata;
 }
+
+test("a name that cannot be kept as it is, with a NUL or cut in a character, is no fault", async () => {
+  for (const client_name of ["a\0b", `${"a".repeat(199)}\u{1f600}`])
+    assert.equal((await registered({ client_name })).body.client_name, "Refund desk");
+  assert.deepEqual(place.faultPlaces, []);
+});

@@ -212,8 +212,8 @@ for (const [name, changed, error] of bad)
     await refused(send({ request: await sign(claims(changed())) }), error);
   });
 
-for (const typ of ["client-authentication+jwt", "at+jwt", "dpop+jwt", "logout+jwt", ""])
-  test(`what says that it is ${typ || "of no type"} is no request`, async () => {
+for (const typ of ["client-authentication+jwt", "at+jwt", "dpop+jwt", "logout+jwt", "", 5, {}, ["JWT"], null])
+  test(`what says that it is ${JSON.stringify(typ)} is no request`, async () => {
     await refused(send({ request: await sign(claims(), { typ }) }));
   });
 

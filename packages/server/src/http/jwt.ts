@@ -14,9 +14,11 @@ export function isForUs(aud: unknown, audiences: ReadonlySet<string>): boolean {
 }
 
 /** What was signed to be something else is not taken for this (RFC 8725 §3.11). Most clients say nothing. */
-export function isTyped(typ: string | undefined, own: string): boolean {
-  const type = typ?.toLowerCase().replace(/^application\//, "");
-  return type === undefined || type === "jwt" || type === own;
+export function isTyped(typ: unknown, own: string): boolean {
+  if (typ === undefined) return true;
+  if (typeof typ !== "string") return false;
+  const type = typ.toLowerCase().replace(/^application\//, "");
+  return type === "jwt" || type === own;
 }
 
 /** Whose it says it is; nothing about it has been checked. */

@@ -190,5 +190,7 @@ async function isItsSecret(given: Json, { credential }: Agent, secrets: Seal): P
 
 /** What it calls itself is evidence, and nothing that anybody is shown on a card. */
 function saidName({ client_name: name }: JsonObject): string | undefined {
-  return typeof name === "string" ? name.slice(0, 200) : undefined;
+  if (typeof name !== "string") return undefined;
+  // It may be cut in the middle of a character, and PostgreSQL keeps no NUL.
+  return name.slice(0, 200).toWellFormed().replaceAll("\0", "\ufffd");
 }

@@ -33,6 +33,11 @@ export function readers(rule: Rule): void {
     assert.deepEqual(await store.list("api"), []);
   });
 
+  rule("an id that nothing could have is not there, and no fault", async ({ store }) => {
+    for (const id of ["", "\0", "a\0b", "\ud800", "'", "%", "a".repeat(100_000)])
+      assert.equal(await store.read("agent", id), undefined, JSON.stringify(id.slice(0, 9)));
+  });
+
   rule("a record is due from its instant on, the longest due first", async ({ store }) => {
     const [late, early, later] = [noon + 2, noon + 1, noon + 3].map((dueAt) => aMessage({ dueAt }));
     const sent = aMessage({ dueAt: noon, state: "sent" });

@@ -57,6 +57,8 @@ export function readers({ run }: Pool, schema: string): Readers {
 
   return {
     read: async (kind, id) => {
+      // PostgreSQL keeps no text with a NUL, and takes none as a question either.
+      if (id.includes("\0")) return undefined;
       const [row] = await run<HeldRow>(of(kind).read, id);
       return row && held(kind, row);
     },
