@@ -1,8 +1,22 @@
 /** A hostile caller: everything that is sent gets an answer of the 400s, changes nothing, and is no fault of the server's. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { type Deployment, deploy, type Person, rules } from "./deployment.ts";
-import { besiege, holdings, protocolPaths } from "./hostile.ts";
+import { cibaGrantType } from "@countersign/protocol";
+import { invite } from "../src/operations/enrol.ts";
+import {
+  basic,
+  type Deployment,
+  deploy,
+  hidden,
+  issuer,
+  optionsIn,
+  type Person,
+  refund,
+  requestIdOf,
+  rules,
+} from "./deployment.ts";
+import { besiege, holdings, names, protocolPaths } from "./hostile.ts";
+import { createSoftPasskey } from "./soft-passkey.ts";
 
 let place: Deployment;
 let ada: Person;
@@ -34,4 +48,98 @@ test("T52: whatever is sent to whatever route, nothing is changed by it, nothing
   assert.deepEqual(wrong, []);
   assert.deepEqual(place.faultPlaces, []);
   assert.deepEqual(holdings(place.file), before);
+});
+
+test("a session of one's own opens nothing with a name that is no request and no device", async () => {
+  const before = holdings(place.file);
+  const { csrf = "" } = hidden(await (await ada.get("/devices")).text());
+  const headers = { origin: issuer, cookie: ada.cookie };
+  for (const name of names) {
+    assert.equal((await ada.get(`/requests/${name}`)).status, 404, name);
+    for (const path of [
+      `/requests/${name}/decision`,
+      `/requests/${name}/pause-agent`,
+      `/devices/${name}/remove`,
+    ]) {
+      const body = new URLSearchParams({
+        csrf,
+        verdict: "approve",
+        card: "x",
+        ceremony: "__proto__",
+        assertion: "{}",
+      });
+      const { status, headers: answered } = await place.request(path, { method: "POST", headers, body });
+      assert.ok(status === 200 || status === 404 || status === 409, `${path.slice(0, 40)}: ${status}`);
+      assert.equal(answered.get("location"), null);
+    }
+  }
+  assert.deepEqual(holdings(place.file), before);
+});
+
+test("what a browser says of its passkey beside what is signed breaks no page", async () => {
+  for (const transports of [5, {}, "usb", [5, "\0", "usb", "a".repeat(30_000)]]) {
+    const { secret } = await invite(place.server.store, "bob@example.com", "bob");
+    const passkey = createSoftPasskey({ rpId: "localhost", origin: issuer });
+    const page = await (await place.request(`/enrol/${secret}`)).text();
+    const made = passkey.attestation(optionsIn(page));
+    const attestation = JSON.stringify({ ...made, response: { ...made.response, transports } });
+    const enrolled = await place.request(`/enrol/${secret}`, {
+      method: "POST",
+      headers: { origin: issuer },
+      body: new URLSearchParams({ ...hidden(page), attestation, device: "Phone" }),
+    });
+    assert.equal(enrolled.status, 303);
+    const cookie = (enrolled.headers.get("set-cookie") ?? "").split(";")[0] ?? "";
+    const details = JSON.stringify([
+      { ...refund, type: "signed-refund", order: JSON.stringify(transports).slice(0, 30) },
+    ]);
+    const asked = await place.ask({ authorization_details: details, login_hint: "bob@example.com" });
+    const card = await place.request(`/requests/${requestIdOf(asked.body.auth_req_id)}`, {
+      headers: { cookie },
+    });
+    assert.equal(card.status, 200);
+  }
+});
+
+test("T45: ten thousand unknown auth_req_ids, and another agent's, are one answer, for which nothing but the caller is read", async () => {
+  const other = await place.admit("other");
+  const asked = await place.ask();
+  const reads: string[] = [];
+  const { store } = place.server;
+  const { read, standing } = store;
+  Object.assign(store, {
+    read: (kind: "agent", id: string) => {
+      reads.push(kind);
+      return read(kind, id);
+    },
+    standing: (id: string) => {
+      reads.push("standing");
+      return standing(id);
+    },
+  });
+  try {
+    const poll = async (auth_req_id: string) => {
+      const form = { grant_type: cibaGrantType, auth_req_id };
+      const { status, body, headers } = await place.post("/oauth/token", form, basic(other));
+      return JSON.stringify([status, body, [...headers]]);
+    };
+    const theirs = await poll(asked.body.auth_req_id);
+    const [id, seal = ""] = asked.body.auth_req_id.split(".");
+    const answers = new Set<string>([
+      theirs,
+      await poll(`${id}.${seal.slice(1)}A`),
+      await poll("x"),
+      await poll("."),
+    ]);
+    for (let at = 0; at < 10_000; at += 500)
+      for (const answer of await Promise.all(
+        Array.from({ length: 500 }, (_, more) => poll(`req_${at + more}.${seal}`)),
+      ))
+        answers.add(answer);
+    assert.equal(answers.size, 1);
+    assert.deepEqual([JSON.parse(theirs)[0], JSON.parse(theirs)[1].error], [400, "invalid_grant"]);
+    assert.deepEqual(new Set(reads), new Set(["agent"]));
+  } finally {
+    Object.assign(store, { read, standing });
+  }
 });

@@ -58,7 +58,7 @@ export function checkDeclaration(declaration: Complete, fields: Fields): Declara
 }
 
 /** Each field is bound or advisory, once. */
-function checkLists({ bound, advisory, subject }: Complete, { kinds }: Fields, say: Say): void {
+function checkLists({ bound, advisory, subject }: Complete, { kinds, required }: Fields, say: Say): void {
   const lists: [string, readonly string[]][] = [
     ["bound", bound],
     ["advisory", advisory],
@@ -75,6 +75,12 @@ function checkLists({ bound, advisory, subject }: Complete, { kinds }: Fields, s
           path,
           `${name} is not bound`,
           "a denial is remembered by bound fields: bind it, or leave it out here",
+        );
+      else if (list === "subject" && !required.has(name))
+        say(
+          path,
+          `${name} may be left out`,
+          "whoever was denied would leave it out: add it to required in the schema, or leave it out here",
         );
     }
   for (const name of kinds.keys()) {

@@ -123,6 +123,13 @@ test("a denial is remembered by bound fields only", () => {
   assert.equal(problem({ subject: ["reason"] }), "subject.0: reason is not bound");
 });
 
+test("T25: a denial is not remembered by a field that whoever was denied could leave out", () => {
+  const required = refund.schema.required.filter((name) => name !== "order");
+  const schema = { ...refund.schema, required };
+  const problems = problemsOf({ schema, subject: ["order"] }).map(({ path }) => path.join("."));
+  assert.ok(problems.includes("subject.0"), problems.join());
+});
+
 test("T14: a schema that lets undeclared fields through is refused", () => {
   const { additionalProperties, ...open } = refund.schema;
   assert.equal(additionalProperties, false);

@@ -78,8 +78,14 @@ export async function readAttestation(
     id: credential.id,
     publicKey: Buffer.from(credential.publicKey).toString("base64url"),
     counter: credential.counter,
-    transports: credential.transports ?? [],
+    transports: readTransports(credential.transports),
   };
+}
+
+/** How the browser says that its key can be reached: not signed, and whatever a script wrote there. */
+function readTransports(said: unknown): string[] {
+  const listed: readonly unknown[] = Array.isArray(said) ? said.slice(0, 10) : [];
+  return listed.filter((one): one is string => typeof one === "string" && /^[a-z-]{1,20}$/.test(one));
 }
 
 /** The device's new signature counter if the assertion answers this challenge with this device's key. */
