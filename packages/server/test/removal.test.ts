@@ -165,7 +165,7 @@ test("a fault is written down under its route, not under the path that an invita
   }) as typeof read;
   const answer = await place.request("/enrol/an-invitation-secret");
   store.read = read;
-  assert.equal(answer.status, 500);
+  assert.deepEqual([answer.status, answer.headers.get("retry-after")], [503, "2"]);
   assert.deepEqual(place.faultPlaces, ["GET /enrol/:id"]);
   place.faults.length = 0;
 });

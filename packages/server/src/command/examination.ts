@@ -46,6 +46,7 @@ export async function examine(patient: Patient): Promise<readonly Finding[]> {
     examineKeys,
     examineLog,
     examineDisk,
+    examineFile,
     examineAgents,
     examineChannels,
   ];
@@ -169,6 +170,26 @@ async function examineDisk({ config }: Patient): Promise<Finding[]> {
     free < leastFreeBytes
       ? odd("disk", says, "A full disk stops every answer: make room.")
       : well("disk", says),
+  ];
+}
+
+async function examineFile({ config }: Patient): Promise<Finding[]> {
+  if (isPostgres(config.store)) return [];
+  const { damageIn } = await import("../store/sqlite/integrity.ts");
+  let damage: string | undefined;
+  try {
+    damage = damageIn(config.store);
+  } catch (error) {
+    damage = messageOf(error);
+  }
+  return [
+    damage === undefined
+      ? well("database", "every page and index of the file is in order")
+      : ill(
+          "database",
+          `the file is damaged: ${damage}`,
+          "Stop the server, keep the file, and put the newest backup back that is whole.",
+        ),
   ];
 }
 

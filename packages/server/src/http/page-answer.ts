@@ -7,7 +7,7 @@ export type PageAnswer =
   | { readonly go: string; readonly cookie?: string }
   | {
       readonly say: MessageName;
-      readonly status: 200 | 400 | 403 | 404 | 409 | 410 | 500;
+      readonly status: 200 | 400 | 403 | 404 | 409 | 410 | 503;
       readonly cookie?: string;
     }
   | Response;

@@ -44,7 +44,7 @@ export function pageRoutes(ground: HttpGround): Hono {
   app.onError((fault, context) => {
     // The route and not the path: an invitation's path is its secret.
     ground.onFault(fault, `${context.req.method} ${routePath(context)}`);
-    return render({ say: "fault", status: 500 }, async () => undefined);
+    return render({ say: "fault", status: 503 }, async () => undefined);
   });
 
   app.get(
@@ -133,6 +133,7 @@ async function render(answer: PageAnswer, whoIsThere: () => Promise<Visitor | un
     "permissions-policy": "publickey-credentials-get=(self), publickey-credentials-create=(self)",
   });
   if (answer.cookie !== undefined) headers.append("set-cookie", answer.cookie);
+  if ("status" in answer && answer.status === 503) headers.set("retry-after", "2");
   if ("go" in answer) {
     headers.set("location", answer.go);
     return new Response(null, { status: 303, headers });

@@ -6,8 +6,11 @@ import { closeSync, openSync } from "node:fs";
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import { checkSchema, createSchema } from "./schema.ts";
 
-/** How long a statement waits while another process writes. */
-const busyMs = 5_000;
+/** How long is waited while another process writes. */
+export const busyMs = 5_000;
+
+/** For how much of it a statement alone may wait, once the file is open: nothing else happens meanwhile. */
+const blockedMs = 50;
 
 export type Statement<R> = {
   get(...values: SQLInputValue[]): R | undefined;
@@ -46,6 +49,7 @@ export function openConnection(path: string): Connection {
     database.exec("PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA secure_delete = ON");
     database.exec("PRAGMA cache_size = -16000");
     createSchema(database);
+    database.exec(`PRAGMA busy_timeout = ${blockedMs}`);
   } catch (cause) {
     database?.close();
     throw fault(path, cause);
@@ -97,7 +101,7 @@ function connectionOf(path: string, database: DatabaseSync, shared: boolean): Co
 
 /** What an operator can do something about: SQLite's primary result codes, and the system's error codes. */
 const reasons: { readonly [code: number | string]: string } = {
-  5: `another process kept it locked for more than ${busyMs / 1000} seconds`,
+  5: "another process keeps it locked",
   8: "it cannot be written to (read-only)",
   10: "the disk refused to read or write (I/O error, or no room left)",
   11: "the file is damaged",
@@ -105,6 +109,7 @@ const reasons: { readonly [code: number | string]: string } = {
   14: "it, or a file beside it, cannot be opened (may this account write to its directory?)",
   26: "this file is not a SQLite database",
   EACCES: "it cannot be written to by this account (read-only)",
+  EPERM: "it cannot be written to (read-only, or made immutable)",
   EISDIR: "this is a directory, not a file",
   ENOENT: "its directory does not exist",
   ENOSPC: "there is no room left on the disk",
@@ -127,6 +132,11 @@ function resultCode(error: unknown): number | undefined {
 function fault(path: string, cause: unknown): Error {
   const { message, code } = cause as NodeJS.ErrnoException;
   return new Error(`${path}: ${reasons[resultCode(cause) ?? code ?? ""] ?? message}`, { cause });
+}
+
+/** True where another process is writing, or keeps the file to itself. */
+export function isBusy(error: unknown): boolean {
+  return error instanceof Error && resultCode(error.cause) === busy;
 }
 
 /** True for a fault of the whole file, after which SQLite may already have dropped the transaction under way. */

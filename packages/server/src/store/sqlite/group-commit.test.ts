@@ -1,4 +1,8 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { openConnection } from "./connection.ts";
 import { groupCommit } from "./group-commit.ts";
@@ -110,4 +114,29 @@ test("flush writes at once what is queued", async () => {
   assert.equal(rows(), 1);
   connection.close();
   await answer;
+});
+
+test("while another process writes, this one turns; what waits is written in order once it can be", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "countersign-group-"));
+  const path = join(directory, "countersign.db");
+  const connection = openConnection(path);
+  connection.prepare("CREATE TABLE word (id INTEGER PRIMARY KEY, word TEXT)").run();
+  const group = groupCommit(connection);
+  const add = connection.prepare("INSERT INTO word (word) VALUES (?)");
+  const all = connection.prepare<{ word: string }>("SELECT word FROM word ORDER BY id");
+  const other = new DatabaseSync(path);
+  other.exec("BEGIN IMMEDIATE");
+  const first = group.submit(() => add.run("first"));
+  for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  const second = group.submit(() => add.run("second"));
+  assert.deepEqual(all.all(), []);
+  other.exec("COMMIT");
+  await Promise.all([first, second]);
+  assert.deepEqual(
+    all.all().map(({ word }) => word),
+    ["first", "second"],
+  );
+  other.close();
+  connection.close();
+  rmSync(directory, { recursive: true });
 });

@@ -4,7 +4,10 @@
  * they awaited, have had their say. While the disk works, the next requests gather in the sockets, so that the
  * batches grow with the load. It knows nothing of what is written.
  */
-import { breaksTransaction, type Connection } from "./connection.ts";
+import { breaksTransaction, busyMs, type Connection, isBusy } from "./connection.ts";
+
+/** How long the others are answered before a batch that found another process writing is tried again. */
+const retryMs = 10;
 
 export type GroupCommit = {
   /**
@@ -13,7 +16,7 @@ export type GroupCommit = {
    * rejected; if the transaction as a whole fails, all of its promises are.
    */
   submit<T>(work: () => T): Promise<T>;
-  /** Writes what is queued, now. */
+  /** Writes what is queued, now, and waits for whoever is writing. */
   flush(): void;
 };
 
@@ -33,6 +36,8 @@ export function groupCommit(connection: Connection): GroupCommit {
   const undo = connection.prepare("ROLLBACK TO work");
 
   let queue: Job[] = [];
+  /** Since when another process has kept this one from writing. */
+  let busySince: number | undefined;
 
   /** Answers what to tell the caller if the transaction holds. Throws if it cannot hold any more. */
   function run(job: Job): () => void {
@@ -49,13 +54,32 @@ export function groupCommit(connection: Connection): GroupCommit {
     }
   }
 
+  /** Begins a transaction, or answers that another process is writing, and has not been for too long. */
+  function begun(): boolean {
+    try {
+      begin.run();
+      busySince = undefined;
+      return true;
+    } catch (error) {
+      busySince ??= performance.now();
+      if (isBusy(error) && performance.now() - busySince < busyMs) return false;
+      busySince = undefined;
+      throw error;
+    }
+  }
+
   function flush(): void {
     const batch = queue;
     queue = [];
     if (batch.length === 0) return;
     const answers: (() => void)[] = [];
     try {
-      begin.run();
+      if (!begun()) {
+        // Whoever only reads is answered meanwhile; what was asked first is still written first.
+        queue = batch;
+        setTimeout(flush, retryMs);
+        return;
+      }
       for (const job of batch) answers.push(run(job));
       // Durability point. Crashing before COMMIT returns leaves either nothing of this batch or all of it, and none of
       // it was acknowledged. Crashing after it loses nothing: the write-ahead log has been synced, and the next to
@@ -85,6 +109,9 @@ export function groupCommit(connection: Connection): GroupCommit {
       new Promise<T>((resolve, reject) => {
         if (queue.push({ work, resolve, reject }) === 1) setImmediate(flush);
       }),
-    flush,
+    flush: () => {
+      // Each turn waits inside SQLite.
+      while (queue.length > 0) flush();
+    },
   };
 }

@@ -92,14 +92,14 @@ inFile("a turn in which everything was in conflict writes nothing", async (path)
 });
 
 inFile(
-  "a commit waits for the disk, what is erased is overwritten, and a locked file is waited for",
+  "a commit waits for the disk, what is erased is overwritten, and a locked file is waited for, shortly",
   async (path) => {
     const connection = openConnection(path);
     const settings = ["journal_mode", "synchronous", "fullfsync", "secure_delete", "busy_timeout"].map(
       (name) => Object.values(connection.prepare<object>(`PRAGMA ${name}`).get() ?? {}).at(0),
     );
     const full = 2;
-    assert.deepEqual(settings, ["wal", full, 1, 1, 5_000]);
+    assert.deepEqual(settings, ["wal", full, 1, 1, 50]);
     connection.close();
   },
 );
