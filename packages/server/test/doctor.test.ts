@@ -92,7 +92,7 @@ test("what works is said to work: the issuer, the clocks, the keys, the log, the
   for (let tries = 0; found.of("issuer")?.state !== "well" && tries < 50; tries += 1)
     found = await examined();
   const { code, of } = found;
-  for (const about of ["issuer", "clock", "keys", "log", "disk", "callback of pinged", "mail"])
+  for (const about of ["issuer", "clock", "keys", "log", "disk", "database", "callback of pinged", "mail"])
     assert.equal(of(about)?.state, "well", `${about}: ${of(about)?.says}`);
   assert.equal(code, 0);
 });

@@ -7,7 +7,7 @@ const marks = { well: "ok  ", odd: "note", ill: "FAIL" } as const;
 
 export const doctorCommand: Command = {
   name: "doctor",
-  says: "look at what has to work: reachability, clocks, keys, log, callbacks, channels; changes nothing",
+  says: "look at what has to work: reachability, clocks, keys, log, file, callbacks, channels; changes nothing",
   options: { json: { type: "boolean", says: "as JSON lines" } },
   run: (given, { print }) =>
     withKeyring(given, async (store, config, keyring) => {

@@ -5,6 +5,7 @@
 import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { backup, DatabaseSync } from "node:sqlite";
+import { damageOf } from "./integrity.ts";
 import { checkSchema } from "./schema.ts";
 
 /** Throws where there is something at `to` already, or where the copy is not sound; then there is none. */
@@ -35,8 +36,8 @@ function examine(path: string): void {
   const copy = new DatabaseSync(path);
   try {
     checkSchema(copy);
-    const [verdict] = copy.prepare("PRAGMA quick_check(1)").all() as { quick_check: string }[];
-    if (verdict?.quick_check !== "ok") throw new Error(`the copy is damaged: ${verdict?.quick_check}`);
+    const damage = damageOf(copy);
+    if (damage !== undefined) throw new Error(`the copy is damaged: ${damage}`);
   } finally {
     copy.close();
   }

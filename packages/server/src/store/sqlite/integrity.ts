@@ -9,9 +9,14 @@ import { DatabaseSync } from "node:sqlite";
 export function damageIn(path: string): string | undefined {
   const database = new DatabaseSync(path, { readOnly: true, timeout: 5_000 });
   try {
-    const found = database.prepare("PRAGMA integrity_check(1)").get()?.integrity_check;
-    return found === "ok" ? undefined : String(found);
+    return damageOf(database);
   } finally {
     database.close();
   }
+}
+
+/** The same of one that is open. */
+export function damageOf(database: DatabaseSync): string | undefined {
+  const found = database.prepare("PRAGMA integrity_check(1)").get()?.integrity_check;
+  return found === "ok" ? undefined : String(found);
 }
