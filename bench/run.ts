@@ -1,6 +1,6 @@
 /**
  * Puts the questions of this directory and prints tables: `node bench/run.ts` those about the main job, beside
- * `oidc-provider` and a bare `node:http`; `node bench/run.ts NAME…` only some. BENCH_ROUNDS says how many rounds. It asserts
+ * `oidc-provider` and a bare `node:http`; `node bench/run.ts NAME…` only some. BENCH_ROUNDS says how many rounds, BENCH_SCALE how long they are. It asserts
  * nothing about speed.
  */
 import { cpus } from "node:os";

@@ -18,6 +18,8 @@ export type Duel = {
 
 /** Rounds that do not count: code that has just been loaded is not yet compiled. */
 const warmUps = 3;
+/** Longer or shorter rounds. */
+const scale = Number(process.env.BENCH_SCALE ?? 1);
 
 const methodNames: Record<Method, string> = {
   secret: "client_secret_basic",
@@ -36,7 +38,7 @@ export async function duel(
     const efforts = new Map<Party, Effort[]>(parties.map((party) => [party, []]));
     for (let round = 1 - warmUps; round <= rounds; round += 1)
       for (const party of round % 2 === 0 ? parties : parties.toReversed()) {
-        const effort = await measure(party, await party.flows(count, method));
+        const effort = await measure(party, await party.flows(Math.ceil(count * scale), method));
         if (effort && round > 0) efforts.get(party)?.push(effort);
       }
     const ours = efforts.get(parties[0]!) ?? [];

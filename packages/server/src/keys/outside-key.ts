@@ -36,9 +36,8 @@ export function createStamp(key: OutsideKey, purpose: string): Stamp {
   // Prepared once: every poll makes one of these.
   const secret = createSecretKey(subkey(key, purpose));
   const mac = (parts: readonly string[]) => {
-    const hmac = createHmac("sha256", secret);
-    for (const part of parts) hmac.update(`${Buffer.byteLength(part)}:`).update(part);
-    return hmac.digest();
+    const text = parts.map((part) => `${Buffer.byteLength(part)}:${part}`).join("");
+    return createHmac("sha256", secret).update(text).digest();
   };
   return {
     make: (...parts) => mac(parts).toString("base64url"),
