@@ -4,7 +4,9 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import postgres from "postgres";
 import { runCommand } from "../src/command/run.ts";
+import { anEntry } from "../src/store/contract/specimen.ts";
 import { type Deployment, deploy, refund, requestIdOf, rules } from "./deployment.ts";
 import { besiege } from "./hostile.ts";
 import { type PostgresServer, startPostgres } from "./postgres.ts";
@@ -105,6 +107,61 @@ test("T53: a NUL in a name that a stranger sends, or anything else that no recor
   } finally {
     await place.close();
     await fresh.discard();
+  }
+});
+
+test("store copy moves a file into PostgreSQL with the log's proofs intact, once, and work goes on there", async () => {
+  const place = await deploy();
+  const target = postgres(database.url, { max: 1, onnotice: () => {} });
+  try {
+    await target.unsafe("CREATE DATABASE moved TEMPLATE template0");
+    await target.end();
+    const to = database.url.replace(/postgres$/, "moved");
+    const ada = await place.enrol("ada@example.com");
+    const { auth_req_id: spent } = (await place.ask()).body;
+    await ada.decide(requestIdOf(spent), "approve");
+    assert.equal((await place.poll(spent)).status, 200);
+    const { auth_req_id: open } = (
+      await place.ask({
+        authorization_details: JSON.stringify([{ ...refund, order: "still-open" }]),
+      })
+    ).body;
+    await place.server.makeRounds();
+    const { log } = place.server.store;
+    const size = await log.size();
+    const root = await log.root(size);
+    const proof = await log.inclusion(2, size);
+    const { copyToPostgres } = await import("../src/store/postgres/copy.ts");
+    const { openPostgres } = await import("../src/store/postgres/postgres.ts");
+    const file = place.server.store;
+    const copied = await copyToPostgres(place.file, { url: to });
+    assert.ok(copied.records > 5 && copied.entries === size);
+    await assert.rejects(copyToPostgres(place.file, { url: to }), /is not empty/);
+    const moved = await openPostgres({ url: to });
+    try {
+      assert.deepEqual(await moved.log.root(size), root);
+      assert.deepEqual(await moved.log.inclusion(2, size), proof);
+      assert.deepEqual(await moved.log.checkpoints(), await file.log.checkpoints());
+      assert.deepEqual(await moved.log.entries(0, 1_000), await file.log.entries(0, 1_000));
+      for (const id of [spent, open].map(requestIdOf))
+        assert.deepEqual(await moved.read("approval", id), await file.read("approval", id));
+      const held = (await moved.read("approval", requestIdOf(open)))!;
+      assert.deepEqual(
+        (await moved.waitingFor(held.record.candidates[0]!)).map(({ id }) => id),
+        [requestIdOf(open)],
+      );
+      const onward = await moved.commit({
+        writes: [{ check: "approval", id: held.record.id, expect: held.version }],
+        entries: [anEntry()],
+      });
+      assert.equal(onward, "committed");
+      assert.equal(await moved.log.sequence(10), size + 1);
+      assert.ok((await moved.log.consistency(size, size + 1)).length > 0);
+    } finally {
+      await moved.close();
+    }
+  } finally {
+    await place.close();
   }
 });
 

@@ -17,6 +17,7 @@ import { messageCommands } from "./message.ts";
 import { OperatorError } from "./operator-error.ts";
 import { requestCommands } from "./request.ts";
 import { startCommand } from "./start.ts";
+import { storeCommands } from "./store.ts";
 
 const commands: readonly Command[] = [
   initCommand,
@@ -34,6 +35,7 @@ const commands: readonly Command[] = [
   ...keyCommands,
   ...logCommands,
   ...evidenceCommands,
+  ...storeCommands,
 ];
 
 const everywhere: { readonly [name: string]: Option } = {

@@ -76,14 +76,6 @@ export async function openLink({ url, onLost, onNotification }: LinkOptions): Pr
     await sql.end({ timeout: 0 });
   }
 
-  try {
-    await sql.unsafe("SELECT 1");
-  } catch (error) {
-    await drop();
-    throw error;
-  }
-  const on = await sql.reserve();
-
   function settled(reject: (error: unknown) => void): void {
     pending.delete(reject);
     if (pending.size > 0) watchdog?.refresh();
@@ -108,6 +100,18 @@ export async function openLink({ url, onLost, onNotification }: LinkOptions): Pr
       }, fail);
     });
   }
+
+  // A connection that is broken off while it is made may never say so: what waits for it is held to a time as well.
+  const slow = setTimeout(() => void drop(), (connectSeconds + 1) * 1_000);
+  try {
+    await send(() => sql.unsafe("SELECT 1"));
+  } catch (error) {
+    await drop();
+    throw error;
+  } finally {
+    clearTimeout(slow);
+  }
+  const on = await sql.reserve();
 
   return {
     run: (text, ...values) =>

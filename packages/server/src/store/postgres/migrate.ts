@@ -8,10 +8,10 @@ import { migrations } from "./schema.ts";
 const lock = 4_353_474_001;
 
 /**
- * Answers the numbers of the steps that were made. Throws where the database is of a newer version, and, unless it is
+ * Answers what the steps that were made say. Throws where the database is of a newer version, and, unless it is
  * to be made, where there is none.
  */
-export function migrate(pool: Pool, schema: string, create: boolean): Promise<readonly number[]> {
+export function migrate(pool: Pool, schema: string, create: boolean): Promise<readonly string[]> {
   return pool.transaction(async (run, script) => {
     await Promise.all([run("BEGIN"), run("SELECT pg_advisory_xact_lock($1::bigint)", lock)]);
     if (!create && !(await isThere(run, schema))) throw new MissingStore(pool.place);
@@ -33,7 +33,7 @@ export function migrate(pool: Pool, schema: string, create: boolean): Promise<re
     }
     // Crashing before this leaves the schema of the version before; after it, that of this one.
     await run("COMMIT");
-    return missing.map(({ number }) => number);
+    return missing.map(({ says }) => says);
   });
 }
 

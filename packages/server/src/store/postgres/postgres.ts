@@ -68,3 +68,13 @@ export async function openPostgres({
     throw error;
   }
 }
+
+/** Brings a database that is there up to this version, and answers what was done. */
+export async function migratePostgres(url: string, schema = "countersign"): Promise<readonly string[]> {
+  const pool = openPool({ url, max: 1 });
+  try {
+    return await migrate(pool, schema, false);
+  } finally {
+    await pool.close();
+  }
+}

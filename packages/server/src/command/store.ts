@@ -1,0 +1,73 @@
+import { existsSync } from "node:fs";
+import { isPostgres } from "../config/address.ts";
+import { openKeyring } from "../keys/keyring.ts";
+import { exportLog, verifyLog } from "../log/log.ts";
+import { openStore } from "../store/open.ts";
+import type { Command } from "./command.ts";
+import { messageOf, readConfig, readOutsideKey, storeProblem } from "./deployment.ts";
+import { OperatorError } from "./operator-error.ts";
+
+const copy: Command = {
+  name: "store copy",
+  says: "copy this deployment's SQLite store into an empty PostgreSQL one, and verify the log there",
+  options: {
+    to: {
+      type: "string",
+      value: "URL",
+      says: "postgres://account@host/database (default: the environment's COUNTERSIGN_COPY_TO, which may hold a password)",
+    },
+  },
+  run: async (given, { print }) => {
+    const config = readConfig(given);
+    const to = given.one("to") ?? process.env.COUNTERSIGN_COPY_TO ?? "";
+    if (isPostgres(config.store)) throw new OperatorError("this store is PostgreSQL already");
+    if (!existsSync(config.store)) throw new OperatorError(`there is no database ${config.store}`);
+    if (!isPostgres(to))
+      throw new OperatorError("--to takes a URL like postgres://account@host/database", undefined, 2);
+    const outsideKey = readOutsideKey(config);
+    const { copyToPostgres } = await import("../store/postgres/copy.ts");
+    const { records, entries } = await copyToPostgres(config.store, { url: to }).catch((error: unknown) => {
+      throw new OperatorError(`nothing was copied: ${messageOf(error)}`);
+    });
+    const store = await openStore({ location: to, connections: 2 });
+    try {
+      const keyring = await openKeyring(store, outsideKey, config.issuer, config.log.origin);
+      const notes = (await store.log.checkpoints()).map(({ note }) => note);
+      const verified = await verifyLog(exportLog(store.log, keyring.logKey), {
+        key: keyring.logKey,
+        checkpoints: notes,
+      });
+      if ("problems" in verified)
+        throw new OperatorError(
+          "the log was copied, and does not verify there",
+          "countersign log verify, on the old store, says whether it did before.",
+        );
+    } finally {
+      await store.close();
+    }
+    print(`copied ${records} records and ${entries} log entries; the log verifies there`);
+    print(`Now set "store" to it, or COUNTERSIGN_STORE, and start; put the file ${config.store} away.`);
+  },
+};
+
+const migrate: Command = {
+  name: "store migrate",
+  says: "bring the tables up to this version (start does it as well)",
+  run: async (given, { print }) => {
+    const { store: location } = readConfig(given);
+    try {
+      if (isPostgres(location)) {
+        const { migratePostgres } = await import("../store/postgres/postgres.ts");
+        const made = await migratePostgres(location);
+        print(made.length === 0 ? "nothing to do" : made.map((says) => `made: ${says}`).join("\n"));
+        return;
+      }
+      await (await openStore({ location })).close();
+      print("nothing to do: a SQLite file is brought up to date by whoever opens it");
+    } catch (error) {
+      throw storeProblem(error);
+    }
+  },
+};
+
+export const storeCommands: readonly Command[] = [migrate, copy];

@@ -1,0 +1,239 @@
+/**
+ * Agents that ask, an approver who decides, and an API that spends, story after story, while servers are killed or their
+ * database is. Whoever was answered wrote the answer down; afterwards the log is held against what was written down.
+ */
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { actionDigest, cibaGrantType, type Entry } from "@countersign/protocol";
+import { decodeJwt } from "jose";
+import { basic, formOf, hidden, optionsIn, refund, requestIdOf } from "./deployment.ts";
+import { createSoftPasskey } from "./soft-passkey.ts";
+
+export type Client = { readonly id: string; readonly secret: string };
+
+export type Stage = {
+  readonly issuer: string;
+  /** Where to send the next request: one of the servers that share the store. */
+  readonly server: () => string;
+  readonly agent: Client;
+  readonly api: Client;
+  /** The approver's. */
+  readonly cookie: string;
+};
+
+/** What was acknowledged, request by request. */
+type Told = {
+  request: string;
+  decided?: "approve" | "deny";
+  tokens: string[];
+  reserved: string[];
+  revoked: boolean;
+  completed: boolean;
+  lost: boolean;
+};
+
+export const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Sends until somebody answers: while servers are down, or cannot reach their database. `tries` counts. */
+export async function send(
+  server: () => string,
+  path: string,
+  form: Record<string, string>,
+  headers: Record<string, string>,
+) {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      const init = { method: "POST", headers, body: new URLSearchParams(form), redirect: "manual" } as const;
+      const answer = await fetch(server() + path, { ...init, signal: AbortSignal.timeout(30_000) });
+      const text = await answer.text();
+      if (answer.status !== 503) return { status: answer.status, text, tries };
+      assert.ok(Number(answer.headers.get("retry-after")) > 0, "503 says when to come again");
+    } catch (error) {
+      if (error instanceof assert.AssertionError) throw error;
+    }
+    await pause(20);
+  }
+}
+
+/** Enrols a soft passkey by an invitation, and answers the cookie of its session. */
+export async function enrolled(link: URL, issuer: string): Promise<string> {
+  const passkey = createSoftPasskey({ rpId: "localhost", origin: issuer });
+  const page = await (await fetch(link)).text();
+  const attestation = JSON.stringify(passkey.attestation(optionsIn(page)));
+  const body = new URLSearchParams({ ...hidden(page), attestation, device: "Phone" });
+  const answer = await fetch(link, {
+    method: "POST",
+    headers: { origin: issuer },
+    body,
+    redirect: "manual",
+  });
+  return (answer.headers.get("set-cookie") ?? "").split(";")[0] ?? "";
+}
+
+/** As a browser would: reads the card, answers it, and after a broken answer reads it again. */
+export async function decide(
+  { issuer, server, cookie }: Stage,
+  request: string,
+  verdict: "approve" | "deny",
+): Promise<boolean> {
+  for (;;) {
+    try {
+      const read = await fetch(`${server()}/requests/${request}`, { headers: { cookie } });
+      const page = await read.text();
+      if (read.status === 200) {
+        const form = formOf(page, verdict);
+        if (form === "") return page.includes(verdict === "approve" ? "Approved" : "Denied");
+        const answer = await fetch(`${server()}/requests/${request}/decision`, {
+          method: "POST",
+          headers: { origin: issuer, cookie },
+          body: new URLSearchParams({ ...hidden(form), verdict }),
+          redirect: "manual",
+        });
+        await answer.text();
+        if (answer.status === 303) return true;
+      }
+    } catch {
+      // The server died before it answered.
+    }
+    await pause(20);
+  }
+}
+
+export function digestFor(
+  token: string,
+  action: { readonly type: string; readonly [field: string]: string },
+) {
+  const { act_type_hash: typeHash, aud: audience } = decodeJwt(token) as {
+    act_type_hash: string;
+    aud: string;
+  };
+  const { type, ...bound } = action;
+  return actionDigest({ type, typeHash, audience, bound });
+}
+
+export function createStories(stage: Stage, pick: () => number) {
+  const { server, agent, api } = stage;
+  const told = new Map<string, Told>();
+  const post = (path: string, form: Record<string, string>, client: Client, more = {}) =>
+    send(server, path, form, { ...basic(client), ...more });
+
+  /** One story after another, until told to stop; what is under way is then finished. */
+  async function work(worker: string, stop: () => boolean): Promise<void> {
+    for (let story = 0; !stop(); story += 1) {
+      const action = { ...refund, order: `${worker}-${story}` };
+      const form = {
+        scope: "openid",
+        login_hint: "ada@example.com",
+        authorization_details: JSON.stringify([action]),
+        requested_expiry: "600",
+      };
+      const asked = JSON.parse(
+        (await post("/bc-authorize", form, agent, { "idempotency-key": action.order })).text,
+      );
+      assert.ok(asked.auth_req_id, JSON.stringify(asked));
+      const ticket: string = asked.auth_req_id;
+      const request = requestIdOf(ticket);
+      const known: Told = {
+        request,
+        tokens: [],
+        reserved: [],
+        revoked: false,
+        completed: false,
+        lost: false,
+      };
+      assert.ok(!told.has(request), "an ask under a fresh key is a fresh request");
+      told.set(request, known);
+
+      // Some wait for the decision, on a poll that is held or broken off; all ask twice, and at most one is given a token.
+      const waiting = pick() < 0.5 ? [until(ticket)] : [];
+      const verdict = pick() < 0.8 ? "approve" : "deny";
+      if (await decide(stage, request, verdict)) known.decided = verdict;
+
+      const polls = Array.from({ length: 2 - waiting.length }, () => until(ticket));
+      const answers = await Promise.all([...waiting, ...polls]);
+      for (const { text } of answers) {
+        const body = JSON.parse(text);
+        if (body.access_token) known.tokens.push(body.access_token);
+      }
+      if (known.decided === "deny")
+        assert.ok(
+          answers.every(({ text }) => JSON.parse(text).error === "access_denied"),
+          answers[0]?.text,
+        );
+      if (known.decided === "approve" && known.tokens.length === 0) {
+        assert.ok(
+          answers.some(({ tries }) => tries > 1),
+          `an approval that was acknowledged gives a token, unless its answer was lost: ${answers[0]?.text}`,
+        );
+        known.lost = true;
+      }
+      if (known.tokens[0] !== undefined)
+        await spend(known, known.tokens[0], digestFor(known.tokens[0], action));
+    }
+  }
+
+  /** Polls, and is held where nobody has decided, until there is more to say than that. `tries` counts. */
+  async function until(ticket: string) {
+    const poll = { grant_type: cibaGrantType, auth_req_id: ticket };
+    for (let tries = 0; ; ) {
+      const answer = await post("/oauth/token", poll, agent, { prefer: "wait=10" });
+      tries += answer.tries;
+      const { error } = JSON.parse(answer.text);
+      if (error !== "authorization_pending" && error !== "slow_down") return { ...answer, tries };
+      await pause(1_000);
+    }
+  }
+
+  async function spend(known: Told, token: string, digest: string): Promise<void> {
+    const spends = [randomBytes(16).toString("base64url"), randomBytes(16).toString("base64url")];
+    const revoking = pick() < 0.3;
+    await Promise.all([
+      revoking && post("/revoke", { token }, agent).then(({ status }) => assert.equal(status, 200)),
+      ...spends.map(async (spend_id) => {
+        const reserve = { operation: "reserve", token, spend_id, act_digest: digest };
+        if ((await post("/spend", reserve, api)).status === 200) known.reserved.push(spend_id);
+      }),
+    ]);
+    assert.ok(known.reserved.length <= 1, "one of two spends reserves the token");
+    // The revocation was acknowledged: it came before both spends, or found the token in use.
+    known.revoked = revoking && known.reserved.length === 0;
+    if (known.revoked) return;
+    assert.equal(known.reserved.length, 1, "of a token that nobody revoked one spend is taken");
+    const completion = { operation: "complete", token, spend_id: known.reserved[0]! };
+    known.completed = (await post("/spend", completion, api)).status === 200;
+    assert.ok(known.completed);
+  }
+
+  /** Holds the log against what was acknowledged. Answers what there was, for people. */
+  function check(entries: readonly Entry[]): { readonly spent: number; readonly text: string } {
+    const byRequest = Map.groupBy(entries, ({ request = "" }) => request);
+    const count = (request: string, event: string) =>
+      byRequest.get(request)?.filter((entry) => entry.event === event).length ?? 0;
+    for (const { request, decided, tokens, reserved, revoked, completed, lost } of told.values()) {
+      assert.equal(count(request, "request.created"), 1);
+      if (decided === "approve") assert.equal(count(request, "request.approved"), 1);
+      if (decided === "deny") assert.equal(count(request, "request.denied"), 1);
+      assert.ok(count(request, "request.approved") + count(request, "request.denied") <= 1);
+      assert.ok(tokens.length <= 1, "one approval, one token");
+      assert.equal(count(request, "token.issued"), tokens.length + (lost ? 1 : 0));
+      assert.equal(count(request, "token.reserved"), reserved.length);
+      assert.equal(count(request, "token.revoked"), revoked ? 1 : 0);
+      assert.equal(count(request, "token.completed"), completed ? 1 : 0);
+    }
+    const created = entries.filter(
+      ({ event, request = "" }) => event === "request.created" && !others.has(request),
+    ).length;
+    assert.equal(created, told.size, "nothing was asked twice");
+    const spent = [...told.values()].filter(({ completed }) => completed).length;
+    const revoked = [...told.values()].filter((one) => one.revoked).length;
+    const lost = [...told.values()].filter((one) => one.lost).length;
+    return {
+      spent,
+      text: `${told.size} requests, ${spent} spent, ${revoked} revoked, ${lost} tokens lost on the way and none doubled, ${entries.length} entries`,
+    };
+  }
+
+  /** Requests that are no part of a story. */
+  const others = new Set<string>();
+  return { work, check, others };
+}
