@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
+import fc from "fast-check";
 import { acknowledged, failureOf, type StandIn, standIn, testClock } from "../test/stand-in.ts";
 import { type Agent, type Ask, type CallbackOptions, createAgent } from "./agent.ts";
 
@@ -209,4 +210,34 @@ test("T39: an agent whose tokens are bound to a key cannot have them pushed", ()
         ),
       /cannot be bound to a key/,
     );
+});
+
+test("whatever body comes with a token of ours, it is taken or refused, and never thrown over", async () => {
+  const { token } = await askAs(agent);
+  const part = fc.constantFrom(
+    '{"auth_req_id":',
+    '"req-1"',
+    "}",
+    "{",
+    "[",
+    "]",
+    "null",
+    ",",
+    "\u0000",
+    "é",
+    "1e999",
+    '"a":',
+  );
+  const body = fc.oneof(
+    fc.array(part, { maxLength: 8 }).map((parts) => parts.join("")),
+    fc.json({ maxDepth: 3 }),
+    fc.string({ unit: "binary", maxLength: 60 }),
+  );
+  await fc.assert(
+    fc.asyncProperty(body, fc.boolean(), async (text, ours) => {
+      const status = await statusOf({ token: ours ? token : `${token}x`, body: text });
+      assert.ok(ours ? [204, 400, 401, 503].includes(status) : status === 401, `${status} for ${text}`);
+    }),
+    { numRuns: 300 },
+  );
 });

@@ -124,3 +124,22 @@ test("a nonce is given out for five minutes, taken for five more, and known to w
   assert.equal(nonces.stateOf(undefined, start), "unknown");
   assert.equal(others.stateOf(nonce, start), "unknown");
 });
+
+test("whatever stands in a proof, it is read or its fault is named, and nothing is read but what was made just now", () => {
+  const anything = fc.oneof(
+    fc.anything(),
+    fc.constantFrom(undefined, null, "POST", seconds, "one", "hash", jwk),
+  );
+  fc.assert(
+    fc.property(
+      fc.dictionary(fc.constantFrom("htm", "htu", "iat", "jti", "ath", "nonce"), anything),
+      anything,
+      (changed, key) => {
+        const answer = readProof({ ...header, jwk: key }, { ...claims, ...changed }, request, now);
+        if ("refused" in answer) return;
+        assert.ok(answer.jti !== "" && answer.expiresAt > now && answer.expiresAt <= now + 120_000);
+        assert.ok(typeof key === "object" && key !== null && !Object.hasOwn(key, "d"));
+      },
+    ),
+  );
+});
