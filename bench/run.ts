@@ -15,8 +15,10 @@ import { redeem } from "./redeem.ts";
 import { spend } from "./spend.ts";
 import { startCountersign } from "./stage/countersign.ts";
 import { type Duel, duel, duelTable } from "./stage/duel.ts";
+import { whole } from "./stage/figure.ts";
 import { startBare, startOidcProvider } from "./stage/peer.ts";
 import { placing } from "./stage/process.ts";
+import { bareSignatures } from "./stage/signature.ts";
 import { verifierCheck } from "./verifier-check.ts";
 import { wakeUp } from "./wake-up.ts";
 
@@ -58,7 +60,10 @@ const chosen = Object.entries(duels).filter(([name]) => asks(name));
 if (chosen.length > 0) {
   const parties = [await startCountersign(), await startOidcProvider(), await startBare()];
   try {
-    for (const [, question] of chosen) console.log(`${duelTable(await duel(question, parties, rounds))}\n`);
+    for (const [, question] of chosen) {
+      console.log(duelTable(await duel(question, parties, rounds)));
+      console.log(`bare ES256 signatures a CPU second: ${whole(bareSignatures())}\n`);
+    }
   } finally {
     await Promise.all(parties.map((party) => party.close()));
   }
