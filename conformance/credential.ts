@@ -4,7 +4,7 @@
  */
 import { exportJWK, generateKeyPair, type JWK } from "jose";
 import type { NewAgent, NewCredential } from "../packages/server/src/operations/admit.ts";
-import { type Certificates, selfSigned } from "../packages/server/test/certificate.ts";
+import { type Certificates, selfSigned, type Wish } from "../packages/server/test/certificate.ts";
 import type { Certificate } from "./call.ts";
 import type { FullAgentPlan } from "./plan.ts";
 
@@ -22,13 +22,18 @@ export type Credentials = {
 /** Everything but the secret, which the server makes. */
 export type Made = { readonly registration: NewAgent; readonly credentials: Credentials };
 
+export type Workshop = {
+  readonly certificates: Certificates;
+  /** Encrypts as the server does what it has to keep. */
+  readonly seal: (text: string) => Promise<string>;
+  /** Whether certificates have RSA keys. */
+  readonly rsa: boolean;
+};
+
 export async function makeCredentials(
   plan: FullAgentPlan,
   types: readonly string[],
-  {
-    certificates,
-    seal,
-  }: { readonly certificates: Certificates; readonly seal: (text: string) => Promise<string> },
+  { certificates, seal, rsa }: Workshop,
 ): Promise<Made> {
   const { id, method, algorithm, delivery, binding } = plan;
   const pair = await generateKeyPair(algorithm, { extractable: true, modulusLength: 2048 });
@@ -37,11 +42,12 @@ export async function makeCredentials(
   const certified = method.endsWith("tls_client_auth") || binding === "mtls";
   // As long as the server's own, for suites that run for long.
   const until = new Date(Date.now() + 90 * 24 * 3_600_000);
+  const wish: Wish = { until, algorithm: rsa ? "RS256" : "ES256" };
   const certificate =
     certified &&
     (method === "self_signed_tls_client_auth"
-      ? await selfSigned(`CN=${id}`, { until })
-      : await certificates.forClient(`CN=${id}`));
+      ? await selfSigned(`CN=${id}`, wish)
+      : await certificates.forClient(`CN=${id}`, wish));
   const keys: JWK[] = [publicKey];
   if (certificate && method === "self_signed_tls_client_auth") {
     const x5c = [Buffer.from(certificate.x509.rawData).toString("base64")];

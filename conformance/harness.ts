@@ -116,6 +116,7 @@ async function open(
     const { registration, credentials } = await makeCredentials(readAgentPlan(agentPlan), types, {
       certificates,
       seal,
+      rsa: plan.rsa,
     });
     const added = await addAgent(store, registration);
     if ("refused" in added) throw new Error(`there are two agents called ${registration.id}`);

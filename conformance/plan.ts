@@ -31,7 +31,7 @@ const agent = z.strictObject({
 export const planShape = z.strictObject({
   /** Listens with TLS, with a certificate of an authority made for this one. */
   https: z.boolean().default(false),
-  /** The server's certificates have RSA keys: FAPI 1.0 knows no TLS suites for others. */
+  /** All certificates have RSA keys: FAPI 1.0 knows no TLS suites for others, and some suites read no others. */
   rsa: z.boolean().default(false),
   /** Whichever is free, unless given. */
   port: z.int().min(1).max(65_535).optional(),
