@@ -10,7 +10,7 @@ const layers: readonly (readonly string[])[] = [
   ["approval", "action", "client", "approver", "token", "config", "log"],
   ["store"],
   ["operations"],
-  ["channels", "keys", "metrics", "outbound", "pages", "permission"],
+  ["channels", "journal", "keys", "metrics", "outbound", "pages", "permission"],
   ["http"],
   ["server.ts"],
   ["command"],

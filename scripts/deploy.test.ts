@@ -50,15 +50,44 @@ test("the dashboard asks only for what the server measures, and for all that is 
     ),
   );
   asked.delete("countersign");
-  const { text } = await openMetrics().scrape();
+  const { text } = await openMetrics("0.1.0").scrape();
   const measured = new Set([...text.matchAll(/^# TYPE (\S+) /gm)].map(([, name = ""]) => name));
   assert.deepEqual(
     [...asked].filter((name) => !measured.has(name)),
     [],
   );
   const ours = [...measured].filter((name) => name.startsWith("countersign_"));
+  const source = read("packages/server/src/metrics/metrics.ts");
+  const labels = new Set(
+    [...source.matchAll(/labelNames: \[([^\]]*)\]/g)].flatMap(([, names = ""]) => names.match(/\w+/g)),
+  );
+  for (const label of ["le", "instance"]) labels.add(label);
+  const used = [
+    ...read("deploy/grafana/countersign.json").matchAll(/by \(([^)]*)\)|\{\{(\w+)\}\}|[{,](\w+)!?=~?\\"/g),
+  ];
+  const named = used.flatMap(([, by = "", legend = "", selector = ""]) =>
+    `${by} ${legend} ${selector}`.match(/\w+/g),
+  );
+  assert.ok(named.length > 20);
+  assert.deepEqual(
+    named.filter((label) => !labels.has(label ?? "")),
+    [],
+  );
   assert.deepEqual(
     ours.filter((name) => !asked.has(name)),
     [],
   );
+});
+
+test("names of metrics say their unit, counters that they only grow, and each says what it is", async () => {
+  const { text } = await openMetrics("0.1.0").scrape();
+  const ours = [...text.matchAll(/^# HELP (countersign_\S+) (.*)\n# TYPE \S+ (\w+)$/gm)];
+  assert.ok(ours.length >= 15);
+  for (const [, name = "", help = "", type] of ours) {
+    assert.ok(help.length > 20, name);
+    assert.equal(name.endsWith("_total"), type === "counter", name);
+    if (type === "histogram") assert.match(name, /_seconds$/);
+    // What belongs to histograms alone (Prometheus, metric names and labels).
+    assert.doesNotMatch(text, new RegExp(`^${name}\\{[^}]*\\ble=`, "m"), name);
+  }
 });

@@ -15,6 +15,7 @@ import { httpApp, protocolApp } from "./http/http.ts";
 import { notificationBody } from "./http/notification.ts";
 import { nobody, type Peer } from "./http/peer.ts";
 import { traced } from "./http/trace.ts";
+import type { Journal } from "./journal/journal.ts";
 import { createAgentKeys } from "./keys/agent-key.ts";
 import { type Keyring, openKeyring } from "./keys/keyring.ts";
 import { openLoginHintKeys } from "./keys/login-hint-key.ts";
@@ -58,6 +59,8 @@ export type ServerOptions = {
   readonly onFault: (fault: unknown, where: string) => void;
   /** Counts what happens, where somebody asks for it. */
   readonly metrics?: Metrics;
+  /** Says what happens, where somebody reads it. */
+  readonly journal?: Journal;
   /** Make the database where there is none, for tests. */
   readonly createStore?: boolean;
   /** Replaces the system's clock, for tests. */
@@ -67,7 +70,7 @@ export type ServerOptions = {
 };
 
 export async function createServer(options: ServerOptions): Promise<Server> {
-  const { config, outsideKey, onFault, roundMs = 500 } = options;
+  const { config, outsideKey, onFault, metrics, journal, roundMs = 500 } = options;
   const { caFile, ...reach } = config.outbound;
   const ca = caFile === undefined ? undefined : readFileSync(caFile, "utf8");
   const outbound = createOutbound({ ...reach, ca });
@@ -77,8 +80,10 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     location: config.store,
     create: options.createStore === true,
     clock: options.clock,
+    onConnection: metrics?.connection,
   });
-  const store = options.metrics?.observe(opened) ?? opened;
+  const counted = metrics?.observe(opened) ?? opened;
+  const store = journal?.observe(counted) ?? counted;
   let ending = false;
   const keyring = await prepare().catch(async (fault) => {
     await store.close();
@@ -86,7 +91,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   });
 
   const mail = config.channels.mail && (await openMail(config.channels.mail));
-  const channels = new Map<string, Channel>(mail ? [[mail.name, mail]] : []);
+  const channels = new Map<string, Channel>(mail ? [[mail.name, metrics?.attempted(mail) ?? mail]] : []);
   const tickets = createTickets(outsideKey);
   const secrets = sealOfSecrets(outsideKey);
   const holds = createHolds(store);
@@ -113,7 +118,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     ceremonies: createStamp(outsideKey, "ceremony"),
     callbackSeal: createSeal(outsideKey, "callbacks"),
     outbound,
-    answered: options.metrics?.answered,
+    answered: both(metrics?.answered, journal?.answered),
     ready: async () => !ending && (await isAnswering(store)),
     permission,
     onFault,
@@ -191,6 +196,17 @@ export async function createServer(options: ServerOptions): Promise<Server> {
       mail?.close();
       await store.close();
     },
+  };
+}
+
+type Answered = NonNullable<HttpGround["answered"]>;
+
+/** Undefined where nobody listens, so that nothing is measured. */
+function both(one: Answered | undefined, other: Answered | undefined): Answered | undefined {
+  if (!one || !other) return one ?? other;
+  return (...answer) => {
+    one(...answer);
+    other(...answer);
   };
 }
 

@@ -383,6 +383,21 @@ test("the last device stays; removing one ends its sessions", async () => {
   );
 });
 
+test("the channel whose link led to a card is kept through signing in, and written down with the decision", async () => {
+  const id = requestIdOf((await place.ask()).body.auth_req_id);
+  const link = `/requests/${id}?via=mail`;
+  const redirected = await place.request(link, { redirect: "manual" });
+  const signIn = redirected.headers.get("location") ?? "";
+  assert.equal(hidden(await (await place.request(signIn)).text()).next, link);
+  // Only a channel that is configured here is one: this deployment has none.
+  assert.doesNotMatch(await (await ada.get(link)).text(), /name="via"/);
+  const odd = await place.request(`/requests/${id}?via=/../x`, { redirect: "manual" });
+  assert.equal(
+    hidden(await (await place.request(odd.headers.get("location") ?? "")).text()).next,
+    `/requests/${id}`,
+  );
+});
+
 test("next leads only to pages of ours", async () => {
   for (const next of [
     "https://evil.example",

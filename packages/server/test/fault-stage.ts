@@ -26,8 +26,10 @@ export type Heard = {
 
 export type Node = {
   readonly child: ChildProcess;
-  /** What it wrote to standard error so far. */
+  readonly url: string;
+  /** What it wrote to standard error so far; and to standard error and standard output. */
   readonly said: () => string;
+  readonly printed: () => string;
   readonly get: (path: string) => Promise<Response>;
   readonly ask: (order: string) => Promise<Heard>;
   readonly poll: (ticket: string, headers?: Readonly<Record<string, string>>) => Promise<Heard>;
@@ -39,6 +41,12 @@ export type Node = {
 
 export type FaultStage = {
   readonly file: string;
+  readonly agent: { readonly id: string; readonly secret: string };
+  readonly api: { readonly id: string; readonly secret: string };
+  /** Of the approver's session. */
+  readonly cookie: string;
+  /** The outside key, as the environment has it. */
+  readonly key: string;
   /** Starts a server on the file, and resolves when it listens; several may be started. */
   readonly start: () => Promise<Node>;
   /** What it says instead of starting, as this account of the machine where one is named. */
@@ -48,9 +56,10 @@ export type FaultStage = {
   readonly close: () => Promise<void>;
 };
 
-export async function stageFaults(folder: string): Promise<FaultStage> {
+/** `more` is added to the rules. */
+export async function stageFaults(folder: string, more = ""): Promise<FaultStage> {
   const issuer = `http://localhost:${await freePort()}`;
-  const text = rules
+  const text = `${rules}${more}`
     .replaceAll("http://localhost:4400", issuer)
     .replace("waiting_per_agent: 20, asks_per_hour: 10000", "waiting_per_agent: 1000, asks_per_hour: 100000");
   const place = await deploy(text);
@@ -84,19 +93,24 @@ export async function stageFaults(folder: string): Promise<FaultStage> {
     });
     nodes.push(child);
     let said = "";
+    let printed = "";
     child.stderr.on("data", (chunk) => {
       said += chunk;
+      printed += chunk;
+    });
+    child.stdout.on("data", (chunk) => {
+      printed += chunk;
     });
     const listening = new Promise<boolean>((resolve) => {
       child.stdout.on("data", (chunk) => String(chunk).includes("listens on") && resolve(true));
       child.once("close", () => resolve(false));
     });
-    return { child, listening, said: () => said };
+    return { child, listening, said: () => said, printed: () => printed };
   }
 
   async function start(): Promise<Node> {
     const port = nodes.length === 0 ? Number(/-(\d+)\.yaml$/.exec(first)?.[1]) : await freePort();
-    const { child, listening, said } = begin(nodes.length === 0 ? first : configure(port));
+    const { child, listening, said, printed } = begin(nodes.length === 0 ? first : configure(port));
     assert.ok(await listening, said());
     const url = `http://localhost:${port}`;
     const post = async (path: string, form: Record<string, string>, headers: Record<string, string>) => {
@@ -106,7 +120,9 @@ export async function stageFaults(folder: string): Promise<FaultStage> {
     };
     return {
       child,
+      url,
       said,
+      printed,
       get: (path) => fetch(url + path),
       ask: (order) => {
         const authorization_details = JSON.stringify([{ ...refund, order }]);
@@ -142,6 +158,10 @@ export async function stageFaults(folder: string): Promise<FaultStage> {
 
   return {
     file,
+    agent,
+    api,
+    cookie,
+    key,
     start,
     refusal: async (uid) => {
       const { listening, said } = begin(first, uid);

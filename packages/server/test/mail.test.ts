@@ -6,7 +6,16 @@ import { shortDigest } from "@countersign/protocol";
 import { type ParsedMail, simpleParser } from "mailparser";
 import { SMTPServer } from "smtp-server";
 import { pauseAgent } from "../src/operations/admit.ts";
-import { type Deployment, deploy, type Person, refund, requestIdOf, rules } from "./deployment.ts";
+import {
+  type Deployment,
+  deploy,
+  formOf,
+  hidden,
+  type Person,
+  refund,
+  requestIdOf,
+  rules,
+} from "./deployment.ts";
 
 const inbox: ParsedMail[] = [];
 /** How many of the next deliveries the mail server refuses. */
@@ -79,7 +88,7 @@ test("a mail says what the card says, in text and HTML, with the same check code
       "Ticket 5512",
       "not checked",
       code,
-      `/requests/${id}`,
+      `/requests/${id}?via=mail`,
     ])
       assert.ok(body.includes(words), words);
     assert.match(body, /cannot be undone/);
@@ -197,4 +206,14 @@ test("a request that is over before its mail could leave is not mailed about", a
   inbox.length = 0;
   await place.server.makeRounds();
   assert.equal(inbox.length, 0);
+});
+
+test("a decision that a mail led to says so in the log", async () => {
+  const id = await ask();
+  const { via } = hidden(formOf(await (await ada.get(`/requests/${id}?via=mail`)).text(), "deny"));
+  assert.equal(via, "mail");
+  assert.equal((await ada.decide(id, "deny", { via })).status, 303);
+  const [entry] = await place.server.store.log.newest(1, id);
+  assert.equal(JSON.parse(entry?.line ?? "{}").facts.channel, "mail");
+  await place.server.makeRounds();
 });

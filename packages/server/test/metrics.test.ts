@@ -3,11 +3,15 @@ import { after, before, test } from "node:test";
 import { openMetrics } from "../src/metrics/metrics.ts";
 import { type Deployment, deploy, type Person, requestIdOf, rules } from "./deployment.ts";
 
-const metrics = openMetrics();
+/** A mail server that is not there. */
+const nobodyReceives = 'channels: { mail: { smtp: "smtp://127.0.0.1:1", from: countersign@example.com } }\n';
+const metrics = openMetrics("0.1.0");
 let place: Deployment;
 let ada: Person;
 before(async () => {
-  place = await deploy(rules.replace("waiting_per_agent: 20", "waiting_per_agent: 2"), { metrics });
+  place = await deploy(`${rules.replace("waiting_per_agent: 20", "waiting_per_agent: 2")}${nobodyReceives}`, {
+    metrics,
+  });
   ada = await place.enrol("ada@example.com");
 });
 after(() => place.close());
@@ -27,23 +31,26 @@ test("what happens to requests, decisions and tokens is counted once it is commi
   const first = (await place.ask(order("M-1"))).body.auth_req_id;
   const second = (await place.ask(order("M-2"))).body.auth_req_id;
   place.clock.now += 12_000;
-  assert.equal(await value('countersign_requests_waiting{le="10"}'), 0);
-  assert.equal(await value('countersign_requests_waiting{le="30"}'), 2);
+  assert.equal(await value('countersign_requests_waiting{within="10s"}'), 0);
+  assert.equal(await value('countersign_requests_waiting{within="30s"}'), 2);
   assert.equal(await value("countersign_oldest_waiting_seconds"), 12);
 
   assert.equal((await place.ask(order("M-3"))).status, 403);
   assert.equal(
-    await value('countersign_asks_refused_total{error="access_denied",limit="waiting_per_agent"}'),
+    await value('countersign_asks_refused_total{error="access_denied",gate="",limit="waiting_per_agent"}'),
     1,
   );
 
   await ada.decide(requestIdOf(first), "approve");
-  await ada.decide(requestIdOf(second), "deny");
-  assert.equal(await value('countersign_decisions_total{verdict="approve",level="session"}'), 1);
-  assert.equal(await value('countersign_decisions_total{verdict="deny",level="session"}'), 1);
-  assert.equal(await value('countersign_decision_seconds_sum{verdict="approve"}'), 12);
+  await ada.decide(requestIdOf(second), "deny", { via: "mail" });
+  assert.equal(
+    await value('countersign_decisions_total{verdict="approve",level="session",channel="inbox"}'),
+    1,
+  );
+  assert.equal(await value('countersign_decisions_total{verdict="deny",level="session",channel="mail"}'), 1);
+  assert.equal(await value('countersign_decision_seconds_sum{verdict="approve",channel="inbox"}'), 12);
   assert.equal(await value('countersign_requests_total{event="created",type="refund"}'), 2);
-  assert.equal(await value('countersign_requests_waiting{le="+Inf"}'), 0);
+  assert.equal(await value('countersign_requests_waiting{within="any"}'), 0);
 
   const token = (await place.poll(first)).body.access_token;
   const wrong = { operation: "reserve", token, spend_id: "spend-1-of-metrics-test", act_digest: "wrong" };
@@ -59,6 +66,23 @@ test("answers are counted by route, never by a path that may hold a secret", asy
   assert.ok((await value('countersign_http_answer_seconds_count{route="/oauth/token",status="200"}')) === 1);
   assert.match(text, /nodejs_eventloop_lag_p99_seconds/);
   assert.ok((await value('countersign_commit_seconds_count{outcome="committed"}'))! > 5);
+});
+
+test("attempts to reach people are counted when they fail, not only when they are given up", async () => {
+  await place.ask(order("M-4"));
+  await place.server.makeRounds();
+  assert.equal(await value('countersign_message_attempt_seconds_count{outcome="failed",channel="mail"}'), 1);
+});
+
+test("no label has a value that somebody else could invent", async () => {
+  const id = requestIdOf((await place.ask(order("M-5"))).body.auth_req_id);
+  await ada.decide(id, "deny", { via: "everything&anything" });
+  await place.request(`/requests/${id}?via=whatever`);
+  await place.request("/nowhere/at/all");
+  const { text } = await metrics.scrape();
+  const values = [...text.matchAll(/(\w+)="([^"]*)"/g)].map(([, , found]) => found);
+  assert.doesNotMatch(values.join(" "), /everything|whatever|nowhere/);
+  assert.equal(await value('countersign_decisions_total{verdict="deny",level="session",channel="inbox"}'), 1);
 });
 
 test("a server is alive while it turns, and ready while its store answers and it is not about to end", async () => {

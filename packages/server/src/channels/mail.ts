@@ -43,7 +43,7 @@ export function mailChannel(
       const mail: Mail = {
         card: approval.card,
         checkCode: shortDigest(approval.digest),
-        link: `${issuer}/requests/${approval.id}`,
+        link: `${issuer}/requests/${approval.id}?via=mail`,
         decideBy: approval.decideBy,
         now: now(),
         approverName: approver.name,

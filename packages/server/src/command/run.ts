@@ -1,5 +1,6 @@
 /** From words to a command: the list of all of them, `--help`, and what is said when something goes wrong. */
 import { parseArgs } from "node:util";
+import { describeFault, faultLines } from "../journal/fault.ts";
 import { agentCommands } from "./agent.ts";
 import { apiCommands } from "./api.ts";
 import { approverCommands } from "./approver.ts";
@@ -18,6 +19,7 @@ import { OperatorError } from "./operator-error.ts";
 import { requestCommands } from "./request.ts";
 import { startCommand } from "./start.ts";
 import { storeCommands } from "./store.ts";
+import { version } from "./version.ts";
 
 const commands: readonly Command[] = [
   initCommand,
@@ -51,6 +53,10 @@ const everywhere: { readonly [name: string]: Option } = {
 export async function runCommand(argv: readonly string[], terminal: Terminal): Promise<number> {
   const command = commands.findLast(({ name }) => name.split(" ").every((word, at) => argv[at] === word));
   try {
+    if (argv.length === 1 && (argv[0] === "--version" || argv[0] === "-v")) {
+      terminal.print(version());
+      return 0;
+    }
     if (!command) return unknown(argv, terminal);
     const options = { ...command.options, ...everywhere };
     const rest = argv.slice(command.name.split(" ").length);
@@ -90,13 +96,7 @@ function explain(error: unknown, { complain }: Terminal): number {
     return 2;
   }
   complain("countersign: a fault of ours; please report it with what follows");
-  complain(error instanceof Error ? (error.stack ?? error.message) : String(error));
-  for (
-    let cause = error instanceof Error ? error.cause : undefined;
-    cause instanceof Error;
-    cause = cause.cause
-  )
-    complain(`caused by: ${cause.stack ?? cause.message}`);
+  for (const line of faultLines(describeFault(error))) complain(line);
   return 70;
 }
 
@@ -116,7 +116,7 @@ function overview(some: readonly Command[]): string {
     "",
     ...lines,
     "",
-    "countersign <command> --help says more.",
+    "countersign <command> --help says more, countersign --version which one this is.",
   ].join("\n");
 }
 

@@ -1,6 +1,7 @@
 import type { Command } from "./command.ts";
 import { readConfig, readOutsideKey, storeProblem } from "./deployment.ts";
 import { OperatorError } from "./operator-error.ts";
+import { version } from "./version.ts";
 
 export const startCommand: Command = {
   name: "start",
@@ -9,18 +10,22 @@ export const startCommand: Command = {
     const config = readConfig(given);
     // Loaded here, because no other command needs them.
     const { listen } = await import("../http/listener.ts");
-    const { pino } = await import("pino");
+    const { openJournal } = await import("../journal/journal.ts");
     const { createServer } = await import("../server.ts");
     const outsideKey = readOutsideKey(config);
     // Structured, to standard error; standard output says only where the server listens.
-    const log = pino({ base: undefined }, pino.destination({ dest: 2, sync: true }));
-    const onFault = (fault: unknown, where: string) => log.error({ err: fault, where }, "fault");
-    const metrics = config.metrics && (await import("../metrics/metrics.ts")).openMetrics();
-    const server = await createServer({ config, outsideKey, onFault, ...(metrics && { metrics }) }).catch(
-      (error: unknown) => {
-        throw storeProblem(error);
-      },
-    );
+    const journal = openJournal(config.logging);
+    const onFault = journal.fault;
+    const crash = (fault: unknown) => {
+      journal.crash(fault);
+      process.exit(70);
+    };
+    process.once("uncaughtException", crash);
+    const metrics = config.metrics && (await import("../metrics/metrics.ts")).openMetrics(version());
+    const options = { config, outsideKey, onFault, journal, ...(metrics && { metrics }) };
+    const server = await createServer(options).catch((error: unknown) => {
+      throw storeProblem(error);
+    });
     const listener = await listen(config, server, onFault);
     if ("refused" in listener) {
       await server.close();
@@ -30,17 +35,21 @@ export const startCommand: Command = {
       await Promise.all([listener.close(0), server.close()]);
       throw error;
     });
-    const places = listener.addresses.map(({ host, port }) => `${host}:${port}`).join(" and ");
-    print(`countersign listens on ${places}, for ${config.issuer}`);
+    const places = listener.addresses.map(({ host, port }) => `${host}:${port}`);
+    print(`countersign listens on ${places.join(" and ")}, for ${config.issuer}`);
+    journal.say("started", { version: version(), issuer: config.issuer, listens: places });
     await new Promise<void>((resolve) => {
       if (stop.aborted) resolve();
       else stop.addEventListener("abort", () => resolve(), { once: true });
     });
+    journal.say("stopping", { signal: String(stop.reason) });
     // Held polls are answered, and what is under way is finished. Open event streams would keep the listener from closing.
     server.release();
     await listener.close(2_000);
     await door?.close();
     await server.close();
+    journal.say("stopped", {});
+    process.off("uncaughtException", crash);
     print("stopped");
 
     async function openDoor() {

@@ -52,6 +52,7 @@ scopes:
 dpop: { require_nonce: true }
 outbound: { allow_private: [10.1.0.0/16], allow_http: true, ca_file: inside-ca.pem }
 user_codes: true
+logging: { level: warn, requests: true }
 login_hint_issuers:
   https://hr.example: { jwks_file: hr.json }
   https://idp.example/: { jwks_uri: https://idp.example/jwks }
@@ -105,6 +106,7 @@ test("a whole file becomes one value, its paths relative to the file", () => {
     limits: { waitingPerAgent: 5, asksPerHour: 30, pollIntervalSeconds: 2 },
     outbound: { allowPrivate: ["10.1.0.0/16"], allowHttp: true, caFile: "/etc/countersign/inside-ca.pem" },
     userCodes: true,
+    logging: { level: "warn", requests: true },
     permission: {
       timeLimitMs: 3000,
       relations: { approvers: [{ people: [], groups: ["finance"], where: {} }] },

@@ -16,7 +16,15 @@ import { type Path, readDocument } from "./document.ts";
 import { checkListening, type Listening, type Mtls, methodsOffered, readListening } from "./listening.ts";
 import { checkLoginHintIssuers, type LoginHintIssuers, loginHintIssuers } from "./login-hint-issuer.ts";
 import { checkPermission, type PermissionSettings, readPermission } from "./permission.ts";
-import { actionShape, type Finding, fileShape, fit, scopeShape, typeForm } from "./shape.ts";
+import {
+  actionShape,
+  type Finding,
+  fileShape,
+  fit,
+  type loggingLevels,
+  scopeShape,
+  typeForm,
+} from "./shape.ts";
 import { didYouMean } from "./spelling.ts";
 
 export type Config = {
@@ -45,9 +53,11 @@ export type Config = {
     readonly asksPerHour: number;
     readonly pollIntervalSeconds: number;
   };
-  /** How far calls to what others have registered may reach, and who certifies hosts there beside the usual ones. */
+  /** What is said on standard error: from which level on, and whether each answer to a request is worth a line. */
+  readonly logging: { readonly level: (typeof loggingLevels)[number]; readonly requests: boolean };
   /** Where Prometheus asks; nowhere, unless said. */
   readonly metrics?: { readonly host: string; readonly port: number };
+  /** How far calls to what others have registered may reach, and who certifies hosts there beside the usual ones. */
   readonly outbound: Reach & { readonly caFile?: string };
   /** Whether agents that are registered for it have to send the user code of whom they ask (CIBA §7.1). */
   readonly userCodes: boolean;
@@ -142,6 +152,7 @@ export function parseConfig(text: string, file: string): { readonly config: Conf
       asksPerHour: limits.asks_per_hour,
       pollIntervalSeconds: limits.poll_interval,
     },
+    logging: { ...sections.logging },
     ...(sections.metrics && { metrics: { ...sections.metrics } }),
     outbound: {
       ...reachOf(outbound),

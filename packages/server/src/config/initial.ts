@@ -60,6 +60,12 @@ apis:
 # Optional, here with the defaults: open requests per agent, its requests in an hour, seconds between an agent's polls.
 # limits: { waiting_per_agent: 20, asks_per_hour: 60, poll_interval: 5 }
 
+# Optional, here with the defaults: what is said on standard error, from info, warn or error on, and whether each answer is.
+# logging: { level: info, requests: false }
+
+# Optional: where Prometheus asks for /metrics, on this machine.
+# metrics: { port: 9400 }
+
 # Optional: where agents may be called (ping, push) and publish their keys, beside https on public addresses.
 # outbound: { allow_private: [10.1.0.0/16], ca_file: ./inside-ca.pem }
 

@@ -195,6 +195,9 @@ const permission = section({
   }).optional(),
 });
 
+/** How loud a line has to be to be written. */
+export const loggingLevels = ["info", "warn", "error"] as const;
+
 /** Everything but the actions, each of which is read on its own, so that a problem in one does not hide those of another. */
 export const fileShape = section({
   issuer: z.string(),
@@ -253,6 +256,12 @@ export const fileShape = section({
     asks_per_hour: whole(1, 100_000, "a limit of requests").default(60),
     // CIBA §7.3 names 5 s as the interval where none is given; no agent needs to know sooner.
     poll_interval: whole(1, 60, "an interval in seconds").default(5),
+  }).prefault({}),
+  logging: section({
+    // What happens is worth a line: there is one for each change, and none for a poll that changes nothing.
+    level: z.enum(loggingLevels).default("info"),
+    // A line for each answer is what the proxy in front writes already, and most of them are polls.
+    requests: flag.default(false),
   }).prefault({}),
   metrics: section({
     // Numbers are for the operator: on a door of their own, and for this machine unless somebody says otherwise.

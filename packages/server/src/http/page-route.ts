@@ -91,7 +91,10 @@ function visited(handler: VisitorHandler): Handler {
   return async (ground, request, parameter) => {
     const visitor = await readVisitor(ground, request);
     if (visitor) return await handler(ground, visitor, parameter, request);
-    return { go: `/sign-in?next=${encodeURIComponent(new URL(request.url).pathname)}` };
+    const { pathname, searchParams } = new URL(request.url);
+    const via = searchParams.get("via");
+    const next = /^[a-z]{1,20}$/.test(via ?? "") ? `${pathname}?via=${via}` : pathname;
+    return { go: `/sign-in?next=${encodeURIComponent(next)}` };
   };
 }
 

@@ -4,12 +4,19 @@
  * done: each change carries its log entries, and they are counted as they are committed, so that the numbers and the log
  * cannot tell two stories. Nothing here holds a name, a text or a secret; it never changes what happens.
  */
+import type { Entry } from "@countersign/protocol";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
-import type { Change, NewEntry, PassingChange, Store } from "../store/store.ts";
+import type { Channel } from "../operations/deliver.ts";
+import { observed } from "../store/observed.ts";
+import type { Change, PassingChange, Store } from "../store/store.ts";
 
 export type Metrics = {
   /** The same store, watched. */
   readonly observe: (store: Store) => Store;
+  /** The same channel, each attempt counted, also those that are made again. */
+  readonly attempted: (channel: Channel) => Channel;
+  /** What became of a connection to the database, where the store has them. */
+  readonly connection: (event: "opened" | "lost" | "failed") => void;
   /** An answer to a request, by route and status. */
   readonly answered: (route: string, status: number, seconds: number) => void;
   /** In Prometheus' text format. */
@@ -17,42 +24,48 @@ export type Metrics = {
 };
 
 /** Seconds. People decide within minutes; disks answer within milliseconds. */
-const decisionBuckets = [2, 5, 10, 20, 30, 60, 90, 120, 300, 600, 1800];
+const decisionBuckets = [2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 7200, 86_400];
 const commitBuckets = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2, 10];
 const answerBuckets = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2, 10, 30];
-/** Seconds that a request has been waiting. */
-const ages = [10, 30, 60, 120, 300];
+/** How long a request has been waiting, in seconds, by the name of the series. */
+const ages = { "10s": 10, "30s": 30, "1m": 60, "2m": 120, "5m": 300, any: Number.POSITIVE_INFINITY };
 /** More requests than this are not counted one by one while somebody waits for an answer. */
 const counted = 10_000;
 
-export function openMetrics(): Metrics {
+export function openMetrics(version: string): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
+  new Gauge({
+    name: "countersign_info",
+    help: "Always 1: which version this process runs",
+    labelNames: ["version"] as const,
+    registers,
+  }).set({ version }, 1);
   let watched: Store | undefined;
 
   const requests = new Counter({
     name: "countersign_requests_total",
-    help: "What became of requests: created, approved, denied, expired, lapsed, cancelled",
+    help: "What became of requests: created, approved, denied, expired, lapsed, cancelled; of several types at once as such",
     labelNames: ["event", "type"] as const,
     registers,
   });
   const refused = new Counter({
     name: "countersign_asks_refused_total",
-    help: "Asks that were refused before anybody was disturbed, by error, and by the limit that they met",
-    labelNames: ["error", "limit"] as const,
+    help: "Asks that were refused before anybody was disturbed, by error, and by the gate or the limit that they met",
+    labelNames: ["error", "gate", "limit"] as const,
     registers,
   });
   const decisions = new Counter({
     name: "countersign_decisions_total",
-    help: "Decisions of people, by verdict and by how they proved who they are",
-    labelNames: ["verdict", "level"] as const,
+    help: "Decisions of people, by verdict, by how they proved who they are, and by the channel whose link led them there",
+    labelNames: ["verdict", "level", "channel"] as const,
     registers,
   });
   const decisionSeconds = new Histogram({
     name: "countersign_decision_seconds",
-    help: "From the ask to the decision",
-    labelNames: ["verdict"] as const,
+    help: "From the ask to the decision, by verdict and by the channel whose link led there",
+    labelNames: ["verdict", "channel"] as const,
     buckets: decisionBuckets,
     registers,
   });
@@ -60,6 +73,13 @@ export function openMetrics(): Metrics {
     name: "countersign_messages_total",
     help: "Messages to approvers that were sent, or given up",
     labelNames: ["outcome", "channel"] as const,
+    registers,
+  });
+  const attempts = new Histogram({
+    name: "countersign_message_attempt_seconds",
+    help: "Attempts to hand a message to its channel, by outcome: sent, failed",
+    labelNames: ["outcome", "channel"] as const,
+    buckets: answerBuckets,
     registers,
   });
   const callbacks = new Counter({
@@ -87,6 +107,12 @@ export function openMetrics(): Metrics {
     buckets: commitBuckets,
     registers,
   });
+  const connections = new Counter({
+    name: "countersign_store_connections_total",
+    help: "Connections to PostgreSQL: opened, lost while this process wanted them, failed to be made",
+    labelNames: ["event"] as const,
+    registers,
+  });
   const answers = new Histogram({
     name: "countersign_http_answer_seconds",
     help: "Answers of the HTTP endpoints; polls that wait include their wait",
@@ -96,14 +122,13 @@ export function openMetrics(): Metrics {
   });
   new Gauge({
     name: "countersign_requests_waiting",
-    help: `Requests that wait for a decision, by how long they have at most waited in seconds; at most ${counted} are counted`,
-    labelNames: ["le"] as const,
+    help: `Requests that wait for a decision and have not waited for longer than this; at most ${counted} are counted`,
+    labelNames: ["within"] as const,
     registers,
     async collect() {
       const waiting = await waitingNow();
-      for (const age of ages)
-        this.set({ le: String(age) }, waiting.filter((seconds) => seconds <= age).length);
-      this.set({ le: "+Inf" }, waiting.length);
+      for (const [within, age] of Object.entries(ages))
+        this.set({ within }, waiting.filter((seconds) => seconds <= age).length);
     },
   });
   new Gauge({
@@ -133,20 +158,22 @@ export function openMetrics(): Metrics {
   }
 
   /** `writes` tells how old a request was when it was decided, and of which type it is. */
-  function count({ entry }: NewEntry, writes: Change["writes"]): void {
+  function count(entry: Entry, writes: Change["writes"]): void {
     const { event, facts = {} } = entry;
     const text = (name: string) => String(facts[name] ?? "");
     const [about = "", what = ""] = event.split(".");
-    if (event === "request.refused") refused.inc({ error: text("error"), limit: text("limit") });
+    if (event === "request.refused")
+      refused.inc({ error: text("error"), gate: text("gate"), limit: text("limit") });
     else if (about === "request") {
       const approval = writes.flatMap((write) =>
         "put" in write && write.put === "approval" ? write.record : [],
       )[0];
-      requests.inc({ event: what, type: approval?.parts.map(({ type }) => type).join("+") ?? "" });
+      requests.inc({ event: what, type: approval ? typeOf(approval.parts) : "" });
       if (what !== "approved" && what !== "denied") return;
       const verdict = what === "approved" ? "approve" : "deny";
-      decisions.inc({ verdict, level: what === "approved" ? text("level") : "session" });
-      if (approval) decisionSeconds.observe({ verdict }, (entry.at - approval.createdAt) / 1000);
+      const channel = text("channel") || "inbox";
+      decisions.inc({ verdict, level: what === "approved" ? text("level") : "session", channel });
+      if (approval) decisionSeconds.observe({ verdict, channel }, (entry.at - approval.createdAt) / 1000);
     } else if (about === "message") messages.inc({ outcome: what, channel: text("channel") });
     else if (about === "callback") callbacks.inc({ outcome: what, mode: text("mode") });
     else if (about === "token") tokens.inc({ event: what });
@@ -154,6 +181,20 @@ export function openMetrics(): Metrics {
   }
 
   return {
+    attempted: (channel) => ({
+      name: channel.name,
+      send: async (notice) => {
+        const startedAt = performance.now();
+        let outcome = "failed";
+        try {
+          await channel.send(notice);
+          outcome = "sent";
+        } finally {
+          attempts.observe({ outcome, channel: channel.name }, (performance.now() - startedAt) / 1000);
+        }
+      },
+    }),
+    connection: (event) => connections.inc({ event }),
     observe: (store) => {
       watched = store;
       const timed = async <C extends Change | PassingChange>(
@@ -170,17 +211,20 @@ export function openMetrics(): Metrics {
           throw error;
         }
       };
-      return {
+      const clocked: Store = {
         ...store,
-        commit: async (change) => {
-          const outcome = await timed(store.commit, change);
-          if (outcome === "committed") for (const entry of change.entries) count(entry, change.writes);
-          return outcome;
-        },
+        commit: (change) => timed(store.commit, change),
         pass: (change) => timed(store.pass, change),
       };
+      return observed(clocked, count);
     },
     answered: (route, status, seconds) => answers.observe({ route, status: String(status) }, seconds),
     scrape: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
   };
+}
+
+/** Few series, whatever agents put together: an action of several types is counted as that. */
+function typeOf(parts: readonly { readonly type: string }[]): string {
+  const [first = "", ...more] = new Set(parts.map(({ type }) => type));
+  return more.length > 0 ? "several" : first;
 }

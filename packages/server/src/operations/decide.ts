@@ -41,6 +41,8 @@ export type DecideInput = {
   /** The hash of the card that the form was rendered with. */
   readonly cardHash: string;
   readonly reason?: string;
+  /** The channel whose link led to the card, as its form says; for counting, and nothing depends on it. */
+  readonly channel?: string;
   /** For a signed approval: the ceremony's token and the browser's answer. */
   readonly signed?: { readonly ceremony: string; readonly assertion: Assertion };
 };
@@ -86,7 +88,7 @@ function challengeOf(approval: Approval, approver: string, nonce: string): strin
 
 export async function decide(ground: DecideGround, input: DecideInput): Promise<Approval | Refused> {
   const { store, config } = ground;
-  const { approver, session, verdict } = input;
+  const { approver, session, verdict, channel } = input;
   for (;;) {
     const present = await presence(store, session);
     if ("refused" in present) return present;
@@ -129,7 +131,12 @@ export async function decide(ground: DecideGround, input: DecideInput): Promise<
           agent: approval.agent,
           approver: approver.id,
           digest: approval.digest,
-          facts: { card_hash: approval.cardHash, ...facts, ...(session.test && { test: true }) },
+          facts: {
+            card_hash: approval.cardHash,
+            ...(channel !== undefined && { channel }),
+            ...facts,
+            ...(session.test && { test: true }),
+          },
           texts: { reason: input.reason },
         }),
       ],

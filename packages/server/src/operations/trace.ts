@@ -15,6 +15,12 @@ export function traceparent(): string | undefined {
   return carrier.traceparent;
 }
 
+/** By which a line of a log and the trace that it is part of can be found from each other. */
+export function activeTrace(): { readonly trace_id?: string; readonly span_id?: string } {
+  const span = trace.getActiveSpan()?.spanContext();
+  return span ? { trace_id: span.traceId, span_id: span.spanId } : {};
+}
+
 /** One span for as long as a person was waited for, in the trace of the ask. */
 export function traceWait(approval: Approval, endedAt: number, how: string): void {
   if (approval.traceparent === undefined) return;

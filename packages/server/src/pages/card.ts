@@ -34,6 +34,8 @@ export type CardView = {
   readonly expiresAt: number;
   readonly now: number;
   readonly csrf: string;
+  /** The channel whose link led here: sent back with the decision, so that it can be counted. */
+  readonly via?: string | undefined;
   readonly level: AuthenticationLevel;
   /** The level asks for a passkey and this session's is too long ago. A denial is possible all the same. */
   readonly needsSignIn: boolean;
@@ -56,7 +58,7 @@ export type CardView = {
 
 /**
  * The card. While it can be decided it holds two forms, `deny` and `approve`, both
- * `POST /requests/<id>/decision` with `csrf`, `card`, `verdict`; `reason` with a denial; `ceremony` and `assertion` with
+ * `POST /requests/<id>/decision` with `csrf`, `card`, `verdict`; `via` where there is one; `reason` with a denial; `ceremony` and `assertion` with
  * an approval at level `passkey-signed`. The quiet third form is `POST /requests/<id>/pause-agent` with `csrf`.
  */
 export function cardPage(view: CardView): Html {
@@ -137,8 +139,13 @@ function deadline(view: CardView): Html {
 
 function verdicts(view: CardView): Html {
   const decide = `${requestPath(view)}/decision`;
+  const via =
+    view.via === undefined
+      ? ""
+      : html`
+<input type="hidden" name="via" value="${view.via}">`;
   const fields = html`<input type="hidden" name="csrf" value="${view.csrf}">
-<input type="hidden" name="card" value="${view.cardHash}">`;
+<input type="hidden" name="card" value="${view.cardHash}">${via}`;
   return html`<p class="unseen closed" role="status" data-closed="${closedWords}"></p>
 ${problemLine(view.problem)}
 <fieldset>
@@ -162,7 +169,7 @@ ${hint(view)}
 /** Approving: at once, with the passkey's signature, or after signing in again. */
 function approval(view: CardView, decide: string, fields: Html): Html {
   if (mustSignIn(view)) {
-    const next = encodeURIComponent(requestPath(view));
+    const next = encodeURIComponent(requestPath(view) + (view.via === undefined ? "" : `?via=${view.via}`));
     return html`<p><a class="verdict" href="/sign-in?next=${next}">${finger}Sign in to approve</a></p>`;
   }
   const { ceremony } = view;

@@ -49,12 +49,15 @@ export function createOpenFga(
   async function check(tuples: ReadonlyMap<string, Tuple>): Promise<ReadonlySet<string>> {
     if (tuples.size === 0) return new Set();
     const keys = [...tuples.keys()];
-    const { result } = await client.batchCheck({
-      checks: [...tuples.values()].map((tuple, at) => ({ ...tuple, correlationId: String(at) })),
-    });
+    const { result } = await client
+      .batchCheck({
+        checks: [...tuples.values()].map((tuple, at) => ({ ...tuple, correlationId: String(at) })),
+      })
+      .catch((error: unknown) => {
+        throw answered(error);
+      });
     const failed = result.find(({ error }) => error !== undefined);
-    if (failed)
-      throw new Error(`OpenFGA could not check ${failed.request.relation}`, { cause: failed.error });
+    if (failed) throw new Error(`OpenFGA could not check ${failed.request.relation}`);
     if (result.length !== keys.length) throw new Error("OpenFGA did not answer each check");
     return new Set(
       result.filter(({ allowed }) => allowed).map(({ correlationId }) => keys[Number(correlationId)] ?? ""),
@@ -102,4 +105,13 @@ function filled(template: string, values: Readonly<Record<string, unknown>>): st
 
 function key({ user, relation, object }: Tuple): string {
   return `${user} ${relation} ${object}`;
+}
+
+/** What went wrong, in words of ours: the SDK's error holds the question, and its message may repeat what was asked about whom. */
+function answered(error: unknown): unknown {
+  const { statusCode, apiErrorCode } = error as { statusCode?: unknown; apiErrorCode?: unknown };
+  if (typeof statusCode !== "number") return error;
+  const code =
+    typeof apiErrorCode === "string" && /^[a-z_]{1,60}$/.test(apiErrorCode) ? ` (${apiErrorCode})` : "";
+  return new Error(`OpenFGA answered ${statusCode}${code}`);
 }

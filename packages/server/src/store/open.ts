@@ -13,10 +13,13 @@ export type StoreOptions = {
   readonly clock?: (() => number) | undefined;
   /** Connections of this process, where the engine has them. */
   readonly connections?: number;
+  /** Hears of each connection that was opened, could not be made, or was lost while it was wanted. */
+  readonly onConnection?: ((event: "opened" | "lost" | "failed") => void) | undefined;
 };
 
 /** Throws an `Error` that names the place if it cannot be opened, or if there is nothing and nothing is to be made. */
-export async function openStore({ location, create, clock, connections }: StoreOptions): Promise<Store> {
+export async function openStore(options: StoreOptions): Promise<Store> {
+  const { location, create, clock, connections, onConnection } = options;
   // Each engine is loaded only where it is used.
   if (isPostgres(location)) {
     const { openPostgres } = await import("./postgres/postgres.ts");
@@ -24,6 +27,7 @@ export async function openStore({ location, create, clock, connections }: StoreO
       url: location,
       create: create === true,
       ...(connections && { max: connections }),
+      ...(onConnection && { onConnection }),
     });
   }
   if (!create && !existsSync(location)) throw new MissingStore(location);

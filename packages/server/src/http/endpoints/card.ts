@@ -42,10 +42,21 @@ const problems: Record<DecideRefusal, string | undefined> = {
 const unreadableReason =
   "The reason is longer than 300 characters, or has some that cannot be shown, as some emoji do. Nothing was decided: please deny again with plainer words, or with none.";
 
-export async function showCard(ground: HttpGround, visitor: Visitor, id: string): Promise<PageAnswer> {
+export async function showCard(
+  ground: HttpGround,
+  visitor: Visitor,
+  id: string,
+  request: Request,
+): Promise<PageAnswer> {
   const held = await ground.store.read("approval", id);
   if (!held?.record.candidates.includes(visitor.approver.id)) return unreadable;
-  return { page: cardPage(await viewOf(ground, visitor, held.record)) };
+  const via = channelOf(ground, new URL(request.url).searchParams.get("via"));
+  return { page: cardPage(await viewOf(ground, visitor, held.record, via)) };
+}
+
+/** The channel that a link or a form says it came by, if there is such a channel here. */
+function channelOf({ config }: HttpGround, via: string | null | undefined): string | undefined {
+  return typeof via === "string" && Object.hasOwn(config.channels, via) ? via : undefined;
 }
 
 export async function decideOnCard(
@@ -57,7 +68,8 @@ export async function decideOnCard(
   const verdict = form.get("verdict");
   if (verdict !== "approve" && verdict !== "deny") return { say: "form_expired", status: 400 };
   const reason = readReason(form.get("reason"));
-  if (reason === null) return await showAgain(ground, visitor, id, unreadableReason);
+  const channel = channelOf(ground, form.get("via"));
+  if (reason === null) return await showAgain(ground, visitor, id, channel, unreadableReason);
   const assertion = parseAnswer<Assertion>(form.get("assertion"));
   const ceremony = form.get("ceremony");
   const answer = await decide(ground, {
@@ -66,12 +78,13 @@ export async function decideOnCard(
     session: visitor.session,
     verdict,
     cardHash: form.get("card") ?? "",
+    ...(channel !== undefined && { channel }),
     ...(verdict === "deny" && reason !== undefined && { reason }),
     ...(assertion && ceremony !== undefined && { signed: { ceremony, assertion } }),
   });
   if (!("refused" in answer)) return { go: `/requests/${id}` };
   if (answer.refused === "signed_out") return { go: "/sign-in" };
-  return await showAgain(ground, visitor, id, problems[answer.refused]);
+  return await showAgain(ground, visitor, id, channel, problems[answer.refused]);
 }
 
 /** The card once more, with why the attempt changed nothing. */
@@ -79,11 +92,12 @@ async function showAgain(
   ground: HttpGround,
   visitor: Visitor,
   id: string,
+  channel: string | undefined,
   problem: string | undefined,
 ): Promise<PageAnswer> {
   const held = await ground.store.read("approval", id);
   if (!held?.record.candidates.includes(visitor.approver.id)) return unreadable;
-  const view = await viewOf(ground, visitor, held.record);
+  const view = await viewOf(ground, visitor, held.record, channel);
   return { page: cardPage({ ...view, problem }), status: 409 };
 }
 
@@ -99,7 +113,12 @@ export async function pauseFromCard(
   return { say: "agent_paused", status: 200 };
 }
 
-async function viewOf(ground: HttpGround, visitor: Visitor, approval: Approval): Promise<CardView> {
+async function viewOf(
+  ground: HttpGround,
+  visitor: Visitor,
+  approval: Approval,
+  via: string | undefined,
+): Promise<CardView> {
   const { store, config } = ground;
   const now = store.now();
   const state = stateAt(approval, now);
@@ -118,6 +137,7 @@ async function viewOf(ground: HttpGround, visitor: Visitor, approval: Approval):
     expiresAt: approval.expiresAt,
     now,
     csrf: visitor.csrf,
+    via,
     level,
     needsSignIn: level === "passkey" && now >= visitor.session.authenticatedAt + freshPasskeyMs,
     ceremony: signing && {

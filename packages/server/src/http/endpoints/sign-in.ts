@@ -36,5 +36,7 @@ async function askForPasskey(ground: HttpGround, next: string, problem?: string)
 
 /** Only a path of ours: anything else could lead a person who has just signed in somewhere else. */
 function onward(next: string | null): string {
-  return next !== null && /^\/(inbox|devices|requests\/[a-z0-9_]+)$/.test(next) ? next : "/inbox";
+  return next !== null && /^\/(inbox|devices|requests\/[a-z0-9_]+(\?via=[a-z]{1,20})?)$/.test(next)
+    ? next
+    : "/inbox";
 }

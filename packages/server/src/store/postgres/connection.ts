@@ -4,7 +4,15 @@
  * database without its password, with the driver's own error as its cause.
  */
 import { MissingStore } from "../missing.ts";
-import { connectSeconds, type Link, openLink, type Run, type Script, type Value } from "./link.ts";
+import {
+  connectSeconds,
+  type Link,
+  type OnConnection,
+  openLink,
+  type Run,
+  type Script,
+  type Value,
+} from "./link.ts";
 import { listenOn } from "./listen.ts";
 
 export type Pool = {
@@ -25,6 +33,7 @@ export type PoolOptions = {
   readonly url: string;
   /** Connections of this node, besides the one that listens. */
   readonly max?: number;
+  readonly onConnection?: OnConnection;
 };
 
 /** Long enough to be worth it, short enough to find a new primary, or certificates that were renewed. */
@@ -34,7 +43,7 @@ const readOnly = "25006";
 
 type Member = { readonly link: Link; alone: boolean };
 
-export function openPool({ url, max = 10 }: PoolOptions): Pool {
+export function openPool({ url, max = 10, onConnection }: PoolOptions): Pool {
   const place = placeOf(url);
   const members = new Set<Member>();
   const waiting: (() => void)[] = [];
@@ -66,7 +75,7 @@ export function openPool({ url, max = 10 }: PoolOptions): Pool {
         if (member) members.delete(member);
         turn();
       };
-      member = { link: await openLink({ url, onLost: leave }), alone: false };
+      member = { link: await openLink({ url, onLost: leave, onConnection }), alone: false };
       members.add(member);
       return member;
     } finally {
@@ -149,7 +158,9 @@ export function openPool({ url, max = 10 }: PoolOptions): Pool {
         }
       }),
     listen: async (channel, heard, opened) => {
-      await attempt(async () => void listeners.push(await listenOn(url, channel, heard, opened)));
+      await attempt(
+        async () => void listeners.push(await listenOn(url, channel, heard, opened, onConnection)),
+      );
     },
     close: async () => {
       closed = true;

@@ -31,7 +31,11 @@ export type LinkOptions = {
   /** Hears that it is lost, once, before those who wait on it do. */
   readonly onLost: () => void;
   readonly onNotification?: (payload: string) => void;
+  readonly onConnection?: OnConnection | undefined;
 };
+
+/** What becomes of connections, for whoever counts: `failed` to be made, or `lost` while it was wanted. */
+export type OnConnection = (event: "opened" | "lost" | "failed") => void;
 
 /** Milliseconds. A statement that takes longer is a fault: every one of ours is answered by an index. */
 const statementMs = 10_000;
@@ -42,10 +46,11 @@ export const silenceMs = statementMs + 5_000;
 export const connectSeconds = 5;
 
 /** Rejects with the driver's error where there is no connection to be had. */
-export async function openLink({ url, onLost, onNotification }: LinkOptions): Promise<Link> {
+export async function openLink({ url, onLost, onNotification, onConnection }: LinkOptions): Promise<Link> {
   const pending = new Set<(error: unknown) => void>();
   const drains: (() => void)[] = [];
   let lost = false;
+  let opened = false;
   let watchdog: NodeJS.Timeout | undefined;
 
   const settings = {
@@ -53,7 +58,7 @@ export async function openLink({ url, onLost, onNotification }: LinkOptions): Pr
     connect_timeout: connectSeconds,
     max_lifetime: null,
     onnotice: () => {},
-    onclose: () => void drop(),
+    onclose: () => void lose(),
     onnotify: (_channel: string, payload: string) => onNotification?.(payload),
     types: {
       // Instants and counts: all of them are safe integers.
@@ -76,6 +81,12 @@ export async function openLink({ url, onLost, onNotification }: LinkOptions): Pr
     await sql.end({ timeout: 0 });
   }
 
+  /** Nobody here let go of it. */
+  async function lose(): Promise<void> {
+    if (opened && !lost) onConnection?.("lost");
+    await drop();
+  }
+
   function settled(reject: (error: unknown) => void): void {
     pending.delete(reject);
     if (pending.size > 0) watchdog?.refresh();
@@ -92,7 +103,7 @@ export async function openLink({ url, onLost, onNotification }: LinkOptions): Pr
         settled(fail);
         reject(error);
       };
-      if (pending.size === 0) watchdog = setTimeout(() => void drop(), silenceMs).unref();
+      if (pending.size === 0) watchdog = setTimeout(() => void lose(), silenceMs).unref();
       pending.add(fail);
       query().then((rows) => {
         settled(fail);
@@ -106,11 +117,14 @@ export async function openLink({ url, onLost, onNotification }: LinkOptions): Pr
   try {
     await send(() => sql.unsafe("SELECT 1"));
   } catch (error) {
+    onConnection?.("failed");
     await drop();
     throw error;
   } finally {
     clearTimeout(slow);
   }
+  opened = true;
+  onConnection?.("opened");
   const on = await sql.reserve();
 
   return {

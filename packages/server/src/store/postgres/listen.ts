@@ -1,6 +1,6 @@
 /** Listening to one channel of notifications, on a connection of its own: one that is lost is followed by another. */
 import { setTimeout as later } from "node:timers/promises";
-import { type Link, openLink, silenceMs } from "./link.ts";
+import { type Link, type OnConnection, openLink, silenceMs } from "./link.ts";
 
 const soonestMs = 50;
 const latestMs = 2_000;
@@ -11,12 +11,13 @@ export async function listenOn(
   channel: string,
   heard: (payload: string) => void,
   opened: () => void,
+  onConnection?: OnConnection,
 ): Promise<{ readonly stop: () => Promise<void> }> {
   let stopped = false;
   let link: Link | undefined;
 
   async function open(): Promise<void> {
-    link = await openLink({ url, onLost: () => void again(), onNotification: heard });
+    link = await openLink({ url, onLost: () => void again(), onNotification: heard, onConnection });
     await link.script(`LISTEN "${channel}"`);
     opened();
   }

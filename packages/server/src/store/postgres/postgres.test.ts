@@ -1,4 +1,6 @@
-import { after, before } from "node:test";
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import postgres from "postgres";
 import { type PostgresServer, startPostgres } from "../../../test/postgres.ts";
 import { type Opened, storeContract } from "../contract.ts";
 import { openPostgres } from "./postgres.ts";
@@ -26,4 +28,27 @@ storeContract("PostgreSQL", async (): Promise<Opened> => {
       for (const handle of handles) await handle.close();
     },
   };
+});
+
+test("a connection that is taken away is counted as lost and another is opened; one that is let go is not", async () => {
+  const events: string[] = [];
+  const store = await openPostgres({
+    url: server.url,
+    schema: "test_connections",
+    create: true,
+    max: 1,
+    onConnection: (event) => events.push(event),
+  });
+  assert.deepEqual([...events].sort(), ["opened", "opened"], "one that listens, one that works");
+  const sql = postgres(server.url, { max: 1, onnotice: () => {} });
+  await sql`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'countersign'`;
+  await sql.end();
+  while (events.length < 6) {
+    await Promise.resolve(store.read("agent", "x")).catch(() => {});
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  assert.equal(events.filter((event) => event === "lost").length, 2);
+  assert.equal(events.filter((event) => event === "opened").length, 4);
+  await store.close();
+  assert.equal(events.length, 6);
 });

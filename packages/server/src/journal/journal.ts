@@ -1,0 +1,85 @@
+/**
+ * What the process says while it runs: one line of JSON on standard error for everything that happens, and for each fault.
+ * For whoever keeps the server running, on a screen or in a collector of logs that many people can read; so a line has ids
+ * and names that the operator chose, and nothing that a person or an agent wrote. It is no evidence: that is the audit log,
+ * whose entries it names. What happened is heard where it is counted, as the log's entries are committed.
+ */
+import { type Level, type Logger, pino } from "pino";
+import type { Config } from "../config/config.ts";
+import { activeTrace } from "../operations/trace.ts";
+import { observed } from "../store/observed.ts";
+import type { Store } from "../store/store.ts";
+import { describeFault } from "./fault.ts";
+import { happening } from "./happening.ts";
+
+export type Journal = {
+  /** The same store, watched. */
+  readonly observe: (store: Store) => Store;
+  /** An answer to a request, by route and status; undefined where nobody wants a line for each. */
+  readonly answered: ((route: string, status: number, seconds: number) => void) | undefined;
+  /** What happens to the process itself. */
+  readonly say: (
+    event: "started" | "stopping" | "stopped",
+    members: Readonly<Record<string, unknown>>,
+  ) => void;
+  readonly fault: (fault: unknown, where: string) => void;
+  /** The fault that ends the process. Written before this returns, as whatever is fatal is. */
+  readonly crash: (fault: unknown) => void;
+};
+
+type Output = { readonly write: (line: string) => void; readonly flushSync?: () => void };
+
+/** What whoever reads has not taken yet, in bytes: then lines are dropped, and counted, rather than memory filled. */
+const longestQueue = 8 * 1024 * 1024;
+/** Whoever asks again and again whether the server lives is not news. */
+const probes = new Set(["/livez", "/readyz"]);
+
+export function openJournal({ level, requests }: Config["logging"], given?: Output): Journal {
+  const output = given ?? standardError();
+  const log: Logger = pino(
+    {
+      level,
+      base: undefined,
+      messageKey: "event",
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      // A line of a trace can be found from it, and it from the line.
+      mixin: activeTrace,
+    },
+    output,
+  );
+  const reportFault = (at: Level, fault: unknown, where: string) =>
+    log[at]({ where, fault: describeFault(fault) }, at === "fatal" ? "crash" : "fault");
+  return {
+    observe: (store) =>
+      observed(store, (entry) => {
+        const { at, members } = happening(entry);
+        log[at](members, entry.event);
+      }),
+    answered: requests
+      ? (route, status, seconds) => {
+          if (probes.has(route) && status < 500) return;
+          const members = { route, status, ms: Math.round(seconds * 100_000) / 100 };
+          log[status >= 500 ? "warn" : "info"](members, "answer");
+        }
+      : undefined,
+    say: (event, members) => log.info(members, event),
+    fault: (fault, where) => reportFault("error", fault, where),
+    crash: (fault) => reportFault("fatal", fault, "process"),
+  };
+
+  function standardError(): Output {
+    // Not one at a time: whoever reads slowly would hold up every answer.
+    const stream = pino.destination({ dest: 2, sync: false, maxLength: longestQueue });
+    let dropped = 0;
+    stream.on("drop", () => {
+      dropped += 1;
+    });
+    stream.on("drain", () => {
+      const lines = dropped;
+      dropped = 0;
+      if (lines > 0) log.warn({ lines }, "lines_dropped");
+    });
+    return stream;
+  }
+}
