@@ -10,6 +10,7 @@ import { decide } from "./decide.ts";
 import { flow, flowToToken } from "./flow.ts";
 import { memory } from "./memory.ts";
 import { million } from "./million.ts";
+import { outbox } from "./outbox.ts";
 import { pendingPoll } from "./pending-poll.ts";
 import { redeem } from "./redeem.ts";
 import { spend } from "./spend.ts";
@@ -39,9 +40,10 @@ const alone: Readonly<Record<string, () => Promise<void>>> = {
   "cold-start": coldStart,
   memory,
   million,
+  outbox,
 };
 /** Only where it is named. */
-const long = ["million"];
+const long = ["million", "outbox"];
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.find((name) => !(name in duels) && !(name in alone));

@@ -60,13 +60,15 @@ export type Stage = {
 
 export const newToken = () => randomBytes(32).toString("base64url");
 
-export async function stageCallbacks(): Promise<Stage> {
+/** In a file of its own, or in another store. */
+export async function stageCallbacks(store = "./countersign.db"): Promise<Stage> {
   const certificates = await createCertificates();
   const folder = mkdtempSync(join(tmpdir(), "countersign-ca-"));
   const caFile = join(folder, "ca.pem");
   writeFileSync(caFile, certificates.ca);
   const receiver = await receive(certificates);
-  const text = rules.replace("scopes:\n", `${rollout}scopes:\n`) + loopback(caFile);
+  const declared = rules.replace("scopes:\n", `${rollout}scopes:\n`) + loopback(caFile);
+  const text = declared.replace(/^store: .*$/m, `store: ${store}`);
   const place = await deploy(text);
   const ada = await place.enrol("ada@example.com");
   let asks = 0;

@@ -263,10 +263,14 @@ test("however many are held, there is one watch and one timer, and neither outli
   let watches = 0;
   let tell: (wake: Wake) => void = () => {};
   const now = 1_000;
-  const states = new Map<string, "pending" | "denied">();
+  const states = new Map<string, "denied">();
+  const asked: number[] = [];
   const holds = createHolds({
     now: () => now,
-    standing: (id) => ({ agent: "a", state: states.get(id) ?? "pending", expiresAt: 9e15 }),
+    notPending: (ids) => {
+      asked.push(ids.length);
+      return ids.filter((id) => states.has(id));
+    },
     watch: (listener) => {
       watches += 1;
       tell = listener;
@@ -294,6 +298,7 @@ test("however many are held, there is one watch and one timer, and neither outli
     [holds.isHeld("req_0"), holds.isHeld("req_1"), holds.isHeld("req_2")],
     [false, false, true],
   );
+  assert.deepEqual(asked, [999], "one question for all of them");
   for (const hangUp of hangUps) hangUp.abort();
   await Promise.all(all);
   assert.equal(watches, 0);

@@ -12,6 +12,8 @@ import { dirname, join } from "node:path";
 
 export type PostgresServer = {
   readonly url: string;
+  /** Of its first process, the parent of all others. */
+  readonly pid: () => number | undefined;
   /** Ends it, as an operator would (`fast`), or as a crash would (`kill`): nothing is said, nothing is finished. */
   readonly stop: (how?: "fast" | "kill") => Promise<void>;
   /** Starts it again on the same data and port. Resolves once it takes connections. */
@@ -81,6 +83,7 @@ export async function startPostgres(
   await start();
   return {
     url: `postgres://countersign@127.0.0.1:${port}/postgres`,
+    pid: () => child?.pid,
     start,
     stop,
     discard: async () => {

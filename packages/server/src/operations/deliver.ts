@@ -1,7 +1,7 @@
 /**
  * What has to leave, leaves: at least once, with growing delay, bounded, and visible when it is given up. A message is
- * leased before it is sent, so that of several nodes one sends it; if we crash in between, the lease runs out and it
- * is sent again. It never decides anything, and a message about a request that is over, or whose agent was paused
+ * claimed before it is sent, so that of several nodes one sends it; if we crash in between, its lease ends and it is
+ * sent again. It never decides anything, and a message about a request that is over, or whose agent was paused
  * meanwhile, is not sent.
  */
 import { type Approval, stateAt } from "../approval/approval.ts";
@@ -22,7 +22,6 @@ export interface Channel {
 
 export type DeliverGround = { readonly store: Store; readonly channels: ReadonlyMap<string, Channel> };
 
-const leaseMs = 60_000;
 const batch = 20;
 /** Delay after each failed attempt. When they are used up, the message is given up. */
 const delaysMs = [2_000, 10_000, 30_000, 60_000, 300_000];
@@ -30,18 +29,16 @@ const delaysMs = [2_000, 10_000, 30_000, 60_000, 300_000];
 /** One round. Answers how many messages were tried. */
 export async function deliver(ground: DeliverGround): Promise<number> {
   const { store } = ground;
-  const due = await store.due("message", store.now(), batch);
-  const tried = await Promise.all(due.map((held) => deliverOne(ground, held)));
-  return tried.filter(Boolean).length;
+  const claimed = await store.claim("message", { limit: batch });
+  await Promise.all(claimed.map((held) => deliverOne(ground, held)));
+  return claimed.length;
 }
 
-async function deliverOne({ store, channels }: DeliverGround, held: Held<"message">): Promise<boolean> {
+async function deliverOne(
+  { store, channels }: DeliverGround,
+  { record: leased, version }: Held<"message">,
+): Promise<void> {
   const now = store.now();
-  const leased: Message = { ...held.record, attempts: held.record.attempts + 1, dueAt: now + leaseMs };
-  const claim = await store.pass({ writes: [{ put: "message", record: leased, expect: held.version }] });
-  if (claim === "conflict") return false;
-  const version = held.version + 1;
-
   const approval = await store.read("approval", leased.approval);
   const approver = await store.read("approver", leased.approver);
   const agent = approval && (await store.read("agent", approval.record.agent));
@@ -66,7 +63,7 @@ async function deliverOne({ store, channels }: DeliverGround, held: Held<"messag
   if (problem !== undefined && delay !== undefined) {
     const later: Message = { ...leased, dueAt: store.now() + delay, lastError: problem };
     await store.pass({ writes: [{ put: "message", record: later, expect: version }] });
-    return true;
+    return;
   }
   const done: Message =
     problem === undefined
@@ -83,5 +80,4 @@ async function deliverOne({ store, channels }: DeliverGround, held: Held<"messag
       }),
     ],
   });
-  return true;
 }

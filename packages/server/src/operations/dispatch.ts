@@ -3,7 +3,7 @@
  * left by a crash. An endpoint that is slow holds up its own agent and nobody else.
  */
 import type { Callback } from "../client/callback.ts";
-import type { Wake } from "../store/store.ts";
+import type { Held, Wake } from "../store/store.ts";
 import { type NotifyGround, notify } from "./notify.ts";
 
 export type Dispatch = {
@@ -25,38 +25,70 @@ export function createDispatch(
 ): Dispatch {
   const { store } = ground;
   const stopping = new AbortController();
-  const underWay = new Map<string, { readonly agent: string; readonly ended: Promise<void> }>();
+  /** By request, with its agent: what was chosen to be claimed, until its attempt has ended. */
+  const underWay = new Map<string, string>();
+  const attempts = new Set<Promise<void>>();
   /** Something was left for when there is room. */
   let crowded = false;
+  let looking: Promise<void> | undefined;
+  let again = false;
   const unwatch = store.watch((wake) => void hear(wake));
 
   async function hear(wake: Wake): Promise<void> {
-    if (!wake) return await guarded(round);
-    if (wake.delivery === "poll" || wake.state === "pending") return;
-    await guarded(async () => {
-      const held = await store.read("callback", wake.approval);
-      if (held) begin(held.record);
-    });
+    // Whoever wrote it is at it already. Should that one die, the lease or the next round has it.
+    if (wake && (wake.elsewhere || wake.delivery === "poll" || wake.state === "pending")) return;
+    await guarded(look);
   }
 
-  async function round(): Promise<void> {
+  /** One after the other: what is asked for while one is under way is asked together afterwards. */
+  function look(): Promise<void> {
+    again = true;
+    looking ??= (async () => {
+      try {
+        while (again) {
+          again = false;
+          await begin();
+        }
+      } finally {
+        looking = undefined;
+      }
+    })();
+    return looking;
+  }
+
+  async function begin(): Promise<void> {
     crowded = false;
     const due = await store.due("callback", store.now(), batch);
-    for (const { record } of due) begin(record);
+    const chosen = due.filter(({ record }) => choose(record)).map(({ record }) => record.id);
+    if (chosen.length === 0) return;
+    const left = new Set(chosen);
+    try {
+      for (const held of await store.claim("callback", { ids: chosen })) {
+        left.delete(held.record.id);
+        attempt(held);
+      }
+    } finally {
+      // Another node has them.
+      for (const id of left) underWay.delete(id);
+    }
   }
 
-  function begin({ id, agent, state, dueAt }: Callback): void {
-    if (stopping.signal.aborted || underWay.has(id) || state !== "waiting" || dueAt > store.now()) return;
-    const ofAgent = [...underWay.values()].filter((one) => one.agent === agent).length;
-    if (underWay.size >= atOnce || ofAgent >= atOncePerAgent) {
-      crowded = true;
-      return;
-    }
-    const ended = guarded(() => notify(ground, id, stopping.signal)).then(() => {
-      underWay.delete(id);
-      if (crowded && !stopping.signal.aborted) return guarded(round);
+  function choose({ id, agent, state }: Callback): boolean {
+    if (stopping.signal.aborted || underWay.has(id) || state !== "waiting") return false;
+    const ofAgent = [...underWay.values()].filter((one) => one === agent).length;
+    const full = underWay.size >= atOnce || ofAgent >= atOncePerAgent;
+    crowded ||= full;
+    if (!full) underWay.set(id, agent);
+    return !full;
+  }
+
+  function attempt(held: Held<"callback">): void {
+    const ended = guarded(() => notify(ground, held, stopping.signal)).then(async () => {
+      underWay.delete(held.record.id);
+      attempts.delete(ended);
+      if (crowded && !stopping.signal.aborted) await guarded(look);
     });
-    underWay.set(id, { agent, ended });
+    attempts.add(ended);
   }
 
   async function guarded(work: () => Promise<void>): Promise<void> {
@@ -68,11 +100,11 @@ export function createDispatch(
   }
 
   async function idle(): Promise<void> {
-    while (underWay.size > 0) await Promise.all([...underWay.values()].map(({ ended }) => ended));
+    while (looking || attempts.size > 0) await Promise.allSettled([looking, ...attempts]);
   }
 
   return {
-    round,
+    round: look,
     idle,
     stop: async () => {
       unwatch();

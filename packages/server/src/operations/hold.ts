@@ -16,13 +16,17 @@ export type Holds = {
 
 /** How late the clock may be noticed. */
 const lookMs = 50;
+/** So many are asked about in one question. */
+const most = 1_000;
 
 type Poll = { readonly until: number; readonly letGo: () => void };
 
-export function createHolds(store: Pick<Store, "now" | "standing" | "watch">): Holds {
+export function createHolds(store: Pick<Store, "now" | "notPending" | "watch">): Holds {
   const polls = new Map<string, Poll>();
   let stop: (() => void) | undefined;
   let closed = false;
+  let looking = false;
+  let again = false;
 
   function start(): () => void {
     const unwatch = store.watch((wake) => void hear(wake));
@@ -43,9 +47,30 @@ export function createHolds(store: Pick<Store, "now" | "standing" | "watch">): H
       if (wake.state !== "pending") polls.get(wake.approval)?.letGo();
       return;
     }
-    // A fault is met by the poll itself, which looks next and has somebody to tell.
-    for (const [id, { letGo }] of polls)
-      if ((await Promise.resolve(store.standing(id)).catch(() => {}))?.state !== "pending") letGo();
+    await lookAgain();
+  }
+
+  /** A few questions for all that are held, however often somebody says meanwhile that something changed. */
+  async function lookAgain(): Promise<void> {
+    again = true;
+    if (looking) return;
+    looking = true;
+    while (again) {
+      again = false;
+      const held = [...polls.keys()];
+      for (let from = 0; from < held.length; from += most) await letGoOf(held.slice(from, from + most));
+    }
+    looking = false;
+  }
+
+  async function letGoOf(ids: readonly string[]): Promise<void> {
+    let over = ids;
+    try {
+      over = await store.notPending(ids);
+    } catch {
+      // A fault is met by the polls themselves, which look next and have somebody to tell.
+    }
+    for (const id of over) polls.get(id)?.letGo();
   }
 
   return {

@@ -1,9 +1,9 @@
 /**
- * Tells an agent that there is an answer: by a ping, or by pushing it (CIBA §10.2, §10.3). A callback is leased before it is
- * sent, so that of several nodes one sends it; if we crash in between, the lease runs out and it is sent again: at least
+ * Tells an agent that there is an answer: by a ping, or by pushing it (CIBA §10.2, §10.3). A callback is claimed before it is
+ * sent, so that of several nodes one sends it; if we crash in between, its lease ends and it is sent again: at least
  * once. Every attempt is in the log. A push that is given up leaves no token: it is revoked in the same commit.
  */
-import { type Callback, giveUp, lease, outcomeOf, postpone } from "../client/callback.ts";
+import { type Callback, giveUp, outcomeOf, postpone } from "../client/callback.ts";
 import type { Change, Held, NewEntry, Store, Write } from "../store/store.ts";
 import { revoke } from "../token/token.ts";
 import type { Posted } from "./courier.ts";
@@ -14,27 +14,28 @@ export type NotifyGround = PushGround & {
   readonly tickets: { readonly issue: (approvalId: string, agentId: string) => string };
 };
 
-/** One attempt, if one is due. When it is stopped in between, it is made again when its lease has run out. */
-export async function notify(ground: NotifyGround, id: string, stop: AbortSignal): Promise<void> {
-  const { store } = ground;
-  const held = await store.read("callback", id);
-  const leased = held && lease(held.record, store.now());
-  if (!leased) return;
-  const claim = await store.pass({ writes: [{ put: "callback", record: leased, expect: held.version }] });
-  if (claim === "conflict") return;
-  const sent = await send(ground, leased, stop);
-  if (sent) await conclude(store, sent.callback, sent.posted);
+/** One attempt, at what was claimed. When it is stopped in between, it is made again when the lease has ended. */
+export async function notify(
+  ground: NotifyGround,
+  claimed: Held<"callback">,
+  stop: AbortSignal,
+): Promise<void> {
+  const sent = await send(ground, claimed, stop);
+  if (sent) await conclude(ground.store, sent.callback, sent.posted);
 }
 
 type Sent = { readonly callback: Callback; readonly posted: Posted };
 
 /** Undefined where it was stopped, or the lease is somebody else's by now. */
-async function send(ground: NotifyGround, leased: Callback, stop: AbortSignal): Promise<Sent | undefined> {
+async function send(
+  ground: NotifyGround,
+  claimed: Held<"callback">,
+  stop: AbortSignal,
+): Promise<Sent | undefined> {
   const { store, courier, callbackSeal, tickets } = ground;
-  for (;;) {
-    const held = await underLease(store, leased);
-    if (!held) return undefined;
-    const callback = held.record;
+  let held: Held<"callback"> | undefined = claimed;
+  for (; held; held = await underLease(store, claimed.record)) {
+    const callback: Callback = held.record;
     const agent = await store.read("agent", callback.agent);
     const approval = await store.read("approval", callback.id);
     const problem = obstacle(callback, agent, store.now());
@@ -52,6 +53,7 @@ async function send(ground: NotifyGround, leased: Callback, stop: AbortSignal): 
     const posted = await courier.post(endpoint, notificationToken, body.text, stop);
     return posted && { callback: body.callback, posted };
   }
+  return undefined;
 }
 
 /** Why it is not sent at all. */

@@ -11,46 +11,69 @@ import { type Event, newEntry } from "./entry.ts";
 import { traceWait } from "./trace.ts";
 
 const batch = 500;
+/** As many as a batch of PostgreSQL's holds. */
+const portion = 64;
 /** What was only kept for a while. Messages and callbacks have their own ends. */
 const dropped = passingKinds.filter((kind) => kind !== "message" && kind !== "callback");
+
+type Work = () => Promise<Outcome>;
 
 /** One round. Answers how many records it wrote. */
 export async function sweep(store: Store): Promise<number> {
   const now = store.now();
-  const work: Promise<Outcome>[] = [];
-  for (const held of await store.due("approval", now, batch))
-    work.push(...(await sweepApproval(store, held, now)));
+  const work: Work[] = [];
+  for (const held of await store.due("approval", now, batch)) work.push(...sweepApproval(store, held, now));
   for (const held of await store.due("token", now, batch)) work.push(...sweepToken(store, held, now));
   for (const kind of dropped)
     for (const { record, version } of await store.due(kind, now, batch))
-      work.push(store.pass({ writes: [{ drop: kind, id: record.id, expect: version }] }));
+      work.push(() => store.pass({ writes: [{ drop: kind, id: record.id, expect: version }] }));
   for (const { record, version } of await store.due("callback", now, batch))
     if (record.state === "given_up")
-      work.push(store.pass({ writes: [{ drop: "callback", id: record.id, expect: version }] }));
+      work.push(() => store.pass({ writes: [{ drop: "callback", id: record.id, expect: version }] }));
   for (const { record, version } of await store.due("invitation", now, batch))
-    work.push(
+    work.push(() =>
       store.commit({
         writes: [{ drop: "invitation", id: record.id, expect: version }],
         entries: [newEntry("invitation.expired", now, { approver: record.approver })],
       }),
     );
   for (const { record, version } of await store.due("registration_grant", now, batch))
-    work.push(
+    work.push(() =>
       store.commit({
         writes: [{ drop: "registration_grant", id: record.id, expect: version }],
         entries: [newEntry("registration.expired", now, { facts: { grant: record.id } })],
       }),
     );
-  // All of one round was asked for in one turn of the event loop, and shares its fsync.
-  const outcomes = await Promise.all(work);
-  return outcomes.filter((outcome) => outcome === "committed").length;
+  return await inPortions(work);
 }
 
-async function sweepApproval(
-  store: Store,
-  { record, version }: Held<"approval">,
-  now: number,
-): Promise<Promise<Outcome>[]> {
+/**
+ * Several nodes sweep the same, and each record is swept by one. In an order of its own each has mostly others before it;
+ * where it comes to what has been swept already, the rest of its round is left to whoever is ahead.
+ */
+async function inPortions(work: readonly Work[]): Promise<number> {
+  const portions = shuffled(Array.from({ length: Math.ceil(work.length / portion) }, (_, at) => at));
+  let wrote = 0;
+  for (const at of portions) {
+    const some = work.slice(at * portion, (at + 1) * portion);
+    // What is asked for in one turn of the event loop shares a commit.
+    const outcomes = await Promise.all(some.map((one) => one()));
+    const committed = outcomes.filter((outcome) => outcome === "committed").length;
+    wrote += committed;
+    if (committed < outcomes.length / 2) break;
+  }
+  return wrote;
+}
+
+/** In any order: nothing here has to be guessed by nobody. */
+function shuffled<T>(list: readonly T[]): readonly T[] {
+  return list
+    .map((one) => ({ one, place: Math.random() }))
+    .sort((a, b) => a.place - b.place)
+    .map(({ one }) => one);
+}
+
+function sweepApproval(store: Store, { record, version }: Held<"approval">, now: number): Work[] {
   const next = endApproval(record, now);
   if ("refused" in next) return [];
   const { id: request, agent, digest } = record;
@@ -60,16 +83,24 @@ async function sweepApproval(
     digest,
     facts: { candidates: [...record.candidates] },
   });
-  if (next.standing.state === "expired") traceWait(record, record.expiresAt, "expired");
-  const callback = await announced(store, record, now);
-  const writes: Write[] = [{ put: "approval", record: next, expect: version }, ...callback];
-  return [store.commit({ writes, entries: [entry] })];
+  return [
+    async () => {
+      const callback = await announced(store, record, now);
+      const writes: Write[] = [{ put: "approval", record: next, expect: version }, ...callback];
+      const outcome = await store.commit({ writes, entries: [entry] });
+      if (outcome === "committed" && next.standing.state === "expired")
+        traceWait(record, record.expiresAt, "expired");
+      return outcome;
+    },
+  ];
 }
 
-function sweepToken(store: Store, { record, version }: Held<"token">, now: number): Promise<Outcome>[] {
+function sweepToken(store: Store, { record, version }: Held<"token">, now: number): Work[] {
   const next = endToken(record, now);
   if ("refused" in next) return [];
   const { approval: request, agent, jti: token, digest } = record;
   const entry = newEntry(`token.${next.state}` as Event, now, { request, agent, token, digest });
-  return [store.commit({ writes: [{ put: "token", record: next, expect: version }], entries: [entry] })];
+  return [
+    () => store.commit({ writes: [{ put: "token", record: next, expect: version }], entries: [entry] }),
+  ];
 }

@@ -5,6 +5,7 @@
  */
 import { describe, test } from "node:test";
 import { wholeOrNothing } from "./contract/change.ts";
+import { claimed } from "./contract/claim.ts";
 import { guardsAndVersions } from "./contract/guard.ts";
 import { histories } from "./contract/history.ts";
 import { theLog } from "./contract/log.ts";
@@ -29,6 +30,7 @@ export function storeContract(name: string, open: () => Promise<Opened>): void {
   describe(`${name}: guards and versions`, () => guardsAndVersions(rule));
   describe(`${name}: a change is whole or nothing`, () => wholeOrNothing(rule));
   describe(`${name}: one winner`, () => oneWinner(rule));
+  describe(`${name}: claims`, () => claimed(rule));
   describe(`${name}: the log`, () => theLog(rule));
   describe(`${name}: readers`, () => readers(rule));
   describe(`${name}: watchers`, () => watchers(rule));

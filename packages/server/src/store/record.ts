@@ -6,7 +6,7 @@
 import type { JsonObject } from "@countersign/protocol";
 import type { Approval } from "../approval/approval.ts";
 import type { Approver, Device, Invitation, Session } from "../approver/approver.ts";
-import type { Callback } from "../client/callback.ts";
+import { type Callback, lease as leaseCallback } from "../client/callback.ts";
 import type { Agent, Api } from "../client/client.ts";
 import { silenceMs, type Token } from "../token/token.ts";
 
@@ -101,6 +101,23 @@ export type Kind = keyof Records;
 /** Kinds that may be written without a log entry: they hold no decision and no authority. */
 export const passingKinds = ["ask_key", "session", "replay", "message", "callback", "guess"] as const;
 export type PassingKind = (typeof passingKinds)[number];
+
+/** Kinds that leave at least once: claimed before each attempt, so that of several nodes one makes it. */
+export type LeasedKind = "message" | "callback";
+
+/** Longer than a mail server may take. */
+const messageLeaseMs = 60_000;
+
+/** What claiming makes of a record that is due; undefined for one that is not. */
+export const leases: {
+  readonly [K in LeasedKind]: (record: Records[K], now: number) => Records[K] | undefined;
+} = {
+  message: (message, now) =>
+    message.state === "waiting" && message.dueAt <= now
+      ? { ...message, attempts: message.attempts + 1, dueAt: now + messageLeaseMs }
+      : undefined,
+  callback: leaseCallback,
+};
 
 export type Column = string | number | null;
 export type Table<R> = {

@@ -8,7 +8,7 @@ import type { Entry, Hash, RequestState } from "@countersign/protocol";
 import type { Approval } from "../approval/approval.ts";
 import type { Approver, Device } from "../approver/approver.ts";
 import type { DeliveryMode } from "../client/client.ts";
-import type { Kind, PassingKind, Records } from "./record.ts";
+import type { Kind, LeasedKind, PassingKind, Records } from "./record.ts";
 
 export type Awaitable<T> = T | Promise<T>;
 
@@ -84,8 +84,13 @@ export type Wake =
       readonly candidates: readonly string[];
       readonly state: RequestState;
       readonly delivery: DeliveryMode;
+      /** Another process wrote it, and does what there is to do about it. */
+      readonly elsewhere?: true;
     }
   | undefined;
+
+/** So many that are due, the longest due first; or those of these that are. */
+export type Wanted = { readonly limit: number } | { readonly ids: readonly string[] };
 
 export interface Store {
   /** The store's clock, in milliseconds since the epoch. */
@@ -103,6 +108,8 @@ export interface Store {
   ): Awaitable<
     { readonly agent: string; readonly state: RequestState; readonly expiresAt: number } | undefined
   >;
+  /** Which of these requests are not pending: answered, over or not there. For many at once. */
+  notPending(approvalIds: readonly string[]): Awaitable<readonly string[]>;
   approverByEmail(email: string): Awaitable<Approver | undefined>;
   devicesOf(approverId: string): Awaitable<readonly Device[]>;
   sessionsOn(deviceId: string): Awaitable<readonly Held<"session">[]>;
@@ -124,6 +131,11 @@ export interface Store {
 
   commit(change: Change): Promise<Outcome>;
   pass(change: PassingChange): Promise<Outcome>;
+  /**
+   * Leases records that are due, by the store's clock: as they are answered they are the caller's alone, until the lease
+   * ends and they are due again. Of several who claim at once each record goes to one, and nobody waits for another.
+   */
+  claim<K extends LeasedKind>(kind: K, wanted: Wanted): Promise<readonly Held<K>[]>;
 
   readonly log: Log;
   /** Calls back after durable changes of requests, in this process or another. Answers how to stop. */

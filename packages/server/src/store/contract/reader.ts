@@ -80,6 +80,22 @@ export function readers(rule: Rule): void {
     assert.deepEqual(await store.standing(approval.id), { ...standing, state: "denied" });
   });
 
+  rule(
+    "of many requests it is known at once which are not pending, those that are not there included",
+    async ({ store }) => {
+      const cancelled = { state: "cancelled", endedAt: noon } as const;
+      const approvals = Array.from({ length: 300 }, (_, n) =>
+        anApproval(n % 3 === 0 ? { standing: cancelled } : {}),
+      );
+      await putAll(store, "approval", approvals);
+      const asked = [...idsOf(approvals), "req_nobody's"];
+      const over = approvals.filter(({ standing }) => standing.state !== "pending");
+      assert.deepEqual([...(await store.notPending(asked))].sort(), ["req_nobody's", ...idsOf(over)].sort());
+      assert.deepEqual(await store.notPending([]), []);
+      assert.deepEqual(await store.notPending([approvals[1]!.id]), []);
+    },
+  );
+
   rule("an approver is found by the address as it is now", async ({ store }) => {
     const ada = anApprover({ email: "ada@example.com" });
     await putAll(store, "approver", [ada, anApprover()]);

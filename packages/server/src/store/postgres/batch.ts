@@ -5,13 +5,13 @@
  */
 import { hash } from "node:crypto";
 import { type Kind, tables } from "../record.ts";
-import type { ChangeRows, PutRow, WriteRow } from "../row.ts";
+import type { ChangeRows } from "../row.ts";
 import type { Outcome, Wake } from "../store.ts";
 import { databaseNow } from "./clock.ts";
 import type { Pool } from "./connection.ts";
 import type { Run, Value } from "./link.ts";
 import { type Found, nameOf, type Plan, planBatch } from "./plan.ts";
-import { columnsOf, columnType } from "./schema.ts";
+import { rowWriter } from "./write.ts";
 
 export type BatchWriter = (batch: readonly ChangeRows[]) => Promise<readonly Outcome[]>;
 
@@ -32,6 +32,7 @@ export function batchWriter(
 ): BatchWriter {
   const lockSql = `SELECT CASE WHEN alone = 1 THEN pg_advisory_xact_lock(key) ELSE pg_advisory_xact_lock_shared(key) END
     FROM unnest($1::bigint[], $2::integer[]) AS lock (key, alone)`;
+  const rowsOf = rowWriter(schema);
   const waitingSql = countSql(`state = 'pending' AND expires_at > ${databaseNow}`);
   const askedSql = countSql("created_at >= since");
 
@@ -53,7 +54,7 @@ export function batchWriter(
       }
       const wakes = batch.flatMap((change, at) => (plan.outcomes[at] === "committed" ? change.wakes : []));
       await Promise.all([
-        ...writesOf(run, plan),
+        ...rowsOf(run, plan.writes),
         ...entriesOf(run, plan),
         ...announce(wakes).map((payload) => run("SELECT pg_notify($1, $2)", channel, payload)),
         // Durability point. Crashing before COMMIT is done leaves nothing of this batch; after it, all of it. None of it
@@ -96,67 +97,6 @@ export function batchWriter(
     };
   }
 
-  function writesOf(run: Run, { writes }: Plan): Promise<unknown>[] {
-    return kinds.flatMap((kind) => {
-      const here = writes.filter((write) => write.kind === kind);
-      if (here.length === 0) return [];
-      const dropped = here.filter(({ act, version }) => act === "drop" && version > 0);
-      const put = here.filter((write): write is Put => write.act !== "drop");
-      const added = put.filter(({ version }) => version === 0);
-      const changed = put.filter(({ version }) => version > 0);
-      const statements: Promise<unknown>[] = [];
-      const table = `${schema}."${kind}"`;
-      const columns = ["id", "version", "due_at", ...columnsOf(kind), "body"];
-      const types = ["text", "integer", "bigint", ...columnsOf(kind).map(columnType), "text"];
-      const rows = `unnest(${types.map((type, at) => `$${at + 1}::${type}[]`).join(", ")}) AS row (${columns.join(", ")})`;
-      if (dropped.length > 0)
-        statements.push(
-          run(
-            `DELETE FROM ${table} WHERE id = ANY ($1::text[])`,
-            dropped.map(({ id }) => id),
-          ),
-        );
-      if (added.length > 0)
-        statements.push(
-          run(`INSERT INTO ${table} (${columns.join(", ")}) SELECT * FROM ${rows}`, ...columnar(added)),
-        );
-      if (changed.length > 0) {
-        const sets = columns.slice(1).map((name) => `${name} = row.${name}`);
-        statements.push(
-          run(
-            `UPDATE ${table} SET ${sets.join(", ")} FROM ${rows} WHERE ${table}.id = row.id`,
-            ...columnar(changed),
-          ),
-        );
-      }
-      if (kind === "approval") statements.push(...inboxesOf(run, [...dropped, ...changed], put));
-      return statements;
-    });
-  }
-
-  function inboxesOf(run: Run, over: readonly { readonly id: string }[], put: readonly Put[]) {
-    const pairs = put.flatMap(({ id, act }) => (act.waiting ?? []).map((approver) => ({ approver, id })));
-    return [
-      ...(over.length > 0
-        ? [
-            run(
-              `DELETE FROM ${schema}.waiting WHERE approval = ANY ($1::text[])`,
-              over.map(({ id }) => id),
-            ),
-          ]
-        : []),
-      ...(pairs.length > 0
-        ? [
-            run(
-              `INSERT INTO ${schema}.waiting (approver, approval) SELECT * FROM unnest($1::text[], $2::text[])`,
-              pairs.map(({ approver }) => approver),
-              pairs.map(({ id }) => id),
-            ),
-          ]
-        : []),
-    ];
-  }
-
   function entriesOf(run: Run, { entries }: Plan): Promise<unknown>[] {
     if (entries.length === 0) return [];
     const texts = entries.flatMap(({ id, texts: said }) =>
@@ -183,31 +123,22 @@ export function batchWriter(
   }
 }
 
-type Put = WriteRow & { readonly act: PutRow; readonly version: number };
-
-/** One array for each column. The version written is one more than that which the change expected. */
-function columnar(put: readonly Put[]): Value[] {
-  const [first] = put;
-  return [
-    put.map(({ id }) => id),
-    put.map(({ expect }) => expect + 1),
-    put.map(({ act }) => act.dueAt),
-    ...(first?.act.columns ?? []).map((_, at) => put.map(({ act }) => act.columns[at] ?? null)),
-    put.map(({ act }) => act.body),
-  ];
-}
-
 function countValues(
   guards: readonly { readonly agent: string; readonly since: number; readonly than: number }[],
 ): Value[] {
   return [guards.map(({ agent }) => agent), guards.map(({ since }) => since), guards.map(({ than }) => than)];
 }
 
+/** By what name a record, or what else is counted, is locked; `claim.ts` computes the same in SQL. */
+export function lockKey(schema: string, name: string): bigint {
+  return hash("sha256", `${schema} ${name}`, "buffer").readBigInt64BE();
+}
+
 /** Lock keys in ascending order, each with whether it has to be held alone. */
 function locksOf(schema: string, batch: readonly ChangeRows[]): Map<string, boolean> {
   const wanted = new Map<bigint, boolean>();
   const want = (name: string, alone: boolean) => {
-    const key = hash("sha256", `${schema} ${name}`, "buffer").readBigInt64BE();
+    const key = lockKey(schema, name);
     wanted.set(key, alone || wanted.get(key) === true);
   };
   for (const { writes, fewerWaiting, fewerAsked } of batch) {

@@ -2,7 +2,10 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import postgres from "postgres";
 import { type PostgresServer, startPostgres } from "../../../test/postgres.ts";
+import { aMessage } from "../contract/specimen.ts";
 import { type Opened, storeContract } from "../contract.ts";
+import { absent } from "../store.ts";
+import { lockKey } from "./batch.ts";
 import { openPostgres } from "./postgres.ts";
 
 let server: PostgresServer;
@@ -51,4 +54,26 @@ test("a connection that is taken away is counted as lost and another is opened; 
   assert.equal(events.filter((event) => event === "opened").length, 4);
   await store.close();
   assert.equal(events.length, 6);
+});
+
+test("a claim passes over a record whose name a batch has locked, and is kept waiting by nobody", async () => {
+  const schema = "claimed";
+  const store = await openPostgres({ url: server.url, schema, create: true });
+  const sql = postgres(server.url, { max: 1 });
+  try {
+    const [locked, free] = [aMessage({ id: "msg_locked_é" }), aMessage()];
+    for (const record of [locked, free])
+      await store.pass({ writes: [{ put: "message", record, expect: absent }] });
+    const key = String(lockKey(schema, `message ${locked.id}`));
+    const ids = async () => (await store.claim("message", { limit: 9 })).map(({ record }) => record.id);
+    await sql.begin(async (held) => {
+      await held`SELECT pg_advisory_xact_lock_shared(${key})`;
+      assert.deepEqual(await ids(), [free.id]);
+      assert.deepEqual(await store.claim("message", { ids: [locked.id] }), []);
+    });
+    assert.deepEqual(await ids(), [locked.id]);
+  } finally {
+    await sql.end();
+    await store.close();
+  }
 });

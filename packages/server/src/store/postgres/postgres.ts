@@ -6,6 +6,7 @@
 import { type ChangeRows, changeRows, passingRows } from "../row.ts";
 import type { Outcome, Store } from "../store.ts";
 import { batchWriter } from "./batch.ts";
+import { claims } from "./claim.ts";
 import { openClock } from "./clock.ts";
 import { openPool, type PoolOptions } from "./connection.ts";
 import { openLane } from "./lane.ts";
@@ -52,6 +53,7 @@ export async function openPostgres({
       ...readers(pool, schema),
       commit: async (change) => submit(changeRows(change)),
       pass: async (change) => submit(passingRows(change)),
+      claim: claims(pool, schema),
       log,
       watch: watchers.watch,
       close: async () => {

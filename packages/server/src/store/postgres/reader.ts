@@ -6,7 +6,7 @@ import { type Kind, type Records, tables } from "../record.ts";
 import type { Held, Store } from "../store.ts";
 import type { Pool } from "./connection.ts";
 
-type Readers = Omit<Store, "now" | "commit" | "pass" | "log" | "watch" | "close">;
+type Readers = Omit<Store, "now" | "commit" | "pass" | "claim" | "log" | "watch" | "close">;
 type HeldRow = { readonly version: number; readonly body: string };
 type Body = { readonly body: string };
 
@@ -19,6 +19,8 @@ export function queriesIn(schema: string) {
     due: (kind: Kind) =>
       `SELECT version, body FROM ${of(kind)} WHERE due_at <= $1 ORDER BY due_at, id LIMIT $2`,
     standing: `SELECT agent, state, expires_at AS "expiresAt" FROM ${of("approval")} WHERE id = $1`,
+    notPending: `SELECT asked.id FROM unnest($1::text[]) AS asked (id)
+      WHERE NOT EXISTS (SELECT 1 FROM ${of("approval")} AS found WHERE found.id = asked.id AND state = 'pending')`,
     approverByEmail: `SELECT body FROM ${of("approver")} WHERE email = $1`,
     devicesOf: `SELECT body FROM ${of("device")} WHERE approver = $1 ORDER BY id`,
     sessionsOn: `SELECT version, body FROM ${of("session")} WHERE device = $1 ORDER BY id`,
@@ -69,6 +71,8 @@ export function readers({ run }: Pool, schema: string): Readers {
       type Standing = NonNullable<Awaited<ReturnType<Store["standing"]>>>;
       return (await run<Standing>(queries.standing, approvalId))[0];
     },
+    notPending: async (approvalIds) =>
+      (await run<{ id: string }>(queries.notPending, [...approvalIds])).map(({ id }) => id),
     approverByEmail: async (email) => (await bodies("approver", queries.approverByEmail, email))[0],
     devicesOf: (approverId) => bodies("device", queries.devicesOf, approverId),
     sessionsOn: async (deviceId) =>

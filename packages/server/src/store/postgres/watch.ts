@@ -71,7 +71,7 @@ export function openWatchers(pool: Pool, schema: string, channel: string): Watch
     open: async () => {
       const heard = (text: string) => {
         const { from, wakes } = JSON.parse(text) as Payload;
-        if (from !== self) tell(wakes.map((wake) => wake ?? undefined));
+        if (from !== self) tell(wakes.map((wake) => (wake ? { ...wake, elsewhere: true } : undefined)));
       };
       await pool.listen(channel, heard, () => tell([undefined]));
       poll = setInterval(() => listeners.size > 0 && void look(), pollMs).unref();

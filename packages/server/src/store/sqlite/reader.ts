@@ -2,19 +2,24 @@
  * Everything that is read of records, each reader one statement that an index answers. Records are plain values, read
  * from their JSON; `standing` reads columns only.
  */
-import { type Kind, type Records, tables } from "../record.ts";
+import { type Kind, type LeasedKind, type Records, tables } from "../record.ts";
 import type { Held, Store } from "../store.ts";
 import type { Connection } from "./connection.ts";
 
-type Readers = Omit<Store, "now" | "commit" | "pass" | "log" | "watch" | "close">;
-type HeldRow = { readonly version: number; readonly body: string };
+type Readers = Omit<Store, "now" | "commit" | "pass" | "claim" | "log" | "watch" | "close">;
+export type HeldRow = { readonly version: number; readonly body: string };
 type Body = { readonly body: string };
+
+const claimable = (kind: LeasedKind) =>
+  `SELECT version, body FROM ${kind} WHERE due_at <= ? AND state = 'waiting' ORDER BY due_at, id LIMIT ?`;
 
 /** Every statement that reads records; the tests hold each of them to an index. */
 export const queries = {
   read: (kind: Kind) => `SELECT version, body FROM "${kind}" WHERE id = ?`,
   list: (kind: Kind) => `SELECT version, body FROM "${kind}" ORDER BY id`,
   due: (kind: Kind) => `SELECT version, body FROM "${kind}" WHERE due_at <= ? ORDER BY due_at, id LIMIT ?`,
+  claimableMessages: claimable("message"),
+  claimableCallbacks: claimable("callback"),
   standing: "SELECT agent, state, expires_at AS expiresAt FROM approval WHERE id = ?",
   approverByEmail: "SELECT body FROM approver WHERE email = ?",
   devicesOf: "SELECT body FROM device WHERE approver = ? ORDER BY id",
@@ -78,6 +83,7 @@ export function readers(connection: Connection): Readers {
       const row = standing.get(approvalId);
       return row && { ...row };
     },
+    notPending: (ids) => ids.filter((id) => standing.get(id)?.state !== "pending"),
     approverByEmail: (email) => approverByEmail.all(email).map((row) => record("approver", row))[0],
     devicesOf: (approverId) => devicesOf.all(approverId).map((row) => record("device", row)),
     sessionsOn: (deviceId) => sessionsOn.all(deviceId).map((row) => held("session", row)),
@@ -100,6 +106,6 @@ function record<K extends Kind>(_kind: K, row: Body): Records[K] {
   return JSON.parse(row.body) as Records[K];
 }
 
-function held<K extends Kind>(kind: K, row: HeldRow): Held<K> {
+export function held<K extends Kind>(kind: K, row: HeldRow): Held<K> {
   return { record: record(kind, row), version: row.version };
 }

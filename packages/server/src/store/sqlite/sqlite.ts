@@ -7,6 +7,7 @@
 import { type ChangeRows, changeRows, passingRows } from "../row.ts";
 import type { Outcome, Store } from "../store.ts";
 import { changeWriter } from "./change.ts";
+import { claims } from "./claim.ts";
 import { openConnection } from "./connection.ts";
 import { groupCommit } from "./group-commit.ts";
 import { logAppender, openLog } from "./log.ts";
@@ -38,6 +39,7 @@ export function openSqlite({ path, clock = Date.now }: SqliteOptions): Store {
     ...readers(connection),
     commit: async (change) => submit(changeRows(change)),
     pass: async (change) => submit(passingRows(change)),
+    claim: claims(connection, group, clock, write),
     log: openLog(connection, group),
     watch: watchers.watch,
     close: async () => {

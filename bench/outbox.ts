@@ -1,0 +1,169 @@
+/**
+ * Of several nodes that make their rounds over the same outbox at the same time, how much of their work is in vain? And
+ * is anything sent twice? A thousand messages are due, and a thousand requests have expired.
+ */
+import { deliver } from "../packages/server/src/operations/deliver.ts";
+import { sweep } from "../packages/server/src/operations/sweep.ts";
+import {
+  aMessage,
+  anAgent,
+  anApproval,
+  anApprover,
+  anEntry,
+} from "../packages/server/src/store/contract/specimen.ts";
+import { openPostgres } from "../packages/server/src/store/postgres/postgres.ts";
+import { absent, type Store } from "../packages/server/src/store/store.ts";
+import { type Cost, calls, startDatabase } from "./stage/database.ts";
+import { table, whole } from "./stage/figure.ts";
+
+const due = 1_000;
+
+type Tally = { reads: number; written: number; conflicts: number };
+
+export async function outbox(): Promise<void> {
+  const rows: string[][] = [];
+  for (const nodes of [1, 3]) rows.push(...(await measured(nodes)));
+  const head = [
+    "",
+    "nodes",
+    "done",
+    "twice",
+    "conflicts",
+    "reads",
+    "statements",
+    "commits",
+    "PostgreSQL CPU",
+    "took",
+  ];
+  console.log(`\n${table(head, rows)}`);
+}
+
+async function measured(count: number): Promise<string[][]> {
+  const database = await startDatabase();
+  const stores: Store[] = [];
+  try {
+    for (let at = 0; at < count; at += 1)
+      stores.push(await openPostgres({ url: database.url, create: true }));
+    await fill(stores[0]!);
+    const tally: Tally = { reads: 0, written: 0, conflicts: 0 };
+    const nodes = stores.map((store) => counted(store, tally));
+    const sent = new Map<string, number>();
+    const channel = {
+      name: "mail",
+      send: async ({ messageId }: { readonly messageId: string }) => {
+        sent.set(messageId, (sent.get(messageId) ?? 0) + 1);
+        // As long as a mail server takes, more or less.
+        await new Promise((resolve) => setTimeout(resolve, 5 + Math.random() * 10));
+      },
+    };
+    const channels = new Map([["mail", channel]]);
+    const rows: string[][] = [];
+    const row = (what: string, cost: Cost, done: number, twice: number, seconds: number) => {
+      rows.push([
+        what,
+        String(count),
+        whole(done),
+        whole(twice),
+        whole(tally.conflicts),
+        whole(tally.reads),
+        whole(calls(cost)),
+        whole(calls(cost, /^COMMIT/)),
+        `${cost.cpuSeconds.toFixed(2)} s`,
+        `${seconds.toFixed(1)} s`,
+      ]);
+      Object.assign(tally, { reads: 0, written: 0, conflicts: 0 });
+    };
+
+    let begun = performance.now();
+    let cost = await database.metered(() =>
+      Promise.all(nodes.map((store) => rounds(() => deliver({ store, channels })))),
+    );
+    const twice = [...sent.values()].filter((times) => times > 1).length;
+    row("deliver", cost, sent.size, twice, (performance.now() - begun) / 1000);
+
+    await expire(stores[0]!);
+    begun = performance.now();
+    let swept = 0;
+    cost = await database.metered(() =>
+      Promise.all(
+        nodes.map((store) =>
+          rounds(async () => {
+            const wrote = await sweep(store);
+            swept += wrote;
+            return wrote;
+          }),
+        ),
+      ),
+    );
+    row("sweep", cost, swept, 0, (performance.now() - begun) / 1000);
+    return rows;
+  } finally {
+    await Promise.all(stores.map((store) => store.close()));
+    await database.discard();
+  }
+}
+
+/** Round after round, until three of them have found nothing: what the others have leased is theirs. */
+async function rounds(round: () => Promise<number>): Promise<void> {
+  for (let idle = 0; idle < 3; ) {
+    idle = (await round()) === 0 ? idle + 1 : 0;
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
+
+function counted(store: Store, tally: Tally): Store {
+  const outcome = (found: "committed" | "conflict") => {
+    if (found === "conflict") tally.conflicts += 1;
+    else tally.written += 1;
+    return found;
+  };
+  return {
+    ...store,
+    read: (kind, id) => {
+      tally.reads += 1;
+      return store.read(kind, id);
+    },
+    due: (kind, now, limit) => {
+      tally.reads += 1;
+      return store.due(kind, now, limit);
+    },
+    commit: async (change) => outcome(await store.commit(change)),
+    pass: async (change) => outcome(await store.pass(change)),
+  };
+}
+
+/** A request of an hour with an approver and a thousand messages about it. */
+async function fill(store: Store): Promise<void> {
+  const approver = anApprover();
+  const agent = anAgent();
+  const approval = anApproval({
+    agent: agent.id,
+    candidates: [approver.id],
+    expiresAt: store.now() + 3_600_000,
+  });
+  const record = { ...approval, decideBy: approval.expiresAt };
+  const first = [
+    { put: "agent", record: agent, expect: absent },
+    { put: "approver", record: approver, expect: absent },
+    { put: "approval", record, expect: absent },
+  ] as const;
+  await store.commit({ writes: first, entries: [anEntry()] });
+  const about = { approval: approval.id, approver: approver.id, dueAt: store.now() };
+  await Promise.all(
+    Array.from({ length: due }, () =>
+      store.pass({ writes: [{ put: "message", record: aMessage(about), expect: absent }] }),
+    ),
+  );
+}
+
+async function expire(store: Store): Promise<void> {
+  const expiresAt = store.now() - 1;
+  await Promise.all(
+    Array.from({ length: due }, () =>
+      store.commit({
+        writes: [{ put: "approval", record: anApproval({ expiresAt, decideBy: expiresAt }), expect: absent }],
+        entries: [anEntry()],
+      }),
+    ),
+  );
+}
