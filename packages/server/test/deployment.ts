@@ -53,6 +53,7 @@ listen: { host: 127.0.0.1, port: 4400 }
 store: ./countersign.db
 key_file: ./countersign.key
 limits: { waiting_per_agent: 20, asks_per_hour: 10000 }
+logging: { level: error }
 passkeys: { rp_id: localhost, rp_name: Countersign }
 groups: { finance: [ada@example.com, bob@example.com] }
 apis:

@@ -29,6 +29,8 @@ export type Node = {
   readonly url: string;
   /** What it wrote to standard error so far; and to standard error and standard output. */
   readonly said: () => string;
+  /** Resolves when it has said this: it does not wait for whoever reads. */
+  readonly says: (pattern: RegExp) => Promise<void>;
   readonly printed: () => string;
   readonly get: (path: string) => Promise<Response>;
   readonly ask: (order: string) => Promise<Heard>;
@@ -56,10 +58,10 @@ export type FaultStage = {
   readonly close: () => Promise<void>;
 };
 
-/** `more` is added to the rules. */
-export async function stageFaults(folder: string, more = ""): Promise<FaultStage> {
+/** `adapt` changes the rules. */
+export async function stageFaults(folder: string, adapt = (text: string) => text): Promise<FaultStage> {
   const issuer = `http://localhost:${await freePort()}`;
-  const text = `${rules}${more}`
+  const text = adapt(rules)
     .replaceAll("http://localhost:4400", issuer)
     .replace("waiting_per_agent: 20, asks_per_hour: 10000", "waiting_per_agent: 1000, asks_per_hour: 100000");
   const place = await deploy(text);
@@ -122,6 +124,12 @@ export async function stageFaults(folder: string, more = ""): Promise<FaultStage
       child,
       url,
       said,
+      says: async (pattern) => {
+        for (let left = 400; !pattern.test(said()); left -= 1) {
+          assert.ok(left > 0, `it never said ${pattern}: ${said()}`);
+          await new Promise((resolve) => setTimeout(resolve, 25));
+        }
+      },
       printed,
       get: (path) => fetch(url + path),
       ask: (order) => {

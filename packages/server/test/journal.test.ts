@@ -51,10 +51,7 @@ before(async () => {
   await once(smtp.server, "listening");
   const { port } = smtp.server.address() as AddressInfo;
   writeFileSync(join(folder, "fga.token"), planted.decisionToken);
-  stage = await stageFaults(
-    folder,
-    `
-logging: { requests: true }
+  const more = `
 channels: { mail: { smtp: "smtp://127.0.0.1:${port}", from: "countersign@example.com" } }
 permission:
   openfga:
@@ -62,7 +59,10 @@ permission:
     store_id: 01ARZ3NDEKTSV4RRFFQ69G5FAV
     token_file: ${join(folder, "fga.token")}
     checks: [{ user: "agent:{agent}", relation: can_ask, object: "action:{type}" }]
-`,
+`;
+  stage = await stageFaults(
+    folder,
+    (rules) => rules.replace("logging: { level: error }", "logging: { requests: true }") + more,
   );
   node = await stage.start();
   const { agent, api, cookie, key } = stage;

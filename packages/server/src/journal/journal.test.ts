@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Entry } from "@countersign/protocol";
+import type { Store } from "../store/store.ts";
 import { happening } from "./happening.ts";
 import { openJournal } from "./journal.ts";
 
@@ -33,6 +34,7 @@ test("below the configured level nothing is written", () => {
 
 test("answers are measured only where a line for each is wanted, and probes that succeed get none", () => {
   assert.equal(journal({ level: "info", requests: false }).answered, undefined);
+  assert.equal(journal({ level: "error", requests: true }).answered, undefined);
   const { answered, lines } = journal({ level: "info", requests: true });
   answered?.("/readyz", 200, 0.001);
   answered?.("/readyz", 503, 0.001);
@@ -82,4 +84,9 @@ test("the fault that ends the process is written before anything else happens", 
   );
   crash(new Error("x"));
   assert.deepEqual(order, ["crash", "flushed"]);
+});
+
+test("where only faults are written the store is left as it is", () => {
+  const store = {} as Store;
+  assert.equal(journal({ level: "error", requests: false }).observe(store), store);
 });

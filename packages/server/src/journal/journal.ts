@@ -51,18 +51,22 @@ export function openJournal({ level, requests }: Config["logging"], given?: Outp
   const reportFault = (at: Level, fault: unknown, where: string) =>
     log[at]({ where, fault: describeFault(fault) }, at === "fatal" ? "crash" : "fault");
   return {
+    // Where nothing but faults is written, nothing is watched and nothing measured.
     observe: (store) =>
-      observed(store, (entry) => {
-        const { at, members } = happening(entry);
-        log[at](members, entry.event);
-      }),
-    answered: requests
-      ? (route, status, seconds) => {
-          if (probes.has(route) && status < 500) return;
-          const members = { route, status, ms: Math.round(seconds * 100_000) / 100 };
-          log[status >= 500 ? "warn" : "info"](members, "answer");
-        }
-      : undefined,
+      level === "error"
+        ? store
+        : observed(store, (entry) => {
+            const { at, members } = happening(entry);
+            log[at](members, entry.event);
+          }),
+    answered:
+      requests && level !== "error"
+        ? (route, status, seconds) => {
+            if (probes.has(route) && status < 500) return;
+            const members = { route, status, ms: Math.round(seconds * 100_000) / 100 };
+            log[status >= 500 ? "warn" : "info"](members, "answer");
+          }
+        : undefined,
     say: (event, members) => log.info(members, event),
     fault: (fault, where) => reportFault("error", fault, where),
     crash: (fault) => reportFault("fatal", fault, "process"),
