@@ -13,6 +13,7 @@ import { million } from "./million.ts";
 import { outbox } from "./outbox.ts";
 import { pendingPoll } from "./pending-poll.ts";
 import { redeem } from "./redeem.ts";
+import { sequence } from "./sequence.ts";
 import { spend } from "./spend.ts";
 import { startCountersign } from "./stage/countersign.ts";
 import { type Duel, duel, duelTable } from "./stage/duel.ts";
@@ -41,9 +42,10 @@ const alone: Readonly<Record<string, () => Promise<void>>> = {
   memory,
   million,
   outbox,
+  sequence,
 };
 /** Only where it is named. */
-const long = ["million", "outbox"];
+const long = ["million", "outbox", "sequence"];
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.find((name) => !(name in duels) && !(name in alone));

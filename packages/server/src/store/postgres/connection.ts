@@ -203,6 +203,8 @@ const reasons: { readonly [code: string]: string | undefined } = {
   ENOTFOUND: "there is no such host",
   CONNECT_TIMEOUT: `no connection within ${connectSeconds} seconds`,
   CONNECTION_CLOSED: "the connection was lost",
+  ECONNRESET: "the connection was lost",
+  EPIPE: "the connection was lost",
   CONNECTION_ENDED: "the store is closed",
   [readOnly]: "it is read-only at the moment (a standby, or a full disk?)",
   "28P01": "the password is wrong",
