@@ -14,7 +14,6 @@ import type { HttpGround } from "./http/ground.ts";
 import { httpApp, protocolApp } from "./http/http.ts";
 import { notificationBody } from "./http/notification.ts";
 import { nobody, type Peer } from "./http/peer.ts";
-import { traced } from "./http/trace.ts";
 import type { Journal } from "./journal/journal.ts";
 import { createAgentKeys } from "./keys/agent-key.ts";
 import { type Keyring, openKeyring } from "./keys/keyring.ts";
@@ -32,6 +31,7 @@ import { createHolds } from "./operations/hold.ts";
 import { createPace } from "./operations/pace.ts";
 import { publishTypes } from "./operations/publish.ts";
 import { sweep } from "./operations/sweep.ts";
+import { openTelemetry } from "./operations/trace.ts";
 import { callbackPost } from "./outbound/callback.ts";
 import { createOutbound } from "./outbound/outbound.ts";
 import { openPermission } from "./permission/permission.ts";
@@ -125,6 +125,8 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   };
   const app = httpApp(ground);
   const protocol = protocolApp(ground);
+  const tracing = openTelemetry() && (await import("./http/trace.ts"));
+  const traced = (fetch: typeof app.fetch) => tracing?.traced(fetch) ?? fetch;
   const whole = traced((request, peer) => app.fetch(request, peer));
   const called = traced((request, peer) => protocol.fetch(request, peer));
 

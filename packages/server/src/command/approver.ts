@@ -128,6 +128,9 @@ export const approverCommands: readonly Command[] = [
         print(`${email} is removed`);
       }),
   },
+];
+
+export const deviceCommands: readonly Command[] = [
   {
     name: "device list",
     says: "the devices that can decide, and whose each is",

@@ -1,44 +1,34 @@
 /** From words to a command: the list of all of them, `--help`, and what is said when something goes wrong. */
 import { parseArgs } from "node:util";
 import { describeFault, faultLines } from "../journal/fault.ts";
-import { agentCommands } from "./agent.ts";
-import { apiCommands } from "./api.ts";
-import { approverCommands } from "./approver.ts";
-import { backupCommand } from "./backup.ts";
-import { callbackCommands } from "./callback.ts";
-import { checkCommand } from "./check.ts";
 import type { Arguments, Command, Option, Terminal } from "./command.ts";
-import { doctorCommand } from "./doctor.ts";
-import { evidenceCommands } from "./evidence.ts";
-import { initCommand } from "./init.ts";
-import { keyCommands } from "./key.ts";
-import { latchCommands } from "./latch.ts";
-import { logCommands } from "./log.ts";
-import { messageCommands } from "./message.ts";
 import { OperatorError } from "./operator-error.ts";
-import { requestCommands } from "./request.ts";
-import { startCommand } from "./start.ts";
-import { storeCommands } from "./store.ts";
 import { version } from "./version.ts";
 
-const commands: readonly Command[] = [
-  initCommand,
-  checkCommand,
-  doctorCommand,
-  backupCommand,
-  startCommand,
-  ...agentCommands,
-  ...apiCommands,
-  ...approverCommands,
-  ...requestCommands,
-  ...latchCommands,
-  ...messageCommands,
-  ...callbackCommands,
-  ...keyCommands,
-  ...logCommands,
-  ...evidenceCommands,
-  ...storeCommands,
-];
+/** The nouns, in the order in which they are listed. A file is loaded when its noun is said, or all are listed. */
+const files: { readonly [noun: string]: () => Promise<readonly Command[]> } = {
+  init: async () => [(await import("./init.ts")).initCommand],
+  check: async () => [(await import("./check.ts")).checkCommand],
+  doctor: async () => [(await import("./doctor.ts")).doctorCommand],
+  backup: async () => [(await import("./backup.ts")).backupCommand],
+  start: async () => [(await import("./start.ts")).startCommand],
+  agent: async () => (await import("./agent.ts")).agentCommands,
+  api: async () => (await import("./api.ts")).apiCommands,
+  approver: async () => (await import("./approver.ts")).approverCommands,
+  device: async () => (await import("./approver.ts")).deviceCommands,
+  requests: async () => (await import("./request.ts")).requestCommands,
+  latch: async () => (await import("./latch.ts")).latchCommands,
+  messages: async () => (await import("./message.ts")).messageCommands,
+  callbacks: async () => (await import("./callback.ts")).callbackCommands,
+  keys: async () => (await import("./key.ts")).keyCommands,
+  log: async () => (await import("./log.ts")).logCommands,
+  evidence: async () => (await import("./evidence.ts")).evidenceCommands,
+  store: async () => (await import("./store.ts")).storeCommands,
+};
+
+async function commandsOf(noun: string): Promise<readonly Command[]> {
+  return Object.hasOwn(files, noun) ? ((await files[noun]?.()) ?? []) : [];
+}
 
 const everywhere: { readonly [name: string]: Option } = {
   config: {
@@ -51,13 +41,14 @@ const everywhere: { readonly [name: string]: Option } = {
 };
 
 export async function runCommand(argv: readonly string[], terminal: Terminal): Promise<number> {
-  const command = commands.findLast(({ name }) => name.split(" ").every((word, at) => argv[at] === word));
   try {
+    const noun = await commandsOf(argv[0] ?? "");
+    const command = noun.findLast(({ name }) => name.split(" ").every((word, at) => argv[at] === word));
     if (argv.length === 1 && (argv[0] === "--version" || argv[0] === "-v")) {
       terminal.print(version());
       return 0;
     }
-    if (!command) return unknown(argv, terminal);
+    if (!command) return await unknown(noun, argv, terminal);
     const options = { ...command.options, ...everywhere };
     const rest = argv.slice(command.name.split(" ").length);
     const { values, positionals } = parseArgs({ args: [...rest], options, allowPositionals: true });
@@ -100,9 +91,14 @@ function explain(error: unknown, { complain }: Terminal): number {
   return 70;
 }
 
-function unknown(argv: readonly string[], { print, complain }: Terminal): number {
+async function unknown(
+  noun: readonly Command[],
+  argv: readonly string[],
+  { print, complain }: Terminal,
+): Promise<number> {
   const asked = argv.length === 0 || argv[0] === "--help" || argv[0] === "-h" || argv[0] === "help";
-  const noun = commands.filter(({ name }) => name.split(" ")[0] === argv[0]);
+  const commands =
+    noun.length > 0 ? [] : (await Promise.all(Object.values(files).map((file) => file()))).flat();
   if (asked) print(overview(commands));
   else if (noun.length > 0) complain(overview(noun));
   else complain(`countersign: there is no command "${argv[0]}"\n\n${overview(commands)}`);

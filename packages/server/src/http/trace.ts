@@ -7,8 +7,9 @@ import {
   SpanStatusCode,
   trace,
 } from "@opentelemetry/api";
-import { tracer } from "../operations/trace.ts";
 import type { Peer } from "./peer.ts";
+
+const tracer = trace.getTracer("countersign");
 
 type Fetch = (request: Request, peer: Peer) => Response | Promise<Response>;
 

@@ -2,14 +2,24 @@
  * Traces (OpenTelemetry), where whoever runs the server has set up an SDK; otherwise all of this does nothing. A request
  * waits for a person longer than any call lasts, so it carries the context of its ask (W3C Trace Context) until it ends.
  */
-import { context, propagation, ROOT_CONTEXT, type Span, trace } from "@opentelemetry/api";
+import { createRequire } from "node:module";
+import type * as OpenTelemetry from "@opentelemetry/api";
 import type { Approval } from "../approval/approval.ts";
 
-export const tracer = trace.getTracer("countersign");
+/** Under which an SDK leaves what it set up, for every copy of the API of this major version. */
+const registered = Symbol.for("opentelemetry.js.api.1");
+const require = createRequire(import.meta.url);
+
+/** The API, where anything has been set up behind it; its many files are no part of a start without. */
+export function openTelemetry(): typeof OpenTelemetry | undefined {
+  return registered in globalThis ? require("@opentelemetry/api") : undefined;
+}
 
 /** The `traceparent` of what is under way, for later. */
 export function traceparent(): string | undefined {
-  if (!trace.getActiveSpan()) return undefined;
+  const api = openTelemetry();
+  if (!api?.trace.getActiveSpan()) return undefined;
+  const { context, propagation } = api;
   const carrier: { traceparent?: string } = {};
   propagation.inject(context.active(), carrier);
   return carrier.traceparent;
@@ -17,24 +27,29 @@ export function traceparent(): string | undefined {
 
 /** By which a line of a log and the trace that it is part of can be found from each other. */
 export function activeTrace(): { readonly trace_id?: string; readonly span_id?: string } {
-  const span = trace.getActiveSpan()?.spanContext();
+  const span = openTelemetry()?.trace.getActiveSpan()?.spanContext();
   return span ? { trace_id: span.traceId, span_id: span.spanId } : {};
 }
 
 /** One span for as long as a person was waited for, in the trace of the ask. */
 export function traceWait(approval: Approval, endedAt: number, how: string): void {
-  if (approval.traceparent === undefined) return;
+  const api = openTelemetry();
+  if (!api || approval.traceparent === undefined) return;
+  const { propagation, ROOT_CONTEXT, trace } = api;
   const asked = propagation.extract(ROOT_CONTEXT, { traceparent: approval.traceparent });
+  const tracer = trace.getTracer("countersign");
   const attributes = { "countersign.request": approval.id, "countersign.end": how };
   tracer.startSpan("wait for a person", { startTime: approval.createdAt, attributes }, asked).end(endedAt);
 }
 
 /** Ties what is under way, usually a later call of the agent or its API, to the ask that it goes back to. */
 export function traceLink(approval: Pick<Approval, "id" | "traceparent">): void {
-  const span: Span | undefined = trace.getActiveSpan();
-  if (!span) return;
+  const api = openTelemetry();
+  const span = api?.trace.getActiveSpan();
+  if (!api || !span) return;
   span.setAttribute("countersign.request", approval.id);
   if (approval.traceparent === undefined) return;
+  const { propagation, ROOT_CONTEXT, trace } = api;
   const asked = propagation.extract(ROOT_CONTEXT, { traceparent: approval.traceparent });
   const linked = trace.getSpanContext(asked);
   if (linked) span.addLink({ context: linked });

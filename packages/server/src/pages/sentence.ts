@@ -56,13 +56,13 @@ export function reversibilityLine(reversibility: Reversibility): Html {
 
 /** An instant, in UTC; the browser's script turns it into the reader's own time. */
 export function instant(at: number): Html {
-  return html`<time datetime="${new Date(at).toISOString()}">${dateFormat.format(at)} UTC</time>`;
+  return html`<time datetime="${new Date(at).toISOString()}">${inWords("date", at)} UTC</time>`;
 }
 
 /** The time of day of an instant that is less than a day away, to the second; otherwise as `instant`. */
 export function soon(at: number, now: number): Html {
   if (at - now > 20 * 3_600_000) return instant(at);
-  return html`<time datetime="${new Date(at).toISOString()}" data-precise>${clockFormat.format(at)} UTC</time>`;
+  return html`<time datetime="${new Date(at).toISOString()}" data-precise>${inWords("clock", at)} UTC</time>`;
 }
 
 /** What is left until `at`, as `1:42`; the browser's script counts it down. */
@@ -71,9 +71,14 @@ export function countdown(at: number, now: number): Html {
   return html`<span class="left" role="timer" data-left="${left}">${timeLeft(left)}</span>`;
 }
 
-const dateFormat = new Intl.DateTimeFormat("en-GB", {
-  dateStyle: "medium",
-  timeStyle: "short",
-  timeZone: "UTC",
-});
-const clockFormat = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium", timeZone: "UTC" });
+const ways = {
+  date: { dateStyle: "medium", timeStyle: "short", timeZone: "UTC" },
+  clock: { timeStyle: "medium", timeZone: "UTC" },
+} satisfies Record<string, Intl.DateTimeFormatOptions>;
+const formats: { [way in keyof typeof ways]?: Intl.DateTimeFormat } = {};
+
+/** A format is made when a page first needs it: the first one that a process makes takes longer than all others. */
+function inWords(way: keyof typeof ways, at: number): string {
+  formats[way] ??= new Intl.DateTimeFormat("en-GB", ways[way]);
+  return formats[way].format(at);
+}

@@ -1,0 +1,48 @@
+/**
+ * The schemas about which the meta-schema of JSON Schema 2020-12 has nothing to say, seen at a glance: most of those that
+ * are declared. A yes is certain; about any other schema, and what is wrong with it, the meta-schema itself is asked.
+ */
+import type { Json, JsonObject } from "@countersign/protocol";
+
+export function isPlain(schema: Json): boolean {
+  return (
+    isObject(schema) && Object.entries(schema).every(([keyword, value]) => keywords.get(keyword)?.(value))
+  );
+}
+
+const isText = (value: Json) => typeof value === "string";
+const isNumber = (value: Json) => typeof value === "number";
+const isCount = (value: Json) => Number.isSafeInteger(value) && Number(value) >= 0;
+const isType = (value: Json) =>
+  typeof value === "string" && ["object", "string", "integer", "boolean", "array"].includes(value);
+const areNames = (value: Json) =>
+  Array.isArray(value) && value.every(isText) && new Set(value).size === value.length;
+
+/** Without those that hold conditions: a condition can be any schema. */
+const keywords = new Map<string, (value: Json) => boolean>([
+  ["$comment", isText],
+  ["title", isText],
+  ["description", isText],
+  ["type", isType],
+  ["enum", Array.isArray],
+  ["const", () => true],
+  ["additionalProperties", (value) => typeof value === "boolean"],
+  ["properties", (value) => isObject(value) && Object.values(value).every(isPlain)],
+  ["required", areNames],
+  ["minLength", isCount],
+  ["maxLength", isCount],
+  ["pattern", isText],
+  ["minimum", isNumber],
+  ["maximum", isNumber],
+  ["exclusiveMinimum", isNumber],
+  ["exclusiveMaximum", isNumber],
+  ["multipleOf", (value) => typeof value === "number" && value > 0],
+  ["items", isPlain],
+  ["minItems", isCount],
+  ["maxItems", isCount],
+  ["uniqueItems", (value) => typeof value === "boolean"],
+]);
+
+function isObject(value: Json): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
