@@ -1,61 +1,33 @@
 /**
- * Three server processes over one PostgreSQL, their machines' clocks half a minute apart. Nodes are killed while agents ask, an approver decides, and an API spends, each wherever it happens to arrive. A seeded handful
- * of kills normally, two hundred with COUNTERSIGN_LONG=1.
+ * Three server processes over one PostgreSQL, their machines' clocks half a minute apart. Nodes are killed while agents
+ * ask, an approver decides, and an API spends, each wherever it happens to arrive. A seeded handful of kills normally,
+ * two hundred with COUNTERSIGN_LONG=1, or COUNTERSIGN_KILLS.
  */
 import assert from "node:assert/strict";
-import { type ChildProcess, execFile } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { promisify } from "node:util";
-import { cibaGrantType, type Entry } from "@countersign/protocol";
-import { basic, refund, requestIdOf, rules } from "./deployment.ts";
+import { cibaGrantType } from "@countersign/protocol";
+import { basic, refund, requestIdOf } from "./deployment.ts";
+import { type NodeStage, stageNodes } from "./node-stage.ts";
 import { type PostgresServer, startPostgres } from "./postgres.ts";
-import { freePort } from "./secure-fetch.ts";
-import { killProcess, random, startProcess } from "./server-process.ts";
-import { createStories, decide, digestFor, enrolled, pause, type Stage, send } from "./story.ts";
+import { random } from "./server-process.ts";
+import { createStories, decide, digestFor, pause, type Stage, sendForm } from "./story.ts";
 
 const long = Boolean(process.env.COUNTERSIGN_LONG);
-const kills = long ? 200 : 5;
+const kills = long ? Number(process.env.COUNTERSIGN_KILLS ?? 200) : 5;
 const contenders = long ? 10_000 : 200;
 const seed = Number(process.env.COUNTERSIGN_SEED ?? 20261122);
 const workers = 6;
 const skewsMs = [-15_000, 0, 15_000];
-const main = new URL("../src/main.ts", import.meta.url).pathname;
 const skewedClock = new URL("skewed-clock.ts", import.meta.url).pathname;
-const run = promisify(execFile);
 
-type Node = { readonly url: string; readonly file: string; readonly skewMs: number; child?: ChildProcess };
-
-const folder = mkdtempSync(join(tmpdir(), "countersign-nodes-"));
 const pick = random(seed);
 let database: PostgresServer;
-let nodes: Node[] = [];
-let stage: Stage;
+let place: NodeStage;
 let stories: ReturnType<typeof createStories>;
 let order = 0;
 
-const command = async (...words: string[]) =>
-  (
-    await run(process.execPath, [main, ...words, "--config", join(folder, "node-0.yaml")], {
-      maxBuffer: 2 ** 30,
-    })
-  ).stdout;
-const secretIn = (text: string) => /client_secret=(\S+)/.exec(text)?.[1] ?? "";
-
-async function start(node: Node): Promise<void> {
-  node.child = await startProcess(node.file, {
-    NODE_OPTIONS: `--disable-warning=ExperimentalWarning --import=${skewedClock}`,
-    COUNTERSIGN_SKEW_MS: String(node.skewMs),
-  });
-}
-
-const kill = ({ child }: Node) => killProcess(child);
-
-const anyNode = () => nodes[Math.floor(pick() * nodes.length)]!.url;
 /** The same stage, where every request goes to one node. */
-const at = (n: number): Stage => ({ ...stage, server: () => nodes[n]!.url });
+const at = (n: number): Stage => ({ ...place.stage, server: () => place.nodes[n]!.url });
 
 async function asked(n: number): Promise<{ readonly ticket: string; readonly action: typeof refund }> {
   order += 1;
@@ -65,63 +37,37 @@ async function asked(n: number): Promise<{ readonly ticket: string; readonly act
     login_hint: "ada@example.com",
     authorization_details: JSON.stringify([action]),
   };
-  const { text } = await send(at(n).server, "/bc-authorize", form, basic(stage.agent));
+  const { text } = await sendForm(at(n), "/bc-authorize", form, basic(place.stage.agent));
   const ticket: string = JSON.parse(text).auth_req_id;
   stories.others.add(requestIdOf(ticket));
   return { ticket, action };
 }
 
 function poll(n: number, ticket: string, more: Record<string, string> = {}): Promise<Response> {
-  return fetch(`${nodes[n]!.url}/oauth/token`, {
+  return fetch(`${place.nodes[n]!.url}/oauth/token`, {
     method: "POST",
-    headers: { ...basic(stage.agent), ...more },
+    headers: { ...basic(place.stage.agent), ...more },
     body: new URLSearchParams({ grant_type: cibaGrantType, auth_req_id: ticket }),
   });
 }
 
 const codeOf = async (answer: Response) => ((await answer.json()) as { error?: string }).error;
 
-async function verified(): Promise<readonly Entry[]> {
-  assert.match(await command("log", "verify"), /verifies/);
-  const lines = (await command("log", "show", "--json", "--limit", "1000000")).trim().split("\n");
-  return lines.map((line) => JSON.parse(line) as Entry);
-}
-
 before(async () => {
   database = await startPostgres({ max_connections: "200" });
-  const ports = await Promise.all(skewsMs.map(freePort));
-  const issuer = `http://localhost:${ports[0]}`;
-  nodes = skewsMs.map((skewMs, n) => ({
-    url: `http://localhost:${ports[n]}`,
-    file: join(folder, `node-${n}.yaml`),
-    skewMs,
-  }));
-  for (const [n, { file }] of nodes.entries())
-    writeFileSync(
-      file,
-      rules
-        .replaceAll("http://localhost:4400", issuer)
-        .replace("port: 4400", `port: ${ports[n]}`)
-        .replace(/^store: .*$/m, `store: ${database.url}\nlog: { checkpoint_file: ./checkpoints-${n} }`)
-        .replace(
-          "waiting_per_agent: 20, asks_per_hour: 10000",
-          "waiting_per_agent: 1000, asks_per_hour: 100000, poll_interval: 1",
-        ),
-    );
-  await command("init");
-  const agent = { id: "agent-1", secret: "" };
-  agent.secret = secretIn(await command("agent", "add", agent.id, "--type", "refund"));
-  const api = { id: "refunds-api", secret: "" };
-  api.secret = secretIn(await command("api", "add", api.id, "--api", "refunds"));
-  const link = (await command("approver", "invite", "ada@example.com")).trim().split("\n").at(-1) ?? "";
-  await Promise.all(nodes.map(start));
-  stage = { issuer, server: anyNode, agent, api, cookie: await enrolled(new URL(link), issuer) };
-  stories = createStories(stage, pick);
+  place = await stageNodes({
+    store: database.url,
+    environments: skewsMs.map((skewMs) => ({
+      NODE_OPTIONS: `--disable-warning=ExperimentalWarning --import=${skewedClock}`,
+      COUNTERSIGN_SKEW_MS: String(skewMs),
+    })),
+    choose: () => Math.floor(pick() * skewsMs.length),
+  });
+  stories = createStories(place.stage, pick);
 });
 after(async () => {
-  await Promise.all(nodes.map(kill));
+  await place?.close();
   await database?.discard();
-  rmSync(folder, { recursive: true });
 });
 
 test("a poll that is held by one node is answered at once by a decision on another", async (context) => {
@@ -159,9 +105,9 @@ test(`T18, T47: of ${contenders} redemptions and then ${contenders} spends of on
   const spends = await Promise.all(
     Array.from({ length: contenders }, async (_, n) => {
       const spend_id = `spend-of-this-token-${String(n).padStart(6, "0")}`;
-      const answer = await fetch(`${nodes[n % 3]!.url}/spend`, {
+      const answer = await fetch(`${place.nodes[n % 3]!.url}/spend`, {
         method: "POST",
-        headers: basic(stage.api),
+        headers: basic(place.stage.api),
         body: new URLSearchParams({ ...form, spend_id }),
       });
       await answer.text();
@@ -176,7 +122,7 @@ test("a request ends by the database's clock, whatever the nodes' machines say",
   const { ticket } = await asked(0);
   const before = Date.now();
   await decide(at(2), requestIdOf(ticket), "deny");
-  const entries = await verified();
+  const entries = await place.entries();
   const { at: decidedAt } = entries.find(
     ({ event, request }) => event === "request.denied" && request === requestIdOf(ticket),
   )!;
@@ -190,18 +136,21 @@ test(`nodes killed at ${kills} random moments (seed ${seed}) lose nothing acknow
 }, async (context) => {
   let over = false;
   const working = Promise.all(
-    Array.from({ length: workers }, (_, worker) => stories.work(`kill-${worker}`, () => over)),
+    Array.from({ length: workers }, (_, n) => stories.work(`kill-${n}`, () => over)),
   );
-  working.catch(() => {});
+  // Whoever finds something wrong ends it for all of them.
+  working.catch(() => {
+    over = true;
+  });
   for (let round = 0; round < kills; round += 1) {
     await Promise.race([pause(100 + pick() * 900), working]);
-    const node = nodes[Math.floor(pick() * nodes.length)]!;
-    await kill(node);
-    await start(node);
+    const node = place.nodes[Math.floor(pick() * place.nodes.length)]!;
+    await place.kill(node);
+    await place.start(node);
   }
   over = true;
   await working;
-  const { spent, text } = stories.check(await verified());
+  const { spent, text } = stories.check(await place.entries());
   context.diagnostic(text);
   assert.ok(spent > 0, "work was done between the kills");
 });

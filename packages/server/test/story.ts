@@ -19,6 +19,8 @@ export type Stage = {
   readonly api: Client;
   /** The approver's. */
   readonly cookie: string;
+  /** That no server will be there any more: whoever still tries gives up. */
+  readonly gone: AbortSignal;
 };
 
 /** What was acknowledged, request by request. */
@@ -29,31 +31,50 @@ type Told = {
   reserved: string[];
   revoked: boolean;
   completed: boolean;
+  /** Approved, and the answer that held the token did not arrive. */
   lost: boolean;
 };
 
+/** `retried` is how often it was sent again: an answer was lost, or was 503. */
+export type Heard = { readonly status: number; readonly text: string; readonly retried: number };
+
+/** Longer than any answer takes: one that does not come for so long will not come. */
+const patienceMs = 60_000;
+
 export const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Sends until somebody answers: while servers are down, or cannot reach their database. `tries` counts. */
+/** Sends until somebody answers: while servers are down, or cannot reach their database. */
 export async function send(
-  server: () => string,
+  { server, gone }: Pick<Stage, "server" | "gone">,
   path: string,
-  form: Record<string, string>,
-  headers: Record<string, string>,
-) {
-  for (let tries = 1; ; tries += 1) {
+  init: RequestInit,
+): Promise<Heard> {
+  for (let retried = 0; ; retried += 1) {
+    gone.throwIfAborted();
+    const url = server() + path;
+    const silent = AbortSignal.timeout(patienceMs);
     try {
-      const init = { method: "POST", headers, body: new URLSearchParams(form), redirect: "manual" } as const;
-      const answer = await fetch(server() + path, { ...init, signal: AbortSignal.timeout(30_000) });
+      const signal = AbortSignal.any([gone, silent]);
+      const answer = await fetch(url, { ...init, redirect: "manual", signal });
       const text = await answer.text();
-      if (answer.status !== 503) return { status: answer.status, text, tries };
+      if (answer.status !== 503) return { status: answer.status, text, retried };
       assert.ok(Number(answer.headers.get("retry-after")) > 0, "503 says when to come again");
     } catch (error) {
       if (error instanceof assert.AssertionError) throw error;
+      assert.ok(!silent.aborted, `${init.method ?? "GET"} ${path} was not answered within a minute`);
+      // The server died before it answered, or is not there yet.
     }
     await pause(20);
   }
 }
+
+/** As an agent or an API sends it. */
+export const sendForm = (
+  stage: Pick<Stage, "server" | "gone">,
+  path: string,
+  form: Record<string, string>,
+  headers: Record<string, string>,
+) => send(stage, path, { method: "POST", headers, body: new URLSearchParams(form) });
 
 /** Enrols a soft passkey by an invitation, and answers the cookie of its session. */
 export async function enrolled(link: URL, issuer: string): Promise<string> {
@@ -71,31 +92,20 @@ export async function enrolled(link: URL, issuer: string): Promise<string> {
 }
 
 /** As a browser would: reads the card, answers it, and after a broken answer reads it again. */
-export async function decide(
-  { issuer, server, cookie }: Stage,
-  request: string,
-  verdict: "approve" | "deny",
-): Promise<boolean> {
+export async function decide(stage: Stage, request: string, verdict: "approve" | "deny"): Promise<boolean> {
+  const { issuer, cookie } = stage;
   for (;;) {
-    try {
-      const read = await fetch(`${server()}/requests/${request}`, { headers: { cookie } });
-      const page = await read.text();
-      if (read.status === 200) {
-        const form = formOf(page, verdict);
-        if (form === "") return page.includes(verdict === "approve" ? "Approved" : "Denied");
-        const answer = await fetch(`${server()}/requests/${request}/decision`, {
-          method: "POST",
-          headers: { origin: issuer, cookie },
-          body: new URLSearchParams({ ...hidden(form), verdict }),
-          redirect: "manual",
-        });
-        await answer.text();
-        if (answer.status === 303) return true;
-      }
-    } catch {
-      // The server died before it answered.
-    }
-    await pause(20);
+    const { status, text } = await send(stage, `/requests/${request}`, { headers: { cookie } });
+    assert.equal(status, 200, text);
+    const form = formOf(text, verdict);
+    if (form === "") return text.includes(verdict === "approve" ? "Approved" : "Denied");
+    const answer = await send(stage, `/requests/${request}/decision`, {
+      method: "POST",
+      headers: { origin: issuer, cookie },
+      body: new URLSearchParams({ ...hidden(form), verdict }),
+    });
+    if (answer.status === 303) return true;
+    assert.ok(answer.retried > 0, `${answer.status}: ${answer.text}`);
   }
 }
 
@@ -111,11 +121,13 @@ export function digestFor(
   return actionDigest({ type, typeHash, audience, bound });
 }
 
+const ageOf = (token: string) => Math.round(Date.now() / 1_000 - Number(decodeJwt(token).iat));
+
 export function createStories(stage: Stage, pick: () => number) {
-  const { server, agent, api } = stage;
+  const { agent, api } = stage;
   const told = new Map<string, Told>();
   const post = (path: string, form: Record<string, string>, client: Client, more = {}) =>
-    send(server, path, form, { ...basic(client), ...more });
+    sendForm(stage, path, form, { ...basic(client), ...more });
 
   /** One story after another, until told to stop; what is under way is then finished. */
   async function work(worker: string, stop: () => boolean): Promise<void> {
@@ -147,7 +159,10 @@ export function createStories(stage: Stage, pick: () => number) {
       // Some wait for the decision, on a poll that is held or broken off; all ask twice, and at most one is given a token.
       const waiting = pick() < 0.5 ? [until(ticket)] : [];
       const verdict = pick() < 0.8 ? "approve" : "deny";
-      if (await decide(stage, request, verdict)) known.decided = verdict;
+      const deciding = decide(stage, request, verdict);
+      await Promise.race([deciding, ...waiting]);
+      assert.ok(await deciding, "nobody else decides");
+      known.decided = verdict;
 
       const polls = Array.from({ length: 2 - waiting.length }, () => until(ticket));
       const answers = await Promise.all([...waiting, ...polls]);
@@ -162,7 +177,7 @@ export function createStories(stage: Stage, pick: () => number) {
         );
       if (known.decided === "approve" && known.tokens.length === 0) {
         assert.ok(
-          answers.some(({ tries }) => tries > 1),
+          answers.some(({ retried }) => retried > 0),
           `an approval that was acknowledged gives a token, unless its answer was lost: ${answers[0]?.text}`,
         );
         known.lost = true;
@@ -172,33 +187,40 @@ export function createStories(stage: Stage, pick: () => number) {
     }
   }
 
-  /** Polls, and is held where nobody has decided, until there is more to say than that. `tries` counts. */
-  async function until(ticket: string) {
+  /** Polls, and is held where nobody has decided, until there is more to say than that. */
+  async function until(ticket: string): Promise<Heard> {
     const poll = { grant_type: cibaGrantType, auth_req_id: ticket };
-    for (let tries = 0; ; ) {
+    for (let retried = 0; ; ) {
       const answer = await post("/oauth/token", poll, agent, { prefer: "wait=10" });
-      tries += answer.tries;
+      retried += answer.retried;
       const { error } = JSON.parse(answer.text);
-      if (error !== "authorization_pending" && error !== "slow_down") return { ...answer, tries };
+      if (error !== "authorization_pending" && error !== "slow_down") return { ...answer, retried };
       await pause(1_000);
     }
   }
 
   async function spend(known: Told, token: string, digest: string): Promise<void> {
     const spends = [randomBytes(16).toString("base64url"), randomBytes(16).toString("base64url")];
+    const refused: string[] = [];
     const revoking = pick() < 0.3;
     await Promise.all([
       revoking && post("/revoke", { token }, agent).then(({ status }) => assert.equal(status, 200)),
       ...spends.map(async (spend_id) => {
         const reserve = { operation: "reserve", token, spend_id, act_digest: digest };
-        if ((await post("/spend", reserve, api)).status === 200) known.reserved.push(spend_id);
+        const { status, text } = await post("/spend", reserve, api);
+        if (status === 200) known.reserved.push(spend_id);
+        else refused.push(text);
       }),
     ]);
     assert.ok(known.reserved.length <= 1, "one of two spends reserves the token");
     // The revocation was acknowledged: it came before both spends, or found the token in use.
     known.revoked = revoking && known.reserved.length === 0;
     if (known.revoked) return;
-    assert.equal(known.reserved.length, 1, "of a token that nobody revoked one spend is taken");
+    assert.equal(
+      known.reserved.length,
+      1,
+      `of a token that nobody revoked, ${ageOf(token)} seconds old, one spend is taken: ${refused}`,
+    );
     const completion = { operation: "complete", token, spend_id: known.reserved[0]! };
     known.completed = (await post("/spend", completion, api)).status === 200;
     assert.ok(known.completed);

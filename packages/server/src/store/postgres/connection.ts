@@ -46,7 +46,7 @@ type Member = { readonly link: Link; alone: boolean };
 export function openPool({ url, max = 10, onConnection }: PoolOptions): Pool {
   const place = placeOf(url);
   const members = new Set<Member>();
-  const waiting: (() => void)[] = [];
+  const waiting: PromiseWithResolvers<void>[] = [];
   const listeners: { readonly stop: () => Promise<void> }[] = [];
   let opening = 0;
   let closed = false;
@@ -64,7 +64,7 @@ export function openPool({ url, max = 10, onConnection }: PoolOptions): Pool {
 
   /** Whoever had to wait looks again. */
   function turn(): void {
-    for (const look of waiting.splice(0)) look();
+    for (const { resolve } of waiting.splice(0)) resolve();
   }
 
   async function open(): Promise<Member> {
@@ -76,8 +76,13 @@ export function openPool({ url, max = 10, onConnection }: PoolOptions): Pool {
         turn();
       };
       member = { link: await openLink({ url, onLost: leave, onConnection }), alone: false };
-      members.add(member);
+      if (closed) await member.link.drop();
+      else members.add(member);
       return member;
+    } catch (error) {
+      // Nobody has a connection, and none is to be had: whoever waits would only learn it later, a few at a time.
+      if (members.size === 0) for (const { reject } of waiting.splice(0)) reject(error);
+      throw error;
     } finally {
       opening -= 1;
       turn();
@@ -105,7 +110,9 @@ export function openPool({ url, max = 10, onConnection }: PoolOptions): Pool {
       const member = leastBusy();
       if (member && (member.link.pending() === 0 || members.size + opening >= max)) return member;
       if (members.size + opening < max) return await open();
-      await new Promise<void>((resolve) => void waiting.push(resolve));
+      const mine = Promise.withResolvers<void>();
+      waiting.push(mine);
+      await mine.promise;
     }
   }
 

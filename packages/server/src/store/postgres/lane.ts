@@ -44,8 +44,7 @@ export function openLane(write: BatchWriter, holds: (entryId: string) => Promise
       const alone = jobs.length === 1;
       if (!alone && error instanceof StoreError && error.aboutChange)
         for (const job of jobs) await writeAll([job]);
-      else if (error instanceof StoreError && !error.aboutChange)
-        await Promise.all(jobs.map((job) => lookUp(job, error)));
+      else if (error instanceof StoreError && !error.aboutChange) await lookUpAll(jobs, error);
       else for (const job of jobs) job.reject(error);
     }
   }
@@ -64,13 +63,24 @@ export function openLane(write: BatchWriter, holds: (entryId: string) => Promise
 
   /**
    * The connection was lost: the batch may have been committed. Found in the log, it was; not found, or not to be asked,
-   * the caller is told of the fault and has to assume the worse of the two, as after a crash.
+   * the caller is told of the fault and has to assume the worse of the two, as after a crash. Where there is nobody to
+   * ask, those behind, of whom nothing was sent, are told as well, and do not learn it one batch after another.
    */
-  async function lookUp({ change, resolve, reject }: Job, error: unknown): Promise<void> {
-    const [entry] = change.entries;
-    const committed = entry && (await holds(entry.id).catch(() => false));
-    if (committed) resolve("committed");
-    else reject(error);
+  async function lookUpAll(jobs: readonly Job[], error: unknown): Promise<void> {
+    let unanswered = false;
+    await Promise.all(
+      jobs.map(async ({ change, resolve, reject }) => {
+        const [entry] = change.entries;
+        const lookedUp = entry ? holds(entry.id) : Promise.resolve(false);
+        const committed = await lookedUp.catch(() => {
+          unanswered = true;
+          return false;
+        });
+        if (committed) resolve("committed");
+        else reject(error);
+      }),
+    );
+    if (unanswered) for (const { reject } of queue.splice(0)) reject(error);
   }
 
   return {

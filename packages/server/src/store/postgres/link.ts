@@ -4,7 +4,6 @@
  */
 import postgres from "postgres";
 
-/** No booleans: the driver takes a list of them for one. */
 export type Value = string | number | null | readonly (string | number | null)[];
 
 /** Runs one statement. Statements of one `Promise.all` travel in one packet and are done in that order. */
@@ -57,6 +56,9 @@ export async function openLink({ url, onLost, onNotification, onConnection }: Li
     max: 1,
     connect_timeout: connectSeconds,
     max_lifetime: null,
+    // Asked by the driver for itself, and rejected with nobody to hear it where the connection is lost meanwhile: the
+    // process would end. All that it needs the types for is lists, which are written here.
+    fetch_types: false,
     onnotice: () => {},
     onclose: () => void lose(),
     onnotify: (_channel: string, payload: string) => onNotification?.(payload),
@@ -114,8 +116,10 @@ export async function openLink({ url, onLost, onNotification, onConnection }: Li
 
   // A connection that is broken off while it is made may never say so: what waits for it is held to a time as well.
   const slow = setTimeout(() => void drop(), (connectSeconds + 1) * 1_000);
+  let on: postgres.ReservedSql;
   try {
     await send(() => sql.unsafe("SELECT 1"));
+    on = await send(() => sql.reserve());
   } catch (error) {
     onConnection?.("failed");
     await drop();
@@ -125,11 +129,9 @@ export async function openLink({ url, onLost, onNotification, onConnection }: Li
   }
   opened = true;
   onConnection?.("opened");
-  const on = await sql.reserve();
 
   return {
-    run: (text, ...values) =>
-      send(() => on.unsafe(text, values as postgres.ParameterOrJSON<never>[], { prepare: true })),
+    run: (text, ...values) => send(() => on.unsafe(text, values.map(parameter), { prepare: true })),
     script: (text) => send(() => on.unsafe(text)),
     pending: () => pending.size,
     drained: () =>
@@ -138,6 +140,13 @@ export async function openLink({ url, onLost, onNotification, onConnection }: Li
     openedAt: performance.now(),
     drop,
   };
+}
+
+/** A list as PostgreSQL reads one (its manual, "Array Input and Output Syntax"). */
+function parameter(value: Value): string | number | null {
+  if (value === null || typeof value !== "object") return value;
+  const items = value.map((item) => (item === null ? "NULL" : `"${String(item).replace(/[\\"]/g, "\\$&")}"`));
+  return `{${items.join(",")}}`;
 }
 
 function lostError(): Error {

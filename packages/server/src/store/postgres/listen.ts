@@ -17,15 +17,23 @@ export async function listenOn(
   let link: Link | undefined;
 
   async function open(): Promise<void> {
-    link = await openLink({ url, onLost: () => void again(), onNotification: heard, onConnection });
-    await link.script(`LISTEN "${channel}"`);
+    let fresh: Link | undefined;
+    // One that is lost before it listens says so to whoever opens it, who goes on by themselves.
+    const onLost = () => void (fresh && fresh === link && again());
+    fresh = await openLink({ url, onLost, onNotification: heard, onConnection });
+    try {
+      await fresh.script(`LISTEN "${channel}"`);
+      if (stopped) return await fresh.drop();
+    } catch (error) {
+      await fresh.drop();
+      throw error;
+    }
+    link = fresh;
     opened();
   }
 
   async function again(): Promise<void> {
-    const had = link;
     link = undefined;
-    if (!had) return;
     for (let delayMs = soonestMs; !stopped; delayMs = Math.min(2 * delayMs, latestMs)) {
       await later(delayMs, undefined, { ref: false });
       if (stopped) return;
@@ -33,7 +41,6 @@ export async function listenOn(
         return await open();
       } catch {
         // Not there yet. Until it is, the safety poll tells those who wait.
-        link = undefined;
       }
     }
   }

@@ -1,0 +1,134 @@
+/**
+ * A deployment whose servers are processes of their own, to be killed: one or several over one store, spoken to over HTTP
+ * by the agent, the API and the approver that were let in at the start.
+ */
+import assert from "node:assert/strict";
+import type { ChildProcess } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Entry } from "@countersign/protocol";
+import { runCommand } from "../src/command/run.ts";
+import { rules } from "./deployment.ts";
+import { freePort } from "./secure-fetch.ts";
+import { killProcess, spawnServer, startProcess } from "./server-process.ts";
+import { enrolled, type Stage } from "./story.ts";
+
+export type Node = { readonly url: string; child?: ChildProcess };
+
+export type NodeStage = {
+  readonly nodes: readonly Node[];
+  readonly stage: Stage;
+  /** Starts one that was killed. Resolves when it listens. */
+  readonly start: (node: Node) => Promise<void>;
+  /** Starts it, and does not wait for what becomes of it. */
+  readonly begin: (node: Node) => void;
+  readonly kill: (node: Node) => Promise<void>;
+  /** Verifies the log as an operator would, and answers its entries. */
+  readonly entries: () => Promise<readonly Entry[]>;
+  readonly close: () => Promise<void>;
+};
+
+export type NodeStageOptions = {
+  /** One node for each, with the environment that its process has more than this one. */
+  readonly environments: readonly NodeJS.ProcessEnv[];
+  /** A PostgreSQL URL; a SQLite file of their own where there is none. */
+  readonly store?: string;
+  /** Where the next request goes: the index of a node. */
+  readonly choose?: () => number;
+};
+
+export async function stageNodes({
+  environments,
+  store = "./countersign.db",
+  choose = () => 0,
+}: NodeStageOptions): Promise<NodeStage> {
+  const folder = mkdtempSync(join(tmpdir(), "countersign-nodes-"));
+  const ports = await Promise.all(environments.map(freePort));
+  const issuer = `http://localhost:${ports[0]}`;
+  const file = (n: number) => join(folder, `node-${n}.yaml`);
+  for (const [n, port] of ports.entries())
+    writeFileSync(
+      file(n),
+      rules
+        .replaceAll("http://localhost:4400", issuer)
+        .replace("port: 4400", `port: ${port}`)
+        .replace("store: ./countersign.db", `store: ${store}\nlog: { checkpoint_file: ./checkpoints-${n} }`)
+        // However slow the machine is to start a server, no token ends by itself.
+        .replaceAll("token_lifetime: 60", "token_lifetime: 300")
+        .replace(
+          "waiting_per_agent: 20, asks_per_hour: 10000",
+          "waiting_per_agent: 1000, asks_per_hour: 100000, poll_interval: 1",
+        ),
+    );
+
+  async function command(...words: string[]): Promise<string> {
+    const said = { out: "", err: "" };
+    const code = await runCommand([...words, "--config", file(0)], {
+      print: (text) => {
+        said.out += `${text}\n`;
+      },
+      complain: (text) => {
+        said.err += `${text}\n`;
+      },
+      screen: false,
+      stop: new AbortController().signal,
+    });
+    assert.equal(code, 0, said.err);
+    return said.out;
+  }
+  const secretIn = (text: string) => /client_secret=(\S+)/.exec(text)?.[1] ?? "";
+
+  await command("init");
+  const agent = {
+    id: "agent-1",
+    secret: secretIn(await command("agent", "add", "agent-1", "--type", "refund")),
+  };
+  const api = {
+    id: "refunds-api",
+    secret: secretIn(await command("api", "add", "refunds-api", "--api", "refunds")),
+  };
+  const link = (await command("approver", "invite", "ada@example.com")).trim().split("\n").at(-1) ?? "";
+
+  const gone = new AbortController();
+  const nodes: Node[] = ports.map((port) => ({ url: `http://localhost:${port}` }));
+  const at = (node: Node) => nodes.indexOf(node);
+  const start = async (node: Node) => {
+    node.child = await startProcess(file(at(node)), environments[at(node)]);
+  };
+  const kill = ({ child }: Node) => killProcess(child);
+  const close = async () => {
+    gone.abort();
+    await Promise.all(nodes.map(kill));
+    rmSync(folder, { recursive: true });
+  };
+  try {
+    await Promise.all(nodes.map(start));
+    const stage: Stage = {
+      issuer,
+      server: () => nodes[choose()]!.url,
+      agent,
+      api,
+      cookie: await enrolled(new URL(link), issuer),
+      gone: gone.signal,
+    };
+    return {
+      nodes,
+      stage,
+      start,
+      begin: (node) => {
+        node.child = spawnServer(file(at(node)), environments[at(node)]);
+      },
+      kill,
+      entries: async () => {
+        assert.match(await command("log", "verify"), /verifies/);
+        const lines = (await command("log", "show", "--json", "--limit", "1000000")).trim().split("\n");
+        return lines.map((line) => JSON.parse(line) as Entry);
+      },
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
