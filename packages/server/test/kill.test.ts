@@ -23,27 +23,21 @@ test(`T21: killed at ${kills} random moments (seed ${seed}), the server loses no
   timeout: kills * 20_000,
 }, async (context) => {
   const pick = random(seed);
-  const { work, check } = createStories(place.stage, pick);
+  const { during, check } = createStories(place.stage, pick);
   const [server] = place.nodes;
-  let over = false;
-  const working = Promise.all(Array.from({ length: workers }, (_, n) => work(`kill-${n}`, () => over)));
-  // Whoever finds something wrong ends it for all of them.
-  working.catch(() => {
-    over = true;
-  });
-  for (let round = 0; round < kills; round += 1) {
-    await Promise.race([pause(50 + pick() * 700), working]);
-    await place.kill(server!);
-    // One in five is killed before it listens, or just after: what it does then is not to be trusted to be whole either.
-    for (; round + 1 < kills && pick() < 0.2; round += 1) {
-      place.begin(server!);
-      await pause(200 + pick() * 600);
+  await during("kill", workers, async (stop) => {
+    for (let round = 0; round < kills && !stop(); round += 1) {
+      await pause(50 + pick() * 700);
       await place.kill(server!);
+      // One in five is killed before it listens, or just after: what it does then is not to be trusted to be whole either.
+      for (; round + 1 < kills && pick() < 0.2; round += 1) {
+        place.begin(server!);
+        await pause(200 + pick() * 600);
+        await place.kill(server!);
+      }
+      await place.start(server!);
     }
-    await place.start(server!);
-  }
-  over = true;
-  await working;
+  });
   const { spent, text } = check(await place.entries());
   context.diagnostic(text);
   assert.ok(spent > 0, "the server did work between the kills");

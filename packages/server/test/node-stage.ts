@@ -16,6 +16,12 @@ import { enrolled, type Stage } from "./story.ts";
 
 export type Node = { readonly url: string; child?: ChildProcess };
 
+/** A line of standard error, as an operator's tools read it. */
+export type Fault = {
+  readonly where: string;
+  readonly err: { readonly type: string; readonly message: string };
+};
+
 export type NodeStage = {
   readonly nodes: readonly Node[];
   readonly stage: Stage;
@@ -24,6 +30,8 @@ export type NodeStage = {
   /** Starts it, and does not wait for what becomes of it. */
   readonly begin: (node: Node) => void;
   readonly kill: (node: Node) => Promise<void>;
+  /** What the nodes have told their operator until now. */
+  readonly faults: () => readonly Fault[];
   /** Verifies the log as an operator would, and answers its entries. */
   readonly entries: () => Promise<readonly Entry[]>;
   readonly close: () => Promise<void>;
@@ -93,8 +101,17 @@ export async function stageNodes({
   const gone = new AbortController();
   const nodes: Node[] = ports.map((port) => ({ url: `http://localhost:${port}` }));
   const at = (node: Node) => nodes.indexOf(node);
+  const said = nodes.map(() => "");
+  const hear = (node: Node) => (text: string) => {
+    said[at(node)] += text;
+  };
   const start = async (node: Node) => {
-    node.child = await startProcess(file(at(node)), environments[at(node)]);
+    const child = await startProcess(file(at(node)), environments[at(node)], hear(node));
+    child.once("exit", (code, signal) => {
+      if (signal === "SIGKILL") return;
+      gone.abort(new Error(`a server ended by itself (${code ?? signal}): ${said[at(node)]!.slice(-4_000)}`));
+    });
+    node.child = child;
   };
   const kill = ({ child }: Node) => killProcess(child);
   const close = async () => {
@@ -117,9 +134,15 @@ export async function stageNodes({
       stage,
       start,
       begin: (node) => {
-        node.child = spawnServer(file(at(node)), environments[at(node)]);
+        node.child = spawnServer(file(at(node)), environments[at(node)], hear(node));
       },
       kill,
+      faults: () =>
+        said.flatMap((text) =>
+          text
+            .split("\n")
+            .flatMap((line) => (line.startsWith("{") && line.endsWith("}") ? JSON.parse(line) : [])),
+        ),
       entries: async () => {
         assert.match(await command("log", "verify"), /verifies/);
         const lines = (await command("log", "show", "--json", "--limit", "1000000")).trim().split("\n");

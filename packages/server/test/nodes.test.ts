@@ -134,22 +134,14 @@ test("a request ends by the database's clock, whatever the nodes' machines say",
 test(`nodes killed at ${kills} random moments (seed ${seed}) lose nothing acknowledged and double nothing`, {
   timeout: kills * 60_000,
 }, async (context) => {
-  let over = false;
-  const working = Promise.all(
-    Array.from({ length: workers }, (_, n) => stories.work(`kill-${n}`, () => over)),
-  );
-  // Whoever finds something wrong ends it for all of them.
-  working.catch(() => {
-    over = true;
+  await stories.during("kill", workers, async (stop) => {
+    for (let round = 0; round < kills && !stop(); round += 1) {
+      await pause(100 + pick() * 900);
+      const node = place.nodes[Math.floor(pick() * place.nodes.length)]!;
+      await place.kill(node);
+      await place.start(node);
+    }
   });
-  for (let round = 0; round < kills; round += 1) {
-    await Promise.race([pause(100 + pick() * 900), working]);
-    const node = place.nodes[Math.floor(pick() * place.nodes.length)]!;
-    await place.kill(node);
-    await place.start(node);
-  }
-  over = true;
-  await working;
   const { spent, text } = stories.check(await place.entries());
   context.diagnostic(text);
   assert.ok(spent > 0, "work was done between the kills");

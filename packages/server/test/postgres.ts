@@ -14,13 +14,21 @@ export type PostgresServer = {
   readonly url: string;
   /** Of its first process, the parent of all others. */
   readonly pid: () => number | undefined;
-  /** Ends it, as an operator would (`fast`), or as a crash would (`kill`): nothing is said, nothing is finished. */
-  readonly stop: (how?: "fast" | "kill") => Promise<void>;
+  /**
+   * Ends it: as an operator would (`fast`); at once, so that the next start has to recover (`immediate`); or as a crash
+   * would (`kill`): nothing is said, and what its processes were at they may still finish.
+   */
+  readonly stop: (how?: keyof typeof endings) => Promise<void>;
+  /** Lets none of its processes run, and lets them again: connections stand, and nothing is answered on them. */
+  readonly freeze: () => void;
+  readonly thaw: () => void;
   /** Starts it again on the same data and port. Resolves once it takes connections. */
   readonly start: () => Promise<void>;
   /** Ends it and removes the data. */
   readonly discard: () => Promise<void>;
 };
+
+const endings = { fast: "SIGINT", immediate: "SIGQUIT", kill: "SIGKILL" } as const;
 
 const running = new Set<ChildProcess>();
 process.on("exit", () => {
@@ -42,7 +50,18 @@ export async function startPostgres(
   const port = await freePort();
   let child: ChildProcess | undefined;
 
+  /** After a crash its processes may be at work for a moment longer, and keep it from starting again. */
   async function start(): Promise<void> {
+    for (let tries = 1; ; tries += 1)
+      try {
+        return await startOnce();
+      } catch (error) {
+        if (tries === 50 || !/still in use/.test((error as Error).message)) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 200));
+      }
+  }
+
+  async function startOnce(): Promise<void> {
     const options = Object.entries({
       listen_addresses: "127.0.0.1",
       port: String(port),
@@ -53,8 +72,6 @@ export async function startPostgres(
       ...nobody,
       cwd: folder,
       stdio: ["ignore", "ignore", "pipe"],
-      // A group of its own, so that a crash can take all of its processes.
-      detached: true,
     });
     child = started;
     running.add(started);
@@ -70,14 +87,27 @@ export async function startPostgres(
     started.stderr!.removeAllListeners("data").resume();
   }
 
-  async function stop(how: "fast" | "kill" = "fast"): Promise<void> {
+  async function stop(how: keyof typeof endings = "fast"): Promise<void> {
     const ending = child;
     child = undefined;
     if (!ending?.pid || ending.exitCode !== null) return;
     const ended = new Promise((resolve) => ending.once("exit", resolve));
-    if (how === "kill") process.kill(-ending.pid, "SIGKILL");
-    else ending.kill("SIGINT");
+    ending.kill(endings[how]);
     await ended;
+  }
+
+  let frozen: readonly number[] = [];
+  function freeze(): void {
+    const table = execFileSync("ps", ["-A", "-o", "pid=,ppid="], { encoding: "utf8" });
+    const rows = table
+      .trim()
+      .split("\n")
+      .map((line) => line.trim().split(/\s+/).map(Number));
+    frozen = [child!.pid!, ...rows.flatMap(([pid, parent]) => (parent === child!.pid ? pid! : []))];
+    for (const pid of frozen) process.kill(pid, "SIGSTOP");
+  }
+  function thaw(): void {
+    for (const pid of frozen) process.kill(pid, "SIGCONT");
   }
 
   await start();
@@ -86,6 +116,8 @@ export async function startPostgres(
     pid: () => child?.pid,
     start,
     stop,
+    freeze,
+    thaw,
     discard: async () => {
       await stop("kill");
       rmSync(folder, { recursive: true, maxRetries: 5 });

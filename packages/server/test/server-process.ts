@@ -4,22 +4,29 @@ import { once } from "node:events";
 
 const main = new URL("../src/main.ts", import.meta.url).pathname;
 
-/** Only starts it. */
-export function spawnServer(configuration: string, environment: NodeJS.ProcessEnv = {}) {
-  return spawn(process.execPath, [main, "start", "--config", configuration], {
-    stdio: ["ignore", "pipe", "inherit"],
+/** Only starts it. What it says on standard error is this process's own, or whoever hears it. */
+export function spawnServer(
+  configuration: string,
+  environment: NodeJS.ProcessEnv = {},
+  heard?: (said: string) => void,
+) {
+  const child = spawn(process.execPath, [main, "start", "--config", configuration], {
+    stdio: ["ignore", "pipe", heard ? "pipe" : "inherit"],
     env: { ...process.env, ...environment },
   });
+  if (heard) child.stderr?.setEncoding("utf8").on("data", heard);
+  return child;
 }
 
 /** Resolves when it listens. */
 export async function startProcess(
   configuration: string,
   environment: NodeJS.ProcessEnv = {},
+  heard?: (said: string) => void,
 ): Promise<ChildProcess> {
-  const child = spawnServer(configuration, environment);
+  const child = spawnServer(configuration, environment, heard);
   await new Promise<void>((resolve, reject) => {
-    child.stdout.on("data", (text) => String(text).includes("listens on") && resolve());
+    child.stdout?.on("data", (text) => String(text).includes("listens on") && resolve());
     child.once("exit", (code) => reject(new Error(`the server ended with ${code} before it listened`)));
   });
   return child;

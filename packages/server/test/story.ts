@@ -129,6 +129,21 @@ export function createStories(stage: Stage, pick: () => number) {
   const post = (path: string, form: Record<string, string>, client: Client, more = {}) =>
     sendForm(stage, path, form, { ...basic(client), ...more });
 
+  /** So many at work while something is done to the servers or their database; whoever finds a fault ends it. */
+  async function during(worker: string, count: number, harm: (stop: () => boolean) => Promise<void>) {
+    let over = false;
+    const working = Promise.all(Array.from({ length: count }, (_, n) => work(`${worker}-${n}`, () => over)));
+    const harming = harm(() => over);
+    try {
+      await Promise.race([harming, working]);
+      over = true;
+      await working;
+    } finally {
+      over = true;
+      await harming.catch(() => {});
+    }
+  }
+
   /** One story after another, until told to stop; what is under way is then finished. */
   async function work(worker: string, stop: () => boolean): Promise<void> {
     for (let story = 0; !stop(); story += 1) {
@@ -257,5 +272,5 @@ export function createStories(stage: Stage, pick: () => number) {
 
   /** Requests that are no part of a story. */
   const others = new Set<string>();
-  return { work, check, others };
+  return { during, check, others };
 }

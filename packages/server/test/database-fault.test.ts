@@ -1,0 +1,199 @@
+/**
+ * Two server processes over one PostgreSQL to which things are done while agents ask, an approver decides, and an API
+ * spends: it ends at once and recovers, its connections are cut off, nothing can be written to it, it says nothing any
+ * more. A seeded handful of each normally; with COUNTERSIGN_LONG=1 many.
+ */
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { cibaGrantType } from "@countersign/protocol";
+import postgres from "postgres";
+import { basic, refund, requestIdOf } from "./deployment.ts";
+import { type NodeStage, stageNodes } from "./node-stage.ts";
+import { type PostgresServer, startPostgres } from "./postgres.ts";
+import { random } from "./server-process.ts";
+import { createStories, decide, pause, sendForm } from "./story.ts";
+
+const long = Boolean(process.env.COUNTERSIGN_LONG);
+const crashes = long ? 40 : 2;
+const cuts = long ? 200 : 10;
+const seed = Number(process.env.COUNTERSIGN_SEED ?? 20261122);
+const workers = 6;
+
+const pick = random(seed);
+let database: PostgresServer;
+let place: NodeStage;
+let stories: ReturnType<typeof createStories>;
+
+before(async () => {
+  database = await startPostgres();
+  place = await stageNodes({
+    store: database.url,
+    environments: [{}, {}],
+    choose: () => Math.floor(pick() * 2),
+  });
+  stories = createStories(place.stage, pick);
+});
+after(async () => {
+  await place?.close();
+  await database?.discard();
+});
+
+/** One statement, as the database's own operator. */
+async function tell(statement: string): Promise<void> {
+  const operator = postgres(database.url, { max: 1, fetch_types: false, onnotice: () => {} });
+  try {
+    await operator.unsafe(statement);
+  } finally {
+    await operator.end({ timeout: 1 });
+  }
+}
+
+const askForm = (order: string) => ({
+  scope: "openid",
+  login_hint: "ada@example.com",
+  authorization_details: JSON.stringify([{ ...refund, order }]),
+  requested_expiry: "600",
+});
+
+/** A request that nobody decides until the test does. */
+async function asked(order: string): Promise<string> {
+  const { text } = await sendForm(place.stage, "/bc-authorize", askForm(order), basic(place.stage.agent));
+  const ticket: string = JSON.parse(text).auth_req_id;
+  stories.others.add(requestIdOf(ticket));
+  return ticket;
+}
+
+/** Sent once, to one node, whatever it says. */
+async function once(node: number, path: string, form?: Record<string, string>, more = {}) {
+  const answer = await fetch(place.nodes[node]!.url + path, {
+    ...(form && {
+      method: "POST",
+      headers: { ...basic(place.stage.agent), ...more },
+      body: new URLSearchParams(form),
+    }),
+    signal: AbortSignal.timeout(60_000),
+  });
+  const text = await answer.text();
+  return { status: answer.status, retryAfter: Number(answer.headers.get("retry-after")), text };
+}
+
+const pollForm = (auth_req_id: string) => ({ grant_type: cibaGrantType, auth_req_id });
+
+test(`T21: PostgreSQL that ends at once ${crashes} times and recovers (seed ${seed}) is 503 meanwhile; nothing acknowledged is lost or doubled`, {
+  timeout: crashes * 60_000,
+}, async (context) => {
+  const ticket = await asked("during-a-crash");
+  await stories.during("crash", workers, async (stop) => {
+    for (let round = 0; round < crashes && !stop(); round += 1) {
+      await pause(200 + pick() * 1_500);
+      await database.stop(round % 2 ? "immediate" : "kill");
+      for (const node of [0, 1]) {
+        // After a crash what was under way may still be finished.
+        while ((await once(node, "/readyz")).status === 200) await pause(10);
+        for (const [path, form] of [
+          ["/bc-authorize", askForm("while-it-is-gone")],
+          ["/oauth/token", pollForm(ticket)],
+        ] as const) {
+          const { status, retryAfter, text } = await once(node, path, form);
+          assert.equal(status, 503, text);
+          assert.equal(JSON.parse(text).error, "temporarily_unavailable");
+          assert.ok(retryAfter > 0);
+        }
+        assert.equal((await once(node, "/livez")).status, 200);
+      }
+      await pause(pick() * 500);
+      await database.start();
+    }
+  });
+  const { spent, text } = stories.check(await place.entries());
+  context.diagnostic(text);
+  assert.ok(spent > 0);
+});
+
+test(`T21: connections to PostgreSQL that are cut off ${cuts} times under load (seed ${seed}) lose and double nothing, and are replaced`, {
+  timeout: cuts * 20_000,
+}, async (context) => {
+  const statement =
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'countersign'";
+  await stories.during("cut", workers, async (stop) => {
+    for (let round = 0; round < cuts && !stop(); round += 1) {
+      await pause(pick() * 400);
+      await tell(statement);
+    }
+  });
+  // Those on which the nodes hear of each other are back as well: a poll that is held is let go by the other node.
+  const ticket = await asked("after-the-cuts");
+  const held = once(0, "/oauth/token", pollForm(ticket), { prefer: "wait=25" });
+  await pause(300);
+  const other = { ...place.stage, server: () => place.nodes[1]!.url };
+  await decide(other, requestIdOf(ticket), "approve");
+  const decidedAt = performance.now();
+  assert.equal((await held).status, 200);
+  assert.ok(performance.now() - decidedAt < 3_000, "woken, and not by the safety poll of five seconds");
+  context.diagnostic(stories.check(await place.entries()).text);
+});
+
+test("T21: while PostgreSQL is read-only what takes a write is 503 and polls are answered, and then it goes on by itself", async (context) => {
+  const ticket = await asked("while-it-is-read-only");
+  const setTo = async (value: "on" | "off") => {
+    await tell(`ALTER SYSTEM SET default_transaction_read_only = ${value}`);
+    await tell("SELECT pg_reload_conf()");
+  };
+  await stories.during("read-only", workers, async (stop) => {
+    for (let round = 0; round < (long ? 10 : 1) && !stop(); round += 1) {
+      await pause(pick() * 500);
+      await setTo("on");
+      try {
+        // Each session learns of it by itself, after the statement that it is at.
+        await pause(500);
+        for (const node of [0, 1]) {
+          const refused = await once(node, "/bc-authorize", askForm("refused-meanwhile"));
+          assert.equal(refused.status, 503, refused.text);
+          assert.ok(refused.retryAfter > 0);
+          const poll = await once(node, "/oauth/token", pollForm(ticket));
+          assert.match(poll.text, /authorization_pending|slow_down/);
+        }
+      } finally {
+        await setTo("off");
+      }
+    }
+  });
+  context.diagnostic(stories.check(await place.entries()).text);
+});
+
+test("T21: while PostgreSQL says nothing everybody is told 503 in good time, and then it goes on by itself", {
+  skip: !long && "takes a minute",
+  timeout: 300_000,
+}, async (context) => {
+  const ticket = await asked("silence");
+  await stories.during("silence", workers, async (stop) => {
+    for (let round = 0; round < 3 && !stop(); round += 1) {
+      await pause(1_000);
+      database.freeze();
+      try {
+        const startedAt = performance.now();
+        const answers = await Promise.all(
+          Array.from({ length: 300 }, (_, n) =>
+            n % 2
+              ? once(n % 4 > 1 ? 1 : 0, "/oauth/token", pollForm(ticket))
+              : once(n % 4 > 1 ? 1 : 0, "/bc-authorize", askForm(`silence-${round}-${n}`)),
+          ),
+        );
+        const tookMs = Math.round(performance.now() - startedAt);
+        context.diagnostic(`300 answers after ${tookMs} ms`);
+        assert.deepEqual([...new Set(answers.map(({ status }) => status))], [503]);
+        assert.ok(tookMs < 30_000);
+      } finally {
+        database.thaw();
+      }
+    }
+  });
+  context.diagnostic(stories.check(await place.entries()).text);
+});
+
+test("all that the nodes tell their operator is that the database could not be used", () => {
+  const faults = place.faults();
+  assert.ok(faults.length > 0);
+  const others = faults.filter(({ err }) => err.type !== "StoreError");
+  assert.deepEqual(others, []);
+});
