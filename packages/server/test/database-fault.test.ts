@@ -194,6 +194,6 @@ test("T21: while PostgreSQL says nothing everybody is told 503 in good time, and
 test("all that the nodes tell their operator is that the database could not be used", () => {
   const faults = place.faults();
   assert.ok(faults.length > 0);
-  const others = faults.filter(({ err }) => err.type !== "StoreError");
+  const others = faults.filter(({ fault }) => fault.type !== "StoreError");
   assert.deepEqual(others, []);
 });

@@ -17,10 +17,7 @@ import { enrolled, type Stage } from "./story.ts";
 export type Node = { readonly url: string; child?: ChildProcess };
 
 /** A line of standard error, as an operator's tools read it. */
-export type Fault = {
-  readonly where: string;
-  readonly err: { readonly type: string; readonly message: string };
-};
+export type Fault = { readonly where: string; readonly fault: { readonly type: string } };
 
 export type NodeStage = {
   readonly nodes: readonly Node[];
@@ -61,7 +58,10 @@ export async function stageNodes({
       rules
         .replaceAll("http://localhost:4400", issuer)
         .replace("port: 4400", `port: ${port}`)
-        .replace("store: ./countersign.db", `store: ${store}\nlog: { checkpoint_file: ./checkpoints-${n} }`)
+        .replace(
+          "store: ./countersign.db",
+          `store: ${store}\nlog: { checkpoint_file: ./checkpoints-${n} }`,
+        )
         // However slow the machine is to start a server, no token ends by itself.
         .replaceAll("token_lifetime: 60", "token_lifetime: 300")
         .replace(
