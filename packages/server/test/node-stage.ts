@@ -58,10 +58,7 @@ export async function stageNodes({
       rules
         .replaceAll("http://localhost:4400", issuer)
         .replace("port: 4400", `port: ${port}`)
-        .replace(
-          "store: ./countersign.db",
-          `store: ${store}\nlog: { checkpoint_file: ./checkpoints-${n} }`,
-        )
+        .replace("store: ./countersign.db", `store: ${store}\nlog: { checkpoint_file: ./checkpoints-${n} }`)
         // However slow the machine is to start a server, no token ends by itself.
         .replaceAll("token_lifetime: 60", "token_lifetime: 300")
         .replace(

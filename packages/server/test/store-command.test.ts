@@ -100,7 +100,7 @@ before(async () => {
   const child = await startProcess(at("countersign.yaml"));
   const cookie = await enrolled(new URL(link), issuer);
   await killProcess(child);
-  stage = { issuer, server: () => issuer, agent, api, cookie };
+  stage = { issuer, server: () => issuer, agent, api, cookie, gone: new AbortController().signal };
   stories = createStories(stage, random(1));
   await serve();
 });

@@ -272,5 +272,5 @@ export function createStories(stage: Stage, pick: () => number) {
 
   /** Requests that are no part of a story. */
   const others = new Set<string>();
-  return { during, check, others };
+  return { during, work, check, others };
 }
