@@ -29,6 +29,9 @@ export type Journal = {
 
 type Output = { readonly write: (line: string) => void; readonly flushSync?: () => void };
 
+/** Lines wait for each other so long, in milliseconds, or until there are so many bytes of them. */
+const gatherMs = 20;
+const gathered = 8 * 1024;
 /** What whoever reads has not taken yet, in bytes: then lines are dropped, and counted, rather than memory filled. */
 const longestQueue = 8 * 1024 * 1024;
 /** Whoever asks again and again whether the server lives is not news. */
@@ -41,7 +44,7 @@ export function openJournal({ level, requests }: Config["logging"], given?: Outp
       level,
       base: undefined,
       messageKey: "event",
-      timestamp: pino.stdTimeFunctions.isoTime,
+      timestamp,
       formatters: { level: (label) => ({ level: label }) },
       // A line of a trace can be found from it, and it from the line.
       mixin: activeTrace,
@@ -73,8 +76,10 @@ export function openJournal({ level, requests }: Config["logging"], given?: Outp
   };
 
   function standardError(): Output {
-    // Not one at a time: whoever reads slowly would hold up every answer.
-    const stream = pino.destination({ dest: 2, sync: false, maxLength: longestQueue });
+    // In the background, because whoever reads slowly would hold up every answer; several at a time, because a write costs more
+    // than a line. What is left is written when the process ends by itself.
+    const stream = pino.destination({ dest: 2, sync: false, minLength: gathered, maxLength: longestQueue });
+    let soon: NodeJS.Timeout | undefined;
     let dropped = 0;
     stream.on("drop", () => {
       dropped += 1;
@@ -84,6 +89,28 @@ export function openJournal({ level, requests }: Config["logging"], given?: Outp
       dropped = 0;
       if (lines > 0) log.warn({ lines }, "lines_dropped");
     });
-    return stream;
+    return {
+      write: (line) => {
+        stream.write(line);
+        soon ??= setTimeout(() => {
+          soon = undefined;
+          stream.flush();
+        }, gatherMs).unref();
+      },
+      flushSync: () => stream.flushSync(),
+    };
   }
+}
+
+let lastAt = 0;
+let lastTime = "";
+
+/** RFC 3339. Lines of one millisecond share it: writing it out takes as long as the rest of a line. */
+function timestamp(): string {
+  const now = Date.now();
+  if (now !== lastAt) {
+    lastAt = now;
+    lastTime = `,"time":"${new Date(now).toISOString()}"`;
+  }
+  return lastTime;
 }
