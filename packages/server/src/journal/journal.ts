@@ -79,7 +79,7 @@ export function openJournal({ level, requests }: Config["logging"], given?: Outp
     // In the background, because whoever reads slowly would hold up every answer; several at a time, because a write costs more
     // than a line. What is left is written when the process ends by itself.
     const stream = pino.destination({ dest: 2, sync: false, minLength: gathered, maxLength: longestQueue });
-    let soon: NodeJS.Timeout | undefined;
+    let leaving = false;
     let dropped = 0;
     stream.on("drop", () => {
       dropped += 1;
@@ -92,8 +92,10 @@ export function openJournal({ level, requests }: Config["logging"], given?: Outp
     return {
       write: (line) => {
         stream.write(line);
-        soon ??= setTimeout(() => {
-          soon = undefined;
+        if (leaving) return;
+        leaving = true;
+        setTimeout(() => {
+          leaving = false;
           stream.flush();
         }, gatherMs).unref();
       },
