@@ -42,6 +42,7 @@ export type Node = {
 };
 
 export type FaultStage = {
+  readonly issuer: string;
   readonly file: string;
   readonly agent: { readonly id: string; readonly secret: string };
   readonly api: { readonly id: string; readonly secret: string };
@@ -50,7 +51,7 @@ export type FaultStage = {
   /** The outside key, as the environment has it. */
   readonly key: string;
   /** Starts a server on the file, and resolves when it listens; several may be started. */
-  readonly start: () => Promise<Node>;
+  readonly start: (environment?: NodeJS.ProcessEnv) => Promise<Node>;
   /** What it says instead of starting, as this account of the machine where one is named. */
   readonly refusal: (uid?: number) => Promise<string>;
   /** Verifies the log as an operator would, and answers its entries. */
@@ -87,10 +88,10 @@ export async function stageFaults(folder: string, adapt = (text: string) => text
   const first = configure(await freePort());
 
   /** A server that is beginning, and what it says. */
-  function begin(configuration: string, uid?: number) {
+  function begin(configuration: string, uid?: number, environment: NodeJS.ProcessEnv = {}) {
     const child = spawn(process.execPath, [main, "start", "--config", configuration], {
       stdio: ["ignore", "pipe", "pipe"],
-      env,
+      env: { ...env, ...environment },
       ...(uid !== undefined && { uid }),
     });
     nodes.push(child);
@@ -110,9 +111,13 @@ export async function stageFaults(folder: string, adapt = (text: string) => text
     return { child, listening, said: () => said, printed: () => printed };
   }
 
-  async function start(): Promise<Node> {
+  async function start(environment?: NodeJS.ProcessEnv): Promise<Node> {
     const port = nodes.length === 0 ? Number(/-(\d+)\.yaml$/.exec(first)?.[1]) : await freePort();
-    const { child, listening, said, printed } = begin(nodes.length === 0 ? first : configure(port));
+    const { child, listening, said, printed } = begin(
+      nodes.length === 0 ? first : configure(port),
+      undefined,
+      environment,
+    );
     assert.ok(await listening, said());
     const url = `http://localhost:${port}`;
     const post = async (path: string, form: Record<string, string>, headers: Record<string, string>) => {
@@ -165,6 +170,7 @@ export async function stageFaults(folder: string, adapt = (text: string) => text
   }
 
   return {
+    issuer,
     file,
     agent,
     api,

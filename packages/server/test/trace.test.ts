@@ -5,6 +5,7 @@ import { createAgent } from "@countersign/agent";
 import { createVerifier } from "@countersign/verifier";
 import { context, propagation, trace } from "@opentelemetry/api";
 import { InMemorySpanExporter, NodeTracerProvider, SimpleSpanProcessor } from "@opentelemetry/sdk-trace-node";
+import { stageCallbacks } from "./callback-stage.ts";
 import { type Deployment, deploy, issuer, refund, requestIdOf } from "./deployment.ts";
 
 const exporter = new InMemorySpanExporter();
@@ -77,4 +78,21 @@ test("the ask, the wait for a person, the redemption and the spend are one trace
 test("a request's trace is in no entry of the log", async () => {
   const entries = await place.server.store.log.newest(100);
   assert.ok(entries.every(({ line }) => !line.includes("traceparent")));
+});
+
+test("an agent that is told of its answer is told in the trace of its ask", async () => {
+  const stage = await stageCallbacks();
+  const agent = await stage.admit("pinged", "ping");
+  const asking = "0af7651916cd43dd8448eb211c80319c";
+  const { body } = await agent.ask({}, { traceparent: `00-${asking}-b7ad6b7169203331-01` });
+  await stage.ada.decide(requestIdOf(body.auth_req_id), "approve");
+  await stage.receiver.until(1);
+  await stage.pass(0);
+  const sent = /^00-([0-9a-f]{32})-([0-9a-f]{16})-01$/.exec(
+    String(stage.receiver.received[0]?.headers.traceparent),
+  );
+  assert.equal(sent?.[1], asking);
+  const span = exporter.getFinishedSpans().find(({ name }) => name === "ping");
+  assert.equal(span?.spanContext().spanId, sent?.[2]);
+  await stage.close();
 });

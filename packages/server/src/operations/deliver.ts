@@ -9,6 +9,7 @@ import type { Approver } from "../approver/approver.ts";
 import type { Message } from "../store/record.ts";
 import type { Held, Store } from "../store/store.ts";
 import { newEntry } from "./entry.ts";
+import { traceCall } from "./trace.ts";
 
 /** A way to reach an approver. Built in `channels/`. A throw means: not delivered, try again. */
 export interface Channel {
@@ -50,8 +51,9 @@ async function deliverOne(
   else if (!waiting) problem = "the request was over before it could be sent";
   else if (!wanted) problem = "the agent was paused before it could be sent";
   else
-    problem = await channel
-      .send({ approval: approval.record, approver: approver.record, messageId: leased.id })
+    problem = await traceCall(approval.record, channel.name, () =>
+      channel.send({ approval: approval.record, approver: approver.record, messageId: leased.id }),
+    )
       .then(() => undefined)
       .catch((error: unknown) => (error instanceof Error ? error.message : String(error)));
 

@@ -115,6 +115,7 @@ export async function issue(
     scope: approval.scope,
     digest: approval.digest,
     ...(confirmation && { confirmation }),
+    ...(approval.traceparent !== undefined && { traceparent: approval.traceparent }),
     issuedAt: now,
     expiresAt: expiresAtSeconds * 1000,
     state: "issued",

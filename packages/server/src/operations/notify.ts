@@ -9,6 +9,7 @@ import { revoke } from "../token/token.ts";
 import type { Posted } from "./courier.ts";
 import { newEntry } from "./entry.ts";
 import { type PushGround, pushBody } from "./push.ts";
+import { traceCall } from "./trace.ts";
 
 export type NotifyGround = PushGround & {
   readonly tickets: { readonly issue: (approvalId: string, agentId: string) => string };
@@ -50,7 +51,9 @@ async function send(
         : await pushBody(ground, agent, approval, held, authReqId);
     if (body === "conflict") continue;
     const notificationToken = await callbackSeal.open(callback.sealedToken);
-    const posted = await courier.post(endpoint, notificationToken, body.text, stop);
+    const posted = await traceCall(approval.record, callback.mode, () =>
+      courier.post(endpoint, notificationToken, body.text, stop),
+    );
     return posted && { callback: body.callback, posted };
   }
   return undefined;

@@ -9,6 +9,7 @@ import type { Config } from "../config/config.ts";
 import type { Store } from "../store/store.ts";
 import { hashToken, reserve, type Spend, type SpendRefusal, settle, type Token } from "../token/token.ts";
 import { type Event, newEntry } from "./entry.ts";
+import { traceLink } from "./trace.ts";
 
 export type SpendGround = { readonly store: Store; readonly config: Config };
 export type Refused = { readonly refused: SpendRefusal };
@@ -31,6 +32,7 @@ export async function spend({ store, config }: SpendGround, input: SpendInput): 
     if (!held || audience === undefined || held.record.audience !== audience)
       return { refused: "invalid_token" };
     const token = held.record;
+    traceLink({ id: token.approval, traceparent: token.traceparent });
     const now = store.now();
     const by: Omit<Spend, "digest"> = { api: api.id, audience, spendId };
     const next =

@@ -42,8 +42,34 @@ export function traceWait(approval: Approval, endedAt: number, how: string): voi
   tracer.startSpan("wait for a person", { startTime: approval.createdAt, attributes }, asked).end(endedAt);
 }
 
+type Traced = { readonly id: string; readonly traceparent?: string | undefined };
+
+/** A call that nobody is waiting for, made in the trace of the ask that it goes back to. A throw is one here, too. */
+export async function traceCall<T>(
+  { id, traceparent: asked }: Traced,
+  name: string,
+  work: () => Promise<T>,
+): Promise<T> {
+  const api = asked === undefined ? undefined : openTelemetry();
+  if (!api) return await work();
+  const { propagation, ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } = api;
+  const parent = propagation.extract(ROOT_CONTEXT, { traceparent: asked });
+  const options = { kind: SpanKind.CLIENT, attributes: { "countersign.request": id } };
+  return await trace.getTracer("countersign").startActiveSpan(name, options, parent, async (span) => {
+    try {
+      return await work();
+    } catch (error) {
+      // Without its words: they may name whom it was for.
+      span.setStatus({ code: SpanStatusCode.ERROR });
+      throw error;
+    } finally {
+      span.end();
+    }
+  });
+}
+
 /** Ties what is under way, usually a later call of the agent or its API, to the ask that it goes back to. */
-export function traceLink(approval: Pick<Approval, "id" | "traceparent">): void {
+export function traceLink(approval: Traced): void {
   const api = openTelemetry();
   const span = api?.trace.getActiveSpan();
   if (!api || !span) return;

@@ -31,6 +31,8 @@ export type Token = {
   readonly digest: string;
   /** The key that whoever uses the token must prove (RFC 7800): a DPoP key's or a client certificate's thumbprint. */
   readonly confirmation?: Confirmation;
+  /** Of the ask that it goes back to (W3C Trace Context), where that was traced. */
+  readonly traceparent?: string;
   readonly issuedAt: number;
   readonly expiresAt: number;
   readonly state: TokenState;
