@@ -12,6 +12,7 @@ import { proofUrls } from "./http/dpop.ts";
 import { endpoints } from "./http/endpoints/discovery.ts";
 import type { HttpGround } from "./http/ground.ts";
 import { httpApp, protocolApp } from "./http/http.ts";
+import type { Machines } from "./http/machine.ts";
 import { notificationBody } from "./http/notification.ts";
 import { nobody, type Peer } from "./http/peer.ts";
 import type { Journal } from "./journal/journal.ts";
@@ -43,6 +44,8 @@ export type Server = {
   readonly fetch: (request: Request, peer?: Peer) => Response | Promise<Response>;
   /** The same for what agents and APIs call, without the pages. */
   readonly protocol: (request: Request, peer?: Peer) => Response | Promise<Response>;
+  /** What machines post to most, by path, for a listener that has no need of a `Request`; the others answer it too. */
+  readonly machines: Machines;
   readonly store: Store;
   readonly keyring: Keyring;
   /** Answers those whose polls are being held, so that a listener can be closed; `close` does too. */
@@ -123,12 +126,9 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     permission,
     onFault,
   };
-  const app = httpApp(ground);
-  const protocol = protocolApp(ground);
   const tracing = openTelemetry() && (await import("./http/trace.ts"));
-  const traced = (fetch: typeof app.fetch) => tracing?.traced(fetch) ?? fetch;
-  const whole = traced((request, peer) => app.fetch(request, peer));
-  const called = traced((request, peer) => protocol.fetch(request, peer));
+  const app = httpApp(ground, tracing);
+  const protocol = protocolApp(ground, tracing);
 
   const courier = { write: notificationBody, post: callbackPost(outbound) };
   const dispatch = createDispatch({ ...ground, courier }, onFault);
@@ -180,8 +180,9 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   }
 
   return {
-    fetch: (request, peer = nobody) => whole(request, peer),
-    protocol: (request, peer = nobody) => called(request, peer),
+    fetch: (request, peer = nobody) => app.fetch(request, peer),
+    protocol: (request, peer = nobody) => protocol.fetch(request, peer),
+    machines: app.machines,
     store,
     keyring,
     release: () => {

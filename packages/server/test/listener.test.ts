@@ -28,7 +28,11 @@ function write(name: string, made: { readonly certificate: string; readonly key:
 }
 
 const echo = async (request: Request) => new Response(`heard ${await request.text()}`);
-const served = { fetch: echo, protocol: echo };
+const served = {
+  machines: new Map(),
+  fetch: echo,
+  protocol: echo,
+};
 const faults: unknown[] = [];
 const host = "127.0.0.1";
 
@@ -184,7 +188,11 @@ test("requests under way are finished before the listener is closed", async () =
     await held.promise;
     return new Response("done");
   };
-  const listener = await listen({ listen: { host, port: 0 } }, { fetch: slow, protocol: slow }, () => {});
+  const listener = await listen(
+    { listen: { host, port: 0 } },
+    { fetch: slow, protocol: slow, machines: new Map() },
+    () => {},
+  );
   assert.ok(!("refused" in listener));
   const asked = fetch(`http://${host}:${listener.addresses[0]?.port}/`);
   await arrived.promise;

@@ -3,13 +3,22 @@
 /** Under "no-referrer", browsers send "Origin: null" with a form, and no form would be known as ours (Fetch §3.2). */
 export const everyAnswer = { "x-content-type-options": "nosniff", "referrer-policy": "same-origin" } as const;
 
-/** The headers are a plain object, which the listener writes as it is: a `Headers` costs more than the rest of a poll's answer. */
+/** Plain, so that whoever brought the request writes it in the cheapest way that there is. */
+export type Answer = {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+};
+
+const always = { "content-type": "application/json", "cache-control": "no-store", ...everyAnswer };
+
 export function answerJson(
   body: unknown,
-  { status = 200, headers = {} }: { status?: number; headers?: Readonly<Record<string, string>> } = {},
-): Response {
-  return new Response(JSON.stringify(body), {
-    status,
-    headers: { "content-type": "application/json", "cache-control": "no-store", ...everyAnswer, ...headers },
-  });
+  { status = 200, headers }: { status?: number; headers?: Readonly<Record<string, string>> } = {},
+): Answer {
+  return { status, headers: headers ? { ...always, ...headers } : always, body: JSON.stringify(body) };
+}
+
+export function responseOf({ status, headers, body }: Answer): Response {
+  return new Response(body || null, { status, headers });
 }

@@ -7,6 +7,7 @@ import { hash, timingSafeEqual } from "node:crypto";
 import { isCurrent, isNamed, readCertificate } from "../client/certificate.ts";
 import type { Agent, Api } from "../client/client.ts";
 import type { Held } from "../store/store.ts";
+import type { Call } from "./call.ts";
 import { type AssertionGround, provesByAssertion } from "./client-assertion.ts";
 import type { Form } from "./form.ts";
 import { type ClientCertificate, nobody, type Peer } from "./peer.ts";
@@ -16,11 +17,11 @@ export type AuthenticationGround = AssertionGround;
 
 export async function authenticateAgent(
   ground: AuthenticationGround,
-  request: Request,
+  call: Call,
   form: Form,
   peer: Peer,
 ): Promise<Held<"agent">> {
-  const presented = readPresented(request, form, peer);
+  const presented = readPresented(call, form, peer);
   const held = await ground.store.read("agent", presented.id);
   const agent = held?.record;
   let proved: boolean | undefined;
@@ -34,12 +35,8 @@ export async function authenticateAgent(
 }
 
 /** APIs have secrets, and bring them as they like. */
-export async function authenticateApi(
-  { store }: AuthenticationGround,
-  request: Request,
-  form: Form,
-): Promise<Api> {
-  const presented = readPresented(request, form, nobody);
+export async function authenticateApi({ store }: AuthenticationGround, call: Call, form: Form): Promise<Api> {
+  const presented = readPresented(call, form, nobody);
   const held = await store.read("api", presented.id);
   const proved = "secret" in presented && isSecret(presented.secret, held?.record.secretHash);
   if (!held || !proved) throw invalidClient(presented.by);

@@ -4,6 +4,7 @@
  */
 import type { Agent } from "../client/client.ts";
 import type { Confirmation } from "../token/token.ts";
+import type { Call } from "./call.ts";
 import { type DpopGround, proveKey } from "./dpop.ts";
 import { OAuthError } from "./oauth-error.ts";
 import type { Peer } from "./peer.ts";
@@ -17,24 +18,25 @@ export type Confirmed = {
 /** Most clients prove nothing, and wait for nothing here. */
 export function confirm(
   ground: DpopGround,
-  request: Request,
+  call: Call,
   { binding }: Agent,
   peer: Peer,
 ): Confirmed | Promise<Confirmed> {
-  if (binding === "mtls") return byCertificate(request, peer);
-  return binding === "dpop" || request.headers.has("dpop") ? byProof(ground, request) : unbound;
+  if (binding === "mtls") return byCertificate(call, peer);
+  return binding === "dpop" || call.header("dpop") !== undefined ? byProof(ground, call) : unbound;
 }
 
-function byCertificate(request: Request, { certificate }: Peer): Confirmed {
+function byCertificate(call: Call, { certificate }: Peer): Confirmed {
   const bound = "this client's tokens are bound to its certificate";
   // A token is bound to one key: which of two would be meant, nobody could say later.
-  if (request.headers.has("dpop")) throw new OAuthError("invalid_request", `${bound}: send no DPoP proof`);
+  if (call.header("dpop") !== undefined)
+    throw new OAuthError("invalid_request", `${bound}: send no DPoP proof`);
   if (!certificate) throw new OAuthError("invalid_request", `${bound}, and none came`);
   return { confirmation: { "x5t#S256": certificate.thumbprint }, headers: {} };
 }
 
-async function byProof(ground: DpopGround, request: Request): Promise<Confirmed> {
-  const proved = await proveKey(ground, request);
+async function byProof(ground: DpopGround, call: Call): Promise<Confirmed> {
+  const proved = await proveKey(ground, call);
   if (!proved)
     throw new OAuthError(
       "invalid_dpop_proof",

@@ -13,6 +13,7 @@ import {
 } from "@countersign/protocol";
 import { calculateJwkThumbprint, EmbeddedJWK, type JWK, jwtVerify } from "jose";
 import { absent, type Store } from "../store/store.ts";
+import type { Call } from "./call.ts";
 import { OAuthError } from "./oauth-error.ts";
 
 export type DpopGround = {
@@ -33,12 +34,12 @@ const compactJws = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 const skewMs = 60_000;
 
 /** The key that the request proves, or undefined where it carries no proof. One that is not good is never ignored. */
-export async function proveKey(ground: DpopGround, request: Request): Promise<Proved | undefined> {
-  const header = request.headers.get("dpop");
-  if (header === null) return undefined;
+export async function proveKey(ground: DpopGround, call: Call): Promise<Proved | undefined> {
+  const header = call.header("dpop");
+  if (header === undefined) return undefined;
   const now = ground.store.now();
   const { jwk, claims, protectedHeader } = await open(header, now);
-  const expected = { method: request.method, urls: ground.proofUrls };
+  const expected = { method: call.method, urls: ground.proofUrls };
   const proof = readProof(protectedHeader, claims, expected, now);
   if ("refused" in proof) throw invalid(proofFaults[proof.refused]);
 

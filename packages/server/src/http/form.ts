@@ -3,12 +3,13 @@
  * parameter that comes twice is refused (RFC 6749 §3.1, §3.2). Empty parameters count as absent, as the same sections say.
  */
 import { readBody } from "./body.ts";
+import type { Call } from "./call.ts";
 import { OAuthError } from "./oauth-error.ts";
 
 export type Form = ReadonlyMap<string, string>;
 
-export async function readForm(request: Request): Promise<Form> {
-  return parseForm(await readBody(request, "application/x-www-form-urlencoded"));
+export async function readForm(call: Call): Promise<Form> {
+  return parseForm(await readBody(call, "application/x-www-form-urlencoded"));
 }
 
 export function parseForm(text: string): Form {

@@ -3,13 +3,16 @@
  * one is configured. It tells the server who is at the other end, and nothing else; it decides nothing. Slow and silent
  * connections are cut off.
  */
-import { createServer as createHttpServer, type IncomingMessage } from "node:http";
+import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { type SecureContextOptions, Server as TlsServer } from "node:tls";
-import { createAdaptorServer } from "@hono/node-server";
+import { getRequestListener } from "@hono/node-server";
 import type { Config } from "../config/config.ts";
 import type { Listening, Mtls } from "../config/listening.ts";
+import { type Answer, responseOf } from "./answer.ts";
+import { answerOutgoing, incomingCall, type Machine } from "./call.ts";
+import type { Machines } from "./machine.ts";
 import { OAuthError } from "./oauth-error.ts";
 import { type Peer, peerReader } from "./peer.ts";
 import { readCertificates, readTls, suites, type TlsRefusal } from "./tls.ts";
@@ -20,6 +23,8 @@ export type Listened = {
   /** Answers everything; `protocol` what agents and APIs call, and no page. */
   readonly fetch: Fetch;
   readonly protocol: Fetch;
+  /** What is answered from Node's own request, without making a `Request` of it: by path, at both doors. */
+  readonly machines: Machines;
 };
 
 export type Listener = {
@@ -39,24 +44,27 @@ const patience = {
   keepAliveTimeout: 65_000,
   /** How often they are looked at. */
   connectionsCheckingInterval: 2_000,
+  /** A second header of a name is seen as one that does not fit, and not dropped (RFC 9110 §5.3). */
+  joinDuplicateHeaders: true,
 };
 const renewMs = 60_000;
 
 type Door = {
   readonly at: Listening;
   readonly fetch: Fetch;
+  readonly machines: Machines;
   /** How certificates come in here, if they do. */
   readonly mtls?: Mtls | undefined;
 };
 
 export async function listen(
   { listen: main, mtls }: Pick<Config, "listen" | "mtls">,
-  { fetch, protocol }: Listened,
+  { fetch, protocol, machines }: Listened,
   onFault: (fault: unknown, where: string) => void,
   changed: Partial<typeof patience> = {},
 ): Promise<Listener | TlsRefusal> {
-  const doors: Door[] = [{ at: main, fetch, mtls: mtls?.listen ? undefined : mtls }];
-  if (mtls?.listen) doors.push({ at: mtls.listen, fetch: protocol, mtls });
+  const doors: Door[] = [{ at: main, fetch, machines, mtls: mtls?.listen ? undefined : mtls }];
+  if (mtls?.listen) doors.push({ at: mtls.listen, fetch: protocol, machines, mtls });
 
   const opened: Opened[] = [];
   const close = async (patienceMs: number) => {
@@ -87,29 +95,39 @@ type Opened = {
   readonly close: (patienceMs: number) => Promise<void>;
 };
 
-async function open({ at, fetch, mtls }: Door, options: typeof patience): Promise<Opened | TlsRefusal> {
+async function open(
+  { at, fetch, machines, mtls }: Door,
+  options: typeof patience,
+): Promise<Opened | TlsRefusal> {
   const secure = secureContext(at, mtls);
   if (secure && "refused" in secure) return secure;
   const peerOf = peerReader(mtls);
   const asked = mtls !== undefined && !mtls.proxy;
-  const server = createAdaptorServer({
-    fetch: (request, { incoming }) => {
-      const peer = peerOf(incoming as IncomingMessage);
-      return peer ? fetch(request, peer) : badCertificate();
-    },
-    ...(secure
-      ? {
-          createServer: createHttpsServer,
-          serverOptions: {
-            ...options,
-            ...secure,
-            requestCert: asked,
-            // Who has none, or one that nobody signed, may come in: what it is worth depends on who they say they are.
-            rejectUnauthorized: false,
-          },
-        }
-      : { createServer: createHttpServer, serverOptions: options }),
+  const others = getRequestListener((request, { incoming }) => {
+    const peer = peerOf(incoming as IncomingMessage);
+    return peer ? fetch(request, peer) : responseOf(badCertificate());
   });
+  const serve = async (machine: Machine, incoming: IncomingMessage, outgoing: ServerResponse) => {
+    const peer = peerOf(incoming);
+    const answer = peer ? await machine(incomingCall(incoming, outgoing), peer) : badCertificate();
+    answerOutgoing(incoming, outgoing, answer);
+  };
+  const listener = (incoming: IncomingMessage, outgoing: ServerResponse) => {
+    const machine = incoming.method === "POST" ? machines.get(incoming.url!) : undefined;
+    void (machine ? serve(machine, incoming, outgoing) : others(incoming, outgoing));
+  };
+  const server = secure
+    ? createHttpsServer(
+        {
+          ...options,
+          ...secure,
+          requestCert: asked,
+          // Who has none, or one that nobody signed, may come in: what it is worth depends on who they say they are.
+          rejectUnauthorized: false,
+        },
+        listener,
+      )
+    : createHttpServer(options, listener);
   const refusal = await new Promise<TlsRefusal | undefined>((resolve) => {
     server.once("error", (cause: NodeJS.ErrnoException) => resolve(cannotListen(at, cause)));
     server.listen(at.port, at.host, () => resolve(undefined));
@@ -129,14 +147,8 @@ async function open({ at, fetch, mtls }: Door, options: typeof patience): Promis
     close: async (patienceMs) => {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       // A connection that was busy is idle after its answer, and would be kept for the next request.
-      const closing = setInterval(
-        () => "closeIdleConnections" in server && server.closeIdleConnections(),
-        50,
-      );
-      const impatient = setTimeout(
-        () => "closeAllConnections" in server && server.closeAllConnections(),
-        patienceMs,
-      );
+      const closing = setInterval(() => server.closeIdleConnections(), 50);
+      const impatient = setTimeout(() => server.closeAllConnections(), patienceMs);
       await closed;
       clearInterval(closing);
       clearTimeout(impatient);
@@ -172,9 +184,9 @@ function secureContext(
   return "refused" in authorities ? authorities : { ...suites, ...own, ca: authorities.pem };
 }
 
-function badCertificate(): Response {
+function badCertificate(): Answer {
   return new OAuthError(
     "invalid_request",
     "the certificate that the proxy passed on cannot be read",
-  ).toResponse();
+  ).toAnswer();
 }

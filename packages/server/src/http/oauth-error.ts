@@ -1,6 +1,6 @@
 /** A protocol error on its way out: thrown at the edge only, rendered in one place, always as JSON. */
 import type { AskError, RegistrationError, SpendError, TokenError } from "@countersign/protocol";
-import { answerJson } from "./answer.ts";
+import { type Answer, answerJson } from "./answer.ts";
 
 export type OAuthErrorCode = AskError | TokenError | SpendError | RegistrationError;
 
@@ -35,7 +35,7 @@ export class OAuthError extends Error {
   }
 
   /** RFC 6749 §5.2; the description keeps to the alphabet that it allows. */
-  toResponse(): Response {
+  toAnswer(): Answer {
     const description = this.message.replace(allowed, "?");
     return answerJson(
       { error: this.code, ...(description && { error_description: description }), ...this.members },

@@ -8,6 +8,7 @@ import { aboutPage } from "../pages/about.ts";
 import { findAsset } from "../pages/asset.ts";
 import { type MessageName, messagePage } from "../pages/message.ts";
 import { contentSecurityPolicy, type Html } from "../pages/page.ts";
+import { callOf } from "./call.ts";
 import { decideOnCard, pauseFromCard, showCard } from "./endpoints/card.ts";
 import { addDevice, removeOneDevice, showDevices } from "./endpoints/device.ts";
 import { finishEnrolment, showEnrolment, showEnrolmentElsewhere } from "./endpoints/enrolment.ts";
@@ -118,7 +119,7 @@ function signed(handler: VisitorFormHandler): Handler {
 
 async function readPageForm(request: Request): Promise<Form | undefined> {
   try {
-    return await readForm(request);
+    return await readForm(callOf(request));
   } catch (error) {
     if (error instanceof OAuthError) return undefined;
     throw error;

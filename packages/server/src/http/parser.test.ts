@@ -4,6 +4,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { checkEndpoint } from "../client/endpoint.ts";
 import { isPublic } from "../client/internet.ts";
+import { callOf } from "./call.ts";
 import { parseForm } from "./form.ts";
 import { isForUs, issuerOf, isTyped, readPayload } from "./jwt.ts";
 import { OAuthError } from "./oauth-error.ts";
@@ -77,7 +78,7 @@ test("whatever stands in Authorization is one client's name and secret, or refus
   fc.assert(
     fc.property(fc.constantFrom("Basic ", "basic ", "Bearer ", "Basic"), pair, (scheme, said) => {
       const request = header(`${scheme}${Buffer.from(said).toString("base64")}`);
-      const presented = readOr(() => readPresented(request, new Map(), nobody));
+      const presented = readOr(() => readPresented(callOf(request), new Map(), nobody));
       if (presented) assert.ok("secret" in presented && /^basic $/i.test(scheme) && said.includes(":"));
     }),
   );
@@ -85,7 +86,7 @@ test("whatever stands in Authorization is one client's name and secret, or refus
     fc.property(fc.string({ minLength: 1 }), fc.string(), (id, secret) => {
       const said = [id, secret].map((half) => encodeURIComponent(half)).join(":");
       const request = header(`Basic ${Buffer.from(said).toString("base64")}`);
-      const presented = readPresented(request, new Map(), nobody);
+      const presented = readPresented(callOf(request), new Map(), nobody);
       assert.deepEqual(presented, { by: "client_secret_basic", id, secret });
     }),
   );
@@ -95,7 +96,7 @@ test("whatever stands in Prefer is half a minute at most, or no wait", () => {
   const words = fc.constantFrom("wait", "=", ",", ";", " ", '"', "1", "99", "0", "-", "respond-async", "\t");
   fc.assert(
     fc.property(fc.array(words, { maxLength: 14 }), (all) => {
-      const wait = readWait(new Request("http://x", { headers: { prefer: all.join("") } }));
+      const wait = readWait(callOf(new Request("http://x", { headers: { prefer: all.join("") } })));
       if (wait) assert.ok(Number.isInteger(wait.seconds) && wait.seconds >= 1 && wait.seconds <= 30);
     }),
   );

@@ -1,4 +1,5 @@
 /** What a caller presents to prove who it is: exactly one thing, by one method (RFC 6749 §2.3). Nothing is proved here. */
+import type { Call } from "./call.ts";
 import type { Form } from "./form.ts";
 import { issuerOf } from "./jwt.ts";
 import { OAuthError } from "./oauth-error.ts";
@@ -15,14 +16,14 @@ export type Presented =
 
 const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-export function readPresented(request: Request, form: Form, { certificate }: Peer): Presented {
-  const authorization = request.headers.get("authorization");
+export function readPresented(call: Call, form: Form, { certificate }: Peer): Presented {
+  const authorization = call.header("authorization");
   const secret = form.get("client_secret");
   const assertion = form.get("client_assertion");
   const id = form.get("client_id");
-  if ([authorization ?? undefined, secret, assertion].filter((one) => one !== undefined).length > 1)
+  if ([authorization, secret, assertion].filter((one) => one !== undefined).length > 1)
     throw new OAuthError("invalid_request", "use one method of client authentication");
-  if (authorization !== null) return readBasic(authorization, id);
+  if (authorization !== undefined) return readBasic(authorization, id);
   if (secret !== undefined && id !== undefined) return { by: "client_secret_post", id, secret };
   if (assertion !== undefined) {
     if (form.get("client_assertion_type") !== assertionType)

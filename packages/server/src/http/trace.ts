@@ -5,18 +5,18 @@ import {
   propagation,
   SpanKind,
   SpanStatusCode,
+  type TextMapGetter,
   trace,
 } from "@opentelemetry/api";
+import type { Call, Machine } from "./call.ts";
 import type { Peer } from "./peer.ts";
 
 const tracer = trace.getTracer("countersign");
 
 type Fetch = (request: Request, peer: Peer) => Response | Promise<Response>;
 
-const headers = {
-  get: (carrier: Headers, name: string) => carrier.get(name) ?? undefined,
-  keys: (carrier: Headers) => [...carrier.keys()],
-};
+/** Loaded only where there is OpenTelemetry. */
+export type Tracing = Pick<typeof import("./trace.ts"), "traced" | "tracedCall">;
 
 /** The same function, where nobody has set up tracing when the server starts. */
 export function traced(fetch: Fetch): Fetch {
@@ -29,24 +29,48 @@ export function traced(fetch: Fetch): Fetch {
       .slice(0, 3)
       .join("/")
       .replace(/^\/(enrol|requests|devices|register|action-types)\/.+/, "/$1/:id");
-    const caller = propagation.extract(context.active(), request.headers, headers);
-    const attributes = { "http.request.method": request.method, "http.route": route };
-    return tracer.startActiveSpan(
-      `${request.method} ${route}`,
-      { kind: SpanKind.SERVER, attributes },
-      caller,
-      async (span) => {
-        try {
-          const response = await fetch(request, peer);
-          span.setAttribute("http.response.status_code", response.status);
-          if (response.status >= 500) span.setStatus({ code: SpanStatusCode.ERROR });
-          return response;
-        } finally {
-          span.end();
-        }
-      },
-    );
+    const header = (name: string) => request.headers.get(name) ?? undefined;
+    return inSpan(request.method, route, header, async () => await fetch(request, peer));
   };
+}
+
+/** The same of what machines post to one path. */
+export function tracedCall(path: string, machine: Machine): Machine {
+  if (!isTracing()) return machine;
+  return (call, peer) => inSpan(call.method, path, call.header, () => machine(call, peer));
+}
+
+type Header = Call["header"];
+
+/** The context is in headers of these names alone; what they are called is the propagator's to say. */
+const headers: TextMapGetter<Header> = {
+  get: (header, name) => header(name),
+  keys: (header) => propagation.fields().filter((name) => header(name) !== undefined),
+};
+
+function inSpan<A extends { readonly status: number }>(
+  method: string,
+  route: string,
+  header: Header,
+  answer: () => Promise<A>,
+): Promise<A> {
+  const caller = propagation.extract(context.active(), header, headers);
+  const attributes = { "http.request.method": method, "http.route": route };
+  return tracer.startActiveSpan(
+    `${method} ${route}`,
+    { kind: SpanKind.SERVER, attributes },
+    caller,
+    async (span) => {
+      try {
+        const answered = await answer();
+        span.setAttribute("http.response.status_code", answered.status);
+        if (answered.status >= 500) span.setStatus({ code: SpanStatusCode.ERROR });
+        return answered;
+      } finally {
+        span.end();
+      }
+    },
+  );
 }
 
 function isTracing(): boolean {

@@ -1,7 +1,8 @@
 /** `POST /bc-authorize` (CIBA §7.1 to §7.3): the agent's ask. */
 import { type AskRefusal, ask } from "../../operations/ask.ts";
-import { answerJson } from "../answer.ts";
+import { type Answer, answerJson } from "../answer.ts";
 import { readAsk } from "../authentication-request.ts";
+import type { Call } from "../call.ts";
 import { authenticateAgent } from "../client-authentication.ts";
 import { readForm } from "../form.ts";
 import type { HttpGround } from "../ground.ts";
@@ -25,17 +26,13 @@ const errors = {
 /** A permission check that has just not answered may do so soon. */
 const retryAfterSeconds = "2";
 
-export async function backchannelAuthentication(
-  ground: HttpGround,
-  request: Request,
-  peer: Peer,
-): Promise<Response> {
-  const form = await readForm(request);
-  const agent = await authenticateAgent(ground, request, form, peer);
+export async function backchannelAuthentication(ground: HttpGround, call: Call, peer: Peer): Promise<Answer> {
+  const form = await readForm(call);
+  const agent = await authenticateAgent(ground, call, form, peer);
   const input = await readAsk(ground, agent.record, form);
   const answer = await ask(ground, agent.record.id, {
     ...input,
-    idempotencyKey: readIdempotencyKey(request),
+    idempotencyKey: readIdempotencyKey(call),
   });
   if ("refused" in answer) {
     const { code, status } = errors[answer.refused];
@@ -53,9 +50,9 @@ export async function backchannelAuthentication(
   });
 }
 
-function readIdempotencyKey(request: Request): string | undefined {
-  const key = request.headers.get("idempotency-key");
-  if (key === null) return undefined;
+function readIdempotencyKey(call: Call): string | undefined {
+  const key = call.header("idempotency-key");
+  if (key === undefined) return undefined;
   if (!/^[\x21-\x7e]{1,255}$/.test(key))
     throw new OAuthError("invalid_request", "Idempotency-Key is 1 to 255 visible ASCII characters");
   return key;

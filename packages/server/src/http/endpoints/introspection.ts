@@ -5,14 +5,15 @@
 import { acrOf } from "../../approver/level.ts";
 import { type Introspected, introspect } from "../../operations/introspect.ts";
 import { detailsOf, typeHashesOf } from "../../token/token.ts";
-import { answerJson } from "../answer.ts";
+import { type Answer, answerJson } from "../answer.ts";
+import type { Call } from "../call.ts";
 import { authenticateApi } from "../client-authentication.ts";
 import { readForm, required } from "../form.ts";
 import type { HttpGround } from "../ground.ts";
 
-export async function introspection(ground: HttpGround, request: Request): Promise<Response> {
-  const form = await readForm(request);
-  const api = await authenticateApi(ground, request, form);
+export async function introspection(ground: HttpGround, call: Call): Promise<Answer> {
+  const form = await readForm(call);
+  const api = await authenticateApi(ground, call, form);
   const found = await introspect(ground, api, required(form, "token"));
   return answerJson(found ? render(found, ground.config.issuer) : { active: false });
 }

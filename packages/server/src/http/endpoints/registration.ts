@@ -14,7 +14,9 @@ import {
   register,
   removeRegistered,
 } from "../../operations/register.ts";
+import { type Answer, answerJson } from "../answer.ts";
 import { readBody } from "../body.ts";
+import type { Call } from "../call.ts";
 import type { HttpGround } from "../ground.ts";
 import { OAuthError, type OAuthErrorCode } from "../oauth-error.ts";
 
@@ -24,35 +26,35 @@ const codes: Readonly<Record<string, OAuthErrorCode>> = {
   software_statement: "unapproved_software_statement",
 };
 
-export async function registration(ground: HttpGround, request: Request): Promise<Response> {
-  const token = readToken(request);
-  const answer = await register(ground, token, await readMetadata(request));
+export async function registration(ground: HttpGround, call: Call): Promise<Answer> {
+  const token = readToken(call);
+  const answer = await register(ground, token, await readMetadata(call));
   if ("refused" in answer) throw refusal(answer);
   return information(ground, answer, 201);
 }
 
-export async function ownRegistration(ground: HttpGround, request: Request, id: string): Promise<Response> {
-  const answer = await readRegistered(ground, id, readToken(request));
+export async function ownRegistration(ground: HttpGround, call: Call, id: string): Promise<Answer> {
+  const answer = await readRegistered(ground, id, readToken(call));
   if ("refused" in answer) throw refusal(answer);
   return information(ground, answer, 200);
 }
 
-export async function newRegistration(ground: HttpGround, request: Request, id: string): Promise<Response> {
-  const token = readToken(request);
-  const answer = await changeRegistered(ground, id, token, await readMetadata(request));
+export async function newRegistration(ground: HttpGround, call: Call, id: string): Promise<Answer> {
+  const token = readToken(call);
+  const answer = await changeRegistered(ground, id, token, await readMetadata(call));
   if ("refused" in answer) throw refusal(answer);
   return information(ground, answer, 200);
 }
 
-export async function noRegistration(ground: HttpGround, request: Request, id: string): Promise<Response> {
-  const answer = await removeRegistered(ground, id, readToken(request));
+export async function noRegistration(ground: HttpGround, call: Call, id: string): Promise<Answer> {
+  const answer = await removeRegistered(ground, id, readToken(call));
   if (answer !== "done") throw refusal(answer);
-  return new Response(null, { status: 204, headers: { "cache-control": "no-store" } });
+  return { status: 204, headers: { "cache-control": "no-store" }, body: "" };
 }
 
 /** RFC 6750 §2.1; anything else that is sent there is as good as nothing. */
-function readToken(request: Request): string {
-  const authorization = request.headers.get("authorization") ?? "";
+function readToken(call: Call): string {
+  const authorization = call.header("authorization") ?? "";
   const token = /^bearer +([A-Za-z0-9._~+/-]{1,512}=*)$/i.exec(authorization)?.[1];
   if (token !== undefined) return token;
   throw new OAuthError("invalid_token", "a token that allows this is missing", {
@@ -61,8 +63,8 @@ function readToken(request: Request): string {
   });
 }
 
-async function readMetadata(request: Request): Promise<JsonObject> {
-  const read = parseJson(await readBody(request, "application/json"));
+async function readMetadata(call: Call): Promise<JsonObject> {
+  const read = parseJson(await readBody(call, "application/json"));
   if ("refused" in read)
     throw new OAuthError(
       "invalid_client_metadata",
@@ -79,7 +81,7 @@ function information(
   { config }: HttpGround,
   { agent, token, secret }: Registered,
   status: 200 | 201,
-): Response {
+): Answer {
   const body = {
     client_id: agent.id,
     client_id_issued_at: Math.floor(agent.createdAt / 1000),
@@ -89,7 +91,7 @@ function information(
     ...metadataOf(agent),
     ...typeMetadata(agent.types, config.actions),
   };
-  return Response.json(body, { status, headers: { "cache-control": "no-store" } });
+  return answerJson(body, { status });
 }
 
 function refusal(answer: Refused): OAuthError {

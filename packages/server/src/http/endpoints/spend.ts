@@ -2,7 +2,8 @@
 import { type SpendOperation, spendOperations } from "@countersign/protocol";
 import { type SpendInput, spend } from "../../operations/spend.ts";
 import { detailsOf, type SpendRefusal, type Token } from "../../token/token.ts";
-import { answerJson } from "../answer.ts";
+import { type Answer, answerJson } from "../answer.ts";
+import type { Call } from "../call.ts";
 import { authenticateApi } from "../client-authentication.ts";
 import { type Form, readForm, required } from "../form.ts";
 import type { HttpGround } from "../ground.ts";
@@ -15,9 +16,9 @@ const descriptions: Record<SpendRefusal, string> = {
   digest_mismatch: "the call is not the action that was approved",
 };
 
-export async function spendToken(ground: HttpGround, request: Request): Promise<Response> {
-  const form = await readForm(request);
-  const api = await authenticateApi(ground, request, form);
+export async function spendToken(ground: HttpGround, call: Call): Promise<Answer> {
+  const form = await readForm(call);
+  const api = await authenticateApi(ground, call, form);
   const answer = await spend(ground, { api, ...readSpend(form) });
   if ("refused" in answer)
     throw new OAuthError(answer.refused, descriptions[answer.refused], { status: 409 });

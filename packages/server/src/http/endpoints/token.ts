@@ -2,7 +2,8 @@
 import { cibaGrantType } from "@countersign/protocol";
 import { raisedBySeconds } from "../../operations/pace.ts";
 import { type RedeemRefusal, type Refused, redeem } from "../../operations/redeem.ts";
-import { answerJson } from "../answer.ts";
+import { type Answer, answerJson } from "../answer.ts";
+import type { Call } from "../call.ts";
 import { authenticateAgent } from "../client-authentication.ts";
 import { confirm } from "../confirmation.ts";
 import { readForm, required } from "../form.ts";
@@ -30,18 +31,18 @@ const errors = {
   unauthorized_client: ["unauthorized_client", "the token is pushed to this client, and not fetched"],
 } as const satisfies Record<RedeemRefusal, readonly [OAuthErrorCode, string]>;
 
-export async function token(ground: HttpGround, request: Request, peer: Peer): Promise<Response> {
-  const form = await readForm(request);
-  const agent = await authenticateAgent(ground, request, form, peer);
+export async function token(ground: HttpGround, call: Call, peer: Peer): Promise<Answer> {
+  const form = await readForm(call);
+  const agent = await authenticateAgent(ground, call, form, peer);
   if (required(form, "grant_type") !== cibaGrantType)
     throw new OAuthError("unsupported_grant_type", `the one grant type here is ${cibaGrantType}`);
 
   const authReqId = required(form, "auth_req_id");
   // Before the pace is looked at: to be told of a nonce is no poll (RFC 9449 §8).
-  const found = confirm(ground, request, agent.record, peer);
+  const found = confirm(ground, call, agent.record, peer);
   const confirmed = found instanceof Promise ? await found : found;
 
-  const wait = readWait(request);
+  const wait = readWait(call);
   const answer = await redeem(ground, agent, {
     authReqId,
     resource: form.get("resource"),

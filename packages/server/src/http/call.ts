@@ -1,0 +1,105 @@
+/**
+ * What a machine's request holds for an endpoint, whether Node's parser brought it or a fetch `Request`: the little that is
+ * read of it, each thing when it is asked for. Nothing here judges what is in it.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Answer } from "./answer.ts";
+import { OAuthError } from "./oauth-error.ts";
+import type { Peer } from "./peer.ts";
+
+export type Call = {
+  readonly method: string;
+  /** By its name in lower case; several of one name come joined by a comma (RFC 9110 §5.3). */
+  readonly header: (name: string) => string | undefined;
+  /** All of it. Throws an `OAuthError` where it is longer than so many bytes, or breaks off. */
+  readonly body: (longest: number) => Promise<Uint8Array>;
+  /** Tells that the caller has hung up. */
+  readonly signal: () => AbortSignal;
+};
+
+/** An endpoint as it stands in the route table. It always answers: what goes wrong is an answer too. */
+export type Machine = (call: Call, peer: Peer) => Promise<Answer>;
+
+export function callOf(request: Request): Call {
+  const { headers } = request;
+  return {
+    method: request.method,
+    header: (name) => headers.get(name) ?? undefined,
+    body: (longest) => readStream(request.body, longest),
+    signal: () => request.signal,
+  };
+}
+
+export function incomingCall(incoming: IncomingMessage, outgoing: ServerResponse): Call {
+  return {
+    method: incoming.method!,
+    header: (name) => {
+      const value = incoming.headers[name];
+      return typeof value === "object" ? value.join(", ") : value;
+    },
+    body: (longest) => readIncoming(incoming, longest),
+    signal: () => {
+      const hangUp = new AbortController();
+      outgoing.once("close", () => hangUp.abort());
+      return hangUp.signal;
+    },
+  };
+}
+
+/** Writes an answer, and keeps the connection unless what the caller sends has not been read to its end. */
+export function answerOutgoing(
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  { status, headers, body }: Answer,
+): void {
+  if (!incoming.complete) outgoing.shouldKeepAlive = false;
+  outgoing.writeHead(status, { ...headers, "content-length": Buffer.byteLength(body) });
+  outgoing.end(body);
+}
+
+const nothing = new Uint8Array();
+
+function readIncoming(incoming: IncomingMessage, longest: number): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    // Nearly always one chunk.
+    let first: Uint8Array | undefined;
+    let chunks: Uint8Array[] | undefined;
+    let length = 0;
+    incoming.on("data", (chunk: Uint8Array) => {
+      length += chunk.byteLength;
+      if (length > longest) return reject(tooLong(longest));
+      if (!first) first = chunk;
+      else {
+        chunks ??= [first];
+        chunks.push(chunk);
+      }
+    });
+    incoming.once("end", () => resolve(chunks ? Buffer.concat(chunks) : (first ?? nothing)));
+    incoming.once("error", () => reject(brokenOff()));
+    incoming.once("close", () => incoming.complete || reject(brokenOff()));
+  });
+}
+
+async function readStream(body: ReadableStream<Uint8Array> | null, longest: number): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  try {
+    for await (const chunk of body ?? []) {
+      length += chunk.byteLength;
+      if (length > longest) throw tooLong(longest);
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    throw error instanceof OAuthError ? error : brokenOff();
+  }
+  return Buffer.concat(chunks);
+}
+
+function tooLong(longest: number): OAuthError {
+  return new OAuthError("invalid_request", `the body is longer than ${longest} bytes`, { status: 413 });
+}
+
+/** A caller who hangs up is no fault of ours. */
+function brokenOff(): OAuthError {
+  return new OAuthError("invalid_request", "the body did not arrive whole");
+}
