@@ -259,6 +259,12 @@ test("over a socket, a client that hangs up leaves nothing behind, and closing t
   await new Promise<void>((resolve) => listener.close(() => resolve()));
 });
 
+test("an answer that came between the caller's look and its being held lets it go", async () => {
+  const holds = createHolds({ now: () => 0, notPending: (ids) => ids, watch: () => () => {} });
+  await holds.hold("req_1", 1_000, new AbortController().signal);
+  assert.equal(holds.isHeld("req_1"), false);
+});
+
 test("however many are held, there is one watch and one timer, and neither outlives the last", async () => {
   let watches = 0;
   let tell: (wake: Wake) => void = () => {};
@@ -285,6 +291,7 @@ test("however many are held, there is one watch and one timer, and neither outli
   const all = hangUps.map(({ signal }, at) => holds.hold(`req_${at}`, now + 1000, signal));
   assert.equal(watches, 1);
   assert.ok(timers() <= before + 1);
+  await new Promise(setImmediate);
   const wake = { candidates: [], delivery: "poll" as const };
   tell({ ...wake, approval: "req_0", state: "pending" });
   assert.equal(holds.isHeld("req_0"), true);
@@ -298,7 +305,7 @@ test("however many are held, there is one watch and one timer, and neither outli
     [holds.isHeld("req_0"), holds.isHeld("req_1"), holds.isHeld("req_2")],
     [false, false, true],
   );
-  assert.deepEqual(asked, [999], "one question for all of them");
+  assert.deepEqual(asked, [1000, 999], "one question for all that are new, and one for all of them");
   for (const hangUp of hangUps) hangUp.abort();
   await Promise.all(all);
   assert.equal(watches, 0);

@@ -6,7 +6,7 @@
 import { hash, timingSafeEqual } from "node:crypto";
 import { isCurrent, isNamed, readCertificate } from "../client/certificate.ts";
 import type { Agent, Api } from "../client/client.ts";
-import type { Held } from "../store/store.ts";
+import type { Awaitable, Held } from "../store/store.ts";
 import type { Call } from "./call.ts";
 import { type AssertionGround, provesByAssertion } from "./client-assertion.ts";
 import type { Form } from "./form.ts";
@@ -15,14 +15,16 @@ import { invalidClient, readPresented } from "./presented.ts";
 
 export type AuthenticationGround = AssertionGround;
 
+/** `read` finds the agent, for an endpoint that has more to read at the same time. */
 export async function authenticateAgent(
   ground: AuthenticationGround,
   call: Call,
   form: Form,
   peer: Peer,
+  read: (id: string) => Awaitable<Held<"agent"> | undefined> = (id) => ground.store.read("agent", id),
 ): Promise<Held<"agent">> {
   const presented = readPresented(call, form, peer);
-  const held = await ground.store.read("agent", presented.id);
+  const held = await read(presented.id);
   const agent = held?.record;
   let proved: boolean | undefined;
   if ("secret" in presented)

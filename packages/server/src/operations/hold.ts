@@ -23,6 +23,8 @@ type Poll = { readonly until: number; readonly letGo: () => void };
 
 export function createHolds(store: Pick<Store, "now" | "notPending" | "watch">): Holds {
   const polls = new Map<string, Poll>();
+  /** Held since the last turn of the event loop. */
+  let fresh: string[] = [];
   let stop: (() => void) | undefined;
   let closed = false;
   let looking = false;
@@ -63,6 +65,12 @@ export function createHolds(store: Pick<Store, "now" | "notPending" | "watch">):
     looking = false;
   }
 
+  /** What was written after the caller looked, and before it was held, woke nobody. */
+  function lookAtFresh(): void {
+    void letGoOf(fresh);
+    fresh = [];
+  }
+
   async function letGoOf(ids: readonly string[]): Promise<void> {
     let over = ids;
     try {
@@ -87,6 +95,7 @@ export function createHolds(store: Pick<Store, "now" | "notPending" | "watch">):
         if (polls.size === 0) stop = start();
         polls.set(id, { until, letGo });
         signal.addEventListener("abort", letGo, { once: true });
+        if (fresh.push(id) === 1) setImmediate(lookAtFresh);
       });
     },
     release: () => {

@@ -4,7 +4,7 @@
  * lost, not doubled.
  */
 import { stateAt } from "../approval/approval.ts";
-import type { Held, Store } from "../store/store.ts";
+import type { Held, Standing, Store } from "../store/store.ts";
 import type { Confirmation } from "../token/token.ts";
 import type { Holds } from "./hold.ts";
 import { type Grant, type IssueGround, type IssueRefusal, issue } from "./issue.ts";
@@ -27,8 +27,25 @@ export type RedeemRefusal =
   | IssueRefusal;
 export type Refused = { readonly refused: RedeemRefusal; readonly denialReason?: string };
 
+/** A request, and how it stood a moment ago. */
+export type Asked = { readonly id: string; readonly standing: Standing | undefined };
+
+/** The agent that a token request says it is from, and what its `auth_req_id` stands for, read at once. */
+export async function lookUp(
+  { store, tickets }: Pick<RedeemGround, "store" | "tickets">,
+  agentId: string,
+  authReqId: string | undefined,
+): Promise<{ readonly agent: Held<"agent"> | undefined; readonly asked?: Asked }> {
+  const id = authReqId === undefined ? undefined : tickets.open(authReqId, agentId);
+  if (id === undefined) return { agent: await store.read("agent", agentId) };
+  const { agent, standing } = await store.polling(agentId, id);
+  return { agent, asked: { id, standing } };
+}
+
 export type RedeemInput = {
   readonly authReqId: string;
+  /** What it was found to stand for, before anybody had authenticated; undefined for nothing of this agent's. */
+  readonly asked: Asked | undefined;
   /** Where the agent means to use the token, if it says so: another API than the approved one gets none. */
   readonly resource?: string | undefined;
   /** The key that the caller has proved, to which the token will be bound. */
@@ -41,20 +58,20 @@ export type RedeemInput = {
 export async function redeem(
   ground: RedeemGround,
   authenticated: Held<"agent">,
-  { authReqId, wait, ...use }: RedeemInput,
+  { authReqId, asked, wait, ...use }: RedeemInput,
 ): Promise<Grant | Refused> {
-  const { store, pace, holds, tickets } = ground;
+  const { store, pace, holds } = ground;
   let agent = authenticated;
-  const id = tickets.open(authReqId, agent.record.id);
-  if (id === undefined) return { refused: "invalid_grant" };
+  if (!asked) return { refused: "invalid_grant" };
+  const { id } = asked;
+  let standing = asked.standing;
   if (agent.record.delivery.mode === "push") {
     // What it asked for while it polled, it may still poll for.
-    const asked = await store.read("approval", id);
-    if (asked?.record.delivery === "push") return { refused: "unauthorized_client" };
+    const held = await store.read("approval", id);
+    if (held?.record.delivery === "push") return { refused: "unauthorized_client" };
   }
-  for (let waited = false; ; ) {
+  for (let waited = false; ; standing = await store.standing(id)) {
     const now = store.now();
-    const standing = await store.standing(id);
     if (standing?.agent !== agent.record.id) return { refused: "invalid_grant" };
     switch (stateAt({ expiresAt: standing.expiresAt, standing }, now)) {
       case "pending": {

@@ -92,6 +92,16 @@ export type Wake =
 /** So many that are due, the longest due first; or those of these that are. */
 export type Wanted = { readonly limit: number } | { readonly ids: readonly string[] };
 
+/** How a request stands, as written; see `stateAt` for what the clock makes of it. */
+export type Standing = {
+  readonly agent: string;
+  readonly state: RequestState;
+  readonly expiresAt: number;
+};
+
+/** An agent, and a request of whatever agent: what is not there is left out. */
+export type Polling = { readonly agent?: Held<"agent">; readonly standing?: Standing };
+
 export interface Store {
   /** The store's clock, in milliseconds since the epoch. */
   now(): number;
@@ -103,11 +113,9 @@ export interface Store {
   due<K extends Kind>(kind: K, now: number, limit: number): Awaitable<readonly Held<K>[]>;
 
   /** The little that a poll needs, without reading the rest. */
-  standing(
-    approvalId: string,
-  ): Awaitable<
-    { readonly agent: string; readonly state: RequestState; readonly expiresAt: number } | undefined
-  >;
+  standing(approvalId: string): Awaitable<Standing | undefined>;
+  /** Both that a poll needs, in one statement. A request is found only together with an agent. */
+  polling(agentId: string, approvalId: string): Awaitable<Polling>;
   /** Which of these requests are not pending: answered, over or not there. For many at once. */
   notPending(approvalIds: readonly string[]): Awaitable<readonly string[]>;
   approverByEmail(email: string): Awaitable<Approver | undefined>;

@@ -1,7 +1,7 @@
 /** `POST /oauth/token` (CIBA §10.1, §11): how an ask stands, and once the token. */
 import { cibaGrantType } from "@countersign/protocol";
 import { raisedBySeconds } from "../../operations/pace.ts";
-import { type RedeemRefusal, type Refused, redeem } from "../../operations/redeem.ts";
+import { type Asked, lookUp, type RedeemRefusal, type Refused, redeem } from "../../operations/redeem.ts";
 import { type Answer, answerJson } from "../answer.ts";
 import type { Call } from "../call.ts";
 import { authenticateAgent } from "../client-authentication.ts";
@@ -33,7 +33,12 @@ const errors = {
 
 export async function token(ground: HttpGround, call: Call, peer: Peer): Promise<Answer> {
   const form = await readForm(call);
-  const agent = await authenticateAgent(ground, call, form, peer);
+  let asked: Asked | undefined;
+  const agent = await authenticateAgent(ground, call, form, peer, async (id) => {
+    const found = await lookUp(ground, id, form.get("auth_req_id"));
+    asked = found.asked;
+    return found.agent;
+  });
   if (required(form, "grant_type") !== cibaGrantType)
     throw new OAuthError("unsupported_grant_type", `the one grant type here is ${cibaGrantType}`);
 
@@ -45,6 +50,7 @@ export async function token(ground: HttpGround, call: Call, peer: Peer): Promise
   const wait = readWait(call);
   const answer = await redeem(ground, agent, {
     authReqId,
+    asked,
     resource: form.get("resource"),
     confirmation: confirmed.confirmation,
     wait,

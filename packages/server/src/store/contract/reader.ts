@@ -96,6 +96,39 @@ export function readers(rule: Rule): void {
     },
   );
 
+  rule("a poll finds an agent and the standing of a request at once", async ({ store }) => {
+    const agent = anAgent();
+    const approval = anApproval({ agent: "agent_7" });
+    assert.deepEqual(await store.polling(agent.id, approval.id), {});
+    await put(store, "approval", approval, absent);
+    assert.deepEqual(await store.polling(agent.id, approval.id), {});
+    await put(store, "agent", agent, absent);
+    const held = await store.read("agent", agent.id);
+    const standing = await store.standing(approval.id);
+    assert.deepEqual(await store.polling(agent.id, approval.id), { agent: held, standing });
+    assert.deepEqual(await store.polling(agent.id, "req_0"), { agent: held });
+    await put(store, "agent", { ...agent, paused: true }, 1);
+    await put(store, "approval", still(deny(approval, aDecision(), noon)), 1);
+    assert.deepEqual(await store.polling(agent.id, approval.id), {
+      agent: { record: { ...agent, paused: true }, version: 2 },
+      standing: { ...standing, state: "denied" },
+    });
+    for (const id of ["", "\0", "\ud800"]) assert.deepEqual(await store.polling(id, approval.id), {});
+  });
+
+  rule("a record that was dropped and put again is read as it is now", async ({ store }) => {
+    const agent = anAgent();
+    await put(store, "agent", agent, absent);
+    assert.deepEqual(await store.read("agent", agent.id), { record: agent, version: 1 });
+    await commit(store, { drop: "agent", id: agent.id, expect: 1 });
+    assert.equal(await store.read("agent", agent.id), undefined);
+    await put(store, "agent", { ...agent, name: "Another" }, absent);
+    assert.deepEqual(await store.read("agent", agent.id), {
+      record: { ...agent, name: "Another" },
+      version: 1,
+    });
+  });
+
   rule("an approver is found by the address as it is now", async ({ store }) => {
     const ada = anApprover({ email: "ada@example.com" });
     await putAll(store, "approver", [ada, anApprover()]);

@@ -2,13 +2,12 @@
  * Everything that is read of records, each reader one statement that an index answers. Records are plain values, read
  * from their JSON; `standing` reads columns only.
  */
+import { type Body, type HeldRow, type PolledRow, parseHeld, parsePolled, parseRecord } from "../parse.ts";
 import { type Kind, type Records, tables } from "../record.ts";
-import type { Held, Store } from "../store.ts";
+import type { Standing, Store } from "../store.ts";
 import type { Pool } from "./connection.ts";
 
 type Readers = Omit<Store, "now" | "commit" | "pass" | "claim" | "log" | "watch" | "close">;
-type HeldRow = { readonly version: number; readonly body: string };
-type Body = { readonly body: string };
 
 /** Every statement that reads records; the tests hold each of them to an index. */
 export function queriesIn(schema: string) {
@@ -21,6 +20,8 @@ export function queriesIn(schema: string) {
     standing: `SELECT agent, state, expires_at AS "expiresAt" FROM ${of("approval")} WHERE id = $1`,
     notPending: `SELECT asked.id FROM unnest($1::text[]) AS asked (id)
       WHERE NOT EXISTS (SELECT 1 FROM ${of("approval")} AS found WHERE found.id = asked.id AND state = 'pending')`,
+    polling: `SELECT held.version, held.body, approval.agent, approval.state, approval.expires_at AS "expiresAt"
+      FROM ${of("agent")} AS held LEFT JOIN ${of("approval")} AS approval ON approval.id = $2 WHERE held.id = $1`,
     approverByEmail: `SELECT body FROM ${of("approver")} WHERE email = $1`,
     devicesOf: `SELECT body FROM ${of("device")} WHERE approver = $1 ORDER BY id`,
     sessionsOn: `SELECT version, body FROM ${of("session")} WHERE device = $1 ORDER BY id`,
@@ -53,30 +54,31 @@ export function readers({ run }: Pool, schema: string): Readers {
     kind: K,
     sql: string,
     ...values: (string | number)[]
-  ): Promise<Records[K][]> => (await run<Body>(sql, ...values)).map((row) => record(kind, row));
+  ): Promise<Records[K][]> => (await run<Body>(sql, ...values)).map((row) => parseRecord(kind, row));
   const count = async (sql: string, ...values: (string | number)[]): Promise<number> =>
     (await run<{ count: number }>(sql, ...values))[0]!.count;
 
   return {
     read: async (kind, id) => {
-      // PostgreSQL keeps no text with a NUL, and takes none as a question either.
-      if (id.includes("\0")) return undefined;
+      if (!isKeepable(id)) return undefined;
       const [row] = await run<HeldRow>(of(kind).read, id);
-      return row && held(kind, row);
+      return row && parseHeld(kind, row, id);
     },
-    list: async (kind) => (await run<HeldRow>(of(kind).list)).map((row) => held(kind, row)),
+    list: async (kind) => (await run<HeldRow>(of(kind).list)).map((row) => parseHeld(kind, row)),
     due: async (kind, now, limit) =>
-      (await run<HeldRow>(of(kind).due, now, limit)).map((row) => held(kind, row)),
-    standing: async (approvalId) => {
-      type Standing = NonNullable<Awaited<ReturnType<Store["standing"]>>>;
-      return (await run<Standing>(queries.standing, approvalId))[0];
-    },
+      (await run<HeldRow>(of(kind).due, now, limit)).map((row) => parseHeld(kind, row)),
+    standing: async (approvalId) => (await run<Standing>(queries.standing, approvalId))[0],
+    polling: async (agentId, approvalId) =>
+      parsePolled(
+        agentId,
+        isKeepable(agentId) ? (await run<PolledRow>(queries.polling, agentId, approvalId))[0] : undefined,
+      ),
     notPending: async (approvalIds) =>
       (await run<{ id: string }>(queries.notPending, [...approvalIds])).map(({ id }) => id),
     approverByEmail: async (email) => (await bodies("approver", queries.approverByEmail, email))[0],
     devicesOf: (approverId) => bodies("device", queries.devicesOf, approverId),
     sessionsOn: async (deviceId) =>
-      (await run<HeldRow>(queries.sessionsOn, deviceId)).map((row) => held("session", row)),
+      (await run<HeldRow>(queries.sessionsOn, deviceId)).map((row) => parseHeld("session", row)),
     waitingFor: (approverId) => bodies("approval", queries.waitingFor, approverId),
     decidedBy: (approverId, limit) => bodies("approval", queries.decidedBy, approverId, limit),
     requests: ({ state, limit }) =>
@@ -92,11 +94,7 @@ export function readers({ run }: Pool, schema: string): Readers {
   };
 }
 
-/** A record is what was put under its kind: only a batch writes bodies. */
-function record<K extends Kind>(_kind: K, row: Body): Records[K] {
-  return JSON.parse(row.body) as Records[K];
-}
-
-function held<K extends Kind>(kind: K, row: HeldRow): Held<K> {
-  return { record: record(kind, row), version: row.version };
+/** PostgreSQL keeps no text with a NUL, and takes none as a question either. */
+function isKeepable(id: string): boolean {
+  return !id.includes("\0");
 }

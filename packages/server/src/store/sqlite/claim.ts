@@ -1,10 +1,12 @@
 /** Leases what has to leave: found and leased in one transaction, and none is begun where there is nothing to lease. */
+
+import { type HeldRow, parseHeld } from "../parse.ts";
 import { type LeasedKind, leases, type Records } from "../record.ts";
 import { type ChangeRows, passingRows } from "../row.ts";
 import type { Held, Outcome, Store, Wanted, Write } from "../store.ts";
 import type { Connection } from "./connection.ts";
 import type { GroupCommit } from "./group-commit.ts";
-import { type HeldRow, held, queries } from "./reader.ts";
+import { queries } from "./reader.ts";
 
 export function claims(
   connection: Connection,
@@ -28,7 +30,7 @@ export function claims(
         ? [...new Set(wanted.ids)].flatMap((id) => read[kind].get(id) ?? [])
         : due[kind].all(clock(), wanted.limit);
     const lease = (row: HeldRow): readonly Held<K>[] => {
-      const { record: was, version } = held(kind, row);
+      const { record: was, version } = parseHeld(kind, row);
       const record: Records[K] | undefined = leases[kind](was, clock());
       if (!record) return [];
       write(passingRows({ writes: [{ put: kind, record, expect: version } as Write<LeasedKind>] }));

@@ -2,13 +2,12 @@
  * Everything that is read of records, each reader one statement that an index answers. Records are plain values, read
  * from their JSON; `standing` reads columns only.
  */
-import { type Kind, type LeasedKind, type Records, tables } from "../record.ts";
-import type { Held, Store } from "../store.ts";
+import { type Body, type HeldRow, type PolledRow, parseHeld, parsePolled, parseRecord } from "../parse.ts";
+import { type Kind, type LeasedKind, tables } from "../record.ts";
+import type { Standing, Store } from "../store.ts";
 import type { Connection } from "./connection.ts";
 
 type Readers = Omit<Store, "now" | "commit" | "pass" | "claim" | "log" | "watch" | "close">;
-export type HeldRow = { readonly version: number; readonly body: string };
-type Body = { readonly body: string };
 
 const claimable = (kind: LeasedKind) =>
   `SELECT version, body FROM ${kind} WHERE due_at <= ? AND state = 'waiting' ORDER BY due_at, id LIMIT ?`;
@@ -21,6 +20,8 @@ export const queries = {
   claimableMessages: claimable("message"),
   claimableCallbacks: claimable("callback"),
   standing: "SELECT agent, state, expires_at AS expiresAt FROM approval WHERE id = ?",
+  polling: `SELECT held.version, held.body, approval.agent, approval.state, approval.expires_at AS expiresAt
+    FROM agent AS held LEFT JOIN approval ON approval.id = ?2 WHERE held.id = ?1`,
   approverByEmail: "SELECT body FROM approver WHERE email = ?",
   devicesOf: "SELECT body FROM device WHERE approver = ? ORDER BY id",
   sessionsOn: "SELECT version, body FROM session WHERE device = ? ORDER BY id",
@@ -52,7 +53,8 @@ export function readers(connection: Connection): Readers {
     ]),
   );
   const of = (kind: Kind) => byKind.get(kind)!;
-  const standing = prepare<Awaited<ReturnType<Store["standing"]>>>(queries.standing);
+  const standing = prepare<Standing>(queries.standing);
+  const polling = prepare<PolledRow>(queries.polling);
   const approverByEmail = prepare<Body>(queries.approverByEmail);
   const devicesOf = prepare<Body>(queries.devicesOf);
   const sessionsOn = prepare<HeldRow>(queries.sessionsOn);
@@ -69,43 +71,36 @@ export function readers(connection: Connection): Readers {
   return {
     read: (kind, id) => {
       const row = of(kind).read.get(id);
-      return row && held(kind, row);
+      return row && parseHeld(kind, row, id);
     },
     list: (kind) =>
       of(kind)
         .list.all()
-        .map((row) => held(kind, row)),
+        .map((row) => parseHeld(kind, row)),
     due: (kind, now, limit) =>
       of(kind)
         .due.all(now, limit)
-        .map((row) => held(kind, row)),
+        .map((row) => parseHeld(kind, row)),
     standing: (approvalId) => {
       const row = standing.get(approvalId);
       return row && { ...row };
     },
+    polling: (agentId, approvalId) => parsePolled(agentId, polling.get(agentId, approvalId)),
+    approverByEmail: (email) => approverByEmail.all(email).map((row) => parseRecord("approver", row))[0],
+    devicesOf: (approverId) => devicesOf.all(approverId).map((row) => parseRecord("device", row)),
+    sessionsOn: (deviceId) => sessionsOn.all(deviceId).map((row) => parseHeld("session", row)),
+    waitingFor: (approverId) => waitingFor.all(approverId).map((row) => parseRecord("approval", row)),
+    decidedBy: (approverId, limit) =>
+      decidedBy.all(approverId, limit).map((row) => parseRecord("approval", row)),
     notPending: (ids) => ids.filter((id) => standing.get(id)?.state !== "pending"),
-    approverByEmail: (email) => approverByEmail.all(email).map((row) => record("approver", row))[0],
-    devicesOf: (approverId) => devicesOf.all(approverId).map((row) => record("device", row)),
-    sessionsOn: (deviceId) => sessionsOn.all(deviceId).map((row) => held("session", row)),
-    waitingFor: (approverId) => waitingFor.all(approverId).map((row) => record("approval", row)),
-    decidedBy: (approverId, limit) => decidedBy.all(approverId, limit).map((row) => record("approval", row)),
     requests: ({ state, limit }) =>
       (state === undefined ? requests.all(limit) : requestsIn.all(state, limit)).map((row) =>
-        record("approval", row),
+        parseRecord("approval", row),
       ),
     waitingOf: (agentId, now) => waitingOf.get(agentId, now)!.waiting,
     waitingSince: (now, limit) => waitingSince.all(now, limit).map(({ at }) => at),
     askedSince: (agentId, since) => askedSince.get(agentId, since)!.asked,
-    undelivered: (limit) => undelivered.all(limit).map((row) => record("message", row)),
-    unansweredCallbacks: (limit) => unansweredCallbacks.all(limit).map((row) => record("callback", row)),
+    undelivered: (limit) => undelivered.all(limit).map((row) => parseRecord("message", row)),
+    unansweredCallbacks: (limit) => unansweredCallbacks.all(limit).map((row) => parseRecord("callback", row)),
   };
-}
-
-/** A record is what was put under its kind: only `changeWriter` writes bodies. */
-function record<K extends Kind>(_kind: K, row: Body): Records[K] {
-  return JSON.parse(row.body) as Records[K];
-}
-
-export function held<K extends Kind>(kind: K, row: HeldRow): Held<K> {
-  return { record: record(kind, row), version: row.version };
 }
