@@ -16,7 +16,7 @@ const tracer = trace.getTracer("countersign");
 type Fetch = (request: Request, peer: Peer) => Response | Promise<Response>;
 
 /** Loaded only where there is OpenTelemetry. */
-export type Tracing = Pick<typeof import("./trace.ts"), "traced" | "tracedCall">;
+export type Tracing = { readonly traced: typeof traced; readonly tracedCall: typeof tracedCall };
 
 /** The same function, where nobody has set up tracing when the server starts. */
 export function traced(fetch: Fetch): Fetch {
