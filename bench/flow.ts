@@ -57,3 +57,23 @@ function story({ ask, decide, redeem, reserve }: Flow, spends: boolean): Script 
   let at = 0;
   return (answer) => steps[at++]?.(answer);
 }
+
+/** What follows an ask, up to the end of its spend. */
+export function spent({ decide, redeem, reserve, complete }: Flow, ticket: string): Script {
+  let token = "";
+  const steps: ((answer: Parameters<Script>[0]) => Buffer | undefined)[] = [
+    () => decide(ticket),
+    () => redeem(ticket),
+    (answer) => {
+      token = tokenIn(answer!);
+      return reserve!(token);
+    },
+    () => complete!(token),
+    () => undefined,
+  ];
+  let at = 0;
+  return (answer) => {
+    if (answer) expectStatus(answer, at === 1 ? 303 : 200);
+    return steps[at++]?.(answer);
+  };
+}

@@ -10,6 +10,7 @@ import { decide } from "./decide.ts";
 import { flow, flowToToken } from "./flow.ts";
 import { memory } from "./memory.ts";
 import { million } from "./million.ts";
+import { nodes } from "./nodes.ts";
 import { outbox } from "./outbox.ts";
 import { pendingPoll } from "./pending-poll.ts";
 import { redeem } from "./redeem.ts";
@@ -41,11 +42,12 @@ const alone: Readonly<Record<string, () => Promise<void>>> = {
   "cold-start": coldStart,
   memory,
   million,
+  nodes,
   outbox,
   sequence,
 };
 /** Only where it is named. */
-const long = ["million", "outbox", "sequence"];
+const long = ["million", "nodes", "outbox", "sequence"];
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.find((name) => !(name in duels) && !(name in alone));

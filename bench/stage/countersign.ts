@@ -26,9 +26,12 @@ import { freePort } from "../../packages/server/test/secure-fetch.ts";
 import { createSoftPasskey } from "../../packages/server/test/soft-passkey.ts";
 import { post } from "./connection.ts";
 import { createSigning, type Flow, type Method, type Party } from "./party.ts";
-import { run } from "./process.ts";
+import { type Running, run } from "./process.ts";
 
 const main = new URL("../../packages/server/src/main.ts", import.meta.url).pathname;
+
+/** What a server says once it is there. */
+const ready = /listens on/;
 
 /** As in life, there are many agents, and each has only a few requests open. */
 const crowd = 200;
@@ -42,9 +45,14 @@ export type Countersign = Party & {
   readonly words: readonly string[];
   /** Ends the process, and keeps its files until `close`. */
   readonly stop: () => Promise<void>;
+  /** Starts one more server over the same store, on whatever core there is. */
+  readonly join: () => Promise<Running>;
+  /** Reads off the clock what the cards hash to, where the store cannot be read at once. */
+  readonly learn: (tickets: readonly string[]) => Promise<void>;
 };
 
-export async function startCountersign(): Promise<Countersign> {
+/** On a file of its own, or over a store at this place. */
+export async function startCountersign(location?: string): Promise<Countersign> {
   const folder = mkdtempSync(join(tmpdir(), "countersign-bench-"));
   const port = await freePort();
   const issuer = `http://localhost:${port}`;
@@ -54,12 +62,13 @@ export async function startCountersign(): Promise<Countersign> {
     .replaceAll("http://localhost:4400", issuer)
     .replace("port: 4400", `port: ${port}`)
     .replace("waiting_per_agent: 20, asks_per_hour: 10000", limits)
-    .replaceAll("default: 120", "default: 600");
+    .replaceAll("default: 120", "default: 600")
+    .replace(/^store: .*$/m, (line) => (location ? `store: ${location}` : line));
   writeFileSync(configuration, text);
   createOutsideKey(join(folder, "countersign.key"));
   const outsideKey = loadOutsideKey(join(folder, "countersign.key"));
   const file = join(folder, "countersign.db");
-  const store = await openStore({ location: file, create: true });
+  const store = await openStore({ location: location ?? file, create: true });
 
   const signing = await createSigning();
   const agents: { readonly id: string; readonly headers: Readonly<Record<string, string>> }[] = [];
@@ -82,11 +91,13 @@ export async function startCountersign(): Promise<Countersign> {
   const { secret: invitation } = await invite(store, "ada@example.com", "Ada");
 
   const words = [main, "start", "--config", configuration];
-  const running = await run(words, /listens on/, port);
+  const running = await run(words, ready, port, location === undefined);
   const cookie = await enrol(issuer, invitation);
   const devices = await (await fetch(`${issuer}/devices`, { headers: { cookie } })).text();
   const { csrf = "" } = hidden(devices);
 
+  const cards = new Map<string, string>();
+  let joined = 0;
   let made = 0;
   async function flow(method: Method): Promise<Flow> {
     made += 1;
@@ -117,9 +128,11 @@ export async function startCountersign(): Promise<Countersign> {
       // The person has the card before them: what it hashes to is read where the server keeps it.
       decide: (ticket) => {
         const id = requestIdOf(ticket);
-        const held = store.read("approval", id);
-        if (!held || held instanceof Promise) throw new Error(`${id} is not in the store`);
-        const form = { csrf, card: held.record.cardHash, verdict: "approve" };
+        const held = cards.has(id) ? undefined : store.read("approval", id);
+        if (held instanceof Promise) throw new Error(`nobody has read ${id} beforehand`);
+        const card = cards.get(id) ?? held?.record.cardHash;
+        if (card === undefined) throw new Error(`${id} is not in the store`);
+        const form = { csrf, card, verdict: "approve" };
         return post(`/requests/${id}/decision`, form, { origin: issuer, cookie });
       },
       reserve: (token) =>
@@ -136,6 +149,18 @@ export async function startCountersign(): Promise<Countersign> {
     file,
     words,
     stop: running.close,
+    join: async () => {
+      joined += 1;
+      const [another, its] = [join(folder, `node-${joined}.yaml`), await freePort()];
+      writeFileSync(another, text.replace(`port: ${port}`, `port: ${its}`));
+      return await run([main, "start", "--config", another], ready, its, false);
+    },
+    learn: async (tickets) => {
+      for (const id of tickets.map(requestIdOf)) {
+        const held = await store.read("approval", id);
+        if (held) cards.set(id, held.record.cardHash);
+      }
+    },
     flows: (count, method) => Promise.all(Array.from({ length: count }, () => flow(method))),
     close: async () => {
       await running.close();

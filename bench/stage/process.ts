@@ -6,14 +6,20 @@ import { availableParallelism } from "node:os";
 export type Running = { readonly pid: number; readonly port: number; readonly close: () => Promise<void> };
 
 /** The servers have the first core, and the bench has the others. */
-const pinned = availableParallelism() > 1 && spawnSync("taskset", ["-V"]).status === 0;
-if (pinned) spawnSync("taskset", ["-a", "-pc", `1-${availableParallelism() - 1}`, String(process.pid)]);
+const cores = availableParallelism();
+const pinned = cores > 1 && spawnSync("taskset", ["-V"]).status === 0;
+if (pinned) spawnSync("taskset", ["-a", "-pc", `1-${cores - 1}`, String(process.pid)]);
 
 export const placing = pinned ? "servers on one core, the load on another" : "nothing pinned to a core";
 
-/** Resolves when its output matches; the first group, if there is one, is the port. */
-export async function run(words: readonly string[], ready: RegExp, port = 0): Promise<Running> {
-  const command = pinned ? ["taskset", "-c", "0", process.execPath, ...words] : [process.execPath, ...words];
+/**
+ * Resolves when its output matches; the first group, if there is one, is the port. It shares its core with the other
+ * servers, unless it is to run wherever there is room.
+ */
+export async function run(words: readonly string[], ready: RegExp, port = 0, alike = true): Promise<Running> {
+  const on = alike ? "0" : `0-${cores - 1}`;
+  const started = [process.execPath, ...words];
+  const command = pinned ? ["taskset", "-c", on, ...started] : started;
   const child = spawn(command[0]!, command.slice(1), { stdio: ["ignore", "pipe", "inherit"] });
   let said = "";
   const found = await new Promise<RegExpExecArray>((resolve, reject) => {

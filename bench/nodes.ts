@@ -1,0 +1,191 @@
+/**
+ * What does a whole flow cost over PostgreSQL, on one node, on two, on three: in time of the nodes' CPUs and of the
+ * database's, in statements, commits and bytes? Which of the two is used up first says how many nodes are worth having.
+ * Each flow is asked on one node, polled once on the next, and decided, redeemed and spent on the one after that.
+ */
+
+import { spent } from "./flow.ts";
+import { type Countersign, startCountersign } from "./stage/countersign.ts";
+import { type Cost, calls, type Database, startDatabase } from "./stage/database.ts";
+import { saySpread, spreadOf, table, whole } from "./stage/figure.ts";
+import { cpuSeconds, once, play, type Script } from "./stage/load.ts";
+import { type Flow, ticketIn } from "./stage/party.ts";
+import type { Running } from "./stage/process.ts";
+
+/** The first again at the end: how much the machine has changed meanwhile. */
+const counts = [1, 2, 3, 1];
+const rounds = Number(process.env.BENCH_ROUNDS ?? 3);
+const scale = Number(process.env.BENCH_SCALE ?? 1);
+const flowsEach = Math.ceil(300 * scale);
+/** Sockets, over all nodes. */
+const width = 48;
+const idleMs = 5_000;
+
+/** What some work took, over all nodes. */
+type Effort = { readonly seconds: number; readonly nodeCpu: number; readonly cost: Cost };
+type Round = { readonly ask: Effort; readonly poll: Effort; readonly rest: Effort };
+
+export async function nodes(): Promise<void> {
+  const database = await startDatabase();
+  const server = await startCountersign(database.url);
+  const extra: Running[] = [];
+  const [flowRows, stepRows]: [string[][], string[][]] = [[], []];
+  try {
+    const before = await database.sizes();
+    let made = 0;
+    for (const count of counts) {
+      while (extra.length + 1 < count) extra.push(await server.join());
+      for (const one of extra.splice(count - 1)) await one.close();
+      const all = [server, ...extra];
+      // Code that has just been loaded is not compiled yet.
+      for (let round = 0; round < 2; round += 1) await played(database, server, all);
+      const seen: Round[] = [];
+      for (let round = 0; round < rounds; round += 1) seen.push(await played(database, server, all));
+      made += (rounds + 2) * flowsEach;
+      const idle = await effort(database, all, () => new Promise((resolve) => setTimeout(resolve, idleMs)));
+      flowRows.push(flowRow(count, seen, idle));
+      stepRows.push(...stepRowsOf(count, seen, idle));
+    }
+    const after = await database.sizes();
+    console.log(`\n${table(flowHead, flowRows)}`);
+    console.log(`\n${table(stepHead, stepRows)}`);
+    console.log(`\n${sizesTable(before, after, made)}`);
+  } finally {
+    await Promise.all([...extra, server].map((one) => one.close()));
+    await database.discard();
+  }
+}
+
+async function played(database: Database, server: Countersign, all: readonly Running[]): Promise<Round> {
+  const flows = await server.flows(flowsEach * all.length, "secret");
+  const tickets: string[] = [];
+  /** Each node has its share; in the next step, the share of another. */
+  const across = (step: number, script: (flow: Flow, at: number) => Script) =>
+    effort(database, all, () =>
+      Promise.all(
+        all.map((node, n) =>
+          play(
+            node,
+            flows.flatMap((flow, at) => ((at + step) % all.length === n ? script(flow, at) : [])),
+            Math.floor(width / all.length),
+          ),
+        ),
+      ),
+    );
+  const ask = await across(0, (flow, at) =>
+    once(flow.ask, 200, (answer) => {
+      tickets[at] = ticketIn(answer);
+    }),
+  );
+  await server.learn(tickets);
+  const poll = await across(1, (flow, at) => once(flow.poll(tickets[at]!), 400));
+  const rest = await across(2, (flow, at) => spent(flow, tickets[at]!));
+  return { ask, poll, rest };
+}
+
+async function effort(
+  database: Database,
+  all: readonly Running[],
+  work: () => Promise<unknown>,
+): Promise<Effort> {
+  const spentSoFar = () => all.reduce((sum, { pid }) => sum + cpuSeconds(pid), 0);
+  const before = spentSoFar();
+  let seconds = 0;
+  const cost = await database.metered(async () => {
+    const begun = performance.now();
+    await work();
+    seconds = (performance.now() - begun) / 1000;
+  });
+  return { seconds, nodeCpu: spentSoFar() - before, cost };
+}
+
+const flowHead = [
+  "nodes",
+  "flows a second",
+  "node CPU, ms a flow",
+  "PostgreSQL CPU, ms a flow",
+  "cores busy: nodes",
+  "PostgreSQL",
+  "statements a flow",
+  "commits a flow",
+  "WAL a flow",
+];
+
+const sum = (list: readonly number[]) => list.reduce((total, one) => total + one, 0);
+
+function flowRow(count: number, seen: readonly Round[], idle: Effort): string[] {
+  const flows = flowsEach * count;
+  // What the rounds do anyway, once a flow has been taken from it, is no flow's.
+  const of = (figure: (effort: Effort) => number) =>
+    seen.map(({ ask, rest }) => {
+      const idled = (figure(idle) / idle.seconds) * (ask.seconds + rest.seconds);
+      return Math.max(0, figure(ask) + figure(rest) - idled) / flows;
+    });
+  const seconds = seen.map(({ ask, rest }) => ask.seconds + rest.seconds);
+  const busy = (figure: (effort: Effort) => number) =>
+    saySpread(spreadOf(seen.map(({ ask, rest }, at) => (figure(ask) + figure(rest)) / seconds[at]!)));
+  const median = (list: readonly number[]) => spreadOf(list).median;
+  return [
+    String(count),
+    saySpread(spreadOf(seconds.map((one) => flows / one)), whole),
+    saySpread(spreadOf(of(({ nodeCpu }) => nodeCpu * 1000))),
+    saySpread(spreadOf(of(({ cost }) => cost.cpuSeconds * 1000))),
+    busy(({ nodeCpu }) => nodeCpu),
+    busy(({ cost }) => cost.cpuSeconds),
+    median(of(({ cost }) => calls(cost))).toFixed(1),
+    median(of(({ cost }) => calls(cost, /^COMMIT/))).toFixed(2),
+    `${(median(of(({ cost }) => cost.walBytes)) / 1024).toFixed(1)} KB`,
+  ];
+}
+
+const stepHead = ["nodes", "step", "node CPU, ms", "PostgreSQL CPU, ms", "statements", "reads", "commits"];
+
+function stepRowsOf(count: number, seen: readonly Round[], idle: Effort): string[][] {
+  const row = (step: string, efforts: readonly Effort[], each: number) => {
+    const per = (figure: (effort: Effort) => number) => sum(efforts.map(figure)) / (efforts.length * each);
+    return [
+      String(count),
+      step,
+      per(({ nodeCpu }) => nodeCpu * 1000).toFixed(2),
+      per(({ cost }) => cost.cpuSeconds * 1000).toFixed(2),
+      per(({ cost }) => calls(cost)).toFixed(2),
+      per(({ cost }) => calls(cost, /^SELECT version, body|^SELECT agent|^SELECT body/)).toFixed(2),
+      per(({ cost }) => calls(cost, /^COMMIT/)).toFixed(2),
+    ];
+  };
+  const flows = flowsEach * count;
+  return [
+    row(
+      "ask",
+      seen.map(({ ask }) => ask),
+      flows,
+    ),
+    row(
+      "pending poll",
+      seen.map(({ poll }) => poll),
+      flows,
+    ),
+    row(
+      "decide, redeem, reserve, complete",
+      seen.map(({ rest }) => rest),
+      flows,
+    ),
+    row("idle, each second", [idle], idle.seconds),
+  ];
+}
+
+function sizesTable(
+  before: ReadonlyMap<string, number>,
+  after: ReadonlyMap<string, number>,
+  flows: number,
+): string {
+  const grown = [...after]
+    .map(([name, bytes]) => ({ name, bytes: (bytes - (before.get(name) ?? 0)) / flows }))
+    .filter(({ bytes }) => bytes >= 1)
+    .sort((a, b) => b.bytes - a.bytes);
+  const rows = [...grown, { name: "all", bytes: sum(grown.map(({ bytes }) => bytes)) }];
+  return table(
+    [`at rest after ${whole(flows)} flows`, "bytes a flow, with indexes"],
+    rows.map(({ name, bytes }) => [name, whole(bytes)]),
+  );
+}
