@@ -3,7 +3,7 @@
  * ended, and things that were only kept for a while. Nothing depends on it being on time: readers ask the clock.
  */
 import { end as endApproval } from "../approval/approval.ts";
-import { passingKinds } from "../store/record.ts";
+import { type Kind, passingKinds } from "../store/record.ts";
 import type { Held, Outcome, Store, Write } from "../store/store.ts";
 import { end as endToken } from "../token/token.ts";
 import { announced } from "./callback.ts";
@@ -16,28 +16,32 @@ const portion = 64;
 /** What was only kept for a while. Messages and callbacks have their own ends. */
 const dropped = passingKinds.filter((kind) => kind !== "message" && kind !== "callback");
 
+const swept = ["approval", "token", ...dropped, "callback", "invitation", "registration_grant"] as const;
+
 type Work = () => Promise<Outcome>;
 
 /** One round. Answers how many records it wrote. */
 export async function sweep(store: Store): Promise<number> {
   const now = store.now();
   const work: Work[] = [];
-  for (const held of await store.due("approval", now, batch)) work.push(...sweepApproval(store, held, now));
-  for (const held of await store.due("token", now, batch)) work.push(...sweepToken(store, held, now));
+  const kinds = new Set(await store.dueKinds(swept, now));
+  const due = async <K extends Kind>(kind: K) => (kinds.has(kind) ? await store.due(kind, now, batch) : []);
+  for (const held of await due("approval")) work.push(...sweepApproval(store, held, now));
+  for (const held of await due("token")) work.push(...sweepToken(store, held, now));
   for (const kind of dropped)
-    for (const { record, version } of await store.due(kind, now, batch))
+    for (const { record, version } of await due(kind))
       work.push(() => store.pass({ writes: [{ drop: kind, id: record.id, expect: version }] }));
-  for (const { record, version } of await store.due("callback", now, batch))
+  for (const { record, version } of await due("callback"))
     if (record.state === "given_up")
       work.push(() => store.pass({ writes: [{ drop: "callback", id: record.id, expect: version }] }));
-  for (const { record, version } of await store.due("invitation", now, batch))
+  for (const { record, version } of await due("invitation"))
     work.push(() =>
       store.commit({
         writes: [{ drop: "invitation", id: record.id, expect: version }],
         entries: [newEntry("invitation.expired", now, { approver: record.approver })],
       }),
     );
-  for (const { record, version } of await store.due("registration_grant", now, batch))
+  for (const { record, version } of await due("registration_grant"))
     work.push(() =>
       store.commit({
         writes: [{ drop: "registration_grant", id: record.id, expect: version }],

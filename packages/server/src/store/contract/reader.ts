@@ -54,6 +54,17 @@ export function readers(rule: Rule): void {
     assert.deepEqual(await due(noon + 3), [later!.id]);
   });
 
+  rule("of many kinds it is known at once which have something that is due", async ({ store }) => {
+    await putAll(store, "message", [aMessage({ dueAt: noon + 1 })]);
+    await putAll(store, "approval", [anApproval({ expiresAt: noon + 2 })]);
+    const kinds = ["token", "approval", "message", "replay"] as const;
+    const due = async (now: number) => [...(await store.dueKinds(kinds, now))].sort();
+    assert.deepEqual(await due(noon), []);
+    assert.deepEqual(await due(noon + 1), ["message"]);
+    assert.deepEqual(await due(noon + 2), ["approval", "message"]);
+    assert.deepEqual(await store.dueKinds([], noon + 2), []);
+  });
+
   rule(
     "T22: a request is due at its expiry while it is pending or approved, then never",
     async ({ store }) => {

@@ -18,6 +18,10 @@ export function queriesIn(schema: string) {
     due: (kind: Kind) =>
       `SELECT version, body FROM ${of(kind)} WHERE due_at <= $1 ORDER BY due_at, id LIMIT $2`,
     standing: `SELECT agent, state, expires_at AS "expiresAt" FROM ${of("approval")} WHERE id = $1`,
+    dueKinds: (kinds: readonly Kind[]) =>
+      kinds
+        .map((kind) => `SELECT '${kind}' AS kind WHERE EXISTS (SELECT 1 FROM ${of(kind)} WHERE due_at <= $1)`)
+        .join(" UNION ALL "),
     notPending: `SELECT asked.id FROM unnest($1::text[]) AS asked (id)
       WHERE NOT EXISTS (SELECT 1 FROM ${of("approval")} AS found WHERE found.id = asked.id AND state = 'pending')`,
     polling: `SELECT held.version, held.body, approval.agent, approval.state, approval.expires_at AS "expiresAt"
@@ -73,6 +77,10 @@ export function readers({ run }: Pool, schema: string): Readers {
         agentId,
         isKeepable(agentId) ? (await run<PolledRow>(queries.polling, agentId, approvalId))[0] : undefined,
       ),
+    dueKinds: async (asked, now) =>
+      asked.length === 0
+        ? []
+        : (await run<{ kind: Kind }>(queries.dueKinds(asked), now)).map(({ kind }) => kind),
     notPending: async (approvalIds) =>
       (await run<{ id: string }>(queries.notPending, [...approvalIds])).map(({ id }) => id),
     approverByEmail: async (email) => (await bodies("approver", queries.approverByEmail, email))[0],

@@ -92,6 +92,7 @@ export function readers(connection: Connection): Readers {
     waitingFor: (approverId) => waitingFor.all(approverId).map((row) => parseRecord("approval", row)),
     decidedBy: (approverId, limit) =>
       decidedBy.all(approverId, limit).map((row) => parseRecord("approval", row)),
+    dueKinds: (asked, now) => asked.filter((kind) => of(kind).due.get(now, 1) !== undefined),
     notPending: (ids) => ids.filter((id) => standing.get(id)?.state !== "pending"),
     requests: ({ state, limit }) =>
       (state === undefined ? requests.all(limit) : requestsIn.all(state, limit)).map((row) =>
