@@ -31,7 +31,8 @@ import { createDispatch } from "./operations/dispatch.ts";
 import { createHolds } from "./operations/hold.ts";
 import { createPace } from "./operations/pace.ts";
 import { publishTypes } from "./operations/publish.ts";
-import { sweep } from "./operations/sweep.ts";
+import { createRounds } from "./operations/round.ts";
+import { sweep, sweptKinds } from "./operations/sweep.ts";
 import { openTelemetry } from "./operations/trace.ts";
 import { callbackPost } from "./outbound/callback.ts";
 import { createOutbound } from "./outbound/outbound.ts";
@@ -133,13 +134,22 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   const courier = { write: notificationBody, post: callbackPost(outbound) };
   const dispatch = createDispatch({ ...ground, courier }, onFault);
   const publish = checkpointFile(config.log.checkpointFile);
-  const rounds = [
-    round("sweep", () => sweep(store)),
-    round("deliver", () => deliver({ store, channels })),
-    round("notify", () => dispatch.round()),
-    round("checkpoint", () => checkpoint({ store, signCheckpoint: keyring.signCheckpoint, publish })),
-    round("keys", () => keyring.reload(), 30_000),
-  ];
+  const rounds = createRounds(
+    store,
+    [
+      { name: "sweep", when: sweptKinds, work: (found) => sweep(store, found) },
+      { name: "deliver", when: ["message"], work: () => deliver({ store, channels }) },
+      { name: "notify", when: ["callback"], work: () => dispatch.round() },
+      {
+        name: "checkpoint",
+        when: ["log"],
+        work: () => checkpoint({ store, signCheckpoint: keyring.signCheckpoint, publish }),
+      },
+      { name: "keys", when: { everyMs: 30_000 }, work: () => keyring.reload() },
+    ],
+    roundMs,
+    onFault,
+  );
 
   /** What has to be in the store before anybody is answered. */
   async function prepare(): Promise<Keyring> {
@@ -155,30 +165,6 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     return mailChannel(settings, config.issuer, () => store.now());
   }
 
-  /** One round after another, never two at once; a fault is reported and does not end them. */
-  function round(name: string, work: () => Promise<unknown>, everyMs = roundMs) {
-    let running: Promise<void> | undefined;
-    const run = () => {
-      running ??= work()
-        .then(
-          () => {},
-          (fault: unknown) => onFault(fault, name),
-        )
-        .finally(() => {
-          running = undefined;
-        });
-      return running;
-    };
-    const timer = setInterval(run, everyMs).unref();
-    return {
-      run,
-      stop: async () => {
-        clearInterval(timer);
-        await running;
-      },
-    };
-  }
-
   return {
     fetch: (request, peer = nobody) => app.fetch(request, peer),
     protocol: (request, peer = nobody) => protocol.fetch(request, peer),
@@ -190,12 +176,12 @@ export async function createServer(options: ServerOptions): Promise<Server> {
       holds.release();
     },
     makeRounds: async () => {
-      for (const { run } of rounds) await run();
+      await rounds.make();
       await dispatch.idle();
     },
     close: async () => {
       holds.release();
-      await Promise.all([...rounds.map(({ stop }) => stop()), dispatch.stop()]);
+      await Promise.all([rounds.stop(), dispatch.stop()]);
       mail?.close();
       await store.close();
     },

@@ -16,16 +16,22 @@ const portion = 64;
 /** What was only kept for a while. Messages and callbacks have their own ends. */
 const dropped = passingKinds.filter((kind) => kind !== "message" && kind !== "callback");
 
-const swept = ["approval", "token", ...dropped, "callback", "invitation", "registration_grant"] as const;
+/** All that a round looks at. */
+export const sweptKinds: readonly Kind[] = [
+  ...(["approval", "token", "callback", "invitation", "registration_grant"] as const),
+  ...dropped,
+];
 
 type Work = () => Promise<Outcome>;
 
-/** One round. Answers how many records it wrote. */
-export async function sweep(store: Store): Promise<number> {
+/** One round over these kinds. Answers how many records it wrote. */
+export async function sweep(
+  store: Store,
+  kinds: ReadonlySet<Kind | "log"> = new Set(sweptKinds),
+): Promise<number> {
   const now = store.now();
-  const work: Work[] = [];
-  const kinds = new Set(await store.dueKinds(swept, now));
   const due = async <K extends Kind>(kind: K) => (kinds.has(kind) ? await store.due(kind, now, batch) : []);
+  const work: Work[] = [];
   for (const held of await due("approval")) work.push(...sweepApproval(store, held, now));
   for (const held of await due("token")) work.push(...sweepToken(store, held, now));
   for (const kind of dropped)

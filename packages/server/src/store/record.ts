@@ -174,3 +174,6 @@ export const tables: { readonly [K in Kind]: Table<Records[K]> } = {
   registration_grant: { id: (r) => r.id, dueAt: (r) => r.expiresAt, columns: {} },
   guess: { id: (r) => r.id, dueAt: (r) => r.expiresAt, columns: {} },
 };
+
+/** Kinds about which the clock has something to say. */
+export const timedKinds = (Object.keys(tables) as Kind[]).filter((kind) => tables[kind].dueAt !== never);

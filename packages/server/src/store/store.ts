@@ -111,8 +111,11 @@ export interface Store {
   list<K extends Kind>(kind: K): Awaitable<readonly Held<K>[]>;
   /** Records about which the clock has something to say at `now`, the longest due first. */
   due<K extends Kind>(kind: K, now: number, limit: number): Awaitable<readonly Held<K>[]>;
-  /** Of these kinds, those with a record that is due at `now`: most rounds find nothing, and ask once. */
-  dueKinds(kinds: readonly Kind[], now: number): Awaitable<readonly Kind[]>;
+  /**
+   * What there is something to do about by the store's clock: kinds with a record that is due, and the log where entries
+   * wait for their index or for a checkpoint. One question, for rounds that mostly find nothing.
+   */
+  outstanding(): Awaitable<ReadonlySet<Kind | "log">>;
 
   /** The little that a poll needs, without reading the rest. */
   standing(approvalId: string): Awaitable<Standing | undefined>;

@@ -12,6 +12,7 @@ import {
   anAgent,
   anApproval,
   anApprover,
+  anEntry,
   aSession,
   noon,
 } from "./specimen.ts";
@@ -54,15 +55,33 @@ export function readers(rule: Rule): void {
     assert.deepEqual(await due(noon + 3), [later!.id]);
   });
 
-  rule("of many kinds it is known at once which have something that is due", async ({ store }) => {
-    await putAll(store, "message", [aMessage({ dueAt: noon + 1 })]);
-    await putAll(store, "approval", [anApproval({ expiresAt: noon + 2 })]);
-    const kinds = ["token", "approval", "message", "replay"] as const;
-    const due = async (now: number) => [...(await store.dueKinds(kinds, now))].sort();
-    assert.deepEqual(await due(noon), []);
-    assert.deepEqual(await due(noon + 1), ["message"]);
-    assert.deepEqual(await due(noon + 2), ["approval", "message"]);
-    assert.deepEqual(await store.dueKinds([], noon + 2), []);
+  rule("what is outstanding is what is due, and the log until it is signed", async ({ store }) => {
+    const found = async () => [...(await store.outstanding())].sort();
+    assert.deepEqual(await found(), []);
+    const later = store.now() + 3_600_000;
+    await store.pass({ writes: [{ put: "message", record: aMessage({ dueAt: later }), expect: absent }] });
+    await store.pass({
+      writes: [{ put: "callback", record: aCallback({ state: "silent" }), expect: absent }],
+    });
+    assert.deepEqual(await found(), []);
+    const [message, callback] = [aMessage(), aCallback()];
+    await store.pass({ writes: [{ put: "message", record: message, expect: absent }] });
+    assert.deepEqual(await found(), ["message"]);
+    await store.pass({ writes: [{ put: "callback", record: callback, expect: absent }] });
+    assert.deepEqual(await found(), ["callback", "message"]);
+    await store.claim("callback", { limit: 9 });
+    assert.deepEqual(await found(), ["message"]);
+    await store.claim("message", { limit: 9 });
+    assert.deepEqual(await found(), []);
+
+    await store.commit({ writes: [], entries: [anEntry()] });
+    assert.deepEqual(await found(), ["log"]);
+    await store.log.sequence(9);
+    assert.deepEqual(await found(), ["log"]);
+    await store.log.keepCheckpoint(1, "a note");
+    assert.deepEqual(await found(), []);
+    await store.commit({ writes: [], entries: [anEntry()] });
+    assert.deepEqual(await found(), ["log"]);
   });
 
   rule(

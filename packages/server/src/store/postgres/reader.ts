@@ -3,8 +3,9 @@
  * from their JSON; `standing` reads columns only.
  */
 import { type Body, type HeldRow, type PolledRow, parseHeld, parsePolled, parseRecord } from "../parse.ts";
-import { type Kind, type Records, tables } from "../record.ts";
+import { type Kind, type Records, tables, timedKinds } from "../record.ts";
 import type { Standing, Store } from "../store.ts";
+import { databaseNow } from "./clock.ts";
 import type { Pool } from "./connection.ts";
 
 type Readers = Omit<Store, "now" | "commit" | "pass" | "claim" | "log" | "watch" | "close">;
@@ -17,11 +18,16 @@ export function queriesIn(schema: string) {
     list: (kind: Kind) => `SELECT version, body FROM ${of(kind)} ORDER BY id`,
     due: (kind: Kind) =>
       `SELECT version, body FROM ${of(kind)} WHERE due_at <= $1 ORDER BY due_at, id LIMIT $2`,
+    outstanding: [
+      ...timedKinds.map(
+        (kind) => `SELECT '${kind}' AS what
+          WHERE EXISTS (SELECT 1 FROM ${of(kind)} WHERE due_at <= (SELECT ${databaseNow}))`,
+      ),
+      `SELECT 'log' WHERE EXISTS (SELECT 1 FROM ${schema}.log_entry WHERE leaf_index IS NULL)
+        OR coalesce((SELECT max(leaf_index) + 1 FROM ${schema}.log_entry), 0)
+          <> coalesce((SELECT max(size) FROM ${schema}.checkpoint), 0)`,
+    ].join(" UNION ALL "),
     standing: `SELECT agent, state, expires_at AS "expiresAt" FROM ${of("approval")} WHERE id = $1`,
-    dueKinds: (kinds: readonly Kind[]) =>
-      kinds
-        .map((kind) => `SELECT '${kind}' AS kind WHERE EXISTS (SELECT 1 FROM ${of(kind)} WHERE due_at <= $1)`)
-        .join(" UNION ALL "),
     notPending: `SELECT asked.id FROM unnest($1::text[]) AS asked (id)
       WHERE NOT EXISTS (SELECT 1 FROM ${of("approval")} AS found WHERE found.id = asked.id AND state = 'pending')`,
     polling: `SELECT held.version, held.body, approval.agent, approval.state, approval.expires_at AS "expiresAt"
@@ -77,10 +83,8 @@ export function readers({ run }: Pool, schema: string): Readers {
         agentId,
         isKeepable(agentId) ? (await run<PolledRow>(queries.polling, agentId, approvalId))[0] : undefined,
       ),
-    dueKinds: async (asked, now) =>
-      asked.length === 0
-        ? []
-        : (await run<{ kind: Kind }>(queries.dueKinds(asked), now)).map(({ kind }) => kind),
+    outstanding: async () =>
+      new Set((await run<{ what: Kind | "log" }>(queries.outstanding)).map(({ what }) => what)),
     notPending: async (approvalIds) =>
       (await run<{ id: string }>(queries.notPending, [...approvalIds])).map(({ id }) => id),
     approverByEmail: async (email) => (await bodies("approver", queries.approverByEmail, email))[0],

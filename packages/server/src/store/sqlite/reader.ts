@@ -3,7 +3,7 @@
  * from their JSON; `standing` reads columns only.
  */
 import { type Body, type HeldRow, type PolledRow, parseHeld, parsePolled, parseRecord } from "../parse.ts";
-import { type Kind, type LeasedKind, tables } from "../record.ts";
+import { type Kind, type LeasedKind, tables, timedKinds } from "../record.ts";
 import type { Standing, Store } from "../store.ts";
 import type { Connection } from "./connection.ts";
 
@@ -17,6 +17,13 @@ export const queries = {
   read: (kind: Kind) => `SELECT version, body FROM "${kind}" WHERE id = ?`,
   list: (kind: Kind) => `SELECT version, body FROM "${kind}" ORDER BY id`,
   due: (kind: Kind) => `SELECT version, body FROM "${kind}" WHERE due_at <= ? ORDER BY due_at, id LIMIT ?`,
+  outstanding: [
+    ...timedKinds.map(
+      (kind) => `SELECT '${kind}' AS what WHERE EXISTS (SELECT 1 FROM "${kind}" WHERE due_at <= ?1)`,
+    ),
+    `SELECT 'log' WHERE EXISTS (SELECT 1 FROM log_entry WHERE leaf_index IS NULL)
+      OR coalesce((SELECT max(leaf_index) + 1 FROM log_entry), 0) <> coalesce((SELECT max(size) FROM checkpoint), 0)`,
+  ].join(" UNION ALL "),
   claimableMessages: claimable("message"),
   claimableCallbacks: claimable("callback"),
   standing: "SELECT agent, state, expires_at AS expiresAt FROM approval WHERE id = ?",
@@ -39,7 +46,7 @@ export const queries = {
   unansweredCallbacks: "SELECT body FROM callback WHERE state = 'given_up' ORDER BY id DESC LIMIT ?",
 };
 
-export function readers(connection: Connection): Readers {
+export function readers(connection: Connection, clock: () => number): Readers {
   const { prepare } = connection;
   const kinds = Object.keys(tables) as Kind[];
   const byKind = new Map(
@@ -53,6 +60,7 @@ export function readers(connection: Connection): Readers {
     ]),
   );
   const of = (kind: Kind) => byKind.get(kind)!;
+  const outstanding = prepare<{ what: Kind | "log" }>(queries.outstanding);
   const standing = prepare<Standing>(queries.standing);
   const polling = prepare<PolledRow>(queries.polling);
   const approverByEmail = prepare<Body>(queries.approverByEmail);
@@ -81,6 +89,7 @@ export function readers(connection: Connection): Readers {
       of(kind)
         .due.all(now, limit)
         .map((row) => parseHeld(kind, row)),
+    outstanding: () => new Set(outstanding.all(clock()).map(({ what }) => what)),
     standing: (approvalId) => {
       const row = standing.get(approvalId);
       return row && { ...row };
@@ -92,7 +101,6 @@ export function readers(connection: Connection): Readers {
     waitingFor: (approverId) => waitingFor.all(approverId).map((row) => parseRecord("approval", row)),
     decidedBy: (approverId, limit) =>
       decidedBy.all(approverId, limit).map((row) => parseRecord("approval", row)),
-    dueKinds: (asked, now) => asked.filter((kind) => of(kind).due.get(now, 1) !== undefined),
     notPending: (ids) => ids.filter((id) => standing.get(id)?.state !== "pending"),
     requests: ({ state, limit }) =>
       (state === undefined ? requests.all(limit) : requestsIn.all(state, limit)).map((row) =>

@@ -131,6 +131,8 @@ test("a store in memory is a store, and ends with its handle", async () => {
 });
 
 test("every reader of records is answered by an index, without sorting", () => {
+  // How several of them are one statement.
+  const together = /^(COMPOUND QUERY|LEFT-MOST SUBQUERY|UNION ALL|SCAN CONSTANT ROW|SCALAR SUBQUERY \d+)$/;
   const database = new DatabaseSync(":memory:");
   database.exec(schema());
   const statements = Object.values(queries).flatMap((query) =>
@@ -140,9 +142,10 @@ test("every reader of records is answered by an index, without sorting", () => {
     const plan = database.prepare(`EXPLAIN QUERY PLAN ${statement}`).all();
     // Without a condition, the whole table in the order of its ids; with one, only what the index says it is about.
     const expected = statement.includes("WHERE")
-      ? /^SEARCH \w+ USING |^SCAN (message|callback) USING INDEX (message|callback)_given_up$/
+      ? /^SEARCH \w+ (EXISTS )?USING |^SCAN (message|callback) USING INDEX (message|callback)_given_up$/
       : /^SCAN \w+ USING INDEX /;
-    for (const { detail } of plan) assert.match(String(detail), expected, statement);
+    for (const { detail } of plan)
+      if (!together.test(String(detail))) assert.match(String(detail), expected, statement);
   }
   database.close();
 });

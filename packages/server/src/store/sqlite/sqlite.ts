@@ -36,7 +36,7 @@ export function openSqlite({ path, clock = Date.now }: SqliteOptions): Store {
 
   return {
     now: clock,
-    ...readers(connection),
+    ...readers(connection, clock),
     commit: async (change) => submit(changeRows(change)),
     pass: async (change) => submit(passingRows(change)),
     claim: claims(connection, group, clock, write),
