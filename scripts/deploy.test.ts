@@ -1,45 +1,275 @@
-/** What is shipped to run the server elsewhere, held against what the server has. Nothing here builds or starts an image. */
+/**
+ * What is shipped to run the server elsewhere, held against what the server has. Nothing here builds or starts an image: what
+ * one would run is run with the environment, the account and the command line that it would have.
+ */
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
+import { type ChildProcess, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import {
+  chmodSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import postgres from "postgres";
 import { parse, parseAllDocuments } from "yaml";
+import { initialConfig } from "../packages/server/src/config/initial.ts";
 import { openMetrics } from "../packages/server/src/metrics/metrics.ts";
+import { deploy, rules } from "../packages/server/test/deployment.ts";
+import { startPostgres } from "../packages/server/test/postgres.ts";
+import { freePort } from "../packages/server/test/secure-fetch.ts";
 
 const read = (file: string) => readFileSync(file, "utf8");
 
+/** What the image runs: its account, its command, its environment, and the port it says it has. */
+const dockerfile = read("deploy/Dockerfile");
+const inImage = (pattern: RegExp) => pattern.exec(dockerfile)?.[1] ?? assert.fail(String(pattern));
+const account = Number(inImage(/^USER (\d+):\1$/m));
+const entry: string[] = JSON.parse(inImage(/^ENTRYPOINT (.+)$/m));
+const command: string[] = JSON.parse(inImage(/^CMD (.+)$/m));
+const configured = command.at(-1) ?? "";
+const port = Number(inImage(/^EXPOSE (\d+)$/m));
+const { version } = JSON.parse(read("packages/server/package.json"));
+
+const objects = parseAllDocuments(read("deploy/kubernetes/countersign.yaml")).map((one) => one.toJS());
+const object = (kind: string) => objects.find((one) => one.kind === kind);
+const podOf = (kind: string) => object(kind).spec.template.spec;
+const { services } = parse(read("deploy/compose.yaml"), { merge: true });
+const nodes = [services.first, services.second];
+
 test("the image copies what is there, runs as nobody, and starts the published command", () => {
-  const file = read("deploy/Dockerfile");
-  const ours = [...file.matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(([, names = ""]) =>
+  const ours = [...dockerfile.matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(([, names = ""]) =>
     names.split(" "),
   );
   assert.deepEqual(
     ours.filter((name) => !existsSync(name)),
     [],
   );
-  assert.match(file, /^USER 65532:65532$/m);
-  const main = /node_modules\/@countersign\/server\/dist\/(\w+)\.js/.exec(file)?.[1];
+  const { workspaces } = JSON.parse(read("package.json"));
+  for (const place of workspaces) assert.ok(ours.includes(dirname(place)), `npm ci needs ${place}`);
+  assert.ok(account > 0);
+  assert.match(dockerfile, new RegExp(`--chown=${account}:${account} /state /state`));
+  const main = /\/app\/node_modules\/@countersign\/server\/dist\/(\w+)\.js$/.exec(entry[1] ?? "")?.[1];
   assert.ok(existsSync(`packages/server/src/${main}.ts`));
+  assert.deepEqual(command, ["start", "--config", configured]);
 });
 
-test("each node of the manifests has probes, no rights, a read-only root, and cannot be evicted with the others", () => {
-  const objects = parseAllDocuments(read("deploy/kubernetes/countersign.yaml")).map((one) => one.toJS());
-  const of = (kind: string) => objects.find((object) => object.kind === kind);
-  const [server] = of("Deployment").spec.template.spec.containers;
-  for (const probe of ["startupProbe", "livenessProbe", "readinessProbe"])
-    assert.match(server[probe].httpGet.path, /^\/(livez|readyz)$/);
+test("ports, probes, accounts, files and versions are the same in image, Compose and manifests, and what the server has", async () => {
+  const config = initialConfig({ issuer: "http://localhost:4400", approver: "ada@example.com" });
+  assert.match(config, new RegExp(`^listen: .*port: ${port} `, "m"));
+  const [server] = podOf("Deployment").containers;
+  const ports = new Map(server.ports.map((one: any) => [one.name, one.containerPort]));
+  assert.equal(ports.get("http"), port);
+  const { annotations } = object("Deployment").spec.template.metadata;
+  assert.equal(Number(annotations["prometheus.io/port"]), ports.get("metrics"));
+  assert.match(
+    read("deploy/kubernetes/countersign.yaml"),
+    new RegExp(`metrics.port ${ports.get("metrics")}\\b`),
+  );
+  assert.equal(object("Service").spec.ports[0].targetPort, "http");
+  assert.deepEqual(object("Service").spec.selector, object("Deployment").spec.selector.matchLabels);
+  assert.deepEqual(object("Deployment").spec.template.metadata.labels, object("Service").spec.selector);
+
+  const place = await deploy();
+  for (const probe of ["startupProbe", "livenessProbe", "readinessProbe"]) {
+    const { httpGet } = server[probe];
+    assert.equal(httpGet.port, "http", probe);
+    assert.equal((await place.request(httpGet.path)).status, 200, probe);
+  }
+  const asked = nodes.map(({ healthcheck }) =>
+    /http:\/\/127\.0\.0\.1:(\d+)(\/\w+)/.exec(healthcheck.test.at(-1)),
+  );
+  for (const found of asked) {
+    assert.equal(Number(found?.[1]), port);
+    assert.equal((await place.request(found?.[2] ?? "/")).status, 200);
+  }
+  await place.close();
+  assert.equal(
+    server.livenessProbe.httpGet.path,
+    "/livez",
+    "a database that is away is no reason to start again",
+  );
+
   for (const kind of ["Deployment", "Job"]) {
-    const { securityContext, containers } = of(kind).spec.template.spec;
+    const { securityContext, containers, volumes } = podOf(kind);
+    assert.deepEqual([securityContext.runAsUser, securityContext.runAsGroup], [account, account]);
+    assert.equal(containers[0].image, `countersign:${version}`);
+    const [mount] = containers[0].volumeMounts;
+    assert.equal(join(mount.mountPath, "countersign.yaml"), configured);
+    assert.equal(volumes[0].name, mount.name);
+    assert.deepEqual(containers[0].envFrom, [{ secretRef: { name: "countersign" } }]);
+  }
+  assert.equal(podOf("Job").containers[0].args.at(-1), configured);
+  for (const node of [...nodes, services.init]) {
+    assert.equal(node.image, `countersign:${version}`);
+    assert.equal(node.volumes[0].split(":")[1], configured);
+  }
+  assert.equal(services.init.command.at(-1), configured);
+  assert.deepEqual(
+    nodes.map(({ ports: [published] }) => Number(published.split(":")[1])),
+    [port, port],
+  );
+});
+
+test("every variable that is set or asked for is one that the server, its driver or Node reads", () => {
+  const ours = globSync("packages/server/src/**/*.ts")
+    .filter((file) => !file.endsWith(".test.ts"))
+    .flatMap((file) => [...read(file).matchAll(/process\.env\.(\w+)/g)].map(([, name]) => name));
+  const known = new Set([...ours, "PGPASSWORD", "NODE_OPTIONS"]);
+  const set = [
+    ...[...nodes, services.init].flatMap(({ environment }) => Object.keys(environment)),
+    ...[...dockerfile.matchAll(/^ENV (\w+)=/gm)].map(([, name]) => name),
+    ...[...read("deploy/kubernetes/countersign.yaml").matchAll(/\b(COUNTERSIGN_\w+|PG\w+)\b/g)].map(
+      ([, name]) => name,
+    ),
+  ];
+  assert.ok(set.length > 8);
+  assert.deepEqual(
+    set.filter((name) => !known.has(name)),
+    [],
+  );
+});
+
+test("each node has no rights, a read-only root, and cannot be evicted with the others; it has time to stop", () => {
+  for (const kind of ["Deployment", "Job"]) {
+    const { securityContext, containers } = podOf(kind);
     assert.equal(securityContext.runAsNonRoot, true);
     assert.equal(containers[0].securityContext.readOnlyRootFilesystem, true);
+    assert.equal(containers[0].securityContext.allowPrivilegeEscalation, false);
     assert.deepEqual(containers[0].securityContext.capabilities.drop, ["ALL"]);
   }
-  assert.deepEqual(of("PodDisruptionBudget").spec.selector, of("Deployment").spec.selector);
-  assert.ok(of("PodDisruptionBudget").spec.minAvailable < of("Deployment").spec.replicas);
-
-  const { services } = parse(read("deploy/compose.yaml"), { merge: true });
-  for (const node of [services.first, services.second]) {
+  assert.deepEqual(object("PodDisruptionBudget").spec.selector, object("Deployment").spec.selector);
+  assert.ok(object("PodDisruptionBudget").spec.minAvailable < object("Deployment").spec.replicas);
+  for (const node of [...nodes, services.init]) {
     assert.equal(node.read_only, true);
+    assert.deepEqual(node.cap_drop, ["ALL"]);
     assert.match(node.environment.COUNTERSIGN_STORE, /^postgres:/);
+  }
+  const start = read("packages/server/src/command/start.ts");
+  const patience = [...start.matchAll(/listener\.close\(([\d_]+)\)/g)].map(([, ms = ""]) =>
+    Number(ms.replace("_", "")),
+  );
+  const seconds = Math.max(...patience) / 1000;
+  assert.ok(seconds > 0);
+  const { terminationGracePeriodSeconds, containers } = podOf("Deployment");
+  const { sleep } = containers[0].lifecycle.preStop;
+  // The readiness probe fails, and whoever routes hears of it, before connections are refused.
+  assert.ok(sleep.seconds >= 2 && terminationGracePeriodSeconds >= sleep.seconds + 3 * seconds);
+  for (const node of nodes) assert.ok(Number.parseInt(node.stop_grace_period, 10) >= 3 * seconds);
+});
+
+test("what Compose starts gets ready, with its environment alone, as its account, and with no place to write to", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "countersign-compose-"));
+  const state = join(folder, "state");
+  mkdirSync(state);
+  const hba = join(folder, "pg_hba.conf");
+  // Only here is the password asked for: a database for whoever sets it, and one for the nodes.
+  const line = (database: string, method: string) => `host ${database} countersign 127.0.0.1/32 ${method}\n`;
+  writeFileSync(hba, line("postgres", "trust") + line("countersign", "scram-sha-256"));
+  chmodSync(folder, 0o755);
+  const database = await startPostgres({ hba_file: hba });
+  const sql = postgres(database.url, { max: 1, onnotice: () => {} });
+  const secrets: Record<string, string> = {
+    POSTGRES_PASSWORD: "p@ss/w:rd #1",
+    COUNTERSIGN_KEY: randomBytes(32).toString("base64url"),
+  };
+  const { POSTGRES_USER, POSTGRES_DB } = services.database.environment;
+  assert.equal(POSTGRES_USER, "countersign");
+  await sql.unsafe(`ALTER ROLE ${POSTGRES_USER} PASSWORD '${secrets.POSTGRES_PASSWORD}'`);
+  await sql.unsafe(`CREATE DATABASE ${POSTGRES_DB}`);
+  await sql.end();
+
+  const at = new URL(database.url).host;
+  const environment = (service: { readonly environment: Record<string, string> }) =>
+    Object.fromEntries(
+      Object.entries(service.environment).map(([name, value]) => [
+        name,
+        value
+          .replace(/\$\{(\w+)[^}]*\}/g, (_, of: string) => secrets[of] ?? "")
+          .replace("@database/", `@${at}/`),
+      ]),
+    );
+  const main = fileURLToPath(new URL("../packages/server/src/main.ts", import.meta.url));
+  const started: ChildProcess[] = [];
+  /** Where the machine lets us be somebody else, as the account of the image. */
+  const who = process.getuid?.() === 0 ? { uid: account, gid: account } : {};
+  const run = (service: any, words: readonly string[], file: string) => {
+    const child = spawn(
+      process.execPath,
+      [main, ...words.map((word) => (word === configured ? file : word))],
+      {
+        cwd: state,
+        ...who,
+        env: {
+          NODE_OPTIONS: inImage(/^ENV NODE_OPTIONS=(.+)$/m),
+          HOME: "/nonexistent",
+          ...environment(service),
+        },
+        stdio: ["ignore", "pipe", "pipe"],
+      },
+    );
+    started.push(child);
+    let said = "";
+    for (const stream of [child.stdout, child.stderr])
+      stream.on("data", (text) => {
+        said += text;
+      });
+    return { child, said: () => said, ended: once(child, "close") };
+  };
+  try {
+    const places = await Promise.all(
+      nodes.map(async (_, n) => {
+        const free = await freePort();
+        const file = join(folder, `node-${n}.yaml`);
+        // The store is the environment's: the one in the file is nowhere.
+        writeFileSync(file, rules.replace(/^listen: .*$/m, `listen: { host: 127.0.0.1, port: ${free} }`));
+        chmodSync(file, 0o444);
+        return { file, url: `http://127.0.0.1:${free}` };
+      }),
+    );
+    chmodSync(state, 0o555);
+    // As with replicas that all begin by making the tables.
+    const made = places.map(({ file }) => run(services.init, services.init.command, file));
+    for (const { ended, said } of made) assert.deepEqual(await ended, [0, null], said());
+    const again = run(services.init, services.init.command, places[0]!.file);
+    assert.deepEqual(await again.ended, [0, null], again.said());
+    assert.match(again.said(), /nothing to do/);
+
+    const running = nodes.map((service, n) => run(service, command, places[n]!.file));
+    for (const [n, { url }] of places.entries()) {
+      const { child, said } = running[n]!;
+      for (let left = 600; !said().includes("listens on"); left -= 1) {
+        assert.ok(left > 0 && child.exitCode === null, said());
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+      assert.equal((await fetch(`${url}/readyz`)).status, 200);
+    }
+    const [first, second] = await Promise.all(
+      places.map(async ({ url }) => [
+        await (await fetch(`${url}/log/key`)).text(),
+        await (await fetch(`${url}/jwks`)).text(),
+      ]),
+    );
+    assert.deepEqual(first, second, "one log and one set of keys, whoever was first");
+    for (const { child } of running) child.kill("SIGTERM");
+    for (const { ended, said } of running) {
+      assert.deepEqual(await ended, [0, null], said());
+      assert.doesNotMatch(said(), /"level":"(error|fatal)"/);
+      for (const secret of Object.values(secrets)) assert.ok(!said().includes(secret));
+    }
+  } finally {
+    for (const child of started) child.kill("SIGKILL");
+    await database.discard();
+    rmSync(folder, { recursive: true });
   }
 });
 

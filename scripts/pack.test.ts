@@ -3,15 +3,18 @@
  * the tests; with `COUNTERSIGN_LONG=1` also with the oldest and the newest that are supported, from the registry.
  */
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { freePort } from "../packages/server/test/secure-fetch.ts";
 import { pack } from "./pack.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
+const quiet = "--disable-warning=ExperimentalWarning";
 const folder = mkdtempSync(join(tmpdir(), "countersign-packed-"));
 let packed: Map<string, string>;
 before(() => {
@@ -39,11 +42,13 @@ if (process.env.COUNTERSIGN_LONG)
     ]);
 
 for (const [name, find] of nodes)
-  test(`the packages install, import and run in empty folders, on ${name}`, { timeout: 240_000 }, () => {
+  test(`the packages install, import and run in empty folders, on ${name}`, {
+    timeout: 600_000,
+  }, async () => {
     const node = find();
     const tag = name.replaceAll(" ", "-");
     const run = (at: string, ...words: string[]) =>
-      execFileSync(node, ["--disable-warning=ExperimentalWarning", ...words], { cwd: at, encoding: "utf8" });
+      execFileSync(node, [quiet, ...words], { cwd: at, encoding: "utf8" });
 
     const small = install(`agent-${tag}`, ["protocol", "agent"]);
     writeFileSync(join(small, "use.js"), importsOf("agent"));
@@ -56,11 +61,45 @@ for (const [name, find] of nodes)
     const whole = install(`server-${tag}`, ["protocol", "server"]);
     writeFileSync(join(whole, "use.js"), importsOf("server"));
     assert.match(run(whole, "use.js"), /createServer/);
-    const command = join(whole, "node_modules/@countersign/server/dist/main.js");
-    assert.match(run(whole, command, "init"), /countersign-data\/countersign\.db/);
-    assert.match(run(whole, command, "check"), /is sound/);
-    assert.match(run(whole, command, "approver", "invite", "ada@example.com", "--qr"), /█/);
+    // As whoever installed it types it: npm's link, which finds the node that is first in the path.
+    const env = { ...process.env, PATH: `${dirname(node)}:${process.env.PATH}`, NODE_OPTIONS: quiet };
+    const bin = join(whole, "node_modules/.bin/countersign");
+    const command = (...words: string[]) => execFileSync(bin, words, { cwd: whole, env, encoding: "utf8" });
+    const { version } = JSON.parse(readFileSync(join(root, "packages/server/package.json"), "utf8"));
+    assert.equal(command("--version"), `${version}\n`);
+    const issuer = `http://localhost:${await freePort()}`;
+    assert.match(command("init", "--issuer", issuer), /countersign-data\/countersign\.db/);
+    assert.match(command("check"), /is sound/);
+    assert.match(command("approver", "invite", "ada@example.com", "--qr"), /█/);
+    await runs(bin, whole, env, issuer);
   });
+
+/** The server starts, answers whoever looks after it, shows its pages with all that belongs to them, and stops when told. */
+async function runs(bin: string, cwd: string, env: NodeJS.ProcessEnv, issuer: string): Promise<void> {
+  const child = spawn(bin, ["start"], { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
+  let said = "";
+  child.stderr.on("data", (text) => {
+    said += text;
+  });
+  try {
+    await new Promise<void>((resolve, reject) => {
+      child.stdout.on("data", (text) => String(text).includes("listens on") && resolve());
+      child.once("close", (code) => reject(new Error(`it ended with ${code}: ${said}`)));
+    });
+    for (const path of ["/livez", "/readyz", "/.well-known/openid-configuration", "/jwks", "/action-types"])
+      assert.equal((await fetch(issuer + path)).status, 200, path);
+    const page = await (await fetch(`${issuer}/sign-in`)).text();
+    const assets = [...page.matchAll(/(?:href|src)="(\/assets\/[^"]+)"/g)].map(([, path = ""]) => path);
+    assert.ok(assets.length >= 2, page);
+    for (const path of assets) assert.equal((await fetch(issuer + path)).status, 200, path);
+    const gone = once(child, "exit");
+    child.kill("SIGTERM");
+    assert.deepEqual(await gone, [0, null], said);
+    assert.match(said, /"event":"stopped"/);
+  } finally {
+    child.kill("SIGKILL");
+  }
+}
 
 test("their declarations say what they offer, and refuse what is wrong", { timeout: 240_000 }, () => {
   const at = install("types", ["protocol", "agent", "verifier", "server"], ["@types/node@24"]);

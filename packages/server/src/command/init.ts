@@ -21,6 +21,7 @@ export const initCommand: Command = {
       value: "EMAIL",
       says: `who may approve the sample action (default: ${sampleApprover})`,
     },
+    "if-missing": { type: "boolean", says: "end well where there is a database already, and leave it alone" },
   },
   run: async (given, { print }) => {
     const file = configFile(given);
@@ -30,7 +31,8 @@ export const initCommand: Command = {
       print(`wrote ${file}`);
     }
     const made = await createDeployment(readConfig(given));
-    if (isThere && made.length === 0)
+    if (isThere && made.length === 0 && given.flag("if-missing")) print("nothing to do: it is there already");
+    else if (isThere && made.length === 0)
       throw new OperatorError(
         `${file} and its database are there already`,
         "countersign check looks at them; countersign start runs them.",
