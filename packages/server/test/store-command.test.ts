@@ -176,7 +176,7 @@ test("what cannot be copied or migrated is refused with what to do about it", as
   assert.deepEqual([nowhere.code, /--to takes a URL/.test(nowhere.err)], [2, true]);
   const already = await countersign(`store copy --to ${empty}`, { COUNTERSIGN_STORE: empty });
   assert.deepEqual([already.code, /is PostgreSQL already/.test(already.err)], [1, true]);
-  assert.match(await done("store migrate"), /nothing to do: a SQLite file is brought up to date/);
+  assert.match(await done("store migrate"), /nothing to do: the file has the tables of this version/);
   const missing = await countersign("store migrate", { COUNTERSIGN_STORE: empty });
   assert.deepEqual([missing.code, /there is no database/.test(missing.err)], [1, true]);
   await done(`store copy --to ${empty}`);
@@ -185,4 +185,6 @@ test("what cannot be copied or migrated is refused with what to do about it", as
   await sql.end();
   const newer = await countersign("store migrate", { COUNTERSIGN_STORE: empty });
   assert.deepEqual([newer.code, /written by a newer version of countersign/.test(newer.err)], [1, true]);
+  const older = await countersign("start", { COUNTERSIGN_STORE: empty });
+  assert.deepEqual([older.code, /newer version .*start that one/.test(older.err)], [1, true]);
 });

@@ -20,7 +20,6 @@ export const startCommand: Command = {
       journal.crash(fault);
       process.exit(70);
     };
-    process.once("uncaughtException", crash);
     const metrics = config.metrics && (await import("../metrics/metrics.ts")).openMetrics(version());
     const options = { config, outsideKey, onFault, journal, ...(metrics && { metrics }) };
     const server = await createServer(options).catch((error: unknown) => {
@@ -35,6 +34,7 @@ export const startCommand: Command = {
       await Promise.all([listener.close(0), server.close()]);
       throw error;
     });
+    process.once("uncaughtException", crash);
     const places = listener.addresses.map(({ host, port }) => `${host}:${port}`);
     print(`countersign listens on ${places.join(" and ")}, for ${config.issuer}`);
     journal.say("started", { version: version(), issuer: config.issuer, listens: places });

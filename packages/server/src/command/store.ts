@@ -63,7 +63,7 @@ const migrate: Command = {
         return;
       }
       await (await openStore({ location })).close();
-      print("nothing to do: a SQLite file is brought up to date by whoever opens it");
+      print("nothing to do: the file has the tables of this version");
     } catch (error) {
       throw storeProblem(error);
     }

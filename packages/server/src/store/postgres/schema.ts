@@ -1,6 +1,7 @@
 /**
  * The tables, made from the list in `record.ts`, in a schema of their own, and the numbered steps that bring an older
- * database up to this version. A step is never changed once it was released; every node may run them at the same time.
+ * database up to this version. A step is never changed once it was released; every node may run them at the same time. It only
+ * adds: nodes of the version before are still at work on these tables, and what they do not need any more is taken away later.
  */
 import { type Kind, tables } from "../record.ts";
 
