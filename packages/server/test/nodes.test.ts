@@ -10,7 +10,7 @@ import { basic, refund, requestIdOf } from "./deployment.ts";
 import { type Node, type NodeStage, stageNodes } from "./node-stage.ts";
 import { type PostgresServer, startPostgres } from "./postgres.ts";
 import { random } from "./server-process.ts";
-import { createStories, decide, digestFor, pause, type Stage, sendForm } from "./story.ts";
+import { type Client, createStories, decide, digestFor, pause, type Stage, sendForm } from "./story.ts";
 
 const long = Boolean(process.env.COUNTERSIGN_LONG);
 const kills = long ? Number(process.env.COUNTERSIGN_KILLS ?? 200) : 5;
@@ -43,12 +43,36 @@ async function asked(n: number): Promise<{ readonly ticket: string; readonly act
   return { ticket, action };
 }
 
+const pollForm = (auth_req_id: string) => ({ grant_type: cibaGrantType, auth_req_id });
+
 function poll(n: number, ticket: string, more: Record<string, string> = {}): Promise<Response> {
   return fetch(`${place.nodes[n]!.url}/oauth/token`, {
     method: "POST",
     headers: { ...basic(place.stage.agent), ...more },
-    body: new URLSearchParams({ grant_type: cibaGrantType, auth_req_id: ticket }),
+    body: new URLSearchParams(pollForm(ticket)),
   });
+}
+
+let turnedAway = 0;
+
+/** Sends until it is heard: of thousands at once a server cuts some connections off before it has read a word (408). */
+async function insist(
+  n: number,
+  path: string,
+  form: Record<string, string>,
+  headers: Record<string, string>,
+): Promise<{ readonly status: number; readonly body: { readonly access_token?: string } }> {
+  for (;;) {
+    try {
+      const init = { method: "POST", headers, body: new URLSearchParams(form) };
+      const answer = await fetch(place.nodes[n]!.url + path, init);
+      const text = await answer.text();
+      if (answer.status !== 408) return { status: answer.status, body: JSON.parse(text) };
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error;
+    }
+    turnedAway += 1;
+  }
 }
 
 const codeOf = async (answer: Response) => ((await answer.json()) as { error?: string }).error;
@@ -97,29 +121,22 @@ test(`T18, T47: of ${contenders} redemptions and then ${contenders} spends of on
 }, async (context) => {
   const { ticket, action } = await asked(0);
   await decide(at(1), requestIdOf(ticket), "approve");
+  const contend = (path: string, client: Client, form: (n: number) => Record<string, string>) =>
+    Promise.all(Array.from({ length: contenders }, (_, n) => insist(n % 3, path, form(n), basic(client))));
   const began = performance.now();
-  const answers = await Promise.all(Array.from({ length: contenders }, (_, n) => poll(n % 3, ticket)));
-  const bodies = (await Promise.all(answers.map((answer) => answer.json()))) as { access_token?: string }[];
-  const tokens = bodies.flatMap(({ access_token }) => access_token ?? []);
+  const answers = await contend("/oauth/token", place.stage.agent, () => pollForm(ticket));
+  const tokens = answers.flatMap(({ body }) => body.access_token ?? []);
   assert.equal(tokens.length, 1);
   assert.equal(answers.filter(({ status }) => status === 400).length, contenders - 1);
   const redeemed = performance.now();
   const [token = ""] = tokens;
   const form = { operation: "reserve", token, act_digest: digestFor(token, action) };
-  const spends = await Promise.all(
-    Array.from({ length: contenders }, async (_, n) => {
-      const spend_id = `spend-of-this-token-${String(n).padStart(6, "0")}`;
-      const answer = await fetch(`${place.nodes[n % 3]!.url}/spend`, {
-        method: "POST",
-        headers: basic(place.stage.api),
-        body: new URLSearchParams({ ...form, spend_id }),
-      });
-      await answer.text();
-      return answer.status;
-    }),
-  );
-  assert.equal(spends.filter((status) => status === 200).length, 1);
-  assert.ok(spends.every((status) => status < 500));
+  const spends = await contend("/spend", place.stage.api, (n) => ({
+    ...form,
+    spend_id: `spend-of-this-token-${String(n).padStart(6, "0")}`,
+  }));
+  assert.equal(spends.filter(({ status }) => status === 200).length, 1);
+  assert.ok(spends.every(({ status }) => status < 500));
   const spent = performance.now();
   const entries = await place.entries();
   for (const wanted of ["request.approved", "token.issued", "token.reserved"]) {
