@@ -143,6 +143,7 @@ test(`T18, T47: of ${contenders} redemptions and then ${contenders} spends of on
     const there = entries.filter(({ event, request }) => event === wanted && request === requestIdOf(ticket));
     assert.equal(there.length, 1, wanted);
   }
+  context.diagnostic(`${turnedAway} connections were cut off before they were read, and made again`);
   const seconds = (from: number, to: number) => ((to - from) / 1_000).toFixed(1);
   context.diagnostic(
     `redeemed within ${seconds(began, redeemed)} s, spent within ${seconds(redeemed, spent)} s`,
