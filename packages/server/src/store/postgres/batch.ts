@@ -9,7 +9,7 @@ import type { ChangeRows } from "../row.ts";
 import type { Outcome, Wake } from "../store.ts";
 import { databaseNow } from "./clock.ts";
 import type { Pool } from "./connection.ts";
-import type { Run, Value } from "./link.ts";
+import { begin, type Run, type Value } from "./link.ts";
 import { type Found, nameOf, type Plan, planBatch } from "./plan.ts";
 import { rowWriter } from "./write.ts";
 
@@ -73,7 +73,7 @@ export function batchWriter(
       .map((kind) => ({ kind, ids: guarded.filter((write) => write.kind === kind).map(({ id }) => id) }))
       .filter(({ ids }) => ids.length > 0);
     const [, , clock, waitingFound, askedFound, ...versionsFound] = await Promise.all([
-      run("BEGIN"),
+      run(begin),
       run(lockSql, [...locks.keys()], [...locks.values()].map(Number)),
       // The clock before the counts: what is waiting is counted at an instant that has been.
       run<{ now: number }>(`SELECT ${databaseNow} AS now`),

@@ -8,6 +8,7 @@ import { passingRows, type WriteRow } from "../row.ts";
 import type { Held, Store, Wanted, Write } from "../store.ts";
 import { databaseNow } from "./clock.ts";
 import type { Pool } from "./connection.ts";
+import { begin } from "./link.ts";
 import type { Plan } from "./plan.ts";
 import { rowWriter } from "./write.ts";
 
@@ -37,7 +38,7 @@ export function claims({ run, transaction }: Pool, schema: string): Store["claim
     if (!("ids" in wanted) && (await run(any)).length === 0) return [];
     return await transaction(async (on) => {
       const [, found] = await Promise.all([
-        on("BEGIN"),
+        on(begin),
         "ids" in wanted ? on<Found>(among, [...wanted.ids]) : on<Found>(due, wanted.limit),
       ]);
       const leased = found.flatMap(({ version, body, now }): Held<K>[] => {

@@ -20,7 +20,7 @@ export type Pool = {
   readonly place: string;
   readonly run: Run;
   /**
-   * One transaction (READ COMMITTED), alone on its connection. BEGIN and COMMIT are to be sent with the first and the
+   * One transaction (READ COMMITTED), alone on its connection. `begin` and COMMIT are to be sent with the first and the
    * last statements; ROLLBACK is not.
    */
   readonly transaction: <T>(work: (run: Run, script: Script) => Promise<T>) => Promise<T>;

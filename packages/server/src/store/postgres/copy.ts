@@ -8,7 +8,7 @@ import { treeRoot } from "@countersign/protocol";
 import { type Kind, tables } from "../record.ts";
 import { openConnection } from "../sqlite/connection.ts";
 import { openPool } from "./connection.ts";
-import type { Run, Value } from "./link.ts";
+import { begin, type Run, type Value } from "./link.ts";
 import { migrateWithin } from "./migrate.ts";
 import { columnsOf, columnType } from "./schema.ts";
 
@@ -39,7 +39,7 @@ export async function copyToPostgres(
     // Nobody else writes until this ends; the server that still has it open answers 503 to whoever would.
     source.prepare("BEGIN IMMEDIATE").run();
     return await pool.transaction(async (run, script) => {
-      await run("BEGIN");
+      await run(begin);
       await migrateWithin(run, script, schema);
       const copied = { records: 0, entries: 0 };
       for (const table of allTables) {

@@ -9,6 +9,9 @@ export type Value = string | number | null | readonly (string | number | null)[]
 /** Runs one statement. Statements of one `Promise.all` travel in one packet and are done in that order. */
 export type Run = <R extends object>(sql: string, ...values: Value[]) => Promise<R[]>;
 
+/** Each statement sees what was committed before it, the locks that it waited for included, whatever the default is there. */
+export const begin = "BEGIN ISOLATION LEVEL READ COMMITTED";
+
 /** Runs several statements without values, as a migration has them. */
 export type Script = (sql: string) => Promise<unknown>;
 

@@ -14,7 +14,7 @@ import {
 } from "@countersign/protocol";
 import type { Log, LoggedEntry, NewEntry } from "../store.ts";
 import type { Pool } from "./connection.ts";
-import type { Run } from "./link.ts";
+import { begin, type Run } from "./link.ts";
 
 type EntryFound = {
   readonly id: string;
@@ -81,7 +81,7 @@ export function openLog({ run, transaction }: Pool, schema: string): Log {
     if (found!.waiting === null) return found!.size;
     return await transaction(async (on) => {
       const [, , [counted], waiting] = await Promise.all([
-        on("BEGIN"),
+        on(begin),
         on("SELECT pg_advisory_xact_lock($1::bigint)", sequencerLock),
         on<{ size: number }>(sizeSql),
         on<{ arrival: number; line: string }>(

@@ -1,7 +1,7 @@
 /** Brings a database to the tables of this version, once, however many nodes start at the same time. */
 import { MissingStore } from "../missing.ts";
 import type { Pool } from "./connection.ts";
-import type { Run, Script } from "./link.ts";
+import { begin, type Run, type Script } from "./link.ts";
 import { migrations } from "./schema.ts";
 
 /** Any number will do, as long as nobody else in this database uses it. */
@@ -13,7 +13,7 @@ const lock = 4_353_474_001;
  */
 export function migrate(pool: Pool, schema: string, create: boolean): Promise<readonly string[]> {
   return pool.transaction(async (run, script) => {
-    await run("BEGIN");
+    await run(begin);
     const made = await migrateWithin(run, script, schema, create ? undefined : pool.place);
     // Crashing before this leaves the schema of the version before; after it, that of this one.
     await run("COMMIT");

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import postgres from "postgres";
 import { type PostgresServer, startPostgres } from "../../../test/postgres.ts";
-import { aMessage } from "../contract/specimen.ts";
+import { aMessage, anApproval, anEntry } from "../contract/specimen.ts";
 import { type Opened, storeContract } from "../contract.ts";
 import { absent } from "../store.ts";
 import { lockKey } from "./batch.ts";
@@ -75,5 +75,64 @@ test("a claim passes over a record whose name a batch has locked, and is kept wa
   } finally {
     await sql.end();
     await store.close();
+  }
+});
+
+test("a database that would not keep its promises is refused at the start, with what to do about it", async () => {
+  const sql = postgres(server.url, { max: 1, onnotice: () => {} });
+  const url = server.url.replace(/postgres$/, "unfit");
+  const open = () => openPostgres({ url, create: true });
+  const refused = async (why: RegExp, wrong: string, right: string) => {
+    await sql.unsafe(wrong);
+    await assert.rejects(open(), why);
+    await sql.unsafe(right);
+  };
+  try {
+    await sql.unsafe("CREATE DATABASE unfit TEMPLATE template0");
+    await (await open()).close();
+    await refused(
+      /unfit: synchronous_commit is off there.*turn it on/,
+      "ALTER DATABASE unfit SET synchronous_commit = off",
+      "ALTER DATABASE unfit RESET synchronous_commit",
+    );
+    const inside = postgres(url, { max: 1 });
+    // As a database does that knows the names of these functions and nothing else of them.
+    await inside.unsafe(`CREATE SCHEMA pretends;
+      CREATE FUNCTION pretends.pg_try_advisory_xact_lock(bigint) RETURNS boolean LANGUAGE sql AS 'SELECT true'`);
+    await refused(
+      /unfit: its advisory locks lock nothing/,
+      "ALTER DATABASE unfit SET search_path = pretends, pg_catalog",
+      "ALTER DATABASE unfit RESET search_path",
+    );
+    await inside.unsafe("ALTER SEQUENCE countersign.log_entry_arrival_seq CACHE 100");
+    await assert.rejects(open(), /unfit: it hands out numbers in blocks.*log_entry_arrival_seq to 1/);
+    await inside.unsafe("ALTER SEQUENCE countersign.log_entry_arrival_seq CACHE 1");
+    await inside.end();
+    await (await open()).close();
+  } finally {
+    await sql.end();
+  }
+});
+
+test("T29: what may wait is not exceeded where the database's default isolation is another one", async () => {
+  const sql = postgres(server.url, { max: 1, onnotice: () => {} });
+  await sql.unsafe("CREATE DATABASE isolated TEMPLATE template0");
+  await sql.unsafe("ALTER DATABASE isolated SET default_transaction_isolation = 'repeatable read'");
+  await sql.end();
+  const url = server.url.replace(/postgres$/, "isolated");
+  const stores = [await openPostgres({ url, create: true }), await openPostgres({ url })];
+  try {
+    const expiresAt = stores[0]!.now() + 60_000;
+    const asks = Array.from({ length: 30 }, (_, n) =>
+      stores[n % 2]!.commit({
+        writes: [{ put: "approval", record: anApproval({ expiresAt }), expect: absent }],
+        fewerWaiting: { agent: "agent_1", than: 4 },
+        entries: [anEntry()],
+      }),
+    );
+    const outcomes = await Promise.all(asks);
+    assert.equal(outcomes.filter((outcome) => outcome === "committed").length, 4);
+  } finally {
+    await Promise.all(stores.map((store) => store.close()));
   }
 });

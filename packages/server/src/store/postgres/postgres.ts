@@ -9,6 +9,7 @@ import { batchWriter } from "./batch.ts";
 import { claims } from "./claim.ts";
 import { openClock } from "./clock.ts";
 import { openPool, type PoolOptions } from "./connection.ts";
+import { checkFitness } from "./fitness.ts";
 import { openLane } from "./lane.ts";
 import { openLog } from "./log.ts";
 import { migrate } from "./migrate.ts";
@@ -32,6 +33,7 @@ export async function openPostgres({
   const pool = openPool(options);
   try {
     await migrate(pool, schema, create);
+    await checkFitness(pool, options.url, schema);
     const clock = await openClock(pool);
     const channel = `${schema}_wake`;
     const watchers = openWatchers(pool, schema, channel);
