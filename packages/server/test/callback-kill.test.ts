@@ -10,9 +10,10 @@ import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { leaseMs } from "../src/client/callback.ts";
 import { type Caller, newToken, type Stage, stageCallbacks } from "./callback-stage.ts";
-import { basic, formOf, hidden, issuer, requestIdOf } from "./deployment.ts";
+import { basic, issuer, requestIdOf } from "./deployment.ts";
 import { freePort } from "./secure-fetch.ts";
 import { killProcess, random, startProcess } from "./server-process.ts";
+import { decide, pause, sendForm } from "./story.ts";
 
 const kills = process.env.COUNTERSIGN_LONG ? 100 : 3;
 const seed = Number(process.env.COUNTERSIGN_SEED ?? 20261122);
@@ -31,55 +32,28 @@ const start = () =>
 type Story = { readonly agent: Caller; readonly authReqId: string; readonly verdict: "approve" | "deny" };
 const stories: Story[] = [];
 
-/** Sends until somebody answers: while the server is down, and where it dies before it answers. */
-async function send(
-  path: string,
-  init: RequestInit,
-): Promise<{ readonly status: number; readonly text: string }> {
-  for (;;) {
-    try {
-      const answer = await fetch(url + path, { ...init, redirect: "manual" });
-      return { status: answer.status, text: await answer.text() };
-    } catch {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-  }
-}
+const gone = new AbortController();
+/** The one server, as whoever tells stories wants it. */
+const scene = () => ({ issuer, server: () => url, cookie: stage.ada.cookie, gone: gone.signal });
 
 /** Asks and decides, one story after another. What is acknowledged is written down. */
 async function work(worker: number, pick: () => number): Promise<void> {
   for (let story = 0; !over; story += 1) {
     const agent = agents[story % agents.length]!;
-    const asked = await send("/bc-authorize", {
-      method: "POST",
-      headers: { ...basic(agent), "idempotency-key": `${worker}-${story}` },
-      body: new URLSearchParams({
-        scope: "openid",
-        login_hint: "ada@example.com",
-        authorization_details: JSON.stringify([{ type: "rollout", service: `${worker}-${story}` }]),
-        client_notification_token: newToken(),
-        requested_expiry: "600",
-      }),
-    });
+    const form = {
+      scope: "openid",
+      login_hint: "ada@example.com",
+      authorization_details: JSON.stringify([{ type: "rollout", service: `${worker}-${story}` }]),
+      client_notification_token: newToken(),
+      requested_expiry: "600",
+    };
+    const headers = { ...basic(agent), "idempotency-key": `${worker}-${story}` };
+    const asked = await sendForm(scene(), "/bc-authorize", form, headers);
     const authReqId: string = JSON.parse(asked.text).auth_req_id;
     assert.ok(authReqId, asked.text);
     const verdict = pick() < 0.7 ? "approve" : "deny";
-    await decide(requestIdOf(authReqId), verdict);
+    assert.ok(await decide(scene(), requestIdOf(authReqId), verdict));
     stories.push({ agent, authReqId, verdict });
-  }
-}
-
-async function decide(request: string, verdict: "approve" | "deny"): Promise<void> {
-  const { cookie } = stage.ada;
-  for (;;) {
-    const { text } = await send(`/requests/${request}`, { headers: { cookie } });
-    const form = formOf(text, verdict);
-    // An answer before this one was taken and not heard of.
-    if (form === "") return;
-    const body = new URLSearchParams({ ...hidden(form), verdict });
-    const headers = { origin: issuer, cookie };
-    const { status } = await send(`/requests/${request}/decision`, { method: "POST", headers, body });
-    if (status === 303) return;
   }
 }
 
@@ -96,6 +70,7 @@ before(async () => {
 });
 after(async () => {
   over = true;
+  gone.abort();
   await killProcess(child);
 });
 
@@ -109,7 +84,7 @@ test(`killed at ${kills} random moments (seed ${seed}), the server tells every a
   const working = Promise.all(Array.from({ length: workers }, (_, worker) => work(worker, pick)));
   working.catch(() => {});
   for (let round = 0; round < kills; round += 1) {
-    await Promise.race([new Promise((resolve) => setTimeout(resolve, 300 + pick() * 900)), working]);
+    await Promise.race([pause(300 + pick() * 900), working]);
     await killProcess(child);
     child = await start();
   }

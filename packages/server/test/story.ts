@@ -92,7 +92,11 @@ export async function enrolled(link: URL, issuer: string): Promise<string> {
 }
 
 /** As a browser would: reads the card, answers it, and after a broken answer reads it again. */
-export async function decide(stage: Stage, request: string, verdict: "approve" | "deny"): Promise<boolean> {
+export async function decide(
+  stage: Pick<Stage, "issuer" | "server" | "cookie" | "gone">,
+  request: string,
+  verdict: "approve" | "deny",
+): Promise<boolean> {
   const { issuer, cookie } = stage;
   for (;;) {
     const { status, text } = await send(stage, `/requests/${request}`, { headers: { cookie } });

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { leafHash, rootOf } from "@countersign/protocol";
+import { random } from "../../../test/server-process.ts";
 import { commitEnds } from "../../../test/wal.ts";
 import { aDecision, anApproval, anEntry, aWholeChange, partsOf } from "../contract/specimen.ts";
 import { absent, type Store } from "../store.ts";
@@ -80,17 +81,6 @@ async function runTogether(count: number, ...args: string[]): Promise<readonly s
   return said.flatMap((lines) => lines.slice(1));
 }
 
-/** A small generator of reproducible numbers in [0, 1) (mulberry32). */
-function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 /** The log is one sequence without a gap, its tree is the tree of its lines, and nothing has an index twice. */
 async function checkLog(store: Store): Promise<readonly string[]> {
   const size = await store.log.sequence(1_000_000);
@@ -121,13 +111,13 @@ async function checkAcknowledged(store: Store, lines: readonly string[], prefix:
 }
 
 inFile("T21: kill -9 at any moment loses nothing acknowledged and leaves nothing half done", async (path) => {
-  const random = seeded(20_260_115);
+  const pick = random(20_260_115);
   const runs = Array.from({ length: long ? 100 : 5 }, (_, n) => `run${n}`);
   let acknowledged = 0;
   for (const prefix of runs) {
     const { said, kill, ended } = run("write", path, prefix);
-    await said(1 + Math.floor(random() * 60));
-    setTimeout(kill, random() * 10);
+    await said(1 + Math.floor(pick() * 60));
+    setTimeout(kill, pick() * 10);
     const lines = await ended;
     const store = openSqlite({ path });
     acknowledged += await checkAcknowledged(store, lines, prefix);
@@ -141,7 +131,7 @@ inFile("T21: kill -9 at any moment loses nothing acknowledged and leaves nothing
 inFile(
   "a write-ahead log that ends too early, or in rubbish, is a store as it was after some commit",
   async (path) => {
-    const random = seeded(20_260_116);
+    const pick = random(20_260_116);
     const store = openSqlite({ path });
     const turns = 12;
     const before = commitEnds(path).length;
@@ -155,7 +145,7 @@ inFile(
     assert.equal(ends.length, before + turns + 1);
     const copy = `${path}.cut.db`;
     for (let n = 0; n < (long ? 400 : 25); n += 1) {
-      const at = n < 3 ? ends.at(-1 - n)! - 1 : Math.floor(random() * (wal.length + 1));
+      const at = n < 3 ? ends.at(-1 - n)! - 1 : Math.floor(pick() * (wal.length + 1));
       const torn = Buffer.from(wal);
       if (n % 2) torn.fill(0xa5, at, Math.min(wal.length, at + 512));
       copyFileSync(path, copy);
