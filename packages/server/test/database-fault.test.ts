@@ -83,9 +83,9 @@ test(`T21: PostgreSQL that ends at once ${crashes} times and recovers (seed ${se
   timeout: crashes * 60_000,
 }, async (context) => {
   const ticket = await asked("during-a-crash");
-  await stories.during("crash", workers, async (stop) => {
-    for (let round = 0; round < crashes && !stop(); round += 1) {
-      await pause(200 + pick() * 1_500);
+  await stories.during("crash", workers, async (isOver, answered) => {
+    for (let round = 0; round < crashes && !isOver(); round += 1) {
+      await answered(5 + pick() * 50);
       await database.stop(round % 2 ? "immediate" : "kill");
       for (const node of [0, 1]) {
         // After a crash what was under way may still be finished.
@@ -115,9 +115,10 @@ test(`T21: connections to PostgreSQL that are cut off ${cuts} times under load (
 }, async (context) => {
   const statement =
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'countersign'";
-  await stories.during("cut", workers, async (stop) => {
-    for (let round = 0; round < cuts && !stop(); round += 1) {
-      await pause(pick() * 400);
+  await stories.during("cut", workers, async (isOver, answered) => {
+    for (let round = 0; round < cuts && !isOver(); round += 1) {
+      await answered(1 + pick() * 8);
+      await pause(pick() * 30);
       await tell(statement);
     }
   });
@@ -139,9 +140,9 @@ test("T21: while PostgreSQL is read-only what takes a write is 503 and polls are
     await tell(`ALTER SYSTEM SET default_transaction_read_only = ${value}`);
     await tell("SELECT pg_reload_conf()");
   };
-  await stories.during("read-only", workers, async (stop) => {
-    for (let round = 0; round < (long ? 10 : 1) && !stop(); round += 1) {
-      await pause(pick() * 500);
+  await stories.during("read-only", workers, async (isOver, answered) => {
+    for (let round = 0; round < (long ? 10 : 1) && !isOver(); round += 1) {
+      await answered(5 + pick() * 20);
       await setTo("on");
       try {
         // Each session learns of it by itself, after the statement that it is at.
@@ -166,9 +167,9 @@ test("T21: while PostgreSQL says nothing everybody is told 503 in good time, and
   timeout: 300_000,
 }, async (context) => {
   const ticket = await asked("silence");
-  await stories.during("silence", workers, async (stop) => {
-    for (let round = 0; round < 3 && !stop(); round += 1) {
-      await pause(1_000);
+  await stories.during("silence", workers, async (isOver, answered) => {
+    for (let round = 0; round < 3 && !isOver(); round += 1) {
+      await answered(10);
       database.freeze();
       try {
         const startedAt = performance.now();

@@ -25,9 +25,10 @@ test(`T21: killed at ${kills} random moments (seed ${seed}), the server loses no
   const pick = random(seed);
   const { during, check } = createStories(place.stage, pick);
   const [server] = place.nodes;
-  await during("kill", workers, async (stop) => {
-    for (let round = 0; round < kills && !stop(); round += 1) {
-      await pause(50 + pick() * 700);
+  await during("kill", workers, async (isOver, answered) => {
+    for (let round = 0; round < kills && !isOver(); round += 1) {
+      await answered(1 + pick() * 40);
+      await pause(pick() * 30);
       await place.kill(server!);
       // One in five is killed before it listens, or just after: what it does then is not to be trusted to be whole either.
       for (; round + 1 < kills && pick() < 0.2; round += 1) {

@@ -167,11 +167,12 @@ test(`nodes killed at ${kills} random moments (seed ${seed}) lose nothing acknow
   timeout: kills * 60_000,
 }, async (context) => {
   let killed = 0;
-  await stories.during("kill", workers, async (stop) => {
+  await stories.during("kill", workers, async (isOver, answered) => {
     // Each node by itself, so that sometimes two are gone, or all; one start in five is cut short.
     const reap = async (node: Node) => {
-      while (killed < kills && !stop()) {
-        await pause(100 + pick() * 900);
+      while (killed < kills && !isOver()) {
+        await answered(1 + pick() * 80);
+        await pause(pick() * 30);
         killed += 1;
         await place.kill(node);
         for (; killed < kills && pick() < 0.2; killed += 1) {

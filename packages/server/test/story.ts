@@ -130,14 +130,28 @@ const ageOf = (token: string) => Math.round(Date.now() / 1_000 - Number(decodeJw
 export function createStories(stage: Stage, pick: () => number) {
   const { agent, api } = stage;
   const told = new Map<string, Told>();
-  const post = (path: string, form: Record<string, string>, client: Client, more = {}) =>
-    sendForm(stage, path, form, { ...basic(client), ...more });
+  let answers = 0;
+  const post = async (path: string, form: Record<string, string>, client: Client, more = {}) => {
+    const answer = await sendForm(stage, path, form, { ...basic(client), ...more });
+    answers += 1;
+    return answer;
+  };
 
-  /** So many at work while something is done to the servers or their database; whoever finds a fault ends it. */
-  async function during(worker: string, count: number, harm: (stop: () => boolean) => Promise<void>) {
+  /**
+   * So many at work while something is done to the servers or their database; whoever finds a fault ends it. `harm` hears
+   * whether it is over, and can wait for so many more answers: then every blow meets work, on a slow machine as well.
+   */
+  async function during(
+    worker: string,
+    count: number,
+    harm: (isOver: () => boolean, answered: (more: number) => Promise<void>) => Promise<void>,
+  ): Promise<void> {
     let over = false;
     const working = Promise.all(Array.from({ length: count }, (_, n) => work(`${worker}-${n}`, () => over)));
-    const harming = harm(() => over);
+    const answered = async (more: number) => {
+      for (const enough = answers + more; answers < enough && !over; ) await pause(2);
+    };
+    const harming = harm(() => over, answered);
     try {
       await Promise.race([harming, working]);
       over = true;
