@@ -52,49 +52,6 @@ export async function stageNodes({
   const ports = await Promise.all(environments.map(freePort));
   const issuer = `http://localhost:${ports[0]}`;
   const file = (n: number) => join(folder, `node-${n}.yaml`);
-  for (const [n, port] of ports.entries())
-    writeFileSync(
-      file(n),
-      rules
-        .replaceAll("http://localhost:4400", issuer)
-        .replace("port: 4400", `port: ${port}`)
-        .replace("store: ./countersign.db", `store: ${store}\nlog: { checkpoint_file: ./checkpoints-${n} }`)
-        // However slow the machine is to start a server, no token ends by itself.
-        .replaceAll("token_lifetime: 60", "token_lifetime: 300")
-        .replace(
-          "waiting_per_agent: 20, asks_per_hour: 10000",
-          "waiting_per_agent: 1000, asks_per_hour: 100000, poll_interval: 1",
-        ),
-    );
-
-  async function command(...words: string[]): Promise<string> {
-    const said = { out: "", err: "" };
-    const code = await runCommand([...words, "--config", file(0)], {
-      print: (text) => {
-        said.out += `${text}\n`;
-      },
-      complain: (text) => {
-        said.err += `${text}\n`;
-      },
-      screen: false,
-      stop: new AbortController().signal,
-    });
-    assert.equal(code, 0, said.err);
-    return said.out;
-  }
-  const secretIn = (text: string) => /client_secret=(\S+)/.exec(text)?.[1] ?? "";
-
-  await command("init");
-  const agent = {
-    id: "agent-1",
-    secret: secretIn(await command("agent", "add", "agent-1", "--type", "refund")),
-  };
-  const api = {
-    id: "refunds-api",
-    secret: secretIn(await command("api", "add", "refunds-api", "--api", "refunds")),
-  };
-  const link = (await command("approver", "invite", "ada@example.com")).trim().split("\n").at(-1) ?? "";
-
   const gone = new AbortController();
   const nodes: Node[] = ports.map((port) => ({ url: `http://localhost:${port}` }));
   const at = (node: Node) => nodes.indexOf(node);
@@ -112,11 +69,23 @@ export async function stageNodes({
   };
   const kill = ({ child }: Node) => killProcess(child);
   const close = async () => {
-    gone.abort();
+    gone.abort(new Error("the test is over"));
     await Promise.all(nodes.map(kill));
     rmSync(folder, { recursive: true });
   };
   try {
+    for (const [n, port] of ports.entries()) writeFileSync(file(n), configuration(issuer, port, store, n));
+    const command = (...words: string[]) => countersign([...words, "--config", file(0)]);
+    await command("init");
+    const agent = {
+      id: "agent-1",
+      secret: secretIn(await command("agent", "add", "agent-1", "--type", "refund")),
+    };
+    const api = {
+      id: "refunds-api",
+      secret: secretIn(await command("api", "add", "refunds-api", "--api", "refunds")),
+    };
+    const link = (await command("approver", "invite", "ada@example.com")).trim().split("\n").at(-1) ?? "";
     await Promise.all(nodes.map(start));
     const stage: Stage = {
       issuer,
@@ -151,4 +120,38 @@ export async function stageNodes({
     await close();
     throw error;
   }
+}
+
+function configuration(issuer: string, port: number, store: string, n: number): string {
+  return (
+    rules
+      .replaceAll("http://localhost:4400", issuer)
+      .replace("port: 4400", `port: ${port}`)
+      .replace("store: ./countersign.db", `store: ${store}\nlog: { checkpoint_file: ./checkpoints-${n} }`)
+      // However slow the machine is to start a server, no token ends by itself.
+      .replaceAll("token_lifetime: 60", "token_lifetime: 300")
+      .replace(
+        "waiting_per_agent: 20, asks_per_hour: 10000",
+        "waiting_per_agent: 1000, asks_per_hour: 100000, poll_interval: 1",
+      )
+  );
+}
+
+const secretIn = (text: string) => /client_secret=(\S+)/.exec(text)?.[1] ?? "";
+
+/** What the command prints. */
+async function countersign(words: readonly string[]): Promise<string> {
+  const said = { out: "", err: "" };
+  const code = await runCommand(words, {
+    print: (text) => {
+      said.out += `${text}\n`;
+    },
+    complain: (text) => {
+      said.err += `${text}\n`;
+    },
+    screen: false,
+    stop: new AbortController().signal,
+  });
+  assert.equal(code, 0, said.err);
+  return said.out;
 }
