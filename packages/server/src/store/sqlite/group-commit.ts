@@ -31,28 +31,10 @@ export function groupCommit(connection: Connection): GroupCommit {
   const begin = connection.prepare("BEGIN IMMEDIATE");
   const commit = connection.prepare("COMMIT");
   const rollback = connection.prepare("ROLLBACK");
-  const savepoint = connection.prepare("SAVEPOINT work");
-  const release = connection.prepare("RELEASE work");
-  const undo = connection.prepare("ROLLBACK TO work");
 
   let queue: Job[] = [];
   /** Since when another process has kept this one from writing. */
   let busySince: number | undefined;
-
-  /** Answers what to tell the caller if the transaction holds. Throws if it cannot hold any more. */
-  function run(job: Job): () => void {
-    savepoint.run();
-    try {
-      const value = job.work() as never;
-      release.run();
-      return () => job.resolve(value);
-    } catch (error) {
-      if (breaksTransaction(error) || !connection.inTransaction()) throw error;
-      undo.run();
-      release.run();
-      return () => job.reject(error);
-    }
-  }
 
   /** Begins a transaction, or answers that another process is writing, and has not been for too long. */
   function begun(): boolean {
@@ -71,16 +53,21 @@ export function groupCommit(connection: Connection): GroupCommit {
   function flush(): void {
     const batch = queue;
     queue = [];
-    if (batch.length === 0) return;
-    const answers: (() => void)[] = [];
+    if (batch.length > 0 && !write(batch)) later(batch);
+  }
+
+  /** Whoever only reads is answered meanwhile; what was asked first is still written first. */
+  function later(batch: readonly Job[]): void {
+    queue = [...batch, ...queue];
+    setTimeout(flush, retryMs);
+  }
+
+  /** Answers false, and has done nothing, where another process is writing. */
+  function write(batch: readonly Job[]): boolean {
+    const results: unknown[] = [];
     try {
-      if (!begun()) {
-        // Whoever only reads is answered meanwhile; what was asked first is still written first.
-        queue = batch;
-        setTimeout(flush, retryMs);
-        return;
-      }
-      for (const job of batch) answers.push(run(job));
+      if (!begun()) return false;
+      for (const { work } of batch) results.push(work());
       // Durability point. Crashing before COMMIT returns leaves either nothing of this batch or all of it, and none of
       // it was acknowledged. Crashing after it loses nothing: the write-ahead log has been synced, and the next to
       // open the file reads it. If COMMIT throws, the batch is undone here, but a crash right then may still find it
@@ -88,11 +75,26 @@ export function groupCommit(connection: Connection): GroupCommit {
       // `holds` answers it.
       commit.run();
     } catch (error) {
+      const isOneWork =
+        results.length < batch.length && !breaksTransaction(error) && connection.inTransaction();
       rollBack();
-      for (const job of batch) job.reject(error);
-      return;
+      if (isOneWork && batch.length > 1) apart(batch);
+      else for (const { reject } of batch) reject(error);
+      return true;
     }
-    for (const answer of answers) answer();
+    batch.forEach(({ resolve }, at) => {
+      resolve(results[at] as never);
+    });
+    return true;
+  }
+
+  /**
+   * Work that throws for itself is a fault, and so may be dear: all of its batch are written again, each by itself, so that
+   * only who is at fault hears of it. A savepoint for each would cost every one of them a copy of the pages it changes.
+   */
+  function apart(batch: readonly Job[]): void {
+    const stopped = batch.findIndex((job) => !write([job]));
+    if (stopped >= 0) later(batch.slice(stopped));
   }
 
   function rollBack(): void {
