@@ -110,8 +110,9 @@ export async function readAssertion(
 
 /** A browser's answer as a form carries it. Only its outline is looked at here; what it proves is checked above. */
 export function parseAnswer<T extends Assertion | Attestation>(text: string | undefined): T | undefined {
+  if (text === undefined) return undefined;
   try {
-    const answer: unknown = JSON.parse(text ?? "");
+    const answer: unknown = JSON.parse(text);
     const outlined = typeof answer === "object" && answer !== null && "id" in answer && "response" in answer;
     return outlined && typeof answer.id === "string" ? (answer as unknown as T) : undefined;
   } catch {

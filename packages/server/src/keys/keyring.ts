@@ -11,12 +11,13 @@ import {
   signCheckpoint,
   verifierKey,
 } from "@countersign/protocol";
-import { type CryptoKey, calculateJwkThumbprint, compactVerify, importJWK, type JWK, SignJWT } from "jose";
+import { calculateJwkThumbprint, compactVerify, type JWK } from "jose";
 import { newEntry } from "../operations/entry.ts";
 import type { Signer } from "../operations/issue.ts";
 import type { Seal } from "../operations/secret.ts";
 import type { SealedKey } from "../store/record.ts";
 import { absent, type Store } from "../store/store.ts";
+import { jwtSigner, type SignJwt, signingAlgorithm } from "./jwt-signer.ts";
 import type { OutsideKey } from "./outside-key.ts";
 import { createSeal } from "./seal.ts";
 
@@ -27,7 +28,6 @@ import { createSeal } from "./seal.ts";
 const announcedMs = 11 * 60_000;
 /** How long after its successor's start a key stays published: the longest token and ID token, and some clock skew. */
 const retainedMs = 10 * 60_000;
-const signingAlgorithm = "ES256";
 /** The `typ` of ID tokens, which tells them from access tokens (RFC 9068 §2.1). */
 const idTokenType = "JWT";
 
@@ -51,7 +51,7 @@ type LoadedKey = {
   readonly kid: string;
   readonly activeAt: number;
   readonly publicJwk: JsonObject;
-  readonly sign: CryptoKey;
+  readonly sign: SignJwt;
 };
 
 export async function openKeyring(
@@ -88,7 +88,7 @@ export async function openKeyring(
         kid: key.kid,
         activeAt: key.activeAt,
         publicJwk: key.publicJwk,
-        sign: (await importJWK((await unseal(sealing, key)) as JWK, signingAlgorithm)) as CryptoKey,
+        sign: jwtSigner(createPrivateKey({ key: await unseal(sealing, key), format: "jwk" }), key.kid),
       })),
     );
     return loaded.sort((a, b) => a.activeAt - b.activeAt);
@@ -100,12 +100,8 @@ export async function openKeyring(
     return tokens.findLast(({ activeAt }) => activeAt <= now) ?? tokens[0]!;
   }
 
-  function sign(typ: string, claims: Record<string, unknown>): Promise<string> {
-    const { kid, sign: key } = active();
-    return new SignJWT({ iss: issuer, ...claims })
-      .setProtectedHeader({ alg: signingAlgorithm, kid, typ })
-      .sign(key);
-  }
+  const sign = (typ: string, claims: Record<string, unknown>): string =>
+    active().sign(typ, { iss: issuer, ...claims });
 
   async function readIdToken(idToken: string): Promise<JsonObject | undefined> {
     try {

@@ -64,19 +64,27 @@ export type AskGround = {
 const hourMs = 3_600_000;
 const attempts = 8;
 
-/** `agentId` has authenticated. Its record is read afresh for each attempt, so that a pause meanwhile is seen. */
+/**
+ * `authenticated`: who the agent is, as it proved when the request came in. If something of what was read is not so any more
+ * when it is written, all of it is read again, and so a pause meanwhile is seen.
+ */
 export async function ask(
   ground: AskGround,
-  agentId: string,
+  authenticated: Held<"agent">,
   input: AskInput,
 ): Promise<Acknowledged | Refused> {
+  const { id } = authenticated.record;
+  // The commit holds to latches and limits. Looking at them before is for a try that tells somebody else, and for one that
+  // says what stood in its way.
+  let forewarned = ground.permission !== undefined || ground.config.userCodes || input.userCode !== undefined;
+  let agent: Held<"agent"> | undefined = authenticated;
   for (let attempt = 0; attempt < attempts; attempt += 1) {
-    const agent = await ground.store.read("agent", agentId);
     if (!agent) return { refused: "access_denied", why: "this agent was removed" };
     const passed = await passGate(ground, agent.record, input);
-    const answer = "refused" in passed ? passed : await askPeople(ground, agent, input, passed);
-    if (answer === "conflict") continue;
-    return "refused" in answer ? await refuse(ground, agentId, passed, answer) : answer;
+    const answer = "refused" in passed ? passed : await askPeople(ground, agent, input, passed, forewarned);
+    if (answer !== "conflict") return "refused" in answer ? await refuse(ground, id, passed, answer) : answer;
+    forewarned = true;
+    agent = await ground.store.read("agent", id);
   }
   throw new Error("an ask met a conflict each time it was tried");
 }
@@ -86,6 +94,7 @@ async function askPeople(
   agent: Held<"agent">,
   input: AskInput,
   passed: Passed,
+  forewarned: boolean,
 ): Promise<Acknowledged | Refused | "conflict"> {
   const { store, config } = ground;
   const now = store.now();
@@ -106,13 +115,12 @@ async function askPeople(
   const usedUp: Write<"replay">[] = once ? [{ put: "replay", record: once, expect: absent }] : [];
 
   const parts = passed.parts.map((part) => askedPart(agent.record.id, part));
-  if (await isLatched(store, parts))
-    return { refused: "access_denied", why: "a person has denied this action; only a person can re-open it" };
-
   const drafted = draft(agent, input, passed, parts, now);
   if ("refused" in drafted) return drafted;
   const same = await readWaiting(store, drafted, content, now);
-  const over = same.request ? undefined : await overLimit(ground, agent.record.id, now);
+  if ((forewarned || same.request) && (await isLatched(store, parts)))
+    return { refused: "access_denied", why: "a person has denied this action; only a person can re-open it" };
+  const over = forewarned && !same.request ? await overLimit(ground, agent.record.id, now) : undefined;
   if (over) return over;
   // Only for what would disturb somebody: what waits already has been checked, and will be when it is approved.
   const { permission } = ground;

@@ -7,7 +7,7 @@ import type { JsonObject } from "@countersign/protocol";
 import { type Approval, type Decision, redeem as redeemed } from "../approval/approval.ts";
 import { acrOf, stricter } from "../approver/level.ts";
 import type { Config } from "../config/config.ts";
-import { absent, type Held, type Store, type Write } from "../store/store.ts";
+import { type Awaitable, absent, type Held, type Store, type Write } from "../store/store.ts";
 import { type Confirmation, detailsOf, hashToken, type Token, typeHashesOf } from "../token/token.ts";
 import { isLatched, levelNow, mayApprove, noLatch, rulesNow } from "./authority.ts";
 import { newEntry } from "./entry.ts";
@@ -17,8 +17,8 @@ import { traceLink } from "./trace.ts";
 /** Signs JWTs with the newest active key. Declared here, built in `keys/`. */
 export interface Signer {
   /** `typ: at+jwt` (RFC 9068). Claims in wire spelling; `iss` is added. */
-  accessToken(claims: Record<string, unknown>): Promise<string>;
-  idToken(claims: Record<string, unknown>): Promise<string>;
+  accessToken(claims: Record<string, unknown>): Awaitable<string>;
+  idToken(claims: Record<string, unknown>): Awaitable<string>;
 }
 
 export type IssueGround = { readonly store: Store; readonly config: Config; readonly signer: Signer };

@@ -30,7 +30,7 @@ export async function backchannelAuthentication(ground: HttpGround, call: Call, 
   const form = await readForm(call);
   const agent = await authenticateAgent(ground, call, form, peer);
   const input = await readAsk(ground, agent.record, form);
-  const answer = await ask(ground, agent.record.id, {
+  const answer = await ask(ground, agent, {
     ...input,
     idempotencyKey: readIdempotencyKey(call),
   });

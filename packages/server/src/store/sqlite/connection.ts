@@ -3,7 +3,7 @@
  * throws leaves here as an `Error` that names the path, with SQLite's own error as its cause.
  */
 import { closeSync, openSync } from "node:fs";
-import { DatabaseSync, type SQLInputValue } from "node:sqlite";
+import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import { checkSchema, createSchema } from "./schema.ts";
 
 /** How long is waited while another process writes. */
@@ -75,21 +75,43 @@ function writeAhead(database: DatabaseSync): void {
 }
 
 function connectionOf(path: string, database: DatabaseSync, shared: boolean): Connection {
-  function attempt<T>(run: () => T): T {
+  const failed = (cause: unknown) =>
+    database.isOpen ? fault(path, cause) : new Error(`${path}: the store is closed`, { cause });
+
+  function prepared(sql: string): StatementSync {
     try {
-      return run();
+      return database.prepare(sql);
     } catch (cause) {
-      throw database.isOpen ? fault(path, cause) : new Error(`${path}: the store is closed`, { cause });
+      throw failed(cause);
     }
   }
   return {
     shared,
     prepare: <R>(sql: string): Statement<R> => {
-      const statement = attempt(() => database.prepare(sql));
+      const statement = prepared(sql);
+      // Spelled out, and no function made for each call: every request comes by here a dozen times and more.
       return {
-        get: (...values) => attempt(() => statement.get(...values) as R | undefined),
-        all: (...values) => attempt(() => statement.all(...values) as R[]),
-        run: (...values) => void attempt(() => statement.run(...values)),
+        get: (...values) => {
+          try {
+            return statement.get(...values) as R | undefined;
+          } catch (cause) {
+            throw failed(cause);
+          }
+        },
+        all: (...values) => {
+          try {
+            return statement.all(...values) as R[];
+          } catch (cause) {
+            throw failed(cause);
+          }
+        },
+        run: (...values) => {
+          try {
+            statement.run(...values);
+          } catch (cause) {
+            throw failed(cause);
+          }
+        },
       };
     },
     inTransaction: () => database.isOpen && database.isTransaction,
