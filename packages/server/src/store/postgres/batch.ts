@@ -9,7 +9,7 @@ import type { ChangeRows } from "../row.ts";
 import type { Outcome, Wake } from "../store.ts";
 import { databaseNow } from "./clock.ts";
 import type { Pool } from "./connection.ts";
-import { begin, type Run, type Value } from "./link.ts";
+import { begin, type Run } from "./link.ts";
 import { type Found, nameOf, type Plan, planBatch } from "./plan.ts";
 import { rowWriter } from "./write.ts";
 
@@ -77,8 +77,12 @@ export function batchWriter(
       run(lockSql, [...locks.keys()], [...locks.values()].map(Number)),
       // The clock before the counts: what is waiting is counted at an instant that has been.
       run<{ now: number }>(`SELECT ${databaseNow} AS now`),
-      run<{ count: number }>(waitingSql, ...countValues(waiting.map((one) => ({ ...one, since: 0 })))),
-      run<{ count: number }>(askedSql, ...countValues(asked)),
+      counted(
+        run,
+        waitingSql,
+        waiting.map((one) => ({ ...one, since: 0 })),
+      ),
+      counted(run, askedSql, asked),
       ...idsByKind.map(({ kind, ids }) =>
         run<{ id: string; version: number }>(
           `SELECT id, version FROM ${schema}."${kind}" WHERE id = ANY ($1::text[])`,
@@ -123,10 +127,21 @@ export function batchWriter(
   }
 }
 
-function countValues(
-  guards: readonly { readonly agent: string; readonly since: number; readonly than: number }[],
-): Value[] {
-  return [guards.map(({ agent }) => agent), guards.map(({ since }) => since), guards.map(({ than }) => than)];
+type Counting = { readonly agent: string; readonly since: number; readonly than: number };
+
+/** In the order of the guards. Most batches have none, and ask nothing. */
+async function counted(
+  run: Run,
+  sql: string,
+  guards: readonly Counting[],
+): Promise<readonly { readonly count: number }[]> {
+  if (guards.length === 0) return [];
+  const values = [guards.map(({ agent }) => agent), guards.map(({ since }) => since)];
+  return await run(
+    sql,
+    ...values,
+    guards.map(({ than }) => than),
+  );
 }
 
 /** By what name a record, or what else is counted, is locked; `claim.ts` computes the same in SQL. */
