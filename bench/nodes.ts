@@ -30,6 +30,7 @@ export async function nodes(): Promise<void> {
   const server = await startCountersign(database.url);
   const extra: Running[] = [];
   const [flowRows, stepRows]: [string[][], string[][]] = [[], []];
+  const costs: (Each & { readonly count: number })[] = [];
   try {
     const before = await database.sizes();
     let made = 0;
@@ -44,12 +45,14 @@ export async function nodes(): Promise<void> {
       made += (rounds + 2) * flowsEach;
       const idle = await effort(database, all, () => new Promise((resolve) => setTimeout(resolve, idleMs)));
       flowRows.push(flowRow(count, seen, idle));
+      costs.push({ count, ...each(count, seen, idle) });
       stepRows.push(...stepRowsOf(count, seen, idle));
     }
     const after = await database.sizes();
     console.log(`\n${table(flowHead, flowRows)}`);
     console.log(`\n${table(stepHead, stepRows)}`);
     console.log(`\n${sizesTable(before, after, made)}`);
+    console.log(`\n${limit(costs)}`);
   } finally {
     await Promise.all([...extra, server].map((one) => one.close()));
     await database.discard();
@@ -113,14 +116,38 @@ const flowHead = [
 
 const sum = (list: readonly number[]) => list.reduce((total, one) => total + one, 0);
 
+/** Seconds of CPU that a flow takes, once what the rounds do anyway has been taken from it. */
+type Each = { readonly node: number; readonly database: number };
+
+function each(count: number, seen: readonly Round[], idle: Effort): Each {
+  const of = (figure: (effort: Effort) => number) => spreadOf(perFlow(count, seen, idle, figure)).median;
+  return { node: of(({ nodeCpu }) => nodeCpu), database: of(({ cost }) => cost.cpuSeconds) };
+}
+
+function perFlow(
+  count: number,
+  seen: readonly Round[],
+  idle: Effort,
+  figure: (effort: Effort) => number,
+): number[] {
+  return seen.map(({ ask, rest }) => {
+    const idled = (figure(idle) / idle.seconds) * (ask.seconds + rest.seconds);
+    return Math.max(0, figure(ask) + figure(rest) - idled) / (flowsEach * count);
+  });
+}
+
+/** What follows, whatever the cores of this machine were busy with. */
+function limit(costs: readonly (Each & { readonly count: number })[]): string {
+  const lines = costs.map(({ count, node, database }) => {
+    const said = count === 1 ? "on one node" : `on ${count} nodes`;
+    return `${said}: a core of nodes is full at ${whole(1 / node)} flows a second, one of PostgreSQL at ${whole(1 / database)}, so that ${(node / database).toFixed(1)} cores of nodes fill one of PostgreSQL`;
+  });
+  return lines.join("\n");
+}
+
 function flowRow(count: number, seen: readonly Round[], idle: Effort): string[] {
   const flows = flowsEach * count;
-  // What the rounds do anyway, once a flow has been taken from it, is no flow's.
-  const of = (figure: (effort: Effort) => number) =>
-    seen.map(({ ask, rest }) => {
-      const idled = (figure(idle) / idle.seconds) * (ask.seconds + rest.seconds);
-      return Math.max(0, figure(ask) + figure(rest) - idled) / flows;
-    });
+  const of = (figure: (effort: Effort) => number) => perFlow(count, seen, idle, figure);
   const seconds = seen.map(({ ask, rest }) => ask.seconds + rest.seconds);
   const busy = (figure: (effort: Effort) => number) =>
     saySpread(spreadOf(seen.map(({ ask, rest }, at) => (figure(ask) + figure(rest)) / seconds[at]!)));

@@ -22,23 +22,27 @@ export type Watchers = {
 
 type Payload = { readonly from: string; readonly wakes: readonly (NonNullable<Wake> | null)[] };
 
-export function openWatchers(pool: Pool, schema: string, channel: string): Watchers {
+export function openWatchers(pool: Pool, schema: string, channel: string, lookEveryMs = pollMs): Watchers {
   const self = randomUUID();
   const listeners = new Set<(wake: Wake) => void>();
   let poll: NodeJS.Timeout | undefined;
-  let seen: number | undefined;
+  let seen: number | null | undefined;
+  let looking = false;
 
   function tell(wakes: readonly Wake[]): void {
     for (const wake of wakes) for (const listener of [...listeners]) call(listener, wake);
   }
 
-  /** The number of the newest entry, which every change of a request has. */
+  /** The number of the newest entry, which every change of a request has; null where there is none. */
   async function look(): Promise<void> {
+    if (looking) return;
+    looking = true;
     const [row] = await pool
       .run<{ newest: number | null }>(`SELECT max(arrival) AS newest FROM ${schema}.log_entry`)
       .catch(() => [undefined]);
+    looking = false;
     if (row === undefined || row.newest !== seen) tell([undefined]);
-    seen = row?.newest ?? undefined;
+    seen = row?.newest;
   }
 
   return {
@@ -74,7 +78,7 @@ export function openWatchers(pool: Pool, schema: string, channel: string): Watch
         if (from !== self) tell(wakes.map((wake) => (wake ? { ...wake, elsewhere: true } : undefined)));
       };
       await pool.listen(channel, heard, () => tell([undefined]));
-      poll = setInterval(() => listeners.size > 0 && void look(), pollMs).unref();
+      poll = setInterval(() => listeners.size > 0 && void look(), lookEveryMs).unref();
     },
     close: () => {
       listeners.clear();

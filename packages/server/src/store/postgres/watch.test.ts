@@ -1,0 +1,48 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import postgres from "postgres";
+import { type PostgresServer, startPostgres } from "../../../test/postgres.ts";
+import type { Wake } from "../store.ts";
+import { openPool } from "./connection.ts";
+import { openPostgres } from "./postgres.ts";
+import { openWatchers } from "./watch.ts";
+
+let server: PostgresServer;
+before(async () => {
+  server = await startPostgres();
+});
+after(() => server.discard());
+
+test("what was written without a notification that arrived is noticed by looking, once", async () => {
+  await (await openPostgres({ url: server.url, create: true })).close();
+  const pool = openPool({ url: server.url, max: 2 });
+  const sql = postgres(server.url, { max: 1 });
+  const watchers = openWatchers(pool, "countersign", "a channel that nobody tells anything", 20);
+  try {
+    await watchers.open();
+    const heard: Wake[] = [];
+    let wake = () => {};
+    const next = () =>
+      new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+    const first = next();
+    watchers.watch((one) => {
+      heard.push(one);
+      wake();
+    });
+    // Whoever begins to watch is told to look, since nobody knows what was written before.
+    await first;
+    for (const id of ["log_1", "log_2"]) {
+      const noticed = next();
+      await sql`INSERT INTO countersign.log_entry (id, line) VALUES (${id}, '{}')`;
+      await noticed;
+      // Some further looks, which find nothing new.
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+    assert.deepEqual(heard, [undefined, undefined, undefined]);
+  } finally {
+    watchers.close();
+    await Promise.all([pool.close(), sql.end()]);
+  }
+});
