@@ -146,6 +146,25 @@ test("each thing that happens is one line with its ids, and each answer where th
   assert.ok(answers.some(({ route }) => route === "/requests/:id/decision"));
 });
 
+test("the fault that ends the process is a line like the others, and the process says so by its exit code", async () => {
+  // Whatever happens where nobody catches it, with what such an error may carry.
+  const bug = `process.on("SIGUSR2", () => {
+    const fault = new Error("ada@example.com could not be reached");
+    throw Object.assign(fault, { query: "${planted.denial}", parameters: ["${planted.order}"] });
+  });`;
+  const preload = `--disable-warning=ExperimentalWarning --import=data:text/javascript,${encodeURIComponent(bug)}`;
+  const doomed = await stage.start({ NODE_OPTIONS: preload });
+  const gone = once(doomed.child, "close");
+  doomed.child.kill("SIGUSR2");
+  assert.deepEqual(await gone, [70, null], doomed.said());
+  const last = JSON.parse(doomed.said().trim().split("\n").at(-1) ?? "");
+  assert.deepEqual(
+    [last.level, last.event, last.where, last.fault.message],
+    ["fatal", "crash", "process", "[address] could not be reached"],
+  );
+  assert.equal(words.exec(doomed.printed())?.[0], undefined);
+});
+
 test("a hostile story leaves none of its secrets, and nothing that anybody wrote, in what the process prints", async () => {
   const second = (
     await ask({

@@ -40,7 +40,8 @@ export async function createDeployment(config: Config): Promise<readonly string[
       `the key ${keyFile} is there, and its database ${store} is not`,
       "Put the database back. To begin anew, with an empty log and no denials, move the key away first.",
     );
-  for (const file of isPostgres(store) ? [keyFile] : [store, keyFile])
+  // No place is made for what comes from elsewhere: there may be none that can be written to.
+  for (const file of [...(isPostgres(store) ? [] : [store]), ...(fromEnvironment ? [] : [keyFile])])
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
   if (!fromEnvironment) createOutsideKey(keyFile);
   const opened = await openThe(store, true);
