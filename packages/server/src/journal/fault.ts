@@ -63,11 +63,13 @@ function messageOf(fault: Error, code: string | number | undefined): string {
 }
 
 function framesOf(stack: string | undefined): string[] {
-  return (stack ?? "")
-    .split("\n")
-    // A module may have come as a URL that is its whole text.
-    .map((line) => line.trim().replace(/\bdata:.*(:\d+:\d+\)?)$/, "data:$1"))
-    .filter((line) => /^at .+:\d+:\d+\)?$/.test(line) || /^at .*node:internal/.test(line));
+  return (
+    (stack ?? "")
+      .split("\n")
+      // A module may have come as a URL that is its whole text.
+      .map((line) => line.trim().replace(/\bdata:.*(:\d+:\d+\)?)$/, "data:$1"))
+      .filter((line) => /^at .+:\d+:\d+\)?$/.test(line) || /^at .*node:internal/.test(line))
+  );
 }
 
 function unquoted(message: string): string {
