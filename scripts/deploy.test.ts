@@ -60,8 +60,9 @@ test("the image copies what is there, runs as nobody, and starts the published c
   assert.doesNotMatch(dockerfile, /npm ci\b(?! would)/);
   assert.ok(account > 0);
   assert.match(dockerfile, new RegExp(`--chown=${account}:${account} /state /state`));
-  const main = /\/app\/node_modules\/@countersign\/server\/dist\/(\w+)\.js$/.exec(entry[1] ?? "")?.[1];
-  assert.ok(existsSync(`packages/server/src/${main}.ts`));
+  const { bin } = JSON.parse(read("packages/server/package.json"));
+  const main = bin.countersign.replace(/^\.\/src\/(.*)\.ts$/, "dist/$1.js");
+  assert.deepEqual(entry, ["/nodejs/bin/node", `/app/node_modules/@countersign/server/${main}`]);
   assert.deepEqual(command, ["start", "--config", configured]);
 });
 
