@@ -217,6 +217,30 @@ test("of three nodes' rounds each message is sent by one; what a node took with 
   }
 });
 
+test("a round sends all that is due where the channel is quick, and takes no more on where it is slow", async () => {
+  const store = await openPostgres({ url: database.url, schema: "rounds", create: true, max: 3 });
+  try {
+    await mailbag(store, 90);
+    const send = async () => {};
+    const channels = new Map([["mail", { name: "mail", send }]]);
+    // Each look at the clock finds it a second later: as slow as that is the channel.
+    let later = 0;
+    const slow = {
+      ...store,
+      now: () => {
+        later += 1_000;
+        return store.now() + later;
+      },
+    };
+    assert.equal(await deliver({ store: slow, channels }), 20);
+    const at = store.now();
+    const quick = { ...store, now: () => at };
+    assert.equal(await deliver({ store: quick, channels }), 70);
+  } finally {
+    await store.close();
+  }
+});
+
 /** Messages about one request that waits. Answers their ids. */
 async function mailbag(store: Store, count: number): Promise<readonly string[]> {
   const [agent, approver] = [anAgent(), anApprover()];

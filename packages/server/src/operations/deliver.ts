@@ -23,16 +23,23 @@ export interface Channel {
 
 export type DeliverGround = { readonly store: Store; readonly channels: ReadonlyMap<string, Channel> };
 
+/** So many at a time. */
 const batch = 20;
+/** After so long a round takes up nothing more: whoever ends the server waits for it. */
+const roundMs = 500;
 /** Delay after each failed attempt. When they are used up, the message is given up. */
 const delaysMs = [2_000, 10_000, 30_000, 60_000, 300_000];
 
-/** One round. Answers how many messages were tried. */
+/** One round: while there are more, and the channels answer quickly. Answers how many messages were tried. */
 export async function deliver(ground: DeliverGround): Promise<number> {
   const { store } = ground;
-  const claimed = await store.claim("message", { limit: batch });
-  await Promise.all(claimed.map((held) => deliverOne(ground, held)));
-  return claimed.length;
+  const until = store.now() + roundMs;
+  for (let tried = 0; ; ) {
+    const claimed = await store.claim("message", { limit: batch });
+    await Promise.all(claimed.map((held) => deliverOne(ground, held)));
+    tried += claimed.length;
+    if (claimed.length < batch || store.now() >= until) return tried;
+  }
 }
 
 async function deliverOne(
