@@ -291,7 +291,7 @@ test("the dashboard asks only for what the server measures, and for all that is 
     [],
   );
   const ours = [...measured].filter((name) => name.startsWith("countersign_"));
-  const source = read("packages/server/src/metrics/metrics.ts");
+  const source = globSync("packages/server/src/metrics/*.ts").map(read).join("\n");
   const labels = new Set(
     [...source.matchAll(/labelNames: \[([^\]]*)\]/g)].flatMap(([, names = ""]) => names.match(/\w+/g)),
   );

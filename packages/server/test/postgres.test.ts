@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import postgres from "postgres";
 import { runCommand } from "../src/command/run.ts";
+import { openMetrics } from "../src/metrics/metrics.ts";
 import { anEntry } from "../src/store/contract/specimen.ts";
 import { type Deployment, deploy, refund, requestIdOf, rules } from "./deployment.ts";
 import { besiege } from "./hostile.ts";
@@ -84,6 +85,36 @@ test("init makes the tables, once; without them nothing starts; a password in th
   } finally {
     process.chdir(from);
     rmSync(folder, { recursive: true });
+  }
+});
+
+test("without its database a node is alive and not ready, and gets ready by itself; what was lost is counted", async () => {
+  const fresh = await startPostgres();
+  const metrics = openMetrics("0.1.0");
+  const place = await deploy(rules.replace(/^store: .*$/m, `store: ${fresh.url}`), { metrics });
+  const status = async (path: string) => (await place.request(path)).status;
+  try {
+    assert.equal(await status("/readyz"), 200);
+    await fresh.stop("immediate");
+    const away = await place.request("/readyz");
+    assert.deepEqual([away.status, away.headers.get("retry-after")], [503, "2"]);
+    assert.equal(await status("/livez"), 200);
+    const { text } = await metrics.scrape();
+    assert.match(text, /^countersign_store_connections_total\{event="lost"\} [1-9]/m);
+    assert.match(text, /^countersign_store_connections_total\{event="failed"\} [1-9]/m);
+    assert.match(text, /^countersign_store_up 0$/m);
+    assert.doesNotMatch(
+      text,
+      /^countersign_(requests_waiting|oldest_waiting|log_unsigned)/m,
+      "nothing that was true once",
+    );
+    await fresh.start();
+    assert.equal(await status("/readyz"), 200);
+    const { text: again } = await metrics.scrape();
+    assert.match(again, /^countersign_store_up 1\n[\s\S]*^countersign_oldest_waiting_seconds 0$/m);
+  } finally {
+    await place.close();
+    await fresh.discard();
   }
 });
 

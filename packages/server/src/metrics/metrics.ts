@@ -9,6 +9,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom
 import type { Channel } from "../operations/deliver.ts";
 import { observed } from "../store/observed.ts";
 import type { Change, PassingChange, Store } from "../store/store.ts";
+import { standingGauges } from "./standing.ts";
 
 export type Metrics = {
   /** The same store, watched. */
@@ -27,11 +28,6 @@ export type Metrics = {
 const decisionBuckets = [2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 7200, 86_400];
 const commitBuckets = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2, 10];
 const answerBuckets = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2, 10, 30];
-/** How long a request has been waiting, in seconds, by the name of the series. */
-const ages = { "10s": 10, "30s": 30, "1m": 60, "2m": 120, "5m": 300, any: Number.POSITIVE_INFINITY };
-/** More requests than this are not counted one by one while somebody waits for an answer. */
-const counted = 10_000;
-
 export function openMetrics(version: string): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
@@ -120,42 +116,7 @@ export function openMetrics(version: string): Metrics {
     buckets: answerBuckets,
     registers,
   });
-  new Gauge({
-    name: "countersign_requests_waiting",
-    help: `Requests that wait for a decision and have not waited for longer than this; at most ${counted} are counted`,
-    labelNames: ["within"] as const,
-    registers,
-    async collect() {
-      const waiting = await waitingNow();
-      for (const [within, age] of Object.entries(ages))
-        this.set({ within }, waiting.filter((seconds) => seconds <= age).length);
-    },
-  });
-  new Gauge({
-    name: "countersign_oldest_waiting_seconds",
-    help: "How long the request that waits longest has been waiting",
-    registers,
-    async collect() {
-      this.set((await waitingNow()).reduce((oldest, seconds) => Math.max(oldest, seconds), 0));
-    },
-  });
-  new Gauge({
-    name: "countersign_log_unsigned_entries",
-    help: "Entries of the log that no checkpoint covers yet",
-    registers,
-    async collect() {
-      if (!watched) return;
-      const newest = await watched.log.newestCheckpoint();
-      this.set((await watched.log.size()) - (newest?.size ?? 0));
-    },
-  });
-
-  async function waitingNow(): Promise<readonly number[]> {
-    if (!watched) return [];
-    const now = watched.now();
-    const created = await watched.waitingSince(now, counted);
-    return created.map((at) => Math.max(0, (now - at) / 1000));
-  }
+  const refresh = standingGauges(registers);
 
   /** `writes` tells how old a request was when it was decided, and of which type it is. */
   function count(entry: Entry, writes: Change["writes"]): void {
@@ -219,7 +180,10 @@ export function openMetrics(version: string): Metrics {
       return observed(clocked, count);
     },
     answered: (route, status, seconds) => answers.observe({ route, status: String(status) }, seconds),
-    scrape: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
+    scrape: async () => {
+      if (watched) await refresh(watched);
+      return { contentType: registry.contentType, text: await registry.metrics() };
+    },
   };
 }
 
