@@ -134,7 +134,7 @@ export async function openLink({ url, onLost, onNotification, onConnection }: Li
   onConnection?.("opened");
 
   return {
-    run: (text, ...values) => send(() => on.unsafe(text, values.map(parameter), { prepare: true })),
+    run: (text, ...values) => send(() => on.unsafe(text, values.map(parameter), said(text))),
     script: (text) => send(() => on.unsafe(text)),
     pending: () => pending.size,
     drained: () =>
@@ -150,6 +150,11 @@ function parameter(value: Value): string | number | null {
   if (value === null || typeof value !== "object") return value;
   const items = value.map((item) => (item === null ? "NULL" : `"${String(item).replace(/[\\"]/g, "\\$&")}"`));
   return `{${items.join(",")}}`;
+}
+
+/** Left to itself the driver has what takes no values parsed and planned each time. */
+function said(text: string): postgres.UnsafeQueryOptions & { readonly simple?: false } {
+  return text.startsWith("SELECT") ? { prepare: true, simple: false } : { prepare: true };
 }
 
 function lostError(): Error {
