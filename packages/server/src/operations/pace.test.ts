@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createPace } from "./pace.ts";
+import fc from "fast-check";
+import { createPace, type Pace } from "./pace.ts";
 
 /** What a client that polls every `gapMs` is told, poll by poll. */
 function polls(gapMs: number, count: number): string[] {
@@ -48,4 +49,43 @@ test("tickets do not share a pace", () => {
   const pace = createPace(5);
   assert.equal(pace("a", 0), "in_time");
   assert.equal(pace("b", 1), "in_time");
+});
+
+test("a poll beside one that is held is too fast, however long that has been held", () => {
+  const pace = createPace(5);
+  pace("held", 0);
+  for (let at = 1; at <= 10; at += 1) pace(`other-${at}`, at * 3_000);
+  assert.equal(pace("held", 30_000, true), "too_fast");
+});
+
+/** The rule alone, by one that forgets nothing. */
+function patientPace(intervalSeconds: number): Pace {
+  const polls = new Map<string, { lastAt: number; raised: boolean; hasty: number }>();
+  return (id, now, held = false) => {
+    const known = polls.get(id) ?? { lastAt: Number.NEGATIVE_INFINITY, raised: false, hasty: 0 };
+    const gap = now - known.lastAt + 500;
+    const inTime = !held && gap >= (intervalSeconds + (known.raised ? 5 : 0)) * 1000;
+    const hasty = inTime || !(held || gap < intervalSeconds * 1000) ? 0 : known.hasty + 1;
+    polls.set(id, { lastAt: now, raised: known.raised || !inTime, hasty });
+    if (inTime) return "in_time";
+    return hasty > 12 ? "far_too_fast" : "too_fast";
+  };
+}
+
+test("what it forgets makes no difference to any client", () => {
+  const poll = fc.record({
+    id: fc.constantFrom("a", "b", "c", "d"),
+    afterMs: fc.constantFrom(0, 1, 400, 2_000, 4_499, 4_500, 5_000, 9_499, 9_500, 12_000),
+    held: fc.constantFrom(false, false, false, true),
+  });
+  fc.assert(
+    fc.property(fc.array(poll, { maxLength: 60 }), fc.constantFrom(1, 5, 60), (polls, interval) => {
+      const [pace, patient] = [createPace(interval), patientPace(interval)];
+      let now = 1_800_000_000_000;
+      for (const { id, afterMs, held } of polls) {
+        now += afterMs;
+        assert.equal(pace(id, now, held), patient(id, now, held));
+      }
+    }),
+  );
 });

@@ -10,7 +10,7 @@ export const raisedBySeconds = 5;
 const grace = 500;
 /** So many polls in a row faster than the original interval, and the client is told to stop. */
 const patience = 12;
-const remembered = 200_000;
+const remembered = 100_000;
 
 /** `held`: an earlier poll has not been answered yet, and this one is too fast whenever it comes. */
 export type Pace = (
@@ -19,27 +19,45 @@ export type Pace = (
   held?: boolean,
 ) => "in_time" | "too_fast" | "far_too_fast";
 
-type Polls = { lastAt: number; raised: boolean; hasty: number };
-
 /** `pollIntervalSeconds` is what the acknowledgement told the agent. */
 export function createPace(pollIntervalSeconds: number): Pace {
-  const polls = new Map<string, Polls>();
+  const intervalMs = pollIntervalSeconds * 1000;
+  /** When each was last polled: since the turn, and before it. What is older than an interval cannot be too fast any more. */
+  let young = new Map<string, number>();
+  let old = new Map<string, number>();
+  let turnedAt = Number.NEGATIVE_INFINITY;
+  /** Those that have been polled too fast, whose gap stays raised. */
+  const raised = new Map<string, { lastAt: number; hasty: number }>();
+
+  function remember(id: string, now: number): void {
+    if (now - turnedAt >= intervalMs || young.size >= remembered) {
+      [old, young] = [young, new Map()];
+      turnedAt = now;
+    }
+    young.set(id, now);
+  }
+
+  function raise(id: string, now: number): "too_fast" {
+    if (raised.size >= remembered) raised.clear();
+    raised.set(id, { lastAt: now, hasty: 1 });
+    return "too_fast";
+  }
+
   return (id, now, held = false) => {
-    const known = polls.get(id);
-    if (!known) {
-      if (polls.size >= remembered) polls.delete(polls.keys().next().value!);
-      polls.set(id, { lastAt: now, raised: false, hasty: 0 });
+    const hurried = raised.get(id);
+    if (!hurried) {
+      const lastAt = young.get(id) ?? old.get(id);
+      if (held || (lastAt !== undefined && now - lastAt + grace < intervalMs)) return raise(id, now);
+      remember(id, now);
       return "in_time";
     }
-    const gap = now - known.lastAt + grace;
-    known.lastAt = now;
-    const required = pollIntervalSeconds + (known.raised ? raisedBySeconds : 0);
-    if (!held && gap >= required * 1000) {
-      known.hasty = 0;
+    const gap = now - hurried.lastAt + grace;
+    hurried.lastAt = now;
+    if (!held && gap >= intervalMs + raisedBySeconds * 1000) {
+      hurried.hasty = 0;
       return "in_time";
     }
-    known.hasty = held || gap < pollIntervalSeconds * 1000 ? known.hasty + 1 : 0;
-    known.raised = true;
-    return known.hasty > patience ? "far_too_fast" : "too_fast";
+    hurried.hasty = held || gap < intervalMs ? hurried.hasty + 1 : 0;
+    return hurried.hasty > patience ? "far_too_fast" : "too_fast";
   };
 }
