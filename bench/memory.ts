@@ -3,12 +3,14 @@ import { startCountersign } from "./stage/countersign.ts";
 import { fillPending } from "./stage/crowd.ts";
 import { table } from "./stage/figure.ts";
 import { cpuSeconds, once, play, residentMegabytes } from "./stage/load.ts";
+import { ship } from "./stage/shipped.ts";
 
 const pending = 100_000;
 const idleSeconds = 10;
 
 export async function memory(): Promise<void> {
-  const server = await startCountersign();
+  const shipped = ship();
+  const server = await startCountersign(undefined, shipped.program);
   try {
     const resident = () => `${residentMegabytes(server.pid).toFixed(0)} MB`;
     const rows = [["after the start", resident(), await idle(server.pid)]];
@@ -20,6 +22,7 @@ export async function memory(): Promise<void> {
     console.log(`\n${table(["", "resident", `CPU over ${idleSeconds} idle seconds`], rows)}`);
   } finally {
     await server.close();
+    shipped.discard();
   }
 }
 

@@ -213,7 +213,7 @@ test("what Compose starts gets ready, with its environment alone, as its account
         cwd: state,
         ...who,
         env: {
-          NODE_OPTIONS: inImage(/^ENV NODE_OPTIONS=(.+)$/m),
+          NODE_OPTIONS: inImage(/^ENV NODE_OPTIONS="(.+)"$/m),
           HOME: "/nonexistent",
           ...environment(service),
         },

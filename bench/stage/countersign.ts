@@ -28,7 +28,7 @@ import { post } from "./connection.ts";
 import { createSigning, type Flow, type Method, type Party } from "./party.ts";
 import { type Running, run } from "./process.ts";
 
-const main = new URL("../../packages/server/src/main.ts", import.meta.url).pathname;
+const sources = new URL("../../packages/server/src/main.ts", import.meta.url).pathname;
 
 /** What a server says once it is there. */
 const ready = /listens on/;
@@ -52,7 +52,10 @@ export type Countersign = Party & {
 };
 
 /** On a file of its own, or over a store at this place. */
-export async function startCountersign(location?: string): Promise<Countersign> {
+export async function startCountersign(
+  location?: string,
+  program: readonly string[] = [sources],
+): Promise<Countersign> {
   const folder = mkdtempSync(join(tmpdir(), "countersign-bench-"));
   const port = await freePort();
   const issuer = `http://localhost:${port}`;
@@ -90,7 +93,7 @@ export async function startCountersign(location?: string): Promise<Countersign> 
   const apiHeaders = basic({ id: "refunds-api", secret: api.secret });
   const { secret: invitation } = await invite(store, "ada@example.com", "Ada");
 
-  const words = [main, "start", "--config", configuration];
+  const words = [...program, "start", "--config", configuration];
   const running = await run(words, ready, port, location === undefined);
   const cookie = await enrol(issuer, invitation);
   const devices = await (await fetch(`${issuer}/devices`, { headers: { cookie } })).text();
@@ -153,7 +156,7 @@ export async function startCountersign(location?: string): Promise<Countersign> 
       joined += 1;
       const [another, its] = [join(folder, `node-${joined}.yaml`), await freePort()];
       writeFileSync(another, text.replace(`port: ${port}`, `port: ${its}`));
-      return await run([main, "start", "--config", another], ready, its, false);
+      return await run([...program, "start", "--config", another], ready, its, false);
     },
     learn: async (tickets) => {
       for (const id of tickets.map(requestIdOf)) {
