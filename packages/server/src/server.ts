@@ -11,8 +11,7 @@ import type { Config } from "./config/config.ts";
 import { proofUrls } from "./http/dpop.ts";
 import { endpoints } from "./http/endpoints/discovery.ts";
 import type { HttpGround } from "./http/ground.ts";
-import { httpApp, protocolApp } from "./http/http.ts";
-import type { Machines } from "./http/machine.ts";
+import { type App, httpApp, protocolApp } from "./http/http.ts";
 import { notificationBody } from "./http/notification.ts";
 import { nobody, type Peer } from "./http/peer.ts";
 import type { Journal } from "./journal/journal.ts";
@@ -45,8 +44,8 @@ export type Server = {
   readonly fetch: (request: Request, peer?: Peer) => Response | Promise<Response>;
   /** The same for what agents and APIs call, without the pages. */
   readonly protocol: (request: Request, peer?: Peer) => Response | Promise<Response>;
-  /** What machines post to most, by path, for a listener that has no need of a `Request`; the others answer it too. */
-  readonly machines: Machines;
+  /** The same two for a listener, which need not make a `Request` of everything. */
+  readonly doors: { readonly app: App; readonly protocol: App };
   readonly store: Store;
   readonly keyring: Keyring;
   /** Answers those whose polls are being held, so that a listener can be closed; `close` does too. */
@@ -168,7 +167,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   return {
     fetch: (request, peer = nobody) => app.fetch(request, peer),
     protocol: (request, peer = nobody) => protocol.fetch(request, peer),
-    machines: app.machines,
+    doors: { app, protocol },
     store,
     keyring,
     release: () => {

@@ -42,7 +42,7 @@ export async function openDoors(lines: string, main = "https"): Promise<Doors> {
   Object.defineProperty(place.clock, "now", { get: () => Date.now() });
   const read = parseConfig(text, join(folder, "countersign.yaml"));
   if ("problems" in read) throw new Error(read.problems.map(problemText).join("\n"));
-  const listener = await listen(read.config, place.server, (fault) => place.faults.push(fault));
+  const listener = await listen(read.config, place.server.doors, (fault) => place.faults.push(fault));
   if ("refused" in listener) throw new Error(listener.refused);
   return {
     place,

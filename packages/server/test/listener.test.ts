@@ -28,11 +28,8 @@ function write(name: string, made: { readonly certificate: string; readonly key:
 }
 
 const echo = async (request: Request) => new Response(`heard ${await request.text()}`);
-const served = {
-  machines: new Map(),
-  fetch: echo,
-  protocol: echo,
-};
+const app = { fetch: echo, machineAt: () => undefined };
+const served = { app, protocol: app };
 const faults: unknown[] = [];
 const host = "127.0.0.1";
 
@@ -190,7 +187,7 @@ test("requests under way are finished before the listener is closed", async () =
   };
   const listener = await listen(
     { listen: { host, port: 0 } },
-    { fetch: slow, protocol: slow, machines: new Map() },
+    { app: { ...app, fetch: slow }, protocol: app },
     () => {},
   );
   assert.ok(!("refused" in listener));

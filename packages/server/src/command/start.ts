@@ -25,7 +25,7 @@ export const startCommand: Command = {
     const server = await createServer(options).catch((error: unknown) => {
       throw storeProblem(error);
     });
-    const listener = await listen(config, server, onFault);
+    const listener = await listen(config, server.doors, onFault);
     if ("refused" in listener) {
       await server.close();
       throw new OperatorError(listener.refused, listener.remedy);

@@ -11,16 +11,16 @@ import { currentTypes, publishedType } from "./endpoints/action-type.ts";
 import { metadata } from "./endpoints/discovery.ts";
 import { newRegistration, noRegistration, ownRegistration, registration } from "./endpoints/registration.ts";
 import type { HttpGround } from "./ground.ts";
-import { failed, isStrict, type Machines, openMachines, strictly } from "./machine.ts";
-import { pageRoutes } from "./page-route.ts";
+import { failed, isStrict, type Machines, machine, openMachines, strictly } from "./machine.ts";
+import { decisionAt, decisionRoute, pageRoutes } from "./page-route.ts";
 import type { Peer } from "./peer.ts";
 import type { Tracing } from "./trace.ts";
 
 type Fetch = (request: Request, peer: Peer) => Response | Promise<Response>;
 export type App = {
   readonly fetch: Fetch;
-  /** What machines post to, by path, for whoever listens and has no need of a `Request`. `fetch` answers the same. */
-  readonly machines: Machines;
+  /** What is posted to a path, for whoever listens and has no need of a `Request`. `fetch` answers the same. */
+  readonly machineAt: (path: string) => Machine | undefined;
 };
 type Routes = Hono<{ Bindings: Peer }>;
 
@@ -29,26 +29,31 @@ export function httpApp(ground: HttpGround, tracing?: Tracing): App {
   const machines = openMachines(ground, tracing);
   const routes = protocolRoutes(ground, machines);
   routes.route("/", pageRoutes(ground));
-  return direct(machines, routes, tracing);
+  const decisions = (path: string) => {
+    const decision = decisionAt(path);
+    const plain = decision && machine(ground, decisionRoute, decision);
+    return plain && (tracing?.tracedCall(decisionRoute, plain) ?? plain);
+  };
+  return direct((path) => machines.get(path) ?? decisions(path), routes, tracing);
 }
 
 /** What agents and APIs call, and nothing that a person would open. */
 export function protocolApp(ground: HttpGround, tracing?: Tracing): App {
   const machines = openMachines(ground, tracing);
-  return direct(machines, protocolRoutes(ground, machines), tracing);
+  return direct((path) => machines.get(path), protocolRoutes(ground, machines), tracing);
 }
 
-function direct(machines: Machines, routes: Routes, tracing: Tracing | undefined): App {
+function direct(machineAt: App["machineAt"], routes: Routes, tracing: Tracing | undefined): App {
   const routed: Fetch = (request, peer) => routes.fetch(request, peer);
   const others = tracing?.traced(routed) ?? routed;
   const answer = async (machine: Machine, request: Request, peer: Peer) =>
     responseOf(await machine(callOf(request), peer));
   return {
-    machines,
+    machineAt,
     fetch: (request, peer) => {
       const { method, url } = request;
       const path = url.slice(url.indexOf("/", url.indexOf("://") + 3));
-      const machine = method === "POST" ? machines.get(path) : undefined;
+      const machine = method === "POST" ? machineAt(path) : undefined;
       return machine ? answer(machine, request, peer) : others(request, peer);
     },
   };

@@ -12,19 +12,15 @@ import type { Config } from "../config/config.ts";
 import type { Listening, Mtls } from "../config/listening.ts";
 import { type Answer, responseOf } from "./answer.ts";
 import { answerOutgoing, incomingCall, type Machine } from "./call.ts";
-import type { Machines } from "./machine.ts";
+import type { App } from "./http.ts";
 import { OAuthError } from "./oauth-error.ts";
-import { type Peer, peerReader } from "./peer.ts";
+import { peerReader } from "./peer.ts";
 import { readCertificates, readTls, suites, type TlsRefusal } from "./tls.ts";
-
-type Fetch = (request: Request, peer: Peer) => Response | Promise<Response>;
 
 export type Listened = {
   /** Answers everything; `protocol` what agents and APIs call, and no page. */
-  readonly fetch: Fetch;
-  readonly protocol: Fetch;
-  /** What is answered from Node's own request, without making a `Request` of it: by path, at both doors. */
-  readonly machines: Machines;
+  readonly app: App;
+  readonly protocol: App;
 };
 
 export type Listener = {
@@ -51,20 +47,19 @@ const renewMs = 60_000;
 
 type Door = {
   readonly at: Listening;
-  readonly fetch: Fetch;
-  readonly machines: Machines;
+  readonly app: App;
   /** How certificates come in here, if they do. */
   readonly mtls?: Mtls | undefined;
 };
 
 export async function listen(
   { listen: main, mtls }: Pick<Config, "listen" | "mtls">,
-  { fetch, protocol, machines }: Listened,
+  { app, protocol }: Listened,
   onFault: (fault: unknown, where: string) => void,
   changed: Partial<typeof patience> = {},
 ): Promise<Listener | TlsRefusal> {
-  const doors: Door[] = [{ at: main, fetch, machines, mtls: mtls?.listen ? undefined : mtls }];
-  if (mtls?.listen) doors.push({ at: mtls.listen, fetch: protocol, machines, mtls });
+  const doors: Door[] = [{ at: main, app, mtls: mtls?.listen ? undefined : mtls }];
+  if (mtls?.listen) doors.push({ at: mtls.listen, app: protocol, mtls });
 
   const opened: Opened[] = [];
   const close = async (patienceMs: number) => {
@@ -96,7 +91,7 @@ type Opened = {
 };
 
 async function open(
-  { at, fetch, machines, mtls }: Door,
+  { at, app: { fetch, machineAt }, mtls }: Door,
   options: typeof patience,
 ): Promise<Opened | TlsRefusal> {
   const secure = secureContext(at, mtls);
@@ -113,7 +108,7 @@ async function open(
     answerOutgoing(incoming, outgoing, answer);
   };
   const listener = (incoming: IncomingMessage, outgoing: ServerResponse) => {
-    const machine = incoming.method === "POST" ? machines.get(incoming.url!) : undefined;
+    const machine = incoming.method === "POST" ? machineAt(incoming.url!) : undefined;
     void (machine ? serve(machine, incoming, outgoing) : others(incoming, outgoing));
   };
   const server = secure

@@ -15,7 +15,7 @@ import { OAuthError } from "./oauth-error.ts";
 import type { Peer } from "./peer.ts";
 import type { Tracing } from "./trace.ts";
 
-type Endpoint = (ground: HttpGround, call: Call, peer: Peer) => Promise<Answer>;
+export type Endpoint = (ground: HttpGround, call: Call, peer: Peer) => Promise<Answer>;
 export type Machines = ReadonlyMap<string, Machine>;
 
 const endpoints: Readonly<Record<string, Endpoint>> = {
@@ -35,7 +35,8 @@ export function openMachines(ground: HttpGround, tracing: Tracing | undefined): 
   return machines;
 }
 
-function machine(ground: HttpGround, path: string, endpoint: Endpoint): Machine {
+/** `route`: what metrics and faults call it. */
+export function machine(ground: HttpGround, route: string, endpoint: Endpoint): Machine {
   const { answered } = ground;
   const strict = isStrict(ground);
   return async (call, peer) => {
@@ -44,9 +45,9 @@ function machine(ground: HttpGround, path: string, endpoint: Endpoint): Machine 
     try {
       answer = await endpoint(ground, call, peer);
     } catch (error) {
-      answer = failed(ground, error, `POST ${path}`);
+      answer = failed(ground, error, `POST ${route}`);
     }
-    if (startedAt !== undefined) answered!(path, answer.status, (performance.now() - startedAt) / 1000);
+    if (startedAt !== undefined) answered!(route, answer.status, (performance.now() - startedAt) / 1000);
     return strict ? { ...answer, headers: { ...answer.headers, ...strictly } } : answer;
   };
 }

@@ -8,7 +8,8 @@ import { aboutPage } from "../pages/about.ts";
 import { findAsset } from "../pages/asset.ts";
 import { type MessageName, messagePage } from "../pages/message.ts";
 import { contentSecurityPolicy, type Html } from "../pages/page.ts";
-import { callOf } from "./call.ts";
+import { type Answer, everyAnswer, responseOf } from "./answer.ts";
+import { type Call, callOf } from "./call.ts";
 import { decideOnCard, pauseFromCard, showCard } from "./endpoints/card.ts";
 import { addDevice, removeOneDevice, showDevices } from "./endpoints/device.ts";
 import { finishEnrolment, showEnrolment, showEnrolmentElsewhere } from "./endpoints/enrolment.ts";
@@ -16,11 +17,14 @@ import { inboxEvents, showInbox } from "./endpoints/inbox.ts";
 import { finishSignIn, finishSignOut, showSignIn } from "./endpoints/sign-in.ts";
 import { type Form, readForm } from "./form.ts";
 import type { HttpGround } from "./ground.ts";
+import type { Endpoint } from "./machine.ts";
 import { OAuthError } from "./oauth-error.ts";
-import type { PageAnswer } from "./page-answer.ts";
+import type { PageAnswer, Said } from "./page-answer.ts";
 import { csrfHolds, fromOurPage, readVisitor, type Visitor } from "./session.ts";
 
-type Handler = (ground: HttpGround, request: Request, parameter: string) => Promise<PageAnswer>;
+type Handler = (ground: HttpGround, call: Call, parameter: string, request: Request) => Promise<PageAnswer>;
+/** One that needs no more than what it is posted. */
+type PostHandler = (ground: HttpGround, call: Call, parameter: string) => Promise<PageAnswer>;
 type VisitorHandler = (
   ground: HttpGround,
   visitor: Visitor,
@@ -37,23 +41,25 @@ type VisitorFormHandler = (
 
 export function pageRoutes(ground: HttpGround): Hono {
   const app = new Hono();
-  const answer = (handler: Handler) => async (context: Context) =>
-    render(await handler(ground, context.req.raw, context.req.param("id") ?? ""), () =>
-      readVisitor(ground, context.req.raw),
-    );
+  const answer = (handler: Handler) => async (context: Context) => {
+    const { raw } = context.req;
+    const call = callOf(raw);
+    const answer = await handler(ground, call, context.req.param("id") ?? "", raw);
+    return answer instanceof Response ? answer : responseOf(await render(ground, call, answer));
+  };
 
   app.onError((fault, context) => {
     // The route and not the path: an invitation's path is its secret.
     ground.onFault(fault, `${context.req.method} ${routePath(context)}`);
-    return render({ say: "fault", status: 503 }, async () => undefined);
+    return responseOf(renderFault());
   });
 
   app.get(
     "/",
-    answer(async (_, request) => ({
+    answer(async (_, call) => ({
       page: aboutPage({
         issuer: ground.config.issuer,
-        approverName: (await readVisitor(ground, request))?.approver.name,
+        approverName: (await readVisitor(ground, call))?.approver.name,
       }),
     })),
   );
@@ -62,14 +68,17 @@ export function pageRoutes(ground: HttpGround): Hono {
   app.get("/enrol/:id", answer(open(showEnrolment)));
   app.get("/enrol/:id/elsewhere", answer(open(showEnrolmentElsewhere)));
   app.post("/enrol/:id", answer(posted(finishEnrolment)));
-  app.get("/sign-in", answer(showSignIn));
+  app.get(
+    "/sign-in",
+    answer((_, __, ___, request) => showSignIn(ground, request)),
+  );
   app.post("/sign-in", answer(posted(finishSignIn)));
   app.post("/sign-out", answer(signed(finishSignOut)));
 
   app.get("/inbox", answer(visited(showInbox)));
   app.get("/inbox/events", answer(visited(inboxEvents)));
   app.get("/requests/:id", answer(visited(showCard)));
-  app.post("/requests/:id/decision", answer(signed(decideOnCard)));
+  app.post(decisionRoute, answer(signed(decideOnCard)));
   app.post("/requests/:id/pause-agent", answer(signed(pauseFromCard)));
   app.get("/devices", answer(visited(showDevices)));
   app.post("/devices/add", answer(signed(addDevice)));
@@ -89,8 +98,8 @@ function open(handler: (ground: HttpGround, parameter: string) => Promise<PageAn
 
 /** For those who are signed in; others go and sign in, and come back. */
 function visited(handler: VisitorHandler): Handler {
-  return async (ground, request, parameter) => {
-    const visitor = await readVisitor(ground, request);
+  return async (ground, call, parameter, request) => {
+    const visitor = await readVisitor(ground, call);
     if (visitor) return await handler(ground, visitor, parameter, request);
     const { pathname, searchParams } = new URL(request.url);
     const via = searchParams.get("via");
@@ -99,51 +108,82 @@ function visited(handler: VisitorHandler): Handler {
   };
 }
 
-function posted(handler: FormHandler): Handler {
-  return async (ground, request, parameter) => {
-    const form = fromOurPage(ground, request) ? await readPageForm(request) : undefined;
+function posted(handler: FormHandler): PostHandler {
+  return async (ground, call, parameter) => {
+    const form = fromOurPage(ground, call) ? await readPageForm(call) : undefined;
     return form ? await handler(ground, form, parameter) : { say: "form_expired", status: 403 };
   };
 }
 
-function signed(handler: VisitorFormHandler): Handler {
-  return async (ground, request, parameter) => {
+function signed(handler: VisitorFormHandler): PostHandler {
+  return async (ground, call, parameter) => {
     // The body first: it may come slowly, and who is there must be known for the instant at which something happens.
-    const form = fromOurPage(ground, request) ? await readPageForm(request) : undefined;
-    const visitor = await readVisitor(ground, request);
+    const form = fromOurPage(ground, call) ? await readPageForm(call) : undefined;
+    const visitor = await readVisitor(ground, call);
     if (!visitor) return { go: "/sign-in" };
     if (!form || !csrfHolds(ground, visitor, form.get("csrf"))) return { say: "form_expired", status: 403 };
     return await handler(ground, visitor, form, parameter);
   };
 }
 
-async function readPageForm(request: Request): Promise<Form | undefined> {
+async function readPageForm(call: Call): Promise<Form | undefined> {
   try {
-    return await readForm(callOf(request));
+    return await readForm(call);
   } catch (error) {
     if (error instanceof OAuthError) return undefined;
     throw error;
   }
 }
 
-/** `whoIsThere` is asked only where the page is made here: a handler that makes its own has asked already. */
-async function render(answer: PageAnswer, whoIsThere: () => Promise<Visitor | undefined>): Promise<Response> {
-  if (answer instanceof Response) return answer;
-  const headers = new Headers({
-    "content-type": "text/html; charset=utf-8",
-    "content-security-policy": contentSecurityPolicy,
-    "cache-control": "no-store",
-    "cross-origin-opener-policy": "same-origin",
-    "permissions-policy": "publickey-credentials-get=(self), publickey-credentials-create=(self)",
-  });
-  if (answer.cookie !== undefined) headers.append("set-cookie", answer.cookie);
-  if ("status" in answer && answer.status === 503) headers.set("retry-after", "2");
-  if ("go" in answer) {
-    headers.set("location", answer.go);
-    return new Response(null, { status: 303, headers });
+const pageHeaders = {
+  "content-type": "text/html; charset=utf-8",
+  "content-security-policy": contentSecurityPolicy,
+  "cache-control": "no-store",
+  "cross-origin-opener-policy": "same-origin",
+  "permissions-policy": "publickey-credentials-get=(self), publickey-credentials-create=(self)",
+  ...everyAnswer,
+};
+
+/** Who is there is asked only where the page is made here: a handler that makes its own has asked already. */
+async function render(ground: HttpGround, call: Call, answer: Said): Promise<Answer> {
+  const headers = answer.cookie === undefined ? pageHeaders : { ...pageHeaders, "set-cookie": answer.cookie };
+  if ("go" in answer) return { status: 303, headers: { ...headers, location: answer.go }, body: "" };
+  const { status = 200 } = answer;
+  if ("page" in answer) return { status, headers, body: String(answer.page) };
+  const body = String(message(answer.say, await readVisitor(ground, call)));
+  return { status, headers: status === 503 ? { ...headers, "retry-after": "2" } : headers, body };
+}
+
+/** Whoever is there is not asked for: that may be what failed. */
+function renderFault(): Answer {
+  return {
+    status: 503,
+    headers: { ...pageHeaders, "retry-after": "2" },
+    body: String(message("fault", undefined)),
+  };
+}
+
+/** The form by which somebody decides comes as often as asks do: it goes the way of what machines post. */
+export const decisionRoute = "/requests/:id/decision";
+const decisionPath = /^\/requests\/([a-z0-9_]{1,64})\/decision$/;
+
+/** Answers what takes the form that was posted to this path, if it is one that decides. */
+export function decisionAt(path: string): Endpoint | undefined {
+  const id = decisionPath.exec(path)?.[1];
+  return id === undefined ? undefined : (ground, call) => answerDecision(ground, call, id);
+}
+
+const decideSigned = signed(decideOnCard);
+
+async function answerDecision(ground: HttpGround, call: Call, id: string): Promise<Answer> {
+  try {
+    const answer = await decideSigned(ground, call, id);
+    if (answer instanceof Response) throw new Error("a decision is answered with a page or a place to go");
+    return await render(ground, call, answer);
+  } catch (fault) {
+    ground.onFault(fault, `POST ${decisionRoute}`);
+    return renderFault();
   }
-  const body = "page" in answer ? answer.page : message(answer.say, await whoIsThere());
-  return new Response(String(body), { status: answer.status ?? 200, headers });
 }
 
 function message(name: MessageName, visitor: Visitor | undefined): Html {

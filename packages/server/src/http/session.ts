@@ -4,6 +4,7 @@
  */
 import type { Approver, Session } from "../approver/approver.ts";
 import { readSession, type SignedIn, sessionMs } from "../operations/sign-in.ts";
+import type { Call } from "./call.ts";
 import type { HttpGround } from "./ground.ts";
 
 export type Visitor = { readonly session: Session; readonly approver: Approver; readonly csrf: string };
@@ -13,10 +14,13 @@ function cookieName(issuer: string): string {
   return issuer.startsWith("https:") ? "__Host-countersign" : "countersign";
 }
 
-export async function readVisitor(ground: HttpGround, request: Request): Promise<Visitor | undefined> {
+export async function readVisitor(
+  ground: HttpGround,
+  call: Pick<Call, "header">,
+): Promise<Visitor | undefined> {
   const name = cookieName(ground.config.issuer);
   const secret = new RegExp(`(?:^|;\\s*)${name}=([A-Za-z0-9_-]{43})(?:;|$)`).exec(
-    request.headers.get("cookie") ?? "",
+    call.header("cookie") ?? "",
   )?.[1];
   const found = secret === undefined ? undefined : await readSession(ground.store, secret);
   return found && { ...found, csrf: ground.csrf.make(found.session.id) };
@@ -37,8 +41,8 @@ function cookie({ config }: HttpGround, value: string, maxAgeSeconds: number): s
 }
 
 /** True if the browser says that this request comes from a page of ours. Browsers send `Origin` with every POST. */
-export function fromOurPage({ party }: HttpGround, request: Request): boolean {
-  return request.headers.get("origin") === party.origin;
+export function fromOurPage({ party }: HttpGround, call: Call): boolean {
+  return call.header("origin") === party.origin;
 }
 
 export function csrfHolds(ground: HttpGround, visitor: Visitor, stamp: string | undefined): boolean {
