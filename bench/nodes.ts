@@ -176,7 +176,7 @@ function stepRowsOf(count: number, seen: readonly Round[], idle: Effort): string
       per(({ nodeCpu }) => nodeCpu * 1000).toFixed(2),
       per(({ cost }) => cost.cpuSeconds * 1000).toFixed(2),
       per(({ cost }) => calls(cost)).toFixed(2),
-      per(({ cost }) => calls(cost, /^SELECT (held\.)?(version, body|agent|body)/)).toFixed(2),
+      per(({ cost }) => calls(cost, /^SELECT (held\.version|version, body|agent|body)/)).toFixed(2),
       per(({ cost }) => calls(cost, /^COMMIT/)).toFixed(2),
     ];
   };
