@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdtempSync } from "node:fs";
-import { Agent, request } from "node:http";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -19,11 +18,13 @@ before(async () => {
 });
 after(() => stage.close());
 
-/** A connection on which a request has begun, and is not whole yet. */
-async function begun(url: string, head: string): Promise<Socket> {
+/** A connection on which a request has begun and arrived: its head has been read, and its body is waited for (RFC 9110 §10.1.1). */
+async function begun(url: string, head: readonly string[]): Promise<Socket> {
   const socket = connect({ host: "127.0.0.1", port: Number(new URL(url).port) });
   await once(socket, "connect");
-  socket.setEncoding("utf8").write(head);
+  socket.setEncoding("utf8").write([...head, "expect: 100-continue", "", ""].join("\r\n"));
+  const [first] = await once(socket, "data");
+  assert.equal(first, "HTTP/1.1 100 Continue\r\n\r\n");
   return socket;
 }
 
@@ -41,24 +42,22 @@ test("held polls are answered, a redemption under way is finished, and then the 
   assert.equal(await node.decide(requestIdOf(approved.body.auth_req_id)), 303);
 
   const held = waiting.map(({ body }) => node.poll(body.auth_req_id, { prefer: "wait=30" }));
+  // A second poll beside one that is held is told to slow down: that one has arrived.
+  for (const { body } of waiting)
+    while ((await node.poll(body.auth_req_id)).body.error !== "slow_down")
+      await new Promise((resolve) => setTimeout(resolve, 20));
   const form = new URLSearchParams({
     grant_type: cibaGrantType,
     auth_req_id: approved.body.auth_req_id,
   }).toString();
-  const head = (path: string, more: readonly string[]) =>
-    [`POST ${path} HTTP/1.1`, "host: localhost", ...more, "", ""].join("\r\n");
-  const redemption = await begun(
-    node.url,
-    head("/oauth/token", [
-      `authorization: ${basic(stage.agent).authorization}`,
-      "content-type: application/x-www-form-urlencoded",
-      `content-length: ${form.length}`,
-    ]) + form.slice(0, 20),
-  );
-  const probe = await begun(node.url, "GET /readyz HTTP/1.1\r\nhost: localhost\r\n");
-  const alive = await begun(node.url, "GET /livez HTTP/1.1\r\nhost: localhost\r\n");
-  // A request that is answered shows that the others have arrived: they were sent before it.
-  assert.equal((await node.get("/readyz")).status, 200);
+  const redemption = await begun(node.url, [
+    "POST /oauth/token HTTP/1.1",
+    "host: localhost",
+    `authorization: ${basic(stage.agent).authorization}`,
+    "content-type: application/x-www-form-urlencoded",
+    `content-length: ${form.length}`,
+  ]);
+  redemption.write(form.slice(0, 20));
 
   const gone = once(node.child, "exit");
   const toldAt = performance.now();
@@ -68,14 +67,13 @@ test("held polls are answered, a redemption under way is finished, and then the 
   for (const { status, body } of answers)
     assert.deepEqual([status, body.error], [400, "authorization_pending"]);
 
-  // What has begun may still be finished, and whoever asks hears that this node is leaving.
-  probe.write("\r\n");
-  alive.write("\r\n");
-  redemption.write(form.slice(20));
-  const [ready, live, redeemed] = await Promise.all([rest(probe), rest(alive), rest(redemption)]);
+  // What has begun may still be finished, and whoever asks on a connection that is open hears that this node is leaving.
+  const get = (path: string) => `GET ${path} HTTP/1.1\r\nhost: localhost\r\n\r\n`;
+  redemption.write(form.slice(20) + get("/readyz") + get("/livez"));
+  const [redeemed = "", ready = "", live = ""] = (await rest(redemption)).split(/(?=HTTP\/1\.1 )/);
+  assert.match(redeemed, /^HTTP\/1\.1 200 [\s\S]*"access_token"/);
   assert.match(ready, /^HTTP\/1\.1 503 [\s\S]*retry-after: 2[\s\S]*not ready\n$/i);
   assert.match(live, /^HTTP\/1\.1 200 /);
-  assert.match(redeemed, /^HTTP\/1\.1 200 [\s\S]*"access_token"/);
   assert.deepEqual(await gone, [0, null]);
   await assert.rejects(fetch(`${node.url}/livez`), "nobody new is taken in");
 
@@ -91,36 +89,27 @@ test("held polls are answered, a redemption under way is finished, and then the 
 test("a poll that arrives while it stops is answered at once, however long it would rather wait", async () => {
   const node = await stage.start();
   const { body } = await node.ask("S-5");
-  const kept = new Agent({ keepAlive: true, maxSockets: 1 });
-  const slow = await begun(node.url, "GET /livez HTTP/1.1\r\nhost: localhost\r\n");
-  const late = request(`${node.url}/oauth/token`, {
-    method: "POST",
-    agent: kept,
-    headers: {
-      ...basic(stage.agent),
-      prefer: "wait=30",
-      "content-type": "application/x-www-form-urlencoded",
-    },
-  });
-  late.write(`grant_type=${encodeURIComponent(cibaGrantType)}&`);
-  assert.equal((await node.get("/readyz")).status, 200);
+  const form = new URLSearchParams({ grant_type: cibaGrantType, auth_req_id: body.auth_req_id }).toString();
+  const late = await begun(node.url, [
+    "POST /oauth/token HTTP/1.1",
+    "host: localhost",
+    `authorization: ${basic(stage.agent).authorization}`,
+    "content-type: application/x-www-form-urlencoded",
+    "prefer: wait=30",
+    `content-length: ${form.length}`,
+  ]);
   const gone = once(node.child, "exit");
   node.child.kill("SIGTERM");
   await node.says(/"event":"stopping"/);
-  late.end(`auth_req_id=${encodeURIComponent(body.auth_req_id)}`);
-  const [answer] = await once(late, "response");
-  assert.equal(answer.statusCode, 400);
-  slow.destroy();
-  kept.destroy();
+  late.write(form);
+  assert.match(await rest(late), /^HTTP\/1\.1 400 [\s\S]*"authorization_pending"/);
   assert.deepEqual(await gone, [0, null]);
 });
 
 test("who never finishes a request cannot keep it from stopping", async () => {
   const node = await stage.start();
-  const idle = await begun(
-    node.url,
-    "POST /oauth/token HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\nhalf",
-  );
+  const idle = await begun(node.url, ["POST /oauth/token HTTP/1.1", "host: localhost", "content-length: 10"]);
+  idle.write("half");
   const stream = await fetch(`${node.url}/inbox/events`, { headers: { cookie: stage.cookie } });
   assert.equal(stream.status, 200);
   const gone = once(node.child, "exit");

@@ -90,3 +90,14 @@ test("where only faults are written the store is left as it is", () => {
   const store = {} as Store;
   assert.equal(journal({ level: "error", requests: false }).observe(store), store);
 });
+
+test("a fault that happens all the time is one line, and another is another", () => {
+  const { fault, lines } = journal({ level: "error", requests: false });
+  for (let n = 0; n < 50; n += 1) fault(new Error("the database is away"), "sweep");
+  fault(new Error("the database is away"), "deliver");
+  fault(new Error("the disk is full"), "sweep");
+  assert.deepEqual(
+    lines.map(({ where, fault: { message } }) => `${where}: ${message}`),
+    ["sweep: the database is away", "deliver: the database is away", "sweep: the disk is full"],
+  );
+});

@@ -4,13 +4,14 @@
  * and names that the operator chose, and nothing that a person or an agent wrote. It is no evidence: that is the audit log,
  * whose entries it names. What happened is heard where it is counted, as the log's entries are committed.
  */
-import { type Level, type Logger, pino } from "pino";
+import { type Logger, pino } from "pino";
 import type { Config } from "../config/config.ts";
 import { activeTrace } from "../operations/trace.ts";
 import { observed } from "../store/observed.ts";
 import type { Store } from "../store/store.ts";
 import { describeFault } from "./fault.ts";
 import { happening } from "./happening.ts";
+import { createRepetition } from "./repetition.ts";
 
 export type Journal = {
   /** The same store, watched. */
@@ -51,8 +52,7 @@ export function openJournal({ level, requests }: Config["logging"], given?: Outp
     },
     output,
   );
-  const reportFault = (at: Level, fault: unknown, where: string) =>
-    log[at]({ where, fault: describeFault(fault) }, at === "fatal" ? "crash" : "fault");
+  const repetition = createRepetition(() => performance.now());
   return {
     // Where nothing but faults is written, nothing is watched and nothing measured.
     observe: (store) =>
@@ -71,8 +71,13 @@ export function openJournal({ level, requests }: Config["logging"], given?: Outp
           }
         : undefined,
     say: (event, members) => log.info(members, event),
-    fault: (fault, where) => reportFault("error", fault, where),
-    crash: (fault) => reportFault("fatal", fault, "process"),
+    fault: (fault, where) => {
+      const told = describeFault(fault);
+      const left = repetition(`${where} ${told.type} ${told.message}`);
+      if (left === undefined) return;
+      log.error({ where, ...(left > 0 && { left_out: left }), fault: told }, "fault");
+    },
+    crash: (fault) => log.fatal({ where: "process", fault: describeFault(fault) }, "crash"),
   };
 
   function standardError(): Output {
