@@ -130,10 +130,10 @@ const ageOf = (token: string) => Math.round(Date.now() / 1_000 - Number(decodeJw
 export function createStories(stage: Stage, pick: () => number) {
   const { agent, api } = stage;
   const told = new Map<string, Told>();
-  let answers = 0;
+  let answersHeard = 0;
   const post = async (path: string, form: Record<string, string>, client: Client, more = {}) => {
     const answer = await sendForm(stage, path, form, { ...basic(client), ...more });
-    answers += 1;
+    answersHeard += 1;
     return answer;
   };
 
@@ -149,7 +149,7 @@ export function createStories(stage: Stage, pick: () => number) {
     let over = false;
     const working = Promise.all(Array.from({ length: count }, (_, n) => work(`${worker}-${n}`, () => over)));
     const answered = async (more: number) => {
-      for (const enough = answers + more; answers < enough && !over; ) await pause(2);
+      for (const enough = answersHeard + more; answersHeard < enough && !over; ) await pause(2);
     };
     const harming = harm(() => over, answered);
     try {
