@@ -5,7 +5,7 @@ import { once, play } from "./stage/load.ts";
 export const ask: Duel = {
   of: "ask",
   methods: ["secret", "key"],
-  count: 400,
+  count: 1000,
   measure: (party, flows) =>
     party.name.startsWith("bare")
       ? undefined

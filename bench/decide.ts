@@ -6,7 +6,7 @@ import { asked } from "./stage/party.ts";
 export const decide: Duel = {
   of: "decide",
   methods: ["secret"],
-  count: 400,
+  count: 800,
   measure: (party, flows) => (party.name.startsWith("bare") ? undefined : measure(party, flows)),
 };
 

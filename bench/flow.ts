@@ -6,7 +6,7 @@ import type { Duel } from "./stage/duel.ts";
 import { expectStatus, play, type Script } from "./stage/load.ts";
 import { type Flow, ticketIn, tokenIn } from "./stage/party.ts";
 
-const about = { methods: ["secret", "key"], count: 200 } as const;
+const about = { methods: ["secret", "key"], count: 500 } as const;
 
 export const flow: Duel = {
   of: "ask → decide → redeem → spend",

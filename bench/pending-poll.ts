@@ -6,7 +6,7 @@ import { asked } from "./stage/party.ts";
 export const pendingPoll: Duel = {
   of: "pending poll",
   methods: ["secret", "key"],
-  count: 1000,
+  count: 2000,
   measure: async (party, flows) => {
     const bare = party.name.startsWith("bare");
     const tickets = bare ? [] : await asked(party, flows);

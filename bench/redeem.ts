@@ -6,7 +6,7 @@ import { decided } from "./stage/party.ts";
 export const redeem: Duel = {
   of: "redeem",
   methods: ["secret", "key"],
-  count: 400,
+  count: 800,
   measure: (party, flows) => (party.name.startsWith("bare") ? undefined : measure(party, flows)),
 };
 

@@ -6,7 +6,7 @@ import { redeemed } from "./stage/party.ts";
 export const spend: Duel = {
   of: "spend (reserve)",
   methods: ["secret"],
-  count: 400,
+  count: 800,
   measure: (party, flows) => (flows[0]?.reserve ? measure(party, flows) : undefined),
 };
 

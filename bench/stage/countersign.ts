@@ -34,7 +34,7 @@ const sources = new URL("../../packages/server/src/main.ts", import.meta.url).pa
 const ready = /listens on/;
 
 /** As in life, there are many agents, and each has only a few requests open. */
-const crowd = 200;
+const crowd = 1000;
 
 export type Countersign = Party & {
   /** The server's own store, opened a second time. */
