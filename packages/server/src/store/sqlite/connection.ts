@@ -12,10 +12,13 @@ export const busyMs = 5_000;
 /** For how much of it a statement alone may wait, once the file is open: nothing else happens meanwhile. */
 const blockedMs = 50;
 
+/** How many rows a statement changed, and the rowid of the last that it inserted. */
+export type Ran = { readonly changes: number; readonly lastInsertRowid: number };
+
 export type Statement<R> = {
   get(...values: SQLInputValue[]): R | undefined;
   all(...values: SQLInputValue[]): R[];
-  run(...values: SQLInputValue[]): void;
+  run(...values: SQLInputValue[]): Ran;
 };
 
 export type Connection = {
@@ -107,7 +110,7 @@ function connectionOf(path: string, database: DatabaseSync, shared: boolean): Co
         },
         run: (...values) => {
           try {
-            statement.run(...values);
+            return statement.run(...values) as Ran;
           } catch (cause) {
             throw failed(cause);
           }

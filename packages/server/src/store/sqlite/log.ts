@@ -13,12 +13,10 @@ import type { GroupCommit } from "./group-commit.ts";
 export type Append = (entry: EntryRow) => void;
 
 export function logAppender(connection: Connection): Append {
-  const addEntry = connection.prepare<{ arrival: number }>(
-    "INSERT INTO log_entry (id, line, request) VALUES (?, ?, ?) RETURNING arrival",
-  );
+  const addEntry = connection.prepare("INSERT INTO log_entry (id, line, request) VALUES (?, ?, ?)");
   const addText = connection.prepare("INSERT INTO log_text (entry, name, text, salt) VALUES (?, ?, ?, ?)");
   return ({ id, line, request, texts }) => {
-    const { arrival } = addEntry.get(id, line, request)!;
+    const { lastInsertRowid: arrival } = addEntry.run(id, line, request);
     for (const [name, { text, salt }] of Object.entries(texts)) addText.run(arrival, name, text, salt);
   };
 }
@@ -99,7 +97,7 @@ export function openLog(connection: Connection, group: GroupCommit): Log {
     consistency: (oldSize, of) => consistencyProof(oldSize, within(of), node),
     // Crashing before COMMIT leaves the entries waiting, with the tree as it was; after it, index and nodes are there.
     sequence: (limit) => group.submit(() => sequence(limit)),
-    keepCheckpoint: (of, note) => group.submit(() => addCheckpoint.run(within(of), note)),
+    keepCheckpoint: (of, note) => group.submit(() => void addCheckpoint.run(within(of), note)),
     checkpoints: () => everyCheckpoint.all().map((row) => ({ ...row })),
     newestCheckpoint: () => {
       const row = lastCheckpoint.get();
