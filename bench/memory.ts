@@ -2,7 +2,7 @@
 import { startCountersign } from "./stage/countersign.ts";
 import { fillPending } from "./stage/crowd.ts";
 import { table } from "./stage/figure.ts";
-import { cpuSeconds, once, play, residentMegabytes } from "./stage/load.ts";
+import { cpuSeconds, play, residentMegabytes } from "./stage/load.ts";
 import { ship } from "./stage/shipped.ts";
 
 const pending = 100_000;
@@ -14,10 +14,7 @@ export async function memory(): Promise<void> {
   try {
     const resident = () => `${residentMegabytes(server.pid).toFixed(0)} MB`;
     const rows = [["after the start", resident(), await idle(server.pid)]];
-    const tickets = await fillPending(server, pending, pending);
-    const [flow] = await server.flows(1, "secret");
-    const scripts = tickets.map((ticket) => once(flow!.poll(ticket), 400));
-    await play(server, scripts);
+    await play(server, await fillPending(server, pending, pending));
     rows.push(["100,000 pending, each just polled", resident(), await idle(server.pid)]);
     console.log(`\n${table(["", "resident", `CPU over ${idleSeconds} idle seconds`], rows)}`);
   } finally {

@@ -5,7 +5,7 @@
 import { startCountersign } from "./stage/countersign.ts";
 import { fillPending } from "./stage/crowd.ts";
 import { quantile, saySpread, spreadOf, table, whole } from "./stage/figure.ts";
-import { once, play } from "./stage/load.ts";
+import { play } from "./stage/load.ts";
 
 const rounds = 7;
 const polls = 900;
@@ -16,18 +16,16 @@ export async function million(): Promise<void> {
   for (const pending of crowds) {
     const server = await startCountersign();
     // Each polled once in all rounds: faster ones would be told to slow down.
-    const tickets = await fillPending(server, pending, Math.min(pending, (rounds + 1) * polls));
-    places.push({ server, pending, tickets, p99s: [] as number[], rates: [] as number[] });
+    const sample = await fillPending(server, pending, Math.min(pending, (rounds + 1) * polls));
+    places.push({ server, pending, sample, p99s: [] as number[], rates: [] as number[] });
   }
   try {
     for (let round = 0; round <= rounds; round += 1)
-      for (const { server, tickets, p99s, rates } of places) {
-        const [flow] = await server.flows(1, "secret");
-        const turn = Array.from(
+      for (const { server, sample, p99s, rates } of places) {
+        const scripts = Array.from(
           { length: polls },
-          (_, at) => tickets[(round * polls + at) % tickets.length]!,
+          (_, at) => sample[(round * polls + at) % sample.length]!,
         );
-        const scripts = turn.map((ticket) => once(flow!.poll(ticket), 400));
         const { latencies, rate } = await play(server, scripts, 8);
         if (round === 0) continue;
         p99s.push(quantile(latencies, 0.99));

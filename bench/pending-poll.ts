@@ -1,6 +1,6 @@
 /** How many polls of a request that still waits does the server answer? */
 import type { Duel } from "./stage/duel.ts";
-import { once, play } from "./stage/load.ts";
+import { play, polled } from "./stage/load.ts";
 import { asked } from "./stage/party.ts";
 
 export const pendingPoll: Duel = {
@@ -12,7 +12,7 @@ export const pendingPoll: Duel = {
     const tickets = bare ? [] : await asked(party, flows);
     return play(
       party,
-      flows.map(({ poll }, at) => once(poll(tickets[at] ?? ""), 400)),
+      flows.map(({ poll }, at) => polled(poll(tickets[at] ?? ""))),
     );
   },
 };

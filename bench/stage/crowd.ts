@@ -3,15 +3,17 @@ import { DatabaseSync } from "node:sqlite";
 import { createTickets } from "../../packages/server/src/keys/ticket.ts";
 import { requestIdOf } from "../../packages/server/test/deployment.ts";
 import type { Countersign } from "./countersign.ts";
+import { polled, type Script } from "./load.ts";
 import { asked } from "./party.ts";
 
-/** Answers some of the tickets, spread over all of them, with what authenticates their agent. */
+/** Answers polls of some of them, spread over all, by the agent whose they are. */
 export async function fillPending(
   server: Countersign,
   count: number,
   sample: number,
-): Promise<readonly string[]> {
-  const [ticket] = await asked(server, await server.flows(1, "secret"));
+): Promise<readonly Script[]> {
+  const [flow] = await server.flows(1, "secret");
+  const [ticket] = await asked(server, [flow!]);
   const id = requestIdOf(ticket!);
   const database = new DatabaseSync(server.file, { timeout: 60_000 });
   const columns = database
@@ -45,6 +47,6 @@ export async function fillPending(
   const held = await server.store.read("approval", id);
   const every = count / sample;
   return Array.from({ length: sample }, (_, at) =>
-    issue(idOf(1 + Math.floor(at * every)), held!.record.agent),
+    polled(flow!.poll(issue(idOf(1 + Math.floor(at * every)), held!.record.agent))),
   );
 }

@@ -54,6 +54,14 @@ export function once(request: Buffer, status: number, then: (answer: Answer) => 
   };
 }
 
+/** One poll of a request that waits, and is answered as such. */
+export function polled(request: Buffer): Script {
+  return once(request, 400, ({ head, body }) => {
+    if (!/"(authorization_pending|slow_down)"/.test(body))
+      throw new Error(`no request waits: ${head}\n\n${body}`);
+  });
+}
+
 export function expectStatus({ status, head, body }: Answer, wanted: number): void {
   if (status !== wanted) throw new Error(`answered ${status} and not ${wanted}: ${head}\n\n${body}`);
 }

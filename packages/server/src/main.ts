@@ -1,15 +1,26 @@
 #!/usr/bin/env -S node --disable-warning=ExperimentalWarning --max-semi-space-size=8
 /**
  * The `countersign` command: argv, environment and signals, and nothing else. With a young generation of half the usual
- * size it is resident with some 15 MB less, and does not work more for it.
+ * size it is resident with some 15 MB less.
  */
+import { existsSync, mkdirSync } from "node:fs";
 import { enableCompileCache } from "node:module";
 import { homedir } from "node:os";
 import { join } from "node:path";
 
 // What was compiled once is not compiled again: most of the time that a short command would take. In a folder of the
-// operator's own, because whoever can write there can change what runs.
-enableCompileCache(join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "countersign"));
+// operator's own, because whoever can write there can change what runs. Made here, one by one: where a folder cannot be
+// made, Node would try for ever.
+const caches = process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache");
+const own = join(caches, "countersign");
+for (const folder of [caches, own])
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+  } catch {
+    // It is there already, or cannot be, and then everything is compiled.
+  }
+if (existsSync(own)) enableCompileCache(own);
+
 const { runCommand } = await import("./command/run.ts");
 
 const stop = new AbortController();

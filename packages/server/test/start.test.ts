@@ -1,8 +1,8 @@
 /** What a start loads before it answers: each file is read, looked up and run, and all of them together are most of its time. */
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -55,6 +55,20 @@ test("a start on SQLite without mail and TLS loads nothing that it does not need
         [],
         what,
       );
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test("where what was compiled cannot be kept, the command runs without", () => {
+  const folder = mkdtempSync(join(tmpdir(), "countersign-start-"));
+  try {
+    symlinkSync(join(folder, "nothing"), join(folder, "dangling"));
+    for (const cache of ["/proc/nothing", join(folder, "dangling"), join(folder, "no", "such")]) {
+      const env = { ...process.env, XDG_CACHE_HOME: cache };
+      const ran = spawnSync(process.execPath, [main, "--version"], { env, timeout: 60_000 });
+      assert.equal(ran.status, 0, `${cache}: ${ran.stderr}`);
+    }
   } finally {
     rmSync(folder, { recursive: true });
   }
