@@ -6,12 +6,14 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { enableCompileCache } from "node:module";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { isAbsolute, join } from "node:path";
 
 // What was compiled once is not compiled again: most of the time that a short command would take. In a folder of the
 // operator's own, because whoever can write there can change what runs. Made here, one by one: where a folder cannot be
 // made, Node would try for ever.
-const caches = process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache");
+const wanted = process.env.XDG_CACHE_HOME ?? "";
+// One that is not absolute is not meant (XDG Base Directory Specification): what lies where one happens to be is not ours.
+const caches = isAbsolute(wanted) ? wanted : join(homedir(), ".cache");
 const own = join(caches, "countersign");
 for (const folder of [caches, own])
   try {

@@ -1,9 +1,11 @@
 /** What is posted over a socket comes to its endpoint without a `Request`: it is read as strictly, and answered the same. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { connect, type Socket } from "node:net";
+import { createServer } from "node:http";
+import { type AddressInfo, connect, type Socket } from "node:net";
 import { after, before, test } from "node:test";
 import { cibaGrantType } from "@countersign/protocol";
+import { type Call, incomingCall } from "../src/http/call.ts";
 import { type Listener, listen } from "../src/http/listener.ts";
 import {
   basic,
@@ -128,7 +130,8 @@ test("two requests on one connection are answered one after the other", async ()
 test("T52: a body over the limit is refused before it has come, and the connection is closed", async () => {
   const endless = "x=".padEnd(66_000, "y");
   const declared = head("/oauth/token", [formed, "content-length: 10000000"]);
-  assert.match(await say(declared + endless), /^HTTP\/1\.1 413 .*connection: close/is);
+  const answer = await say(declared + endless, endless, endless);
+  assert.match(answer, /^HTTP\/1\.1 413 .*connection: close.*"invalid_request"/is);
 });
 
 test("a caller who hangs up in the middle of a body, or while it is answered, is no fault", async () => {
@@ -140,6 +143,22 @@ test("a caller who hangs up in the middle of a body, or while it is answered, is
   }
   await new Promise((resolve) => setTimeout(resolve, 50));
   assert.deepEqual(place.faults, []);
+});
+
+test("a caller who has gone before anybody asks whether it is there is known to have gone", async () => {
+  const gone = Promise.withResolvers<Call>();
+  const server = createServer((incoming, outgoing) => {
+    const call = incomingCall(incoming, outgoing);
+    outgoing.once("close", () => gone.resolve(call));
+  });
+  await new Promise<void>((resolve) => server.listen(0, host, resolve));
+  const socket = connect({ host, port: (server.address() as AddressInfo).port });
+  await once(socket, "connect");
+  socket.write(head("/oauth/token", ["content-length: 0"]));
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  socket.resetAndDestroy();
+  assert.equal((await gone.promise).signal().aborted, true);
+  server.close();
 });
 
 test("T62: a header that comes twice is not one of the two", async () => {

@@ -40,11 +40,16 @@ export function incomingCall(incoming: IncomingMessage, outgoing: ServerResponse
     body: (longest) => readIncoming(incoming, longest),
     signal: () => {
       const hangUp = new AbortController();
-      outgoing.once("close", () => hangUp.abort());
+      // It may have gone while it was found out who it is.
+      if (outgoing.destroyed) hangUp.abort();
+      else outgoing.once("close", () => hangUp.abort());
       return hangUp.signal;
     },
   };
 }
+
+/** How long a caller that is answered already may go on sending: closing at once would take the answer from it. */
+const drainMs = 500;
 
 /** Writes an answer, and keeps the connection unless what the caller sends has not been read to its end. */
 export function answerOutgoing(
@@ -52,9 +57,19 @@ export function answerOutgoing(
   outgoing: ServerResponse,
   { status, headers, body }: Answer,
 ): void {
-  if (!incoming.complete) outgoing.shouldKeepAlive = false;
+  const { complete } = incoming;
+  if (!complete) outgoing.shouldKeepAlive = false;
   outgoing.writeHead(status, { ...headers, "content-length": Buffer.byteLength(body) });
-  outgoing.end(body);
+  if (complete) return void outgoing.end(body);
+  outgoing.write(body);
+  const timer = setTimeout(end, drainMs);
+  for (const event of ["end", "close"]) incoming.once(event, end);
+  incoming.resume();
+
+  function end(): void {
+    clearTimeout(timer);
+    outgoing.end();
+  }
 }
 
 const nothing = new Uint8Array();

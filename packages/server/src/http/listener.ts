@@ -74,7 +74,7 @@ export async function listen(
   };
   const timer = setInterval(renew, renewMs).unref();
   for (const door of doors) {
-    const one = await open(door, { ...patience, ...changed });
+    const one = await open(door, onFault, { ...patience, ...changed });
     if ("refused" in one) {
       await close(0);
       return one;
@@ -92,6 +92,7 @@ type Opened = {
 
 async function open(
   { at, app: { fetch, machineAt }, mtls }: Door,
+  onFault: (fault: unknown, where: string) => void,
   options: typeof patience,
 ): Promise<Opened | TlsRefusal> {
   const secure = secureContext(at, mtls);
@@ -109,7 +110,11 @@ async function open(
   };
   const listener = (incoming: IncomingMessage, outgoing: ServerResponse) => {
     const machine = incoming.method === "POST" ? machineAt(incoming.url!) : undefined;
-    void (machine ? serve(machine, incoming, outgoing) : others(incoming, outgoing));
+    if (!machine) return void others(incoming, outgoing);
+    serve(machine, incoming, outgoing).catch((fault: unknown) => {
+      onFault(fault, "listener");
+      outgoing.destroy();
+    });
   };
   const server = secure
     ? createHttpsServer(

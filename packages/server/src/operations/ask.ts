@@ -106,8 +106,10 @@ async function askPeople(
   const content = contentOf(input, passed);
   const keyed = await readIdempotencyKey(store, agent.record.id, input.idempotencyKey, content);
   if ("refused" in keyed) return keyed;
-  if (keyed.request)
+  if (keyed.request) {
+    if (!(await isStill(store, agent))) return "conflict";
     return await join(store, keyed.request, await readdressed(store, callback, keyed.request, now));
+  }
 
   const { once } = input;
   if (once && (await store.read("replay", once.id)))
@@ -142,8 +144,10 @@ async function askPeople(
   const approval = { ...drafted, candidates: people.map(({ id }) => id) };
   const request = same.request ?? approval;
   const alongside: Write<PassingKind>[] = [...usedUp, ...code.writes, ...keyed.keep(request)];
-  if (same.request)
+  if (same.request) {
+    if (!(await isStill(store, agent))) return "conflict";
     return await join(store, request, [...alongside, ...(await readdressed(store, callback, request, now))]);
+  }
 
   const { waitingPerAgent, asksPerHour } = config.limits;
   const outcome = await store.commit({
@@ -162,6 +166,11 @@ async function askPeople(
   });
   if (outcome === "conflict") return "conflict";
   return { approval: approval.id, expiresAt: approval.expiresAt, joined: false };
+}
+
+/** Whether nothing about an agent has changed. What is asked anew, the commit itself holds to it. */
+async function isStill(store: Store, { record, version }: Held<"agent">): Promise<boolean> {
+  return (await store.read("agent", record.id))?.version === version;
 }
 
 /** The limit that stands in the way of one more request. The commit holds to the same ones. */

@@ -85,7 +85,10 @@ function putRow<K extends Kind>(kind: K, record: Records[K], expect: number): Wr
   const table: Table<Records[K]> = tables[kind];
   const columns = Object.values(table.columns).map((column) => column(record));
   const waiting = kind === "approval" ? inboxes(record as Approval) : undefined;
-  const act = { dueAt: table.dueAt(record), columns, body: JSON.stringify(record), waiting };
+  const dueAt = table.dueAt(record);
+  // An engine would refuse it in the middle of a transaction that others share.
+  if (dueAt !== null && !Number.isSafeInteger(dueAt)) throw new Error(`${dueAt} is no instant of a ${kind}`);
+  const act = { dueAt, columns, body: JSON.stringify(record), waiting };
   return { kind, id: table.id(record), expect, act };
 }
 

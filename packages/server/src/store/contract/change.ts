@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { absent, type Write } from "../store.ts";
 import { commit, put, type Rule } from "./rule.ts";
-import { aLatch, anAgent, anApprover, anEntry, aWholeChange, partsOf } from "./specimen.ts";
+import { aLatch, anAgent, anApprover, anEntry, aWholeChange, noon, partsOf } from "./specimen.ts";
 
 export function wholeOrNothing(rule: Rule): void {
   const broken: Write = { check: "agent", id: "nobody", expect: 7 };
@@ -20,6 +20,22 @@ export function wholeOrNothing(rule: Rule): void {
     assert.equal(await store.commit({ ...aWholeChange("c"), fewerWaiting }), "conflict");
     for (const name of ["a", "b", "c"]) assert.equal(await partsOf(store, name), "nothing", name);
   });
+
+  rule(
+    "an instant that is no integer is a fault of who hands it over, and of nobody else",
+    async ({ store }) => {
+      const good = anAgent();
+      const [bad, other] = await Promise.allSettled([
+        store.pass({
+          writes: [{ put: "replay", record: { id: "r", expiresAt: noon + 0.5 }, expect: absent }],
+        }),
+        put(store, "agent", good, absent),
+      ]);
+      assert.deepEqual([bad.status, other.status], ["rejected", "fulfilled"]);
+      assert.equal(await store.read("replay", "r"), undefined);
+      assert.ok(await store.read("agent", good.id));
+    },
+  );
 
   rule("a change in conflict leaves those asked for in the same turn committed", async ({ store }) => {
     const changes = [aWholeChange("a"), aWholeChange("b", broken), aWholeChange("c")];
