@@ -1,7 +1,10 @@
 /** How many polls of a request that still waits does the server answer? */
+import { setTimeout } from "node:timers/promises";
 import type { Duel } from "./stage/duel.ts";
 import { play, polled } from "./stage/load.ts";
 import { asked } from "./stage/party.ts";
+
+const settleMs = 1_200;
 
 export const pendingPoll: Duel = {
   of: "pending poll",
@@ -10,6 +13,8 @@ export const pendingPoll: Duel = {
   measure: async (party, flows) => {
     const bare = party.name.startsWith("bare");
     const tickets = bare ? [] : await asked(party, flows);
+    // What the asks still owe, such as their places in the log, is not the polls' to pay.
+    await setTimeout(bare ? 0 : settleMs);
     return play(
       party,
       flows.map(({ poll }, at) => polled(poll(tickets[at] ?? ""))),
