@@ -24,6 +24,7 @@ import postgres from "postgres";
 import { parse, parseAllDocuments } from "yaml";
 import { initialConfig } from "../packages/server/src/config/initial.ts";
 import { openMetrics } from "../packages/server/src/metrics/metrics.ts";
+import { canBe } from "../packages/server/test/account.ts";
 import { deploy, rules } from "../packages/server/test/deployment.ts";
 import { startPostgres } from "../packages/server/test/postgres.ts";
 import { freePort } from "../packages/server/test/secure-fetch.ts";
@@ -204,7 +205,7 @@ test("what Compose starts gets ready, with its environment alone, as its account
   const main = fileURLToPath(new URL("../packages/server/src/main.ts", import.meta.url));
   const started: ChildProcess[] = [];
   /** Where the machine lets us be somebody else, as the account of the image. */
-  const who = process.getuid?.() === 0 ? { uid: account, gid: account } : {};
+  const who = canBe(account) ? { uid: account, gid: account } : {};
   const run = (service: any, words: readonly string[], file: string) => {
     const child = spawn(
       process.execPath,

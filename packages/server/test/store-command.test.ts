@@ -72,7 +72,7 @@ async function serve(environment: Record<string, string> = {}): Promise<void> {
     const size = async () => (await (await fetch(`${issuer}/log/checkpoint`)).text()).split("\n")[1];
     for (let before = ""; ; ) {
       const now = (await size()) ?? "";
-      if (now === before) break;
+      if (now !== "" && now === before) break;
       before = now;
       await new Promise((resolve) => setTimeout(resolve, 1_200));
     }
