@@ -5,24 +5,13 @@ import { appendFileSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { runCommand } from "../src/command/run.ts";
+import { commanded } from "./commanded.ts";
 
 const folder = realpathSync(mkdtempSync(join(tmpdir(), "countersign-agent-")));
 after(() => rmSync(folder, { recursive: true }));
 
 async function countersign(...words: string[]): Promise<{ code: number; out: string; err: string }> {
-  const said = { out: "", err: "" };
-  const code = await runCommand([...words, "--config", join(folder, "countersign.yaml")], {
-    print: (text) => {
-      said.out += `${text}\n`;
-    },
-    complain: (text) => {
-      said.err += `${text}\n`;
-    },
-    stop: new AbortController().signal,
-    screen: false,
-  });
-  return { code, ...said };
+  return await commanded([...words, "--config", join(folder, "countersign.yaml")]);
 }
 
 /** Runs a command that does what it is told. */

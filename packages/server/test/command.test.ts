@@ -13,7 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { runCommand } from "../src/command/run.ts";
+import { commanded } from "./commanded.ts";
 
 const main = new URL("../src/main.ts", import.meta.url).pathname;
 const folder = realpathSync(mkdtempSync(join(tmpdir(), "countersign-command-")));
@@ -22,20 +22,7 @@ const store = at("countersign-data/countersign.db");
 const key = at("countersign-data/countersign.key");
 
 /** Runs a command in the folder, as an operator would, but for the process of its own. */
-async function countersign(...words: string[]): Promise<{ code: number; out: string; err: string }> {
-  const said = { out: "", err: "" };
-  const code = await runCommand(words, {
-    print: (text) => {
-      said.out += `${text}\n`;
-    },
-    complain: (text) => {
-      said.err += `${text}\n`;
-    },
-    screen: false,
-    stop: new AbortController().signal,
-  });
-  return { code, ...said };
-}
+const countersign = (...words: string[]) => commanded(words);
 
 before(async () => {
   process.chdir(folder);

@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Entry } from "@countersign/protocol";
-import { runCommand } from "../src/command/run.ts";
+import { commanded } from "./commanded.ts";
 import { rules } from "./deployment.ts";
 import { freePort } from "./secure-fetch.ts";
 import { killProcess, spawnServer, startProcess } from "./server-process.ts";
@@ -141,17 +141,7 @@ const secretIn = (text: string) => /client_secret=(\S+)/.exec(text)?.[1] ?? "";
 
 /** What the command prints. */
 async function countersign(words: readonly string[]): Promise<string> {
-  const said = { out: "", err: "" };
-  const code = await runCommand(words, {
-    print: (text) => {
-      said.out += `${text}\n`;
-    },
-    complain: (text) => {
-      said.err += `${text}\n`;
-    },
-    screen: false,
-    stop: new AbortController().signal,
-  });
-  assert.equal(code, 0, said.err);
-  return said.out;
+  const { code, out, err } = await commanded(words);
+  assert.equal(code, 0, err);
+  return out;
 }

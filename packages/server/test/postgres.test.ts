@@ -5,9 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import postgres from "postgres";
-import { runCommand } from "../src/command/run.ts";
 import { openMetrics } from "../src/metrics/metrics.ts";
 import { anEntry } from "../src/store/contract/specimen.ts";
+import { commanded } from "./commanded.ts";
 import { type Deployment, deploy, refund, requestIdOf, rules } from "./deployment.ts";
 import { besiege } from "./hostile.ts";
 import { type PostgresServer, startPostgres } from "./postgres.ts";
@@ -200,17 +200,4 @@ function claimsOf(token: string): Record<string, string> {
   return JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString());
 }
 
-async function countersign(...words: string[]) {
-  const said = { out: "", err: "" };
-  const code = await runCommand(words, {
-    print: (text) => {
-      said.out += `${text}\n`;
-    },
-    complain: (text) => {
-      said.err += `${text}\n`;
-    },
-    screen: false,
-    stop: new AbortController().signal,
-  });
-  return { code, ...said };
-}
+const countersign = (...words: string[]) => commanded(words);

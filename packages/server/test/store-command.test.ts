@@ -8,9 +8,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import postgres from "postgres";
-import { runCommand } from "../src/command/run.ts";
 import { anEntry } from "../src/store/contract/specimen.ts";
 import { openSqlite } from "../src/store/sqlite/sqlite.ts";
+import { commanded } from "./commanded.ts";
 import { rules } from "./deployment.ts";
 import { type PostgresServer, startPostgres } from "./postgres.ts";
 import { freePort } from "./secure-fetch.ts";
@@ -29,21 +29,10 @@ let stories: ReturnType<typeof createStories>;
 
 /** With the deployment's file; `store` goes before what stands in it. */
 async function countersign(words: string, environment: Record<string, string> = {}) {
-  const said = { out: "", err: "" };
   const kept = { ...process.env };
   Object.assign(process.env, environment);
   try {
-    const code = await runCommand([...words.split(" "), "--config", at("countersign.yaml")], {
-      print: (text) => {
-        said.out += `${text}\n`;
-      },
-      complain: (text) => {
-        said.err += `${text}\n`;
-      },
-      screen: false,
-      stop: new AbortController().signal,
-    });
-    return { code, ...said };
+    return await commanded([...words.split(" "), "--config", at("countersign.yaml")]);
   } finally {
     process.env = kept;
   }
