@@ -6,31 +6,23 @@ import type { Duel } from "./stage/duel.ts";
 import { expectStatus, play, type Script } from "./stage/load.ts";
 import { type Flow, ticketIn, tokenIn } from "./stage/party.ts";
 
-const about = { methods: ["secret", "key"], count: 500 } as const;
+export const flow = duelOf("ask → decide → redeem → spend", true);
+export const flowToToken = duelOf("ask → decide → redeem", false);
 
-export const flow: Duel = {
-  of: "ask → decide → redeem → spend",
-  ...about,
-  measure: (party, flows) =>
-    party.name.startsWith("bare")
-      ? undefined
-      : play(
-          party,
-          flows.map((one) => story(one, true)),
-        ),
-};
-
-export const flowToToken: Duel = {
-  of: "ask → decide → redeem",
-  ...about,
-  measure: (party, flows) =>
-    party.name.startsWith("bare")
-      ? undefined
-      : play(
-          party,
-          flows.map((one) => story(one, false)),
-        ),
-};
+function duelOf(of: string, spends: boolean): Duel {
+  return {
+    of,
+    methods: ["secret", "key"],
+    count: 500,
+    measure: (party, flows) =>
+      party.name.startsWith("bare")
+        ? undefined
+        : play(
+            party,
+            flows.map((one) => story(one, spends)),
+          ),
+  };
+}
 
 function story({ ask, decide, redeem, reserve }: Flow, spends: boolean): Script {
   let ticket = "";

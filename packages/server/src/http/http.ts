@@ -11,7 +11,7 @@ import { currentTypes, publishedType } from "./endpoints/action-type.ts";
 import { metadata } from "./endpoints/discovery.ts";
 import { newRegistration, noRegistration, ownRegistration, registration } from "./endpoints/registration.ts";
 import type { HttpGround } from "./ground.ts";
-import { failed, isStrict, type Machines, machine, openMachines, strictly } from "./machine.ts";
+import { failed, isStrict, type Machines, machinesOf, openMachines, strictly } from "./machine.ts";
 import { decisionAt, decisionRoute, pageRoutes } from "./page-route.ts";
 import type { Peer } from "./peer.ts";
 import type { Tracing } from "./trace.ts";
@@ -29,12 +29,12 @@ export function httpApp(ground: HttpGround, tracing?: Tracing): App {
   const machines = openMachines(ground, tracing);
   const routes = protocolRoutes(ground, machines);
   routes.route("/", pageRoutes(ground));
-  const decisions = (path: string) => {
+  const decisions = machinesOf(ground, decisionRoute, tracing);
+  const decisionMachine = (path: string) => {
     const decision = decisionAt(path);
-    const plain = decision && machine(ground, decisionRoute, decision);
-    return plain && (tracing?.tracedCall(decisionRoute, plain) ?? plain);
+    return decision && decisions(decision);
   };
-  return direct((path) => machines.get(path) ?? decisions(path), routes, tracing);
+  return direct((path) => machines.get(path) ?? decisionMachine(path), routes, tracing);
 }
 
 /** What agents and APIs call, and nothing that a person would open. */

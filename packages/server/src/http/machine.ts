@@ -27,29 +27,33 @@ const endpoints: Readonly<Record<string, Endpoint>> = {
 };
 
 export function openMachines(ground: HttpGround, tracing: Tracing | undefined): Machines {
-  const machines = new Map<string, Machine>();
-  for (const [path, endpoint] of Object.entries(endpoints)) {
-    const plain = machine(ground, path, endpoint);
-    machines.set(path, tracing?.tracedCall(path, plain) ?? plain);
-  }
-  return machines;
+  return new Map(
+    Object.entries(endpoints).map(([path, endpoint]) => [path, machinesOf(ground, path, tracing)(endpoint)]),
+  );
 }
 
-/** `route`: what metrics and faults call it. */
-export function machine(ground: HttpGround, route: string, endpoint: Endpoint): Machine {
+/** Makes machines of endpoints. `route`: what metrics, traces and faults call them. */
+export function machinesOf(
+  ground: HttpGround,
+  route: string,
+  tracing: Tracing | undefined,
+): (endpoint: Endpoint) => Machine {
   const { answered } = ground;
   const strict = isStrict(ground);
-  return async (call, peer) => {
-    const startedAt = answered && performance.now();
-    let answer: Answer;
-    try {
-      answer = await endpoint(ground, call, peer);
-    } catch (error) {
-      answer = failed(ground, error, `POST ${route}`);
-    }
-    if (startedAt !== undefined) answered!(route, answer.status, (performance.now() - startedAt) / 1000);
-    return strict ? { ...answer, headers: { ...answer.headers, ...strictly } } : answer;
-  };
+  const plain =
+    (endpoint: Endpoint): Machine =>
+    async (call, peer) => {
+      const startedAt = answered && performance.now();
+      let answer: Answer;
+      try {
+        answer = await endpoint(ground, call, peer);
+      } catch (error) {
+        answer = failed(ground, error, `POST ${route}`);
+      }
+      if (startedAt !== undefined) answered!(route, answer.status, (performance.now() - startedAt) / 1000);
+      return strict ? { ...answer, headers: { ...answer.headers, ...strictly } } : answer;
+    };
+  return tracing ? (endpoint) => tracing.tracedCall(route, plain(endpoint)) : plain;
 }
 
 /** A refusal on the wire; or a fault, reported whole, of which the caller learns only that it may try again. */

@@ -78,7 +78,7 @@ export function pageRoutes(ground: HttpGround): Hono {
   app.get("/inbox", answer(visited(showInbox)));
   app.get("/inbox/events", answer(visited(inboxEvents)));
   app.get("/requests/:id", answer(visited(showCard)));
-  app.post(decisionRoute, answer(signed(decideOnCard)));
+  app.post(decisionRoute, answer(decideSigned));
   app.post("/requests/:id/pause-agent", answer(signed(pauseFromCard)));
   app.get("/devices", answer(visited(showDevices)));
   app.post("/devices/add", answer(signed(addDevice)));
