@@ -1,15 +1,15 @@
 /** How many asks does the server take in, each of them durable before it is answered? */
-import type { Duel } from "./stage/duel.ts";
-import { once, play } from "./stage/load.ts";
+import type { Comparison } from "./harness/comparison.ts";
+import { once, runScript } from "./harness/load.ts";
 
-export const ask: Duel = {
+export const ask: Comparison = {
   of: "ask",
   methods: ["secret", "key"],
   count: 1000,
   measure: (party, flows) =>
     party.name.startsWith("bare")
       ? undefined
-      : play(
+      : runScript(
           party,
           flows.map(({ ask }) => once(ask, 200)),
         ),

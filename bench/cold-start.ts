@@ -1,11 +1,11 @@
 /** How long after its process is made does a server give its first answer? In turns; the last is Node with an empty program. */
 import { spawnSync } from "node:child_process";
-import { openConnection, post } from "./stage/connection.ts";
-import { startCountersign } from "./stage/countersign.ts";
-import { saySpread, spreadOf, table } from "./stage/figure.ts";
-import { startBare, startOidcProvider } from "./stage/peer.ts";
-import { run } from "./stage/process.ts";
-import { ship } from "./stage/shipped.ts";
+import { startBare, startOidcProvider } from "./harness/baseline.ts";
+import { openConnection, post } from "./harness/connection.ts";
+import { startCountersign } from "./harness/countersign.ts";
+import { ship } from "./harness/packed.ts";
+import { run } from "./harness/process.ts";
+import { formatRange, rangeOf, table } from "./harness/stats.ts";
 
 const rounds = 7;
 
@@ -44,7 +44,7 @@ export async function coldStart(): Promise<void> {
   shipped.discard();
   const rows = [...times].map(([name, list]) => [
     name,
-    `${saySpread(spreadOf(list), (ms) => ms.toFixed(0))} ms`,
+    `${formatRange(rangeOf(list), (ms) => ms.toFixed(0))} ms`,
   ]);
   console.log(`\n${table(["cold start", "to the first answer"], rows)}`);
 }

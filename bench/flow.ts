@@ -2,14 +2,14 @@
  * How many whole stories: ask, decide, redeem with JWT access token and ID token, and, where the server has such a thing,
  * spend? The second question leaves the spend out, so that both servers do the same.
  */
-import type { Duel } from "./stage/duel.ts";
-import { expectStatus, play, type Script } from "./stage/load.ts";
-import { type Flow, ticketIn, tokenIn } from "./stage/party.ts";
+import type { Comparison } from "./harness/comparison.ts";
+import { expectStatus, runScript, type Script } from "./harness/load.ts";
+import { type Flow, ticketIn, tokenIn } from "./harness/target.ts";
 
 export const flow = duelOf("ask → decide → redeem → spend", true);
 export const flowToToken = duelOf("ask → decide → redeem", false);
 
-function duelOf(of: string, spends: boolean): Duel {
+function duelOf(of: string, spends: boolean): Comparison {
   return {
     of,
     methods: ["secret", "key"],
@@ -17,7 +17,7 @@ function duelOf(of: string, spends: boolean): Duel {
     measure: (party, flows) =>
       party.name.startsWith("bare")
         ? undefined
-        : play(
+        : runScript(
             party,
             flows.map((one) => story(one, spends)),
           ),

@@ -1,9 +1,9 @@
 /** How much memory does the server hold with 100,000 requests pending, all of which have been polled? And how much CPU, idle? */
-import { startCountersign } from "./stage/countersign.ts";
-import { fillPending } from "./stage/crowd.ts";
-import { table } from "./stage/figure.ts";
-import { cpuSeconds, play, residentMegabytes } from "./stage/load.ts";
-import { ship } from "./stage/shipped.ts";
+import { startCountersign } from "./harness/countersign.ts";
+import { cpuSeconds, residentMegabytes, runScript } from "./harness/load.ts";
+import { ship } from "./harness/packed.ts";
+import { fillPending } from "./harness/seed.ts";
+import { table } from "./harness/stats.ts";
 
 const pending = 100_000;
 const idleSeconds = 10;
@@ -14,7 +14,7 @@ export async function memory(): Promise<void> {
   try {
     const resident = () => `${residentMegabytes(server.pid).toFixed(0)} MB`;
     const rows = [["after the start", resident(), await idle(server.pid)]];
-    await play(server, await fillPending(server, pending, pending));
+    await runScript(server, await fillPending(server, pending, pending));
     rows.push(["100,000 pending, each just polled", resident(), await idle(server.pid)]);
     console.log(`\n${table(["", "resident", `CPU over ${idleSeconds} idle seconds`], rows)}`);
   } finally {

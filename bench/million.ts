@@ -2,10 +2,10 @@
  * Does a poll mind how many others wait? Two servers in turns, one with a thousand pending requests and one with a million
  * (BENCH_PENDING); polls of requests from all over. Fills some gigabytes and takes minutes.
  */
-import { startCountersign } from "./stage/countersign.ts";
-import { fillPending } from "./stage/crowd.ts";
-import { quantile, saySpread, spreadOf, table, whole } from "./stage/figure.ts";
-import { play } from "./stage/load.ts";
+import { startCountersign } from "./harness/countersign.ts";
+import { runScript } from "./harness/load.ts";
+import { fillPending } from "./harness/seed.ts";
+import { formatRange, quantile, rangeOf, table, whole } from "./harness/stats.ts";
 
 const rounds = 7;
 const polls = 900;
@@ -26,7 +26,7 @@ export async function million(): Promise<void> {
           { length: polls },
           (_, at) => sample[(round * polls + at) % sample.length]!,
         );
-        const { latencies, rate } = await play(server, scripts, 8);
+        const { latencies, rate } = await runScript(server, scripts, 8);
         if (round === 0) continue;
         p99s.push(quantile(latencies, 0.99));
         rates.push(rate);
@@ -39,10 +39,10 @@ export async function million(): Promise<void> {
   const [few, many] = places;
   const rows = places.map(({ pending, p99s, rates }) => [
     whole(pending),
-    whole(spreadOf(rates).median),
-    `${saySpread(spreadOf(p99s))} ms`,
+    whole(rangeOf(rates).median),
+    `${formatRange(rangeOf(p99s))} ms`,
   ]);
   console.log(`\n${table(["pending", "polls a second", "p99"], rows)}`);
   const ratios = many!.p99s.map((p99, round) => p99 / few!.p99s[round]!);
-  console.log(`p99 with many ÷ with few: ${saySpread(spreadOf(ratios))}`);
+  console.log(`p99 with many ÷ with few: ${formatRange(rangeOf(ratios))}`);
 }

@@ -5,12 +5,12 @@
  */
 
 import { spent } from "./flow.ts";
-import { type Countersign, startCountersign } from "./stage/countersign.ts";
-import { type Cost, calls, type Database, startDatabase } from "./stage/database.ts";
-import { saySpread, spreadOf, table, whole } from "./stage/figure.ts";
-import { cpuSeconds, once, play, type Script } from "./stage/load.ts";
-import { type Flow, ticketIn } from "./stage/party.ts";
-import type { Running } from "./stage/process.ts";
+import { type Countersign, startCountersign } from "./harness/countersign.ts";
+import { type Cost, calls, type Database, startDatabase } from "./harness/database.ts";
+import { cpuSeconds, once, runScript, type Script } from "./harness/load.ts";
+import type { Running } from "./harness/process.ts";
+import { formatRange, rangeOf, table, whole } from "./harness/stats.ts";
+import { type Flow, ticketIn } from "./harness/target.ts";
 
 /** The first again at the end: how much the machine has changed meanwhile. */
 const counts = [1, 2, 3, 1];
@@ -22,8 +22,8 @@ const width = 48;
 const idleMs = 5_000;
 
 /** What some work took, over all nodes. */
-type Effort = { readonly seconds: number; readonly nodeCpu: number; readonly cost: Cost };
-type Round = { readonly ask: Effort; readonly poll: Effort; readonly rest: Effort };
+type CpuCost = { readonly seconds: number; readonly nodeCpu: number; readonly cost: Cost };
+type Round = { readonly ask: CpuCost; readonly poll: CpuCost; readonly rest: CpuCost };
 
 export async function nodes(): Promise<void> {
   const database = await startDatabase();
@@ -67,7 +67,7 @@ async function played(database: Database, server: Countersign, all: readonly Run
     effort(database, all, () =>
       Promise.all(
         all.map((node, n) =>
-          play(
+          runScript(
             node,
             flows.flatMap((flow, at) => ((at + step) % all.length === n ? script(flow, at) : [])),
             Math.floor(width / all.length),
@@ -90,7 +90,7 @@ async function effort(
   database: Database,
   all: readonly Running[],
   work: () => Promise<unknown>,
-): Promise<Effort> {
+): Promise<CpuCost> {
   const spentSoFar = () => all.reduce((sum, { pid }) => sum + cpuSeconds(pid), 0);
   const before = spentSoFar();
   let seconds = 0;
@@ -119,16 +119,16 @@ const sum = (list: readonly number[]) => list.reduce((total, one) => total + one
 /** Seconds of CPU that a flow takes, once what the rounds do anyway has been taken from it. */
 type Each = { readonly node: number; readonly database: number };
 
-function each(count: number, seen: readonly Round[], idle: Effort): Each {
-  const of = (figure: (effort: Effort) => number) => spreadOf(perFlow(count, seen, idle, figure)).median;
+function each(count: number, seen: readonly Round[], idle: CpuCost): Each {
+  const of = (figure: (effort: CpuCost) => number) => rangeOf(perFlow(count, seen, idle, figure)).median;
   return { node: of(({ nodeCpu }) => nodeCpu), database: of(({ cost }) => cost.cpuSeconds) };
 }
 
 function perFlow(
   count: number,
   seen: readonly Round[],
-  idle: Effort,
-  figure: (effort: Effort) => number,
+  idle: CpuCost,
+  figure: (effort: CpuCost) => number,
 ): number[] {
   return seen.map(({ ask, rest }) => {
     const idled = (figure(idle) / idle.seconds) * (ask.seconds + rest.seconds);
@@ -145,18 +145,18 @@ function limit(costs: readonly (Each & { readonly count: number })[]): string {
   return lines.join("\n");
 }
 
-function flowRow(count: number, seen: readonly Round[], idle: Effort): string[] {
+function flowRow(count: number, seen: readonly Round[], idle: CpuCost): string[] {
   const flows = flowsEach * count;
-  const of = (figure: (effort: Effort) => number) => perFlow(count, seen, idle, figure);
+  const of = (figure: (effort: CpuCost) => number) => perFlow(count, seen, idle, figure);
   const seconds = seen.map(({ ask, rest }) => ask.seconds + rest.seconds);
-  const busy = (figure: (effort: Effort) => number) =>
-    saySpread(spreadOf(seen.map(({ ask, rest }, at) => (figure(ask) + figure(rest)) / seconds[at]!)));
-  const median = (list: readonly number[]) => spreadOf(list).median;
+  const busy = (figure: (effort: CpuCost) => number) =>
+    formatRange(rangeOf(seen.map(({ ask, rest }, at) => (figure(ask) + figure(rest)) / seconds[at]!)));
+  const median = (list: readonly number[]) => rangeOf(list).median;
   return [
     String(count),
-    saySpread(spreadOf(seconds.map((one) => flows / one)), whole),
-    saySpread(spreadOf(of(({ nodeCpu }) => nodeCpu * 1000))),
-    saySpread(spreadOf(of(({ cost }) => cost.cpuSeconds * 1000))),
+    formatRange(rangeOf(seconds.map((one) => flows / one)), whole),
+    formatRange(rangeOf(of(({ nodeCpu }) => nodeCpu * 1000))),
+    formatRange(rangeOf(of(({ cost }) => cost.cpuSeconds * 1000))),
     busy(({ nodeCpu }) => nodeCpu),
     busy(({ cost }) => cost.cpuSeconds),
     median(of(({ cost }) => calls(cost))).toFixed(1),
@@ -167,9 +167,9 @@ function flowRow(count: number, seen: readonly Round[], idle: Effort): string[] 
 
 const stepHead = ["nodes", "step", "node CPU, ms", "PostgreSQL CPU, ms", "statements", "reads", "commits"];
 
-function stepRowsOf(count: number, seen: readonly Round[], idle: Effort): string[][] {
-  const row = (step: string, efforts: readonly Effort[], each: number) => {
-    const per = (figure: (effort: Effort) => number) => sum(efforts.map(figure)) / (efforts.length * each);
+function stepRowsOf(count: number, seen: readonly Round[], idle: CpuCost): string[][] {
+  const row = (step: string, efforts: readonly CpuCost[], each: number) => {
+    const per = (figure: (effort: CpuCost) => number) => sum(efforts.map(figure)) / (efforts.length * each);
     return [
       String(count),
       step,

@@ -2,23 +2,23 @@
  * Of several nodes that make their rounds over the same outbox at the same time, how much of their work is in vain? And
  * is anything sent twice? A thousand messages are due, and a thousand requests have expired.
  */
-import { deliver } from "../packages/server/src/operations/deliver.ts";
-import { sweep } from "../packages/server/src/operations/sweep.ts";
+import { deliver } from "../packages/server/src/job/deliver-message.ts";
+import { sweep } from "../packages/server/src/job/sweep.ts";
 import {
   aMessage,
   anAgent,
-  anApproval,
   anApprover,
   anEntry,
-} from "../packages/server/src/store/contract/specimen.ts";
+  aRequest,
+} from "../packages/server/src/store/contract/fixture.ts";
 import { openPostgres } from "../packages/server/src/store/postgres/postgres.ts";
 import { absent, type Store } from "../packages/server/src/store/store.ts";
-import { type Cost, calls, startDatabase } from "./stage/database.ts";
-import { table, whole } from "./stage/figure.ts";
+import { type Cost, calls, startDatabase } from "./harness/database.ts";
+import { table, whole } from "./harness/stats.ts";
 
 const due = 1_000;
 
-type Tally = { reads: number; written: number; conflicts: number };
+type Counts = { reads: number; written: number; conflicts: number };
 
 export async function outbox(): Promise<void> {
   const rows: string[][] = [];
@@ -45,7 +45,7 @@ async function measured(count: number): Promise<string[][]> {
     for (let at = 0; at < count; at += 1)
       stores.push(await openPostgres({ url: database.url, create: true }));
     await fill(stores[0]!);
-    const tally: Tally = { reads: 0, written: 0, conflicts: 0 };
+    const tally: Counts = { reads: 0, written: 0, conflicts: 0 };
     const nodes = stores.map((store) => counted(store, tally));
     const sent = new Map<string, number>();
     const channel = {
@@ -111,7 +111,7 @@ async function rounds(round: () => Promise<number>): Promise<void> {
   }
 }
 
-function counted(store: Store, tally: Tally): Store {
+function counted(store: Store, tally: Counts): Store {
   const outcome = (found: "committed" | "conflict") => {
     if (found === "conflict") tally.conflicts += 1;
     else tally.written += 1;
@@ -128,7 +128,7 @@ function counted(store: Store, tally: Tally): Store {
       return store.due(kind, now, limit);
     },
     commit: async (change) => outcome(await store.commit(change)),
-    pass: async (change) => outcome(await store.pass(change)),
+    commitUnlogged: async (change) => outcome(await store.commitUnlogged(change)),
   };
 }
 
@@ -136,22 +136,22 @@ function counted(store: Store, tally: Tally): Store {
 async function fill(store: Store): Promise<void> {
   const approver = anApprover();
   const agent = anAgent();
-  const approval = anApproval({
+  const approval = aRequest({
     agent: agent.id,
     candidates: [approver.id],
     expiresAt: store.now() + 3_600_000,
   });
   const record = { ...approval, decideBy: approval.expiresAt };
   const first = [
-    { put: "agent", record: agent, expect: absent },
-    { put: "approver", record: approver, expect: absent },
-    { put: "approval", record, expect: absent },
+    { put: "agent", record: agent, ifVersion: absent },
+    { put: "approver", record: approver, ifVersion: absent },
+    { put: "request", record, ifVersion: absent },
   ] as const;
   await store.commit({ writes: first, entries: [anEntry()] });
   const about = { approval: approval.id, approver: approver.id, dueAt: store.now() };
   await Promise.all(
     Array.from({ length: due }, () =>
-      store.pass({ writes: [{ put: "message", record: aMessage(about), expect: absent }] }),
+      store.commitUnlogged({ writes: [{ put: "message", record: aMessage(about), ifVersion: absent }] }),
     ),
   );
 }
@@ -161,7 +161,7 @@ async function expire(store: Store): Promise<void> {
   await Promise.all(
     Array.from({ length: due }, () =>
       store.commit({
-        writes: [{ put: "approval", record: anApproval({ expiresAt, decideBy: expiresAt }), expect: absent }],
+        writes: [{ put: "request", record: aRequest({ expiresAt, decideBy: expiresAt }), ifVersion: absent }],
         entries: [anEntry()],
       }),
     ),

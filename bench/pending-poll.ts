@@ -1,12 +1,12 @@
 /** How many polls of a request that still waits does the server answer? */
 import { setTimeout } from "node:timers/promises";
-import type { Duel } from "./stage/duel.ts";
-import { play, polled } from "./stage/load.ts";
-import { asked } from "./stage/party.ts";
+import type { Comparison } from "./harness/comparison.ts";
+import { polled, runScript } from "./harness/load.ts";
+import { asked } from "./harness/target.ts";
 
 const settleMs = 1_200;
 
-export const pendingPoll: Duel = {
+export const pendingPoll: Comparison = {
   of: "pending poll",
   methods: ["secret", "key"],
   count: 2000,
@@ -15,7 +15,7 @@ export const pendingPoll: Duel = {
     const tickets = bare ? [] : await asked(party, flows);
     // What the asks still owe, such as their places in the log, is not the polls' to pay.
     await setTimeout(bare ? 0 : settleMs);
-    return play(
+    return runScript(
       party,
       flows.map(({ poll }, at) => polled(poll(tickets[at] ?? ""))),
     );

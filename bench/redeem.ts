@@ -1,18 +1,18 @@
 /** How many approvals become a JWT access token and an ID token? */
-import type { Duel } from "./stage/duel.ts";
-import { once, play } from "./stage/load.ts";
-import { decided } from "./stage/party.ts";
+import type { Comparison } from "./harness/comparison.ts";
+import { once, runScript } from "./harness/load.ts";
+import { decided } from "./harness/target.ts";
 
-export const redeem: Duel = {
+export const redeem: Comparison = {
   of: "redeem",
   methods: ["secret", "key"],
   count: 800,
   measure: (party, flows) => (party.name.startsWith("bare") ? undefined : measure(party, flows)),
 };
 
-async function measure(...[party, flows]: Parameters<Duel["measure"]>) {
+async function measure(...[party, flows]: Parameters<Comparison["measure"]>) {
   const tickets = await decided(party, flows);
-  return await play(
+  return await runScript(
     party,
     flows.map(({ redeem }, at) => once(redeem(tickets[at]!), 200)),
   );

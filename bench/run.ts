@@ -8,6 +8,12 @@ import { ask } from "./ask.ts";
 import { coldStart } from "./cold-start.ts";
 import { decide } from "./decide.ts";
 import { flow, flowToToken } from "./flow.ts";
+import { startBare, startOidcProvider } from "./harness/baseline.ts";
+import { type Comparison, duel, duelTable } from "./harness/comparison.ts";
+import { startCountersign } from "./harness/countersign.ts";
+import { placing } from "./harness/process.ts";
+import { bareSignatures } from "./harness/signature.ts";
+import { whole } from "./harness/stats.ts";
 import { memory } from "./memory.ts";
 import { million } from "./million.ts";
 import { nodes } from "./nodes.ts";
@@ -16,17 +22,11 @@ import { pendingPoll } from "./pending-poll.ts";
 import { redeem } from "./redeem.ts";
 import { sequence } from "./sequence.ts";
 import { spend } from "./spend.ts";
-import { startCountersign } from "./stage/countersign.ts";
-import { type Duel, duel, duelTable } from "./stage/duel.ts";
-import { whole } from "./stage/figure.ts";
-import { startBare, startOidcProvider } from "./stage/peer.ts";
-import { placing } from "./stage/process.ts";
-import { bareSignatures } from "./stage/signature.ts";
 import { verifierCheck } from "./verifier-check.ts";
 import { wakeUp } from "./wake-up.ts";
 
 const rounds = Number(process.env.BENCH_ROUNDS ?? 5);
-const duels: Readonly<Record<string, Duel>> = {
+const duels: Readonly<Record<string, Comparison>> = {
   "pending-poll": pendingPoll,
   ask,
   decide,

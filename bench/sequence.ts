@@ -5,12 +5,12 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { anEntry } from "../packages/server/src/store/contract/specimen.ts";
+import { anEntry } from "../packages/server/src/store/contract/fixture.ts";
 import { openPostgres } from "../packages/server/src/store/postgres/postgres.ts";
 import { openSqlite } from "../packages/server/src/store/sqlite/sqlite.ts";
 import type { Store } from "../packages/server/src/store/store.ts";
-import { startDatabase } from "./stage/database.ts";
-import { table, whole } from "./stage/figure.ts";
+import { startDatabase } from "./harness/database.ts";
+import { table, whole } from "./harness/stats.ts";
 
 const entries = 6_000;
 const batches = [50, 200, 1_000];

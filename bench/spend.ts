@@ -1,18 +1,18 @@
 /** How many tokens does the server let an API reserve? The peer has no such thing. */
-import type { Duel } from "./stage/duel.ts";
-import { once, play } from "./stage/load.ts";
-import { redeemed } from "./stage/party.ts";
+import type { Comparison } from "./harness/comparison.ts";
+import { once, runScript } from "./harness/load.ts";
+import { redeemed } from "./harness/target.ts";
 
-export const spend: Duel = {
+export const spend: Comparison = {
   of: "spend (reserve)",
   methods: ["secret"],
   count: 800,
   measure: (party, flows) => (flows[0]?.reserve ? measure(party, flows) : undefined),
 };
 
-async function measure(...[party, flows]: Parameters<Duel["measure"]>) {
+async function measure(...[party, flows]: Parameters<Comparison["measure"]>) {
   const tokens = await redeemed(party, flows);
-  return await play(
+  return await runScript(
     party,
     flows.map(({ reserve }, at) => once(reserve!(tokens[at]!), 200)),
   );

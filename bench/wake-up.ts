@@ -1,9 +1,9 @@
 /** How long after a decision does an agent whose poll is being held have its token? */
-import { openConnection } from "./stage/connection.ts";
-import { startCountersign } from "./stage/countersign.ts";
-import { quantile, table } from "./stage/figure.ts";
-import { expectStatus } from "./stage/load.ts";
-import { asked } from "./stage/party.ts";
+import { openConnection } from "./harness/connection.ts";
+import { startCountersign } from "./harness/countersign.ts";
+import { expectStatus } from "./harness/load.ts";
+import { quantile, table } from "./harness/stats.ts";
+import { asked } from "./harness/target.ts";
 
 const count = 300;
 

@@ -17,7 +17,7 @@ export type Call = {
   readonly ca?: string | undefined;
 };
 
-export type Answer = {
+export type CallResult = {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly text: string;
@@ -29,7 +29,7 @@ export type Answer = {
 export function call(
   url: string,
   { method = "GET", headers = {}, body, certificate, ca }: Call = {},
-): Promise<Answer> {
+): Promise<CallResult> {
   const request = url.startsWith("https:") ? encrypted : clear;
   return new Promise((resolve, reject) => {
     const outgoing = request(

@@ -3,18 +3,18 @@ import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { after, beforeEach } from "node:test";
 import { setTimeout } from "node:timers/promises";
+import { receive } from "@countersign/testing/server/callback-receiver";
+import { createCertificates } from "@countersign/testing/server/certificate";
 import { createLocalJWKSet, decodeJwt, jwtVerify } from "jose";
-import { createCertificates } from "../packages/server/test/certificate.ts";
-import { receive } from "../packages/server/test/receiver.ts";
 import { scenario } from "./scenario.ts";
-import { type Form, openWorld, refusal } from "./world.ts";
+import { type Form, openTestServer, refusal } from "./test-server.ts";
 
 const certificates = await createCertificates();
 const receiver = await receive(certificates);
 after(() => receiver.close());
 const to = (path: string) => `${receiver.origin}${path}`;
 const scopes = Array.from({ length: 20 }, (_, at) => `calendar.mute-${at}`);
-const world = await openWorld(
+const world = await openTestServer(
   {
     scopes,
     agents: [

@@ -2,16 +2,16 @@
 import assert from "node:assert/strict";
 import { createHash, X509Certificate } from "node:crypto";
 import type { SecureVersion } from "node:tls";
+import { createCertificates, selfSigned } from "@countersign/testing/server/certificate";
 import { decodeJwt } from "jose";
-import { createCertificates, selfSigned } from "../packages/server/test/certificate.ts";
 import type { Certificate } from "./call.ts";
 import type { Credentials } from "./credential.ts";
-import { shakeHands as greet } from "./handshake.ts";
 import { prove } from "./proof.ts";
 import { scenario } from "./scenario.ts";
-import { type Manner, openWorld, refusal } from "./world.ts";
+import { openTestServer, type RequestStyle, refusal } from "./test-server.ts";
+import { tlsHandshake as greet } from "./tls-handshake.ts";
 
-const world = await openWorld({
+const world = await openTestServer({
   https: true,
   agents: [
     { id: "pki", method: "tls_client_auth", binding: "mtls" },
@@ -25,7 +25,7 @@ const [pki, self, signer] = [world.agent("pki"), world.agent("self"), world.agen
 const invalidClient = [401, "invalid_client"];
 
 /** Asks as this client, with this certificate or none. */
-async function coming(certificate: Certificate | undefined, by: Credentials): Promise<Manner> {
+async function coming(certificate: Certificate | undefined, by: Credentials): Promise<RequestStyle> {
   const { form, headers } = await prove(by, world.issuer);
   return { proof: { form, headers, certificate } };
 }

@@ -3,13 +3,13 @@ import assert from "node:assert/strict";
 import { constants, generateKeyPairSync, sign } from "node:crypto";
 import type { JsonObject } from "@countersign/protocol";
 import { importJWK, SignJWT, UnsecuredJWT } from "jose";
-import { addAgent } from "../packages/server/src/operations/admit.ts";
+import { addAgent } from "../packages/server/src/usecase/client/client-lifecycle.ts";
 import type { Credentials } from "./credential.ts";
 import { asserted, assertionClaims, basic, type Proof, prove, seconds, signAs } from "./proof.ts";
 import { scenario } from "./scenario.ts";
-import { openWorld, refusal } from "./world.ts";
+import { openTestServer, refusal } from "./test-server.ts";
 
-const world = await openWorld({
+const world = await openTestServer({
   agents: [
     { id: "poster", method: "client_secret_post" },
     { id: "signer", method: "private_key_jwt", algorithm: "ES256" },

@@ -13,7 +13,8 @@ test("each requirement has an id of its own", () => {
 test("each requirement is shown by a scenario, or is a known failure, or is not ours", () => {
   const cited = citations();
   const silent = [...requirements.values()].filter(
-    ({ id, unmet, notOurs }) => unmet === undefined && notOurs === undefined && !cited.has(id),
+    ({ id, knownFailure, notApplicable }) =>
+      knownFailure === undefined && notApplicable === undefined && !cited.has(id),
   );
   assert.deepEqual(
     silent.map(({ id, says }) => `${id}: ${says}`),
@@ -23,16 +24,16 @@ test("each requirement is shown by a scenario, or is a known failure, or is not 
 
 test("what scenarios cite is there, and is ours", () => {
   const wrong = [...citations().keys()].filter(
-    (id) => requirements.get(id)?.notOurs !== undefined || !requirements.has(id),
+    (id) => requirements.get(id)?.notApplicable !== undefined || !requirements.has(id),
   );
   assert.deepEqual(wrong, []);
 });
 
 test("a known failure and what is not ours say why", () => {
-  for (const { id, unmet, notOurs } of requirements.values()) {
-    assert.notEqual(unmet?.trim(), "", id);
-    assert.notEqual(notOurs?.trim(), "", id);
-    assert.ok(unmet === undefined || notOurs === undefined, id);
+  for (const { id, knownFailure, notApplicable } of requirements.values()) {
+    assert.notEqual(knownFailure?.trim(), "", id);
+    assert.notEqual(notApplicable?.trim(), "", id);
+    assert.ok(knownFailure === undefined || notApplicable === undefined, id);
   }
 });
 

@@ -25,8 +25,8 @@ export type Row = {
   readonly requirements: number;
   readonly tested: number;
   /** Known not to hold. */
-  readonly unmet: number;
-  readonly notOurs: number;
+  readonly knownFailure: number;
+  readonly notApplicable: number;
 };
 
 export function coverage(): readonly Row[] {
@@ -35,8 +35,8 @@ export function coverage(): readonly Row[] {
     name,
     title,
     requirements: requirements.length,
-    tested: requirements.filter((one) => one.unmet === undefined && cited.has(one.id)).length,
-    unmet: requirements.filter((one) => one.unmet !== undefined).length,
-    notOurs: requirements.filter((one) => one.notOurs !== undefined).length,
+    tested: requirements.filter((one) => one.knownFailure === undefined && cited.has(one.id)).length,
+    knownFailure: requirements.filter((one) => one.knownFailure !== undefined).length,
+    notApplicable: requirements.filter((one) => one.notApplicable !== undefined).length,
   }));
 }

@@ -2,9 +2,10 @@
  * What an agent proves itself with, of every kind: secrets, keys, certificates. Made by the harness, registered with the
  * server as an operator would, and handed to whoever plays the agent.
  */
+
+import { type Certificates, selfSigned, type Wish } from "@countersign/testing/server/certificate";
 import { exportJWK, generateKeyPair, type JWK } from "jose";
-import type { NewAgent, NewCredential } from "../packages/server/src/operations/admit.ts";
-import { type Certificates, selfSigned, type Wish } from "../packages/server/test/certificate.ts";
+import type { NewAgent, NewCredential } from "../packages/server/src/usecase/client/client-lifecycle.ts";
 import type { Certificate } from "./call.ts";
 import type { FullAgentPlan } from "./plan.ts";
 

@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { decodeJwt } from "jose";
 import { scenario } from "./scenario.ts";
-import { openWorld, refusal } from "./world.ts";
+import { openTestServer, refusal } from "./test-server.ts";
 
-const world = await openWorld({ agents: [{ id: "calendar", types: ["calendar.clear"] }] });
+const world = await openTestServer({ agents: [{ id: "calendar", types: ["calendar.clear"] }] });
 
 const agent = () => world.agent("agent");
 const good = { type: "refund", order: "R-9", amount: "1.00", currency: "USD" };

@@ -2,18 +2,18 @@
 import assert from "node:assert/strict";
 import { createHash, randomUUID } from "node:crypto";
 import { calculateJwkThumbprint, decodeJwt, type JWK, type JWTHeaderParameters, UnsecuredJWT } from "jose";
-import type { Answer } from "./call.ts";
+import type { CallResult } from "./call.ts";
 import type { Credentials } from "./credential.ts";
 import { seconds, signAs } from "./proof.ts";
 import { scenario } from "./scenario.ts";
-import { openWorld, refusal, type World } from "./world.ts";
+import { openTestServer, refusal, type TestServer } from "./test-server.ts";
 
 const agents = [
   { id: "bound", binding: "dpop" },
   { id: "rsa", algorithm: "PS256", binding: "dpop" },
 ] as const;
-const world = await openWorld({ agents: [...agents] });
-const careful = await openWorld({ agents: [...agents], dpop_nonce: true });
+const world = await openTestServer({ agents: [...agents] });
+const careful = await openTestServer({ agents: [...agents], dpop_nonce: true });
 
 const bound = () => world.agent("bound");
 const badProof = [400, "invalid_dpop_proof"];
@@ -27,7 +27,7 @@ type Changed = {
 async function proof(
   agent: Credentials,
   { claims = {}, header = {} }: Changed = {},
-  place: World = world,
+  place: TestServer = world,
 ): Promise<string> {
   const own = {
     htm: "POST",
@@ -48,7 +48,7 @@ async function redeem(
   dpop: string | readonly string[] | undefined,
   agent = bound(),
   authReqId?: string,
-): Promise<Answer> {
+): Promise<CallResult> {
   const id = authReqId ?? (await world.asked(agent));
   if (authReqId === undefined) await world.allow(id);
   return await world.poll(agent, id, {}, { headers: dpop === undefined ? {} : { dpop } });
@@ -216,8 +216,8 @@ async function use(
   token: string,
   dpop: string | undefined,
   scheme = "DPoP",
-  { resource, call }: World = world,
-): Promise<Answer> {
+  { resource, call }: TestServer = world,
+): Promise<CallResult> {
   return await call(`${resource.url}/calendar.clear`, {
     headers: { authorization: `${scheme} ${token}`, ...(dpop !== undefined && { dpop }) },
   });

@@ -7,25 +7,25 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { freePort } from "../examples/stage/port.ts";
-import { createDeployment } from "../packages/server/src/command/deployment.ts";
+import { type Certificates, createCertificates } from "@countersign/testing/server/certificate";
+import { freePort } from "../examples/harness/port.ts";
+import { createDeployment } from "../packages/server/src/command/cli/deployment.ts";
 import { type Config, loadConfig, problemText } from "../packages/server/src/config/config.ts";
-import { loadOutsideKey } from "../packages/server/src/keys/outside-key.ts";
-import { sealOfSecrets } from "../packages/server/src/keys/seal.ts";
-import { addAgent, addApi } from "../packages/server/src/operations/admit.ts";
-import { reopen } from "../packages/server/src/operations/cancel.ts";
-import { invite } from "../packages/server/src/operations/enrol.ts";
-import { setUserCode } from "../packages/server/src/operations/user-code.ts";
+import { loadRootKey } from "../packages/server/src/crypto/root-key.ts";
+import { createSecretSeal } from "../packages/server/src/crypto/seal.ts";
 import { openStore } from "../packages/server/src/store/open.ts";
 import type { Store } from "../packages/server/src/store/store.ts";
-import { type Certificates, createCertificates } from "../packages/server/test/certificate.ts";
+import { addAgent, addApi } from "../packages/server/src/usecase/client/client-lifecycle.ts";
+import { invite } from "../packages/server/src/usecase/people/enrol.ts";
+import { reopen } from "../packages/server/src/usecase/request/cancel.ts";
+import { setUserCode } from "../packages/server/src/usecase/request/user-code.ts";
 import { type Call, call } from "./call.ts";
 import { type Credentials, makeCredentials } from "./credential.ts";
 import { type HeadlessApprover, openHeadlessApprover } from "./headless-approver.ts";
 import { type AgentPlan, type FullPlan, type Plan, readAgentPlan, readPlan } from "./plan.ts";
 import { openResource, type Resource } from "./resource.ts";
-import { writeRules } from "./rules.ts";
 import { type Running, startApart, startHere } from "./run.ts";
+import { writeRules } from "./sample-config.ts";
 
 export type Approver = { readonly id: string; readonly email: string; readonly enrolmentUrl: string };
 export type ApiCredentials = { readonly id: string; readonly secret: string };
@@ -109,7 +109,7 @@ async function open(
   const reach: Harness["call"] = (path, more) =>
     call(path.startsWith("/") ? config.issuer + path : path, { ca, ...more });
 
-  const { seal } = sealOfSecrets(loadOutsideKey(config.keyFile));
+  const { seal } = createSecretSeal(loadRootKey(config.keyFile));
   const agents = new Map<string, Credentials>();
   const admit: Harness["addAgent"] = async (agentPlan) => {
     const types = [...config.actions.keys()];
@@ -150,7 +150,7 @@ async function open(
     origin: config.passkeys.origin,
     rpId: config.passkeys.rpId,
     invitation,
-    cardOf: async (id) => (await store.read("approval", id))?.record,
+    cardOf: async (id) => (await store.read("request", id))?.record,
     ...(plan.reopen_denials && { afterDenial: (latch) => reopen(store, latch) }),
   });
   endings.push(() => headless.close());

@@ -4,9 +4,9 @@ import { networkInterfaces } from "node:os";
 import { test } from "node:test";
 import { call } from "./call.ts";
 import { readPlan } from "./plan.ts";
-import { openWorld } from "./world.ts";
+import { openTestServer } from "./test-server.ts";
 
-const world = await openWorld({ reopen_denials: true });
+const world = await openTestServer({ reopen_denials: true });
 
 const agent = () => world.agent("agent");
 const urlFor = (authReqId: string, action = "") =>

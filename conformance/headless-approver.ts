@@ -10,17 +10,17 @@ import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { createVirtualAuthenticator } from "@countersign/testing/browser/virtual-authenticator";
+import { formOf, hidden, optionsIn, requestIdOf } from "@countersign/testing/server/deployment";
 import {
   type Card,
   type CardRow,
   partsOf,
   plainText,
   sentenceText,
-} from "../packages/server/src/action/card.ts";
-import { type Approval, stateAt } from "../packages/server/src/approval/approval.ts";
-import { formOf, hidden, optionsIn, requestIdOf } from "../packages/server/test/deployment.ts";
-import { createSoftPasskey } from "../packages/server/test/soft-passkey.ts";
-import type { Answer, Call } from "./call.ts";
+} from "../packages/server/src/domain/action/card.ts";
+import { type ApprovalRequest, stateAt } from "../packages/server/src/domain/request/request.ts";
+import type { Call, CallResult } from "./call.ts";
 
 export type HeadlessApprover = {
   /** With `{auth_req_id}` and `{action}` to be filled in. POST decides; GET shows, and needs no action. */
@@ -36,12 +36,12 @@ export type Said = { readonly status: number; readonly body: Readonly<Record<str
 
 export type Ground = {
   /** Calls a page of the server. */
-  readonly call: (path: string, given?: Call) => Promise<Answer>;
+  readonly call: (path: string, given?: Call) => Promise<CallResult>;
   readonly origin: string;
   readonly rpId: string;
   /** The secret of an enrolment link that is marked as test. */
   readonly invitation: string;
-  readonly cardOf: (requestId: string) => Promise<Approval | undefined>;
+  readonly cardOf: (requestId: string) => Promise<ApprovalRequest | undefined>;
   /** Told the key of the latch that a denial has closed. */
   readonly afterDenial?: (latch: string) => Promise<unknown>;
 };
@@ -88,7 +88,7 @@ export async function openHeadlessApprover(ground: Ground): Promise<HeadlessAppr
 async function enrol({ call, origin, rpId, invitation }: Ground): Promise<string> {
   const path = `/enrol/${invitation}`;
   const page = (await call(path)).text;
-  const attestation = createSoftPasskey({ rpId, origin }).attestation(optionsIn(page));
+  const attestation = createVirtualAuthenticator({ rpId, origin }).attestation(optionsIn(page));
   const form = {
     ...hidden(page),
     attestation: JSON.stringify(attestation),
@@ -130,12 +130,12 @@ async function decideAs(
     body: encode(form),
   });
   if (decided.status !== 303) return refuse(409, `cannot_${verdict}`, whyNot(approval));
-  if (verdict === "deny") for (const { latchKey } of approval.parts) await afterDenial?.(latchKey);
+  if (verdict === "deny") for (const { denyKey: latchKey } of approval.parts) await afterDenial?.(latchKey);
   return { status: 200, body: { request: id, action } };
 }
 
 /** The server has refused; this says what it refuses in general. */
-function whyNot({ level, standing }: Approval): string {
+function whyNot({ level, status: standing }: ApprovalRequest): string {
   if (standing.state !== "pending") return `the request is ${standing.state}`;
   if (level === "passkey-signed")
     return "approving this takes a passkey's signature, and the headless approver has no passkey";

@@ -4,11 +4,11 @@ import { decodeJwt, exportJWK, generateKeyPair, UnsecuredJWT } from "jose";
 import type { Credentials } from "./credential.ts";
 import { seconds, signAs } from "./proof.ts";
 import { scenario } from "./scenario.ts";
-import { openWorld, refusal } from "./world.ts";
+import { openTestServer, refusal } from "./test-server.ts";
 
 const issuerKeys = await generateKeyPair("ES256", { extractable: true });
 const issuerKey = { ...(await exportJWK(issuerKeys.publicKey)), kid: "hr-1", alg: "ES256" };
-const world = await openWorld({
+const world = await openTestServer({
   login_hint_issuers: { "https://hr.example": { keys: [issuerKey] } },
   approvers: [
     { email: "ada@example.com", name: "Ada" },

@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { cibaGrantType } from "@countersign/protocol";
 import { scenario } from "./scenario.ts";
-import { openWorld, refusal } from "./world.ts";
+import { openTestServer, refusal } from "./test-server.ts";
 
-const world = await openWorld();
+const world = await openTestServer();
 
 scenario(
   "metadata names the backchannel endpoint, the modes and the grant, and the endpoint answers",

@@ -4,7 +4,7 @@
  * something.
  */
 import { z } from "zod";
-import { authenticationMethods, deliveryModes } from "../packages/server/src/client/client.ts";
+import { authenticationMethods, deliveryModes } from "../packages/server/src/domain/client/client.ts";
 
 const algorithm = z.enum(["ES256", "PS256", "RS256", "EdDSA"]);
 

@@ -2,13 +2,13 @@
 import assert from "node:assert/strict";
 import { cibaGrantType } from "@countersign/protocol";
 import { decodeJwt, exportJWK, generateKeyPair } from "jose";
-import { allowRegistration } from "../packages/server/src/operations/allow.ts";
-import type { Answer } from "./call.ts";
+import { createInitialAccessToken } from "../packages/server/src/usecase/client/initial-access-token.ts";
+import type { CallResult } from "./call.ts";
 import { basic, seconds, signAs } from "./proof.ts";
 import { scenario } from "./scenario.ts";
-import { openWorld, refusal } from "./world.ts";
+import { openTestServer, refusal } from "./test-server.ts";
 
-const world = await openWorld({ https: true, registration: true });
+const world = await openTestServer({ https: true, registration: true });
 const { registration_endpoint } = await world.metadata();
 const badMetadata = [400, "invalid_client_metadata"];
 const pair = await generateKeyPair("ES256", { extractable: true });
@@ -17,10 +17,16 @@ const jwk = { ...(await exportJWK(pair.publicKey)), kid: "own-1" };
 /** An initial access token, for one registration. */
 async function allowance(types = ["refund", "calendar.mute"]): Promise<string> {
   const expiresAt = Date.now() + 3_600_000;
-  return (await allowRegistration(world.store, { name: "Allowed desk", types, uses: 1, expiresAt })).token;
+  return (await createInitialAccessToken(world.store, { name: "Allowed desk", types, uses: 1, expiresAt }))
+    .token;
 }
 
-const send = (method: string, url: string, token: string | undefined, metadata?: unknown): Promise<Answer> =>
+const send = (
+  method: string,
+  url: string,
+  token: string | undefined,
+  metadata?: unknown,
+): Promise<CallResult> =>
   world.call(url, {
     method,
     headers: {

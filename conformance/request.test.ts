@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { decodeJwt } from "jose";
 import { scenario } from "./scenario.ts";
-import { encode, type Form, openWorld, refusal } from "./world.ts";
+import { encode, type Form, openTestServer, refusal } from "./test-server.ts";
 
-const world = await openWorld({
+const world = await openTestServer({
   approvers: [
     { email: "ada@example.com", name: "Ada" },
     { email: "bob@example.com", name: "Bob" },

@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { setTimeout } from "node:timers/promises";
 import { createLocalJWKSet, decodeJwt, jwtVerify } from "jose";
 import { scenario } from "./scenario.ts";
-import { openWorld, refusal } from "./world.ts";
+import { openTestServer, refusal } from "./test-server.ts";
 
-const world = await openWorld({ agents: [{ id: "other" }] });
+const world = await openTestServer({ agents: [{ id: "other" }] });
 
 const agent = () => world.agent("agent");
 

@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { prove } from "./proof.ts";
 import { scenario } from "./scenario.ts";
-import { type Form, openWorld, refusal } from "./world.ts";
+import { type Form, openTestServer, refusal } from "./test-server.ts";
 
-const world = await openWorld({ agents: [{ id: "other" }] });
+const world = await openTestServer({ agents: [{ id: "other" }] });
 
 const agent = () => world.agent("agent");
 async function revoke(form: Form, by = agent()) {

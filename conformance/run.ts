@@ -1,7 +1,7 @@
 /** The real `countersign start`: in a process of its own, or in this one, where the process's clock is its clock. */
 import { fileURLToPath } from "node:url";
-import { start } from "../examples/stage/process.ts";
-import { runCommand } from "../packages/server/src/command/run.ts";
+import { start } from "../examples/harness/process.ts";
+import { runCommand } from "../packages/server/src/command/cli/run.ts";
 
 export type Running = {
   /** Resolves when it is gone. */
@@ -28,11 +28,11 @@ export async function startHere(file: string): Promise<Running> {
   let ended: Promise<number> | undefined;
   await new Promise<void>((resolve, reject) => {
     ended = runCommand(["start", "--config", file], {
-      print: (text) => {
+      stdout: (text) => {
         if (listens.test(text)) resolve();
       },
-      complain: (text) => complaints.push(text),
-      screen: false,
+      stderr: (text) => complaints.push(text),
+      isTTY: false,
       stop: stop.signal,
     });
     ended.then(() => reject(new Error(complaints.join("\n"))), reject);

@@ -12,12 +12,12 @@ type Run = (t: TestContext) => Promise<void>;
 /** Throws for an id that nobody has heard of, for one that is not ours, and where only some of the cited hold. */
 export function scenario(name: string, cites: readonly string[], run: Run): void {
   const cited = cites.map(requirementOf);
-  const unmet = cited.filter((one) => one.unmet !== undefined);
-  if (unmet.length === 0) {
+  const knownFailure = cited.filter((one) => one.knownFailure !== undefined);
+  if (knownFailure.length === 0) {
     test(name, run);
     return;
   }
-  if (unmet.length < cited.length)
+  if (knownFailure.length < cited.length)
     throw new Error(`"${name}" cites what holds and what does not: make two scenarios of it`);
   test(`known failure: ${name}`, (t) => failing(t, run, cites));
 }
@@ -25,7 +25,8 @@ export function scenario(name: string, cites: readonly string[], run: Run): void
 function requirementOf(id: string): Requirement {
   const requirement = requirements.get(id);
   if (!requirement) throw new Error(`there is no requirement ${id}`);
-  if (requirement.notOurs !== undefined) throw new Error(`${id} is not ours: ${requirement.notOurs}`);
+  if (requirement.notApplicable !== undefined)
+    throw new Error(`${id} is not ours: ${requirement.notApplicable}`);
   return requirement;
 }
 
@@ -36,5 +37,5 @@ async function failing(t: TestContext, run: Run, cites: readonly string[]): Prom
     t.diagnostic(String(error instanceof Error ? error.message : error).split("\n")[0] ?? "");
     return;
   }
-  throw new Error(`${cites.join(", ")}: this holds now. Take "unmet" away from it.`);
+  throw new Error(`${cites.join(", ")}: this holds now. Take "knownFailure" away from it.`);
 }

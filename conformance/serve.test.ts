@@ -4,10 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { cibaGrantType } from "@countersign/protocol";
-import { start } from "../examples/stage/process.ts";
-import { type Answer, call } from "./call.ts";
+import { start } from "../examples/harness/process.ts";
+import { type CallResult, call } from "./call.ts";
 import { basic } from "./proof.ts";
-import { encode } from "./world.ts";
+import { encode } from "./test-server.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "countersign-serve-"));
 after(() => rmSync(folder, { recursive: true }));
@@ -33,7 +33,7 @@ test("an outside suite asks, decides, kills the server and redeems what was ackn
   assert.equal(two.jwk.alg, "ES256");
   assert.ok(ready.approvers[0].enrolment_url.startsWith(ready.issuer));
 
-  const post = (path: string, form: Record<string, string>): Promise<Answer> =>
+  const post = (path: string, form: Record<string, string>): Promise<CallResult> =>
     call(ready.issuer + path, {
       method: "POST",
       headers: { ...basic(one.id, one.secret), "content-type": "application/x-www-form-urlencoded" },

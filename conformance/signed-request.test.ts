@@ -4,9 +4,9 @@ import { EncryptJWT, importJWK, type JWTPayload, SignJWT, UnsecuredJWT } from "j
 import type { Credentials } from "./credential.ts";
 import { requestClaims, seconds, signAs } from "./proof.ts";
 import { scenario } from "./scenario.ts";
-import { type Form, type Manner, openWorld, refusal } from "./world.ts";
+import { type Form, openTestServer, type RequestStyle, refusal } from "./test-server.ts";
 
-const world = await openWorld({
+const world = await openTestServer({
   agents: [
     { id: "es", method: "private_key_jwt", algorithm: "ES256", signs_requests: true },
     { id: "ps", method: "private_key_jwt", algorithm: "PS256", signs_requests: true, one_algorithm: true },
@@ -15,7 +15,7 @@ const world = await openWorld({
 });
 const [es, ps] = [world.agent("es"), world.agent("ps")];
 const invalid = [400, "invalid_request"];
-const asks = async (by: Credentials, manner: Manner, form: Form = {}) =>
+const asks = async (by: Credentials, manner: RequestStyle, form: Form = {}) =>
   refusal(await world.ask(by, form, manner));
 
 scenario(

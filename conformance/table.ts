@@ -11,17 +11,17 @@ const document = new URL("../docs/conformance.md", import.meta.url);
 export function coverageTable(): string {
   const rows = coverage();
   const sum = (pick: (row: Row) => number) => rows.reduce((total, row) => total + pick(row), 0);
-  const cells = rows.map(({ name, title, requirements, tested, unmet, notOurs }) => [
+  const cells = rows.map(({ name, title, requirements, tested, knownFailure, notApplicable }) => [
     `${name}: ${title}`,
-    ...[requirements, tested, unmet, notOurs].map(String),
+    ...[requirements, tested, knownFailure, notApplicable].map(String),
   ]);
   const total = [
     "all",
     ...[
       sum((row) => row.requirements),
       sum((row) => row.tested),
-      sum((row) => row.unmet),
-      sum((row) => row.notOurs),
+      sum((row) => row.knownFailure),
+      sum((row) => row.notApplicable),
     ].map(String),
   ];
   const head = ["specification", "requirements", "tested", "known failures", "not ours"];
@@ -30,15 +30,15 @@ export function coverageTable(): string {
 
 /** What does not hold, by the reason why. */
 export function failureList(): string {
-  return byReason("unmet");
+  return byReason("knownFailure");
 }
 
 /** What concerns others, by the reason why. */
 export function notOursList(): string {
-  return byReason("notOurs");
+  return byReason("notApplicable");
 }
 
-function byReason(kind: "unmet" | "notOurs"): string {
+function byReason(kind: "knownFailure" | "notApplicable"): string {
   const reasons = new Map<string, string[]>();
   for (const { id, [kind]: why } of specifications.flatMap(({ requirements }) => requirements))
     if (why !== undefined) reasons.set(why, [...(reasons.get(why) ?? []), id]);

@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { decodeJwt, decodeProtectedHeader, UnsecuredJWT } from "jose";
 import { basic, signAs } from "./proof.ts";
 import { scenario } from "./scenario.ts";
-import { openWorld, refusal } from "./world.ts";
+import { openTestServer, refusal } from "./test-server.ts";
 
-const world = await openWorld();
+const world = await openTestServer();
 
 const agent = () => world.agent("agent");
 const clear = { scope: "openid calendar.clear" };

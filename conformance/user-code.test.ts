@@ -1,10 +1,10 @@
 /** A code that a person has given to those who may disturb them (CIBA §7.1.2). */
 import assert from "node:assert/strict";
-import { setUserCode } from "../packages/server/src/operations/user-code.ts";
+import { setUserCode } from "../packages/server/src/usecase/request/user-code.ts";
 import { scenario } from "./scenario.ts";
-import { openWorld, refusal } from "./world.ts";
+import { openTestServer, refusal } from "./test-server.ts";
 
-const world = await openWorld({
+const world = await openTestServer({
   user_codes: true,
   approvers: [
     { email: "ada@example.com", name: "Ada", user_code: "27182818" },

@@ -7,10 +7,11 @@ import { basename, dirname, join, normalize } from "node:path";
 
 /** Each layer may import those before it, and itself. */
 const layers: readonly (readonly string[])[] = [
-  ["approval", "action", "client", "approver", "token", "config", "log"],
-  ["store"],
-  ["operations"],
-  ["channels", "journal", "keys", "metrics", "outbound", "pages", "permission"],
+  ["domain"],
+  ["audit", "config", "crypto"],
+  ["store", "tracing"],
+  ["usecase", "outbound", "permission"],
+  ["job", "channel", "logging", "metrics", "page"],
   ["http"],
   ["server.ts"],
   ["command"],
@@ -21,6 +22,7 @@ const packages: Record<string, readonly string[]> = {
   protocol: [],
   server: ["protocol"],
   agent: ["protocol"],
+  testing: ["protocol", "server", "agent", "verifier"],
   verifier: ["protocol"],
 };
 const longestFile = 500;

@@ -20,14 +20,14 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { canBe } from "@countersign/testing/process/os-user";
+import { startPostgres } from "@countersign/testing/process/postgres";
+import { deploy, rules } from "@countersign/testing/server/deployment";
+import { freePort } from "@countersign/testing/server/tls-fetch";
 import postgres from "postgres";
 import { parse, parseAllDocuments } from "yaml";
-import { initialConfig } from "../packages/server/src/config/initial.ts";
+import { sampleConfig } from "../packages/server/src/config/sample.ts";
 import { openMetrics } from "../packages/server/src/metrics/metrics.ts";
-import { canBe } from "../packages/server/test/account.ts";
-import { deploy, rules } from "../packages/server/test/deployment.ts";
-import { startPostgres } from "../packages/server/test/postgres.ts";
-import { freePort } from "../packages/server/test/secure-fetch.ts";
 
 const read = (file: string) => readFileSync(file, "utf8");
 
@@ -68,7 +68,7 @@ test("the image copies what is there, runs as nobody, and starts the published c
 });
 
 test("ports, probes, accounts, files and versions are the same in image, Compose and manifests, and what the server has", async () => {
-  const config = initialConfig({ issuer: "http://localhost:4400", approver: "ada@example.com" });
+  const config = sampleConfig({ issuer: "http://localhost:4400", approver: "ada@example.com" });
   assert.match(config, new RegExp(`^listen: .*port: ${port} `, "m"));
   const [server] = podOf("Deployment").containers;
   const ports = new Map(server.ports.map((one: any) => [one.name, one.containerPort]));

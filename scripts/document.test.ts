@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { existsSync, globSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
-import { actionShape, agentShape, fileShape, scopeShape } from "../packages/server/src/config/shape.ts";
+import { actionSchema, agentSchema, fileSchema, scopeSchema } from "../packages/server/src/config/schema.ts";
 
 const source = "packages/server/src";
 const architecture = readFileSync("docs/architecture.md", "utf8");
@@ -101,7 +101,7 @@ test("every test that the threat model names is there, and a threat without one 
 
 test("every key of the configuration is in its reference", () => {
   const operations = readFileSync("docs/operations.md", "utf8");
-  const shapes = [fileShape, actionShape, scopeShape, agentShape];
+  const shapes = [fileSchema, actionSchema, scopeSchema, agentSchema];
   const missing = shapes
     .flatMap((shape) => keysOf(shape))
     .filter((key) => !operations.includes(`\`${key}\``) && !operations.includes(`\`${key}.`));

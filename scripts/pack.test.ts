@@ -10,7 +10,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { freePort } from "../packages/server/test/secure-fetch.ts";
+import { freePort } from "@countersign/testing/server/tls-fetch";
 import { pack } from "./pack.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));

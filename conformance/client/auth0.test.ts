@@ -1,19 +1,19 @@
 /** Auth0's SDKs, unmodified, as agents: they hard-code `https:`, `/bc-authorize` and `/oauth/token`. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { refund } from "@countersign/testing/server/deployment";
 import { decodeJwt } from "jose";
-import { refund } from "../../packages/server/test/deployment.ts";
-import { type Client, openPlace, type Place } from "./place.ts";
+import { type Client, type ClientEnv, openClientEnv } from "./client-env.ts";
 
-let place: Place;
+let env: ClientEnv;
 let client: Client;
 before(async () => {
-  place = await openPlace();
-  client = await place.add({ credential: { method: "client_secret_post" } });
+  env = await openClientEnv();
+  client = await env.add({ credential: { method: "client_secret_post" } });
 });
 after(async () => {
-  assert.deepEqual(place.deployment.faults, []);
-  await place.close();
+  assert.deepEqual(env.deployment.faults, []);
+  await env.close();
 });
 
 let orders = 0;
@@ -21,15 +21,15 @@ let orders = 0;
 async function play(program: string, verdict: "approve" | "deny", reason?: string) {
   orders += 1;
   const details = [{ ...refund, order: `O-${orders}` }];
-  const running = place.run(program, {
+  const running = env.run(program, {
     CLIENT_ID: client.id,
     CLIENT_SECRET: client.secret,
-    APPROVER: place.ada.approver,
+    APPROVER: env.ada.approver,
     DETAILS: JSON.stringify(details),
   });
-  const polled = place.polled();
+  const polled = env.polled();
   // Once it has heard that nobody has decided yet: some of them poll within milliseconds.
-  const decided = polled.then(() => place.decideNext(client.id, verdict, reason));
+  const decided = polled.then(() => env.decideNext(client.id, verdict, reason));
   const [said] = await Promise.all([running, Promise.race([decided, running])]);
   return { details, ...said };
 }
@@ -40,7 +40,7 @@ test("auth0: AuthenticationClient.backchannel asks for a person by sub, polls an
   assert.equal(asked.expires_in, 120);
   assert.equal(granted.token_type, "Bearer");
   assert.deepEqual(granted.authorization_details, details);
-  assert.equal(decodeJwt(granted.id_token).sub, place.ada.approver);
+  assert.equal(decodeJwt(granted.id_token).sub, env.ada.approver);
   assert.equal(granted.refresh_token, undefined);
 });
 
@@ -52,8 +52,8 @@ test("T44: auth0: a denial arrives as access_denied with the approver's reason",
 test("@auth0/auth0-auth-js: AuthClient discovers, asks, polls and checks the ID token", async () => {
   const { granted, details } = await play("auth0-auth-js.ts", "approve");
   assert.deepEqual(granted.authorizationDetails, details);
-  assert.equal(granted.claims.sub, place.ada.approver);
-  assert.equal(granted.claims.iss, place.issuer);
+  assert.equal(granted.claims.sub, env.ada.approver);
+  assert.equal(granted.claims.iss, env.issuer);
   assert.equal(granted.refreshToken, undefined, "offline_access is accepted and not granted");
   assert.ok(granted.expiresAt > Date.now() / 1000);
 });
@@ -65,7 +65,7 @@ test("@auth0/auth0-auth-js: a denial arrives as access_denied", async () => {
 test("@auth0/auth0-server-js: loginBackchannel keeps a session of the approver", async () => {
   const { granted, approver, details } = await play("auth0-server-js.ts", "approve");
   assert.deepEqual(granted.authorizationDetails, details);
-  assert.equal(approver, place.ada.approver);
+  assert.equal(approver, env.ada.approver);
 });
 
 test("@auth0/auth0-server-js: a denial arrives as access_denied", async () => {

@@ -9,11 +9,11 @@ import { after, before, test } from "node:test";
 import { createVerifier, type Verifier } from "@countersign/verifier";
 import { toNodeHandler } from "@modelcontextprotocol/node";
 import { createMcpHandler, McpServer } from "@modelcontextprotocol/server";
-import { addApi } from "../../packages/server/src/operations/admit.ts";
-import { openPlace, type Place } from "./place.ts";
+import { addApi } from "../../packages/server/src/usecase/client/client-lifecycle.ts";
+import { type ClientEnv, openClientEnv } from "./client-env.ts";
 
 const scope = "mail.tools";
-let place: Place;
+let env: ClientEnv;
 let mcp: Server;
 let url: string;
 let verifier: Verifier;
@@ -22,7 +22,7 @@ before(async () => {
   mcp = createServer((request, response) => answer(request, response));
   await new Promise<void>((resolve) => mcp.listen(0, "127.0.0.1", resolve));
   url = `http://127.0.0.1:${(mcp.address() as AddressInfo).port}/mcp`;
-  place = await openPlace((rules) =>
+  env = await openClientEnv((rules) =>
     rules.replace("  calendar: {", `  mail: { audience: '${url}' }\n  calendar: {`).replace(
       "scopes:\n",
       `scopes:
@@ -35,22 +35,22 @@ before(async () => {
 `,
     ),
   );
-  const api = await addApi(place.deployment.server.store, "mail-api", "mail");
+  const api = await addApi(env.deployment.server.store, "mail-api", "mail");
   assert.ok("secret" in api);
   verifier = createVerifier({
-    issuer: place.issuer,
+    issuer: env.issuer,
     audience: url,
     clientId: "mail-api",
     clientSecret: api.secret,
     fetch: ((input: string, init?: RequestInit) =>
-      place.deployment.server.fetch(new Request(input, init))) as typeof fetch,
+      env.deployment.server.fetch(new Request(input, init))) as typeof fetch,
   });
 });
 after(async () => {
   mcp.closeAllConnections();
   await new Promise((resolve) => mcp.close(resolve));
-  assert.deepEqual(place.deployment.faults, []);
-  await place.close();
+  assert.deepEqual(env.deployment.faults, []);
+  await env.close();
 });
 
 /** The tools, for a caller whose token may still be spent. */
@@ -66,7 +66,7 @@ function tools(authorization: string) {
 
 const answer: RequestListener = (request, response) => {
   if (request.url?.startsWith("/.well-known/oauth-protected-resource")) {
-    const document = { resource: url, authorization_servers: [place.issuer], scopes_supported: [scope] };
+    const document = { resource: url, authorization_servers: [env.issuer], scopes_supported: [scope] };
     response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(document));
     return;
   }
@@ -87,14 +87,14 @@ const answer: RequestListener = (request, response) => {
 let runs = 0;
 async function play(sdk: "1" | "2", verdict: "approve" | "deny") {
   runs += 1;
-  const receiver = await place.reserve();
-  const client = await place.add({
+  const receiver = await env.reserve();
+  const client = await env.add({
     id: `mcp-${runs}`,
     types: [scope],
     credential: { method: "client_secret_basic" },
     delivery: { mode: "ping", endpoint: `https://localhost:${receiver.port}/ping` },
   });
-  const running = place.run("mcp.ts", {
+  const running = env.run("mcp.ts", {
     SDK: sdk,
     MCP_URL: url,
     CLIENT_ID: client.id,
@@ -105,7 +105,7 @@ async function play(sdk: "1" | "2", verdict: "approve" | "deny") {
     PING_CERT: receiver.certificate,
     PING_KEY: receiver.key,
   });
-  await Promise.race([place.decideNext(client.id, verdict), running]);
+  await Promise.race([env.decideNext(client.id, verdict), running]);
   return await running;
 }
 

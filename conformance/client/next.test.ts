@@ -1,32 +1,32 @@
 /** `@auth0/nextjs-auth0`, unmodified, in a real Next.js application. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { refund } from "../../packages/server/test/deployment.ts";
-import { type Client, openPlace, type Place } from "./place.ts";
+import { refund } from "@countersign/testing/server/deployment";
+import { type Client, type ClientEnv, openClientEnv } from "./client-env.ts";
 
-let place: Place;
+let env: ClientEnv;
 let client: Client;
 before(async () => {
-  place = await openPlace();
-  client = await place.add({ credential: { method: "client_secret_post" } });
+  env = await openClientEnv();
+  client = await env.add({ credential: { method: "client_secret_post" } });
 });
 after(async () => {
-  assert.deepEqual(place.deployment.faults, []);
-  await place.close();
+  assert.deepEqual(env.deployment.faults, []);
+  await env.close();
 });
 
 /** One application at a time: Next.js builds into the application's own directory. */
 async function play(order: string, verdict: "approve" | "deny") {
   const details = [{ ...refund, order }];
-  const running = place.run("nextjs-auth0.ts", {
+  const running = env.run("nextjs-auth0.ts", {
     CLIENT_ID: client.id,
     CLIENT_SECRET: client.secret,
     AUTH0_SECRET: "a secret of this application for its own cookies",
-    APPROVER: place.ada.approver,
+    APPROVER: env.ada.approver,
     DETAILS: JSON.stringify(details),
     NEXT_TELEMETRY_DISABLED: "1",
   });
-  await Promise.race([place.decideNext(client.id, verdict), running]);
+  await Promise.race([env.decideNext(client.id, verdict), running]);
   return { details, ...(await running) };
 }
 
@@ -34,7 +34,7 @@ test("@auth0/nextjs-auth0: a route handler holds its request until a person appr
   const { status, body, details } = await play("N-1", "approve");
   assert.equal(status, 200);
   assert.deepEqual(body.granted.authorizationDetails, details);
-  assert.equal(body.granted.idTokenClaims.sub, place.ada.approver);
+  assert.equal(body.granted.idTokenClaims.sub, env.ada.approver);
 });
 
 test("@auth0/nextjs-auth0: a denial is a failed backchannel authentication, because of access_denied", async () => {

@@ -4,28 +4,28 @@
  */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { refund } from "@countersign/testing/server/deployment";
+import { secureFetch } from "@countersign/testing/server/tls-fetch";
 import { exportJWK, generateKeyPair } from "jose";
 import * as oauth from "oauth4webapi";
 import * as client from "openid-client";
-import { sealOfSecrets } from "../../packages/server/src/keys/seal.ts";
-import type { NewAgent } from "../../packages/server/src/operations/admit.ts";
-import { refund } from "../../packages/server/test/deployment.ts";
-import { secureFetch } from "../../packages/server/test/secure-fetch.ts";
-import { type Client, openPlace, type Place } from "./place.ts";
+import { createSecretSeal } from "../../packages/server/src/crypto/seal.ts";
+import type { NewAgent } from "../../packages/server/src/usecase/client/client-lifecycle.ts";
+import { type Client, type ClientEnv, openClientEnv } from "./client-env.ts";
 
-let place: Place;
+let env: ClientEnv;
 let fetchIt: client.CustomFetch;
 let pair: CryptoKeyPair;
 let keys: NonNullable<NewAgent["keys"]>;
 before(async () => {
-  place = await openPlace();
-  fetchIt = secureFetch({ ca: place.authority }) as client.CustomFetch;
+  env = await openClientEnv();
+  fetchIt = secureFetch({ ca: env.authority }) as client.CustomFetch;
   pair = await generateKeyPair("ES256");
   keys = { from: "registration", jwks: [{ ...(await exportJWK(pair.publicKey)), alg: "ES256" } as never] };
 });
 after(async () => {
-  assert.deepEqual(place.deployment.faults, []);
-  await place.close();
+  assert.deepEqual(env.deployment.faults, []);
+  await env.close();
 });
 
 const cibaGrant = "urn:openid:params:grant-type:ciba";
@@ -45,7 +45,7 @@ const wish = () => {
 };
 
 async function discover({ id, secret }: Client, authentication: client.ClientAuth) {
-  const config = await client.discovery(new URL(place.issuer), id, secret || undefined, authentication, {
+  const config = await client.discovery(new URL(env.issuer), id, secret || undefined, authentication, {
     [client.customFetch]: fetchIt,
   });
   config[client.customFetch] = fetchIt;
@@ -56,29 +56,29 @@ const ways: readonly (readonly [string, () => Promise<readonly [Client, client.C
   [
     "client_secret_basic",
     async () => {
-      const added = await place.add({ credential: { method: "client_secret_basic" } });
+      const added = await env.add({ credential: { method: "client_secret_basic" } });
       return [added, client.ClientSecretBasic(added.secret)];
     },
   ],
   [
     "client_secret_post",
     async () => {
-      const added = await place.add({ credential: { method: "client_secret_post" } });
+      const added = await env.add({ credential: { method: "client_secret_post" } });
       return [added, client.ClientSecretPost(added.secret)];
     },
   ],
   [
     "client_secret_jwt",
     async () => {
-      const { seal } = sealOfSecrets(place.deployment.outsideKey);
-      const added = await place.add({ credential: { method: "client_secret_jwt", seal } });
+      const { seal } = createSecretSeal(env.deployment.outsideKey);
+      const added = await env.add({ credential: { method: "client_secret_jwt", seal } });
       return [added, client.ClientSecretJwt(added.secret)];
     },
   ],
   [
     "private_key_jwt",
     async () => {
-      const added = await place.add({ credential: { method: "private_key_jwt" }, keys });
+      const added = await env.add({ credential: { method: "private_key_jwt" }, keys });
       return [added, client.PrivateKeyJwt(pair.privateKey)];
     },
   ],
@@ -89,17 +89,17 @@ for (const [name, enter] of ways)
     const config = await discover(added, authentication);
     const { details, parameters } = wish();
     const asked = await client.initiateBackchannelAuthentication(config, parameters);
-    const polled = place.polled();
+    const polled = env.polled();
     const granting = client.pollBackchannelAuthenticationGrant(config, asked);
     await polled;
-    await place.decideNext(added.id, "approve");
+    await env.decideNext(added.id, "approve");
     const granted = await granting;
     assert.deepEqual(granted.authorization_details, details);
-    assert.equal(granted.claims()?.sub, place.ada.approver);
+    assert.equal(granted.claims()?.sub, env.ada.approver);
   });
 
 test("openid-client hears access_denied for a denial, and invalid_grant for what it has redeemed", async () => {
-  const added = await place.add({ credential: { method: "client_secret_post" } });
+  const added = await env.add({ credential: { method: "client_secret_post" } });
   const config = await discover(added, client.ClientSecretPost(added.secret));
   const refusedAs = async (error: string, auth_req_id: string) =>
     await assert.rejects(
@@ -107,10 +107,10 @@ test("openid-client hears access_denied for a denial, and invalid_grant for what
       (thrown) => thrown instanceof client.ResponseBodyError && thrown.error === error,
     );
   const denied = await client.initiateBackchannelAuthentication(config, wish().parameters);
-  await place.decideNext(added.id, "deny", "Not now");
+  await env.decideNext(added.id, "deny", "Not now");
   await refusedAs("access_denied", denied.auth_req_id);
   const approved = await client.initiateBackchannelAuthentication(config, wish().parameters);
-  await place.decideNext(added.id, "approve");
+  await env.decideNext(added.id, "approve");
   const { auth_req_id } = approved;
   assert.equal(
     (await client.genericGrantRequest(config, cibaGrant, { auth_req_id })).refresh_token,
@@ -120,9 +120,9 @@ test("openid-client hears access_denied for a denial, and invalid_grant for what
 });
 
 test("openid-client is pinged, and redeems with one token request", async () => {
-  const { port, certificate, key } = await place.reserve();
+  const { port, certificate, key } = await env.reserve();
   const { createServer } = await import("node:https");
-  const added = await place.add({
+  const added = await env.add({
     credential: { method: "private_key_jwt" },
     keys,
     delivery: { mode: "ping", endpoint: `https://localhost:${port}/ping` },
@@ -143,7 +143,7 @@ test("openid-client is pinged, and redeems with one token request", async () => 
       ...parameters,
       client_notification_token: token,
     });
-    await place.decideNext(added.id, "approve");
+    await env.decideNext(added.id, "approve");
     const { auth_req_id } = asked;
     assert.deepEqual(await pinged.promise, { authorization: `Bearer ${token}`, body: { auth_req_id } });
     const granted = await client.genericGrantRequest(config, cibaGrant, { auth_req_id });
@@ -155,7 +155,7 @@ test("openid-client is pinged, and redeems with one token request", async () => 
 });
 
 test("openid-client sends a request that oauth4webapi has signed", async () => {
-  const added = await place.add({
+  const added = await env.add({
     credential: { method: "private_key_jwt" },
     keys,
     requestAlgorithm: "ES256",
@@ -170,7 +170,7 @@ test("openid-client sends a request that oauth4webapi has signed", async () => {
     pair.privateKey,
   );
   const asked = await client.initiateBackchannelAuthentication(config, { request });
-  await place.decideNext(added.id, "approve");
+  await env.decideNext(added.id, "approve");
   const granted = await client.genericGrantRequest(config, cibaGrant, { auth_req_id: asked.auth_req_id });
   assert.deepEqual(granted.authorization_details, details);
   await assert.rejects(client.initiateBackchannelAuthentication(config, wish().parameters), (error) => {
@@ -181,14 +181,14 @@ test("openid-client sends a request that oauth4webapi has signed", async () => {
 });
 
 test("openid-client binds its token to a DPoP key", async () => {
-  const added = await place.add({ credential: { method: "client_secret_basic" }, binding: "dpop" });
+  const added = await env.add({ credential: { method: "client_secret_basic" }, binding: "dpop" });
   const config = await discover(added, client.ClientSecretBasic(added.secret));
   const DPoP = client.getDPoPHandle(config, await client.randomDPoPKeyPair("ES256"));
   const asked = await client.initiateBackchannelAuthentication(config, wish().parameters);
-  const polled = place.polled();
+  const polled = env.polled();
   const granting = client.pollBackchannelAuthenticationGrant(config, asked, undefined, { DPoP });
   await polled;
-  await place.decideNext(added.id, "approve");
+  await env.decideNext(added.id, "approve");
   const granted = await granting;
   assert.equal(granted.token_type, "dpop");
   const { cnf } = JSON.parse(Buffer.from(granted.access_token.split(".")[1] ?? "", "base64url").toString());
@@ -196,9 +196,9 @@ test("openid-client binds its token to a DPoP key", async () => {
 });
 
 test("oauth4webapi asks and redeems, step by step, and hears of a denial", async () => {
-  const added = await place.add({ credential: { method: "client_secret_post" } });
+  const added = await env.add({ credential: { method: "client_secret_post" } });
   const options = { [oauth.customFetch]: fetchIt as typeof fetch };
-  const issuer = new URL(place.issuer);
+  const issuer = new URL(env.issuer);
   const server = await oauth.processDiscoveryResponse(issuer, await oauth.discoveryRequest(issuer, options));
   const self: oauth.Client = { client_id: added.id };
   const authentication = oauth.ClientSecretPost(added.secret);
@@ -219,7 +219,7 @@ test("oauth4webapi asks and redeems, step by step, and hears of a denial", async
         await oauth.backchannelAuthenticationGrantRequest(server, self, authentication, auth_req_id, options),
       );
     await assert.rejects(redeem, { error: "authorization_pending" });
-    await place.decideNext(added.id, verdict);
+    await env.decideNext(added.id, verdict);
     if (verdict === "approve") assert.deepEqual((await redeem()).authorization_details, details);
     else await assert.rejects(redeem, { error: "access_denied" });
   }

@@ -4,22 +4,22 @@
  */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { refund, requestIdOf } from "@countersign/testing/server/deployment";
 import * as oauth from "oauth4webapi";
-import { refund, requestIdOf } from "../../packages/server/test/deployment.ts";
-import { openPlace, type Place } from "./place.ts";
+import { type ClientEnv, openClientEnv } from "./client-env.ts";
 
 const audience = "https://refunds.example";
-let place: Place;
+let env: ClientEnv;
 let token: string;
 before(async () => {
-  place = await openPlace();
-  const asked = await place.deployment.ask();
-  await place.ada.decide(requestIdOf(asked.body.auth_req_id), "approve");
-  token = (await place.deployment.poll(asked.body.auth_req_id)).body.access_token;
+  env = await openClientEnv();
+  const asked = await env.deployment.ask();
+  await env.ada.decide(requestIdOf(asked.body.auth_req_id), "approve");
+  token = (await env.deployment.poll(asked.body.auth_req_id)).body.access_token;
 });
 after(async () => {
-  assert.deepEqual(place.deployment.faults, []);
-  await place.close();
+  assert.deepEqual(env.deployment.faults, []);
+  await env.close();
 });
 
 const bearing = (given: string) =>
@@ -27,16 +27,16 @@ const bearing = (given: string) =>
 
 /** Discovery and keys over this server's own `fetch`: in this process there is no way to add a CA. */
 const inside = ((url: string, init?: RequestInit) =>
-  place.deployment.server.fetch(new Request(url, init))) as typeof fetch;
+  env.deployment.server.fetch(new Request(url, init))) as typeof fetch;
 
 test("oauth4webapi.validateJwtAccessToken accepts the token for its API, and reads what was approved", async () => {
-  const issuer = new URL(place.issuer);
+  const issuer = new URL(env.issuer);
   const discovered = await oauth.discoveryRequest(issuer, { [oauth.customFetch]: inside });
   const server = await oauth.processDiscoveryResponse(issuer, discovered);
   const options = { [oauth.customFetch]: inside };
   const claims = await oauth.validateJwtAccessToken(server, bearing(token), audience, options);
   assert.deepEqual(claims.authorization_details, [refund]);
-  assert.equal(claims.sub, place.ada.approver);
+  assert.equal(claims.sub, env.ada.approver);
   assert.equal(claims.client_id, "agent-1");
   await assert.rejects(
     oauth.validateJwtAccessToken(server, bearing(token), "https://other.example", options),
@@ -46,7 +46,7 @@ test("oauth4webapi.validateJwtAccessToken accepts the token for its API, and rea
 });
 
 test("express-oauth2-jwt-bearer, strict, lets the token in, and its claim checks see the details", async () => {
-  const said = await place.run("express-oauth2-jwt-bearer.ts", {
+  const said = await env.run("express-oauth2-jwt-bearer.ts", {
     AUDIENCE: audience,
     TOKEN: token,
   });

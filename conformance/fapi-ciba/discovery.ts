@@ -1,8 +1,8 @@
 /** What the plan holds against metadata and keys, and against TLS at the endpoints. */
 import assert from "node:assert/strict";
 import { cibaGrantType } from "@countersign/protocol";
-import { shakeHands } from "../handshake.ts";
-import type { Scene } from "./stage.ts";
+import { tlsHandshake } from "../tls-handshake.ts";
+import type { Scene } from "./suite-harness.ts";
 
 /** `FAPICIBAID1DiscoveryEndpointVerification`, and what each module looks at before it begins. */
 export async function checkDiscovery({ world, variant }: Scene): Promise<void> {
@@ -43,12 +43,12 @@ const permitted = ["ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-RSA-AES256-GCM-SHA384"]
 /** `EnsureTLS12WithFAPICiphers`, `DisallowTLS10`, `DisallowTLS11`, `DisallowInsecureCipher`, and TLS 1.3 before 1.2. */
 export async function checkTls({ world }: Scene): Promise<void> {
   for (const url of [world.issuer, world.resource.url]) {
-    assert.match(await shakeHands(url, world.ca, "TLSv1.2", "TLSv1.3"), /^TLSv1\.3 /);
+    assert.match(await tlsHandshake(url, world.ca, "TLSv1.2", "TLSv1.3"), /^TLSv1\.3 /);
     for (const suite of permitted)
-      assert.match(await shakeHands(url, world.ca, "TLSv1.2", "TLSv1.2", suite), /^TLSv1\.2 TLS_ECDHE_RSA/);
+      assert.match(await tlsHandshake(url, world.ca, "TLSv1.2", "TLSv1.2", suite), /^TLSv1\.2 TLS_ECDHE_RSA/);
     for (const old of ["TLSv1", "TLSv1.1"] as const)
-      assert.match(await shakeHands(url, world.ca, old, old), /^ERR_SSL|ECONNRESET/);
+      assert.match(await tlsHandshake(url, world.ca, old, old), /^ERR_SSL|ECONNRESET/);
     for (const suite of ["AES128-GCM-SHA256", "ECDHE-RSA-AES128-SHA256", "ECDHE-RSA-CHACHA20-POLY1305"])
-      assert.match(await shakeHands(url, world.ca, "TLSv1.2", "TLSv1.2", suite), /^ERR_SSL|ECONNRESET/);
+      assert.match(await tlsHandshake(url, world.ca, "TLSv1.2", "TLSv1.2", suite), /^ERR_SSL|ECONNRESET/);
   }
 }

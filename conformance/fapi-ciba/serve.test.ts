@@ -5,10 +5,10 @@ import { tmpdir } from "node:os";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { cibaGrantType } from "@countersign/protocol";
-import { start } from "../../examples/stage/process.ts";
+import { start } from "../../examples/harness/process.ts";
 import { call } from "../call.ts";
 import { asserted, assertionClaims, requestClaims, signAs } from "../proof.ts";
-import { encode } from "../world.ts";
+import { encode } from "../test-server.ts";
 import { modulesOf, type Variant } from "./module.ts";
 
 const file = new URL("serve.ts", import.meta.url);

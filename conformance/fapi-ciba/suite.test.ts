@@ -1,8 +1,8 @@
 /** Every module of `fapi-ciba-id1-test-plan`, in four of its variants, as our own play of it. */
 import { test } from "node:test";
 import { modulesOf, type Variant } from "./module.ts";
-import { plays } from "./play.ts";
-import { openStage, sceneOf } from "./stage.ts";
+import { plays } from "./run-plan.ts";
+import { openStage, sceneOf } from "./suite-harness.ts";
 
 const variants: readonly Variant[] = [
   { auth: "private_key_jwt", mode: "poll", algorithm: "PS256" },

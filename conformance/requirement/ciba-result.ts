@@ -1,7 +1,7 @@
 /** CIBA §10 to §14: how the answer comes to the client, and what errors are called. */
 import { specification } from "./requirement.ts";
 
-const noRefresh = { notOurs: "there are no refresh tokens: an approval is one token for one action" };
+const noRefresh = { notApplicable: "there are no refresh tokens: an approval is one token for one action" };
 
 export const cibaResult = specification("ciba", "CIBA", "", {
   "10-1": ["MUST", "The result goes only the way that the client registered for."],
@@ -66,7 +66,7 @@ export const cibaResult = specification("ciba", "CIBA", "", {
   "14-2": [
     "SHOULD",
     "A notification endpoint is under its client's control.",
-    { notOurs: "who may register an endpoint is for the operator to say" },
+    { notApplicable: "who may register an endpoint is for the operator to say" },
   ],
   "14-3": ["SHOULD", "An expired ID token is still good as a hint, for a reasonable time."],
   "14-4": ["SHOULD", "An id_token_hint is ours: its issuer and its signature are checked."],

@@ -1,7 +1,7 @@
 /** CIBA §4 to §9: what a server publishes, how it is asked, and how it answers the asking. `ciba-result.ts` has the rest. */
 import { specification } from "./requirement.ts";
 
-const noPairwise = { notOurs: "subject identifiers are public; there are no pairwise ones" };
+const noPairwise = { notApplicable: "subject identifiers are public; there are no pairwise ones" };
 
 export const ciba = specification(
   "ciba",

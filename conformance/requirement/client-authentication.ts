@@ -43,7 +43,7 @@ export const rfc8705 = specification(
     "4-1": [
       "MAY",
       "A public client's tokens are bound to its certificate.",
-      { notOurs: "there are no public clients" },
+      { notApplicable: "there are no public clients" },
     ],
     "5-1": ["MAY", "Metadata names the URLs for those who come with a certificate, and they answer there."],
     "7.2-1": ["MUST", "Only certificates of authorities that the operator trusts count as validated."],

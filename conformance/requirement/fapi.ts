@@ -4,7 +4,7 @@
  */
 import { specification } from "./requirement.ts";
 
-const noBrowser = { notOurs: "there is no browser flow" };
+const noBrowser = { notApplicable: "there is no browser flow" };
 
 export const fapiCiba = specification(
   "fapi-ciba",
@@ -23,7 +23,7 @@ export const fapiCiba = specification(
     "5.2.2-10": [
       "MAY",
       "A request_context is required of clients.",
-      { notOurs: "it is not required, and ignored where it is sent" },
+      { notApplicable: "it is not required, and ignored where it is sent" },
     ],
   },
 );

@@ -18,7 +18,7 @@ export const rfc8414 = specification("rfc8414", "RFC 8414", "OAuth 2.0 Authoriza
     "MUST",
     "Members with no elements are left out.",
     {
-      unmet:
+      knownFailure:
         "response_types_supported is there and empty: §2 requires it, no flow goes through a browser here, and real clients refuse a document without it",
     },
   ],
@@ -33,7 +33,7 @@ export const rfc8707 = specification("rfc8707", "RFC 8707", "Resource Indicators
   "2-5": [
     "MAY",
     "Several resources are asked for at once.",
-    { notOurs: "an action is for one API; a repeated parameter is refused" },
+    { notApplicable: "an action is for one API; a repeated parameter is refused" },
   ],
   "2.2-1": ["MUST", "resource at the token endpoint that was not approved is invalid_target."],
 });

@@ -7,8 +7,8 @@
 /** RFC 2119's words. `shall` of the FAPI documents is MUST here. */
 export type Level = "MUST" | "MUST NOT" | "REQUIRED" | "SHOULD" | "SHOULD NOT" | "RECOMMENDED" | "MAY";
 
-/** `unmet`: we know that it does not hold, and why. `notOurs`: it concerns what this server does not have, and why. */
-export type Reservation = { readonly unmet: string } | { readonly notOurs: string };
+/** `knownFailure`: we know that it does not hold, and why. `notApplicable`: it concerns what this server does not have, and why. */
+export type Reservation = { readonly knownFailure: string } | { readonly notApplicable: string };
 
 export type Requirement = {
   readonly id: string;
@@ -16,8 +16,8 @@ export type Requirement = {
   readonly level: Level;
   /** In our own words. */
   readonly says: string;
-  readonly unmet?: string;
-  readonly notOurs?: string;
+  readonly knownFailure?: string;
+  readonly notApplicable?: string;
 };
 
 export type Specification = {

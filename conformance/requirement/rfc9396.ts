@@ -15,13 +15,13 @@ export const rfc9396 = specification("rfc9396", "RFC 9396", "OAuth 2.0 Rich Auth
   "6-1": [
     "MAY",
     "A token request asks for fewer details than were granted.",
-    { notOurs: "what was approved is one action and is granted whole" },
+    { notApplicable: "what was approved is one action and is granted whole" },
   ],
   "7-1": ["MUST", "The token response has authorization_details as granted."],
   "8-1": [
     "MUST",
     "Errors about details at the token endpoint are those of the request.",
-    { notOurs: "the token endpoint takes no details" },
+    { notApplicable: "the token endpoint takes no details" },
   ],
   "9-1": ["MUST", "The details that were granted are available to the API."],
   "9.1-1": ["MUST", "In a JWT access token they are the top-level claim authorization_details."],

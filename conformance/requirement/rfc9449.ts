@@ -23,7 +23,7 @@ export const rfc9449 = specification(
     "5-3": [
       "MUST",
       "Refresh tokens of public clients are bound as well.",
-      { notOurs: "there are neither refresh tokens nor public clients" },
+      { notApplicable: "there are neither refresh tokens nor public clients" },
     ],
     "5.1-1": ["MUST", "Metadata lists the algorithms of proofs."],
     "5.2-1": ["MUST", "A client registered for DPoP gets no token without a proof."],
@@ -39,7 +39,7 @@ export const rfc9449 = specification(
     "10-1": [
       "MUST",
       "An authorization code is bound to dpop_jkt.",
-      { notOurs: "there are no authorization codes" },
+      { notApplicable: "there are no authorization codes" },
     ],
     "11.1-1": ["MUST", "Proofs are good for a limited time only."],
     "11.1-2": ["SHOULD", "A proof is good once at one URL within that time."],

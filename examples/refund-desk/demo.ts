@@ -8,12 +8,24 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { shortDigest } from "@countersign/protocol";
-import type { Agent, Held } from "../stage/agent.ts";
-import { type Approver, type CardSeen, launchBrowser, meetApprover } from "../stage/approver.ts";
-import { openStage, type Stage } from "../stage/stage.ts";
-import type { Heard } from "../stage/tap.ts";
-import { bad, bold, dim, good, heading, line, link, meanwhile, rule, say, tried } from "../stage/terminal.ts";
-import { listenTo, shorter, told, why } from "./narration.ts";
+import type { Agent, Held } from "../harness/agent.ts";
+import type { Heard } from "../harness/agent-probe.ts";
+import { type Approver, type CardSeen, launchBrowser, meetApprover } from "../harness/approver.ts";
+import { openHarness, type StoryHarness } from "../harness/story-harness.ts";
+import {
+  bad,
+  bold,
+  dim,
+  good,
+  heading,
+  line,
+  link,
+  meanwhile,
+  rule,
+  say,
+  tried,
+} from "../harness/terminal.ts";
+import { listenTo, shorter, told, why } from "./demo-output.ts";
 
 type Ticket = (typeof tickets)[number];
 /** `stopped`: the agent is paused, and nobody was asked. */
@@ -69,7 +81,7 @@ async function play(): Promise<void> {
   );
   line();
   meanwhile("starting the server, the API and the agent …");
-  const stage = await openStage({
+  const stage = await openHarness({
     folder: new URL("./", import.meta.url),
     agent: { id: "refund-desk", name: "Refund desk", type: "refund" },
     api: { id: "refunds-api", of: "refunds" },
@@ -97,7 +109,7 @@ async function play(): Promise<void> {
 }
 
 /** One ask, from the ticket to the log. */
-async function ask(stage: Stage, ticket: Ticket, attempt: number, person?: Approver): Promise<Ending> {
+async function ask(stage: StoryHarness, ticket: Ticket, attempt: number, person?: Approver): Promise<Ending> {
   if (attempt > 1) rule();
   heading(1, "The agent asks");
   meanwhile("the agent reads the ticket …");
@@ -137,7 +149,7 @@ async function ask(stage: Stage, ticket: Ticket, attempt: number, person?: Appro
 }
 
 /** Somebody pressed "pause this agent". The operator lets it go on. */
-async function resume(stage: Stage, { status, body }: Heard): Promise<Ending> {
+async function resume(stage: StoryHarness, { status, body }: Heard): Promise<Ending> {
   tried("POST /bc-authorize", status, why(body));
   line("Nobody was asked. The operator lets the agent go on:");
   line(dim("$ countersign agent resume refund-desk"));
@@ -146,7 +158,7 @@ async function resume(stage: Stage, { status, body }: Heard): Promise<Ending> {
 }
 
 /** Where to go with one's own browser. The invitation is good once; afterwards there is the inbox. */
-async function invite(stage: Stage): Promise<void> {
+async function invite(stage: StoryHarness): Promise<void> {
   const [invitation = ""] = stage.links;
   const enrolled = (await fetch(invitation)).status !== 200;
   say(
@@ -168,7 +180,13 @@ async function invite(stage: Stage): Promise<void> {
 }
 
 /** What is done with the token: less than whoever holds it may like. */
-async function useToken(stage: Stage, agent: Agent, held: Held, ticket: Ticket, code: string): Promise<void> {
+async function useToken(
+  stage: StoryHarness,
+  agent: Agent,
+  held: Held,
+  ticket: Ticket,
+  code: string,
+): Promise<void> {
   const claims = JSON.parse(Buffer.from(held.authorization.split(".")[1] ?? "", "base64url").toString());
   assert.equal(shortDigest(claims.act_digest), code);
   line(`The check code in the token: ${bold(code)}`);
@@ -190,7 +208,7 @@ async function useToken(stage: Stage, agent: Agent, held: Held, ticket: Ticket, 
 }
 
 /** The same ask again, a cent cheaper: the answer is known, and nobody is disturbed. */
-async function insist(stage: Stage, ticket: Ticket, attempt: number): Promise<void> {
+async function insist(stage: StoryHarness, ticket: Ticket, attempt: number): Promise<void> {
   heading(4, "A no is a no");
   const cheaper = { ...ticket, amount: (Number(ticket.amount) - 0.01).toFixed(2) };
   const agent = stage.agent({ ...cheaper, id: `ticket-${5511 + attempt}-again` });
@@ -203,7 +221,7 @@ async function insist(stage: Stage, ticket: Ticket, attempt: number): Promise<vo
 }
 
 /** The entries of one request, as the log has them; and that the log holds, which is an error if it does not. */
-async function showLog(stage: Stage, request: string): Promise<readonly string[]> {
+async function showLog(stage: StoryHarness, request: string): Promise<readonly string[]> {
   meanwhile("reading the log …");
   line(dim(`$ countersign log show --request ${request}`));
   const entries = (await stage.countersign("log", "show", "--request", request)).split("\n");
@@ -218,7 +236,7 @@ async function showLog(stage: Stage, request: string): Promise<readonly string[]
 }
 
 /** The newest signed checkpoint, as soon as it covers this entry. */
-async function checkpointOver(stage: Stage, index: number): Promise<string> {
+async function checkpointOver(stage: StoryHarness, index: number): Promise<string> {
   for (;;) {
     const note = await (await fetch(`${stage.issuer}/log/checkpoint`)).text();
     if (Number(note.split("\n")[1]) > index) return note;
@@ -233,7 +251,12 @@ async function meetSomebody(): Promise<Approver> {
 }
 
 /** The browser in your place: approves the first, denies the second. */
-async function decide(person: Approver, stage: Stage, ticket: Ticket, attempt: number): Promise<CardSeen> {
+async function decide(
+  person: Approver,
+  stage: StoryHarness,
+  ticket: Ticket,
+  attempt: number,
+): Promise<CardSeen> {
   if (attempt === 1) {
     await person.enrol(stage.links[0] ?? "");
     line("It makes a passkey, and finds this in the inbox:");

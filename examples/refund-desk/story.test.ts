@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { pending } from "../stage/agent.ts";
-import type { Approver } from "../stage/approver.ts";
-import { openScene, type Scene } from "../stage/scene.ts";
+import { pending } from "../harness/agent.ts";
+import { openScene, type Scene } from "../harness/agent-context.ts";
+import type { Approver } from "../harness/approver.ts";
 
 let stage: Scene;
 let ada: Approver;

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { pending } from "../stage/agent.ts";
-import type { Approver } from "../stage/approver.ts";
-import { openScene, type Scene } from "../stage/scene.ts";
+import { pending } from "../harness/agent.ts";
+import { openScene, type Scene } from "../harness/agent-context.ts";
+import type { Approver } from "../harness/approver.ts";
 
 let stage: Scene;
 let grace: Approver;

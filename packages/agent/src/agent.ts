@@ -11,17 +11,17 @@ import { createCallback } from "./callback.ts";
 import {
   type ClientAuthenticationMethod,
   type Credentials,
-  clientAuthentication,
+  createClientAuthentication,
   isByCertificate,
 } from "./client-authentication.ts";
 import { type Clock, machineClock } from "./clock.ts";
 import { type Abortable, createConnection } from "./connection.ts";
 import { countersigned, type Run, type RunOptions, type StoredRunOptions } from "./countersigned.ts";
-import { type DpopKey, prover } from "./dpop.ts";
-import { pushCheck } from "./push.ts";
-import { type CallbackOptions, type Receive, receiver } from "./receive.ts";
+import { createProver, type DpopKey } from "./dpop.ts";
+import { createPushCheck } from "./push.ts";
+import { type CallbackOptions, createReceiver, type Receive } from "./receive.ts";
 import { type Countersigned, type Outcome, type Redemption, redeemOnce } from "./redeem.ts";
-import { type PrivateKey, type Sign, signerOf } from "./signing-key.ts";
+import { createSigner, type PrivateKey, type Sign } from "./signing-key.ts";
 import { wait } from "./wait.ts";
 
 export type { Action, Actions, Granted } from "./action.ts";
@@ -36,12 +36,12 @@ export type {
   Countersigned,
   Denied,
   Expired,
-  Lost,
   Outcome,
   Pending,
   Redemption,
+  ResponseLost,
 } from "./redeem.ts";
-export type { Refused } from "./refusal.ts";
+export type { AskRefused } from "./refusal.ts";
 export type { PrivateKey, SigningAlgorithm } from "./signing-key.ts";
 export type { Approved } from "./token-response.ts";
 
@@ -144,9 +144,9 @@ export function createAgent(credentials: Credentials, options: AgentOptions = {}
   const connection = createConnection({
     issuer: credentials.issuer,
     clientId: credentials.clientId,
-    authenticate: clientAuthentication(credentials, clock, method),
+    authenticate: createClientAuthentication(credentials, clock, method),
     signRequest: requestSigner(credentials, options.signRequests),
-    prove: dpop === false ? undefined : prover(dpop === true ? undefined : dpop, clock),
+    prove: dpop === false ? undefined : createProver(dpop === true ? undefined : dpop, clock),
     dpop: dpop !== false,
     byCertificate: isByCertificate(method) || options.certificateBound === true,
     callback,
@@ -166,14 +166,14 @@ export function createAgent(credentials: Credentials, options: AgentOptions = {}
     ) => {
       // Its callback is for this call, and not for `onReady`, from the first moment on.
       const { idempotencyKey: key } = wanted;
-      const leave = key === undefined ? undefined : callback?.arrivals.attend(key);
+      const leave = key === undefined ? undefined : callback?.callbackInbox.subscribe(key);
       return countersigned(agent, wanted, run, runOptions).finally(leave);
     },
     receive: callback
-      ? receiver({
+      ? createReceiver({
           ...callback,
           options: { ...options.callback },
-          checkPush: pushCheck(connection, network),
+          checkPush: createPushCheck(connection, network),
         })
       : async () => new Response(null, { status: 404 }),
   };
@@ -184,5 +184,5 @@ function requestSigner({ privateKey }: Credentials, key: boolean | PrivateKey = 
   if (key === false) return undefined;
   const own = key === true ? privateKey : key;
   if (!own) throw new TypeError("signRequests needs a private key: the credentials have none");
-  return signerOf(own);
+  return createSigner(own);
 }

@@ -1,7 +1,7 @@
 import type { AskError } from "@countersign/protocol";
 import { type Action, type Actions, requireJson } from "./action.ts";
-import { type Answer, type Connection, isUnavailable } from "./connection.ts";
-import { type Refused, readRefusal } from "./refusal.ts";
+import { type Connection, isUnavailable, type TokenReply } from "./connection.ts";
+import { type AskRefused, readRefusal } from "./refusal.ts";
 
 /** What to ask for, and whom. */
 export type NewAsk<A extends Actions = Action> = {
@@ -77,11 +77,11 @@ export type Ask<A extends Actions = Action> = {
  */
 export type Asked<A extends Actions = Action> =
   | { readonly outcome: "asked"; readonly ask: Ask<A> }
-  | Refused<AskError>;
+  | AskRefused<AskError>;
 
 /** Pauses between attempts, in milliseconds. */
 const pauses = [250, 1_000, 4_000];
-const longestPause = 30_000;
+const maxPauseMs = 30_000;
 
 export async function ask<A extends Actions>(
   connection: Connection,
@@ -104,7 +104,7 @@ export async function ask<A extends Actions>(
     client_notification_token: await connection.callback?.tokens.make(idempotencyKey),
   };
   // The callback may be here before the answer is.
-  connection.callback?.arrivals.expect(idempotencyKey);
+  connection.callback?.callbackInbox.expect(idempotencyKey);
   const headers = { "idempotency-key": idempotencyKey };
 
   // Set by an attempt whose fate is not known: somebody may be reading the card already.
@@ -119,13 +119,13 @@ export async function ask<A extends Actions>(
     else if (answer.status === 200) {
       const { issuer, clientId, clock } = connection;
       const times = readTimes(answer, clock.now());
-      connection.callback?.arrivals.expect(idempotencyKey, times.authReqId);
+      connection.callback?.callbackInbox.expect(idempotencyKey, times.authReqId);
       return { outcome: "asked", ask: { issuer, clientId, idempotencyKey, action, ...times } };
     } else if (isUnavailable(answer.status)) retryAfter = answer.retryAfterMilliseconds ?? 0;
     else return readRefusal(answer);
 
     const pause = pauses[attempt];
-    if (pause === undefined || retryAfter > longestPause) {
+    if (pause === undefined || retryAfter > maxPauseMs) {
       if (!unanswered && !("unanswered" in answer)) return readRefusal(answer);
       const repeat = `the same ask can be repeated with idempotencyKey ${idempotencyKey} without asking anybody twice`;
       throw new Error(`no answer to the ask in ${attempt + 1} attempts; ${repeat}`, { cause: unanswered });
@@ -140,7 +140,7 @@ export function actionOf<A extends Actions>(wanted: NewAsk<A>): A {
 }
 
 function readTimes(
-  { body }: Answer,
+  { body }: TokenReply,
   now: number,
 ): Pick<Ask, "authReqId" | "askedAt" | "expiresAt" | "intervalSeconds" | "joined"> {
   const { auth_req_id: authReqId, expires_in: expiresIn, interval = 5, joined } = body ?? {};

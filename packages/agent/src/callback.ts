@@ -2,14 +2,14 @@
  * How an agent is told of an answer instead of asking for it (CIBA §5): `ping` says that there is one, `push` brings it.
  * Which of them is a matter of the agent's registration; here is what this side needs for it.
  */
-import { type Arrivals, createArrivals } from "./arrival.ts";
+import { type CallbackInbox, createCallbackInbox } from "./callback-inbox.ts";
 import type { Credentials } from "./client-authentication.ts";
-import { type NotificationTokens, notificationTokens } from "./notification-token.ts";
+import { createNotificationTokens, type NotificationTokens } from "./notification-token.ts";
 
 export type Callback = {
   readonly mode: "ping" | "push";
   readonly tokens: NotificationTokens;
-  readonly arrivals: Arrivals;
+  readonly callbackInbox: CallbackInbox;
 };
 
 export type CallbackSetup = {
@@ -31,5 +31,9 @@ export function createCallback(credentials: Credentials, setup: CallbackSetup): 
     );
   if (setup.secret !== undefined && setup.secret.length < 32)
     throw new TypeError("callback.secret must be 32 or more random characters");
-  return { mode, tokens: notificationTokens(secret, { issuer, clientId }), arrivals: createArrivals() };
+  return {
+    mode,
+    tokens: createNotificationTokens(secret, { issuer, clientId }),
+    callbackInbox: createCallbackInbox(),
+  };
 }

@@ -1,5 +1,5 @@
 import type { Clock } from "./clock.ts";
-import { type PrivateKey, type Sign, secretSigner, signerOf } from "./signing-key.ts";
+import { createSecretSigner, createSigner, type PrivateKey, type Sign } from "./signing-key.ts";
 
 /**
  * Who the agent is to the server. The secret or key stays inside; no error message and no log of an agent holds
@@ -29,13 +29,16 @@ export type ClientAuthenticationMethod =
   | "self_signed_tls_client_auth";
 
 /** What proves, in one request, who is calling. Made anew for each: an assertion is good once. */
-export type Proof = { readonly headers: Record<string, string>; readonly form: Record<string, string> };
-export type Authenticate = () => Promise<Proof>;
+export type AuthenticationProof = {
+  readonly headers: Record<string, string>;
+  readonly form: Record<string, string>;
+};
+export type Authenticate = () => Promise<AuthenticationProof>;
 
 const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 const assertionLifetimeSeconds = 60;
 
-export function clientAuthentication(
+export function createClientAuthentication(
   credentials: Credentials,
   clock: Clock,
   method: ClientAuthenticationMethod = credentials.privateKey ? "private_key_jwt" : "client_secret_basic",
@@ -44,7 +47,7 @@ export function clientAuthentication(
   if (isByCertificate(method)) return async () => ({ headers: {}, form: { client_id: clientId } });
   if (method === "private_key_jwt") {
     if (!privateKey) throw new TypeError("private_key_jwt needs the agent's privateKey");
-    return byAssertion(credentials, clock, signerOf(privateKey));
+    return byAssertion(credentials, clock, createSigner(privateKey));
   }
   if (!clientSecret)
     throw new TypeError(
@@ -52,7 +55,8 @@ export function clientAuthentication(
         ? `${method} needs the agent's clientSecret`
         : "an agent needs its clientSecret or its privateKey, or a certificate: tls_client_auth",
     );
-  if (method === "client_secret_jwt") return byAssertion(credentials, clock, secretSigner(clientSecret));
+  if (method === "client_secret_jwt")
+    return byAssertion(credentials, clock, createSecretSigner(clientSecret));
   if (method === "client_secret_post")
     return async () => ({ headers: {}, form: { client_id: clientId, client_secret: clientSecret } });
   // RFC 6749 §2.3.1: both halves are form-encoded before they are joined.

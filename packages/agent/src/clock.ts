@@ -9,7 +9,7 @@ export type Clock = {
 };
 
 /** Timers fire at once when they are told to wait for longer. */
-const longestTimer = 2 ** 31 - 1;
+const maxTimerMs = 2 ** 31 - 1;
 
 export const machineClock: Clock = {
   now: () => Date.now(),
@@ -21,7 +21,7 @@ export const machineClock: Clock = {
         signal?.removeEventListener("abort", abort);
         resolve();
       };
-      const timer = setTimeout(end, Math.min(milliseconds, longestTimer));
+      const timer = setTimeout(end, Math.min(milliseconds, maxTimerMs));
       const abort = () => {
         clearTimeout(timer);
         reject(signal?.reason);

@@ -24,9 +24,13 @@ export type Connection = {
    * Posts to an endpoint, with the agent's credentials. Rejects only when aborted, or for unusable
    * metadata.
    */
-  post(endpoint: Endpoint, parameters: Parameters, options: PostOptions): Promise<Answer | Unanswered>;
+  post(
+    endpoint: Endpoint,
+    parameters: Parameters,
+    options: PostOptions,
+  ): Promise<TokenReply | NetworkFailure>;
   /** The server's metadata, read once. */
-  metadata(signal?: AbortSignal): Promise<Metadata | Unanswered>;
+  metadata(signal?: AbortSignal): Promise<Metadata | NetworkFailure>;
 };
 /** Aborting rejects with the signal's own reason. It ends the waiting here; at the server the ask goes on. */
 export type Abortable = { readonly signal?: AbortSignal };
@@ -37,7 +41,7 @@ export type PostOptions = Abortable & {
   readonly holdSeconds?: number;
 };
 
-export type Answer = {
+export type TokenReply = {
   readonly status: number;
   /** What `Retry-After` asks for, in milliseconds from now. */
   readonly retryAfterMilliseconds?: number;
@@ -49,9 +53,9 @@ export type Answer = {
   readonly body: JsonObject | undefined;
 };
 /** No answer, or none that came from the server itself: whether the request took effect is not known. */
-export type Unanswered = { readonly unanswered: Error };
+export type NetworkFailure = { readonly unanswered: Error };
 
-export type Ground = Needs & {
+export type ConnectionDeps = Needs & {
   readonly clientId: string;
   readonly clock: Clock;
   readonly authenticate: Authenticate;
@@ -62,18 +66,18 @@ export type Ground = Needs & {
   readonly signRequest?: Sign;
 };
 
-const longestRequestMilliseconds = 30_000;
-const longestRetryAfterMilliseconds = 3_600_000;
+const maxRequestMs = 30_000;
+const maxRetryAfterMs = 3_600_000;
 
-export function createConnection(ground: Ground): Connection {
-  const { issuer, clientId, clock, authenticate, prove, signRequest } = ground;
-  requireSecure(issuer, "the issuer", ground);
+export function createConnection(deps: ConnectionDeps): Connection {
+  const { issuer, clientId, clock, authenticate, prove, signRequest } = deps;
+  requireSecure(issuer, "the issuer", deps);
   let known: Metadata | undefined;
   let nonce: string | undefined;
 
-  async function metadata(signal?: AbortSignal): Promise<Metadata | Unanswered> {
+  async function metadata(signal?: AbortSignal): Promise<Metadata | NetworkFailure> {
     if (known) return known;
-    const found = await discover(ground, signal);
+    const found = await discover(deps, signal);
     if ("unanswered" in found) return found;
     known = found;
     return found;
@@ -85,9 +89,9 @@ export function createConnection(ground: Ground): Connection {
     const isAsk = endpoint === "backchannel_authentication_endpoint";
     const proof = await authenticate();
     const form: Form =
-      isAsk && signRequest ? await asRequestObject(parameters, ground, signRequest) : asForm(parameters);
+      isAsk && signRequest ? await asRequestObject(parameters, deps, signRequest) : asForm(parameters);
     const answer = await send(
-      ground,
+      deps,
       url,
       {
         method: "POST",
@@ -110,7 +114,7 @@ export function createConnection(ground: Ground): Connection {
     clientId,
     clock,
     prove,
-    callback: ground.callback,
+    callback: deps.callback,
     metadata,
     async post(endpoint, parameters, options) {
       const found = await metadata(options.signal);
@@ -127,27 +131,27 @@ export function createConnection(ground: Ground): Connection {
  * OpenID Connect Discovery §4: the well-known path is appended, and the document must name the issuer that was
  * asked.
  */
-async function discover(ground: Ground, signal?: AbortSignal): Promise<Metadata | Unanswered> {
-  const { issuer } = ground;
+async function discover(deps: ConnectionDeps, signal?: AbortSignal): Promise<Metadata | NetworkFailure> {
+  const { issuer } = deps;
   const url = `${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`;
-  const answer = await send(ground, url, {}, { signal });
+  const answer = await send(deps, url, {}, { signal });
   if ("unanswered" in answer) return answer;
   const { status, body } = answer;
   if (isUnavailable(status))
     return { unanswered: new Error(`${issuer} answered ${status} instead of its metadata`) };
   if (status !== 200 || !body)
     throw new Error(`${issuer} answered ${status} instead of its metadata: is this the issuer URL?`);
-  return readMetadata(body, ground);
+  return readMetadata(body, deps);
 }
 
 async function send(
-  { fetch, clock }: Ground,
+  { fetch, clock }: ConnectionDeps,
   url: string,
   init: RequestInit,
   { signal, holdSeconds = 0 }: Pick<PostOptions, "signal" | "holdSeconds">,
-): Promise<Answer | Unanswered> {
+): Promise<TokenReply | NetworkFailure> {
   signal?.throwIfAborted();
-  const timeout = AbortSignal.timeout(longestRequestMilliseconds + holdSeconds * 1000);
+  const timeout = AbortSignal.timeout(maxRequestMs + holdSeconds * 1000);
   try {
     const response = await fetch(url, {
       ...init,
@@ -182,5 +186,5 @@ function readRetryAfter(header: string | null, now: number): number | undefined 
   if (header === null) return undefined;
   const milliseconds = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - now;
   if (Number.isNaN(milliseconds)) return undefined;
-  return Math.min(Math.max(milliseconds, 0), longestRetryAfterMilliseconds);
+  return Math.min(Math.max(milliseconds, 0), maxRetryAfterMs);
 }

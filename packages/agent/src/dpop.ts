@@ -17,7 +17,7 @@ export type ProvenRequest = {
   readonly token?: string;
 };
 
-export function prover(key: DpopKey | undefined, clock: Clock): Prove {
+export function createProver(key: DpopKey | undefined, clock: Clock): Prove {
   let ready: ReturnType<typeof readKey> | undefined;
   return async ({ method, url, nonce, token }) => {
     ready ??= readKey(key);

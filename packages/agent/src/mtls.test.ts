@@ -3,7 +3,7 @@ import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import { after, before, test } from "node:test";
 import type { TLSSocket } from "node:tls";
-import { type Certificate, createCertificates, selfSigned } from "../../server/test/certificate.ts";
+import { type Certificate, createCertificates, selfSigned } from "@countersign/testing/server/certificate";
 import { metadataOf } from "../test/stand-in.ts";
 import { createAgent } from "./agent.ts";
 import { mtlsFetch } from "./mtls.ts";

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { notificationTokens } from "./notification-token.ts";
+import { createNotificationTokens } from "./notification-token.ts";
 
 const agent = { issuer: "https://as.example", clientId: "refunder" };
 const secret = "a secret of at least 32 characters";
-const tokens = notificationTokens(secret, agent);
+const tokens = createNotificationTokens(secret, agent);
 
 test("a notification token fits into a request and a header, holds 256 bits, and names its ask", async () => {
   for (const key of ["ticket-4711", crypto.randomUUID(), "!", "~".repeat(255)]) {
@@ -17,7 +17,7 @@ test("a notification token fits into a request and a header, holds 256 bits, and
 });
 
 test("T21: another process with the same secret makes and reads the same token", async () => {
-  const other = notificationTokens(secret, agent);
+  const other = createNotificationTokens(secret, agent);
   assert.equal(await other.make("ticket-4711"), await tokens.make("ticket-4711"));
   assert.equal(await other.read(await tokens.make("ticket-4711")), "ticket-4711");
 });
@@ -30,7 +30,7 @@ test("a token of another agent, issuer, secret or ask is not believed, and neith
     [secret, { ...agent, issuer: "https://evil.example" }],
     [`${secret}!`, agent],
   ] as const)
-    assert.equal(await notificationTokens(other, by).read(token), undefined);
+    assert.equal(await createNotificationTokens(other, by).read(token), undefined);
   const swapped = `${(await tokens.make("ticket-4712")).split(".")[0]}.${stamp}`;
   for (const odd of [
     "",

@@ -14,9 +14,9 @@ export type NotificationTokens = {
 
 const utf8 = new TextEncoder();
 const hmac = { name: "HMAC", hash: "SHA-256" } as const;
-const longestToken = 1024;
+const maxTokenLength = 1024;
 
-export function notificationTokens(
+export function createNotificationTokens(
   secret: string,
   { issuer, clientId }: { readonly issuer: string; readonly clientId: string },
 ): NotificationTokens {
@@ -34,7 +34,7 @@ export function notificationTokens(
     },
     async read(token) {
       const [, name = "", stamp = ""] = /^([\w-]+)\.([\w-]{43})$/.exec(token) ?? [];
-      if (name === "" || token.length > longestToken) return undefined;
+      if (name === "" || token.length > maxTokenLength) return undefined;
       const idempotencyKey = new TextDecoder().decode(base64url.decode(name));
       const mac = new Uint8Array(base64url.decode(stamp));
       // Web Crypto compares in constant time.

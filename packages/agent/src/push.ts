@@ -16,16 +16,16 @@ import { sameUrl } from "./metadata.ts";
 import { readToken } from "./token-response.ts";
 
 /** `unknown`: the server's keys cannot be had right now. */
-export type Verdict = "genuine" | { readonly refused: Error } | { readonly unknown: Error };
-export type CheckPush = (pushed: JsonObject) => Promise<Verdict>;
+export type PushResult = "genuine" | { readonly refused: Error } | { readonly unknown: Error };
+export type CheckPush = (pushed: JsonObject) => Promise<PushResult>;
 
 const authReqIdClaim = "urn:openid:params:jwt:claim:auth_req_id";
 const refreshHashClaim = "urn:openid:params:jwt:claim:rt_hash";
 const asymmetric = /^(?:(?:ES|PS|RS)(?:256|384|512)|EdDSA|Ed25519)$/;
 const toleranceSeconds = 60;
-const oldestSeconds = 600;
+const maxAgeSeconds = 600;
 
-export function pushCheck(connection: Connection, fetch: typeof globalThis.fetch): CheckPush {
+export function createPushCheck(connection: Connection, fetch: typeof globalThis.fetch): CheckPush {
   const { issuer, clientId, clock } = connection;
   let keys: ReturnType<typeof createRemoteJWKSet> | undefined;
 
@@ -57,7 +57,7 @@ export function pushCheck(connection: Connection, fetch: typeof globalThis.fetch
       const { token } = readToken(pushed, "Bearer");
       const { payload } = await jwtVerify(`${idToken}`, key, {
         clockTolerance: toleranceSeconds,
-        maxTokenAge: oldestSeconds,
+        maxTokenAge: maxAgeSeconds,
         requiredClaims: ["iss", "sub", "aud", "exp", "iat"],
         currentDate: new Date(clock.now()),
       });
@@ -66,7 +66,7 @@ export function pushCheck(connection: Connection, fetch: typeof globalThis.fetch
         [authReqIdClaim]: pushed.auth_req_id,
         [refreshHashClaim]: await halfHash(pushed.refresh_token, header.alg),
       };
-      const wrong = misfit(payload, expected, { issuer, clientId });
+      const wrong = claimMismatch(payload, expected, { issuer, clientId });
       return wrong === undefined ? "genuine" : refused(`the ${wrong} of its ID token does not fit`);
     } catch (cause) {
       return refused("it does not hold together", cause);
@@ -75,7 +75,7 @@ export function pushCheck(connection: Connection, fetch: typeof globalThis.fetch
 }
 
 /** The claim that says of something else than what came with it. */
-function misfit(
+function claimMismatch(
   claims: JWTPayload,
   expected: Readonly<Record<string, unknown>>,
   { issuer, clientId }: Pick<Connection, "issuer" | "clientId">,
@@ -99,6 +99,6 @@ async function halfHash(token: Json | undefined, alg = ""): Promise<string | und
   return base64url.encode(new Uint8Array(digest.slice(0, digest.byteLength / 2)));
 }
 
-function refused(why: string, cause?: unknown): Verdict {
+function refused(why: string, cause?: unknown): PushResult {
   return { refused: new Error(`what was pushed was refused: ${why}`, { cause }) };
 }

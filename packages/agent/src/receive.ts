@@ -29,14 +29,14 @@ export type CallbackOptions = CallbackSetup & {
 export type Receive = (request: Request) => Promise<Response>;
 
 /** Bytes. A pushed answer is a few thousand. */
-const longestBody = 64 * 1024;
-const longestAuthReqId = 1024;
+const maxBodyBytes = 64 * 1024;
+const maxAuthReqIdLength = 1024;
 
-type Ground = Callback & { readonly options: CallbackOptions; readonly checkPush: CheckPush };
-type Came = { readonly authReqId: string; readonly body: JsonObject };
+type ReceiverDeps = Callback & { readonly options: CallbackOptions; readonly checkPush: CheckPush };
+type ReceivedCallback = { readonly authReqId: string; readonly body: JsonObject };
 
-export function receiver(ground: Ground): Receive {
-  const { mode, tokens, arrivals, checkPush, options } = ground;
+export function createReceiver(deps: ReceiverDeps): Receive {
+  const { mode, tokens, callbackInbox, checkPush, options } = deps;
   const { store, onReady, onProblem = () => {} } = options;
   if ((store === undefined) !== (onReady === undefined))
     throw new TypeError("callback.store and callback.onReady go together");
@@ -46,7 +46,7 @@ export function receiver(ground: Ground): Receive {
     // RFC 6750 §2.1. One answer to whoever has no token of ours, before anything else of the request is looked at.
     const [, token = ""] = /^Bearer ([\w.~+/-]+=*)$/i.exec(request.headers.get("authorization") ?? "") ?? [];
     const idempotencyKey = await tokens.read(token);
-    if (idempotencyKey === undefined) return unbelieved();
+    if (idempotencyKey === undefined) return unauthorized();
     const came = await read(request);
     if ("refused" in came) {
       onProblem(new Error(`a callback could not be read: ${came.refused}`));
@@ -54,10 +54,10 @@ export function receiver(ground: Ground): Receive {
     }
     const { authReqId, body } = came;
 
-    const addressee = arrivals.addressee(idempotencyKey, authReqId);
-    const awaited = arrivals.awaited(idempotencyKey, authReqId);
+    const addressee = callbackInbox.addressee(idempotencyKey, authReqId);
+    const awaited = callbackInbox.awaited(idempotencyKey, authReqId);
     const kept = awaited ? undefined : await store?.get(idempotencyKey);
-    if (addressee === "mistaken" || (kept && kept.authReqId !== authReqId)) return unbelieved();
+    if (addressee === "mistaken" || (kept && kept.authReqId !== authReqId)) return unauthorized();
 
     // Whoever cannot use it must not take it: sent again, it may reach the process that can.
     if (addressee === "unknown" && !kept) return answer(503);
@@ -69,28 +69,28 @@ export function receiver(ground: Ground): Receive {
       }
     }
     // Of a ping only its ask is used, whatever else is in it.
-    arrivals.put(authReqId, mode === "push" ? { pushed: body } : {});
+    callbackInbox.put(authReqId, mode === "push" ? { pushed: body } : {});
     if (kept && onReady)
       Promise.resolve(kept)
         .then(onReady)
         .catch((cause) => onProblem(new Error(`onReady failed for ${idempotencyKey}`, { cause })));
     // An ask that nobody waits for may be on its way into the store; once it is there, `onReady` must hear of it.
-    const isTaken = awaited || kept || !store || arrivals.ended(authReqId);
+    const isTaken = awaited || kept || !store || callbackInbox.ended(authReqId);
     return answer(isTaken ? 204 : 503);
   };
 }
 
 async function read(
   request: Request,
-): Promise<Came | { readonly refused: string; readonly status: 400 | 413 }> {
+): Promise<ReceivedCallback | { readonly refused: string; readonly status: 400 | 413 }> {
   const type = request.headers.get("content-type") ?? "";
   if (!/^application\/json\s*(?:;|$)/i.test(type)) return { refused: "it is not JSON", status: 400 };
   const bytes = await readBytes(request.body).catch(() => new Uint8Array());
-  if (bytes === undefined) return { refused: `it is longer than ${longestBody} bytes`, status: 413 };
+  if (bytes === undefined) return { refused: `it is longer than ${maxBodyBytes} bytes`, status: 413 };
   const body = decode(bytes);
   if (body === undefined) return { refused: "it is not a JSON object", status: 400 };
   const { auth_req_id: authReqId } = body;
-  if (typeof authReqId !== "string" || authReqId === "" || authReqId.length > longestAuthReqId)
+  if (typeof authReqId !== "string" || authReqId === "" || authReqId.length > maxAuthReqIdLength)
     return { refused: "it has no auth_req_id", status: 400 };
   return { authReqId, body };
 }
@@ -106,13 +106,13 @@ function decode(bytes: Uint8Array): JsonObject | undefined {
 
 /** Undefined for what is too long. */
 async function readBytes(body: ReadableStream<Uint8Array> | null): Promise<Uint8Array | undefined> {
-  const bytes = new Uint8Array(longestBody);
+  const bytes = new Uint8Array(maxBodyBytes);
   let length = 0;
   const reader = body?.getReader();
   for (;;) {
     const part = await reader?.read();
     if (!part || part.done) return bytes.subarray(0, length);
-    if (length + part.value.byteLength > longestBody) {
+    if (length + part.value.byteLength > maxBodyBytes) {
       await reader?.cancel();
       return undefined;
     }
@@ -121,7 +121,7 @@ async function readBytes(body: ReadableStream<Uint8Array> | null): Promise<Uint8
   }
 }
 
-function unbelieved(): Response {
+function unauthorized(): Response {
   return answer(401, { "www-authenticate": "Bearer" });
 }
 

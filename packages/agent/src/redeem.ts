@@ -3,13 +3,13 @@ import type { Action, Actions } from "./action.ts";
 import type { Ask } from "./ask.ts";
 import type { Callback } from "./callback.ts";
 import {
-  type Answer,
   type Connection,
   isUnavailable,
+  type NetworkFailure,
   type PostOptions,
-  type Unanswered,
+  type TokenReply,
 } from "./connection.ts";
-import { type Refused, readRefusal } from "./refusal.ts";
+import { type AskRefused, readRefusal } from "./refusal.ts";
 import { type Approved, readApproved } from "./token-response.ts";
 
 /** Nobody has decided yet. */
@@ -28,11 +28,11 @@ export type Expired = { readonly outcome: "expired" };
  * The approval was turned into a token, and that token is not here: the answer never arrived, another process got it,
  * or this ask was redeemed before a crash. Whether the action was done is for you to find out. Then ask a person again.
  */
-export type Lost = { readonly outcome: "lost" };
+export type ResponseLost = { readonly outcome: "lost" };
 
 /** How an ask ended. Five outcomes, each final; none is ever turned into another, and none is retried. */
 export type Outcome<A extends Actions = Action> = Approved<A> | NotApproved;
-export type NotApproved = Denied | Expired | Refused<TokenError> | Lost;
+export type NotApproved = Denied | Expired | AskRefused<TokenError> | ResponseLost;
 /** What one token request can answer. */
 export type Redemption<A extends Actions = Action> = Outcome<A> | Pending<A>;
 /** What becomes of an action that runs only if it is countersigned: the result of `run`, or why it did not run. */
@@ -67,54 +67,54 @@ export async function redeem<A extends Actions>(
   connection: Connection,
   ask: Ask<A>,
   options: Pick<PostOptions, "signal" | "holdSeconds">,
-): Promise<Outcome<A> | Waiting<A> | Unanswered> {
+): Promise<Outcome<A> | Waiting<A> | NetworkFailure> {
   const { issuer, clientId, clock, callback } = connection;
   if (ask.issuer !== issuer || ask.clientId !== clientId)
     throw new TypeError(
       `this ask belongs to ${ask.clientId} at ${ask.issuer}, not to ${clientId} at ${issuer}`,
     );
-  if (callback?.mode === "push") return collect(connection, callback, ask);
+  if (callback?.mode === "push") return takeResult(connection, callback, ask);
   const form = { grant_type: cibaGrantType, auth_req_id: ask.authReqId };
   const sentAt = clock.elapsed();
   const answer = await connection.post("token_endpoint", form, options);
   if ("unanswered" in answer) return answer;
   if (answer.status === 200) {
-    callback?.arrivals.end(ask.authReqId);
+    callback?.callbackInbox.end(ask.authReqId);
     return readApproved(connection, ask, answer.body);
   }
-  const standing = readStanding(ask, answer, clock.elapsed() - sentAt);
-  if (standing.outcome !== "waiting") callback?.arrivals.end(ask.authReqId);
+  const standing = readPending(ask, answer, clock.elapsed() - sentAt);
+  if (standing.outcome !== "waiting") callback?.callbackInbox.end(ask.authReqId);
   return standing;
 }
 
 /** What was pushed, in the place of a token request, which a push agent may not make (CIBA §11). */
-function collect<A extends Actions>(
+function takeResult<A extends Actions>(
   connection: Connection,
-  { arrivals }: Callback,
+  { callbackInbox }: Callback,
   ask: Ask<A>,
 ): Outcome<A> | Waiting<A> {
   const { authReqId, intervalSeconds } = ask;
-  const news = arrivals.take(authReqId);
+  const news = callbackInbox.take(authReqId);
   const pushed = news?.pushed;
   if (!pushed) {
     // A token was handed out before, and is handed out once.
-    if (arrivals.ended(authReqId)) return { outcome: "lost" };
+    if (callbackInbox.ended(authReqId)) return { outcome: "lost" };
     return { outcome: "waiting", milliseconds: intervalSeconds * 1000, ask, heard: false };
   }
   if (typeof pushed.error !== "string") {
-    arrivals.end(authReqId);
+    callbackInbox.end(authReqId);
     return readApproved(connection, ask, pushed);
   }
   // Whoever asks again is told the same.
-  arrivals.put(authReqId, news);
-  const standing = readStanding(ask, { status: 400, held: false, body: pushed }, 0);
+  callbackInbox.put(authReqId, news);
+  const standing = readPending(ask, { status: 400, held: false, body: pushed }, 0);
   if (standing.outcome !== "waiting") return standing;
   throw new Error(`the server pushed ${pushed.error}, which is no end`);
 }
 
-function readStanding<A extends Actions>(
+function readPending<A extends Actions>(
   ask: Ask<A>,
-  answer: Answer,
+  answer: TokenReply,
   tookMilliseconds: number,
 ): NotApproved | Waiting<A> {
   switch (answer.body?.error) {
@@ -139,7 +139,7 @@ function readStanding<A extends Actions>(
 }
 
 /** The interval is measured from the sending of a request (CIBA §10.1), so that one which was held may be over already. */
-function waiting<A extends Actions>(ask: Ask<A>, answer: Answer, heldMilliseconds = 0): Waiting<A> {
+function waiting<A extends Actions>(ask: Ask<A>, answer: TokenReply, heldMilliseconds = 0): Waiting<A> {
   const interval = ask.intervalSeconds * 1000 - heldMilliseconds;
   const milliseconds = Math.max(interval, answer.retryAfterMilliseconds ?? 0, 0);
   return { outcome: "waiting", milliseconds, ask, heard: true };

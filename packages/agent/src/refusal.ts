@@ -1,14 +1,14 @@
-import { type Answer, isUnavailable } from "./connection.ts";
+import { isUnavailable, type TokenReply } from "./connection.ts";
 
 /** The server will not do it, with its error code: a matter of rules or of set-up, not of a person's decision. */
-export type Refused<E extends string = string> = {
+export type AskRefused<E extends string = string> = {
   readonly outcome: "refused";
   readonly error: E | (string & {});
   readonly description?: string;
 };
 
 /** A refusal in the server's words. What is no OAuth error, a 404 or a redirect, is a fault of the set-up. */
-export function readRefusal<E extends string>({ status, body }: Answer): Refused<E> {
+export function readRefusal<E extends string>({ status, body }: TokenReply): AskRefused<E> {
   const { error, error_description: description } = body ?? {};
   if (typeof error === "string")
     return { outcome: "refused", error: error as E, ...(typeof description === "string" && { description }) };

@@ -34,7 +34,7 @@ export type PrivateKey = { readonly kid?: string } & (
 export type Sign = (claims: JWTPayload, typ?: string) => Promise<string>;
 
 /** Signs with a private key. The key is read when it is first needed. */
-export function signerOf(key: PrivateKey): Sign {
+export function createSigner(key: PrivateKey): Sign {
   const alg = algorithmOf(key);
   const kid = key.kid ?? key.jwk?.kid;
   let ready: Promise<CryptoKey | Uint8Array> | undefined;
@@ -51,7 +51,7 @@ export function signerOf(key: PrivateKey): Sign {
 }
 
 /** Signs with a secret that the server knows as well (`client_secret_jwt`). */
-export function secretSigner(secret: string): Sign {
+export function createSecretSigner(secret: string): Sign {
   const key = new TextEncoder().encode(secret);
   return (claims) => new SignJWT(claims).setProtectedHeader({ alg: "HS256" }).sign(key);
 }

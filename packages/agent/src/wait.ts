@@ -8,11 +8,11 @@ import { type Outcome, redeem } from "./redeem.ts";
  * How long silence is borne after the ask must have ended, or after the last word from the server, in
  * milliseconds.
  */
-const grace = 60_000;
+const graceMs = 60_000;
 /** How often an agent that is pinged asks all the same, in case a ping does not arrive, in milliseconds. */
-const slowPace = 30_000;
+const slowPollMs = 30_000;
 /** So long before an ask ends it is asked about once more: a late yes whose ping is lost can then still be redeemed. */
-const lastCall = 3_000;
+const finalPollMarginMs = 3_000;
 
 /**
  * Polls until the ask is over; or is told so: after a ping it polls once, at once, and of what is pushed it makes no
@@ -25,13 +25,13 @@ export async function wait<A extends Actions>(
   { signal, holdSeconds: wished }: Abortable & { readonly holdSeconds: number },
 ): Promise<Outcome<A>> {
   const { clock, callback } = connection;
-  const { mode, arrivals } = callback ?? { mode: "poll" };
+  const { mode, callbackInbox } = callback ?? { mode: "poll" };
   const endsAt = clock.elapsed() + Math.max(asked.expiresAt - clock.now(), 0);
-  let silentUntil = endsAt + grace;
+  let silentUntil = endsAt + graceMs;
   /** How long to wait for news while nobody has decided, if there are going to be news. */
   const patience = {
     poll: () => 0,
-    ping: () => Math.max(Math.min(slowPace, endsAt - lastCall - clock.elapsed()), 0),
+    ping: () => Math.max(Math.min(slowPollMs, endsAt - finalPollMarginMs - clock.elapsed()), 0),
     push: () => Math.max(silentUntil - clock.elapsed(), 0) + 1,
   }[mode];
   let holdSeconds = mode === "poll" ? wished : 0;
@@ -39,15 +39,15 @@ export async function wait<A extends Actions>(
   let pause = holdSeconds > 0 ? 0 : untilFirstPoll(asked, clock.now());
   // An ask that another process made, that was joined, or that has ended here, may have had its ping already.
   const { idempotencyKey, authReqId, joined } = asked;
-  const isFresh = arrivals?.expected(idempotencyKey) && !arrivals.ended(authReqId) && !joined;
-  if (arrivals) pause = mode === "ping" && isFresh ? patience() : 0;
+  const isFresh = callbackInbox?.expected(idempotencyKey) && !callbackInbox.ended(authReqId) && !joined;
+  if (callbackInbox) pause = mode === "ping" && isFresh ? patience() : 0;
 
-  const leave = arrivals?.attend(authReqId);
+  const leave = callbackInbox?.subscribe(authReqId);
   try {
     for (;;) {
-      await rest(clock, pause, signal, arrivals?.bell(authReqId));
+      await rest(clock, pause, signal, callbackInbox?.waiter(authReqId));
       // What a ping says is asked about now; whatever comes from here on is news again.
-      if (mode === "ping") arrivals?.take(authReqId);
+      if (mode === "ping") callbackInbox?.take(authReqId);
       const answer = await redeem(connection, ask, { signal, holdSeconds });
       if ("unanswered" in answer) {
         pause = ask.intervalSeconds * 1000;
@@ -55,7 +55,7 @@ export async function wait<A extends Actions>(
         holdSeconds = 0;
       } else if (answer.outcome === "waiting") {
         ({ ask, milliseconds: pause } = answer);
-        if (answer.heard) silentUntil = Math.max(silentUntil, clock.elapsed() + grace);
+        if (answer.heard) silentUntil = Math.max(silentUntil, clock.elapsed() + graceMs);
         if (answer.heard || mode === "push") pause = Math.max(pause, patience());
       } else return answer;
       if (clock.elapsed() > silentUntil)

@@ -8,13 +8,13 @@ import {
   type CallbackOptions,
   createAgent,
 } from "@countersign/agent";
+import { type CallbackHarness, createCallbackHarness } from "@countersign/testing/server/callback-harness";
+import type { Received } from "@countersign/testing/server/callback-receiver";
+import { issuer, requestIdOf } from "@countersign/testing/server/deployment";
 import { createVerifier } from "@countersign/verifier";
-import { type Stage, stageCallbacks } from "../../server/test/callback-stage.ts";
-import { issuer, requestIdOf } from "../../server/test/deployment.ts";
-import type { Received } from "../../server/test/receiver.ts";
 import { until } from "./stand-in.ts";
 
-let stage: Stage;
+let stage: CallbackHarness;
 /** Credentials by how the agent is told. */
 const known: Partial<Record<"ping" | "push", { readonly clientId: string; readonly clientSecret: string }>> =
   {};
@@ -23,8 +23,8 @@ let receive: (callback: Request) => Promise<Response> | Response;
 const statuses: number[] = [];
 
 const clock = {
-  now: () => stage.place.clock.now,
-  elapsed: () => stage.place.clock.now,
+  now: () => stage.deployment.clock.now,
+  elapsed: () => stage.deployment.clock.now,
   /** Nobody is woken by time here: what ends a wait is what came. */
   sleep: (milliseconds: number, signal?: AbortSignal) =>
     milliseconds <= 0
@@ -33,10 +33,11 @@ const clock = {
           signal?.addEventListener("abort", () => reject(signal.reason));
         }),
 };
-const network: typeof fetch = async (input, init) => stage.place.server.fetch(new Request(`${input}`, init));
+const network: typeof fetch = async (input, init) =>
+  stage.deployment.server.fetch(new Request(`${input}`, init));
 
 before(async () => {
-  stage = await stageCallbacks();
+  stage = await createCallbackHarness();
   for (const mode of ["ping", "push"] as const) {
     const { id: clientId, secret: clientSecret } = await stage.admit(`sdk-${mode}`, mode);
     known[mode] = { clientId, clientSecret };
@@ -117,8 +118,8 @@ for (const mode of ["ping", "push"] as const) {
     const verifier = createVerifier({
       issuer,
       audience: "https://refunds.example",
-      clientId: stage.place.api.id,
-      clientSecret: stage.place.api.secret,
+      clientId: stage.deployment.api.id,
+      clientSecret: stage.deployment.api.secret,
       fetch: network,
       clock: { ...clock, sleep: async () => {} },
     });

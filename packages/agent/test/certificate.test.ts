@@ -4,21 +4,21 @@ import { after, before, test } from "node:test";
 import { type Agent, type AgentOptions, type Approved, createAgent } from "@countersign/agent";
 import { mtlsFetch } from "@countersign/agent/mtls";
 import type { JsonObject } from "@countersign/protocol";
+import { type Certificate, selfSigned } from "@countersign/testing/server/certificate";
+import { type Person, refund, requestIdOf } from "@countersign/testing/server/deployment";
+import { type Listeners, openListeners } from "@countersign/testing/server/listeners";
 import { decodeJwt } from "jose";
-import { type Certificate, selfSigned } from "../../server/test/certificate.ts";
-import { type Person, refund, requestIdOf } from "../../server/test/deployment.ts";
-import { type Doors, openDoors } from "../../server/test/door.ts";
 
-let doors: Doors;
+let doors: Listeners;
 let ada: Person;
 before(async () => {
-  doors = await openDoors(`
+  doors = await openListeners(`
 listen: { port: $port, tls: { certificate: $folder/server.pem, key: $folder/server.key } }
 mtls: { url: "https://localhost:$mtls", listen: { port: $mtls }, authorities: $folder/authority.pem }`);
-  ada = await doors.place.enrol("ada@example.com");
+  ada = await doors.deployment.enrol("ada@example.com");
 });
 after(async () => {
-  assert.deepEqual(doors.place.faults, []);
+  assert.deepEqual(doors.deployment.faults, []);
   await doors.close();
 });
 
@@ -29,10 +29,14 @@ async function admitted(
   options: AgentOptions,
 ) {
   agents += 1;
-  const { id: clientId, secret } = await doors.place.admit(`sdk-${agents}`, metadata);
+  const { id: clientId, secret } = await doors.deployment.admit(`sdk-${agents}`, metadata);
   return createAgent({ issuer: doors.issuer, clientId, ...(secret && { clientSecret: secret }) } as never, {
     fetch: mtlsFetch({ cert, key, ca: doors.authority.ca }),
-    clock: { now: () => doors.place.clock.now, elapsed: () => doors.place.clock.now, sleep: async () => {} },
+    clock: {
+      now: () => doors.deployment.clock.now,
+      elapsed: () => doors.deployment.clock.now,
+      sleep: async () => {},
+    },
     ...options,
   });
 }

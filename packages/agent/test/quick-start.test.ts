@@ -5,8 +5,8 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, beforeEach, mock, test } from "node:test";
+import { selfSigned } from "@countersign/testing/server/certificate";
 import { decodeJwt, exportPKCS8, generateKeyPair } from "jose";
-import { selfSigned } from "../../server/test/certificate.ts";
 import {
   accessToken,
   acknowledged,

@@ -3,8 +3,6 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { type Agent, type AgentOptions, type Ask, type Credentials, createAgent } from "@countersign/agent";
 import type { JsonObject } from "@countersign/protocol";
-import { createVerifier } from "@countersign/verifier";
-import { exportJWK, generateKeyPair } from "jose";
 import {
   type Deployment,
   deploy,
@@ -13,7 +11,9 @@ import {
   refund,
   requestIdOf,
   rules,
-} from "../../server/test/deployment.ts";
+} from "@countersign/testing/server/deployment";
+import { createVerifier } from "@countersign/verifier";
+import { exportJWK, generateKeyPair } from "jose";
 
 let place: Deployment;
 let ada: Person;
@@ -122,7 +122,7 @@ test("T43, T49: a signed ask is taken whole; sent again with a fresh signature i
   const ask = await askedBy(agent, { message: "Zurück an „Ada“", lifetimeSeconds: 300 });
   assert.equal(ask.joined, true, "the first attempt had asked");
   assert.equal(Math.round((ask.expiresAt - ask.askedAt) / 1000) > 290, true);
-  const waiting = await place.server.store.requests({ state: "pending", limit: 99 });
+  const waiting = await place.server.store.listRequests({ state: "pending", limit: 99 });
   assert.equal(waiting.filter(({ id }) => id === requestIdOf(ask.authReqId)).length, 1);
   await ada.decide(requestIdOf(ask.authReqId), "approve");
   assert.equal((await agent.wait(ask)).outcome, "approved");

@@ -56,7 +56,7 @@ export function openNote(note: string, logKey: string): string | NoteRefusal {
   const text = note.slice(0, end);
   const lines = note.slice(end + 1).split("\n");
   if (end < 2 || lines.pop() !== "" || lines.length === 0) return { refused: "malformed" };
-  if (lines.length > mostSignatures) return { refused: "malformed" };
+  if (lines.length > maxSignatures) return { refused: "malformed" };
   let signed = false;
   for (const line of lines) {
     const [, name, encoded] = signatureLine.exec(line) ?? [];
@@ -69,7 +69,7 @@ export function openNote(note: string, logKey: string): string | NoteRefusal {
   return signed ? text : { refused: "unknown_key" };
 }
 
-const mostSignatures = 64; // signed-note: "MUST accept at least up to 16"
+const maxSignatures = 64; // signed-note: "MUST accept at least up to 16"
 const ed25519Type = 0x01;
 const keyName = /^[^\p{White_Space}\p{Cc}+]+$/u;
 const signatureLine = /^— ([^\p{White_Space}\p{Cc}+]+) ([A-Za-z0-9+/]+={0,2})$/u;

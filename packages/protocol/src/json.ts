@@ -14,7 +14,7 @@ export type JsonRefusal = {
   path: string;
 };
 
-const deepest = 16;
+const maxDepth = 16;
 
 /**
  * Reads one JSON text (RFC 8259) in one pass, and stops at the first fault. Refused beyond the grammar: a key twice in
@@ -87,7 +87,7 @@ class Reader {
   }
 
   private object(): JsonObject | undefined {
-    if (this.steps.length === deepest) return this.refuse("too_deep");
+    if (this.steps.length === maxDepth) return this.refuse("too_deep");
     const object: { [key: string]: Json } = {};
     this.at++;
     if (this.next() === 0x7d) return this.skip(1, object);
@@ -112,7 +112,7 @@ class Reader {
   }
 
   private array(): Json[] | undefined {
-    if (this.steps.length === deepest) return this.refuse("too_deep");
+    if (this.steps.length === maxDepth) return this.refuse("too_deep");
     const array: Json[] = [];
     this.at++;
     if (this.next() === 0x5d) return this.skip(1, array);

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import {
+  appendLeaves,
   consistencyProof,
-  grow,
   type Hash,
   inclusionProof,
   leafHash,
@@ -29,7 +29,7 @@ function tree(): { node: NodeReader; append: (leaves: readonly Hash[]) => void }
     return hash;
   };
   const append = (leaves: readonly Hash[]) => {
-    for (const { level, index, hash } of grow(size, leaves, node)) {
+    for (const { level, index, hash } of appendLeaves(size, leaves, node)) {
       assert.ok(!nodes.has(`${level}/${index}`), "a node is completed once");
       nodes.set(`${level}/${index}`, hash);
     }
@@ -186,7 +186,7 @@ test("growing reads at most one old node per level", () => {
     read.push(`${level}/${index}`);
     return numberedNode(level, index);
   };
-  grow(255, numbered.slice(255, 320), node);
+  appendLeaves(255, numbered.slice(255, 320), node);
   assert.deepEqual(read, ["0/254", "1/126", "2/62", "3/30", "4/14", "5/6", "6/2", "7/0"]);
 });
 
@@ -289,7 +289,7 @@ test("sizes beyond 2^32 are proved like any other", () => {
   assert.equal(verifyConsistency(oldSize, oldRoot, size, root, proof), true);
   assert.equal(verifyConsistency(oldSize, root, size, root, proof), false);
   assert.deepEqual(
-    grow(2 ** 40 - 1, [perfect[0]!], node).at(-1),
+    appendLeaves(2 ** 40 - 1, [perfect[0]!], node).at(-1),
     { level: 40, index: 0, hash: perfect[40]! },
     "the last leaf completes every level above it",
   );
@@ -346,5 +346,5 @@ test("places and sizes that no tree has are refused by who verifies and a fault 
     assert.throws(() => consistencyProof(oldSize, size, numberedNode), RangeError);
   }
   assert.throws(() => treeRoot(-1, numberedNode), RangeError);
-  assert.throws(() => grow(1.5, [leaf], numberedNode), RangeError);
+  assert.throws(() => appendLeaves(1.5, [leaf], numberedNode), RangeError);
 });

@@ -26,7 +26,7 @@ export function nodeHash(left: Hash, right: Hash): Hash {
  * (level 0) included, in the order in which they come to be. What was there before is read through `node`, at most one
  * hash per level. Keep them all, and `node` can read them.
  */
-export function grow(
+export function appendLeaves(
   size: number,
   leaves: readonly Hash[],
   node: NodeReader,

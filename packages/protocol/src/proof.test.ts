@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { test } from "node:test";
 import fc from "fast-check";
-import { createProofNonces } from "./nonce.ts";
-import { comparableUrl, type ProofFault, readProof } from "./proof.ts";
+import { createDpopNonces } from "./nonce.ts";
+import { comparableUrl, type ProofFault, readDpopProof } from "./proof.ts";
 
 const now = Date.UTC(2026, 10, 22, 12);
 const seconds = now / 1000;
@@ -13,13 +13,13 @@ const claims = { htm: "POST", htu: "https://api.example/refunds", iat: seconds, 
 const request = { method: "POST", urls: ["https://api.example/refunds"], accessTokenHash: "hash" };
 
 const fault = (changed: object, head: object = {}) => {
-  const answer = readProof({ ...header, ...head }, { ...claims, ...changed }, request, now);
+  const answer = readDpopProof({ ...header, ...head }, { ...claims, ...changed }, request, now);
   return "refused" in answer ? answer.refused : undefined;
 };
 
 test("a proof that says what it must is read, with its nonce where it has one", () => {
-  assert.deepEqual(readProof(header, claims, request, now), { jti: "one", expiresAt: now + 90_000 });
-  assert.deepEqual(readProof(header, { ...claims, nonce: "n" }, request, now), {
+  assert.deepEqual(readDpopProof(header, claims, request, now), { jti: "one", expiresAt: now + 90_000 });
+  assert.deepEqual(readDpopProof(header, { ...claims, nonce: "n" }, request, now), {
     jti: "one",
     nonce: "n",
     expiresAt: now + 90_000,
@@ -96,7 +96,7 @@ test("whatever a proof holds, it is read or refused, and a URL's one spelling is
   const anything = fc.dictionary(fc.constantFrom(...Object.keys({ ...claims, ...header })), fc.anything());
   fc.assert(
     fc.property(anything, anything, (head, said) => {
-      const answer = readProof({ ...header, ...head }, { ...claims, ...said }, request, now);
+      const answer = readDpopProof({ ...header, ...head }, { ...claims, ...said }, request, now);
       return "refused" in answer || answer.jti.length > 0;
     }),
   );
@@ -109,8 +109,8 @@ test("whatever a proof holds, it is read or refused, and a URL's one spelling is
 });
 
 test("a nonce is given out for five minutes, taken for five more, and known to whoever has the key", () => {
-  const nonces = createProofNonces((period) => createHmac("sha256", "k").update(period).digest("base64url"));
-  const others = createProofNonces((period) => createHmac("sha256", "x").update(period).digest("base64url"));
+  const nonces = createDpopNonces((period) => createHmac("sha256", "k").update(period).digest("base64url"));
+  const others = createDpopNonces((period) => createHmac("sha256", "x").update(period).digest("base64url"));
   const start = Math.ceil(now / 300_000) * 300_000;
   const nonce = nonces.current(start);
   assert.equal(nonces.current(start + 299_999), nonce);
@@ -135,7 +135,7 @@ test("whatever stands in a proof, it is read or its fault is named, and nothing 
       fc.dictionary(fc.constantFrom("htm", "htu", "iat", "jti", "ath", "nonce"), anything),
       anything,
       (changed, key) => {
-        const answer = readProof({ ...header, jwk: key }, { ...claims, ...changed }, request, now);
+        const answer = readDpopProof({ ...header, jwk: key }, { ...claims, ...changed }, request, now);
         if ("refused" in answer) return;
         assert.ok(answer.jti !== "" && answer.expiresAt > now && answer.expiresAt <= now + 120_000);
         assert.ok(typeof key === "object" && key !== null && !Object.hasOwn(key, "d"));

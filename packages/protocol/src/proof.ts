@@ -7,9 +7,9 @@
 export const proofAlgorithms = ["ES256", "PS256", "RS256", "EdDSA", "Ed25519"] as const;
 
 /** Seconds for which a proof is taken, and by how much its maker's clock may be wrong. */
-const longestProof = 60;
+const maxProofLength = 60;
 const toleranceSeconds = 30;
-const longestId = 256;
+const maxIdLength = 256;
 const privateMembers = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
 
 /** What can be wrong with a proof, by what is wrong, as its sender is told. */
@@ -24,7 +24,7 @@ export const proofFaults = {
 } as const;
 export type ProofFault = keyof typeof proofFaults;
 
-export type Proof = {
+export type DpopProof = {
   readonly jti: string;
   readonly nonce?: string;
   /** Milliseconds since the epoch; from then on it is too old whoever looks. */
@@ -32,7 +32,7 @@ export type Proof = {
 };
 
 /** A request as its receiver knows it. `urls` are its own, as `comparableUrl` answers them. */
-export type ProvedRequest = {
+export type DpopRequest = {
   readonly method: string;
   readonly urls: readonly (string | undefined)[];
   /** base64url SHA-256 of the access token that came with the proof; undefined where none has to. */
@@ -40,12 +40,12 @@ export type ProvedRequest = {
 };
 
 /** Looks at the header and claims of a proof whose signature verifies under its own `jwk`. */
-export function readProof(
+export function readDpopProof(
   header: { readonly [name: string]: unknown },
   claims: { readonly [name: string]: unknown },
-  { method, urls, accessTokenHash }: ProvedRequest,
+  { method, urls, accessTokenHash }: DpopRequest,
   now: number,
-): Proof | { readonly refused: ProofFault } {
+): DpopProof | { readonly refused: ProofFault } {
   const { htm, htu, iat, jti, ath, nonce } = claims;
   if (header.typ !== "dpop+jwt") return { refused: "typ" };
   if (!isPublicKey(header.jwk)) return { refused: "jwk" };
@@ -53,9 +53,9 @@ export function readProof(
   const url = typeof htu === "string" ? comparableUrl(htu) : undefined;
   if (url === undefined || !urls.includes(url)) return { refused: "htu" };
   if (typeof iat !== "number" || !Number.isFinite(iat)) return { refused: "iat" };
-  const expiresAt = Math.ceil((iat + longestProof + toleranceSeconds) * 1000);
+  const expiresAt = Math.ceil((iat + maxProofLength + toleranceSeconds) * 1000);
   if (iat * 1000 > now + toleranceSeconds * 1000 || now >= expiresAt) return { refused: "iat" };
-  if (typeof jti !== "string" || jti === "" || jti.length > longestId) return { refused: "jti" };
+  if (typeof jti !== "string" || jti === "" || jti.length > maxIdLength) return { refused: "jti" };
   if (accessTokenHash !== undefined && ath !== accessTokenHash) return { refused: "ath" };
   return { jti, expiresAt, ...(typeof nonce === "string" && { nonce }) };
 }

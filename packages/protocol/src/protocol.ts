@@ -13,8 +13,8 @@ export { decisionChallenge, type SignedDecision } from "./decision.ts";
 export { commitText, type Entry, entryLine, opensCommitment } from "./entry.ts";
 export { type Json, type JsonObject, type JsonRefusal, parseJson } from "./json.ts";
 export {
+  appendLeaves,
   consistencyProof,
-  grow,
   type Hash,
   inclusionProof,
   leafHash,
@@ -46,14 +46,14 @@ export {
   tokenErrors,
   tokenStates,
 } from "./names.ts";
-export { createProofNonces, type ProofNonces } from "./nonce.ts";
+export { createDpopNonces, type DpopNonces } from "./nonce.ts";
 export {
   comparableUrl,
-  type Proof,
+  type DpopProof,
+  type DpopRequest,
   type ProofFault,
-  type ProvedRequest,
   proofAlgorithms,
   proofFaults,
-  readProof,
+  readDpopProof,
 } from "./proof.ts";
 export { inspectText, type TextFault } from "./text.ts";

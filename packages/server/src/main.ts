@@ -23,7 +23,7 @@ for (const folder of [caches, own])
   }
 if (existsSync(own)) enableCompileCache(own);
 
-const { runCommand } = await import("./command/run.ts");
+const { runCommand } = await import("./command/cli/run.ts");
 
 const stop = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort(signal));
@@ -34,8 +34,8 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 });
 
 process.exitCode = await runCommand(process.argv.slice(2), {
-  print: (text) => void process.stdout.write(`${text}\n`),
-  complain: (text) => void process.stderr.write(`${text}\n`),
-  screen: process.stdout.isTTY === true,
+  stdout: (text) => void process.stdout.write(`${text}\n`),
+  stderr: (text) => void process.stderr.write(`${text}\n`),
+  isTTY: process.stdout.isTTY === true,
   stop: stop.signal,
 });

@@ -5,65 +5,65 @@
  */
 
 import { readFileSync } from "node:fs";
-import { createProofNonces } from "@countersign/protocol";
-import { checkpointFile } from "./channels/checkpoint-file.ts";
+import { createDpopNonces } from "@countersign/protocol";
+import { createCheckpointWriter } from "./audit/checkpoint-file.ts";
 import type { Config } from "./config/config.ts";
-import { proofUrls } from "./http/dpop.ts";
-import { endpoints } from "./http/endpoints/discovery.ts";
-import type { HttpGround } from "./http/ground.ts";
+import { createAuthReqIds } from "./crypto/auth-req-id.ts";
+import { loadLoginHintKeys } from "./crypto/login-hint-key.ts";
+import { createMac, type RootKey } from "./crypto/root-key.ts";
+import { createSeal, createSecretSeal } from "./crypto/seal.ts";
+import type { HttpDeps } from "./http/deps.ts";
 import { type App, httpApp, protocolApp } from "./http/http.ts";
-import { notificationBody } from "./http/notification.ts";
-import { nobody, type Peer } from "./http/peer.ts";
-import type { Journal } from "./journal/journal.ts";
-import { createAgentKeys } from "./keys/agent-key.ts";
-import { type Keyring, openKeyring } from "./keys/keyring.ts";
-import { openLoginHintKeys } from "./keys/login-hint-key.ts";
-import { createStamp, type OutsideKey } from "./keys/outside-key.ts";
-import { createPublishedKeys } from "./keys/published-key.ts";
-import { createSeal, sealOfSecrets } from "./keys/seal.ts";
-import { createTickets } from "./keys/ticket.ts";
+import { proofUrls } from "./http/oauth/dpop.ts";
+import { endpoints } from "./http/oauth/endpoint/discovery.ts";
+import { notificationBody } from "./http/oauth/notification.ts";
+import { anonymousPeer, type TlsPeer } from "./http/transport/peer.ts";
+import { createCallbackSender } from "./job/callback-sender.ts";
+import { createCallbackWorker } from "./job/callback-worker.ts";
+import { type Channel, deliver } from "./job/deliver-message.ts";
+import { createScheduler } from "./job/scheduler.ts";
+import { expiringKinds, sweep } from "./job/sweep.ts";
+import type { Logger } from "./logging/logger.ts";
 import type { Metrics } from "./metrics/metrics.ts";
-import { alignAgents } from "./operations/align.ts";
-import { checkpoint } from "./operations/checkpoint.ts";
-import { type Channel, deliver } from "./operations/deliver.ts";
-import { createDispatch } from "./operations/dispatch.ts";
-import { createHolds } from "./operations/hold.ts";
-import { createPace } from "./operations/pace.ts";
-import { publishTypes } from "./operations/publish.ts";
-import { createRounds } from "./operations/round.ts";
-import { sweep, sweptKinds } from "./operations/sweep.ts";
-import { openTelemetry } from "./operations/trace.ts";
-import { callbackPost } from "./outbound/callback.ts";
+import { createClientJwtVerifier } from "./outbound/client-jwt-verifier.ts";
+import { createJwksCache } from "./outbound/jwks-cache.ts";
 import { createOutbound } from "./outbound/outbound.ts";
 import { openPermission } from "./permission/permission.ts";
 import { openStore } from "./store/open.ts";
 import type { Store } from "./store/store.ts";
+import { openTelemetry } from "./tracing/tracing.ts";
+import { checkpoint } from "./usecase/audit/checkpoint.ts";
+import { publishTypes } from "./usecase/client/publish-action-types.ts";
+import { reconcileAgents } from "./usecase/client/reconcile-agents.ts";
+import { type Keyring, openKeyring } from "./usecase/key/keyring.ts";
+import { createPollWaiters } from "./usecase/token/long-poll.ts";
+import { createPollLimiter } from "./usecase/token/poll-limiter.ts";
 
 export type Server = {
   /** `peer` is who TLS says is calling; whoever listens knows. */
-  readonly fetch: (request: Request, peer?: Peer) => Response | Promise<Response>;
+  readonly fetch: (request: Request, peer?: TlsPeer) => Response | Promise<Response>;
   /** The same for what agents and APIs call, without the pages. */
-  readonly protocol: (request: Request, peer?: Peer) => Response | Promise<Response>;
+  readonly protocol: (request: Request, peer?: TlsPeer) => Response | Promise<Response>;
   /** The same two for a listener, which need not make a `Request` of everything. */
-  readonly doors: { readonly app: App; readonly protocol: App };
+  readonly apps: { readonly app: App; readonly protocol: App };
   readonly store: Store;
   readonly keyring: Keyring;
   /** Answers those whose polls are being held, so that a listener can be closed; `close` does too. */
   readonly release: () => void;
   /** Makes every round once, now: for tests. */
-  readonly makeRounds: () => Promise<void>;
+  readonly runJobs: () => Promise<void>;
   readonly close: () => Promise<void>;
 };
 
 export type ServerOptions = {
   readonly config: Config;
-  readonly outsideKey: OutsideKey;
+  readonly outsideKey: RootKey;
   /** Hears of every fault, whole, with where it happened. */
   readonly onFault: (fault: unknown, where: string) => void;
   /** Counts what happens, where somebody asks for it. */
   readonly metrics?: Metrics;
   /** Says what happens, where somebody reads it. */
-  readonly journal?: Journal;
+  readonly logger?: Logger;
   /** Make the database where there is none, for tests. */
   readonly createStore?: boolean;
   /** Replaces the system's clock, for tests. */
@@ -73,11 +73,11 @@ export type ServerOptions = {
 };
 
 export async function createServer(options: ServerOptions): Promise<Server> {
-  const { config, outsideKey, onFault, metrics, journal, roundMs = 500 } = options;
+  const { config, outsideKey, onFault, metrics, logger, roundMs = 500 } = options;
   const { caFile, ...reach } = config.outbound;
   const ca = caFile === undefined ? undefined : readFileSync(caFile, "utf8");
   const outbound = createOutbound({ ...reach, ca });
-  const loginHintKeys = openLoginHintKeys(config.loginHintIssuers);
+  const loginHintKeys = loadLoginHintKeys(config.loginHintIssuers);
   const permission = await openPermission(config, onFault);
   const opened = await openStore({
     location: config.store,
@@ -86,7 +86,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     onConnection: metrics?.connection,
   });
   const counted = metrics?.observe(opened) ?? opened;
-  const store = journal?.observe(counted) ?? counted;
+  const store = logger?.observe(counted) ?? counted;
   let ending = false;
   const keyring = await prepare().catch(async (fault) => {
     await store.close();
@@ -94,49 +94,49 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   });
 
   const mail = config.channels.mail && (await openMail(config.channels.mail));
-  const channels = new Map<string, Channel>(mail ? [[mail.name, metrics?.attempted(mail) ?? mail]] : []);
-  const tickets = createTickets(outsideKey);
-  const secrets = sealOfSecrets(outsideKey);
-  const holds = createHolds(store);
+  const channels = new Map<string, Channel>(
+    mail ? [[mail.name, metrics?.instrumentChannel(mail) ?? mail]] : [],
+  );
+  const tickets = createAuthReqIds(outsideKey);
+  const secrets = createSecretSeal(outsideKey);
+  const pollWaiters = createPollWaiters(store);
   const doors = [config.issuer, ...(config.mtls ? [config.mtls.url] : [])].map(endpoints);
-  const published = createPublishedKeys(() => store.now(), outbound, onFault);
-  const ground: HttpGround = {
+  const published = createJwksCache(() => store.now(), outbound, onFault);
+  const deps: HttpDeps = {
     config,
     store,
     keyring,
     signer: keyring.signer,
-    agentKeys: createAgentKeys(() => store.now(), secrets, published),
+    agentKeys: createClientJwtVerifier(() => store.now(), secrets, published),
     secrets,
     loginHintKeys,
     tickets,
-    pace: createPace(config.limits.pollIntervalSeconds),
-    holds,
+    pollLimiter: createPollLimiter(config.limits.pollIntervalSeconds),
+    pollWaiters,
     party: config.passkeys,
     audiences: new Set([config.issuer, ...doors.flatMap((at) => [at.token, at.bcAuthorize, at.revoke])]),
     proofUrls: proofUrls(doors.map(({ token }) => token)),
-    nonces: config.dpop.requireNonce
-      ? createProofNonces(createStamp(outsideKey, "dpop-nonce").make)
-      : undefined,
-    csrf: createStamp(outsideKey, "csrf"),
-    ceremonies: createStamp(outsideKey, "ceremony"),
+    nonces: config.dpop.requireNonce ? createDpopNonces(createMac(outsideKey, "dpop-nonce").make) : undefined,
+    csrf: createMac(outsideKey, "csrf"),
+    ceremonies: createMac(outsideKey, "ceremony"),
     callbackSeal: createSeal(outsideKey, "callbacks"),
     outbound,
-    answered: both(metrics?.answered, journal?.answered),
+    onResponse: combineListeners(metrics?.onResponse, logger?.onResponse),
     ready: async () => !ending && (await isAnswering(store)),
     permission,
     onFault,
   };
-  const tracing = openTelemetry() && (await import("./http/trace.ts"));
-  const app = httpApp(ground, tracing);
-  const protocol = protocolApp(ground, tracing);
+  const tracing = openTelemetry() && (await import("./http/http-tracing.ts"));
+  const app = httpApp(deps, tracing);
+  const protocol = protocolApp(deps, tracing);
 
-  const courier = { write: notificationBody, post: callbackPost(outbound) };
-  const dispatch = createDispatch({ ...ground, courier }, onFault);
-  const publish = checkpointFile(config.log.checkpointFile);
-  const rounds = createRounds(
+  const callbackClient = { encode: notificationBody, send: createCallbackSender(outbound) };
+  const dispatch = createCallbackWorker({ ...deps, callbackClient }, onFault);
+  const publish = createCheckpointWriter(config.log.checkpointFile);
+  const rounds = createScheduler(
     store,
     [
-      { name: "sweep", when: sweptKinds, work: (found) => sweep(store, found) },
+      { name: "sweep", when: expiringKinds, work: (found) => sweep(store, found) },
       { name: "deliver", when: ["message"], work: () => deliver({ store, channels }) },
       { name: "notify", when: ["callback"], work: () => dispatch.round() },
       {
@@ -154,32 +154,32 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   async function prepare(): Promise<Keyring> {
     const ring = await openKeyring(store, outsideKey, config.issuer, config.log.origin);
     await publishTypes(store, config);
-    await alignAgents(store, config);
+    await reconcileAgents(store, config);
     return ring;
   }
 
   /** Loaded only where it is configured: a mail program is a good part of what starting takes. */
   async function openMail(settings: NonNullable<Config["channels"]["mail"]>) {
-    const { mailChannel } = await import("./channels/mail.ts");
+    const { createMailChannel: mailChannel } = await import("./channel/mail/mail.ts");
     return mailChannel(settings, config.issuer, () => store.now());
   }
 
   return {
-    fetch: (request, peer = nobody) => app.fetch(request, peer),
-    protocol: (request, peer = nobody) => protocol.fetch(request, peer),
-    doors: { app, protocol },
+    fetch: (request, peer = anonymousPeer) => app.fetch(request, peer),
+    protocol: (request, peer = anonymousPeer) => protocol.fetch(request, peer),
+    apps: { app, protocol },
     store,
     keyring,
     release: () => {
       ending = true;
-      holds.release();
+      pollWaiters.release();
     },
-    makeRounds: async () => {
-      await rounds.make();
+    runJobs: async () => {
+      await rounds.runAll();
       await dispatch.idle();
     },
     close: async () => {
-      holds.release();
+      pollWaiters.release();
       await Promise.all([rounds.stop(), dispatch.stop()]);
       mail?.close();
       await store.close();
@@ -187,10 +187,10 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   };
 }
 
-type Answered = NonNullable<HttpGround["answered"]>;
+type Answered = NonNullable<HttpDeps["onResponse"]>;
 
 /** Undefined where nobody listens, so that nothing is measured. */
-function both(one: Answered | undefined, other: Answered | undefined): Answered | undefined {
+function combineListeners(one: Answered | undefined, other: Answered | undefined): Answered | undefined {
   if (!one || !other) return one ?? other;
   return (...answer) => {
     one(...answer);

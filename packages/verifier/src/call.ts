@@ -21,7 +21,7 @@ export type ClientCertificate = Uint8Array | string;
 export type Authorization = string | null | undefined | Call;
 
 /** A token, and how it was brought along. */
-export type Presented = {
+export type PresentedToken = {
   readonly token: string;
   readonly scheme: "Bearer" | "DPoP";
   /** Undefined where the API handed on the header alone. */
@@ -31,7 +31,7 @@ export type Presented = {
 const schemes = { bearer: "Bearer", dpop: "DPoP" } as const;
 
 /** Undefined where there is no token, or one under a scheme that is none of ours. */
-export function readPresented(authorization: Authorization): Presented | undefined {
+export function readPresentedToken(authorization: Authorization): PresentedToken | undefined {
   const call = typeof authorization === "object" && authorization !== null ? authorization : undefined;
   const header = call ? call.headers.get("authorization") : (authorization as string | null | undefined);
   if (!header) return undefined;

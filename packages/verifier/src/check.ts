@@ -1,8 +1,8 @@
 import { canonicalize, type Json, type JsonObject, partsDigest } from "@countersign/protocol";
 import { errors, type JWTPayload, jwtVerify } from "jose";
-import { type Authorization, readPresented } from "./call.ts";
+import { type Authorization, readPresentedToken } from "./call.ts";
 import type { Discover } from "./discovery.ts";
-import { createPossession, type PossessionGround, readBound } from "./possession.ts";
+import { createPossession, type PossessionDeps, readBound } from "./possession.ts";
 import type { Problem } from "./problem.ts";
 import { createReject, type Rejection, type RejectionReason } from "./rejection.ts";
 
@@ -16,15 +16,15 @@ export type Action = { readonly type: string; readonly [field: string]: Json };
  * What a call is: one action, or several that were approved as one, in the order in which they were asked for. (The empty
  * list makes TypeScript keep each place of a list apart; at run time it states nothing, and is refused.)
  */
-export type Stated = Action | readonly Action[] | readonly [];
+export type DerivedActions = Action | readonly Action[] | readonly [];
 
 /**
  * What the call is, or what builds it: called only once the token is known to be genuine, so that strangers cost nothing.
  */
-export type StatedAction<S extends Stated = Action> = S | (() => S | Promise<S>);
+export type DerivedAction<S extends DerivedActions = Action> = S | (() => S | Promise<S>);
 
 /** What the token says, now known to be about this very call. */
-export type Checked<S extends Stated = Action> = {
+export type Checked<S extends DerivedActions = Action> = {
   readonly outcome: "checked";
   /** What the call is, as it was stated. */
   readonly action: S;
@@ -41,7 +41,7 @@ export type Checked<S extends Stated = Action> = {
 };
 
 /** A genuine token beside the call it came with. `mismatch` is set where the two do not belong together. */
-export type Examined<S extends Stated = Action> = {
+export type CheckedToken<S extends DerivedActions = Action> = {
   readonly token: string;
   /** Undefined where the stated action cannot be written as one. */
   readonly digest: string | undefined;
@@ -49,7 +49,7 @@ export type Examined<S extends Stated = Action> = {
   readonly mismatch: Rejection | undefined;
 };
 
-export type ExaminerGround = PossessionGround & {
+export type TokenCheckerDeps = PossessionDeps & {
   readonly pinnedTypes?: { readonly [type: string]: string };
   readonly clockToleranceSeconds?: number;
   readonly report: (problem: Problem) => void;
@@ -58,25 +58,25 @@ export type ExaminerGround = PossessionGround & {
 /** Asymmetric ones only: with a shared-secret algorithm, a public key would be a password that everybody knows. */
 const algorithms = ["ES256", "RS256", "PS256", "EdDSA"];
 const requiredClaims = ["exp", "sub", "jti", "client_id", "act_digest", "approved_by"];
-const longestToken = 16_384;
+const maxTokenLength = 16_384;
 
 /**
  * Looks at a token and a call, and spends nothing. What cannot be known is a rejection; only what builds the
  * action may throw.
  */
-export function createExaminer(ground: ExaminerGround, discover: Discover) {
-  const { audience, pinnedTypes = {}, clockToleranceSeconds: clockTolerance = 5, clock, report } = ground;
+export function createTokenChecker(deps: TokenCheckerDeps, discover: Discover) {
+  const { audience, pinnedTypes = {}, clockToleranceSeconds: clockTolerance = 5, clock, report } = deps;
   const reject = createReject(audience);
-  const possession = createPossession(ground);
+  const possession = createPossession(deps);
 
-  return async <S extends Stated>(
+  return async <S extends DerivedActions>(
     authorization: Authorization,
-    stated: StatedAction<S>,
-  ): Promise<Examined<S> | Rejection> => {
-    const presented = readPresented(authorization);
+    stated: DerivedAction<S>,
+  ): Promise<CheckedToken<S> | Rejection> => {
+    const presented = readPresentedToken(authorization);
     if (!presented) return reject("no_token");
     const { token, scheme } = presented;
-    if (token.length > longestToken) return reject("invalid_token", { scheme });
+    if (token.length > maxTokenLength) return reject("invalid_token", { scheme });
     const facts = await open(token);
     if (typeof facts === "string") return reject(facts, { scheme });
     // A bearer token under its own scheme has nothing to prove, and waits for nothing.
@@ -112,11 +112,11 @@ export function createExaminer(ground: ExaminerGround, discover: Discover) {
     }
   }
 
-  function compare<S extends Stated>(
+  function compare<S extends DerivedActions>(
     { typeHashes, details, known }: Facts,
     stated: S,
     actions: readonly Action[],
-  ): Omit<Examined<S>, "token"> {
+  ): Omit<CheckedToken<S>, "token"> {
     const parts = actions.map(({ type, ...bound }, at) => ({ type, bound, typeHash: typeHashes[at] ?? "" }));
     const copies = parts.map(({ type, bound }): Action => ({ type, ...bound }));
     const action = (Array.isArray(stated) ? copies : copies[0]) as S;

@@ -1,34 +1,34 @@
 import { createRemoteJWKSet, customFetch, type JWTVerifyGetKey } from "jose";
 
 /** What the verifier needs of the server: the keys that sign its tokens, and where tokens are spent. */
-export type Authority = {
+export type AuthorizationServer = {
   /** As the metadata spells it, and so the `iss` of every token. */
   readonly issuer: string;
   readonly keys: JWTVerifyGetKey;
   readonly spendEndpoint: string;
 };
 /** Answers the same authority every time, without waiting once it is known. Rejects while it cannot be had. */
-export type Discover = () => Authority | Promise<Authority>;
+export type Discover = () => AuthorizationServer | Promise<AuthorizationServer>;
 
-export type DiscoveryGround = {
+export type DiscoveryDeps = {
   readonly issuer: string;
   readonly fetch: typeof fetch;
   readonly allowHttp?: boolean;
 };
 
-const longestRequestMilliseconds = 5_000;
+const maxRequestMs = 5_000;
 
 /**
  * OpenID Connect Discovery §4. Keys are kept for ten minutes, and looked for again when a token names an unknown
  * one.
  */
-export function createDiscovery(ground: DiscoveryGround): Discover {
-  requireSecure(ground.issuer, "the issuer", ground);
-  let known: Authority | undefined;
-  let pending: Promise<Authority> | undefined;
+export function createDiscovery(deps: DiscoveryDeps): Discover {
+  requireSecure(deps.issuer, "the issuer", deps);
+  let known: AuthorizationServer | undefined;
+  let pending: Promise<AuthorizationServer> | undefined;
   return () => {
     if (known) return known;
-    pending ??= read(ground)
+    pending ??= read(deps)
       .then((authority) => {
         known = authority;
         return authority;
@@ -40,12 +40,12 @@ export function createDiscovery(ground: DiscoveryGround): Discover {
   };
 }
 
-async function read(ground: DiscoveryGround): Promise<Authority> {
-  const { issuer, fetch } = ground;
+async function read(deps: DiscoveryDeps): Promise<AuthorizationServer> {
+  const { issuer, fetch } = deps;
   const response = await fetch(`${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`, {
     headers: { accept: "application/json" },
     redirect: "manual",
-    signal: AbortSignal.timeout(longestRequestMilliseconds),
+    signal: AbortSignal.timeout(maxRequestMs),
   });
   if (response.status !== 200)
     throw new Error(`${issuer} answered ${response.status} instead of its metadata`);
@@ -55,20 +55,20 @@ async function read(ground: DiscoveryGround): Promise<Authority> {
   const endpointOf = (name: string): string => {
     const url = metadata[name];
     if (typeof url !== "string") throw new Error(`the metadata of ${issuer} has no ${name}`);
-    requireSecure(url, name, ground);
+    requireSecure(url, name, deps);
     return url;
   };
   return {
     issuer: metadata.issuer,
     keys: createRemoteJWKSet(new URL(endpointOf("jwks_uri")), {
       [customFetch]: fetch,
-      timeoutDuration: longestRequestMilliseconds,
+      timeoutDuration: maxRequestMs,
     }),
     spendEndpoint: endpointOf("spend_endpoint"),
   };
 }
 
-function requireSecure(url: string, name: string, { allowHttp }: DiscoveryGround): void {
+function requireSecure(url: string, name: string, { allowHttp }: DiscoveryDeps): void {
   if (!URL.canParse(url)) throw new TypeError(`${name} is not a URL: ${url}`);
   const { protocol, hostname } = new URL(url);
   const here = /^(localhost|.+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname);

@@ -3,11 +3,11 @@
  * response is out. It never calls the handler for a call that was not approved as it stands.
  */
 import type { Request, RequestHandler } from "express";
-import { callOf, type MiddlewareOptions, settleWith, watch } from "./node-http.ts";
-import type { Action, Spent, Stated, Verifier } from "./verifier.ts";
+import { callOf, finishSpend, type MiddlewareOptions, watch } from "./node-http.ts";
+import type { Action, DerivedActions, Spent, Verifier } from "./verifier.ts";
 
 /** What handlers behind the middleware find in `res.locals.countersign`. */
-export type CountersignLocals<S extends Stated = Action> = { countersign: Spent<S> };
+export type CountersignLocals<S extends DerivedActions = Action> = { countersign: Spent<S> };
 
 /**
  * `action` builds, from the real parameters, the action that this call is; `express.json()` comes before, so that
@@ -20,7 +20,7 @@ export function countersigned<
   ResBody = unknown,
   ReqBody = Request["body"],
   Query = Request["query"],
-  S extends Stated = Action,
+  S extends DerivedActions = Action,
 >(
   verifier: Pick<Verifier, "reserve">,
   action: (req: Request<P, ResBody, ReqBody, Query>) => S | Promise<S>,
@@ -39,7 +39,7 @@ export function countersigned<
       return;
     }
     if (gone()) return reservation.fail();
-    settleWith(res, reservation);
+    finishSpend(res, reservation);
     res.locals.countersign = reservation.spent;
     next();
   };

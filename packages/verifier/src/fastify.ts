@@ -3,7 +3,7 @@
  * response is out. It never lets a call through to the handler that was not approved as it stands.
  */
 import type { FastifyRequest, preHandlerAsyncHookHandler } from "fastify";
-import { callOf, type MiddlewareOptions, settleWith, watch } from "./node-http.ts";
+import { callOf, finishSpend, type MiddlewareOptions, watch } from "./node-http.ts";
 import type { Action, Spent, Verifier } from "./verifier.ts";
 
 declare module "fastify" {
@@ -34,7 +34,7 @@ export function countersigned<R extends FastifyRequest = FastifyRequest>(
       await reservation.fail();
       return reply.hijack();
     }
-    settleWith(reply.raw, reservation);
+    finishSpend(reply.raw, reservation);
     request.countersign = reservation.spent;
   };
 }

@@ -3,7 +3,7 @@
  * workers. The token is spent before the handler runs, and how the handler ended is reported before its answer leaves.
  * It never calls the handler for a call that was not approved as it stands.
  */
-import type { Action, ClientCertificate, Spent, Stated, Verifier } from "./verifier.ts";
+import type { Action, ClientCertificate, DerivedActions, Spent, Verifier } from "./verifier.ts";
 
 export type FetchOptions<Rest extends readonly unknown[]> = {
   /** The caller's certificate, for tokens that are bound to one: a `Request` does not know it, whoever listens does. */
@@ -19,7 +19,7 @@ export type FetchOptions<Rest extends readonly unknown[]> = {
 export function countersigned<
   R extends Request = Request,
   Rest extends readonly unknown[] = [],
-  S extends Stated = Action,
+  S extends DerivedActions = Action,
 >(
   verifier: Pick<Verifier, "reserve">,
   action: (request: Request, ...rest: Rest) => S | Promise<S>,

@@ -4,18 +4,22 @@
  */
 import type { Context, Env, MiddlewareHandler } from "hono";
 import { certificateOf, type MiddlewareOptions } from "./node-http.ts";
-import type { Action, Spent, Stated, Verifier } from "./verifier.ts";
+import type { Action, DerivedActions, Spent, Verifier } from "./verifier.ts";
 
 /** What handlers behind the middleware find in `c.get("countersign")`. */
-export type CountersignVariables<S extends Stated = Action> = { readonly countersign: Spent<S> };
+export type CountersignVariables<S extends DerivedActions = Action> = { readonly countersign: Spent<S> };
 
 /**
  * `action` builds, from the real parameters, the action that this call is: `await c.req.json()` there is the same body
  * that the handler reads later. If it reads path parameters, name the path: `countersigned<"/orders/:order">(…)`. An
  * answer below 400 completes the spend; any other, or a throw, fails it.
  */
-// biome-ignore lint/suspicious/noExplicitAny: as Hono's own Context has it, so that c.env and c.get are usable
-export function countersigned<P extends string = string, E extends Env = any, S extends Stated = Action>(
+export function countersigned<
+  P extends string = string,
+  // biome-ignore lint/suspicious/noExplicitAny: as Hono's own Context has it, so that c.env and c.get are usable
+  E extends Env = any,
+  S extends DerivedActions = Action,
+>(
   verifier: Pick<Verifier, "reserve">,
   action: (c: Context<E, P>) => S | Promise<S>,
   { clientCertificate }: MiddlewareOptions<Context<E, P>> = {},

@@ -40,7 +40,7 @@ export function watch(response: ServerResponse): () => boolean {
  * Reports the end once the response is out: below 400 completes the spend, any other fails it. Where the connection
  * closes before, nobody knows how far the handler came: nothing is reported, and the spend becomes unknown.
  */
-export function settleWith(
+export function finishSpend(
   response: ServerResponse,
   reservation: Pick<Reservation, "complete" | "fail">,
 ): void {

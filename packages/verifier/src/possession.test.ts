@@ -3,10 +3,10 @@ import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { after, before, beforeEach, test } from "node:test";
 import { type JsonObject, proofAlgorithms } from "@countersign/protocol";
+import { createCertificates, selfSigned } from "@countersign/testing/server/certificate";
+import { createProofKey, type ProofKey, type Said } from "@countersign/testing/server/dpop-key";
 import fc from "fast-check";
 import { UnsecuredJWT } from "jose";
-import { createCertificates, selfSigned } from "../../server/test/certificate.ts";
-import { createProofKey, type ProofKey, type Said } from "../../server/test/proof-key.ts";
 import { audience, type StandIn, standIn, testClock } from "../test/stand-in.ts";
 import {
   type Call,

@@ -6,14 +6,14 @@
 import { createHmac, hash } from "node:crypto";
 import {
   comparableUrl,
-  createProofNonces,
-  type ProofNonces,
+  createDpopNonces,
+  type DpopNonces,
   proofAlgorithms,
   proofFaults,
-  readProof,
+  readDpopProof,
 } from "@countersign/protocol";
 import { calculateJwkThumbprint, EmbeddedJWK, type JWK, type JWTPayload, jwtVerify } from "jose";
-import type { ClientCertificate, Presented } from "./call.ts";
+import type { ClientCertificate, PresentedToken } from "./call.ts";
 import type { Clock } from "./clock.ts";
 import { createReject, type Rejection } from "./rejection.ts";
 
@@ -31,7 +31,7 @@ export function readBound({ cnf }: JWTPayload): Bound | undefined | "unknown" {
   return { ...(jkt !== undefined && { jkt }), ...(thumbprint !== undefined && { thumbprint }) };
 }
 
-export type PossessionGround = {
+export type PossessionDeps = {
   readonly audience: string;
   readonly clientSecret: string;
   readonly baseUrl?: string;
@@ -39,23 +39,23 @@ export type PossessionGround = {
   readonly clock: Clock;
 };
 
-const longestProof = 8192;
+const maxProofLength = 8192;
 /** A second proof in the same header, or a second header, which arrives joined by a comma, does not look like this. */
 const compactJws = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 
 /** Answers why the token is not the caller's to use, or undefined. */
-export function createPossession(ground: PossessionGround) {
-  const { audience, clientSecret, requireProofNonce = false, clock } = ground;
+export function createPossession(deps: PossessionDeps) {
+  const { audience, clientSecret, requireProofNonce = false, clock } = deps;
   const reject = createReject(audience);
-  const base = readBase(ground.baseUrl);
-  const nonces: ProofNonces | undefined = requireProofNonce
-    ? createProofNonces((period) =>
+  const base = readBase(deps.baseUrl);
+  const nonces: DpopNonces | undefined = requireProofNonce
+    ? createDpopNonces((period) =>
         // Every process of this API has its secret, so that each knows the nonces of the others.
         createHmac("sha256", clientSecret).update(`countersign/dpop-nonce ${period}`).digest("base64url"),
       )
     : undefined;
 
-  return async (presented: Presented, bound: Bound | undefined): Promise<Rejection | undefined> => {
+  return async (presented: PresentedToken, bound: Bound | undefined): Promise<Rejection | undefined> => {
     const { scheme, call } = presented;
     const isForKey = bound?.jkt !== undefined;
     if (isForKey !== (scheme === "DPoP")) {
@@ -68,7 +68,7 @@ export function createPossession(ground: PossessionGround) {
     return bound?.jkt === undefined ? undefined : await lacksProof(presented, bound.jkt);
   };
 
-  async function lacksProof({ token, call }: Presented, jkt: string): Promise<Rejection | undefined> {
+  async function lacksProof({ token, call }: PresentedToken, jkt: string): Promise<Rejection | undefined> {
     const invalid = (description: string) => reject("invalid_proof", { scheme: "DPoP", description });
     if (!call) return invalid("This API handed on no DPoP proof");
     const header = call.headers.get("dpop");
@@ -80,7 +80,7 @@ export function createPossession(ground: PossessionGround) {
       urls: [calledUrl(call.url, base)],
       accessTokenHash: hash("sha256", token, "base64url"),
     };
-    const proof = readProof(opened.protectedHeader, opened.payload, request, clock.now());
+    const proof = readDpopProof(opened.protectedHeader, opened.payload, request, clock.now());
     if ("refused" in proof) return invalid(proofFaults[proof.refused]);
     if ((await calculateJwkThumbprint(opened.protectedHeader.jwk as JWK)) !== jkt)
       return invalid("The DPoP proof was made with another key than the token is bound to");
@@ -90,7 +90,7 @@ export function createPossession(ground: PossessionGround) {
   }
 
   async function open(proof: string) {
-    if (proof.length > longestProof || !compactJws.test(proof)) return undefined;
+    if (proof.length > maxProofLength || !compactJws.test(proof)) return undefined;
     try {
       const options = { algorithms: [...proofAlgorithms], currentDate: new Date(clock.now()) };
       return await jwtVerify(proof, EmbeddedJWK, options);

@@ -1,26 +1,28 @@
 import { randomBytes } from "node:crypto";
 import type { SpendError, SpendOperation } from "@countersign/protocol";
-import type { Action, Checked, Examined, Stated } from "./check.ts";
+import type { Action, Checked, CheckedToken, DerivedActions } from "./check.ts";
 import type { Clock } from "./clock.ts";
 import type { Discover } from "./discovery.ts";
 import type { Problem } from "./problem.ts";
 import { createReject, type Rejection, type RejectionReason } from "./rejection.ts";
 
 /** The action under way, and on whose word. Kept by the server's log under `jti` and `spendId`. */
-export type Spent<S extends Stated = Action> = Omit<Checked<S>, "outcome"> & { readonly spendId: string };
+export type Spent<S extends DerivedActions = Action> = Omit<Checked<S>, "outcome"> & {
+  readonly spendId: string;
+};
 
 /**
  * A token that is used up by this call. Ending it twice is ending it once: the first word counts. Neither ever
  * rejects.
  */
-export type Reservation<S extends Stated = Action> = {
+export type Reservation<S extends DerivedActions = Action> = {
   readonly outcome: "reserved";
   readonly spent: Spent<S>;
   complete(): Promise<void>;
   fail(): Promise<void>;
 };
 
-export type SpenderGround = {
+export type SpenderDeps = {
   readonly audience: string;
   readonly clientId: string;
   readonly clientSecret: string;
@@ -29,15 +31,15 @@ export type SpenderGround = {
   readonly report: (problem: Problem) => void;
 };
 
-type Answer = {
+type SpendReply = {
   readonly status: number;
   readonly retryAfterSeconds: number;
   readonly body: { readonly [member: string]: unknown };
 };
-type Unanswered = { readonly unanswered: Error; readonly retryAfterSeconds: number };
+type SpendFailure = { readonly unanswered: Error; readonly retryAfterSeconds: number };
 type Spend = { readonly token: string; readonly spendId: string; readonly jti: string };
 
-const longestRequestMilliseconds = 5_000;
+const maxRequestMs = 5_000;
 /** Pauses between attempts, in milliseconds: while a caller waits, and in the background. */
 const reservePauses = [100, 500];
 const endPauses = [1_000, 4_000, 15_000, 60_000];
@@ -50,10 +52,10 @@ const reasons = {
   digest_mismatch: "digest_mismatch",
 } as const satisfies Partial<Record<SpendError, RejectionReason>>;
 
-export function createSpender(ground: SpenderGround, discover: Discover) {
-  const { audience, clock, report } = ground;
+export function createSpender(deps: SpenderDeps, discover: Discover) {
+  const { audience, clock, report } = deps;
   const reject = createReject(audience);
-  const authorization = basic(ground);
+  const authorization = basic(deps);
   const background = new Set<Promise<void>>();
 
   /** One request. 5xx and 429 count as no answer: the same words can be said again, under the same spend id. */
@@ -61,16 +63,16 @@ export function createSpender(ground: SpenderGround, discover: Discover) {
     operation: SpendOperation,
     { token, spendId }: Spend,
     digest?: string,
-  ): Promise<Answer | Unanswered> {
+  ): Promise<SpendReply | SpendFailure> {
     try {
       const { spendEndpoint } = await discover();
       const form = { operation, token, spend_id: spendId, ...(digest && { act_digest: digest }) };
-      const response = await ground.fetch(spendEndpoint, {
+      const response = await deps.fetch(spendEndpoint, {
         method: "POST",
         headers: { accept: "application/json", authorization },
         body: new URLSearchParams(form),
         redirect: "manual",
-        signal: AbortSignal.timeout(longestRequestMilliseconds),
+        signal: AbortSignal.timeout(maxRequestMs),
       });
       const { status } = response;
       const text = await response.text();
@@ -83,12 +85,12 @@ export function createSpender(ground: SpenderGround, discover: Discover) {
     }
   }
 
-  async function reserve<S extends Stated>({
+  async function reserve<S extends DerivedActions>({
     token,
     digest,
     checked,
     mismatch,
-  }: Examined<S>): Promise<Reservation<S> | Rejection> {
+  }: CheckedToken<S>): Promise<Reservation<S> | Rejection> {
     const { outcome: _, ...facts } = checked;
     const spend: Spend = { token, jti: facts.jti, spendId: randomBytes(16).toString("base64url") };
     if (mismatch) {
@@ -108,8 +110,8 @@ export function createSpender(ground: SpenderGround, discover: Discover) {
     }
   }
 
-  function readReservation<S extends Stated>(
-    { status, body }: Answer,
+  function readReservation<S extends DerivedActions>(
+    { status, body }: SpendReply,
     spend: Spend,
     facts: Omit<Spent<S>, "spendId">,
   ): Reservation<S> | Rejection {
@@ -141,26 +143,29 @@ export function createSpender(ground: SpenderGround, discover: Discover) {
    * too.
    */
   async function say(operation: "complete" | "fail", spend: Spend): Promise<void> {
-    const problem = await tell(operation, spend);
+    const problem = await reportOutcome(operation, spend);
     if (!problem) return;
     const retried = retry(operation, spend, problem).finally(() => background.delete(retried));
     background.add(retried);
   }
 
-  async function retry(operation: "complete" | "fail", spend: Spend, first: Told): Promise<void> {
-    let problem: Told | undefined = first;
+  async function retry(operation: "complete" | "fail", spend: Spend, first: ReportResult): Promise<void> {
+    let problem: ReportResult | undefined = first;
     for (const pause of endPauses) {
       if (problem.lasting) break;
       report({ during: operation, error: problem.error, jti: spend.jti, givenUp: false });
       await clock.sleep(pause);
-      problem = await tell(operation, spend);
+      problem = await reportOutcome(operation, spend);
       if (!problem) return;
     }
     report({ during: operation, error: problem.error, jti: spend.jti, givenUp: true });
   }
 
-  type Told = { readonly error: Error; readonly lasting: boolean };
-  async function tell(operation: "complete" | "fail", spend: Spend): Promise<Told | undefined> {
+  type ReportResult = { readonly error: Error; readonly lasting: boolean };
+  async function reportOutcome(
+    operation: "complete" | "fail",
+    spend: Spend,
+  ): Promise<ReportResult | undefined> {
     const answer = await post(operation, spend);
     if ("unanswered" in answer) return { error: answer.unanswered, lasting: false };
     if (answer.status === 200) return undefined;
@@ -179,7 +184,7 @@ export function createSpender(ground: SpenderGround, discover: Discover) {
 }
 
 /** RFC 6749 §2.3.1: both halves are form-encoded before they are joined. */
-function basic({ clientId, clientSecret }: SpenderGround): string {
+function basic({ clientId, clientSecret }: SpenderDeps): string {
   const pair = [clientId, clientSecret]
     .map((half) => new URLSearchParams([["", half]]).toString().slice(1))
     .join(":");

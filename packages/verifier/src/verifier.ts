@@ -6,7 +6,13 @@
  * the action from the token instead of from the call, and keeps nothing: that a token is good once, the server sees to.
  */
 import type { Authorization } from "./call.ts";
-import { type Action, type Checked, createExaminer, type Stated, type StatedAction } from "./check.ts";
+import {
+  type Action,
+  type Checked,
+  createTokenChecker,
+  type DerivedAction,
+  type DerivedActions,
+} from "./check.ts";
 import { type Clock, machineClock } from "./clock.ts";
 import { createDiscovery } from "./discovery.ts";
 import type { Problem } from "./problem.ts";
@@ -14,7 +20,7 @@ import type { Rejection } from "./rejection.ts";
 import { createSpender, type Reservation, type Spent } from "./spend.ts";
 
 export type { Authorization, Call, ClientCertificate } from "./call.ts";
-export type { Action, Checked, Stated, StatedAction } from "./check.ts";
+export type { Action, Checked, DerivedAction, DerivedActions } from "./check.ts";
 export type { Clock } from "./clock.ts";
 export type { Problem } from "./problem.ts";
 export type { Rejection, RejectionReason } from "./rejection.ts";
@@ -70,9 +76,9 @@ export interface Verifier {
    * token stays reserved, and nothing runs a second time. A result is answered even if its completion could not be
    * reported; that is tried again in the background and told to `onProblem`.
    */
-  spend<R, S extends Stated = Action>(
+  spend<R, S extends DerivedActions = Action>(
     authorization: Authorization,
-    action: StatedAction<S>,
+    action: DerivedAction<S>,
     run: (spent: Spent<S>) => R | Promise<R>,
   ): Promise<{ readonly outcome: "done"; readonly result: R; readonly spent: Spent<S> } | Rejection>;
 
@@ -80,18 +86,18 @@ export interface Verifier {
    * Holds the token against the call, locally: nothing is spent, so that the same token passes again, and a token that
    * was already spent passes too. For a look before expensive preparations, never instead of `spend`.
    */
-  check<S extends Stated = Action>(
+  check<S extends DerivedActions = Action>(
     authorization: Authorization,
-    action: StatedAction<S>,
+    action: DerivedAction<S>,
   ): Promise<Checked<S> | Rejection>;
 
   /**
    * The first half of `spend`, for those who write middleware: the token is used up, and the call may run. Say how it
    * ended with `complete` or `fail`; a reservation that is never ended is written down as unknown.
    */
-  reserve<S extends Stated = Action>(
+  reserve<S extends DerivedActions = Action>(
     authorization: Authorization,
-    action: StatedAction<S>,
+    action: DerivedAction<S>,
   ): Promise<Reservation<S> | Rejection>;
 
   /** Resolves when no ending is still being reported in the background. Wait for it before the process ends. */
@@ -111,10 +117,10 @@ export function createVerifier(options: VerifierOptions): Verifier {
       // Whoever is told of a problem cannot make the call fail with it.
     }
   };
-  const ground = { ...options, fetch: ownFetch ?? fetch, clock, report };
-  const discover = createDiscovery(ground);
-  const examine = createExaminer(ground, discover);
-  const spender = createSpender(ground, discover);
+  const deps = { ...options, fetch: ownFetch ?? fetch, clock, report };
+  const discover = createDiscovery(deps);
+  const examine = createTokenChecker(deps, discover);
+  const spender = createSpender(deps, discover);
 
   const verifier: Verifier = {
     async check(authorization, action) {

@@ -8,6 +8,8 @@ import { type Server as HttpServer, request as httpRequest, type IncomingHttpHea
 import { request as httpsRequest, type ServerOptions } from "node:https";
 import type { AddressInfo } from "node:net";
 import { after, before, beforeEach, type TestContext, test } from "node:test";
+import { type Certificate, createCertificates, selfSigned } from "@countersign/testing/server/certificate";
+import { createProofKey } from "@countersign/testing/server/dpop-key";
 import {
   type Action,
   type ClientCertificate,
@@ -15,8 +17,6 @@ import {
   type Spent,
   type Verifier,
 } from "@countersign/verifier";
-import { type Certificate, createCertificates, selfSigned } from "../../server/test/certificate.ts";
-import { createProofKey } from "../../server/test/proof-key.ts";
 import { audience, challenge, type StandIn, standIn, testClock, until } from "./stand-in.ts";
 
 export const refund = { type: "refund", order: "A-1001", amount: "10000.00" };

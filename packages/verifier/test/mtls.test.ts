@@ -4,30 +4,30 @@ import { once } from "node:events";
 import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { after, before, test } from "node:test";
+import type { Certificate } from "@countersign/testing/server/certificate";
+import { refund, requestIdOf } from "@countersign/testing/server/deployment";
+import { createProofKey } from "@countersign/testing/server/dpop-key";
+import { type Listeners, openListeners } from "@countersign/testing/server/listeners";
 import { createVerifier } from "@countersign/verifier";
 import { countersigned } from "@countersign/verifier/express";
 import express from "express";
 import { decodeJwt } from "jose";
 import * as client from "openid-client";
-import { addAgent } from "../../server/src/operations/admit.ts";
-import type { Certificate } from "../../server/test/certificate.ts";
-import { refund, requestIdOf } from "../../server/test/deployment.ts";
-import { type Doors, openDoors } from "../../server/test/door.ts";
-import { createProofKey } from "../../server/test/proof-key.ts";
+import { addAgent } from "../../server/src/usecase/client/client-lifecycle.ts";
 
-let doors: Doors;
+let doors: Listeners;
 let ours: Certificate;
 let theirs: Certificate;
 let url: string;
 let close: () => unknown;
 
 before(async () => {
-  doors = await openDoors(`
+  doors = await openListeners(`
 listen: { port: $port, tls: { certificate: $folder/server.pem, key: $folder/server.key } }
 mtls: { url: "https://localhost:$mtls", listen: { port: $mtls }, authorities: $folder/authority.pem }`);
   ours = await doors.authority.forClient("CN=agent");
   theirs = await doors.authority.forClient("CN=agent");
-  const { store } = doors.place.server;
+  const { store } = doors.deployment.server;
   const common = { name: "Bound agent", types: ["refund"] };
   const credential = { method: "tls_client_auth", name: "subject_dn", value: "CN=agent" } as const;
   await addAgent(store, { ...common, id: "agent-mtls", credential, binding: "mtls" });
@@ -36,8 +36,8 @@ mtls: { url: "https://localhost:$mtls", listen: { port: $mtls }, authorities: $f
   const verifier = createVerifier({
     issuer: doors.issuer,
     audience: "https://refunds.example",
-    clientId: doors.place.api.id,
-    clientSecret: doors.place.api.secret,
+    clientId: doors.deployment.api.id,
+    clientSecret: doors.deployment.api.secret,
     fetch: doors.as() as typeof fetch,
   });
   const app = express();
@@ -55,7 +55,7 @@ mtls: { url: "https://localhost:$mtls", listen: { port: $mtls }, authorities: $f
 });
 after(async () => {
   close();
-  assert.deepEqual(doors.place.faults, []);
+  assert.deepEqual(doors.deployment.faults, []);
   await doors.close();
 });
 
@@ -69,7 +69,7 @@ async function configure(id: string): Promise<client.Configuration> {
   return config;
 }
 async function approved(config: client.Configuration, order: string) {
-  const ada = await doors.place.enrol("ada@example.com");
+  const ada = await doors.deployment.enrol("ada@example.com");
   const asked = await client.initiateBackchannelAuthentication(config, {
     scope: "openid",
     login_hint: "ada@example.com",
@@ -98,7 +98,7 @@ test("a token runs over a connection with the certificate that it was granted to
 });
 
 test("an agent that authenticates by another method gets a bound token at the same door, and none at the other", async () => {
-  const { store } = doors.place.server;
+  const { store } = doors.deployment.server;
   const added = await addAgent(store, {
     id: "agent-secret",
     name: "Bound agent",

@@ -1,12 +1,6 @@
 /** `openid-client`, unchanged, binds its token to a key with DPoP, and the verifier wants the key again on the other side. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { createVerifier, type Verifier } from "@countersign/verifier";
-import { countersigned } from "@countersign/verifier/hono";
-import { Hono } from "hono";
-import * as oauth from "oauth4webapi";
-import * as client from "openid-client";
-import { addAgent } from "../../server/src/operations/admit.ts";
 import {
   type Deployment,
   deploy,
@@ -15,7 +9,13 @@ import {
   refund,
   requestIdOf,
   rules,
-} from "../../server/test/deployment.ts";
+} from "@countersign/testing/server/deployment";
+import { createVerifier, type Verifier } from "@countersign/verifier";
+import { countersigned } from "@countersign/verifier/hono";
+import { Hono } from "hono";
+import * as oauth from "oauth4webapi";
+import * as client from "openid-client";
+import { addAgent } from "../../server/src/usecase/client/client-lifecycle.ts";
 
 const api = "https://refunds.example";
 let place: Deployment;

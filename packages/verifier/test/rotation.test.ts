@@ -4,10 +4,6 @@ import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { after, before, mock, test } from "node:test";
-import { createVerifier, type Verifier } from "@countersign/verifier";
-import { decodeProtectedHeader } from "jose";
-import { parseConfig } from "../../server/src/config/config.ts";
-import { createServer, type Server } from "../../server/src/server.ts";
 import {
   basic,
   type Deployment,
@@ -17,7 +13,11 @@ import {
   refund,
   requestIdOf,
   rules,
-} from "../../server/test/deployment.ts";
+} from "@countersign/testing/server/deployment";
+import { createVerifier, type Verifier } from "@countersign/verifier";
+import { decodeProtectedHeader } from "jose";
+import { parseConfig } from "../../server/src/config/config.ts";
+import { createServer, type Server } from "../../server/src/server.ts";
 
 const minute = 60_000;
 const program = new URL("../../server/src/main.ts", import.meta.url).pathname;
@@ -124,7 +124,7 @@ test("a key that another process rotates in is published by every server, signs 
   // The command's clock is the machine's.
   assert.ok(activeAt >= rotatedAt + 11 * minute && activeAt < rotatedAt + 13 * minute);
   for (const server of servers) {
-    await server.makeRounds();
+    await server.runJobs();
     assert.deepEqual(await published(server), [oldKid, newKid]);
   }
   passTime(2 * minute);

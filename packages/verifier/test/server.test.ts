@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 import { type Agent, type Ask, createAgent } from "@countersign/agent";
-import { type Call, createVerifier, type Verifier } from "@countersign/verifier";
 import {
   type Deployment,
   deploy,
@@ -11,7 +10,8 @@ import {
   refund,
   requestIdOf,
   rules,
-} from "../../server/test/deployment.ts";
+} from "@countersign/testing/server/deployment";
+import { type Call, createVerifier, type Verifier } from "@countersign/verifier";
 
 let place: Deployment;
 let ada: Person;
@@ -86,7 +86,7 @@ const never = () => assert.fail("must not run");
 
 test("T9: one call asks, waits and runs once; another amount and a second use are refused, and name why", async () => {
   meanwhile = async () => {
-    for (const { id } of await place.server.store.requests({ state: "pending", limit: 9 }))
+    for (const { id } of await place.server.store.listRequests({ state: "pending", limit: 9 }))
       await ada.decide(id, "approve");
   };
   const action = { ...refund, order: "S-1" };
@@ -109,7 +109,7 @@ test("T9: one call asks, waits and runs once; another amount and a second use ar
 
 test("T9: several actions are asked for, approved and spent as one, and none of them alone", async () => {
   meanwhile = async () => {
-    for (const { id } of await place.server.store.requests({ state: "pending", limit: 9 }))
+    for (const { id } of await place.server.store.listRequests({ state: "pending", limit: 9 }))
       await ada.decide(id, "approve");
   };
   const first = { ...refund, order: "S-20" };
@@ -177,7 +177,7 @@ test("an ask whose acknowledgement was lost is the same ask when it is sent agai
   losing = "/bc-authorize";
   const asked = await ask("S-7");
   assert.equal(asked.joined, true);
-  const waiting = await place.server.store.requests({ state: "pending", limit: 99 });
+  const waiting = await place.server.store.listRequests({ state: "pending", limit: 99 });
   assert.equal(waiting.filter(({ parts }) => parts[0]?.bound.order === "S-7").length, 1);
 });
 

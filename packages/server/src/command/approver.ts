@@ -1,15 +1,15 @@
 import { readFileSync } from "node:fs";
 import { inspectText } from "@countersign/protocol";
-import { lowerCase } from "../approver/approver.ts";
 import type { Config } from "../config/config.ts";
-import { addressForm } from "../config/shape.ts";
-import { invite } from "../operations/enrol.ts";
-import { removeApprover, removeDevice } from "../operations/unenrol.ts";
-import { newUserCode, setUserCode } from "../operations/user-code.ts";
-import type { Command } from "./command.ts";
-import { messageOf, withStore } from "./deployment.ts";
-import { OperatorError } from "./operator-error.ts";
-import { table } from "./table.ts";
+import { addressForm } from "../config/schema.ts";
+import { normalizeEmail } from "../domain/people/approver.ts";
+import { invite } from "../usecase/people/enrol.ts";
+import { removeApprover, removeDevice } from "../usecase/people/remove-approver.ts";
+import { generateUserCode, setUserCode } from "../usecase/request/user-code.ts";
+import type { Command } from "./cli/command.ts";
+import { messageOf, withStore } from "./cli/deployment.ts";
+import { OperatorError } from "./cli/operator-error.ts";
+import { table } from "./cli/table.ts";
 
 /** Whether any action type's rule could ever choose this person. */
 function isNamed({ actions, groups }: Config, email: string): boolean {
@@ -19,7 +19,7 @@ function isNamed({ actions, groups }: Config, email: string): boolean {
     ...Object.values(owner?.of ?? {}),
   ]);
   const addresses = named.flatMap((name) => (name.includes("@") ? [name] : (groups.get(name) ?? [])));
-  return addresses.some((address) => lowerCase(address) === email);
+  return addresses.some((address) => normalizeEmail(address) === email);
 }
 
 /** For a phone's camera, in a terminal's own black and white. */
@@ -46,17 +46,17 @@ function readUserCode(file: string): string {
 export const approverCommands: readonly Command[] = [
   {
     name: "approver invite",
-    takes: "<email>",
-    says: "make a one-time enrolment link for a person, also for a further or lost device",
+    args: "<email>",
+    summary: "make a one-time enrolment link for a person, also for a further or lost device",
     options: {
       name: {
         type: "string",
         value: "NAME",
-        says: "how the pages and the log call them (default: the e-mail address)",
+        summary: "how the pages and the log call them (default: the e-mail address)",
       },
-      qr: { type: "boolean", says: "the link as a QR code too, also where nobody watches" },
+      qr: { type: "boolean", summary: "the link as a QR code too, also where nobody watches" },
     },
-    run: (given, { print, screen }) =>
+    run: (given, { stdout, isTTY: screen }) =>
       withStore(given, async (store, config) => {
         const [email = ""] = given.words;
         if (!addressForm.test(email))
@@ -67,65 +67,65 @@ export const approverCommands: readonly Command[] = [
         const name = given.one("name") ?? email;
         if (inspectText(name, { maxCodePoints: 80 }) !== undefined)
           throw new OperatorError("that name cannot be shown as it is", "Use up to 80 visible characters.");
-        if (!isNamed(config, lowerCase(email)))
-          print(`note: no rule in the configuration names ${email}, so nothing will be asked of them`);
+        if (!isNamed(config, normalizeEmail(email)))
+          stdout(`note: no rule in the configuration names ${email}, so nothing will be asked of them`);
         const { secret, approver } = await invite(store, email, name);
         const link = `${config.issuer}/enrol/${secret}`;
-        print(`${approver.name} <${approver.email}> enrols a device at (once, within seven days):\n${link}`);
-        if (screen || given.flag("qr")) print(await drawn(link));
+        stdout(`${approver.name} <${approver.email}> enrols a device at (once, within seven days):\n${link}`);
+        if (screen || given.flag("qr")) stdout(await drawn(link));
       }),
   },
   {
     name: "approver code",
-    takes: "<email>",
-    says: "give a person a user code, which agents registered for it must send; prints it once",
+    args: "<email>",
+    summary: "give a person a user code, which agents registered for it must send; prints it once",
     options: {
-      file: { type: "string", value: "FILE", says: "the code that they chose (default: one is made up)" },
-      remove: { type: "boolean", says: "take it away" },
+      file: { type: "string", value: "FILE", summary: "the code that they chose (default: one is made up)" },
+      remove: { type: "boolean", summary: "take it away" },
     },
-    run: (given, { print }) =>
+    run: (given, { stdout }) =>
       withStore(given, async (store, config) => {
         const [email = ""] = given.words;
         const file = given.one("file");
-        const chosen = file === undefined ? newUserCode() : readUserCode(file);
+        const chosen = file === undefined ? generateUserCode() : readUserCode(file);
         const code = given.flag("remove") ? undefined : chosen;
-        if ((await setUserCode(store, lowerCase(email), code)) !== "done")
+        if ((await setUserCode(store, normalizeEmail(email), code)) !== "done")
           throw new OperatorError(`there is no approver ${email}`, "countersign approver list shows them.");
-        if (code === undefined) return print(`${email} has no user code any more`);
-        print(
+        if (code === undefined) return stdout(`${email} has no user code any more`);
+        stdout(
           file === undefined
             ? `user_code=${code}\nIt is shown this once.`
             : `${email} has that user code now`,
         );
         if (!config.userCodes)
-          print("note: user_codes is off in the configuration, so nobody is asked for it");
+          stdout("note: user_codes is off in the configuration, so nobody is asked for it");
       }),
   },
   {
     name: "approver list",
-    says: "the approvers, how many devices each has, and whether a user code",
-    options: { json: { type: "boolean", says: "as JSON lines" } },
-    run: (given, { print }) =>
+    summary: "the approvers, how many devices each has, and whether a user code",
+    options: { json: { type: "boolean", summary: "as JSON lines" } },
+    run: (given, { stdout }) =>
       withStore(given, async (store) => {
         const rows = [];
         for (const { record } of await store.list("approver")) {
-          const devices = await store.devicesOf(record.id);
+          const devices = await store.listDevicesOf(record.id);
           const { id, email, name, userCode } = record;
           rows.push({ id, email, name, devices: devices.length, user_code: userCode ? "set" : "none" });
         }
-        print(table(rows, given.flag("json"), "no approvers yet: countersign approver invite"));
+        stdout(table(rows, given.flag("json"), "no approvers yet: countersign approver invite"));
       }),
   },
   {
     name: "approver remove",
-    takes: "<email>",
-    says: "a person leaves: with all devices and sessions; what they decided stays",
-    run: (given, { print }) =>
+    args: "<email>",
+    summary: "a person leaves: with all devices and sessions; what they decided stays",
+    run: (given, { stdout }) =>
       withStore(given, async (store) => {
         const [email = ""] = given.words;
-        if ((await removeApprover(store, lowerCase(email))) !== "removed")
+        if ((await removeApprover(store, normalizeEmail(email))) !== "removed")
           throw new OperatorError(`there is no approver ${email}`, "countersign approver list shows them.");
-        print(`${email} is removed`);
+        stdout(`${email} is removed`);
       }),
   },
 ];
@@ -133,27 +133,27 @@ export const approverCommands: readonly Command[] = [
 export const deviceCommands: readonly Command[] = [
   {
     name: "device list",
-    says: "the devices that can decide, and whose each is",
-    options: { json: { type: "boolean", says: "as JSON lines" } },
-    run: (given, { print }) =>
+    summary: "the devices that can decide, and whose each is",
+    options: { json: { type: "boolean", summary: "as JSON lines" } },
+    run: (given, { stdout }) =>
       withStore(given, async (store) => {
         const rows = [];
         for (const { record: approver } of await store.list("approver"))
-          for (const { id, name, createdAt } of await store.devicesOf(approver.id))
+          for (const { id, name, createdAt } of await store.listDevicesOf(approver.id))
             rows.push({ id, approver: approver.email, name, enrolled: new Date(createdAt).toISOString() });
-        print(table(rows, given.flag("json"), "no devices yet: countersign approver invite"));
+        stdout(table(rows, given.flag("json"), "no devices yet: countersign approver invite"));
       }),
   },
   {
     name: "device remove",
-    takes: "<id>",
-    says: "take a device away, and the sessions on it: a lost phone",
-    run: (given, { print }) =>
+    args: "<id>",
+    summary: "take a device away, and the sessions on it: a lost phone",
+    run: (given, { stdout }) =>
       withStore(given, async (store) => {
         const [id = ""] = given.words;
         if ((await removeDevice(store, id)) !== "removed")
           throw new OperatorError(`there is no device ${id}`, "countersign device list shows them.");
-        print(`the device ${id} is removed`);
+        stdout(`the device ${id} is removed`);
       }),
   },
 ];

@@ -1,16 +1,16 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import { isPostgres } from "../config/address.ts";
+import { isPostgres } from "../config/url-check.ts";
 import { openStore } from "../store/open.ts";
-import type { Command } from "./command.ts";
-import { messageOf, readConfig } from "./deployment.ts";
-import { OperatorError } from "./operator-error.ts";
+import type { Command } from "./cli/command.ts";
+import { messageOf, readConfig } from "./cli/deployment.ts";
+import { OperatorError } from "./cli/operator-error.ts";
 
 export const backupCommand: Command = {
   name: "backup",
-  takes: "<file>",
-  says: "copy the database to a new file, also while the server runs; checks the copy",
-  run: async (given, { print }) => {
+  args: "<file>",
+  summary: "copy the database to a new file, also while the server runs; checks the copy",
+  run: async (given, { stdout }) => {
     const config = readConfig(given);
     if (isPostgres(config.store))
       throw new OperatorError(
@@ -30,10 +30,10 @@ export const backupCommand: Command = {
     const copy = await openStore({ location: to });
     try {
       const checkpoint = await copy.log.newestCheckpoint();
-      print(
+      stdout(
         `${to} holds the log up to entry ${await copy.log.size()}, signed up to ${checkpoint?.size ?? 0}`,
       );
-      print(`The key ${config.keyFile} is not in it: keep a copy of that elsewhere.`);
+      stdout(`The key ${config.keyFile} is not in it: keep a copy of that elsewhere.`);
     } finally {
       await copy.close();
     }

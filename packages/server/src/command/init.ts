@@ -1,51 +1,56 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { parseConfig, problemText } from "../config/config.ts";
-import { initialConfig } from "../config/initial.ts";
-import type { Arguments, Command } from "./command.ts";
-import { configFile, createDeployment, readConfig } from "./deployment.ts";
-import { OperatorError } from "./operator-error.ts";
+import { sampleConfig } from "../config/sample.ts";
+import type { Arguments, Command } from "./cli/command.ts";
+import { configFile, createDeployment, readConfig } from "./cli/deployment.ts";
+import { OperatorError } from "./cli/operator-error.ts";
 
 const sampleApprover = "ada@example.com";
 
 export const initCommand: Command = {
   name: "init",
-  says: "write a commented countersign.yaml, and make the key and the database that it names; overwrites nothing",
+  summary:
+    "write a commented countersign.yaml, and make the key and the database that it names; overwrites nothing",
   options: {
     issuer: {
       type: "string",
       value: "URL",
-      says: "where agents and approvers reach this server (default: http://localhost:4400)",
+      summary: "where agents and approvers reach this server (default: http://localhost:4400)",
     },
     approver: {
       type: "string",
       value: "EMAIL",
-      says: `who may approve the sample action (default: ${sampleApprover})`,
+      summary: `who may approve the sample action (default: ${sampleApprover})`,
     },
-    "if-missing": { type: "boolean", says: "end well where there is a database already, and leave it alone" },
+    "if-missing": {
+      type: "boolean",
+      summary: "end well where there is a database already, and leave it alone",
+    },
   },
-  run: async (given, { print }) => {
+  run: async (given, { stdout }) => {
     const file = configFile(given);
     const isThere = existsSync(file);
     if (!isThere) {
       writeSample(given, file);
-      print(`wrote ${file}`);
+      stdout(`wrote ${file}`);
     }
     const made = await createDeployment(readConfig(given));
-    if (isThere && made.length === 0 && given.flag("if-missing")) print("nothing to do: it is there already");
+    if (isThere && made.length === 0 && given.flag("if-missing"))
+      stdout("nothing to do: it is there already");
     else if (isThere && made.length === 0)
       throw new OperatorError(
         `${file} and its database are there already`,
         "countersign check looks at them; countersign start runs them.",
       );
-    for (const path of made) print(`made ${path}`);
+    for (const path of made) stdout(`made ${path}`);
     if (made.length > 1)
-      print("Keep a copy of the key apart from the database: without it nothing sealed can be opened.");
-    if (!isThere) print(nextSteps(file, given.one("approver") ?? sampleApprover));
+      stdout("Keep a copy of the key apart from the database: without it nothing sealed can be opened.");
+    if (!isThere) stdout(nextSteps(file, given.one("approver") ?? sampleApprover));
   },
 };
 
 function writeSample(given: Arguments, file: string): void {
-  const text = initialConfig({
+  const text = sampleConfig({
     issuer: given.one("issuer") ?? "http://localhost:4400",
     approver: given.one("approver") ?? sampleApprover,
   });

@@ -2,33 +2,41 @@ import { once } from "node:events";
 import { createReadStream, createWriteStream, readFileSync } from "node:fs";
 import { finished } from "node:stream/promises";
 import type { Entry } from "@countersign/protocol";
-import { exportLog, type Line, type Problems, type Report, splitLines, verifyLog } from "../log/log.ts";
-import { eraseTexts } from "../operations/erase.ts";
+import {
+  type AuditProblems,
+  exportLog,
+  type Line,
+  splitLines,
+  type VerifyReport,
+  verifyLog,
+} from "../audit/audit.ts";
 import type { LoggedEntry } from "../store/store.ts";
-import type { Command, Terminal } from "./command.ts";
-import { settleLog, withKeyring, withStore } from "./deployment.ts";
-import { OperatorError } from "./operator-error.ts";
-import { printable } from "./table.ts";
+import { eraseTexts } from "../usecase/audit/erase.ts";
+import type { Command, Terminal } from "./cli/command.ts";
+import { settleLog, withKeyring, withStore } from "./cli/deployment.ts";
+import { OperatorError } from "./cli/operator-error.ts";
+import { printable } from "./cli/table.ts";
 
 const trust = {
   key: {
     type: "string",
     value: "KEY",
-    says: "the log's public key, from somewhere you trust (countersign log key)",
+    summary: "the log's public key, from somewhere you trust (countersign log key)",
   },
 } as const;
 
 const verify: Command = {
   name: "log verify",
-  takes: "[file]",
-  says: "check an exported log, or this deployment's own: order, proofs, signatures, and what the entries say",
+  args: "[file]",
+  summary:
+    "check an exported log, or this deployment's own: order, proofs, signatures, and what the entries say",
   options: {
     ...trust,
     checkpoint: {
       type: "string",
       multiple: true,
       value: "FILE",
-      says: "checkpoints that were kept elsewhere; tampering is excluded up to the newest",
+      summary: "checkpoints that were kept elsewhere; tampering is excluded up to the newest",
     },
   },
   run: async (given, terminal) => {
@@ -48,7 +56,7 @@ const verify: Command = {
 async function verifyLines(
   lines: AsyncIterable<Line>,
   options: { readonly key?: string; readonly checkpoints: readonly string[] },
-): Promise<Report | Problems> {
+): Promise<VerifyReport | AuditProblems> {
   try {
     return await verifyLog(lines, options);
   } catch (error) {
@@ -57,37 +65,38 @@ async function verifyLines(
   }
 }
 
-function report(result: Report | Problems, { print, complain }: Terminal): number {
+function report(result: VerifyReport | AuditProblems, { stdout, stderr }: Terminal): number {
   if ("problems" in result) {
-    for (const { index, what } of result.problems)
-      complain(index === undefined ? what : `entry ${index}: ${what}`);
-    complain(
+    for (const { index, message: what } of result.problems)
+      stderr(index === undefined ? what : `entry ${index}: ${what}`);
+    stderr(
       `the log does NOT verify: ${result.problems.length} problem${result.problems.length === 1 ? "" : "s"}`,
     );
     return 1;
   }
   const { entries, upTo, key, origin, checked } = result;
-  print(`the log of ${origin} verifies: ${entries} entries`);
-  for (const [what, count] of Object.entries(checked)) print(`  ${what.padEnd(12)} ${count}`);
-  if (key === "own") print("The key is the log's own word for itself: give --key, from somewhere you trust.");
+  stdout(`the log of ${origin} verifies: ${entries} entries`);
+  for (const [what, count] of Object.entries(checked)) stdout(`  ${what.padEnd(12)} ${count}`);
+  if (key === "own")
+    stdout("The key is the log's own word for itself: give --key, from somewhere you trust.");
   if (upTo === 0)
-    print(
+    stdout(
       "No checkpoint kept elsewhere was given: whoever holds the signing key could have written all of this anew.",
     );
-  else print(`Tampering is excluded up to entry ${upTo - 1}, by the newest checkpoint kept elsewhere.`);
+  else stdout(`Tampering is excluded up to entry ${upTo - 1}, by the newest checkpoint kept elsewhere.`);
   return 0;
 }
 
 const exporting: Command = {
   name: "log export",
-  takes: "[file]",
-  says: "write the log as text that a stranger can verify (default: to standard output)",
+  args: "[file]",
+  summary: "write the log as text that a stranger can verify (default: to standard output)",
   run: (given, terminal) =>
     withKeyring(given, async (store, config, keyring) => {
       await settleLog(store, config, keyring);
       const [file] = given.words;
       if (file === undefined) {
-        for await (const line of exportLog(store.log, keyring.logKey)) terminal.print(line);
+        for await (const line of exportLog(store.log, keyring.logKey)) terminal.stdout(line);
         return;
       }
       const out = createWriteStream(file, { flags: "wx", mode: 0o600 });
@@ -98,7 +107,7 @@ const exporting: Command = {
           lines += 1;
         }
         await finished(out.end());
-        terminal.print(`${file}: ${lines} lines`);
+        terminal.stdout(`${file}: ${lines} lines`);
       } catch (error) {
         throw fileProblem(file, error);
       }
@@ -107,20 +116,20 @@ const exporting: Command = {
 
 const show: Command = {
   name: "log show",
-  says: "the newest entries, oldest first",
+  summary: "the newest entries, oldest first",
   options: {
-    request: { type: "string", value: "ID", says: "only those about this request" },
-    limit: { type: "string", value: "N", says: "how many (default: 50)" },
-    json: { type: "boolean", says: "the exact entries, one a line" },
+    request: { type: "string", value: "ID", summary: "only those about this request" },
+    limit: { type: "string", value: "N", summary: "how many (default: 50)" },
+    json: { type: "boolean", summary: "the exact entries, one a line" },
   },
-  run: (given, { print }) =>
+  run: (given, { stdout }) =>
     withStore(given, async (store) => {
       const limit = Number(given.one("limit") ?? "50");
       if (!Number.isSafeInteger(limit) || limit < 1)
         throw new OperatorError("--limit takes a whole number from 1");
       const entries = [...(await store.log.newest(limit, given.one("request")))].reverse();
-      if (entries.length === 0) print("no entries");
-      for (const entry of entries) print(given.flag("json") ? entry.line : describe(entry));
+      if (entries.length === 0) stdout("no entries");
+      for (const entry of entries) stdout(given.flag("json") ? entry.line : describe(entry));
     }),
 };
 
@@ -141,30 +150,30 @@ function describe({ index, line, texts }: LoggedEntry): string {
 
 const key: Command = {
   name: "log key",
-  says: "the log's public key: hand it to those who will verify",
-  run: (given, { print }) => withKeyring(given, async (_store, _config, keyring) => print(keyring.logKey)),
+  summary: "the log's public key: hand it to those who will verify",
+  run: (given, { stdout }) => withKeyring(given, async (_store, _config, keyring) => stdout(keyring.logKey)),
 };
 
 const newestCheckpoint: Command = {
   name: "log checkpoint",
-  says: "the newest signed checkpoint: keep a copy where nobody here can change it",
-  run: (given, { print }) =>
+  summary: "the newest signed checkpoint: keep a copy where nobody here can change it",
+  run: (given, { stdout }) =>
     withKeyring(given, async (store, config, keyring) => {
       await settleLog(store, config, keyring);
-      print(((await store.log.newestCheckpoint())?.note ?? "").trimEnd());
+      stdout(((await store.log.newestCheckpoint())?.note ?? "").trimEnd());
     }),
 };
 
 const erase: Command = {
   name: "log erase",
-  takes: "<request>",
-  says: "erase the personal text of a request's entries for good; the log still verifies",
-  run: (given, { print }) =>
+  args: "<request>",
+  summary: "erase the personal text of a request's entries for good; the log still verifies",
+  run: (given, { stdout }) =>
     withStore(given, async (store) => {
       const [request = ""] = given.words;
       const erased = await eraseTexts(store, request);
       if (erased === 0) throw new OperatorError(`the log holds no text about ${request}`);
-      print(
+      stdout(
         `erased the texts of ${erased === 1 ? "one entry" : `${erased} entries`}; what they were can no longer be shown or proved`,
       );
     }),

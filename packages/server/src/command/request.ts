@@ -1,23 +1,23 @@
 import { type RequestState, requestStates, shortDigest } from "@countersign/protocol";
-import { sentenceText } from "../action/card.ts";
-import { type Approval, stateAt } from "../approval/approval.ts";
-import { cancelRequest } from "../operations/cancel.ts";
-import type { Command } from "./command.ts";
-import { requestOf, withStore } from "./deployment.ts";
-import { OperatorError } from "./operator-error.ts";
-import { table } from "./table.ts";
+import { sentenceText } from "../domain/action/card.ts";
+import { type ApprovalRequest, stateAt } from "../domain/request/request.ts";
+import { cancelRequest } from "../usecase/request/cancel.ts";
+import type { Command } from "./cli/command.ts";
+import { parseRequestId, withStore } from "./cli/deployment.ts";
+import { OperatorError } from "./cli/operator-error.ts";
+import { table } from "./cli/table.ts";
 
 const states = requestStates.join(", ");
 
 const list: Command = {
   name: "requests",
-  says: "what was asked, newest first, and how it stands",
+  summary: "what was asked, newest first, and how it stands",
   options: {
-    state: { type: "string", value: "STATE", says: `only those: ${states}` },
-    limit: { type: "string", value: "N", says: "how many (default: 50)" },
-    json: { type: "boolean", says: "as JSON lines" },
+    state: { type: "string", value: "STATE", summary: `only those: ${states}` },
+    limit: { type: "string", value: "N", summary: "how many (default: 50)" },
+    json: { type: "boolean", summary: "as JSON lines" },
   },
-  run: (given, { print }) =>
+  run: (given, { stdout }) =>
     withStore(given, async (store) => {
       const state = given.one("state") as RequestState | undefined;
       if (state && !requestStates.includes(state))
@@ -25,31 +25,31 @@ const list: Command = {
       const limit = Number(given.one("limit") ?? "50");
       if (!Number.isSafeInteger(limit) || limit < 1)
         throw new OperatorError("--limit takes a whole number from 1");
-      const rows = (await store.requests({ limit, ...(state && { state }) })).map((approval) => ({
-        id: approval.id,
-        asked: new Date(approval.createdAt).toISOString(),
-        state: stateAt(approval, store.now()),
-        agent: approval.agent,
-        code: shortDigest(approval.digest),
-        action: sentenceText(approval.card),
+      const rows = (await store.listRequests({ limit, ...(state && { state }) })).map((request) => ({
+        id: request.id,
+        asked: new Date(request.createdAt).toISOString(),
+        state: stateAt(request, store.now()),
+        agent: request.agent,
+        code: shortDigest(request.digest),
+        action: sentenceText(request.card),
       }));
-      print(table(rows, given.flag("json"), "no requests"));
+      stdout(table(rows, given.flag("json"), "no requests"));
     }),
 };
 
 const show: Command = {
   name: "requests show",
-  takes: "<id>",
-  says: "one request: its card, who may decide, what became of it",
-  run: (given, { print }) =>
+  args: "<id>",
+  summary: "one request: its card, who may decide, what became of it",
+  run: (given, { stdout }) =>
     withStore(given, async (store) => {
       const [word = ""] = given.words;
-      const id = requestOf(word);
-      const held = await store.read("approval", id);
-      if (!held) throw new OperatorError(`there is no request ${id}`, "countersign requests shows them.");
-      print(
+      const id = parseRequestId(word);
+      const found = await store.read("request", id);
+      if (!found) throw new OperatorError(`there is no request ${id}`, "countersign requests shows them.");
+      stdout(
         JSON.stringify(
-          { ...held.record, state: stateAt(held.record, store.now()) } satisfies Approval & {
+          { ...found.record, state: stateAt(found.record, store.now()) } satisfies ApprovalRequest & {
             state: RequestState;
           },
           null,
@@ -61,12 +61,12 @@ const show: Command = {
 
 const cancellation: Command = {
   name: "requests cancel",
-  takes: "<id>",
-  says: "withdraw a request that has not become a token",
-  run: (given, { print }) =>
+  args: "<id>",
+  summary: "withdraw a request that has not become a token",
+  run: (given, { stdout }) =>
     withStore(given, async (store) => {
       const [word = ""] = given.words;
-      const id = requestOf(word);
+      const id = parseRequestId(word);
       const answer = await cancelRequest(store, id);
       if ("refused" in answer)
         throw new OperatorError(
@@ -74,7 +74,7 @@ const cancellation: Command = {
             ? `there is no request ${id}`
             : `the request is ${answer.refused} and stays so`,
         );
-      print(`${id} is cancelled`);
+      stdout(`${id} is cancelled`);
     }),
 };
 

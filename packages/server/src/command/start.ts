@@ -1,31 +1,31 @@
-import type { Command } from "./command.ts";
-import { readConfig, readOutsideKey, storeProblem } from "./deployment.ts";
-import { OperatorError } from "./operator-error.ts";
-import { version } from "./version.ts";
+import type { Command } from "./cli/command.ts";
+import { readConfig, readOutsideKey, storeProblem } from "./cli/deployment.ts";
+import { OperatorError } from "./cli/operator-error.ts";
+import { version } from "./cli/version.ts";
 
 export const startCommand: Command = {
   name: "start",
-  says: "run the server until it is told to stop (SIGTERM or SIGINT)",
-  run: async (given, { print, stop }) => {
+  summary: "run the server until it is told to stop (SIGTERM or SIGINT)",
+  run: async (given, { stdout, stop }) => {
     const config = readConfig(given);
     // Loaded here, because no other command needs them.
-    const { listen } = await import("../http/listener.ts");
-    const { openJournal } = await import("../journal/journal.ts");
+    const { listen } = await import("../http/transport/listener.ts");
+    const { openLogger: openJournal } = await import("../logging/logger.ts");
     const { createServer } = await import("../server.ts");
     const outsideKey = readOutsideKey(config);
     // Structured, to standard error; standard output says only where the server listens.
-    const journal = openJournal(config.logging);
-    const onFault = journal.fault;
+    const logger = openJournal(config.logging);
+    const onFault = logger.fault;
     const crash = (fault: unknown) => {
-      journal.crash(fault);
+      logger.crash(fault);
       process.exit(70);
     };
     const metrics = config.metrics && (await import("../metrics/metrics.ts")).openMetrics(version());
-    const options = { config, outsideKey, onFault, journal, ...(metrics && { metrics }) };
+    const options = { config, outsideKey, onFault, journal: logger, ...(metrics && { metrics }) };
     const server = await createServer(options).catch((error: unknown) => {
       throw storeProblem(error);
     });
-    const listener = await listen(config, server.doors, onFault);
+    const listener = await listen(config, server.apps, onFault);
     if ("refused" in listener) {
       await server.close();
       throw new OperatorError(listener.refused, listener.remedy);
@@ -36,27 +36,27 @@ export const startCommand: Command = {
     });
     process.once("uncaughtException", crash);
     const places = listener.addresses.map(({ host, port }) => `${host}:${port}`);
-    print(`countersign listens on ${places.join(" and ")}, for ${config.issuer}`);
-    journal.say("started", { version: version(), issuer: config.issuer, listens: places });
+    stdout(`countersign listens on ${places.join(" and ")}, for ${config.issuer}`);
+    logger.say("started", { version: version(), issuer: config.issuer, listens: places });
     await new Promise<void>((resolve) => {
       if (stop.aborted) resolve();
       else stop.addEventListener("abort", () => resolve(), { once: true });
     });
-    journal.say("stopping", { signal: String(stop.reason) });
+    logger.say("stopping", { signal: String(stop.reason) });
     // Held polls are answered, and what is under way is finished. Open event streams would keep the listener from closing.
     server.release();
     await listener.close(2_000);
     await door?.close();
     await server.close();
-    journal.say("stopped", {});
+    logger.say("stopped", {});
     process.off("uncaughtException", crash);
-    print("stopped");
+    stdout("stopped");
 
     async function openDoor() {
       if (!config.metrics || !metrics) return undefined;
-      const { openMetricsDoor } = await import("./metrics-door.ts");
+      const { openMetricsListener: openMetricsDoor } = await import("./metrics-listener.ts");
       const opened = await openMetricsDoor(config.metrics, metrics);
-      print(`metrics on ${config.metrics.host}:${opened.port}/metrics`);
+      stdout(`metrics on ${config.metrics.host}:${opened.port}/metrics`);
       return opened;
     }
   },

@@ -1,23 +1,24 @@
 import { existsSync } from "node:fs";
-import { isPostgres } from "../config/address.ts";
-import { openKeyring } from "../keys/keyring.ts";
-import { exportLog, verifyLog } from "../log/log.ts";
+import { exportLog, verifyLog } from "../audit/audit.ts";
+import { isPostgres } from "../config/url-check.ts";
 import { openStore } from "../store/open.ts";
-import type { Command } from "./command.ts";
-import { messageOf, readConfig, readOutsideKey, storeProblem } from "./deployment.ts";
-import { OperatorError } from "./operator-error.ts";
+import { openKeyring } from "../usecase/key/keyring.ts";
+import type { Command } from "./cli/command.ts";
+import { messageOf, readConfig, readOutsideKey, storeProblem } from "./cli/deployment.ts";
+import { OperatorError } from "./cli/operator-error.ts";
 
 const copy: Command = {
   name: "store copy",
-  says: "copy this deployment's SQLite store into an empty PostgreSQL one, and verify the log there",
+  summary: "copy this deployment's SQLite store into an empty PostgreSQL one, and verify the log there",
   options: {
     to: {
       type: "string",
       value: "URL",
-      says: "postgres://account@host/database (default: the environment's COUNTERSIGN_COPY_TO, which may hold a password)",
+      summary:
+        "postgres://account@host/database (default: the environment's COUNTERSIGN_COPY_TO, which may hold a password)",
     },
   },
-  run: async (given, { print }) => {
+  run: async (given, { stdout }) => {
     const config = readConfig(given);
     const to = given.one("to") ?? process.env.COUNTERSIGN_COPY_TO ?? "";
     if (isPostgres(config.store)) throw new OperatorError("this store is PostgreSQL already");
@@ -29,7 +30,7 @@ const copy: Command = {
     const { records, entries } = await copyToPostgres(config.store, { url: to }).catch((error: unknown) => {
       throw new OperatorError(`nothing was copied: ${messageOf(error)}`);
     });
-    const store = await openStore({ location: to, connections: 2 });
+    const store = await openStore({ location: to, maxConnections: 2 });
     try {
       const keyring = await openKeyring(store, outsideKey, config.issuer, config.log.origin);
       const notes = (await store.log.checkpoints()).map(({ note }) => note);
@@ -45,25 +46,25 @@ const copy: Command = {
     } finally {
       await store.close();
     }
-    print(`copied ${records} records and ${entries} log entries; the log verifies there`);
-    print(`Now set "store" to it, or COUNTERSIGN_STORE, and start; put the file ${config.store} away.`);
+    stdout(`copied ${records} records and ${entries} log entries; the log verifies there`);
+    stdout(`Now set "store" to it, or COUNTERSIGN_STORE, and start; put the file ${config.store} away.`);
   },
 };
 
 const migrate: Command = {
   name: "store migrate",
-  says: "bring the tables up to this version (start does it as well)",
-  run: async (given, { print }) => {
+  summary: "bring the tables up to this version (start does it as well)",
+  run: async (given, { stdout }) => {
     const { store: location } = readConfig(given);
     try {
       if (isPostgres(location)) {
         const { migratePostgres } = await import("../store/postgres/postgres.ts");
         const made = await migratePostgres(location);
-        print(made.length === 0 ? "nothing to do" : made.map((says) => `made: ${says}`).join("\n"));
+        stdout(made.length === 0 ? "nothing to do" : made.map((says) => `made: ${says}`).join("\n"));
         return;
       }
       await (await openStore({ location })).close();
-      print("nothing to do: the file has the tables of this version");
+      stdout("nothing to do: the file has the tables of this version");
     } catch (error) {
       throw storeProblem(error);
     }

@@ -2,12 +2,17 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { inspectText, type Json, type JsonObject, parseJson } from "@countersign/protocol";
-import type { ActionRule } from "../action/definition.ts";
-import type { Agent, Credential } from "../client/client.ts";
-import { type Proof, readRegistration, registrationMembers, type Terms } from "../client/registration.ts";
-import { typeMetadata } from "../client/type-metadata.ts";
+import type { ActionPolicy } from "../domain/action/action-type.ts";
+import type { Agent, Credential } from "../domain/client/client.ts";
+import {
+  type ClientAuthMethod,
+  type RegistrationPolicy,
+  readRegistration,
+  registrationMembers,
+} from "../domain/client/registration.ts";
+import { typeMetadata } from "../domain/client/type-metadata.ts";
 import type { Path } from "./document.ts";
-import { agentShape, type Finding, fit } from "./shape.ts";
+import { agentSchema, type Finding, validate } from "./schema.ts";
 
 export type DeclaredAgent = Omit<
   Agent,
@@ -26,7 +31,7 @@ type Say = (finding: Finding) => void;
 /** Each on its own. `from` is what files are relative to; `terms` has those actions that have no problem themselves. */
 export function readAgents(
   { agents, actions, scopes }: Sections,
-  terms: Terms,
+  terms: RegistrationPolicy,
   from: string,
   say: Say,
 ): [string, DeclaredAgent][] {
@@ -36,7 +41,7 @@ export function readAgents(
   const declared: [string, DeclaredAgent][] = [];
   for (const [id, value] of Object.entries(agents)) {
     const path = ["agents", id];
-    const shaped = fit(agentShape, value, path, say);
+    const shaped = validate(agentSchema, value, path, say);
     if (!shaped) continue;
     const wanted = shaped.types.filter((type) => !broken.includes(type));
     const metadata = wanted.length > 0 && readMetadata(shaped, wanted, types, { path, from, say });
@@ -60,7 +65,7 @@ type Shaped = { readonly types: readonly string[]; readonly jwks_file?: string |
 function readMetadata(
   shaped: Shaped,
   wanted: readonly string[],
-  types: ReadonlyMap<string, ActionRule>,
+  types: ReadonlyMap<string, ActionPolicy>,
   { path, from, say }: { readonly path: Path; readonly from: string; readonly say: Say },
 ): JsonObject | undefined {
   const given = registrationMembers.filter((member) => shaped[member] !== undefined);
@@ -105,7 +110,7 @@ function placeOf(member: string, shaped: Shaped): string {
 }
 
 function readCredential(
-  proof: Proof,
+  proof: ClientAuthMethod,
   hash: string | undefined,
   path: Path,
   say: Say,

@@ -6,31 +6,37 @@
  */
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { buildActionRule, deepFreeze } from "../action/build.ts";
-import { type ActionRule, standardScopes } from "../action/definition.ts";
-import type { Reach } from "../client/endpoint.ts";
-import type { Terms } from "../client/registration.ts";
-import { checkAddresses, defaultOrigin, isPostgres } from "./address.ts";
+import { type ActionPolicy, standardScopes } from "../domain/action/action-type.ts";
+import { buildActionRule, deepFreeze } from "../domain/action/build.ts";
+import type { RegistrationPolicy } from "../domain/client/registration.ts";
+import type { OutboundPolicy } from "../domain/url/outbound-url.ts";
 import { type DeclaredAgent, readAgents } from "./agent.ts";
 import { type Path, readDocument } from "./document.ts";
-import { checkListening, type Listening, type Mtls, methodsOffered, readListening } from "./listening.ts";
+import {
+  checkListening,
+  type ListenSettings,
+  type Mtls,
+  methodsOffered,
+  readListening,
+} from "./listening.ts";
 import { checkLoginHintIssuers, type LoginHintIssuers, loginHintIssuers } from "./login-hint-issuer.ts";
 import { checkPermission, type PermissionSettings, readPermission } from "./permission.ts";
 import {
-  actionShape,
+  actionSchema,
   type Finding,
-  fileShape,
-  fit,
+  fileSchema,
   type loggingLevels,
-  scopeShape,
+  scopeSchema,
   typeForm,
-} from "./shape.ts";
+  validate,
+} from "./schema.ts";
 import { didYouMean } from "./spelling.ts";
+import { checkAddresses, defaultOrigin, isPostgres } from "./url-check.ts";
 
 export type Config = {
   /** The URL that everybody calls the server by; never taken from a request. No slash at its end. */
   readonly issuer: string;
-  readonly listen: Listening;
+  readonly listen: ListenSettings;
   /** Where and how clients bring certificates. Without it, nobody is asked for one. */
   readonly mtls?: Mtls;
   /** The database: a `postgres://` URL, or an absolute path. And the key from outside it: an absolute path. */
@@ -58,7 +64,7 @@ export type Config = {
   /** Where Prometheus asks; nowhere, unless said. */
   readonly metrics?: { readonly host: string; readonly port: number };
   /** How far calls to what others have registered may reach, and who certifies hosts there beside the usual ones. */
-  readonly outbound: Reach & { readonly caFile?: string };
+  readonly outbound: OutboundPolicy & { readonly caFile?: string };
   /** Whether agents that are registered for it have to send the user code of whom they ask (CIBA §7.1). */
   readonly userCodes: boolean;
   /** Relations between agents and people, and who is asked outside this server. */
@@ -70,7 +76,7 @@ export type Config = {
   /** By their `iss`. */
   readonly loginHintIssuers: LoginHintIssuers;
   /** By action type. A scope that is an action is here under its own name, with `scope` set. */
-  readonly actions: ReadonlyMap<string, ActionRule>;
+  readonly actions: ReadonlyMap<string, ActionPolicy>;
 };
 
 export type ConfigProblem = {
@@ -106,16 +112,18 @@ export function parseConfig(text: string, file: string): { readonly config: Conf
     return { problems: document.problems.map((problem) => ({ file, path: "", ...problem })) };
   const findings: Finding[] = [];
   const say = (finding: Finding) => findings.push(finding);
-  const sections = fit(fileShape, document.value, [], say);
+  const sections = validate(fileSchema, document.value, [], say);
   if (sections) {
     checkAddresses(sections, say);
     checkListening(sections, say);
-    checkLoginHintIssuers(sections.login_hint_issuers, reachOf(sections.outbound), say);
+    checkLoginHintIssuers(sections.login_hint_issuers, outboundPolicyOf(sections.outbound), say);
   }
   const actions = readActions(document.value, say);
   const from = dirname(resolve(file));
   if (sections) checkPermission(sections, new Map(actions), say);
-  const agents = sections ? readAgents(sections, termsIn(sections, new Map(actions)), from, say) : [];
+  const agents = sections
+    ? readAgents(sections, registrationPolicyIn(sections, new Map(actions)), from, say)
+    : [];
   if (!sections || findings.length > 0) {
     const problems = findings.map(({ path, message, remedy }) => {
       return { file, ...document.locate(path), path: spell(path), message, remedy };
@@ -155,7 +163,7 @@ export function parseConfig(text: string, file: string): { readonly config: Conf
     logging: { ...sections.logging },
     ...(sections.metrics && { metrics: { ...sections.metrics } }),
     outbound: {
-      ...reachOf(outbound),
+      ...outboundPolicyOf(outbound),
       ...(outbound.ca_file !== undefined && { caFile: resolve(from, outbound.ca_file) }),
     },
     userCodes: sections.user_codes,
@@ -169,17 +177,20 @@ export function parseConfig(text: string, file: string): { readonly config: Conf
 }
 
 /** What an agent's registration is held against. */
-export function termsOf({ actions, outbound, mtls }: Config): Terms {
+export function registrationPolicyOf({ actions, outbound, mtls }: Config): RegistrationPolicy {
   return { types: actions, reach: outbound, methods: methodsOffered(mtls) };
 }
 
 /** The same, while the file is read. */
-function termsIn({ outbound, mtls }: Sections, types: Terms["types"]): Terms {
+function registrationPolicyIn(
+  { outbound, mtls }: Sections,
+  types: RegistrationPolicy["types"],
+): RegistrationPolicy {
   const certificates = mtls && { authoritiesFile: mtls.authorities, proxy: mtls.proxy };
-  return { types, reach: reachOf(outbound), methods: methodsOffered(certificates) };
+  return { types, reach: outboundPolicyOf(outbound), methods: methodsOffered(certificates) };
 }
 
-function reachOf({ allow_private, allow_http }: Sections["outbound"]): Reach {
+function outboundPolicyOf({ allow_private, allow_http }: Sections["outbound"]): OutboundPolicy {
   return { allowPrivate: allow_private, allowHttp: allow_http };
 }
 
@@ -189,11 +200,11 @@ export function problemText({ file, line, column, path, message, remedy }: Confi
 }
 
 /** Each action and scope on its own, with what it refers to elsewhere in the file. */
-function readActions(file: unknown, say: (finding: Finding) => void): [string, ActionRule][] {
+function readActions(file: unknown, say: (finding: Finding) => void): [string, ActionPolicy][] {
   const groups = Object.keys(member(file, "groups"));
   const apis = member(file, "apis");
   const types = Object.keys(member(file, "actions"));
-  const rules: [string, ActionRule][] = [];
+  const rules: [string, ActionPolicy][] = [];
   const checkName = (path: Path, type: string) => {
     if (!typeForm.test(type))
       say({
@@ -204,7 +215,7 @@ function readActions(file: unknown, say: (finding: Finding) => void): [string, A
   };
   const finish = (
     path: Path,
-    { api, approvers }: Around,
+    { api, approvers }: ActionSettings,
     build: (audience: string) => ReturnType<typeof buildActionRule>,
   ) => {
     if (!Object.hasOwn(apis, api))
@@ -230,11 +241,11 @@ function readActions(file: unknown, say: (finding: Finding) => void): [string, A
     else for (const problem of built.problems) say({ ...problem, path: [...path, ...problem.path] });
   };
 
-  const companies = new Map<string, Company>();
+  const companies = new Map<string, Combination>();
   for (const [type, value] of Object.entries(member(file, "actions"))) {
     const path = ["actions", type];
     checkName(path, type);
-    const action = fit(actionShape, value, path, say);
+    const action = validate(actionSchema, value, path, say);
     if (!action) continue;
     const { schema, bound, advisory, subject, display, together_with: togetherWith = [] } = action;
     companies.set(type, { api: action.api, togetherWith });
@@ -242,9 +253,11 @@ function readActions(file: unknown, say: (finding: Finding) => void): [string, A
       ...{ schema, bound, advisory, subject, togetherWith },
       ...{ sentence: display.sentence, rows: display.rows },
     };
-    finish(path, action, (audience) => buildActionRule({ type, audience, ...fields, ...rulesOf(action) }));
+    finish(path, action, (audience) =>
+      buildActionRule({ type, audience, ...fields, ...actionPoliciesOf(action) }),
+    );
   }
-  checkCompanies(types, companies, say);
+  checkCombinations(types, companies, say);
   for (const [scope, value] of Object.entries(member(file, "scopes"))) {
     const path = ["scopes", scope];
     checkName(path, scope);
@@ -252,24 +265,24 @@ function readActions(file: unknown, say: (finding: Finding) => void): [string, A
       say({ path, message: `${scope} is the name of an action already`, remedy: "rename one of the two" });
     if (standardScopes.includes(scope))
       say({ path, message: `${scope} has a meaning in OpenID Connect`, remedy: "choose a name of your own" });
-    const action = fit(scopeShape, value, path, say);
+    const action = validate(scopeSchema, value, path, say);
     if (!action) continue;
     const { sentence } = action;
     const fields = { scope, schema: noFields, bound: [], sentence, rows: [] };
     finish(path, action, (audience) =>
-      buildActionRule({ type: scope, audience, ...fields, ...rulesOf(action) }),
+      buildActionRule({ type: scope, audience, ...fields, ...actionPoliciesOf(action) }),
     );
   }
   return rules;
 }
 
 /** Which types an action may be approved together with, and what it shares with them. */
-type Company = { readonly api: string; readonly togetherWith: readonly string[] };
+type Combination = { readonly api: string; readonly togetherWith: readonly string[] };
 
 /** Each names an action of the same API, which names it too: otherwise one of the two was not thought of. */
-function checkCompanies(
+function checkCombinations(
   types: readonly string[],
-  companies: ReadonlyMap<string, Company>,
+  companies: ReadonlyMap<string, Combination>,
   say: (finding: Finding) => void,
 ): void {
   for (const [type, { api, togetherWith }] of companies)
@@ -295,12 +308,12 @@ function checkCompanies(
     }
 }
 
-type Sections = ReturnType<typeof fileShape.parse>;
-type Around = Omit<NonNullable<ReturnType<typeof scopeShape.parse>>, "sentence">;
+type Sections = ReturnType<typeof fileSchema.parse>;
+type ActionSettings = Omit<NonNullable<ReturnType<typeof scopeSchema.parse>>, "sentence">;
 
 const noFields = { type: "object", additionalProperties: false, properties: {} } as const;
 
-function rulesOf({ reversibility, approvers, level, lifetime, token_lifetime }: Around) {
+function actionPoliciesOf({ reversibility, approvers, level, lifetime, token_lifetime }: ActionSettings) {
   return { reversibility, approvers, level, lifetimeSeconds: lifetime, tokenLifetimeSeconds: token_lifetime };
 }
 

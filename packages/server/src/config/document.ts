@@ -7,19 +7,19 @@ import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, visit } 
 export type Path = readonly (string | number)[];
 
 /** Both count from 1. */
-export type Place = { readonly line: number; readonly column: number };
-export type TextProblem = Place & { readonly message: string; readonly remedy: string };
+export type SourcePosition = { readonly line: number; readonly column: number };
+export type TextProblem = SourcePosition & { readonly message: string; readonly remedy: string };
 
 export type ConfigDocument = {
   readonly value: unknown;
   /** The key or item that the path leads to, or the last one on the way to what is not there. */
-  readonly locate: (path: Path) => Place;
+  readonly locate: (path: Path) => SourcePosition;
 };
 
 export function readDocument(text: string): ConfigDocument | { readonly problems: readonly TextProblem[] } {
   const counter = new LineCounter();
   const document = parseDocument(text, { lineCounter: counter, stringKeys: true, prettyErrors: false });
-  const place = (offset: number): Place => {
+  const place = (offset: number): SourcePosition => {
     const { line, col } = counter.linePos(offset);
     return { line: Math.max(line, 1), column: Math.max(col, 1) };
   };
@@ -49,7 +49,7 @@ export function readDocument(text: string): ConfigDocument | { readonly problems
   });
   if (problems.length > 0) return { problems };
 
-  const locate = (path: Path): Place => {
+  const locate = (path: Path): SourcePosition => {
     let offset = 0;
     let node: unknown = document.contents;
     for (const step of path) {

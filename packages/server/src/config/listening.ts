@@ -1,15 +1,15 @@
 /** Where the server listens, in clear or with TLS, and how a client's certificate reaches it. */
 
 import { isIP } from "node:net";
-import { type AuthenticationMethod, authenticationMethods } from "../client/client.ts";
-import { exactUrlFault } from "./address.ts";
+import { type AuthenticationMethod, authenticationMethods } from "../domain/client/client.ts";
 import type { Path } from "./document.ts";
-import type { Finding } from "./shape.ts";
+import type { Finding } from "./schema.ts";
+import { exactUrlFault } from "./url-check.ts";
 
 /** A certificate with its chain, and its private key: files in PEM, absolute paths. */
 export type TlsFiles = { readonly certificate: string; readonly key: string };
 
-export type Listening = {
+export type ListenSettings = {
   readonly host: string;
   readonly port: number;
   /** Without, in clear. */
@@ -20,7 +20,7 @@ export type Mtls = {
   /** Where clients with a certificate go: the issuer, or a host of its own. No slash at its end. */
   readonly url: string;
   /** A listener of its own, for what clients call and no pages. Without, the main one is asked by everybody. */
-  readonly listen?: Listening;
+  readonly listen?: ListenSettings;
   /** A file in PEM: whose word is good for the names in certificates (`tls_client_auth`). */
   readonly authoritiesFile?: string;
   /** Who ends TLS in place of the server, and how it passes the certificate on. */
@@ -119,7 +119,7 @@ export function methodsOffered(
 export function readListening(
   { listen, mtls }: Sections,
   path: (file: string) => string,
-): { readonly listen: Listening; readonly mtls?: Mtls } {
+): { readonly listen: ListenSettings; readonly mtls?: Mtls } {
   const main = listening(listen, listen.tls, path);
   if (!mtls) return { listen: main };
   const { url, authorities, proxy } = mtls;
@@ -141,7 +141,7 @@ function listening(
   { host, port }: ListenSection,
   tls: TlsSection | undefined,
   path: (file: string) => string,
-): Listening {
+): ListenSettings {
   return {
     host,
     port,

@@ -1,7 +1,7 @@
 /** Who else may say, in a `login_hint_token`, whom an agent wants asked (CIBA §7.1): issuers, and where their keys are. */
 import { resolve } from "node:path";
-import { checkEndpoint, type Reach } from "../client/endpoint.ts";
-import type { Finding } from "./shape.ts";
+import { checkEndpoint, type OutboundPolicy } from "../domain/url/outbound-url.ts";
+import type { Finding } from "./schema.ts";
 
 export type LoginHintIssuers = ReadonlyMap<string, LoginHintKeys>;
 export type LoginHintKeys =
@@ -15,7 +15,11 @@ type Given = {
   };
 };
 
-export function checkLoginHintIssuers(given: Given, reach: Reach, say: (finding: Finding) => void): void {
+export function checkLoginHintIssuers(
+  given: Given,
+  reach: OutboundPolicy,
+  say: (finding: Finding) => void,
+): void {
   for (const [issuer, { jwks_file: file, jwks_uri: uri }] of Object.entries(given)) {
     const path = ["login_hint_issuers", issuer];
     if (!URL.canParse(issuer))

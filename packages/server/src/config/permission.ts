@@ -1,15 +1,15 @@
 /** The permission check as the configuration says it: relations, or who is asked outside this server. */
 import { resolve } from "node:path";
-import type { ActionRule } from "../action/definition.ts";
-import type { AgentRelation, ApproverRelation, Relations } from "../approver/relation.ts";
+import type { ActionPolicy } from "../domain/action/action-type.ts";
+import type { AgentRelation, ApproverRelation, Relations } from "../domain/policy/relation.ts";
 import type { Path } from "./document.ts";
-import type { Finding, fileShape } from "./shape.ts";
+import type { Finding, fileSchema } from "./schema.ts";
 import { didYouMean } from "./spelling.ts";
 
 /** One relation to be checked in OpenFGA, with placeholders in braces. */
 export type OpenFgaCheck = { readonly user: string; readonly relation: string; readonly object: string };
 
-export type Outside =
+export type OutboundSettings =
   | { readonly by: "authzen"; readonly url: string; readonly tokenFile?: string; readonly batch: boolean }
   | {
       readonly by: "openfga";
@@ -23,11 +23,11 @@ export type Outside =
 export type PermissionSettings = {
   readonly relations?: Relations;
   /** Asked within the time limit, or it is a no for now. */
-  readonly outside?: Outside;
+  readonly outside?: OutboundSettings;
   readonly timeLimitMs: number;
 };
 
-type Sections = ReturnType<typeof fileShape.parse>;
+type Sections = ReturnType<typeof fileSchema.parse>;
 type Say = (finding: Finding) => void;
 
 /** What a template of OpenFGA may have in braces; `bound.<field>` beside these. */
@@ -36,7 +36,7 @@ const placeholders = ["agent", "type", "api", "approver", "email"];
 /** Held together with the rest of the file; `actions` are those without problems of their own. */
 export function checkPermission(
   { permission, groups, actions: declared, scopes }: Sections,
-  actions: ReadonlyMap<string, ActionRule>,
+  actions: ReadonlyMap<string, ActionPolicy>,
   say: Say,
 ): void {
   const { relations, authzen, openfga } = permission;
@@ -125,7 +125,7 @@ export function checkPermission(
 export function readPermission({ permission }: Sections, from: string): PermissionSettings {
   const { relations, authzen, openfga, time_limit: seconds } = permission;
   const tokenIn = (file: string | undefined) => file !== undefined && { tokenFile: resolve(from, file) };
-  const outside: Outside | undefined = authzen
+  const outside: OutboundSettings | undefined = authzen
     ? { by: "authzen", url: bare(authzen.url), batch: authzen.batch, ...tokenIn(authzen.token_file) }
     : openfga && {
         by: "openfga",

@@ -5,49 +5,61 @@
  */
 import { type Context, Hono } from "hono";
 import { routePath } from "hono/route";
-import { type Answer, everyAnswer, responseOf } from "./answer.ts";
-import { type Call, callOf, type Machine } from "./call.ts";
-import { currentTypes, publishedType } from "./endpoints/action-type.ts";
-import { metadata } from "./endpoints/discovery.ts";
-import { newRegistration, noRegistration, ownRegistration, registration } from "./endpoints/registration.ts";
-import type { HttpGround } from "./ground.ts";
-import { failed, isStrict, type Machines, machinesOf, openMachines, strictly } from "./machine.ts";
-import { decisionAt, decisionRoute, pageRoutes } from "./page-route.ts";
-import type { Peer } from "./peer.ts";
-import type { Tracing } from "./trace.ts";
+import type { HttpDeps } from "./deps.ts";
+import type { Tracing } from "./http-tracing.ts";
+import { getActionType, listActionTypes } from "./oauth/endpoint/action-type.ts";
+import { metadata } from "./oauth/endpoint/discovery.ts";
+import {
+  newRegistration,
+  noRegistration,
+  ownRegistration,
+  registration,
+} from "./oauth/endpoint/registration.ts";
+import { decisionRoute, findDecision, pageRoutes } from "./page/page-route.ts";
+import {
+  createProtocolHandlers,
+  hstsHeaders,
+  type ProtocolHandlers,
+  sendsHsts,
+  toErrorResponse,
+  wrapProtocolHandlers,
+} from "./protocol-routes.ts";
+import type { TlsPeer } from "./transport/peer.ts";
+import { fromFetchRequest, type Machine, type ProtocolRequest } from "./transport/protocol-request.ts";
+import { type Answer, responseOf, securityHeaders } from "./transport/response.ts";
 
-type Fetch = (request: Request, peer: Peer) => Response | Promise<Response>;
+type Fetch = (request: Request, peer: TlsPeer) => Response | Promise<Response>;
 export type App = {
   readonly fetch: Fetch;
   /** What is posted to a path, for whoever listens and has no need of a `Request`. `fetch` answers the same. */
   readonly machineAt: (path: string) => Machine | undefined;
 };
-type Routes = Hono<{ Bindings: Peer }>;
+type Routes = Hono<{ Bindings: TlsPeer }>;
 
 /** Everything: what agents and APIs call, and the pages. */
-export function httpApp(ground: HttpGround, tracing?: Tracing): App {
-  const machines = openMachines(ground, tracing);
-  const routes = protocolRoutes(ground, machines);
-  routes.route("/", pageRoutes(ground));
-  const decisions = machinesOf(ground, decisionRoute, tracing);
+export function httpApp(deps: HttpDeps, tracing?: Tracing): App {
+  const machines = createProtocolHandlers(deps, tracing);
+  const routes = protocolRoutes(deps, machines);
+  routes.route("/", pageRoutes(deps));
+  const decisions = wrapProtocolHandlers(deps, decisionRoute, tracing);
   const decisionMachine = (path: string) => {
-    const decision = decisionAt(path);
+    const decision = findDecision(path);
     return decision && decisions(decision);
   };
   return direct((path) => machines.get(path) ?? decisionMachine(path), routes, tracing);
 }
 
 /** What agents and APIs call, and nothing that a person would open. */
-export function protocolApp(ground: HttpGround, tracing?: Tracing): App {
-  const machines = openMachines(ground, tracing);
-  return direct((path) => machines.get(path), protocolRoutes(ground, machines), tracing);
+export function protocolApp(deps: HttpDeps, tracing?: Tracing): App {
+  const machines = createProtocolHandlers(deps, tracing);
+  return direct((path) => machines.get(path), protocolRoutes(deps, machines), tracing);
 }
 
 function direct(machineAt: App["machineAt"], routes: Routes, tracing: Tracing | undefined): App {
   const routed: Fetch = (request, peer) => routes.fetch(request, peer);
   const others = tracing?.traced(routed) ?? routed;
-  const answer = async (machine: Machine, request: Request, peer: Peer) =>
-    responseOf(await machine(callOf(request), peer));
+  const answer = async (machine: Machine, request: Request, peer: TlsPeer) =>
+    responseOf(await machine(fromFetchRequest(request), peer));
   return {
     machineAt,
     fetch: (request, peer) => {
@@ -59,62 +71,64 @@ function direct(machineAt: App["machineAt"], routes: Routes, tracing: Tracing | 
   };
 }
 
-function protocolRoutes(ground: HttpGround, machines: Machines): Routes {
+function protocolRoutes(deps: HttpDeps, machines: ProtocolHandlers): Routes {
   const app: Routes = new Hono();
-  const document = metadata(ground.config);
+  const document = metadata(deps.config);
 
-  const { answered } = ground;
-  const strict = isStrict(ground);
+  const { onResponse: answered } = deps;
+  const strict = sendsHsts(deps);
   app.use(async (context, next) => {
     const startedAt = answered && performance.now();
     await next();
     if (startedAt !== undefined)
       answered!(routeOf(context), context.res.status, (performance.now() - startedAt) / 1000);
-    for (const [name, value] of Object.entries(everyAnswer)) context.res.headers.set(name, value);
-    if (strict) for (const [name, value] of Object.entries(strictly)) context.res.headers.set(name, value);
+    for (const [name, value] of Object.entries(securityHeaders)) context.res.headers.set(name, value);
+    if (strict) for (const [name, value] of Object.entries(hstsHeaders)) context.res.headers.set(name, value);
   });
   app.onError((error, context) =>
-    responseOf(failed(ground, error, `${context.req.method} ${routePath(context)}`)),
+    responseOf(toErrorResponse(deps, error, `${context.req.method} ${routePath(context)}`)),
   );
   app.notFound(() => Response.json({ error: "not_found" }, { status: 404 }));
 
   // That the process turns, and that it can do its work: for whoever starts it again, and whoever sends it requests.
   app.get("/livez", () => text("ok\n"));
   app.get("/readyz", async () =>
-    (await ground.ready())
+    (await deps.ready())
       ? text("ok\n")
       : new Response("not ready\n", { status: 503, headers: { "retry-after": "2" } }),
   );
   app.get("/.well-known/openid-configuration", () => published(document));
   app.get("/.well-known/oauth-authorization-server", () => published(document));
-  app.get("/jwks", () => published(ground.keyring.jwks()));
+  app.get("/jwks", () => published(deps.keyring.jwks()));
   for (const [path, machine] of machines)
-    app.post(path, async (context) => responseOf(await machine(callOf(context.req.raw), context.env)));
-  if (ground.config.registration.enabled) {
-    type Registering = (call: Call, id: string) => Promise<Answer>;
+    app.post(path, async (context) =>
+      responseOf(await machine(fromFetchRequest(context.req.raw), context.env)),
+    );
+  if (deps.config.registration.enabled) {
+    type Registering = (call: ProtocolRequest, id: string) => Promise<Answer>;
     const registering = (handle: Registering) => async (context: Context) =>
-      responseOf(await handle(callOf(context.req.raw), context.req.param("id") ?? ""));
+      responseOf(await handle(fromFetchRequest(context.req.raw), context.req.param("id") ?? ""));
     app.post(
       "/register",
-      registering((call) => registration(ground, call)),
+      registering((call) => registration(deps, call)),
     );
     app.get(
       "/register/:id",
-      registering((call, id) => ownRegistration(ground, call, id)),
+      registering((call, id) => ownRegistration(deps, call, id)),
     );
     app.put(
       "/register/:id",
-      registering((call, id) => newRegistration(ground, call, id)),
+      registering((call, id) => newRegistration(deps, call, id)),
     );
     app.delete(
       "/register/:id",
-      registering((call, id) => noRegistration(ground, call, id)),
+      registering((call, id) => noRegistration(deps, call, id)),
     );
   }
-  app.get("/action-types", () => currentTypes(ground));
-  app.get("/action-types/:hash", (context) => publishedType(ground, context.req.param("hash")));
-  app.get("/log/checkpoint", async () => text((await ground.store.log.newestCheckpoint())?.note ?? ""));
-  app.get("/log/key", () => text(`${ground.keyring.logKey}\n`));
+  app.get("/action-types", () => listActionTypes(deps));
+  app.get("/action-types/:hash", (context) => getActionType(deps, context.req.param("hash")));
+  app.get("/log/checkpoint", async () => text((await deps.store.log.newestCheckpoint())?.note ?? ""));
+  app.get("/log/key", () => text(`${deps.keyring.logKey}\n`));
   return app;
 }
 

@@ -6,20 +6,20 @@
  */
 import type { Entry } from "@countersign/protocol";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
-import type { Channel } from "../operations/deliver.ts";
-import { observed } from "../store/observed.ts";
-import type { Change, PassingChange, Store } from "../store/store.ts";
-import { standingGauges } from "./standing.ts";
+import type { Channel } from "../job/deliver-message.ts";
+import { observeCommits } from "../store/observe-commits.ts";
+import type { Change, Store, UnloggedChange } from "../store/store.ts";
+import { createStoreGauges } from "./store-gauges.ts";
 
 export type Metrics = {
   /** The same store, watched. */
   readonly observe: (store: Store) => Store;
   /** The same channel, each attempt counted, also those that are made again. */
-  readonly attempted: (channel: Channel) => Channel;
+  readonly instrumentChannel: (channel: Channel) => Channel;
   /** What became of a connection to the database, where the store has them. */
   readonly connection: (event: "opened" | "lost" | "failed") => void;
   /** An answer to a request, by route and status. */
-  readonly answered: (route: string, status: number, seconds: number) => void;
+  readonly onResponse: (route: string, status: number, seconds: number) => void;
   /** In Prometheus' text format. */
   readonly scrape: () => Promise<{ readonly contentType: string; readonly text: string }>;
 };
@@ -116,7 +116,7 @@ export function openMetrics(version: string): Metrics {
     buckets: answerBuckets,
     registers,
   });
-  const refresh = standingGauges(registers);
+  const refresh = createStoreGauges(registers);
 
   /** `writes` tells how old a request was when it was decided, and of which type it is. */
   function count(entry: Entry, writes: Change["writes"]): void {
@@ -126,15 +126,15 @@ export function openMetrics(version: string): Metrics {
     if (event === "request.refused")
       refused.inc({ error: text("error"), gate: text("gate"), limit: text("limit") });
     else if (about === "request") {
-      const approval = writes.flatMap((write) =>
-        "put" in write && write.put === "approval" ? write.record : [],
+      const request = writes.flatMap((write) =>
+        "put" in write && write.put === "request" ? write.record : [],
       )[0];
-      requests.inc({ event: what, type: approval ? typeOf(approval.parts) : "" });
+      requests.inc({ event: what, type: request ? typeOf(request.parts) : "" });
       if (what !== "approved" && what !== "denied") return;
       const verdict = what === "approved" ? "approve" : "deny";
       const channel = text("channel") || "inbox";
       decisions.inc({ verdict, level: what === "approved" ? text("level") : "session", channel });
-      if (approval) decisionSeconds.observe({ verdict, channel }, (entry.at - approval.createdAt) / 1000);
+      if (request) decisionSeconds.observe({ verdict, channel }, (entry.at - request.createdAt) / 1000);
     } else if (about === "message") messages.inc({ outcome: what, channel: text("channel") });
     else if (about === "callback") callbacks.inc({ outcome: what, mode: text("mode") });
     else if (about === "token") tokens.inc({ event: what });
@@ -142,7 +142,7 @@ export function openMetrics(version: string): Metrics {
   }
 
   return {
-    attempted: (channel) => ({
+    instrumentChannel: (channel) => ({
       name: channel.name,
       send: async (notice) => {
         const startedAt = performance.now();
@@ -158,7 +158,7 @@ export function openMetrics(version: string): Metrics {
     connection: (event) => connections.inc({ event }),
     observe: (store) => {
       watched = store;
-      const timed = async <C extends Change | PassingChange>(
+      const timed = async <C extends Change | UnloggedChange>(
         write: (change: C) => ReturnType<Store["commit"]>,
         change: C,
       ) => {
@@ -175,11 +175,11 @@ export function openMetrics(version: string): Metrics {
       const clocked: Store = {
         ...store,
         commit: (change) => timed(store.commit, change),
-        pass: (change) => timed(store.pass, change),
+        commitUnlogged: (change) => timed(store.commitUnlogged, change),
       };
-      return observed(clocked, count);
+      return observeCommits(clocked, count);
     },
-    answered: (route, status, seconds) => answers.observe({ route, status: String(status) }, seconds),
+    onResponse: (route, status, seconds) => answers.observe({ route, status: String(status) }, seconds),
     scrape: async () => {
       if (watched) await refresh(watched);
       return { contentType: registry.contentType, text: await registry.metrics() };

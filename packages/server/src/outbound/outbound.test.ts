@@ -1,12 +1,17 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:net";
 import { after, before, test } from "node:test";
-import { createCertificates } from "../../test/certificate.ts";
-import { type Receiver, receive } from "../../test/receiver.ts";
-import { type Answer, createOutbound, type Failure, type Outgoing } from "./outbound.ts";
+import { type Receiver, receive } from "@countersign/testing/server/callback-receiver";
+import { createCertificates } from "@countersign/testing/server/certificate";
+import {
+  createOutbound,
+  type OutboundFailure,
+  type OutboundRequest,
+  type OutboundResponse,
+} from "./outbound.ts";
 
 const loopback = { allowPrivate: ["127.0.0.0/8", "::1/128"], allowHttp: false };
-const get = { method: "GET", mostBytes: 1000 } as const;
+const get = { method: "GET", maxBytes: 1000 } as const;
 
 let receiver: Receiver;
 let ca: string;
@@ -22,18 +27,18 @@ after(() => receiver.close());
 const at = (path: string) => `https://agent.example:${receiver.port}${path}`;
 const home = async () => ["127.0.0.1"];
 
-function answered(result: Answer | Failure): Answer {
+function answered(result: OutboundResponse | OutboundFailure): OutboundResponse {
   assert.ok("status" in result, JSON.stringify(result));
   return result;
 }
 
-function failed(result: Answer | Failure): Failure {
+function failed(result: OutboundResponse | OutboundFailure): OutboundFailure {
   assert.ok("failed" in result, JSON.stringify(result));
   return result;
 }
 
 /** A call that reaches the receiver, changed. */
-function call(changed: Partial<Outgoing> = {}): Promise<Answer | Failure> {
+function call(changed: Partial<OutboundRequest> = {}): Promise<OutboundResponse | OutboundFailure> {
   const outbound = createOutbound({ ...loopback, ca, resolve: home });
   return outbound({ ...get, url: at("/"), ...changed });
 }
@@ -45,7 +50,7 @@ test("a call carries what it is given, to the name, and brings the answer back",
     await call({ method: "POST", url: at("/cb?x=1"), headers: { authorization: "Bearer t" }, body }),
   );
   assert.deepEqual(
-    [answer.status, answer.body, answer.whole, answer.headers["x-told"]],
+    [answer.status, answer.body, answer.complete, answer.headers["x-told"]],
     [201, "täken", true, "yes"],
   );
   const got = receiver.received.at(-1)!;
@@ -146,7 +151,7 @@ test("a name that is resolved slowly is resolved once at a time, and waited for 
   };
   const outbound = createOutbound({ ...loopback, ca, resolve: slow });
   const both = [1, 2].map(() => outbound({ ...get, url: at("/"), timeoutMs: 20 }));
-  for (const result of await Promise.all(both)) assert.equal(failed(result).failed, "late");
+  for (const result of await Promise.all(both)) assert.equal(failed(result).failed, "timeout");
   assert.equal(asked, 1);
   found(["127.0.0.1"]);
 });
@@ -160,22 +165,22 @@ test("a body that has no end is read as far as it was wanted, and let go", async
     response.on("drain", flood);
     flood();
   };
-  const answer = answered(await call({ mostBytes: 1000 }));
-  assert.deepEqual([answer.status, answer.whole, answer.body], [200, false, "a".repeat(1000)]);
+  const answer = answered(await call({ maxBytes: 1000 }));
+  assert.deepEqual([answer.status, answer.complete, answer.body], [200, false, "a".repeat(1000)]);
 });
 
 test("a body that drips is waited for no longer than for the whole, and not at all where nobody reads it", async () => {
   receiver.answer = (response) => void response.writeHead(200).write("a");
   const late = answered(await call({ timeoutMs: 200 }));
-  assert.deepEqual([late.status, late.whole, late.body], [200, false, "a"]);
-  const unread = answered(await call({ mostBytes: 0, timeoutMs: 60_000 }));
-  assert.deepEqual([unread.status, unread.whole, unread.body], [200, false, ""]);
+  assert.deepEqual([late.status, late.complete, late.body], [200, false, "a"]);
+  const unread = answered(await call({ maxBytes: 0, timeoutMs: 60_000 }));
+  assert.deepEqual([unread.status, unread.complete, unread.body], [200, false, ""]);
 });
 
 test("a status that does not come is waited for no longer than for the whole", async () => {
   receiver.answer = () => {};
   const result = failed(await call({ timeoutMs: 100 }));
-  assert.deepEqual(result, { failed: "late", why: "no answer within 100 ms" });
+  assert.deepEqual(result, { failed: "timeout", why: "no answer within 100 ms" });
 });
 
 test("headers that are too long or no HTTP are a failure, and nothing stays open", async () => {

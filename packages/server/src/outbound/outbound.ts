@@ -14,54 +14,54 @@ import {
 import { Agent as HttpsAgent, request as overHttps } from "node:https";
 import { isIP, type LookupFunction } from "node:net";
 import { createSecureContext, getCACertificates } from "node:tls";
-import { checkEndpoint, hostOf, mayReach, type Reach } from "../client/endpoint.ts";
+import { checkEndpoint, hostOf, isAddressAllowed, type OutboundPolicy } from "../domain/url/outbound-url.ts";
 
-export type Outgoing = {
+export type OutboundRequest = {
   readonly url: string;
   readonly method: "GET" | "POST";
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
   /** How much of the answer's body is read. With 0 the status is the whole answer. */
-  readonly mostBytes: number;
+  readonly maxBytes: number;
   /** For all of it, from the name to the last byte. Ten seconds unless said otherwise. */
   readonly timeoutMs?: number;
   /** Ends the call early. */
   readonly signal?: AbortSignal;
 };
 
-export type Answer = {
+export type OutboundResponse = {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   /** UTF-8, as far as it was read. */
   readonly body: string;
   /** False where there was more of it than is read, or than came in time. */
-  readonly whole: boolean;
+  readonly complete: boolean;
 };
 
 /** `refused`: by the guard, and will be again. `unreachable`: now. `late`: no status in time. `stopped`: by the signal. */
-export type Failure = {
-  readonly failed: "refused" | "unreachable" | "late" | "stopped";
+export type OutboundFailure = {
+  readonly failed: "refused" | "unreachable" | "timeout" | "stopped";
   /** For the operator alone: it can name addresses of the inside. */
   readonly why: string;
 };
 
-export type Outbound = (outgoing: Outgoing) => Promise<Answer | Failure>;
+export type Outbound = (request: OutboundRequest) => Promise<OutboundResponse | OutboundFailure>;
 
-export type OutboundSettings = Reach & {
+export type OutboundSettings = OutboundPolicy & {
   /** PEM: authorities to trust beside the usual ones. */
   readonly ca?: string | undefined;
   /** All addresses of a name. */
   readonly resolve?: (name: string) => Promise<readonly string[]>;
 };
 
-const wholeMs = 10_000;
-const connectMs = 5_000;
-const mostHeaderBytes = 16_384;
+const defaultTimeoutMs = 10_000;
+const connectTimeoutMs = 5_000;
+const maxHeaderBytes = 16_384;
 
-export function createOutbound({ ca, resolve = everyAddress, ...reach }: OutboundSettings): Outbound {
+export function createOutbound({ ca, resolve = resolveAddresses, ...policy }: OutboundSettings): Outbound {
   // One connection for one call: nothing stays open to a host that an agent has chosen, and no session is taken up again.
-  const plain = new HttpAgent({ keepAlive: false });
-  const secure = new HttpsAgent({
+  const httpAgent = new HttpAgent({ keepAlive: false });
+  const httpsAgent = new HttpsAgent({
     keepAlive: false,
     maxCachedSessions: 0,
     ...(ca !== undefined && {
@@ -71,55 +71,55 @@ export function createOutbound({ ca, resolve = everyAddress, ...reach }: Outboun
   const addressesOf = once(resolve);
 
   /** The addresses that the URL leads to, all of them allowed. */
-  async function checkedAddresses(url: URL): Promise<readonly string[] | Failure> {
+  async function resolveAllowedAddresses(url: URL): Promise<readonly string[] | OutboundFailure> {
     const host = hostOf(url);
     const addresses = isIP(host) ? [host] : await addressesOf(host);
     if (addresses.length === 0) return { failed: "unreachable", why: `${host} has no address` };
-    const inside = addresses.find((address) => !mayReach(address, url, reach));
-    return inside === undefined
+    const forbidden = addresses.find((address) => !isAddressAllowed(address, url, policy));
+    return forbidden === undefined
       ? addresses
-      : { failed: "refused", why: `${host} leads to ${inside}, which is not public` };
+      : { failed: "refused", why: `${host} leads to ${forbidden}, which is not public` };
   }
 
-  return async (outgoing) => {
-    const url = checkEndpoint(outgoing.url, reach);
-    if ("refused" in url) return { failed: "refused", why: `${outgoing.url}: ${url.why}` };
-    const limit = startLimit(outgoing);
+  return async (request) => {
+    const url = checkEndpoint(request.url, policy);
+    if ("refused" in url) return { failed: "refused", why: `${request.url}: ${url.why}` };
+    const deadline = startDeadline(request);
     try {
-      const addresses = await Promise.race([checkedAddresses(url), limit.reached]);
+      const addresses = await Promise.race([resolveAllowedAddresses(url), deadline.reached]);
       if ("failed" in addresses) return addresses;
-      const agent = url.protocol === "https:" ? secure : plain;
-      return await exchange(url, outgoing, { agent, lookup: pinned(addresses) }, limit);
+      const agent = url.protocol === "https:" ? httpsAgent : httpAgent;
+      return await exchange(url, request, { agent, lookup: pinAddresses(addresses) }, deadline);
     } catch (error) {
-      return limit.failure() ?? { failed: "unreachable", why: messageOf(error) };
+      return deadline.failure() ?? { failed: "unreachable", why: messageOf(error) };
     } finally {
-      limit.end();
+      deadline.end();
     }
   };
 }
 
-type Limit = ReturnType<typeof startLimit>;
+type Deadline = ReturnType<typeof startDeadline>;
 
 /** Ends the call when its time is up, or when the caller says so. */
-function startLimit({ timeoutMs = wholeMs, signal }: Outgoing) {
-  const over = new AbortController();
-  let failure: Failure | undefined;
-  const fail = (reason: Failure) => {
+function startDeadline({ timeoutMs = defaultTimeoutMs, signal }: OutboundRequest) {
+  const controller = new AbortController();
+  let failure: OutboundFailure | undefined;
+  const fail = (reason: OutboundFailure) => {
     failure ??= reason;
-    over.abort();
+    controller.abort();
   };
   const stop = () => fail({ failed: "stopped", why: "the call was ended" });
   const timer = setTimeout(
-    () => fail({ failed: "late", why: `no answer within ${timeoutMs} ms` }),
+    () => fail({ failed: "timeout", why: `no answer within ${timeoutMs} ms` }),
     timeoutMs,
   );
-  const reached = new Promise<Failure>((resolve) =>
-    over.signal.addEventListener("abort", () => resolve(failure!), { once: true }),
+  const reached = new Promise<OutboundFailure>((resolve) =>
+    controller.signal.addEventListener("abort", () => resolve(failure!), { once: true }),
   );
   if (signal?.aborted) stop();
   signal?.addEventListener("abort", stop, { once: true });
   return {
-    signal: over.signal,
+    signal: controller.signal,
     fail,
     reached,
     failure: () => failure,
@@ -132,84 +132,88 @@ function startLimit({ timeoutMs = wholeMs, signal }: Outgoing) {
 
 function exchange(
   url: URL,
-  { method, headers, body, mostBytes }: Outgoing,
-  way: { readonly agent: HttpAgent; readonly lookup: LookupFunction },
-  limit: Limit,
-): Promise<Answer> {
+  { method, headers, body, maxBytes }: OutboundRequest,
+  connection: { readonly agent: HttpAgent; readonly lookup: LookupFunction },
+  deadline: Deadline,
+): Promise<OutboundResponse> {
   return new Promise((resolve, reject) => {
     const isSecure = url.protocol === "https:";
     const request = (isSecure ? overHttps : overHttp)(url, {
-      ...way,
+      ...connection,
       method,
       headers: { "user-agent": "countersign", "accept-encoding": "identity", ...headers },
-      signal: limit.signal,
-      maxHeaderSize: mostHeaderBytes,
+      signal: deadline.signal,
+      maxHeaderSize: maxHeaderBytes,
     });
-    const patience = setTimeout(
-      () => limit.fail({ failed: "late", why: `no connection within ${connectMs} ms` }),
-      connectMs,
+    const connectTimer = setTimeout(
+      () => deadline.fail({ failed: "timeout", why: `no connection within ${connectTimeoutMs} ms` }),
+      connectTimeoutMs,
     );
     // From then on it is the answer that ends, early or not.
-    let answered = false;
+    let hasResponse = false;
     request.on("socket", (socket) =>
-      socket.once(isSecure ? "secureConnect" : "connect", () => clearTimeout(patience)),
+      socket.once(isSecure ? "secureConnect" : "connect", () => clearTimeout(connectTimer)),
     );
     request.on("response", (response) => {
-      answered = true;
-      read(response, mostBytes, resolve);
+      hasResponse = true;
+      read(response, maxBytes, resolve);
     });
     request.on("error", (error) => {
-      if (!answered) reject(error);
+      if (!hasResponse) reject(error);
     });
     request.on("close", () => {
-      clearTimeout(patience);
-      if (!answered) reject(new Error("the connection ended without an answer"));
+      clearTimeout(connectTimer);
+      if (!hasResponse) reject(new Error("the connection ended without an answer"));
     });
     request.end(body);
   });
 }
 
 /** What of the body is wanted; whatever ends it early, the status stands. */
-function read(response: IncomingMessage, mostBytes: number, resolve: (answer: Answer) => void): void {
+function read(
+  response: IncomingMessage,
+  maxBytes: number,
+  resolve: (answer: OutboundResponse) => void,
+): void {
   const chunks: Buffer[] = [];
-  let room = mostBytes;
-  const answer = (whole: boolean) => {
+  let remainingBytes = maxBytes;
+  const answer = (complete: boolean) => {
     const body = Buffer.concat(chunks).toString("utf8");
-    resolve({ status: response.statusCode ?? 0, headers: response.headers, body, whole });
-    if (!whole) response.destroy();
+    resolve({ status: response.statusCode ?? 0, headers: response.headers, body, complete });
+    if (!complete) response.destroy();
   };
   response.on("error", () => answer(false));
-  if (mostBytes === 0) {
+  if (maxBytes === 0) {
     answer(false);
     return;
   }
   response.on("data", (chunk: Buffer) => {
-    chunks.push(chunk.subarray(0, room));
-    room -= chunk.length;
-    if (room < 0) answer(false);
+    chunks.push(chunk.subarray(0, remainingBytes));
+    remainingBytes -= chunk.length;
+    if (remainingBytes < 0) answer(false);
   });
   response.on("end", () => answer(true));
   response.on("close", () => answer(false));
 }
 
 /** Connects to these addresses, whatever the name stands for by now (DNS rebinding). */
-function pinned(addresses: readonly string[]): LookupFunction {
+function pinAddresses(addresses: readonly string[]): LookupFunction {
   const checked = addresses.map((address) => ({ address, family: isIP(address) }));
   const [first] = checked;
   return (_name, { all }, callback) =>
     all ? callback(null, checked) : callback(null, first!.address, first!.family);
 }
 
-async function everyAddress(name: string): Promise<readonly string[]> {
+async function resolveAddresses(name: string): Promise<readonly string[]> {
   return (await lookup(name, { all: true })).map(({ address }) => address);
 }
 
 /** A name that is being resolved is not resolved a second time beside it: there are few threads for that, and slow names. */
 function once<T>(work: (name: string) => Promise<T>): (name: string) => Promise<T> {
-  const underWay = new Map<string, Promise<T>>();
+  const inFlight = new Map<string, Promise<T>>();
   return (name) => {
-    const running = underWay.get(name) ?? work(name).finally(() => underWay.delete(name));
-    underWay.set(name, running);
+    const running = inFlight.get(name) ?? work(name).finally(() => inFlight.delete(name));
+    inFlight.set(name, running);
     return running;
   };
 }

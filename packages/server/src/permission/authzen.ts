@@ -3,45 +3,45 @@
  * the bound fields as its properties, and the context says which approver would be asked. One evaluation for each approver
  * and each part of the action; in one call, where the other side answers many at once.
  */
-import type { Question } from "../operations/permission.ts";
-import type { Checker } from "./checker.ts";
+import type { PermissionQuery } from "../usecase/request/check-permission.ts";
+import type { PermissionBackend } from "./backend.ts";
 
-type Settings = { readonly url: string; readonly batch: boolean };
+type AuthzenSettings = { readonly url: string; readonly batch: boolean };
 
 /** Calls at the same time; a group of approvers is small, and the limit of time is for all of them. */
-const atOnce = 8;
-const longestAnswer = 256 * 1024;
+const maxConcurrentCalls = 8;
+const maxResponseBytes = 256 * 1024;
 
-export function createAuthzen({ url, batch }: Settings, token: string | undefined): Checker {
-  return async (question, signal) => {
-    const { agent, parts, approvers } = question;
+export function createAuthzen({ url, batch }: AuthzenSettings, token: string | undefined): PermissionBackend {
+  return async (query, signal) => {
+    const { agent, parts, approvers } = query;
     const subject = { type: "agent", id: agent };
-    const asked = approvers.flatMap((approver) =>
-      parts.map((part) => ({ approver: approver.id, ...evaluation(question, part, approver) })),
+    const requests = approvers.flatMap((approver) =>
+      parts.map((part) => ({ approver: approver.id, ...buildEvaluation(query, part, approver) })),
     );
-    const decisions = batch ? await together() : await oneByOne();
-    const denied = new Set(asked.filter((_, at) => !decisions[at]).map(({ approver }) => approver));
+    const decisions = batch ? await evaluateBatch() : await evaluateEach();
+    const denied = new Set(requests.filter((_, at) => !decisions[at]).map(({ approver }) => approver));
     return approvers.map(({ id }) => id).filter((id) => !denied.has(id));
 
     /** §7: answers in the order of the questions. */
-    async function together(): Promise<readonly boolean[]> {
-      const evaluations = asked.map(({ action, resource, context }) => ({ action, resource, context }));
-      const answer = await post("/access/v1/evaluations", { subject, evaluations }, signal);
-      const answers = answer.evaluations;
-      if (!Array.isArray(answers) || answers.length !== asked.length)
+    async function evaluateBatch(): Promise<readonly boolean[]> {
+      const evaluations = requests.map(({ action, resource, context }) => ({ action, resource, context }));
+      const result = await post("/access/v1/evaluations", { subject, evaluations }, signal);
+      const results = result.evaluations;
+      if (!Array.isArray(results) || results.length !== requests.length)
         throw new Error("the permission check did not answer each evaluation");
-      return answers.map(decisionIn);
+      return results.map(readDecision);
     }
     /** §6. */
-    async function oneByOne(): Promise<readonly boolean[]> {
+    async function evaluateEach(): Promise<readonly boolean[]> {
       const decisions: boolean[] = [];
-      for (let at = 0; at < asked.length; at += atOnce) {
-        const answers = asked
-          .slice(at, at + atOnce)
+      for (let at = 0; at < requests.length; at += maxConcurrentCalls) {
+        const results = requests
+          .slice(at, at + maxConcurrentCalls)
           .map(({ action, resource, context }) =>
             post("/access/v1/evaluation", { subject, action, resource, context }, signal),
           );
-        decisions.push(...(await Promise.all(answers)).map(decisionIn));
+        decisions.push(...(await Promise.all(results)).map(readDecision));
       }
       return decisions;
     }
@@ -67,17 +67,17 @@ export function createAuthzen({ url, batch }: Settings, token: string | undefine
       await response.body?.cancel();
       throw new Error(`the permission check answered ${response.status} at ${path}`);
     }
-    const answer: unknown = JSON.parse(await readBounded(response));
-    if (typeof answer !== "object" || answer === null)
+    const result: unknown = JSON.parse(await readBounded(response));
+    if (typeof result !== "object" || result === null)
       throw new Error("the permission check answered no object");
-    return answer as { [member: string]: unknown };
+    return result as { [member: string]: unknown };
   }
 }
 
-function evaluation(
-  { audience }: Question,
-  { type, bound }: Question["parts"][number],
-  { id, email }: Question["approvers"][number],
+function buildEvaluation(
+  { audience }: PermissionQuery,
+  { type, bound }: PermissionQuery["parts"][number],
+  { id, email }: PermissionQuery["approvers"][number],
 ) {
   return {
     action: { name: type },
@@ -87,8 +87,8 @@ function evaluation(
 }
 
 /** Neither true nor false is no answer. */
-function decisionIn(answer: unknown): boolean {
-  const decision = (answer as { decision?: unknown } | null)?.decision;
+function readDecision(result: unknown): boolean {
+  const decision = (result as { decision?: unknown } | null)?.decision;
   if (typeof decision !== "boolean") throw new Error("the permission check answered without a decision");
   return decision;
 }
@@ -98,7 +98,7 @@ async function readBounded(response: Response): Promise<string> {
   let length = 0;
   for await (const chunk of response.body ?? []) {
     length += chunk.byteLength;
-    if (length > longestAnswer) throw new Error("the permission check answered at too great a length");
+    if (length > maxResponseBytes) throw new Error("the permission check answered at too great a length");
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString("utf8");

@@ -5,10 +5,10 @@
  */
 import { CredentialsMethod, OpenFgaClient } from "@openfga/sdk";
 import { fgaName, type OpenFgaCheck } from "../config/permission.ts";
-import type { Question } from "../operations/permission.ts";
-import type { Checker } from "./checker.ts";
+import type { PermissionQuery } from "../usecase/request/check-permission.ts";
+import type { PermissionBackend } from "./backend.ts";
 
-type Settings = {
+type OpenFgaSettings = {
   readonly url: string;
   readonly storeId: string;
   readonly modelId?: string;
@@ -17,14 +17,14 @@ type Settings = {
 type Apis = ReadonlyMap<string, { readonly audience: string }>;
 type Tuple = { readonly user: string; readonly relation: string; readonly object: string };
 
-const longestAnswer = 256 * 1024;
+const maxResponseBytes = 256 * 1024;
 
 export function createOpenFga(
-  { url, storeId, modelId, checks }: Settings,
+  { url, storeId, modelId, checks }: OpenFgaSettings,
   token: string | undefined,
-  timeLimitMs: number,
+  timeoutMs: number,
   apis: Apis,
-): Checker {
+): PermissionBackend {
   const client = new OpenFgaClient({
     apiUrl: url,
     storeId,
@@ -32,17 +32,24 @@ export function createOpenFga(
     ...(token !== undefined && { credentials: { method: CredentialsMethod.ApiToken, config: { token } } }),
     // The limit of time is for all of it, so that there is room for one more try and no more.
     retryParams: { maxRetry: 1, minWaitInMs: 50 },
-    baseOptions: { timeout: timeLimitMs, maxRedirects: 0, maxContentLength: longestAnswer },
+    baseOptions: { timeout: timeoutMs, maxRedirects: 0, maxContentLength: maxResponseBytes },
   });
   const apiByAudience = new Map([...apis].map(([name, { audience }]) => [audience, name]));
 
-  return async (question) => {
-    const wanted = new Map<string, readonly Tuple[] | undefined>();
-    for (const approver of question.approvers)
-      wanted.set(approver.id, tuplesFor(question, approver, apiByAudience.get(question.audience) ?? ""));
-    const tuples = new Map([...wanted.values()].flatMap((some) => some ?? []).map((one) => [key(one), one]));
+  return async (query) => {
+    const tuplesByApprover = new Map<string, readonly Tuple[] | undefined>();
+    for (const approver of query.approvers)
+      tuplesByApprover.set(
+        approver.id,
+        buildTuples(query, approver, apiByAudience.get(query.audience) ?? ""),
+      );
+    const tuples = new Map(
+      [...tuplesByApprover.values()].flatMap((some) => some ?? []).map((one) => [tupleKey(one), one]),
+    );
     const allowed = await check(tuples);
-    return [...wanted].flatMap(([id, some]) => (some?.every((one) => allowed.has(key(one))) ? [id] : []));
+    return [...tuplesByApprover].flatMap(([id, some]) =>
+      some?.every((one) => allowed.has(tupleKey(one))) ? [id] : [],
+    );
   };
 
   /** What holds of these, by key. */
@@ -54,7 +61,7 @@ export function createOpenFga(
         checks: [...tuples.values()].map((tuple, at) => ({ ...tuple, correlationId: String(at) })),
       })
       .catch((error: unknown) => {
-        throw answered(error);
+        throw toError(error);
       });
     const failed = result.find(({ error }) => error !== undefined);
     if (failed) throw new Error(`OpenFGA could not check ${failed.request.relation}`);
@@ -65,9 +72,9 @@ export function createOpenFga(
   }
 
   /** Undefined where a value cannot be named there. */
-  function tuplesFor(
-    { agent, parts }: Question,
-    approver: Question["approvers"][number],
+  function buildTuples(
+    { agent, parts }: PermissionQuery,
+    approver: PermissionQuery["approvers"][number],
     api: string,
   ): readonly Tuple[] | undefined {
     const tuples: Tuple[] = [];
@@ -82,7 +89,7 @@ export function createOpenFga(
           ...Object.fromEntries(Object.entries(bound).map(([field, value]) => [`bound.${field}`, value])),
         };
         const [user, relation, object] = [template.user, template.relation, template.object].map((text) =>
-          filled(text, values),
+          fillTemplate(text, values),
         );
         if (user === undefined || relation === undefined || object === undefined) return undefined;
         tuples.push({ user, relation, object });
@@ -91,24 +98,24 @@ export function createOpenFga(
   }
 }
 
-function filled(template: string, values: Readonly<Record<string, unknown>>): string | undefined {
-  let named = true;
+function fillTemplate(template: string, values: Readonly<Record<string, unknown>>): string | undefined {
+  let isFilled = true;
   const text = template.replaceAll(/\{([^}]*)\}/g, (_, name: string) => {
     const value = Object.hasOwn(values, name) ? values[name] : undefined;
     const written = typeof value === "number" || typeof value === "boolean" ? String(value) : value;
     if (typeof written === "string" && fgaName.test(written)) return written;
-    named = false;
+    isFilled = false;
     return "";
   });
-  return named ? text : undefined;
+  return isFilled ? text : undefined;
 }
 
-function key({ user, relation, object }: Tuple): string {
+function tupleKey({ user, relation, object }: Tuple): string {
   return `${user} ${relation} ${object}`;
 }
 
 /** What went wrong, in words of ours: the SDK's error holds the question, and its message may repeat what was asked about whom. */
-function answered(error: unknown): unknown {
+function toError(error: unknown): unknown {
   const { statusCode, apiErrorCode } = error as { statusCode?: unknown; apiErrorCode?: unknown };
   if (typeof statusCode !== "number") return error;
   const code =

@@ -6,20 +6,20 @@
  */
 import { readFileSync } from "node:fs";
 import type { Config } from "../config/config.ts";
-import type { Permission } from "../operations/permission.ts";
-import { within } from "./checker.ts";
+import type { PermissionCheck } from "../usecase/request/check-permission.ts";
+import { withTimeout } from "./backend.ts";
 
 /** Loaded only where it is configured. */
 export async function openPermission(
   config: Pick<Config, "permission" | "apis">,
   onFault: (fault: unknown, where: string) => void,
-): Promise<Permission | undefined> {
-  const { outside, timeLimitMs } = config.permission;
+): Promise<PermissionCheck | undefined> {
+  const { outside, timeLimitMs: timeoutMs } = config.permission;
   if (!outside) return undefined;
   const token = outside.tokenFile === undefined ? undefined : readFileSync(outside.tokenFile, "utf8").trim();
-  const checker =
+  const backend =
     outside.by === "authzen"
       ? (await import("./authzen.ts")).createAuthzen(outside, token)
-      : (await import("./openfga.ts")).createOpenFga(outside, token, timeLimitMs, config.apis);
-  return within(checker, timeLimitMs, (fault) => onFault(fault, "permission"));
+      : (await import("./openfga.ts")).createOpenFga(outside, token, timeoutMs, config.apis);
+  return withTimeout(backend, timeoutMs, (fault) => onFault(fault, "permission"));
 }

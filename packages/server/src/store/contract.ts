@@ -4,22 +4,22 @@
  * never looks behind the interface; what is particular to an engine is tested beside that engine.
  */
 import { describe, test } from "node:test";
-import { wholeOrNothing } from "./contract/change.ts";
-import { claimed } from "./contract/claim.ts";
-import { guardsAndVersions } from "./contract/guard.ts";
-import { histories } from "./contract/history.ts";
-import { theLog } from "./contract/log.ts";
-import { oneWinner } from "./contract/race.ts";
-import { readers } from "./contract/reader.ts";
-import type { Opened, Rule } from "./contract/rule.ts";
-import { watchers } from "./contract/watch.ts";
+import { atomicityContract } from "./contract/atomicity.ts";
+import { claimContract } from "./contract/claim.ts";
+import { concurrencyContract } from "./contract/concurrency.ts";
+import type { ContractCase, OpenedStore } from "./contract/contract-case.ts";
+import { guardContract } from "./contract/guard.ts";
+import { historyContract } from "./contract/history.ts";
+import { logContract } from "./contract/log.ts";
+import { readerContract } from "./contract/reader.ts";
+import { watcherContract } from "./contract/watch.ts";
 
-export type { Opened };
+export type { OpenedStore };
 
 /** Runs the suite against an engine. `open` answers an empty store each time. */
-export function storeContract(name: string, open: () => Promise<Opened>): void {
-  const rule: Rule = (sentence, check) =>
-    test(sentence, async () => {
+export function storeContract(name: string, open: () => Promise<OpenedStore>): void {
+  const contractCase: ContractCase = (title, check) =>
+    test(title, async () => {
       const opened = await open();
       try {
         await check(opened);
@@ -27,12 +27,12 @@ export function storeContract(name: string, open: () => Promise<Opened>): void {
         await opened.discard();
       }
     });
-  describe(`${name}: guards and versions`, () => guardsAndVersions(rule));
-  describe(`${name}: a change is whole or nothing`, () => wholeOrNothing(rule));
-  describe(`${name}: one winner`, () => oneWinner(rule));
-  describe(`${name}: claims`, () => claimed(rule));
-  describe(`${name}: the log`, () => theLog(rule));
-  describe(`${name}: readers`, () => readers(rule));
-  describe(`${name}: watchers`, () => watchers(rule));
-  describe(`${name}: histories`, () => histories(rule));
+  describe(`${name}: guards and versions`, () => guardContract(contractCase));
+  describe(`${name}: a change is whole or nothing`, () => atomicityContract(contractCase));
+  describe(`${name}: one winner`, () => concurrencyContract(contractCase));
+  describe(`${name}: claims`, () => claimContract(contractCase));
+  describe(`${name}: the log`, () => logContract(contractCase));
+  describe(`${name}: readers`, () => readerContract(contractCase));
+  describe(`${name}: watchers`, () => watcherContract(contractCase));
+  describe(`${name}: histories`, () => historyContract(contractCase));
 }

@@ -3,19 +3,19 @@
  * decide) are parsed once for each text: the row is still read each time, and a text that is another is parsed anew.
  */
 import type { Kind, Records } from "./record.ts";
-import type { Held, Polling, Standing } from "./store.ts";
+import type { AgentAndStatus, PollState, Versioned } from "./store.ts";
 
-export type HeldRow = { readonly version: number; readonly body: string };
-export type Body = Pick<HeldRow, "body">;
+export type VersionedRow = { readonly version: number; readonly body: string };
+export type RecordJson = Pick<VersionedRow, "body">;
 
 /** What joins an agent with a request; without one, nulls. */
-export type PolledRow = HeldRow & (Standing | { readonly [C in keyof Standing]: null });
+export type AgentAndStatusRow = VersionedRow & (PollState | { readonly [C in keyof PollState]: null });
 
-type Known = { readonly body: string; readonly record: unknown };
+type CachedRecord = { readonly body: string; readonly record: unknown };
 
 /** How many are kept of each kind. Beyond that all are forgotten, and those in use are soon there again. */
-const kept = 2_000;
-const known: { readonly [K in Kind]?: Map<string, Known> } = {
+const maxCachedPerKind = 2_000;
+const cache: { readonly [K in Kind]?: Map<string, CachedRecord> } = {
   agent: new Map(),
   api: new Map(),
   approver: new Map(),
@@ -23,32 +23,32 @@ const known: { readonly [K in Kind]?: Map<string, Known> } = {
 };
 
 /** A record is what was put under its kind: only a change writes bodies. `id` is what its row was found by. */
-export function parseRecord<K extends Kind>(kind: K, { body }: Body, id?: string): Records[K] {
-  const texts = id === undefined ? undefined : known[kind];
-  if (!texts) return JSON.parse(body) as Records[K];
-  const found = texts.get(id!);
+export function parseRecord<K extends Kind>(kind: K, { body }: RecordJson, id?: string): Records[K] {
+  const cached = id === undefined ? undefined : cache[kind];
+  if (!cached) return JSON.parse(body) as Records[K];
+  const found = cached.get(id!);
   if (found?.body === body) return found.record as Records[K];
-  const record = frozen(JSON.parse(body)) as Records[K];
-  if (texts.size >= kept) texts.clear();
-  texts.set(id!, { body, record });
+  const record = deepFreeze(JSON.parse(body)) as Records[K];
+  if (cached.size >= maxCachedPerKind) cached.clear();
+  cached.set(id!, { body, record });
   return record;
 }
 
-export function parseHeld<K extends Kind>(kind: K, row: HeldRow, id?: string): Held<K> {
+export function parseVersioned<K extends Kind>(kind: K, row: VersionedRow, id?: string): Versioned<K> {
   return { record: parseRecord(kind, row, id), version: row.version };
 }
 
-export function parsePolled(agentId: string, row: PolledRow | undefined): Polling {
+export function parseAgentAndStatus(agentId: string, row: AgentAndStatusRow | undefined): AgentAndStatus {
   if (!row) return {};
-  const agent = parseHeld("agent", row, agentId);
+  const agent = parseVersioned("agent", row, agentId);
   if (row.agent === null) return { agent };
-  return { agent, standing: { agent: row.agent, state: row.state, expiresAt: row.expiresAt } };
+  return { agent, request: { agent: row.agent, state: row.state, expiresAt: row.expiresAt } };
 }
 
 /** Several callers are given the same object: whoever tried to change it would be a fault, and not a silent one. */
-function frozen<T>(value: T): T {
+function deepFreeze<T>(value: T): T {
   if (typeof value === "object" && value !== null) {
-    Object.values(value).forEach(frozen);
+    Object.values(value).forEach(deepFreeze);
     Object.freeze(value);
   }
   return value;

@@ -4,33 +4,33 @@
  * list, so that a kind is declared once.
  */
 import type { JsonObject } from "@countersign/protocol";
-import type { Approval } from "../approval/approval.ts";
-import type { Approver, Device, Invitation, Session } from "../approver/approver.ts";
-import { type Callback, lease as leaseCallback } from "../client/callback.ts";
-import type { Agent, Api } from "../client/client.ts";
-import { silenceMs, type Token } from "../token/token.ts";
+import { type Callback, lease as leaseCallback } from "../domain/callback/callback.ts";
+import type { Agent, Api } from "../domain/client/client.ts";
+import type { Approver, Device, Invitation, Session } from "../domain/people/approver.ts";
+import type { ApprovalRequest } from "../domain/request/request.ts";
+import { reservationTimeoutMs, type Token } from "../domain/token/token.ts";
 
 /** A denied action: the same ask is refused until a person re-opens it, which drops the record. */
-export type Latch = {
+export type Denial = {
   readonly id: string;
   readonly agent: string;
   readonly type: string;
-  readonly subject: JsonObject;
-  readonly approval: string;
+  readonly fields: JsonObject;
+  readonly requestId: string;
   readonly deniedAt: number;
 };
 
 /** Which request an identical ask, or an idempotency key, leads back to. */
-export type AskKey = {
+export type DedupeKey = {
   readonly id: string;
-  readonly approval: string;
+  readonly requestId: string;
   /** What the key was first used for; the same key for something else is refused. */
-  readonly content: string;
+  readonly contentHash: string;
   readonly keptUntil: number;
 };
 
 /** An action type as it stood when it was published. Never changed, found by its hash. */
-export type PublishedType = {
+export type PublishedActionType = {
   readonly hash: string;
   readonly type: string;
   readonly definition: JsonObject;
@@ -53,7 +53,7 @@ export type Replay = { readonly id: string; readonly expiresAt: number };
 export type Message = {
   readonly id: string;
   readonly channel: string;
-  readonly approval: string;
+  readonly requestId: string;
   readonly approver: string;
   readonly attempts: number;
   readonly state: "waiting" | "sent" | "given_up";
@@ -63,7 +63,7 @@ export type Message = {
 };
 
 /** Lets an agent register itself (RFC 7591 §3), found by the hash of the initial access token. */
-export type RegistrationGrant = {
+export type InitialAccessToken = {
   readonly id: string;
   /** What cards call whoever registers by it. */
   readonly name: string;
@@ -75,7 +75,7 @@ export type RegistrationGrant = {
 };
 
 /** Wrong user codes given for one approver (CIBA §7.1), counted until `expiresAt`. */
-export type Guess = { readonly id: string; readonly wrong: number; readonly expiresAt: number };
+export type UserCodeAttempts = { readonly id: string; readonly wrong: number; readonly expiresAt: number };
 
 export type Records = {
   readonly agent: Agent;
@@ -83,24 +83,31 @@ export type Records = {
   readonly approver: Approver;
   readonly device: Device;
   readonly invitation: Invitation;
-  readonly approval: Approval;
+  readonly request: ApprovalRequest;
   readonly token: Token;
-  readonly latch: Latch;
-  readonly published_type: PublishedType;
+  readonly denial: Denial;
+  readonly action_type: PublishedActionType;
   readonly key: SealedKey;
-  readonly ask_key: AskKey;
+  readonly dedupe_key: DedupeKey;
   readonly session: Session;
   readonly replay: Replay;
   readonly message: Message;
   readonly callback: Callback;
-  readonly registration_grant: RegistrationGrant;
-  readonly guess: Guess;
+  readonly initial_access_token: InitialAccessToken;
+  readonly user_code_attempts: UserCodeAttempts;
 };
 export type Kind = keyof Records;
 
 /** Kinds that may be written without a log entry: they hold no decision and no authority. */
-export const passingKinds = ["ask_key", "session", "replay", "message", "callback", "guess"] as const;
-export type PassingKind = (typeof passingKinds)[number];
+export const unloggedKinds = [
+  "dedupe_key",
+  "session",
+  "replay",
+  "message",
+  "callback",
+  "user_code_attempts",
+] as const;
+export type UnloggedKind = (typeof unloggedKinds)[number];
 
 /** Kinds that leave at least once: claimed before each attempt, so that of several nodes one makes it. */
 export type LeasedKind = "message" | "callback";
@@ -119,13 +126,13 @@ export const leases: {
   callback: leaseCallback,
 };
 
-export type Column = string | number | null;
+export type ColumnValue = string | number | null;
 export type Table<R> = {
   readonly id: (record: R) => string;
   /** When the sweeper or the outbox should look at it again; null for never. */
   readonly dueAt: (record: R) => number | null;
   /** Further columns, for readers by name. */
-  readonly columns: { readonly [name: string]: (record: R) => Column };
+  readonly columns: { readonly [name: string]: (record: R) => ColumnValue };
 };
 
 const never = () => null;
@@ -136,29 +143,29 @@ export const tables: { readonly [K in Kind]: Table<Records[K]> } = {
   approver: { id: (r) => r.id, dueAt: never, columns: { email: (r) => r.email } },
   device: { id: (r) => r.id, dueAt: never, columns: { approver: (r) => r.approver } },
   invitation: { id: (r) => r.id, dueAt: (r) => r.expiresAt, columns: {} },
-  approval: {
+  request: {
     id: (r) => r.id,
-    dueAt: (r) => (r.standing.state === "pending" || r.standing.state === "approved" ? r.expiresAt : null),
+    dueAt: (r) => (r.status.state === "pending" || r.status.state === "approved" ? r.expiresAt : null),
     columns: {
       agent: (r) => r.agent,
-      state: (r) => r.standing.state,
+      state: (r) => r.status.state,
       created_at: (r) => r.createdAt,
       expires_at: (r) => r.expiresAt,
-      decided_by: (r) => ("decision" in r.standing ? r.standing.decision.approver : null),
+      decided_by: (r) => ("decision" in r.status ? r.status.decision.approver : null),
     },
   },
   token: {
     id: (r) => r.hash,
     dueAt: (r) => {
       if (r.state === "issued") return r.expiresAt;
-      return r.state === "reserved" && r.spend ? r.spend.reservedAt + silenceMs : null;
+      return r.state === "reserved" && r.spend ? r.spend.reservedAt + reservationTimeoutMs : null;
     },
     columns: {},
   },
-  latch: { id: (r) => r.id, dueAt: never, columns: {} },
-  published_type: { id: (r) => r.hash, dueAt: never, columns: {} },
+  denial: { id: (r) => r.id, dueAt: never, columns: {} },
+  action_type: { id: (r) => r.hash, dueAt: never, columns: {} },
   key: { id: (r) => r.kid, dueAt: never, columns: {} },
-  ask_key: { id: (r) => r.id, dueAt: (r) => r.keptUntil, columns: {} },
+  dedupe_key: { id: (r) => r.id, dueAt: (r) => r.keptUntil, columns: {} },
   session: { id: (r) => r.id, dueAt: (r) => r.expiresAt, columns: { device: (r) => r.device } },
   replay: { id: (r) => r.id, dueAt: (r) => r.expiresAt, columns: {} },
   message: {
@@ -171,8 +178,8 @@ export const tables: { readonly [K in Kind]: Table<Records[K]> } = {
     dueAt: (r) => (r.state === "silent" ? null : r.dueAt),
     columns: { state: (r) => r.state },
   },
-  registration_grant: { id: (r) => r.id, dueAt: (r) => r.expiresAt, columns: {} },
-  guess: { id: (r) => r.id, dueAt: (r) => r.expiresAt, columns: {} },
+  initial_access_token: { id: (r) => r.id, dueAt: (r) => r.expiresAt, columns: {} },
+  user_code_attempts: { id: (r) => r.id, dueAt: (r) => r.expiresAt, columns: {} },
 };
 
 /** Kinds about which the clock has something to say. */

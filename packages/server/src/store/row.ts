@@ -4,14 +4,15 @@
  * that is malformed is a fault before anything is queued.
  */
 import { entryLine } from "@countersign/protocol";
-import type { Approval } from "../approval/approval.ts";
-import { type Column, type Kind, passingKinds, type Records, type Table, tables } from "./record.ts";
-import type { Change, NewEntry, PassingChange, Wake, Write } from "./store.ts";
+import type { NewEntry } from "../audit/new-entry.ts";
+import type { ApprovalRequest } from "../domain/request/request.ts";
+import { type ColumnValue, type Kind, type Records, type Table, tables, unloggedKinds } from "./record.ts";
+import type { Change, ChangeEvent, UnloggedChange, Write } from "./store.ts";
 
 export type PutRow = {
   readonly dueAt: number | null;
   /** In the order in which `tables` names them. */
-  readonly columns: readonly Column[];
+  readonly columns: readonly ColumnValue[];
   /** The record as JSON. */
   readonly body: string;
   /** For an approval: the approvers in whose inbox it is from now on, instead of those before. */
@@ -22,8 +23,8 @@ export type WriteRow = {
   readonly kind: Kind;
   readonly id: string;
   /** The version that must still be there; 0 for none. What is put gets the next one. */
-  readonly expect: number;
-  readonly act: "check" | "drop" | PutRow;
+  readonly ifVersion: number;
+  readonly act: "check" | "delete" | PutRow;
 };
 
 export type EntryRow = {
@@ -34,72 +35,77 @@ export type EntryRow = {
   readonly texts: NewEntry["texts"];
 };
 
-type Guards = Pick<Change, "before" | "fewerWaiting" | "fewerAsked">;
+type Guards = Pick<Change, "notOnOrAfter" | "maxPending" | "maxCreatedSince">;
 
 export type ChangeRows = Guards & {
   readonly writes: readonly WriteRow[];
   readonly entries: readonly EntryRow[];
   /** What watchers are told once the change is durable. */
-  readonly wakes: readonly Wake[];
+  readonly changeEvents: readonly ChangeEvent[];
 };
 
 /** Throws for a change that says nothing to the log, or names a record twice: no guard could speak for both. */
-export function changeRows(change: Change): ChangeRows {
+export function encodeChange(change: Change): ChangeRows {
   if (change.entries.length === 0) throw new Error("a change without a log entry cannot be committed");
-  return rows(change);
+  return encodeRows(change);
 }
 
 /** Throws also for a kind that holds a decision or authority. */
-export function passingRows(change: PassingChange): ChangeRows {
-  const kinds: readonly Kind[] = passingKinds;
-  const found = rows({ ...change, entries: [] });
-  const refused = found.writes.find((write) => !kinds.includes(write.kind));
+export function encodeUnloggedChange(change: UnloggedChange): ChangeRows {
+  const kinds: readonly Kind[] = unloggedKinds;
+  const rows = encodeRows({ ...change, entries: [] });
+  const refused = rows.writes.find((write) => !kinds.includes(write.kind));
   if (refused) throw new Error(`a record of kind ${refused.kind} cannot be written without a log entry`);
-  return found;
+  return rows;
 }
 
 /** Approvers in whose inbox an approval is: its candidates while it is written as pending, then nobody. */
-export function inboxes(approval: Approval): readonly string[] {
-  return approval.standing.state === "pending" ? [...new Set(approval.candidates)] : [];
+export function inboxesOf(request: ApprovalRequest): readonly string[] {
+  return request.status.state === "pending" ? [...new Set(request.candidates)] : [];
 }
 
-function rows({
+function encodeRows({
   writes,
   entries,
   ...guards
 }: Guards & { readonly writes: readonly Write[]; readonly entries: readonly NewEntry[] }): ChangeRows {
-  const written = writes.map(writeRow);
-  const names = new Set(written.map((write) => `${write.kind} ${write.id}`));
-  if (names.size < written.length) throw new Error("a change names one record twice");
-  return { ...guards, writes: written, entries: entries.map(entryRow), wakes: writes.flatMap(wakesOf) };
+  const writeRows = writes.map(encodeWrite);
+  const recordNames = new Set(writeRows.map((write) => `${write.kind} ${write.id}`));
+  if (recordNames.size < writeRows.length) throw new Error("a change names one record twice");
+  return {
+    ...guards,
+    writes: writeRows,
+    entries: entries.map(encodeEntry),
+    changeEvents: writes.flatMap(changeEventsOf),
+  };
 }
 
-function writeRow(write: Write): WriteRow {
-  const { expect } = write;
-  if ("check" in write) return { kind: write.check, id: write.id, expect, act: "check" };
-  if ("drop" in write) return { kind: write.drop, id: write.id, expect, act: "drop" };
-  return putRow(write.put, write.record, expect);
+function encodeWrite(write: Write): WriteRow {
+  const { ifVersion } = write;
+  if ("check" in write) return { kind: write.check, id: write.id, ifVersion, act: "check" };
+  if ("delete" in write) return { kind: write.delete, id: write.id, ifVersion, act: "delete" };
+  return encodePut(write.put, write.record, ifVersion);
 }
 
-function putRow<K extends Kind>(kind: K, record: Records[K], expect: number): WriteRow {
+function encodePut<K extends Kind>(kind: K, record: Records[K], ifVersion: number): WriteRow {
   const table: Table<Records[K]> = tables[kind];
   const columns = Object.values(table.columns).map((column) => column(record));
-  const waiting = kind === "approval" ? inboxes(record as Approval) : undefined;
+  const waiting = kind === "request" ? inboxesOf(record as ApprovalRequest) : undefined;
   const dueAt = table.dueAt(record);
   // An engine would refuse it in the middle of a transaction that others share.
   if (dueAt !== null && !Number.isSafeInteger(dueAt)) throw new Error(`${dueAt} is no instant of a ${kind}`);
   const act = { dueAt, columns, body: JSON.stringify(record), waiting };
-  return { kind, id: table.id(record), expect, act };
+  return { kind, id: table.id(record), ifVersion, act };
 }
 
-function entryRow({ entry, texts }: NewEntry): EntryRow {
+function encodeEntry({ entry, texts }: NewEntry): EntryRow {
   return { id: entry.id, request: entry.request ?? null, line: entryLine(entry), texts };
 }
 
-function wakesOf(write: Write): readonly Wake[] {
-  if ("put" in write && write.put === "approval") {
-    const { id, candidates, standing, delivery } = write.record;
-    return [{ approval: id, candidates, state: standing.state, delivery }];
+function changeEventsOf(write: Write): readonly ChangeEvent[] {
+  if ("put" in write && write.put === "request") {
+    const { id, candidates, status, delivery } = write.record;
+    return [{ requestId: id, candidates, state: status.state, delivery }];
   }
-  return "drop" in write && write.drop === "approval" ? [undefined] : [];
+  return "delete" in write && write.delete === "request" ? [undefined] : [];
 }

@@ -1,40 +1,41 @@
 /** What has to leave is claimed before it leaves: of several who would send it at once, one does. */
 import assert from "node:assert/strict";
-import { absent, type Held, type Store } from "../store.ts";
-import type { Rule } from "./rule.ts";
-import { aCallback, aMessage, freshId, noon } from "./specimen.ts";
+import { absent, type Store, type Versioned } from "../store.ts";
+import type { ContractCase } from "./contract-case.ts";
+import { aCallback, aMessage, testNow, uniqueId } from "./fixture.ts";
 
-export function claimed(rule: Rule): void {
+export function claimContract(contractCase: ContractCase): void {
   const putMessages = async (store: Store, count: number) => {
-    const messages = Array.from({ length: count }, (_, n) => aMessage({ dueAt: noon + n }));
-    for (const record of messages) await store.pass({ writes: [{ put: "message", record, expect: absent }] });
+    const messages = Array.from({ length: count }, (_, n) => aMessage({ dueAt: testNow + n }));
+    for (const record of messages)
+      await store.commitUnlogged({ writes: [{ put: "message", record, ifVersion: absent }] });
     return messages.map(({ id }) => id);
   };
-  const idsOf = (claims: readonly Held<"message">[]) => claims.map(({ record }) => record.id);
+  const idsOf = (claims: readonly Versioned<"message">[]) => claims.map(({ record }) => record.id);
 
-  rule(
+  contractCase(
     "what is claimed is leased: it is due again when the lease ends, and not before",
     async ({ store }) => {
       const record = aMessage();
-      await store.pass({ writes: [{ put: "message", record, expect: absent }] });
+      await store.commitUnlogged({ writes: [{ put: "message", record, ifVersion: absent }] });
       const before = store.now();
-      const [held, ...more] = await store.claim("message", { limit: 9 });
+      const [found, ...more] = await store.claim("message", { limit: 9 });
       assert.deepEqual(more, []);
-      assert.deepEqual({ ...held!.record, dueAt: 0 }, { ...record, attempts: 1, dueAt: 0 });
-      assert.ok(held!.record.dueAt >= before + 60_000 && held!.record.dueAt < before + 70_000);
-      assert.deepEqual(await store.read("message", record.id), held);
+      assert.deepEqual({ ...found!.record, dueAt: 0 }, { ...record, attempts: 1, dueAt: 0 });
+      assert.ok(found!.record.dueAt >= before + 60_000 && found!.record.dueAt < before + 70_000);
+      assert.deepEqual(await store.read("message", record.id), found);
       assert.deepEqual(await store.claim("message", { limit: 9 }), []);
-      assert.deepEqual(idsOf(await store.due("message", held!.record.dueAt, 9)), [record.id]);
+      assert.deepEqual(idsOf(await store.due("message", found!.record.dueAt, 9)), [record.id]);
     },
   );
 
-  rule("the longest due is claimed first, no more than is asked for", async ({ store }) => {
+  contractCase("the longest due is claimed first, no more than is asked for", async ({ store }) => {
     const ids = await putMessages(store, 5);
     assert.deepEqual(idsOf(await store.claim("message", { limit: 2 })), ids.slice(0, 2));
     assert.deepEqual(idsOf(await store.claim("message", { limit: 9 })), ids.slice(2));
   });
 
-  rule("of those that are named only what is due is claimed", async ({ store }) => {
+  contractCase("of those that are named only what is due is claimed", async ({ store }) => {
     const later = store.now() + 3_600_000;
     const [due, other] = [aCallback(), aCallback()];
     const [silent, gone, early] = [
@@ -43,9 +44,9 @@ export function claimed(rule: Rule): void {
       aCallback({ dueAt: later }),
     ];
     for (const record of [due, other, silent, gone, early])
-      await store.pass({ writes: [{ put: "callback", record, expect: absent }] });
+      await store.commitUnlogged({ writes: [{ put: "callback", record, ifVersion: absent }] });
     const ids = [early, gone, silent, due].map(({ id }) => id);
-    const found = await store.claim("callback", { ids: [...ids, freshId("req"), due.id] });
+    const found = await store.claim("callback", { ids: [...ids, uniqueId("req"), due.id] });
     assert.deepEqual(
       found.map(({ record, version }) => [record.id, record.attempts, version]),
       [[due.id, 1, 2]],
@@ -56,7 +57,7 @@ export function claimed(rule: Rule): void {
     );
   });
 
-  rule(
+  contractCase(
     "of three who claim at once, again and again, each record goes to one, and none is left",
     async ({ store, reopen }) => {
       const handles = [store, await reopen(), await reopen()];
@@ -75,7 +76,7 @@ export function claimed(rule: Rule): void {
     },
   );
 
-  rule(
+  contractCase(
     "a lease that ended is claimed again, and what its first holder then writes is a conflict",
     async ({ store, reopen }) => {
       const other = await reopen();
@@ -83,26 +84,31 @@ export function claimed(rule: Rule): void {
       const [first] = await store.claim("message", { limit: 1 });
       // The first holder is gone; its time is up.
       const { record, version } = first!;
-      await store.pass({ writes: [{ put: "message", record: { ...record, dueAt: noon }, expect: version }] });
+      await store.commitUnlogged({
+        writes: [{ put: "message", record: { ...record, dueAt: testNow }, ifVersion: version }],
+      });
       const [second] = await other.claim("message", { limit: 1 });
       assert.deepEqual([second?.record.id, second?.record.attempts], [record.id, 2]);
       const late = { ...record, state: "sent" } as const;
-      for (const expect of [version, version + 1])
-        assert.equal(await store.pass({ writes: [{ put: "message", record: late, expect }] }), "conflict");
+      for (const ifVersion of [version, version + 1])
+        assert.equal(
+          await store.commitUnlogged({ writes: [{ put: "message", record: late, ifVersion }] }),
+          "conflict",
+        );
       assert.deepEqual(await other.read("message", record.id), second);
     },
   );
 
-  rule(
+  contractCase(
     "of a claim and a write of the same record, at the same instant, neither undoes the other",
     async ({ store, reopen }) => {
       const other = await reopen();
       for (let round = 0; round < 40; round += 1) {
         const record = aMessage();
-        await store.pass({ writes: [{ put: "message", record, expect: absent }] });
+        await store.commitUnlogged({ writes: [{ put: "message", record, ifVersion: absent }] });
         const write = () =>
-          store.pass({
-            writes: [{ put: "message", record: { ...record, lastError: "written" }, expect: 1 }],
+          store.commitUnlogged({
+            writes: [{ put: "message", record: { ...record, lastError: "written" }, ifVersion: 1 }],
           });
         const claim = () => other.claim("message", { ids: [record.id] });
         const [outcome, found] =
@@ -112,12 +118,12 @@ export function claimed(rule: Rule): void {
         const now = (await store.read("message", record.id))!;
         const was = {
           written: now.record.lastError === "written",
-          claimed: now.record.attempts === 1,
+          claimContract: now.record.attempts === 1,
           version: now.version,
         };
         const expected = {
           written: outcome === "committed",
-          claimed: (found as readonly unknown[]).length === 1,
+          claimContract: (found as readonly unknown[]).length === 1,
           version: 1 + Number(outcome === "committed") + (found as readonly unknown[]).length,
         };
         assert.deepEqual(was, expected, `round ${round}`);

@@ -9,10 +9,10 @@ import {
   verifyInclusion,
 } from "@countersign/protocol";
 import type { Store } from "../store.ts";
-import type { Rule } from "./rule.ts";
-import { anEntry } from "./specimen.ts";
+import type { ContractCase } from "./contract-case.ts";
+import { anEntry } from "./fixture.ts";
 
-export function theLog(rule: Rule): void {
+export function logContract(contractCase: ContractCase): void {
   const lines = async (store: Store) => (await store.log.entries(0, 1_000)).map(({ line }) => line);
   const ids = async (store: Store) => (await lines(store)).map((line) => JSON.parse(line).id as string);
   const indexes = async (store: Store) => (await store.log.entries(0, 1_000)).map(({ index }) => index);
@@ -22,7 +22,7 @@ export function theLog(rule: Rule): void {
     return entries.map(({ entry }) => entry.id);
   };
 
-  rule("an empty log has size 0 and the root of the empty tree", async ({ store }) => {
+  contractCase("an empty log has size 0 and the root of the empty tree", async ({ store }) => {
     assert.equal(await store.log.size(), 0);
     assert.deepEqual(bytes(await store.log.root(0)), bytes(rootOf([])));
     assert.equal(await store.log.sequence(10), 0);
@@ -30,7 +30,7 @@ export function theLog(rule: Rule): void {
     assert.equal(await store.log.newestCheckpoint(), undefined);
   });
 
-  rule("entries get consecutive indexes in order of arrival, once", async ({ store }) => {
+  contractCase("entries get consecutive indexes in order of arrival, once", async ({ store }) => {
     const pair = [anEntry(), anEntry()] as const;
     const arrived = await add(store, 3);
     await store.commit({ writes: [], entries: pair });
@@ -49,7 +49,7 @@ export function theLog(rule: Rule): void {
     );
   });
 
-  rule(
+  contractCase(
     "the newest entries come first, of one request or of all, also before they have an index",
     async ({ store }) => {
       const commitEntry = (request?: string) =>
@@ -76,32 +76,35 @@ export function theLog(rule: Rule): void {
     },
   );
 
-  rule("two sequencers at once give each entry one index, without a gap", async ({ store, reopen }) => {
-    const other = await reopen();
-    const arrived: string[] = [];
-    for (let round = 0; round < 5; round += 1) {
-      arrived.push(...(await add(round % 2 ? store : other, 9)));
-      await Promise.all([store, other, store, other].map((handle) => handle.log.sequence(4)));
-    }
-    for (let step = 0; step < arrived.length; step += 4) await store.log.sequence(4);
-    assert.deepEqual(await indexes(other), [...arrived.keys()]);
-    assert.deepEqual(await ids(other), arrived);
-    assert.deepEqual(
-      bytes(await other.log.root(arrived.length)),
-      bytes(rootOf((await lines(other)).map(leafHash))),
-    );
-  });
+  contractCase(
+    "two sequencers at once give each entry one index, without a gap",
+    async ({ store, reopen }) => {
+      const other = await reopen();
+      const arrived: string[] = [];
+      for (let round = 0; round < 5; round += 1) {
+        arrived.push(...(await add(round % 2 ? store : other, 9)));
+        await Promise.all([store, other, store, other].map((handle) => handle.log.sequence(4)));
+      }
+      for (let step = 0; step < arrived.length; step += 4) await store.log.sequence(4);
+      assert.deepEqual(await indexes(other), [...arrived.keys()]);
+      assert.deepEqual(await ids(other), arrived);
+      assert.deepEqual(
+        bytes(await other.log.root(arrived.length)),
+        bytes(rootOf((await lines(other)).map(leafHash))),
+      );
+    },
+  );
 
-  rule(
+  contractCase(
     "every size has its root, and every proof verifies against it, however unevenly the log grew",
     async ({ store }) => {
-      const most = 70;
-      await add(store, most);
+      const entryCount = 70;
+      await add(store, entryCount);
       for (const step of [1, 2, 5, 8, 1, 16, 3, 100]) await store.log.sequence(step);
       const leaves = (await lines(store)).map(leafHash);
-      assert.equal(leaves.length, most);
+      assert.equal(leaves.length, entryCount);
       const roots: Hash[] = [];
-      for (let size = 0; size <= most; size += 1) {
+      for (let size = 0; size <= entryCount; size += 1) {
         const root = await store.log.root(size);
         assert.deepEqual(bytes(root), bytes(rootOf(leaves.slice(0, size))), `root of ${size}`);
         roots.push(root);
@@ -117,31 +120,34 @@ export function theLog(rule: Rule): void {
     },
   );
 
-  rule("beyond the end of the log there is no root, no proof and no checkpoint", async ({ store }) => {
-    await add(store, 3);
-    await store.log.sequence(2);
-    await assert.rejects(async () => store.log.root(3), /2 sequenced/);
-    await assert.rejects(async () => store.log.inclusion(0, 3), /2 sequenced/);
-    await assert.rejects(async () => store.log.consistency(1, 3), /2 sequenced/);
-    await assert.rejects(async () => store.log.keepCheckpoint(3, "note"), /2 sequenced/);
-  });
+  contractCase(
+    "beyond the end of the log there is no root, no proof and no checkpoint",
+    async ({ store }) => {
+      await add(store, 3);
+      await store.log.sequence(2);
+      await assert.rejects(async () => store.log.root(3), /2 sequenced/);
+      await assert.rejects(async () => store.log.inclusion(0, 3), /2 sequenced/);
+      await assert.rejects(async () => store.log.consistency(1, 3), /2 sequenced/);
+      await assert.rejects(async () => store.log.storeCheckpoint(3, "note"), /2 sequenced/);
+    },
+  );
 
-  rule(
+  contractCase(
     "whether an entry was committed can be asked by its id, with and without an index",
     async ({ store, reopen }) => {
       const [id] = await add(store, 1);
       const lost = anEntry();
-      await store.commit({ writes: [], before: 0, entries: [lost] });
+      await store.commit({ writes: [], notOnOrAfter: 0, entries: [lost] });
       for (const handle of [store, await reopen()]) {
-        assert.equal(await handle.log.holds(id!), true);
-        assert.equal(await handle.log.holds(lost.entry.id), false);
+        assert.equal(await handle.log.hasEntry(id!), true);
+        assert.equal(await handle.log.hasEntry(lost.entry.id), false);
       }
       await store.log.sequence(1);
-      assert.equal(await store.log.holds(id!), true);
+      assert.equal(await store.log.hasEntry(id!), true);
     },
   );
 
-  rule(
+  contractCase(
     "personal text opens its commitment until it is erased; the line stays, byte for byte",
     async ({ store }) => {
       const told = anEntry({}, { reason: "Das ist zu viel — “nein” 😀", note: "" });
@@ -162,14 +168,14 @@ export function theLog(rule: Rule): void {
     },
   );
 
-  rule(
+  contractCase(
     "checkpoints are kept by size, the newest is the largest, the same one is kept once",
     async ({ store, reopen }) => {
       await add(store, 3);
       await store.log.sequence(3);
-      for (const size of [1, 3, 3]) await store.log.keepCheckpoint(size, `note ${size}`);
-      await store.log.keepCheckpoint(3, "note 3, signed by the next key");
-      await store.log.keepCheckpoint(2, "note 2");
+      for (const size of [1, 3, 3]) await store.log.storeCheckpoint(size, `note ${size}`);
+      await store.log.storeCheckpoint(3, "note 3, signed by the next key");
+      await store.log.storeCheckpoint(2, "note 2");
       const next = await reopen();
       assert.deepEqual(await next.log.checkpoints(), [
         { size: 1, note: "note 1" },

@@ -1,52 +1,52 @@
 /** Those who wait are woken, after the fact and whoever wrote it. */
 import assert from "node:assert/strict";
-import { absent, type Store, type Wake } from "../store.ts";
-import { put, type Rule } from "./rule.ts";
-import { anAgent, anApproval, anAskKey } from "./specimen.ts";
+import { absent, type ChangeEvent, type Store } from "../store.ts";
+import { type ContractCase, put } from "./contract-case.ts";
+import { anAgent, anAskKey, aRequest } from "./fixture.ts";
 
-export function watchers(rule: Rule): void {
-  rule(
+export function watcherContract(contractCase: ContractCase): void {
+  contractCase(
     "a watcher hears of each request written, once it is durable, and of nothing else",
     async ({ store, reopen }) => {
       const other = await reopen();
-      const heard: Wake[] = [];
+      const heard: ChangeEvent[] = [];
       const there: Promise<unknown>[] = [];
-      const approval = anApproval({ candidates: ["apr_1", "apr_2"] });
-      const stop = store.watch((wake) => {
-        heard.push(wake);
-        if (wake) there.push(Promise.resolve(other.read("approval", wake.approval)));
+      const request = aRequest({ candidates: ["apr_1", "apr_2"] });
+      const stop = store.watch((event) => {
+        heard.push(event);
+        if (event) there.push(Promise.resolve(other.read("request", event.requestId)));
       });
-      await put(store, "approval", approval, absent);
-      const { id, candidates } = approval;
-      assert.deepEqual(heard, [{ approval: id, candidates, state: "pending", delivery: "poll" }]);
-      assert.deepEqual(await there[0], { record: approval, version: 1 });
-      assert.equal(await put(store, "approval", approval, absent), "conflict");
+      await put(store, "request", request, absent);
+      const { id, candidates } = request;
+      assert.deepEqual(heard, [{ requestId: id, candidates, state: "pending", delivery: "poll" }]);
+      assert.deepEqual(await there[0], { record: request, version: 1 });
+      assert.equal(await put(store, "request", request, absent), "conflict");
       await put(store, "agent", anAgent(), absent);
-      await store.pass({ writes: [{ put: "ask_key", record: anAskKey(), expect: absent }] });
+      await store.commitUnlogged({ writes: [{ put: "dedupe_key", record: anAskKey(), ifVersion: absent }] });
       assert.equal(heard.length, 1);
       stop();
-      await put(store, "approval", approval, 1);
+      await put(store, "request", request, 1);
       assert.equal(heard.length, 1);
     },
   );
 
-  rule("a watcher hears of what was written through another handle", async ({ store, reopen }) => {
+  contractCase("a watcher hears of what was written through another handle", async ({ store, reopen }) => {
     const other = await reopen();
     for (const [writer, watcher] of [
       [store, other],
       [other, store],
     ] as const) {
-      const waking = wakeOf(watcher);
-      await put(writer, "approval", anApproval(), absent);
+      const waking = nextEvent(watcher);
+      await put(writer, "request", aRequest(), absent);
       await waking;
     }
   });
 
-  rule("each watch is one of its own, and ends by itself", async ({ store }) => {
+  contractCase("each watch is one of its own, and ends by itself", async ({ store }) => {
     const counts = { one: 0, twice: 0 };
     const twice = () => void counts.twice++;
     const stops = [store.watch(() => void counts.one++), store.watch(twice), store.watch(twice)];
-    const write = () => put(store, "approval", anApproval(), absent);
+    const write = () => put(store, "request", aRequest(), absent);
     await write();
     assert.deepEqual(counts, { one: 1, twice: 2 });
     for (const stop of [stops[0], stops[0], stops[1]]) stop?.();
@@ -59,13 +59,13 @@ export function watchers(rule: Rule): void {
 }
 
 /** Resolves when the store's watcher is called; fails if that takes longer than anybody would wait for a wake-up. */
-function wakeOf(store: Store): Promise<Wake> {
+function nextEvent(store: Store): Promise<ChangeEvent> {
   return new Promise((resolve, reject) => {
     const late = setTimeout(() => reject(new Error("not woken within five seconds")), 5_000);
-    const stop = store.watch((wake) => {
+    const stop = store.watch((event) => {
       clearTimeout(late);
       stop();
-      resolve(wake);
+      resolve(event);
     });
   });
 }

@@ -6,57 +6,61 @@
 import { hash } from "node:crypto";
 import { type Kind, tables } from "../record.ts";
 import type { ChangeRows } from "../row.ts";
-import type { Outcome, Wake } from "../store.ts";
+import type { ChangeEvent, Outcome } from "../store.ts";
 import { databaseNow } from "./clock.ts";
-import type { Pool } from "./connection.ts";
-import { begin, type Run } from "./link.ts";
-import { type Found, nameOf, type Plan, planBatch } from "./plan.ts";
-import { rowWriter } from "./write.ts";
+import { beginSql, type Run } from "./connection.ts";
+import { type LockedRows, type Plan, planBatch, recordName } from "./plan.ts";
+import type { Pool } from "./pool.ts";
+import { createRowWriter } from "./write.ts";
 
 export type BatchWriter = (batch: readonly ChangeRows[]) => Promise<readonly Outcome[]>;
 
 /** Whoever writes, tells: by a notification of the same transaction, heard once it is committed. */
-export type Announce = (wakes: readonly Wake[]) => readonly string[];
+export type EncodeNotifications = (changeEvents: readonly ChangeEvent[]) => readonly string[];
 
 const kinds = Object.keys(tables) as Kind[];
 /** New ones have ids that nobody else can have made up: there is nothing to lock, and the table refuses a second one. */
-const fresh: readonly Kind[] = ["approval", "message", "callback", "token", "session"];
+const newIdKinds: readonly Kind[] = ["request", "message", "callback", "token", "session"];
 
-export function batchWriter(
+export function createBatchWriter(
   pool: Pool,
   schema: string,
   channel: string,
-  announce: Announce,
+  encodeNotifications: EncodeNotifications,
   /** Hears the database's clock, with each batch. */
   onClock: (now: number) => void,
 ): BatchWriter {
   const lockSql = `SELECT CASE WHEN alone = 1 THEN pg_advisory_xact_lock(key) ELSE pg_advisory_xact_lock_shared(key) END
     FROM unnest($1::bigint[], $2::integer[]) AS lock (key, alone)`;
-  const rowsOf = rowWriter(schema);
-  const waitingSql = countSql(`state = 'pending' AND expires_at > ${databaseNow}`);
-  const askedSql = countSql("created_at >= since");
+  const writeRows = createRowWriter(schema);
+  const pendingSql = countSql(`state = 'pending' AND expires_at > ${databaseNow}`);
+  const createdSql = countSql("created_at >= since");
 
   function countSql(condition: string): string {
     return `SELECT (SELECT count(*) FROM (
-        SELECT 1 FROM ${schema}.approval WHERE approval.agent = guard.agent AND ${condition} LIMIT most
+        SELECT 1 FROM ${schema}.request WHERE request.agent = guard.agent AND ${condition} LIMIT most
       ) AS found) AS count
       FROM unnest($1::text[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS guard (agent, since, most, at) ORDER BY at`;
   }
 
   return (batch) =>
     pool.transaction(async (run) => {
-      const found = await look(run, batch);
+      const found = await lockAndRead(run, batch);
       onClock(found.now);
       const plan = planBatch(batch, found);
       if (plan.writes.length === 0 && plan.entries.length === 0) {
         await run("COMMIT");
         return plan.outcomes;
       }
-      const wakes = batch.flatMap((change, at) => (plan.outcomes[at] === "committed" ? change.wakes : []));
+      const changeEvents = batch.flatMap((change, at) =>
+        plan.outcomes[at] === "committed" ? change.changeEvents : [],
+      );
       await Promise.all([
-        ...rowsOf(run, plan.writes),
-        ...entriesOf(run, plan),
-        ...announce(wakes).map((payload) => run("SELECT pg_notify($1, $2)", channel, payload)),
+        ...writeRows(run, plan.writes),
+        ...insertEntries(run, plan),
+        ...encodeNotifications(changeEvents).map((payload) =>
+          run("SELECT pg_notify($1, $2)", channel, payload),
+        ),
         // Durability point. Crashing before COMMIT is done leaves nothing of this batch; after it, all of it. None of it
         // is acknowledged before. Where the connection is lost meanwhile, the log's `holds` tells which it was.
         run("COMMIT"),
@@ -64,25 +68,25 @@ export function batchWriter(
       return plan.outcomes;
     });
 
-  async function look(run: Run, batch: readonly ChangeRows[]): Promise<Found> {
+  async function lockAndRead(run: Run, batch: readonly ChangeRows[]): Promise<LockedRows> {
     const guarded = batch.flatMap(({ writes }) => writes);
-    const waiting = batch.flatMap(({ fewerWaiting }) => fewerWaiting ?? []);
-    const asked = batch.flatMap(({ fewerAsked }) => fewerAsked ?? []);
+    const pendingGuards = batch.flatMap(({ maxPending }) => maxPending ?? []);
+    const createdGuards = batch.flatMap(({ maxCreatedSince }) => maxCreatedSince ?? []);
     const locks = locksOf(schema, batch);
     const idsByKind = kinds
       .map((kind) => ({ kind, ids: guarded.filter((write) => write.kind === kind).map(({ id }) => id) }))
       .filter(({ ids }) => ids.length > 0);
-    const [, , clock, waitingFound, askedFound, ...versionsFound] = await Promise.all([
-      run(begin),
+    const [, , clock, pendingRows, createdRows, ...versionRows] = await Promise.all([
+      run(beginSql),
       run(lockSql, [...locks.keys()], [...locks.values()].map(Number)),
       // The clock before the counts: what is waiting is counted at an instant that has been.
       run<{ now: number }>(`SELECT ${databaseNow} AS now`),
-      counted(
+      countGuarded(
         run,
-        waitingSql,
-        waiting.map((one) => ({ ...one, since: 0 })),
+        pendingSql,
+        pendingGuards.map((one) => ({ ...one, since: 0 })),
       ),
-      counted(run, askedSql, asked),
+      countGuarded(run, createdSql, createdGuards),
       ...idsByKind.map(({ kind, ids }) =>
         run<{ id: string; version: number }>(
           `SELECT id, version FROM ${schema}."${kind}" WHERE id = ANY ($1::text[])`,
@@ -91,20 +95,21 @@ export function batchWriter(
       ),
     ]);
     const versions = new Map<string, number>();
-    for (const [at, rows] of versionsFound.entries())
-      for (const { id, version } of rows) versions.set(nameOf({ kind: idsByKind[at]!.kind, id }), version);
+    for (const [at, rows] of versionRows.entries())
+      for (const { id, version } of rows)
+        versions.set(recordName({ kind: idsByKind[at]!.kind, id }), version);
     return {
       now: clock[0]!.now,
       versions,
-      waiting: waitingFound.map(({ count }) => count),
-      asked: askedFound.map(({ count }) => count),
+      pendingCounts: pendingRows.map(({ count }) => count),
+      createdCounts: createdRows.map(({ count }) => count),
     };
   }
 
-  function entriesOf(run: Run, { entries }: Plan): Promise<unknown>[] {
+  function insertEntries(run: Run, { entries }: Plan): Promise<unknown>[] {
     if (entries.length === 0) return [];
-    const texts = entries.flatMap(({ id, texts: said }) =>
-      Object.entries(said).map(([name, { text, salt }]) => ({ id, name, text, salt })),
+    const texts = entries.flatMap(({ id, texts: entryTexts }) =>
+      Object.entries(entryTexts).map(([name, { text, salt }]) => ({ id, name, text, salt })),
     );
     const addEntries = run(
       `INSERT INTO ${schema}.log_entry (id, line, request)
@@ -127,20 +132,20 @@ export function batchWriter(
   }
 }
 
-type Counting = { readonly agent: string; readonly since: number; readonly than: number };
+type CountGuard = { readonly agent: string; readonly since: number; readonly limit: number };
 
 /** In the order of the guards. Most batches have none, and ask nothing. */
-async function counted(
+async function countGuarded(
   run: Run,
   sql: string,
-  guards: readonly Counting[],
+  guards: readonly CountGuard[],
 ): Promise<readonly { readonly count: number }[]> {
   if (guards.length === 0) return [];
   const values = [guards.map(({ agent }) => agent), guards.map(({ since }) => since)];
   return await run(
     sql,
     ...values,
-    guards.map(({ than }) => than),
+    guards.map(({ limit }) => limit),
   );
 }
 
@@ -151,18 +156,18 @@ export function lockKey(schema: string, name: string): bigint {
 
 /** Lock keys in ascending order, each with whether it has to be held alone. */
 function locksOf(schema: string, batch: readonly ChangeRows[]): Map<string, boolean> {
-  const wanted = new Map<bigint, boolean>();
-  const want = (name: string, alone: boolean) => {
+  const keys = new Map<bigint, boolean>();
+  const addLock = (name: string, exclusive: boolean) => {
     const key = lockKey(schema, name);
-    wanted.set(key, alone || wanted.get(key) === true);
+    keys.set(key, exclusive || keys.get(key) === true);
   };
-  for (const { writes, fewerWaiting, fewerAsked } of batch) {
-    for (const agent of new Set([fewerWaiting?.agent, fewerAsked?.agent]))
-      if (agent !== undefined) want(`asks of ${agent}`, true);
+  for (const { writes, maxPending, maxCreatedSince } of batch) {
+    for (const agent of new Set([maxPending?.agent, maxCreatedSince?.agent]))
+      if (agent !== undefined) addLock(`asks of ${agent}`, true);
     for (const write of writes)
-      if (write.act === "check") want(nameOf(write), false);
-      else if (write.expect > 0 || !fresh.includes(write.kind)) want(nameOf(write), true);
+      if (write.act === "check") addLock(recordName(write), false);
+      else if (write.ifVersion > 0 || !newIdKinds.includes(write.kind)) addLock(recordName(write), true);
   }
-  const sorted = [...wanted].sort(([a], [b]) => (a < b ? -1 : 1));
-  return new Map(sorted.map(([key, alone]) => [String(key), alone]));
+  const sorted = [...keys].sort(([a], [b]) => (a < b ? -1 : 1));
+  return new Map(sorted.map(([key, exclusive]) => [String(key), exclusive]));
 }

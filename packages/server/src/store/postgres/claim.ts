@@ -4,18 +4,18 @@
  * alone: a record whose name is taken is somebody's who writes it, and is passed over as well.
  */
 import { type LeasedKind, leases, type Records } from "../record.ts";
-import { passingRows, type WriteRow } from "../row.ts";
-import type { Held, Store, Wanted, Write } from "../store.ts";
+import { encodeUnloggedChange, type WriteRow } from "../row.ts";
+import type { ClaimFilter, Store, Versioned, Write } from "../store.ts";
 import { databaseNow } from "./clock.ts";
-import type { Pool } from "./connection.ts";
-import { begin } from "./link.ts";
+import { beginSql } from "./connection.ts";
 import type { Plan } from "./plan.ts";
-import { rowWriter } from "./write.ts";
+import type { Pool } from "./pool.ts";
+import { createRowWriter } from "./write.ts";
 
-type Found = { readonly version: number; readonly body: string; readonly now: number };
+type ClaimableRow = { readonly version: number; readonly body: string; readonly now: number };
 
-export function claims({ run, transaction }: Pool, schema: string): Store["claim"] {
-  const rowsOf = rowWriter(schema);
+export function createClaim({ run, transaction }: Pool, schema: string): Store["claim"] {
+  const writeRows = createRowWriter(schema);
   const statementsOf = (kind: LeasedKind) => {
     const table = `${schema}."${kind}"`;
     const claimable = `SELECT id, version, body FROM ${table}
@@ -32,32 +32,40 @@ export function claims({ run, transaction }: Pool, schema: string): Store["claim
   };
   const statements = { message: statementsOf("message"), callback: statementsOf("callback") };
 
-  return async <K extends LeasedKind>(kind: K, wanted: Wanted) => {
+  return async <K extends LeasedKind>(kind: K, filter: ClaimFilter) => {
     const { any, due, among } = statements[kind];
     // Nothing is locked, and nothing begun, where nothing is due: most rounds find nothing.
-    if (!("ids" in wanted) && (await run(any)).length === 0) return [];
-    return await transaction(async (on) => {
+    if (!("ids" in filter) && (await run(any)).length === 0) return [];
+    return await transaction(async (runInTransaction) => {
       const [, found] = await Promise.all([
-        on(begin),
-        "ids" in wanted ? on<Found>(among, [...wanted.ids]) : on<Found>(due, wanted.limit),
+        runInTransaction(beginSql),
+        "ids" in filter
+          ? runInTransaction<ClaimableRow>(among, [...filter.ids])
+          : runInTransaction<ClaimableRow>(due, filter.limit),
       ]);
-      const leased = found.flatMap(({ version, body, now }): Held<K>[] => {
+      const leased = found.flatMap(({ version, body, now }): Versioned<K>[] => {
         const record: Records[K] | undefined = leases[kind](JSON.parse(body) as Records[K], now);
         return record ? [{ record, version: version + 1 }] : [];
       });
       // Durability point. Crashing before COMMIT leaves them due; after it, leased to nobody, and due when that ends.
-      await Promise.all([...rowsOf(on, written(kind, leased)), on("COMMIT")]);
+      await Promise.all([
+        ...writeRows(runInTransaction, encodeLeases(kind, leased)),
+        runInTransaction("COMMIT"),
+      ]);
       return leased;
     });
   };
 }
 
-function written<K extends LeasedKind>(kind: K, leased: readonly Held<K>[]): Plan["writes"] {
+function encodeLeases<K extends LeasedKind>(kind: K, leased: readonly Versioned<K>[]): Plan["writes"] {
   const writes = leased.map(
-    ({ record, version }) => ({ put: kind, record, expect: version - 1 }) as Write<LeasedKind>,
+    ({ record, version }) => ({ put: kind, record, ifVersion: version - 1 }) as Write<LeasedKind>,
   );
   type Put = WriteRow & { readonly act: Exclude<WriteRow["act"], "check"> };
-  return (passingRows({ writes }).writes as readonly Put[]).map((row) => ({ ...row, version: row.expect }));
+  return (encodeUnloggedChange({ writes }).writes as readonly Put[]).map((row) => ({
+    ...row,
+    version: row.ifVersion,
+  }));
 }
 
 /** As `lockKey` computes it: the first eight bytes of a SHA-256, as a signed number. */

@@ -1,232 +1,168 @@
 /**
- * The database as one pool of connections: statements that are prepared once, transactions whose statements travel
- * together, and the words for what is wrong. Whatever the driver throws leaves here as an `Error` that names the
- * database without its password, with the driver's own error as its cause.
+ * One connection to the database, used once: when it is lost, whatever waits on it fails, and it is never opened again.
+ * The driver would open it again by itself, and then send what belongs to a transaction that is gone, or nothing at all.
  */
-import { MissingStore } from "../missing.ts";
-import {
-  connectSeconds,
-  type Link,
-  type OnConnection,
-  openLink,
-  type Run,
-  type Script,
-  type Value,
-} from "./link.ts";
-import { listenOn } from "./listen.ts";
+import postgres from "postgres";
 
-export type Pool = {
-  /** The database, for people: without account and password. */
-  readonly place: string;
+export type SqlValue = string | number | null | readonly (string | number | null)[];
+
+/** Runs one statement. Statements of one `Promise.all` travel in one packet and are done in that order. */
+export type Run = <R extends object>(sql: string, ...values: SqlValue[]) => Promise<R[]>;
+
+/** Each statement sees what was committed before it, the locks that it waited for included, whatever the default is there. */
+export const beginSql = "BEGIN ISOLATION LEVEL READ COMMITTED";
+
+/** Runs several statements without values, as a migration has them. */
+export type Script = (sql: string) => Promise<unknown>;
+
+export type Connection = {
   readonly run: Run;
-  /**
-   * One transaction (READ COMMITTED), alone on its connection. `begin` and COMMIT are to be sent with the first and the
-   * last statements; ROLLBACK is not.
-   */
-  readonly transaction: <T>(work: (run: Run, script: Script) => Promise<T>) => Promise<T>;
-  /** Calls back for each notification, and `opened` each time that listening begins or begins again. */
-  readonly listen: (channel: string, heard: (payload: string) => void, opened: () => void) => Promise<void>;
-  readonly close: () => Promise<void>;
+  readonly script: Script;
+  /** How many statements have not been answered. */
+  readonly pendingCount: () => number;
+  /** Resolves when all have been. */
+  readonly drain: () => Promise<void>;
+  readonly isLost: () => boolean;
+  readonly openedAt: number;
+  /** Lets go of it; what waits on it fails. */
+  readonly destroy: () => Promise<void>;
 };
 
-export type PoolOptions = {
+export type ConnectionOptions = {
   readonly url: string;
-  /** Connections of this node, besides the one that listens. */
-  readonly max?: number;
-  readonly onConnection?: OnConnection;
+  /** Hears that it is lost, once, before those who wait on it do. */
+  readonly onLost: () => void;
+  readonly onNotification?: (payload: string) => void;
+  readonly onConnection?: OnConnection | undefined;
 };
 
-/** Long enough to be worth it, short enough to find a new primary, or certificates that were renewed. */
-const lifetimeMs = 1_800_000;
+/** What becomes of connections, for whoever counts: `failed` to be made, or `lost` while it was wanted. */
+export type OnConnection = (event: "opened" | "lost" | "failed") => void;
 
-const readOnly = "25006";
+/** Milliseconds. A statement that takes longer is a fault: every one of ours is answered by an index. */
+const statementTimeoutMs = 10_000;
+/** Between the statements of a transaction there is nothing to wait for: a node that stands still lets go of its locks. */
+const idleInTransactionTimeoutMs = 5_000;
+/** A database that says nothing for so long while it is asked something is not there, whatever TCP believes. */
+export const responseTimeoutMs = statementTimeoutMs + 5_000;
+export const connectTimeoutSeconds = 5;
 
-type Member = { readonly link: Link; alone: boolean };
+/** Rejects with the driver's error where there is no connection to be had. */
+export async function openConnection({
+  url,
+  onLost,
+  onNotification,
+  onConnection,
+}: ConnectionOptions): Promise<Connection> {
+  const pending = new Set<(error: unknown) => void>();
+  const drainWaiters: (() => void)[] = [];
+  let lost = false;
+  let opened = false;
+  let watchdog: NodeJS.Timeout | undefined;
 
-export function openPool({ url, max = 10, onConnection }: PoolOptions): Pool {
-  const place = placeOf(url);
-  const members = new Set<Member>();
-  const waiting: PromiseWithResolvers<void>[] = [];
-  const listeners: { readonly stop: () => Promise<void> }[] = [];
-  let opening = 0;
-  let closed = false;
+  const settings = {
+    max: 1,
+    connect_timeout: connectTimeoutSeconds,
+    max_lifetime: null,
+    // Asked by the driver for itself, and rejected with nobody to hear it where the connection is lost meanwhile: the
+    // process would end. All that it needs the types for is lists, which are written here.
+    fetch_types: false,
+    onnotice: () => {},
+    onclose: () => void handleLoss(),
+    onnotify: (_channel: string, payload: string) => onNotification?.(payload),
+    types: {
+      // Instants and counts: all of them are safe integers.
+      bigint: { to: 20, from: [20], parse: Number, serialize: String },
+    },
+    connection: {
+      application_name: "countersign",
+      statement_timeout: statementTimeoutMs,
+      idle_in_transaction_session_timeout: idleInTransactionTimeoutMs,
+    },
+  };
+  const sql = postgres(url, settings);
 
-  async function attempt<T>(work: () => Promise<T>): Promise<T> {
-    if (closed) throw new Error(`${place}: the store is closed`);
-    try {
-      return await work();
-    } catch (cause) {
-      throw cause instanceof StoreError || cause instanceof MissingStore
-        ? cause
-        : new StoreError(place, cause);
+  async function destroy(): Promise<void> {
+    if (lost) return;
+    lost = true;
+    clearTimeout(watchdog);
+    onLost();
+    for (const reject of [...pending]) reject(createLostError());
+    await sql.end({ timeout: 0 });
+  }
+
+  /** Nobody here let go of it. */
+  async function handleLoss(): Promise<void> {
+    if (opened && !lost) onConnection?.("lost");
+    await destroy();
+  }
+
+  function removePending(reject: (error: unknown) => void): void {
+    pending.delete(reject);
+    if (pending.size > 0) watchdog?.refresh();
+    else {
+      clearTimeout(watchdog);
+      for (const drain of drainWaiters.splice(0)) drain();
     }
   }
 
-  /** Whoever had to wait looks again. */
-  function turn(): void {
-    for (const { resolve } of waiting.splice(0)) resolve();
-  }
-
-  async function open(): Promise<Member> {
-    opening += 1;
-    try {
-      let member: Member | undefined;
-      const leave = () => {
-        if (member) members.delete(member);
-        turn();
+  function send<T>(query: () => PromiseLike<unknown>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (lost) return reject(createLostError());
+      const fail = (error: unknown) => {
+        removePending(fail);
+        reject(error);
       };
-      member = { link: await openLink({ url, onLost: leave, onConnection }), alone: false };
-      if (closed) await member.link.drop();
-      else members.add(member);
-      return member;
-    } catch (error) {
-      // Nobody has a connection, and none is to be had: whoever waits would only learn it later, a few at a time.
-      if (members.size === 0) for (const { reject } of waiting.splice(0)) reject(error);
-      throw error;
-    } finally {
-      opening -= 1;
-      turn();
-    }
+      if (pending.size === 0) watchdog = setTimeout(() => void handleLoss(), responseTimeoutMs).unref();
+      pending.add(fail);
+      query().then((rows) => {
+        removePending(fail);
+        resolve(rows as T);
+      }, fail);
+    });
   }
 
-  /** The least busy of those that can be shared. */
-  function leastBusy(): Member | undefined {
-    let least: Member | undefined;
-    for (const member of members) {
-      if (member.alone) continue;
-      if (member.link.pending() === 0 && performance.now() - member.link.openedAt > lifetimeMs) {
-        void member.link.drop();
-        continue;
-      }
-      if (!least || member.link.pending() < least.link.pending()) least = member;
-      if (least.link.pending() === 0) return least;
-    }
-    return least;
+  // A connection that is broken off while it is made may never say so: what waits for it is held to a time as well.
+  const connectTimer = setTimeout(() => void destroy(), (connectTimeoutSeconds + 1) * 1_000);
+  let reserved: postgres.ReservedSql;
+  try {
+    await send(() => sql.unsafe("SELECT 1"));
+    reserved = await send(() => sql.reserve());
+  } catch (error) {
+    onConnection?.("failed");
+    await destroy();
+    throw error;
+  } finally {
+    clearTimeout(connectTimer);
   }
-
-  /** One to share; another is opened only where all are busy. */
-  async function join(): Promise<Member> {
-    for (;;) {
-      const member = leastBusy();
-      if (member && (member.link.pending() === 0 || members.size + opening >= max)) return member;
-      if (members.size + opening < max) return await open();
-      const mine = Promise.withResolvers<void>();
-      waiting.push(mine);
-      await mine.promise;
-    }
-  }
-
-  /** One that nobody shares from now on, and on which nothing is under way. */
-  async function claim(): Promise<Member> {
-    for (;;) {
-      const member = await join();
-      // Another claim may have come first while this one was opening.
-      if (member.alone) continue;
-      member.alone = true;
-      await member.link.drained();
-      if (!member.link.isLost()) return member;
-    }
-  }
-
-  function release(member: Member): void {
-    member.alone = false;
-    turn();
-  }
+  opened = true;
+  onConnection?.("opened");
 
   return {
-    place,
     run: (text, ...values) =>
-      attempt(async () => {
-        const idle = leastBusy();
-        const { link } = idle?.link.pending() === 0 ? idle : await join();
-        return await link.run(text, ...values);
-      }),
-    transaction: (work) =>
-      attempt(async () => {
-        const member = await claim();
-        const { run, script, isLost } = member.link;
-        const within: Run = async <R extends object>(text: string, ...values: Value[]) => {
-          const rows = await run<R>(text, ...values);
-          // A statement that the driver tried again by itself, behind the COMMIT, would hide that it had failed.
-          if (text === "COMMIT" && "command" in rows && rows.command !== "COMMIT")
-            throw new Error("the transaction was rolled back");
-          return rows;
-        };
-        try {
-          return await work(within, script);
-        } catch (error) {
-          // Harmless where nothing was begun. Where the connection is gone, so is the transaction.
-          if (!isLost()) await script("ROLLBACK").catch(() => member.link.drop());
-          // A primary that was demoted: another connection may find the new one.
-          if ((error as { code?: unknown }).code === readOnly) await member.link.drop();
-          throw error;
-        } finally {
-          release(member);
-        }
-      }),
-    listen: async (channel, heard, opened) => {
-      await attempt(
-        async () => void listeners.push(await listenOn(url, channel, heard, opened, onConnection)),
-      );
-    },
-    close: async () => {
-      closed = true;
-      await Promise.all(listeners.map(({ stop }) => stop()));
-      await Promise.all(
-        [...members].map(async ({ link }) => {
-          await link.drained();
-          await link.drop();
-        }),
-      );
-    },
+      send(() => reserved.unsafe(text, values.map(encodeParameter), queryOptions(text))),
+    script: (text) => send(() => reserved.unsafe(text)),
+    pendingCount: () => pending.size,
+    drain: () =>
+      pending.size === 0 ? Promise.resolve() : new Promise((resolve) => void drainWaiters.push(resolve)),
+    isLost: () => lost,
+    openedAt: performance.now(),
+    destroy,
   };
 }
 
-/** What the driver or the database said, and whether it says something about one change, or about the connection. */
-export class StoreError extends Error {
-  /** The SQLSTATE, or the driver's or the system's own code. */
-  readonly code: string;
-
-  constructor(place: string, cause: unknown) {
-    const { message, code = "" } = cause as { message?: string; code?: string };
-    super(`${place}: ${reasons[code] ?? message ?? String(cause)}`, { cause });
-    this.name = "StoreError";
-    this.code = code;
-  }
-
-  /** Something of this change is not possible beside what is there: it fails alone. */
-  get aboutChange(): boolean {
-    return this.code.startsWith("23") || this.code.startsWith("22");
-  }
-
-  /** Two transactions met; the same can be tried again (serialization failure, deadlock). */
-  get transient(): boolean {
-    return this.code === "40001" || this.code === "40P01";
-  }
+/** A list as PostgreSQL reads one (its manual, "Array Input and Output Syntax"). */
+function encodeParameter(value: SqlValue): string | number | null {
+  if (value === null || typeof value !== "object") return value;
+  const items = value.map((item) => (item === null ? "NULL" : `"${String(item).replace(/[\\"]/g, "\\$&")}"`));
+  return `{${items.join(",")}}`;
 }
 
-const reasons: { readonly [code: string]: string | undefined } = {
-  ECONNREFUSED: "nothing listens there",
-  ENOTFOUND: "there is no such host",
-  CONNECT_TIMEOUT: `no connection within ${connectSeconds} seconds`,
-  CONNECTION_CLOSED: "the connection was lost",
-  ECONNRESET: "the connection was lost",
-  EPIPE: "the connection was lost",
-  CONNECTION_ENDED: "the store is closed",
-  [readOnly]: "it is read-only at the moment (a standby, or a full disk?)",
-  "28P01": "the password is wrong",
-  "28000": "this account may not connect",
-  "3D000": "there is no such database",
-  "42501": "this account may not do that (it needs CREATE on the database once, for the schema)",
-  "53100": "the disk is full",
-  "53300": "it has too many connections",
-  "57P01": "it is being shut down",
-  "57P02": "it has crashed and is starting again",
-  "57P03": "it is starting, and takes no connections yet",
-};
+/** Left to itself the driver has what takes no values parsed and planned each time. */
+function queryOptions(text: string): postgres.UnsafeQueryOptions & { readonly simple?: false } {
+  return text.startsWith("SELECT") ? { prepare: true, simple: false } : { prepare: true };
+}
 
-/** The database, for people: without account and password. */
-function placeOf(url: string): string {
-  const { host, pathname } = new URL(url);
-  return `postgres://${host}${pathname}`;
+function createLostError(): Error {
+  return Object.assign(new Error("the connection was lost"), { code: "CONNECTION_CLOSED" });
 }

@@ -1,40 +1,40 @@
 /** Listening to one channel of notifications, on a connection of its own: one that is lost is followed by another. */
 import { setTimeout as later } from "node:timers/promises";
-import { type Link, type OnConnection, openLink, silenceMs } from "./link.ts";
+import { type Connection, type OnConnection, openConnection, responseTimeoutMs } from "./connection.ts";
 
-const soonestMs = 50;
-const latestMs = 2_000;
+const minDelayMs = 50;
+const maxDelayMs = 2_000;
 
 /** Calls `opened` each time that it listens. Rejects with the driver's error if the first connection is not to be had. */
-export async function listenOn(
+export async function listen(
   url: string,
   channel: string,
-  heard: (payload: string) => void,
-  opened: () => void,
+  onPayload: (payload: string) => void,
+  onListening: () => void,
   onConnection?: OnConnection,
 ): Promise<{ readonly stop: () => Promise<void> }> {
   let stopped = false;
-  let link: Link | undefined;
+  let current: Connection | undefined;
 
   async function open(): Promise<void> {
-    let fresh: Link | undefined;
+    let connection: Connection | undefined;
     // One that is lost before it listens says so to whoever opens it, who goes on by themselves.
-    const onLost = () => void (fresh && fresh === link && again());
-    fresh = await openLink({ url, onLost, onNotification: heard, onConnection });
+    const onLost = () => void (connection && connection === current && reconnect());
+    connection = await openConnection({ url, onLost, onNotification: onPayload, onConnection });
     try {
-      await fresh.script(`LISTEN "${channel}"`);
-      if (stopped) return await fresh.drop();
+      await connection.script(`LISTEN "${channel}"`);
+      if (stopped) return await connection.destroy();
     } catch (error) {
-      await fresh.drop();
+      await connection.destroy();
       throw error;
     }
-    link = fresh;
-    opened();
+    current = connection;
+    onListening();
   }
 
-  async function again(): Promise<void> {
-    link = undefined;
-    for (let delayMs = soonestMs; !stopped; delayMs = Math.min(2 * delayMs, latestMs)) {
+  async function reconnect(): Promise<void> {
+    current = undefined;
+    for (let delayMs = minDelayMs; !stopped; delayMs = Math.min(2 * delayMs, maxDelayMs)) {
       await later(delayMs, undefined, { ref: false });
       if (stopped) return;
       try {
@@ -47,12 +47,15 @@ export async function listenOn(
 
   await open();
   // Nothing else is ever said on this connection: one that is gone without a word is noticed by asking.
-  const pulse = setInterval(() => void link?.script("SELECT 1").catch(() => {}), silenceMs).unref();
+  const keepalive = setInterval(
+    () => void current?.script("SELECT 1").catch(() => {}),
+    responseTimeoutMs,
+  ).unref();
   return {
     stop: async () => {
       stopped = true;
-      clearInterval(pulse);
-      await link?.drop();
+      clearInterval(keepalive);
+      await current?.destroy();
     },
   };
 }

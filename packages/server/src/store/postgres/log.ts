@@ -4,30 +4,31 @@
  * depends on another arrives after it, because its change was decided after the other was committed.
  */
 import {
+  appendLeaves,
   consistencyProof,
-  grow,
   type Hash,
   inclusionProof,
   leafHash,
   type NodeReader,
   treeRoot,
 } from "@countersign/protocol";
-import type { Log, LoggedEntry, NewEntry } from "../store.ts";
-import type { Pool } from "./connection.ts";
-import { begin, type Run } from "./link.ts";
+import type { NewEntry } from "../../audit/new-entry.ts";
+import type { Log, LoggedEntry } from "../store.ts";
+import { beginSql, type Run } from "./connection.ts";
+import type { Pool } from "./pool.ts";
 
-type EntryFound = {
+type EntryRow = {
   readonly id: string;
   readonly leaf_index: number | null;
   readonly line: string;
   readonly texts: Readonly<Record<string, NewEntry["texts"][string]>> | null;
 };
-type CheckpointFound = { readonly size: number; readonly note: string };
+type CheckpointRow = { readonly size: number; readonly note: string };
 
 /** Any number will do, as long as nobody else in this database uses it. */
 const sequencerLock = 4_353_474_002;
 
-export function openLog({ run, transaction }: Pool, schema: string): Log {
+export function createLog({ run, transaction }: Pool, schema: string): Log {
   const entries = `SELECT entry.id, leaf_index, line,
       (SELECT json_object_agg(name, json_build_object('text', text, 'salt', salt))
          FROM ${schema}.log_text WHERE log_text.entry = entry.id) AS texts
@@ -37,10 +38,10 @@ export function openLog({ run, transaction }: Pool, schema: string): Log {
   const nodesSql = `SELECT level, idx, encode(hash, 'hex') AS hash FROM ${schema}.log_node
     JOIN unnest($1::integer[], $2::bigint[]) AS wanted (l, i) ON level = l AND idx = i`;
 
-  const sizeOn = async (on: Run) => (await on<{ size: number }>(sizeSql))[0]!.size;
+  const readSize = async (on: Run) => (await on<{ size: number }>(sizeSql))[0]!.size;
 
-  async function within(asked: number): Promise<number> {
-    const size = await sizeOn(run);
+  async function requireSize(asked: number): Promise<number> {
+    const size = await readSize(run);
     if (asked <= size) return asked;
     throw new Error(`the log has ${size} sequenced entries, fewer than ${asked}`);
   }
@@ -51,18 +52,18 @@ export function openLog({ run, transaction }: Pool, schema: string): Log {
    */
   async function withNodes<T>(on: Run, compute: (node: NodeReader) => T): Promise<T> {
     const wanted = new Map<string, readonly [number, number]>();
-    const nobodys = new Uint8Array(32);
+    const placeholder = new Uint8Array(32);
     compute((level, index) => {
       wanted.set(`${level}/${index}`, [level, index]);
-      return nobodys;
+      return placeholder;
     });
-    const places = [...wanted.values()];
+    const positions = [...wanted.values()];
     const found = new Map<string, Hash>();
-    if (places.length > 0)
+    if (positions.length > 0)
       for (const { level, idx, hash } of await on<{ level: number; idx: number; hash: string }>(
         nodesSql,
-        places.map(([level]) => level),
-        places.map(([, index]) => index),
+        positions.map(([level]) => level),
+        positions.map(([, index]) => index),
       ))
         found.set(`${level}/${idx}`, new Uint8Array(Buffer.from(hash, "hex")));
     return compute((level, index) => {
@@ -81,7 +82,7 @@ export function openLog({ run, transaction }: Pool, schema: string): Log {
     if (found!.waiting === null) return found!.size;
     return await transaction(async (on) => {
       const [, , [counted], waiting] = await Promise.all([
-        on(begin),
+        on(beginSql),
         on("SELECT pg_advisory_xact_lock($1::bigint)", sequencerLock),
         on<{ size: number }>(sizeSql),
         on<{ arrival: number; line: string }>(
@@ -92,14 +93,14 @@ export function openLog({ run, transaction }: Pool, schema: string): Log {
       const from = counted!.size;
       if (waiting.length > 0) {
         const leaves = waiting.map(({ line }) => leafHash(line));
-        const grown = await withNodes(on, (node) => grow(from, leaves, node));
+        const newNodes = await withNodes(on, (node) => appendLeaves(from, leaves, node));
         await Promise.all([
           on(
             `INSERT INTO ${schema}.log_node (level, idx, hash)
              SELECT level, idx, decode(hash, 'hex') FROM unnest($1::integer[], $2::bigint[], $3::text[]) AS node (level, idx, hash)`,
-            grown.map(({ level }) => level),
-            grown.map(({ index }) => index),
-            grown.map(({ hash }) => Buffer.from(hash).toString("hex")),
+            newNodes.map(({ level }) => level),
+            newNodes.map(({ index }) => index),
+            newNodes.map(({ hash }) => Buffer.from(hash).toString("hex")),
           ),
           on(
             `UPDATE ${schema}.log_entry SET leaf_index = place.leaf_index
@@ -117,37 +118,33 @@ export function openLog({ run, transaction }: Pool, schema: string): Log {
   }
 
   return {
-    size: () => sizeOn(run),
+    size: () => readSize(run),
     entries: async (from, limit) =>
       (
-        await run<EntryFound>(`${entries} WHERE leaf_index >= $1 ORDER BY leaf_index LIMIT $2`, from, limit)
-      ).map(logged),
+        await run<EntryRow>(`${entries} WHERE leaf_index >= $1 ORDER BY leaf_index LIMIT $2`, from, limit)
+      ).map(toLoggedEntry),
     newest: async (limit, request) =>
       (request === undefined
-        ? await run<EntryFound>(`${entries} ORDER BY arrival DESC LIMIT $1`, limit)
-        : await run<EntryFound>(
-            `${entries} WHERE request = $1 ORDER BY arrival DESC LIMIT $2`,
-            request,
-            limit,
-          )
-      ).map(logged),
-    holds: async (entryId) =>
+        ? await run<EntryRow>(`${entries} ORDER BY arrival DESC LIMIT $1`, limit)
+        : await run<EntryRow>(`${entries} WHERE request = $1 ORDER BY arrival DESC LIMIT $2`, request, limit)
+      ).map(toLoggedEntry),
+    hasEntry: async (entryId) =>
       (await run(`SELECT 1 AS there FROM ${schema}.log_entry WHERE id = $1`, entryId)).length > 0,
     root: async (of) => {
-      const size = await within(of);
+      const size = await requireSize(of);
       return await withNodes(run, (node) => treeRoot(size, node));
     },
     inclusion: async (index, of) => {
-      const size = await within(of);
+      const size = await requireSize(of);
       return await withNodes(run, (node) => inclusionProof(index, size, node));
     },
     consistency: async (oldSize, of) => {
-      const size = await within(of);
+      const size = await requireSize(of);
       return await withNodes(run, (node) => consistencyProof(oldSize, size, node));
     },
     sequence,
-    keepCheckpoint: async (of, note) => {
-      await within(of);
+    storeCheckpoint: async (of, note) => {
+      await requireSize(of);
       await run(
         `INSERT INTO ${schema}.checkpoint (size, note) VALUES ($1, $2) ON CONFLICT (size, note) DO NOTHING`,
         of,
@@ -155,15 +152,15 @@ export function openLog({ run, transaction }: Pool, schema: string): Log {
       );
     },
     // A plain list: the driver's own says more.
-    checkpoints: async () => [...(await run<CheckpointFound>(`${checkpoints} ORDER BY size, arrival`))],
+    checkpoints: async () => [...(await run<CheckpointRow>(`${checkpoints} ORDER BY size, arrival`))],
     newestCheckpoint: async () =>
-      (await run<CheckpointFound>(`${checkpoints} ORDER BY size DESC, arrival DESC LIMIT 1`))[0],
+      (await run<CheckpointRow>(`${checkpoints} ORDER BY size DESC, arrival DESC LIMIT 1`))[0],
     eraseTexts: async (entryId) => {
       await run(`DELETE FROM ${schema}.log_text WHERE entry = $1`, entryId);
     },
   };
 }
 
-function logged({ leaf_index, line, texts }: EntryFound): LoggedEntry {
+function toLoggedEntry({ leaf_index, line, texts }: EntryRow): LoggedEntry {
   return { index: leaf_index ?? -1, line, texts: texts ?? {} };
 }

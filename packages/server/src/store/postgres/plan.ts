@@ -8,61 +8,62 @@ import type { ChangeRows, EntryRow, PutRow, WriteRow } from "../row.ts";
 import type { Outcome } from "../store.ts";
 
 /** What the database said, under locks. */
-export type Found = {
+export type LockedRows = {
   /** The database's clock, in milliseconds. */
   readonly now: number;
   /** Versions of records that are there, by `nameOf`. */
   readonly versions: ReadonlyMap<string, number>;
   /** For each change with such a guard, in order of the batch. */
-  readonly waiting: readonly number[];
-  readonly asked: readonly number[];
+  readonly pendingCounts: readonly number[];
+  readonly createdCounts: readonly number[];
 };
 
 export type Plan = {
   readonly outcomes: readonly Outcome[];
   /** The last word on each record that is written, with the version that it replaces. */
-  readonly writes: readonly (WriteRow & { readonly act: "drop" | PutRow; readonly version: number })[];
+  readonly writes: readonly (WriteRow & { readonly act: "delete" | PutRow; readonly version: number })[];
   readonly entries: readonly EntryRow[];
 };
 
-export const nameOf = ({ kind, id }: { readonly kind: Kind; readonly id: string }) => `${kind} ${id}`;
+export const recordName = ({ kind, id }: { readonly kind: Kind; readonly id: string }) => `${kind} ${id}`;
 
 /** A request that the batch has made so far, as the counting guards see it. */
-type Made = { readonly agent: unknown; readonly waitsUntil: number; readonly createdAt: number };
+type CreatedRequest = { readonly agent: unknown; readonly pendingUntil: number; readonly createdAt: number };
 
-export function planBatch(batch: readonly ChangeRows[], found: Found): Plan {
+export function planBatch(batch: readonly ChangeRows[], found: LockedRows): Plan {
   const versions = new Map(found.versions);
   const writes = new Map<string, Plan["writes"][number]>();
   const entries: EntryRow[] = [];
-  const made: Made[] = [];
-  const counts = { waiting: found.waiting.values(), asked: found.asked.values() };
+  const created: CreatedRequest[] = [];
+  const counts = { pending: found.pendingCounts.values(), created: found.createdCounts.values() };
 
-  function holds({ before, fewerWaiting, fewerAsked, writes: guarded }: ChangeRows): boolean {
+  function guardsHold({ notOnOrAfter, maxPending, maxCreatedSince, writes: guarded }: ChangeRows): boolean {
     // Both are taken, in order, whatever becomes of the change.
-    const waiting = fewerWaiting ? counts.waiting.next().value! : 0;
-    const asked = fewerAsked ? counts.asked.next().value! : 0;
-    if (before !== undefined && found.now >= before) return false;
-    if (fewerWaiting) {
-      const more = made.filter((one) => one.agent === fewerWaiting.agent && one.waitsUntil > found.now);
-      if (waiting + more.length >= fewerWaiting.than) return false;
+    const pendingCount = maxPending ? counts.pending.next().value! : 0;
+    const createdCount = maxCreatedSince ? counts.created.next().value! : 0;
+    if (notOnOrAfter !== undefined && found.now >= notOnOrAfter) return false;
+    if (maxPending) {
+      const more = created.filter((one) => one.agent === maxPending.agent && one.pendingUntil > found.now);
+      if (pendingCount + more.length >= maxPending.limit) return false;
     }
-    if (fewerAsked) {
-      const { agent, since } = fewerAsked;
-      const more = made.filter((one) => one.agent === agent && one.createdAt >= since);
-      if (asked + more.length >= fewerAsked.than) return false;
+    if (maxCreatedSince) {
+      const { agent, since } = maxCreatedSince;
+      const more = created.filter((one) => one.agent === agent && one.createdAt >= since);
+      if (createdCount + more.length >= maxCreatedSince.limit) return false;
     }
-    return guarded.every((write) => (versions.get(nameOf(write)) ?? 0) === write.expect);
+    return guarded.every((write) => (versions.get(recordName(write)) ?? 0) === write.ifVersion);
   }
 
   const outcomes = batch.map((change): Outcome => {
-    if (!holds(change)) return "conflict";
+    if (!guardsHold(change)) return "conflict";
     for (const write of change.writes) {
-      const { act, expect } = write;
+      const { act, ifVersion } = write;
       if (act === "check") continue;
-      const name = nameOf(write);
-      writes.set(name, { ...write, act, version: writes.get(name)?.version ?? expect });
-      versions.set(name, act === "drop" ? 0 : expect + 1);
-      if (write.kind === "approval" && act !== "drop" && expect === 0) made.push(readMade(act));
+      const name = recordName(write);
+      writes.set(name, { ...write, act, version: writes.get(name)?.version ?? ifVersion });
+      versions.set(name, act === "delete" ? 0 : ifVersion + 1);
+      if (write.kind === "request" && act !== "delete" && ifVersion === 0)
+        created.push(readCreatedRequest(act));
     }
     entries.push(...change.entries);
     return "committed";
@@ -70,15 +71,15 @@ export function planBatch(batch: readonly ChangeRows[], found: Found): Plan {
   return { outcomes, writes: [...writes.values()], entries };
 }
 
-const names = Object.keys(tables.approval.columns);
+const names = Object.keys(tables.request.columns);
 const [agentAt, stateAt, createdAt, expiresAt] = ["agent", "state", "created_at", "expires_at"].map((name) =>
   names.indexOf(name),
 ) as [number, number, number, number];
 
-function readMade({ columns }: PutRow): Made {
+function readCreatedRequest({ columns }: PutRow): CreatedRequest {
   return {
     agent: columns[agentAt],
-    waitsUntil: columns[stateAt] === "pending" ? Number(columns[expiresAt]) : 0,
+    pendingUntil: columns[stateAt] === "pending" ? Number(columns[expiresAt]) : 0,
     createdAt: Number(columns[createdAt]),
   };
 }

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { type PostgresServer, startPostgres } from "@countersign/testing/process/postgres";
 import postgres from "postgres";
-import { type PostgresServer, startPostgres } from "../../../test/postgres.ts";
-import { aMessage, anApproval, anEntry } from "../contract/specimen.ts";
-import { type Opened, storeContract } from "../contract.ts";
+import { aMessage, anEntry, aRequest } from "../contract/fixture.ts";
+import { type OpenedStore, storeContract } from "../contract.ts";
 import { absent } from "../store.ts";
 import { lockKey } from "./batch.ts";
 import { openPostgres } from "./postgres.ts";
@@ -15,10 +15,10 @@ before(async () => {
 after(() => server.discard());
 
 let schemas = 0;
-storeContract("PostgreSQL", async (): Promise<Opened> => {
+storeContract("PostgreSQL", async (): Promise<OpenedStore> => {
   schemas += 1;
   const schema = `test_${schemas}`;
-  const open = () => openPostgres({ url: server.url, schema, create: true, max: 4 });
+  const open = () => openPostgres({ url: server.url, schema, create: true, maxConnections: 4 });
   const handles = [await open()];
   return {
     store: handles[0]!,
@@ -39,7 +39,7 @@ test("a connection that is taken away is counted as lost and another is opened; 
     url: server.url,
     schema: "test_connections",
     create: true,
-    max: 1,
+    maxConnections: 1,
     onConnection: (event) => events.push(event),
   });
   assert.deepEqual([...events].sort(), ["opened", "opened"], "one that listens, one that works");
@@ -63,7 +63,7 @@ test("a claim passes over a record whose name a batch has locked, and is kept wa
   try {
     const [locked, free] = [aMessage({ id: "msg_locked_é" }), aMessage()];
     for (const record of [locked, free])
-      await store.pass({ writes: [{ put: "message", record, expect: absent }] });
+      await store.commitUnlogged({ writes: [{ put: "message", record, ifVersion: absent }] });
     const key = String(lockKey(schema, `message ${locked.id}`));
     const ids = async () => (await store.claim("message", { limit: 9 })).map(({ record }) => record.id);
     await sql.begin(async (held) => {
@@ -125,8 +125,8 @@ test("T29: what may wait is not exceeded where the database's default isolation 
     const expiresAt = stores[0]!.now() + 60_000;
     const asks = Array.from({ length: 30 }, (_, n) =>
       stores[n % 2]!.commit({
-        writes: [{ put: "approval", record: anApproval({ expiresAt }), expect: absent }],
-        fewerWaiting: { agent: "agent_1", than: 4 },
+        writes: [{ put: "request", record: aRequest({ expiresAt }), ifVersion: absent }],
+        maxPending: { agent: "agent_1", limit: 4 },
         entries: [anEntry()],
       }),
     );

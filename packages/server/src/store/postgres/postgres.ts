@@ -3,17 +3,17 @@
  * changes in batches, hears of the others' by notification, and takes the time from the database's clock. It never
  * decides whether a change is right, and it never rewrites the log.
  */
-import { type ChangeRows, changeRows, passingRows } from "../row.ts";
+import { type ChangeRows, encodeChange, encodeUnloggedChange } from "../row.ts";
 import type { Outcome, Store } from "../store.ts";
-import { batchWriter } from "./batch.ts";
-import { claims } from "./claim.ts";
+import { createBatchWriter } from "./batch.ts";
+import { createClaim } from "./claim.ts";
 import { openClock } from "./clock.ts";
-import { openPool, type PoolOptions } from "./connection.ts";
-import { checkFitness } from "./fitness.ts";
-import { openLane } from "./lane.ts";
-import { openLog } from "./log.ts";
+import { createCommitQueue } from "./commit-queue.ts";
+import { createLog } from "./log.ts";
 import { migrate } from "./migrate.ts";
-import { readers } from "./reader.ts";
+import { openPool, type PoolOptions } from "./pool.ts";
+import { runPreflight } from "./preflight.ts";
+import { createReaders } from "./reader.ts";
 import { openWatchers } from "./watch.ts";
 
 export type PostgresOptions = PoolOptions & {
@@ -33,29 +33,29 @@ export async function openPostgres({
   const pool = openPool(options);
   try {
     await migrate(pool, schema, create);
-    await checkFitness(pool, options.url, schema);
+    await runPreflight(pool, options.url, schema);
     const clock = await openClock(pool);
     const channel = `${schema}_wake`;
     const watchers = openWatchers(pool, schema, channel);
-    const log = openLog(pool, schema);
-    const write = batchWriter(pool, schema, channel, watchers.announce, clock.hear);
-    const lane = openLane(write, async (entryId) => log.holds(entryId));
+    const log = createLog(pool, schema);
+    const write = createBatchWriter(pool, schema, channel, watchers.encodeNotifications, clock.hear);
+    const commitQueue = createCommitQueue(write, async (entryId) => log.hasEntry(entryId));
     await watchers.open();
     let closing = false;
 
     async function submit(change: ChangeRows): Promise<Outcome> {
       if (closing) throw new Error("the store is closed");
-      const outcome = await lane.submit(change);
-      if (outcome === "committed") watchers.tell(change.wakes);
+      const outcome = await commitQueue.submit(change);
+      if (outcome === "committed") watchers.notify(change.changeEvents);
       return outcome;
     }
 
     return {
       now: clock.now,
-      ...readers(pool, schema),
-      commit: async (change) => submit(changeRows(change)),
-      pass: async (change) => submit(passingRows(change)),
-      claim: claims(pool, schema),
+      ...createReaders(pool, schema),
+      commit: async (change) => submit(encodeChange(change)),
+      commitUnlogged: async (change) => submit(encodeUnloggedChange(change)),
+      claim: createClaim(pool, schema),
       log,
       watch: watchers.watch,
       close: async () => {
@@ -63,7 +63,7 @@ export async function openPostgres({
         closing = true;
         watchers.close();
         clock.close();
-        await lane.drained();
+        await commitQueue.drain();
         await pool.close();
       },
     };
@@ -75,7 +75,7 @@ export async function openPostgres({
 
 /** Brings a database that is there up to this version, and answers what was done. */
 export async function migratePostgres(url: string, schema = "countersign"): Promise<readonly string[]> {
-  const pool = openPool({ url, max: 1 });
+  const pool = openPool({ url, maxConnections: 1 });
   try {
     return await migrate(pool, schema, false);
   } finally {

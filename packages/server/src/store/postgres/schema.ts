@@ -9,29 +9,30 @@ import { type Kind, tables } from "../record.ts";
 export const columnsOf = (kind: Kind): readonly string[] => Object.keys(tables[kind].columns);
 
 /** As SQL declares it: instants are numbers, everything else is text. */
-export const columnType = (column: string): "bigint" | "text" => (column.endsWith("_at") ? "bigint" : "text");
+export const columnTypeOf = (column: string): "bigint" | "text" =>
+  column.endsWith("_at") ? "bigint" : "text";
 
-export type Migration = { readonly number: number; readonly says: string; readonly sql: string };
+export type Migration = { readonly number: number; readonly summary: string; readonly sql: string };
 
 /** In order. `schema` is a name that was checked, and is written into the text. */
-export function migrations(schema: string): readonly Migration[] {
-  return [{ number: 1, says: "the first tables", sql: firstTables(schema) }];
+export function listMigrations(schema: string): readonly Migration[] {
+  return [{ number: 1, summary: "the first tables", sql: initialTables(schema) }];
 }
 
-function firstTables(schema: string): string {
+function initialTables(schema: string): string {
   return [
-    ...Object.keys(tables).map((kind) => tableOf(schema, kind as Kind)),
-    indexes(schema),
-    log(schema),
-    appendOnly(schema),
+    ...Object.keys(tables).map((kind) => tableSql(schema, kind as Kind)),
+    indexSql(schema),
+    logSql(schema),
+    appendOnlySql(schema),
   ].join("\n");
 }
 
 /** Ids are compared byte by byte, whatever the database's own collation is. */
-function tableOf(schema: string, kind: Kind): string {
+function tableSql(schema: string, kind: Kind): string {
   const columns = columnsOf(kind).map((name) => {
-    const collated = columnType(name) === "text" ? ' COLLATE "C"' : "";
-    return `${name} ${columnType(name)}${collated}, `;
+    const collated = columnTypeOf(name) === "text" ? ' COLLATE "C"' : "";
+    return `${name} ${columnTypeOf(name)}${collated}, `;
   });
   return `
 CREATE TABLE ${schema}."${kind}" (
@@ -40,25 +41,25 @@ CREATE TABLE ${schema}."${kind}" (
 CREATE INDEX "${kind}_due" ON ${schema}."${kind}" (due_at, id) WHERE due_at IS NOT NULL;`;
 }
 
-function indexes(schema: string): string {
+function indexSql(schema: string): string {
   return `
 CREATE UNIQUE INDEX approver_email ON ${schema}.approver (email);
 CREATE INDEX device_approver ON ${schema}.device (approver, id);
 CREATE INDEX session_device ON ${schema}.session (device, id);
-CREATE INDEX approval_state ON ${schema}.approval (state, id);
-CREATE INDEX approval_decided_by ON ${schema}.approval (decided_by, id) WHERE decided_by IS NOT NULL;
-CREATE INDEX approval_pending ON ${schema}.approval (agent, expires_at) WHERE state = 'pending';
-CREATE INDEX approval_asked ON ${schema}.approval (agent, created_at);
+CREATE INDEX request_state ON ${schema}.request (state, id);
+CREATE INDEX request_decided_by ON ${schema}.request (decided_by, id) WHERE decided_by IS NOT NULL;
+CREATE INDEX request_pending ON ${schema}.request (agent, expires_at) WHERE state = 'pending';
+CREATE INDEX request_asked ON ${schema}.request (agent, created_at);
 CREATE INDEX message_given_up ON ${schema}.message (id) WHERE state = 'given_up';
 CREATE INDEX callback_given_up ON ${schema}.callback (id) WHERE state = 'given_up';
 
 CREATE TABLE ${schema}.waiting (
-  approver text COLLATE "C" NOT NULL, approval text COLLATE "C" NOT NULL, PRIMARY KEY (approver, approval)
+  approver text COLLATE "C" NOT NULL, request text COLLATE "C" NOT NULL, PRIMARY KEY (approver, request)
 );
-CREATE INDEX waiting_approval ON ${schema}.waiting (approval);`;
+CREATE INDEX waiting_request ON ${schema}.waiting (request);`;
 }
 
-function log(schema: string): string {
+function logSql(schema: string): string {
   return `
 CREATE TABLE ${schema}.log_entry (
   arrival bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, id text COLLATE "C" NOT NULL UNIQUE, line text NOT NULL,
@@ -76,8 +77,8 @@ CREATE TABLE ${schema}.checkpoint (
 }
 
 /** The database itself refuses to change the log: an index is given once, and nothing else ever changes. */
-function appendOnly(schema: string): string {
-  const never = (table: string, event: "DELETE" | "UPDATE" | "TRUNCATE") =>
+function appendOnlySql(schema: string): string {
+  const forbid = (table: string, event: "DELETE" | "UPDATE" | "TRUNCATE") =>
     `CREATE TRIGGER ${table}_never_${event.toLowerCase()} BEFORE ${event} ON ${schema}.${table}
   FOR EACH STATEMENT EXECUTE FUNCTION ${schema}.refuse();`;
   return `
@@ -90,6 +91,6 @@ CREATE FUNCTION ${schema}.index_once() RETURNS trigger LANGUAGE plpgsql AS $$ BE
   RETURN NEW; END $$;
 CREATE TRIGGER log_entry_index_once BEFORE UPDATE ON ${schema}.log_entry
   FOR EACH ROW EXECUTE FUNCTION ${schema}.index_once();
-${["log_entry", "log_node", "checkpoint"].flatMap((table) => [never(table, "DELETE"), never(table, "TRUNCATE")]).join("\n")}
-${["log_node", "checkpoint", "log_text"].map((table) => never(table, "UPDATE")).join("\n")}`;
+${["log_entry", "log_node", "checkpoint"].flatMap((table) => [forbid(table, "DELETE"), forbid(table, "TRUNCATE")]).join("\n")}
+${["log_node", "checkpoint", "log_text"].map((table) => forbid(table, "UPDATE")).join("\n")}`;
 }

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { leafHash, verifyConsistency, verifyInclusion } from "@countersign/protocol";
-import { type PostgresServer, startPostgres } from "../../../test/postgres.ts";
-import { anEntry } from "../contract/specimen.ts";
+import { type PostgresServer, startPostgres } from "@countersign/testing/process/postgres";
+import { anEntry } from "../contract/fixture.ts";
 import type { Store } from "../store.ts";
 import { openPostgres } from "./postgres.ts";
 

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { type PostgresServer, startPostgres } from "@countersign/testing/process/postgres";
 import postgres from "postgres";
-import { type PostgresServer, startPostgres } from "../../../test/postgres.ts";
-import type { Wake } from "../store.ts";
-import { openPool } from "./connection.ts";
+import type { ChangeEvent } from "../store.ts";
+import { openPool } from "./pool.ts";
 import { openPostgres } from "./postgres.ts";
 import { openWatchers } from "./watch.ts";
 
@@ -15,21 +15,21 @@ after(() => server.discard());
 
 test("what was written without a notification that arrived is noticed by looking, once", async () => {
   await (await openPostgres({ url: server.url, create: true })).close();
-  const pool = openPool({ url: server.url, max: 2 });
+  const pool = openPool({ url: server.url, maxConnections: 2 });
   const sql = postgres(server.url, { max: 1 });
   const watchers = openWatchers(pool, "countersign", "a channel that nobody tells anything", 20);
   try {
     await watchers.open();
-    const heard: Wake[] = [];
-    let wake = () => {};
+    const heard: ChangeEvent[] = [];
+    let event = () => {};
     const next = () =>
       new Promise<void>((resolve) => {
-        wake = resolve;
+        event = resolve;
       });
     const first = next();
     watchers.watch((one) => {
       heard.push(one);
-      wake();
+      event();
     });
     // Whoever begins to watch is told to look, since nobody knows what was written before.
     await first;

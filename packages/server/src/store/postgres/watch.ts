@@ -4,81 +4,87 @@
  * again, and every few seconds if anything was logged meanwhile, those who wait are told to look for themselves.
  */
 import { randomUUID } from "node:crypto";
-import type { Store, Wake } from "../store.ts";
-import type { Pool } from "./connection.ts";
+import type { ChangeEvent, Store } from "../store.ts";
+import type { Pool } from "./pool.ts";
 
-const pollMs = 5_000;
+const defaultPollMs = 5_000;
 /** PostgreSQL takes fewer than 8,000 bytes. */
-const longestPayload = 7_000;
+const maxPayloadLength = 7_000;
 
 export type Watchers = {
   readonly watch: Store["watch"];
   /** The notifications that carry these wakes to other nodes. */
-  readonly announce: (wakes: readonly Wake[]) => readonly string[];
-  readonly tell: (wakes: readonly Wake[]) => void;
+  readonly encodeNotifications: (changeEvents: readonly ChangeEvent[]) => readonly string[];
+  readonly notify: (changeEvents: readonly ChangeEvent[]) => void;
   readonly open: () => Promise<void>;
   readonly close: () => void;
 };
 
-type Payload = { readonly from: string; readonly wakes: readonly (NonNullable<Wake> | null)[] };
+type Payload = { readonly from: string; readonly changeEvents: readonly (NonNullable<ChangeEvent> | null)[] };
 
-export function openWatchers(pool: Pool, schema: string, channel: string, lookEveryMs = pollMs): Watchers {
-  const self = randomUUID();
-  const listeners = new Set<(wake: Wake) => void>();
+export function openWatchers(
+  pool: Pool,
+  schema: string,
+  channel: string,
+  pollIntervalMs = defaultPollMs,
+): Watchers {
+  const nodeId = randomUUID();
+  const listeners = new Set<(event: ChangeEvent) => void>();
   let poll: NodeJS.Timeout | undefined;
-  let seen: number | null | undefined;
-  let looking = false;
+  let lastArrival: number | null | undefined;
+  let isChecking = false;
 
-  function tell(wakes: readonly Wake[]): void {
-    for (const wake of wakes) for (const listener of [...listeners]) call(listener, wake);
+  function notify(changeEvents: readonly ChangeEvent[]): void {
+    for (const event of changeEvents) for (const listener of [...listeners]) callListener(listener, event);
   }
 
   /** The number of the newest entry, which every change of a request has; null where there is none. */
-  async function look(): Promise<void> {
-    if (looking) return;
-    looking = true;
+  async function checkForChanges(): Promise<void> {
+    if (isChecking) return;
+    isChecking = true;
     const [row] = await pool
       .run<{ newest: number | null }>(`SELECT max(arrival) AS newest FROM ${schema}.log_entry`)
       .catch(() => [undefined]);
-    looking = false;
-    if (row === undefined || row.newest !== seen) tell([undefined]);
-    seen = row?.newest;
+    isChecking = false;
+    if (row === undefined || row.newest !== lastArrival) notify([undefined]);
+    lastArrival = row?.newest;
   }
 
   return {
-    announce: (wakes) => {
-      const all = wakes.map((wake) => wake ?? null);
+    encodeNotifications: (changeEvents) => {
+      const all = changeEvents.map((event) => event ?? null);
       const payloads: string[] = [];
       for (let from = 0; from < all.length; ) {
         let count = all.length - from;
         let payload = encode(all.slice(from, from + count));
-        while (payload.length > longestPayload && count > 1) {
+        while (payload.length > maxPayloadLength && count > 1) {
           count = Math.ceil(count / 2);
           payload = encode(all.slice(from, from + count));
         }
         // One request with so many candidates that even it alone is too long: everybody looks for themselves.
-        payloads.push(payload.length > longestPayload ? encode([null]) : payload);
+        payloads.push(payload.length > maxPayloadLength ? encode([null]) : payload);
         from += count;
       }
       return payloads;
-      function encode(some: Payload["wakes"]): string {
-        return JSON.stringify({ from: self, wakes: some } satisfies Payload);
+      function encode(some: Payload["changeEvents"]): string {
+        return JSON.stringify({ from: nodeId, changeEvents: some } satisfies Payload);
       }
     },
-    tell,
+    notify,
     watch: (listener) => {
       // A function of its own for each call, so that watching twice with one listener is two subscriptions.
-      const own = (wake: Wake) => listener(wake);
-      listeners.add(own);
-      return () => void listeners.delete(own);
+      const wrapped = (event: ChangeEvent) => listener(event);
+      listeners.add(wrapped);
+      return () => void listeners.delete(wrapped);
     },
     open: async () => {
-      const heard = (text: string) => {
-        const { from, wakes } = JSON.parse(text) as Payload;
-        if (from !== self) tell(wakes.map((wake) => (wake ? { ...wake, elsewhere: true } : undefined)));
+      const onPayload = (text: string) => {
+        const { from, changeEvents } = JSON.parse(text) as Payload;
+        if (from !== nodeId)
+          notify(changeEvents.map((event) => (event ? { ...event, elsewhere: true } : undefined)));
       };
-      await pool.listen(channel, heard, () => tell([undefined]));
-      poll = setInterval(() => listeners.size > 0 && void look(), lookEveryMs).unref();
+      await pool.listen(channel, onPayload, () => notify([undefined]));
+      poll = setInterval(() => listeners.size > 0 && void checkForChanges(), pollIntervalMs).unref();
     },
     close: () => {
       listeners.clear();
@@ -88,9 +94,9 @@ export function openWatchers(pool: Pool, schema: string, channel: string, lookEv
 }
 
 /** A listener that throws is a fault of its own: it neither keeps the others from hearing nor unmakes the change. */
-function call(listener: (wake: Wake) => void, wake: Wake): void {
+function callListener(listener: (event: ChangeEvent) => void, event: ChangeEvent): void {
   try {
-    listener(wake);
+    listener(event);
   } catch (error) {
     queueMicrotask(() => {
       throw error;

@@ -5,7 +5,7 @@
 import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { backup, DatabaseSync } from "node:sqlite";
-import { damageOf } from "./integrity.ts";
+import { findDatabaseCorruption } from "./integrity.ts";
 import { checkSchema } from "./schema.ts";
 
 /** Throws where there is something at `to` already, or where the copy is not sound; then there is none. */
@@ -22,28 +22,28 @@ export async function backupSqlite(path: string, to: string): Promise<void> {
     } finally {
       source.close();
     }
-    examine(partial);
-    sync(partial);
+    verifyCopy(partial);
+    fsyncPath(partial);
     renameSync(partial, to);
-    sync(dirname(to));
+    fsyncPath(dirname(to));
   } catch (error) {
     rmSync(partial, { force: true });
     throw error;
   }
 }
 
-function examine(path: string): void {
+function verifyCopy(path: string): void {
   const copy = new DatabaseSync(path);
   try {
     checkSchema(copy);
-    const damage = damageOf(copy);
-    if (damage !== undefined) throw new Error(`the copy is damaged: ${damage}`);
+    const corruption = findDatabaseCorruption(copy);
+    if (corruption !== undefined) throw new Error(`the copy is damaged: ${corruption}`);
   } finally {
     copy.close();
   }
 }
 
-function sync(path: string): void {
+function fsyncPath(path: string): void {
   const file = openSync(path, "r");
   try {
     fsyncSync(file);

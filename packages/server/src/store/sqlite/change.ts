@@ -11,58 +11,61 @@ import { queries } from "./reader.ts";
 import { columnsOf } from "./schema.ts";
 
 /** Answers a function that writes one change, or says `conflict`. `clock` is read when the change is written. */
-export function changeWriter(
+export function createChangeWriter(
   connection: Connection,
   clock: () => number,
   append: Append,
 ): (change: ChangeRows) => Outcome {
   const kinds = Object.keys(tables) as Kind[];
-  const statements = new Map(kinds.map((kind) => [kind, statementsFor(connection, kind)]));
-  const forget = connection.prepare("DELETE FROM waiting WHERE approval = ?");
-  const remember = connection.prepare("INSERT INTO waiting (approver, approval) VALUES (?, ?)");
-  const waitingOf = connection.prepare<{ waiting: number }>(queries.waitingOf);
-  const askedSince = connection.prepare<{ asked: number }>(queries.askedSince);
-  const of = (kind: Kind) => statements.get(kind)!;
+  const statements = new Map(kinds.map((kind) => [kind, prepareStatements(connection, kind)]));
+  const deleteInbox = connection.prepare("DELETE FROM waiting WHERE request = ?");
+  const insertInbox = connection.prepare("INSERT INTO waiting (approver, request) VALUES (?, ?)");
+  const countPending = connection.prepare<{ waiting: number }>(queries.countPending);
+  const countCreatedSince = connection.prepare<{ asked: number }>(queries.countCreatedSince);
+  const statementsOf = (kind: Kind) => statements.get(kind)!;
 
-  function holds({ kind, id, expect }: WriteRow): boolean {
-    return (of(kind).version.get(id)?.version ?? 0) === expect;
+  function versionMatches({ kind, id, ifVersion }: WriteRow): boolean {
+    return (statementsOf(kind).version.get(id)?.version ?? 0) === ifVersion;
   }
 
   /** Answers whether it held what was expected, and otherwise has written nothing. */
-  function put({ kind, id, expect }: WriteRow, row: PutRow): boolean {
-    const { insert, update } = of(kind);
+  function put({ kind, id, ifVersion }: WriteRow, row: PutRow): boolean {
+    const { insert, update } = statementsOf(kind);
     const written =
-      expect === absent
+      ifVersion === absent
         ? insert.run(id, 1, row.dueAt, ...row.columns, row.body)
-        : update.run(expect + 1, row.dueAt, ...row.columns, row.body, id, expect);
+        : update.run(ifVersion + 1, row.dueAt, ...row.columns, row.body, id, ifVersion);
     if (written.changes === 0) return false;
     if (!row.waiting) return true;
-    if (expect !== absent) forget.run(id);
-    for (const approver of row.waiting) remember.run(approver, id);
+    if (ifVersion !== absent) deleteInbox.run(id);
+    for (const approver of row.waiting) insertInbox.run(approver, id);
     return true;
   }
 
-  function drop({ kind, id }: WriteRow): void {
-    of(kind).drop.run(id);
-    if (kind === "approval") forget.run(id);
+  function deleteRecord({ kind, id }: WriteRow): void {
+    statementsOf(kind).remove.run(id);
+    if (kind === "request") deleteInbox.run(id);
   }
 
-  function limitsHold({ before, fewerWaiting, fewerAsked }: ChangeRows): boolean {
+  function guardsHold({ notOnOrAfter, maxPending, maxCreatedSince }: ChangeRows): boolean {
     const now = clock();
-    if (before !== undefined && now >= before) return false;
-    if (fewerWaiting && waitingOf.get(fewerWaiting.agent, now)!.waiting >= fewerWaiting.than) return false;
-    return !fewerAsked || askedSince.get(fewerAsked.agent, fewerAsked.since)!.asked < fewerAsked.than;
+    if (notOnOrAfter !== undefined && now >= notOnOrAfter) return false;
+    if (maxPending && countPending.get(maxPending.agent, now)!.waiting >= maxPending.limit) return false;
+    return (
+      !maxCreatedSince ||
+      countCreatedSince.get(maxCreatedSince.agent, maxCreatedSince.since)!.asked < maxCreatedSince.limit
+    );
   }
 
   return (change) => {
-    if (!limitsHold(change)) return "conflict";
+    if (!guardsHold(change)) return "conflict";
     const { writes } = change;
     // One guard may be the write itself, as long as it is the first: there is nothing to undo yet if it does not hold.
     const first = writes.findIndex(({ act }) => typeof act === "object");
-    if (!writes.every((write, at) => at === first || holds(write))) return "conflict";
+    if (!writes.every((write, at) => at === first || versionMatches(write))) return "conflict";
     if (first >= 0 && !put(writes[first]!, writes[first]!.act as PutRow)) return "conflict";
     writes.forEach((write, at) => {
-      if (write.act === "drop") drop(write);
+      if (write.act === "delete") deleteRecord(write);
       else if (write.act !== "check" && at !== first && !put(write, write.act))
         throw new Error(`the ${write.kind} ${write.id} changed inside a transaction`);
     });
@@ -71,7 +74,7 @@ export function changeWriter(
   };
 }
 
-function statementsFor(connection: Connection, kind: Kind) {
+function prepareStatements(connection: Connection, kind: Kind) {
   const columns = ["version", "due_at", ...columnsOf(kind), "body"];
   const values = ["id", ...columns].map(() => "?").join(", ");
   const updates = columns.map((name) => `${name} = ?`).join(", ");
@@ -81,6 +84,6 @@ function statementsFor(connection: Connection, kind: Kind) {
       `INSERT INTO "${kind}" (id, ${columns.join(", ")}) VALUES (${values}) ON CONFLICT (id) DO NOTHING`,
     ),
     update: connection.prepare(`UPDATE "${kind}" SET ${updates} WHERE id = ? AND version = ?`),
-    drop: connection.prepare(`DELETE FROM "${kind}" WHERE id = ?`),
+    remove: connection.prepare(`DELETE FROM "${kind}" WHERE id = ?`),
   };
 }

@@ -1,14 +1,14 @@
 /** Leases what has to leave: found and leased in one transaction, and none is begun where there is nothing to lease. */
 
-import { type HeldRow, parseHeld } from "../parse.ts";
+import { parseVersioned, type VersionedRow } from "../parse.ts";
 import { type LeasedKind, leases, type Records } from "../record.ts";
-import { type ChangeRows, passingRows } from "../row.ts";
-import type { Held, Outcome, Store, Wanted, Write } from "../store.ts";
+import { type ChangeRows, encodeUnloggedChange } from "../row.ts";
+import type { ClaimFilter, Outcome, Store, Versioned, Write } from "../store.ts";
 import type { Connection } from "./connection.ts";
 import type { GroupCommit } from "./group-commit.ts";
 import { queries } from "./reader.ts";
 
-export function claims(
+export function createClaim(
   connection: Connection,
   group: GroupCommit,
   clock: () => number,
@@ -16,24 +16,26 @@ export function claims(
 ): Store["claim"] {
   const { prepare } = connection;
   const due = {
-    message: prepare<HeldRow>(queries.claimableMessages),
-    callback: prepare<HeldRow>(queries.claimableCallbacks),
+    message: prepare<VersionedRow>(queries.claimableMessages),
+    callback: prepare<VersionedRow>(queries.claimableCallbacks),
   };
   const read = {
-    message: prepare<HeldRow>(queries.read("message")),
-    callback: prepare<HeldRow>(queries.read("callback")),
+    message: prepare<VersionedRow>(queries.read("message")),
+    callback: prepare<VersionedRow>(queries.read("callback")),
   };
 
-  return async <K extends LeasedKind>(kind: K, wanted: Wanted) => {
-    const found = (): readonly HeldRow[] =>
-      "ids" in wanted
-        ? [...new Set(wanted.ids)].flatMap((id) => read[kind].get(id) ?? [])
-        : due[kind].all(clock(), wanted.limit);
-    const lease = (row: HeldRow): readonly Held<K>[] => {
-      const { record: was, version } = parseHeld(kind, row);
-      const record: Records[K] | undefined = leases[kind](was, clock());
+  return async <K extends LeasedKind>(kind: K, filter: ClaimFilter) => {
+    const found = (): readonly VersionedRow[] =>
+      "ids" in filter
+        ? [...new Set(filter.ids)].flatMap((id) => read[kind].get(id) ?? [])
+        : due[kind].all(clock(), filter.limit);
+    const lease = (row: VersionedRow): readonly Versioned<K>[] => {
+      const { record: current, version } = parseVersioned(kind, row);
+      const record: Records[K] | undefined = leases[kind](current, clock());
       if (!record) return [];
-      write(passingRows({ writes: [{ put: kind, record, expect: version } as Write<LeasedKind>] }));
+      write(
+        encodeUnloggedChange({ writes: [{ put: kind, record, ifVersion: version } as Write<LeasedKind>] }),
+      );
       return [{ record, version: version + 1 }];
     };
     if (found().length === 0) return [];

@@ -7,18 +7,18 @@ import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlit
 import { checkSchema, createSchema } from "./schema.ts";
 
 /** How long is waited while another process writes. */
-export const busyMs = 5_000;
+export const busyTimeoutMs = 5_000;
 
 /** For how much of it a statement alone may wait, once the file is open: nothing else happens meanwhile. */
-const blockedMs = 50;
+const statementBusyTimeoutMs = 50;
 
 /** How many rows a statement changed, and the rowid of the last that it inserted. */
-export type Ran = { readonly changes: number; readonly lastInsertRowid: number };
+export type RunResult = { readonly changes: number; readonly lastInsertRowid: number };
 
 export type Statement<R> = {
   get(...values: SQLInputValue[]): R | undefined;
   all(...values: SQLInputValue[]): R[];
-  run(...values: SQLInputValue[]): Ran;
+  run(...values: SQLInputValue[]): RunResult;
 };
 
 export type Connection = {
@@ -40,79 +40,79 @@ export function openConnection(path: string): Connection {
     // (-wal, -shm) take the same mode. It also finds a read-only file now, and not at the first write.
     if (shared) closeSync(openSync(path, "a", 0o600));
     database = new DatabaseSync(path, {
-      timeout: busyMs,
+      timeout: busyTimeoutMs,
       enableForeignKeyConstraints: false,
       defensive: true,
     });
     checkSchema(database);
-    writeAhead(database);
+    enableWal(database);
     // FULL: a commit returns after its fsync. fullfsync: where fsync does not reach the disk (macOS), what does.
     // secure_delete: what is erased is overwritten, and does not stay in the file's free pages.
     // cache_size: 16 MB, so that the requests that are being polled stay in memory.
     database.exec("PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA secure_delete = ON");
     database.exec("PRAGMA cache_size = -16000");
     createSchema(database);
-    database.exec(`PRAGMA busy_timeout = ${blockedMs}`);
+    database.exec(`PRAGMA busy_timeout = ${statementBusyTimeoutMs}`);
   } catch (cause) {
     database?.close();
-    throw fault(path, cause);
+    throw createStoreError(path, cause);
   }
-  return connectionOf(path, database, shared);
+  return createConnection(path, database, shared);
 }
 
 /**
  * Turns the write-ahead log on, which a file remembers. For this one step SQLite does not wait while another process
  * has the file open for writing (as when two start on a new file at once), so the waiting is done here.
  */
-function writeAhead(database: DatabaseSync): void {
+function enableWal(database: DatabaseSync): void {
   const pause = new Int32Array(new SharedArrayBuffer(4));
   for (let waitedMs = 0; ; waitedMs += 10) {
     try {
       database.exec("PRAGMA journal_mode = WAL");
       return;
     } catch (error) {
-      if (resultCode(error) !== busy || waitedMs >= busyMs) throw error;
+      if (resultCode(error) !== sqliteBusy || waitedMs >= busyTimeoutMs) throw error;
       Atomics.wait(pause, 0, 0, 10);
     }
   }
 }
 
-function connectionOf(path: string, database: DatabaseSync, shared: boolean): Connection {
-  const failed = (cause: unknown) =>
-    database.isOpen ? fault(path, cause) : new Error(`${path}: the store is closed`, { cause });
+function createConnection(path: string, database: DatabaseSync, shared: boolean): Connection {
+  const toStoreError = (cause: unknown) =>
+    database.isOpen ? createStoreError(path, cause) : new Error(`${path}: the store is closed`, { cause });
 
-  function prepared(sql: string): StatementSync {
+  function prepareStatement(sql: string): StatementSync {
     try {
       return database.prepare(sql);
     } catch (cause) {
-      throw failed(cause);
+      throw toStoreError(cause);
     }
   }
   return {
     shared,
     prepare: <R>(sql: string): Statement<R> => {
-      const statement = prepared(sql);
+      const statement = prepareStatement(sql);
       // Spelled out, and no function made for each call: every request comes by here a dozen times and more.
       return {
         get: (...values) => {
           try {
             return statement.get(...values) as R | undefined;
           } catch (cause) {
-            throw failed(cause);
+            throw toStoreError(cause);
           }
         },
         all: (...values) => {
           try {
             return statement.all(...values) as R[];
           } catch (cause) {
-            throw failed(cause);
+            throw toStoreError(cause);
           }
         },
         run: (...values) => {
           try {
-            return statement.run(...values) as Ran;
+            return statement.run(...values) as RunResult;
           } catch (cause) {
-            throw failed(cause);
+            throw toStoreError(cause);
           }
         },
       };
@@ -142,10 +142,10 @@ const reasons: { readonly [code: number | string]: string } = {
 };
 
 /** SQLITE_BUSY. */
-const busy = 5;
+const sqliteBusy = 5;
 
 /** SQLITE_CONSTRAINT: the statement was refused and undone, the transaction around it is whole. */
-const constraint = 19;
+const sqliteConstraint = 19;
 
 /** SQLite's primary result code (the extended one says more than anybody here asks). */
 function resultCode(error: unknown): number | undefined {
@@ -154,18 +154,18 @@ function resultCode(error: unknown): number | undefined {
     : undefined;
 }
 
-function fault(path: string, cause: unknown): Error {
+function createStoreError(path: string, cause: unknown): Error {
   const { message, code } = cause as NodeJS.ErrnoException;
   return new Error(`${path}: ${reasons[resultCode(cause) ?? code ?? ""] ?? message}`, { cause });
 }
 
 /** True where another process is writing, or keeps the file to itself. */
 export function isBusy(error: unknown): boolean {
-  return error instanceof Error && resultCode(error.cause) === busy;
+  return error instanceof Error && resultCode(error.cause) === sqliteBusy;
 }
 
 /** True for a fault of the whole file, after which SQLite may already have dropped the transaction under way. */
 export function breaksTransaction(error: unknown): boolean {
   const code = error instanceof Error ? resultCode(error.cause) : undefined;
-  return code !== undefined && code !== constraint;
+  return code !== undefined && code !== sqliteConstraint;
 }

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { openConnection } from "./connection.ts";
-import { groupCommit } from "./group-commit.ts";
+import { createGroupCommit } from "./group-commit.ts";
 
 /** A database in memory with two tables; a row of `child` without its `parent` is found out only by COMMIT. */
 function open() {
@@ -23,7 +23,7 @@ function open() {
   );
   return {
     connection,
-    group: groupCommit(connection),
+    group: createGroupCommit(connection),
     addParent,
     addChild,
     rows: () => countRows.get()!.rows,
@@ -121,7 +121,7 @@ test("while another process writes, this one turns; what waits is written in ord
   const path = join(directory, "countersign.db");
   const connection = openConnection(path);
   connection.prepare("CREATE TABLE word (id INTEGER PRIMARY KEY, word TEXT)").run();
-  const group = groupCommit(connection);
+  const group = createGroupCommit(connection);
   const add = connection.prepare("INSERT INTO word (word) VALUES (?)");
   const all = connection.prepare<{ word: string }>("SELECT word FROM word ORDER BY id");
   const other = new DatabaseSync(path);

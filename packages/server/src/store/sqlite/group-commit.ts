@@ -4,10 +4,10 @@
  * they awaited, have had their say. While the disk works, the next requests gather in the sockets, so that the
  * batches grow with the load. It knows nothing of what is written.
  */
-import { breaksTransaction, busyMs, type Connection, isBusy } from "./connection.ts";
+import { breaksTransaction, busyTimeoutMs, type Connection, isBusy } from "./connection.ts";
 
 /** How long the others are answered before a batch that found another process writing is tried again. */
-const retryMs = 10;
+const retryDelayMs = 10;
 
 export type GroupCommit = {
   /**
@@ -27,7 +27,7 @@ type Job = {
 };
 type Reject = (error: unknown) => void;
 
-export function groupCommit(connection: Connection): GroupCommit {
+export function createGroupCommit(connection: Connection): GroupCommit {
   const begin = connection.prepare("BEGIN IMMEDIATE");
   const commit = connection.prepare("COMMIT");
   const rollback = connection.prepare("ROLLBACK");
@@ -37,14 +37,14 @@ export function groupCommit(connection: Connection): GroupCommit {
   let busySince: number | undefined;
 
   /** Begins a transaction, or answers that another process is writing, and has not been for too long. */
-  function begun(): boolean {
+  function tryBegin(): boolean {
     try {
       begin.run();
       busySince = undefined;
       return true;
     } catch (error) {
       busySince ??= performance.now();
-      if (isBusy(error) && performance.now() - busySince < busyMs) return false;
+      if (isBusy(error) && performance.now() - busySince < busyTimeoutMs) return false;
       busySince = undefined;
       throw error;
     }
@@ -53,20 +53,20 @@ export function groupCommit(connection: Connection): GroupCommit {
   function flush(): void {
     const batch = queue;
     queue = [];
-    if (batch.length > 0 && !write(batch)) later(batch);
+    if (batch.length > 0 && !write(batch)) retryLater(batch);
   }
 
   /** Whoever only reads is answered meanwhile; what was asked first is still written first. */
-  function later(batch: readonly Job[]): void {
+  function retryLater(batch: readonly Job[]): void {
     queue = [...batch, ...queue];
-    setTimeout(flush, retryMs);
+    setTimeout(flush, retryDelayMs);
   }
 
   /** Answers false, and has done nothing, where another process is writing. */
   function write(batch: readonly Job[]): boolean {
     const results: unknown[] = [];
     try {
-      if (!begun()) return false;
+      if (!tryBegin()) return false;
       for (const { work } of batch) results.push(work());
       // Durability point. Crashing before COMMIT returns leaves either nothing of this batch or all of it, and none of
       // it was acknowledged. Crashing after it loses nothing: the write-ahead log has been synced, and the next to
@@ -75,10 +75,10 @@ export function groupCommit(connection: Connection): GroupCommit {
       // `holds` answers it.
       commit.run();
     } catch (error) {
-      const isOneWork =
+      const isJobError =
         results.length < batch.length && !breaksTransaction(error) && connection.inTransaction();
       rollBack();
-      if (isOneWork && batch.length > 1) apart(batch);
+      if (isJobError && batch.length > 1) writeSeparately(batch);
       else for (const { reject } of batch) reject(error);
       return true;
     }
@@ -92,9 +92,9 @@ export function groupCommit(connection: Connection): GroupCommit {
    * Work that throws for itself is a fault, and so may be dear: all of its batch are written again, each by itself, so that
    * only who is at fault hears of it. A savepoint for each would cost every one of them a copy of the pages it changes.
    */
-  function apart(batch: readonly Job[]): void {
+  function writeSeparately(batch: readonly Job[]): void {
     const stopped = batch.findIndex((job) => !write([job]));
-    if (stopped >= 0) later(batch.slice(stopped));
+    if (stopped >= 0) retryLater(batch.slice(stopped));
   }
 
   function rollBack(): void {

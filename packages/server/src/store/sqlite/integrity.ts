@@ -6,17 +6,17 @@
 import { DatabaseSync } from "node:sqlite";
 
 /** The first thing that is wrong with the file, or undefined. Throws if it cannot be read at all. */
-export function damageIn(path: string): string | undefined {
+export function findCorruption(path: string): string | undefined {
   const database = new DatabaseSync(path, { readOnly: true, timeout: 5_000 });
   try {
-    return damageOf(database);
+    return findDatabaseCorruption(database);
   } finally {
     database.close();
   }
 }
 
 /** The same of one that is open. */
-export function damageOf(database: DatabaseSync): string | undefined {
+export function findDatabaseCorruption(database: DatabaseSync): string | undefined {
   const found = database.prepare("PRAGMA integrity_check(1)").get()?.integrity_check;
   return found === "ok" ? undefined : String(found);
 }

@@ -3,16 +3,24 @@
  * Merkle tree over them, and the checkpoints that were signed. What a leaf or a proof is, `@countersign/protocol`
  * says; signing is not done here.
  */
-import { consistencyProof, grow, type Hash, inclusionProof, leafHash, treeRoot } from "@countersign/protocol";
+import {
+  appendLeaves,
+  consistencyProof,
+  type Hash,
+  inclusionProof,
+  leafHash,
+  treeRoot,
+} from "@countersign/protocol";
+import type { NewEntry } from "../../audit/new-entry.ts";
 import type { EntryRow } from "../row.ts";
-import type { Log, LoggedEntry, NewEntry } from "../store.ts";
+import type { Log, LoggedEntry } from "../store.ts";
 import type { Connection } from "./connection.ts";
 import type { GroupCommit } from "./group-commit.ts";
 
 /** Adds an entry, inside a transaction that is already under way. */
 export type Append = (entry: EntryRow) => void;
 
-export function logAppender(connection: Connection): Append {
+export function createLogAppender(connection: Connection): Append {
   const addEntry = connection.prepare("INSERT INTO log_entry (id, line, request) VALUES (?, ?, ?)");
   const addText = connection.prepare("INSERT INTO log_text (entry, name, text, salt) VALUES (?, ?, ?, ?)");
   return ({ id, line, request, texts }) => {
@@ -21,23 +29,27 @@ export function logAppender(connection: Connection): Append {
   };
 }
 
-type EntryFound = { readonly arrival: number; readonly leaf_index: number | null; readonly line: string };
-type TextFound = { readonly name: string; readonly text: string; readonly salt: string };
-type CheckpointFound = { readonly size: number; readonly note: string };
+type EntryRecord = { readonly arrival: number; readonly leaf_index: number | null; readonly line: string };
+type TextRecord = { readonly name: string; readonly text: string; readonly salt: string };
+type CheckpointRecord = { readonly size: number; readonly note: string };
 
-export function openLog(connection: Connection, group: GroupCommit): Log {
-  const found = "SELECT arrival, leaf_index, line FROM log_entry";
-  const sizeNow = connection.prepare<{ size: number }>(
+export function createLog(connection: Connection, group: GroupCommit): Log {
+  const entrySql = "SELECT arrival, leaf_index, line FROM log_entry";
+  const selectSize = connection.prepare<{ size: number }>(
     "SELECT coalesce(max(leaf_index) + 1, 0) AS size FROM log_entry",
   );
-  const page = connection.prepare<EntryFound>(`${found} WHERE leaf_index >= ? ORDER BY leaf_index LIMIT ?`);
-  const newestOfAll = connection.prepare<EntryFound>(`${found} ORDER BY arrival DESC LIMIT ?`);
-  const newestOf = connection.prepare<EntryFound>(`${found} WHERE request = ? ORDER BY arrival DESC LIMIT ?`);
-  const waiting = connection.prepare<EntryFound>(
-    `${found} WHERE leaf_index IS NULL ORDER BY arrival LIMIT ?`,
+  const page = connection.prepare<EntryRecord>(
+    `${entrySql} WHERE leaf_index >= ? ORDER BY leaf_index LIMIT ?`,
+  );
+  const newestOfAll = connection.prepare<EntryRecord>(`${entrySql} ORDER BY arrival DESC LIMIT ?`);
+  const newestOf = connection.prepare<EntryRecord>(
+    `${entrySql} WHERE request = ? ORDER BY arrival DESC LIMIT ?`,
+  );
+  const waiting = connection.prepare<EntryRecord>(
+    `${entrySql} WHERE leaf_index IS NULL ORDER BY arrival LIMIT ?`,
   );
   const byId = connection.prepare<{ arrival: number }>("SELECT arrival FROM log_entry WHERE id = ?");
-  const textsOf = connection.prepare<TextFound>(
+  const textsOf = connection.prepare<TextRecord>(
     "SELECT name, text, salt FROM log_text WHERE entry = ? ORDER BY name",
   );
   const eraseTextsOf = connection.prepare("DELETE FROM log_text WHERE entry = ?");
@@ -50,13 +62,13 @@ export function openLog(connection: Connection, group: GroupCommit): Log {
   const addCheckpoint = connection.prepare(
     "INSERT INTO checkpoint (size, note) VALUES (?, ?) ON CONFLICT (size, note) DO NOTHING",
   );
-  const checkpoint = "SELECT size, note FROM checkpoint";
-  const everyCheckpoint = connection.prepare<CheckpointFound>(`${checkpoint} ORDER BY size, arrival`);
-  const lastCheckpoint = connection.prepare<CheckpointFound>(
-    `${checkpoint} ORDER BY size DESC, arrival DESC LIMIT 1`,
+  const checkpointSql = "SELECT size, note FROM checkpoint";
+  const selectCheckpoints = connection.prepare<CheckpointRecord>(`${checkpointSql} ORDER BY size, arrival`);
+  const selectNewestCheckpoint = connection.prepare<CheckpointRecord>(
+    `${checkpointSql} ORDER BY size DESC, arrival DESC LIMIT 1`,
   );
 
-  const size = () => sizeNow.get()!.size;
+  const size = () => selectSize.get()!.size;
 
   function node(level: number, index: number): Hash {
     const row = nodeAt.get(level, index);
@@ -64,12 +76,12 @@ export function openLog(connection: Connection, group: GroupCommit): Log {
     return row.hash;
   }
 
-  function within(asked: number): number {
+  function requireSize(asked: number): number {
     if (asked <= size()) return asked;
     throw new Error(`the log has ${size()} sequenced entries, fewer than ${asked}`);
   }
 
-  function logged({ arrival, leaf_index, line }: EntryFound): LoggedEntry {
+  function toLoggedEntry({ arrival, leaf_index, line }: EntryRecord): LoggedEntry {
     const texts: { [name: string]: NewEntry["texts"][string] } = {};
     for (const { name, text, salt } of textsOf.all(arrival)) texts[name] = { text, salt };
     return { index: leaf_index ?? -1, line, texts };
@@ -79,7 +91,7 @@ export function openLog(connection: Connection, group: GroupCommit): Log {
     const from = size();
     const entries = waiting.all(limit);
     const leaves = entries.map((entry) => leafHash(entry.line));
-    for (const grown of grow(from, leaves, node)) addNode.run(grown.level, grown.index, grown.hash);
+    for (const grown of appendLeaves(from, leaves, node)) addNode.run(grown.level, grown.index, grown.hash);
     entries.forEach((entry, offset) => {
       setIndex.run(from + offset, entry.arrival);
     });
@@ -88,19 +100,19 @@ export function openLog(connection: Connection, group: GroupCommit): Log {
 
   return {
     size,
-    entries: (from, limit) => page.all(from, limit).map(logged),
+    entries: (from, limit) => page.all(from, limit).map(toLoggedEntry),
     newest: (limit, request) =>
-      (request === undefined ? newestOfAll.all(limit) : newestOf.all(request, limit)).map(logged),
-    holds: (entryId) => byId.get(entryId) !== undefined,
-    root: (of) => treeRoot(within(of), node),
-    inclusion: (index, of) => inclusionProof(index, within(of), node),
-    consistency: (oldSize, of) => consistencyProof(oldSize, within(of), node),
+      (request === undefined ? newestOfAll.all(limit) : newestOf.all(request, limit)).map(toLoggedEntry),
+    hasEntry: (entryId) => byId.get(entryId) !== undefined,
+    root: (of) => treeRoot(requireSize(of), node),
+    inclusion: (index, of) => inclusionProof(index, requireSize(of), node),
+    consistency: (oldSize, of) => consistencyProof(oldSize, requireSize(of), node),
     // Crashing before COMMIT leaves the entries waiting, with the tree as it was; after it, index and nodes are there.
     sequence: (limit) => group.submit(() => sequence(limit)),
-    keepCheckpoint: (of, note) => group.submit(() => void addCheckpoint.run(within(of), note)),
-    checkpoints: () => everyCheckpoint.all().map((row) => ({ ...row })),
+    storeCheckpoint: (of, note) => group.submit(() => void addCheckpoint.run(requireSize(of), note)),
+    checkpoints: () => selectCheckpoints.all().map((row) => ({ ...row })),
     newestCheckpoint: () => {
-      const row = lastCheckpoint.get();
+      const row = selectNewestCheckpoint.get();
       return row && { ...row };
     },
     eraseTexts: async (entryId) => {

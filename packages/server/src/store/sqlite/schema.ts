@@ -15,7 +15,7 @@ const applicationId = 0x4353474e;
 export const columnsOf = (kind: Kind): readonly string[] => Object.keys(tables[kind].columns);
 
 /** Body comes last: a reader of columns does not touch the pages that a long body overflows into. */
-function tableOf(kind: Kind): string {
+function tableSql(kind: Kind): string {
   const columns = columnsOf(kind).map((name) => `${name} ${name.endsWith("_at") ? "INTEGER" : "TEXT"}, `);
   return `
 CREATE TABLE "${kind}" (
@@ -24,23 +24,23 @@ CREATE TABLE "${kind}" (
 CREATE INDEX "${kind}_due" ON "${kind}" (due_at, id) WHERE due_at IS NOT NULL;`;
 }
 
-const indexes = `
+const indexSql = `
 CREATE UNIQUE INDEX approver_email ON approver (email);
 CREATE INDEX device_approver ON device (approver, id);
 CREATE INDEX session_device ON session (device, id);
-CREATE INDEX approval_state ON approval (state, id);
-CREATE INDEX approval_decided_by ON approval (decided_by, id) WHERE decided_by IS NOT NULL;
-CREATE INDEX approval_pending ON approval (agent, expires_at) WHERE state = 'pending';
-CREATE INDEX approval_asked ON approval (agent, created_at);
+CREATE INDEX request_state ON request (state, id);
+CREATE INDEX request_decided_by ON request (decided_by, id) WHERE decided_by IS NOT NULL;
+CREATE INDEX request_pending ON request (agent, expires_at) WHERE state = 'pending';
+CREATE INDEX request_asked ON request (agent, created_at);
 CREATE INDEX message_given_up ON message (id) WHERE state = 'given_up';
 CREATE INDEX callback_given_up ON callback (id) WHERE state = 'given_up';
 
-CREATE TABLE waiting (approver TEXT NOT NULL, approval TEXT NOT NULL, PRIMARY KEY (approver, approval))
+CREATE TABLE waiting (approver TEXT NOT NULL, request TEXT NOT NULL, PRIMARY KEY (approver, request))
   STRICT, WITHOUT ROWID;
-CREATE INDEX waiting_approval ON waiting (approval);`;
+CREATE INDEX waiting_request ON waiting (request);`;
 
 /** Append-only by triggers: an index is given once, each is one more than the last, and nothing else ever changes. */
-const log = `
+const logSql = `
 CREATE TABLE log_entry (
   arrival INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, line TEXT NOT NULL, request TEXT,
   leaf_index INTEGER UNIQUE
@@ -64,17 +64,17 @@ CREATE TRIGGER log_entry_sequenced BEFORE UPDATE OF leaf_index ON log_entry
   BEGIN SELECT RAISE(ABORT, 'a log entry gets the next index, once'); END;
 CREATE TRIGGER log_text_stays BEFORE UPDATE ON log_text
   BEGIN SELECT RAISE(ABORT, 'a text of the log is erased or stays as it is'); END;
-${["log_entry", "log_node", "checkpoint"].map((table) => never(table, "DELETE")).join("\n")}
-${["log_node", "checkpoint"].map((table) => never(table, "UPDATE")).join("\n")}`;
+${["log_entry", "log_node", "checkpoint"].map((table) => forbid(table, "DELETE")).join("\n")}
+${["log_node", "checkpoint"].map((table) => forbid(table, "UPDATE")).join("\n")}`;
 
-function never(table: string, event: "DELETE" | "UPDATE"): string {
+function forbid(table: string, event: "DELETE" | "UPDATE"): string {
   return `CREATE TRIGGER ${table}_never_${event.toLowerCase()} BEFORE ${event} ON ${table}
   BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END;`;
 }
 
 /** Everything that a new file starts with. */
-export function schema(): string {
-  return [...Object.keys(tables).map((kind) => tableOf(kind as Kind)), indexes, log].join("\n");
+export function schemaSql(): string {
+  return [...Object.keys(tables).map((kind) => tableSql(kind as Kind)), indexSql, logSql].join("\n");
 }
 
 /** Refuses a file that is not ours or too new, without writing to it. Answers whether it is still to be filled. */
@@ -103,7 +103,7 @@ export function createSchema(database: DatabaseSync): void {
   database.exec("BEGIN IMMEDIATE");
   try {
     if (checkSchema(database) === "empty") {
-      database.exec(schema());
+      database.exec(schemaSql());
       database.exec(`PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${schemaVersion}`);
     }
     // Crashing before this leaves an empty file, which the next start fills; after it, the whole schema is there.

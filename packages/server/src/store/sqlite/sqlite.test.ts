@@ -4,17 +4,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { mock, test } from "node:test";
-import { commitEnds } from "../../../test/wal.ts";
-import { anApproval, anApprover, anEntry, aReplay, aWholeChange, noon } from "../contract/specimen.ts";
-import { type Opened, storeContract } from "../contract.ts";
+import { commitEnds } from "@countersign/testing/process/wal";
+import { anApprover, anEntry, aReplay, aRequest, aWholeChange, testNow } from "../contract/fixture.ts";
+import { type OpenedStore, storeContract } from "../contract.ts";
 import { type Kind, tables } from "../record.ts";
-import { absent, type Outcome, type Wake } from "../store.ts";
+import { absent, type ChangeEvent, type Outcome } from "../store.ts";
 import { openConnection } from "./connection.ts";
 import { queries } from "./reader.ts";
-import { schema } from "./schema.ts";
+import { schemaSql } from "./schema.ts";
 import { openSqlite } from "./sqlite.ts";
 
-storeContract("SQLite", async (): Promise<Opened> => {
+storeContract("SQLite", async (): Promise<OpenedStore> => {
   const directory = mkdtempSync(join(tmpdir(), "countersign-store-"));
   const path = join(directory, "countersign.db");
   const handles = [openSqlite({ path })];
@@ -54,7 +54,7 @@ inFile(
       const ask = async (n: number) => {
         await undefined;
         if (n % 2) return store.commit({ writes: [], entries: [anEntry()] });
-        return store.pass({ writes: [{ put: "replay", record: aReplay(), expect: absent }] });
+        return store.commitUnlogged({ writes: [{ put: "replay", record: aReplay(), ifVersion: absent }] });
       };
       // One hundred callbacks of one phase, as when one poll finds a hundred sockets readable.
       for (let n = 0; n < 100; n += 1)
@@ -85,7 +85,7 @@ inFile(
 inFile("a turn in which everything was in conflict writes nothing", async (path) => {
   const store = openSqlite({ path });
   const before = commitEnds(path).length;
-  const late = () => store.commit({ writes: [], before: 0, entries: [anEntry()] });
+  const late = () => store.commit({ writes: [], notOnOrAfter: 0, entries: [anEntry()] });
   assert.deepEqual(await Promise.all([late(), late()]), ["conflict", "conflict"]);
   assert.equal(commitEnds(path).length, before);
   await store.close();
@@ -105,16 +105,16 @@ inFile(
 );
 
 test("T11: a change asked for in time and written too late is a conflict", async () => {
-  let now = noon;
+  let now = testNow;
   const store = openSqlite({ path: ":memory:", clock: () => now });
-  const change = { writes: [], before: noon + 10 };
-  now = noon + 9;
+  const change = { writes: [], before: testNow + 10 };
+  now = testNow + 9;
   const inTime = store.commit({ ...change, entries: [anEntry()] });
   assert.equal(await inTime, "committed");
   const tooLate = store.commit({ ...change, entries: [anEntry()] });
-  now = noon + 10;
+  now = testNow + 10;
   assert.equal(await tooLate, "conflict");
-  assert.equal(store.now(), noon + 10);
+  assert.equal(store.now(), testNow + 10);
   await store.close();
 });
 
@@ -134,7 +134,7 @@ test("every reader of records is answered by an index, without sorting", () => {
   // How several of them are one statement.
   const together = /^(COMPOUND QUERY|LEFT-MOST SUBQUERY|UNION ALL|SCAN CONSTANT ROW|SCALAR SUBQUERY \d+)$/;
   const database = new DatabaseSync(":memory:");
-  database.exec(schema());
+  database.exec(schemaSql());
   const statements = Object.values(queries).flatMap((query) =>
     typeof query === "string" ? [query] : Object.keys(tables).map((kind) => query(kind as Kind)),
   );
@@ -178,7 +178,7 @@ inFile("the log's tables refuse to be changed or cut, whoever asks", async (path
   await store.commit({ writes: [], entries: [anEntry({ request: "req_1" }, { reason: "told" })] });
   await store.log.sequence(1);
   await store.commit({ writes: [], entries: [anEntry()] });
-  await store.log.keepCheckpoint(1, "note");
+  await store.log.storeCheckpoint(1, "note");
   await store.close();
   const other = new DatabaseSync(path);
   for (const statement of [
@@ -217,7 +217,7 @@ inFile("a fault of a single change says what SQLite said, and where", async (pat
   const store = openSqlite({ path });
   const put = () =>
     store.commit({
-      writes: [{ put: "approver", record: anApprover({ email: "ada@example.com" }), expect: absent }],
+      writes: [{ put: "approver", record: anApprover({ email: "ada@example.com" }), ifVersion: absent }],
       entries: [anEntry()],
     });
   await put();
@@ -232,11 +232,11 @@ inFile("a fault of a single change says what SQLite said, and where", async (pat
 inFile("an inbox holds no rows of requests that are over", async (path) => {
   const store = openSqlite({ path });
   for (let n = 0; n < 5; n += 1) {
-    const record = anApproval({ candidates: ["apr_1", "apr_2"] });
-    const over = { ...record, standing: { state: "cancelled", endedAt: noon } } as const;
-    await store.commit({ writes: [{ put: "approval", record, expect: absent }], entries: [anEntry()] });
+    const record = aRequest({ candidates: ["apr_1", "apr_2"] });
+    const over = { ...record, status: { state: "cancelled", endedAt: testNow } } as const;
+    await store.commit({ writes: [{ put: "request", record, ifVersion: absent }], entries: [anEntry()] });
     if (n > 0)
-      await store.commit({ writes: [{ put: "approval", record: over, expect: 1 }], entries: [anEntry()] });
+      await store.commit({ writes: [{ put: "request", record: over, ifVersion: 1 }], entries: [anEntry()] });
   }
   await store.close();
   const other = new DatabaseSync(path);
@@ -251,11 +251,11 @@ inFile(
     const [store, other] = [openSqlite({ path }), openSqlite({ path })];
     try {
       const write = () => other.commit({ writes: [], entries: [anEntry()] });
-      const [first, second]: [Wake[], Wake[]] = [[], []];
+      const [first, second]: [ChangeEvent[], ChangeEvent[]] = [[], []];
       const heard = () => [first.length, second.length];
       await write();
-      const stopFirst = store.watch((wake) => first.push(wake));
-      const stopSecond = store.watch((wake) => second.push(wake));
+      const stopFirst = store.watch((event) => first.push(event));
+      const stopSecond = store.watch((event) => second.push(event));
       mock.timers.tick(1_000);
       assert.deepEqual(heard(), [0, 0], "written before anybody watched");
       await write();
@@ -272,7 +272,7 @@ inFile(
       stopSecond();
       await write();
       mock.timers.tick(250);
-      store.watch((wake) => first.push(wake));
+      store.watch((event) => first.push(event));
       mock.timers.tick(250);
       await store.close();
       await write();

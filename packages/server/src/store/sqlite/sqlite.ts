@@ -4,14 +4,14 @@
  * processes of the same machine may open the file at the same time (not over a network file system). It never decides
  * whether a change is right, and it never rewrites the log.
  */
-import { type ChangeRows, changeRows, passingRows } from "../row.ts";
+import { type ChangeRows, encodeChange, encodeUnloggedChange } from "../row.ts";
 import type { Outcome, Store } from "../store.ts";
-import { changeWriter } from "./change.ts";
-import { claims } from "./claim.ts";
+import { createChangeWriter } from "./change.ts";
+import { createClaim } from "./claim.ts";
 import { openConnection } from "./connection.ts";
-import { groupCommit } from "./group-commit.ts";
-import { logAppender, openLog } from "./log.ts";
-import { readers } from "./reader.ts";
+import { createGroupCommit } from "./group-commit.ts";
+import { createLog, createLogAppender } from "./log.ts";
+import { createReaders } from "./reader.ts";
 import { openWatchers } from "./watch.ts";
 
 export type SqliteOptions = {
@@ -24,23 +24,23 @@ export type SqliteOptions = {
 /** Throws an `Error` that names the path if the file cannot be opened, is not ours, or is of a newer version. */
 export function openSqlite({ path, clock = Date.now }: SqliteOptions): Store {
   const connection = openConnection(path);
-  const group = groupCommit(connection);
-  const write = changeWriter(connection, clock, logAppender(connection));
+  const group = createGroupCommit(connection);
+  const write = createChangeWriter(connection, clock, createLogAppender(connection));
   const watchers = openWatchers(connection);
 
   async function submit(change: ChangeRows): Promise<Outcome> {
     const outcome = await group.submit(() => write(change));
-    if (outcome === "committed") watchers.tell(change.wakes);
+    if (outcome === "committed") watchers.notify(change.changeEvents);
     return outcome;
   }
 
   return {
     now: clock,
-    ...readers(connection, clock),
-    commit: async (change) => submit(changeRows(change)),
-    pass: async (change) => submit(passingRows(change)),
-    claim: claims(connection, group, clock, write),
-    log: openLog(connection, group),
+    ...createReaders(connection, clock),
+    commit: async (change) => submit(encodeChange(change)),
+    commitUnlogged: async (change) => submit(encodeUnloggedChange(change)),
+    claim: createClaim(connection, group, clock, write),
+    log: createLog(connection, group),
     watch: watchers.watch,
     close: async () => {
       watchers.close();

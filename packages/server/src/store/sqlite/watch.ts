@@ -2,30 +2,30 @@
  * Tells those who wait that something was written: at once for what this handle wrote, and within a quarter of a
  * second for what another process wrote, of which only the fact is known. It never says what became of a request.
  */
-import type { Store, Wake } from "../store.ts";
+import type { ChangeEvent, Store } from "../store.ts";
 import type { Connection } from "./connection.ts";
 
 const pollMs = 250;
 
 export type Watchers = {
   readonly watch: Store["watch"];
-  tell(wakes: readonly Wake[]): void;
+  notify(changeEvents: readonly ChangeEvent[]): void;
   close(): void;
 };
 
 export function openWatchers(connection: Connection): Watchers {
   // Changes when another connection has committed, and only then.
   const dataVersion = connection.prepare<{ data_version: number }>("PRAGMA data_version");
-  const listeners = new Set<(wake: Wake) => void>();
+  const listeners = new Set<(event: ChangeEvent) => void>();
   let poll: NodeJS.Timeout | undefined;
-  let seen: number | undefined;
+  let lastVersion: number | undefined;
 
-  function tell(wakes: readonly Wake[]): void {
-    for (const wake of wakes) for (const listener of [...listeners]) call(listener, wake);
+  function notify(changeEvents: readonly ChangeEvent[]): void {
+    for (const event of changeEvents) for (const listener of [...listeners]) callListener(listener, event);
   }
 
   /** Undefined if it cannot be read: then those who wait look for themselves, and meet the fault with someone to tell. */
-  function versionNow(): number | undefined {
+  function readDataVersion(): number | undefined {
     try {
       return dataVersion.get()?.data_version;
     } catch {
@@ -33,15 +33,15 @@ export function openWatchers(connection: Connection): Watchers {
     }
   }
 
-  function look(): void {
-    const version = versionNow();
-    if (version === undefined || version !== seen) tell([undefined]);
-    seen = version;
+  function checkForChanges(): void {
+    const version = readDataVersion();
+    if (version === undefined || version !== lastVersion) notify([undefined]);
+    lastVersion = version;
   }
 
   function start(): void {
-    seen = versionNow();
-    if (connection.shared) poll = setInterval(look, pollMs).unref();
+    lastVersion = readDataVersion();
+    if (connection.shared) poll = setInterval(checkForChanges, pollMs).unref();
   }
 
   function stop(): void {
@@ -52,14 +52,14 @@ export function openWatchers(connection: Connection): Watchers {
   return {
     watch: (listener) => {
       // A function of its own for each call, so that watching twice with one listener is two subscriptions.
-      const own = (wake: Wake) => listener(wake);
+      const wrapped = (event: ChangeEvent) => listener(event);
       if (listeners.size === 0) start();
-      listeners.add(own);
+      listeners.add(wrapped);
       return () => {
-        if (listeners.delete(own) && listeners.size === 0) stop();
+        if (listeners.delete(wrapped) && listeners.size === 0) stop();
       };
     },
-    tell,
+    notify,
     close: () => {
       listeners.clear();
       stop();
@@ -68,9 +68,9 @@ export function openWatchers(connection: Connection): Watchers {
 }
 
 /** A listener that throws is a fault of its own: it neither keeps the others from hearing nor unmakes the change. */
-function call(listener: (wake: Wake) => void, wake: Wake): void {
+function callListener(listener: (event: ChangeEvent) => void, event: ChangeEvent): void {
   try {
-    listener(wake);
+    listener(event);
   } catch (error) {
     queueMicrotask(() => {
       throw error;

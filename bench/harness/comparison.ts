@@ -1,0 +1,68 @@
+/**
+ * One question put to several servers in turns, round after round, so that whatever else the machine does happens to all
+ * of them. What counts is the ratio within each round; its spread says how much the machine disturbed.
+ */
+
+import type { CpuCost } from "./load.ts";
+import { formatRange, quantile, rangeOf, table, whole } from "./stats.ts";
+import type { Flow, Method, Target } from "./target.ts";
+
+export type Comparison = {
+  /** What is counted. */
+  readonly of: string;
+  readonly methods: readonly Method[];
+  /** How many in each round. */
+  readonly count: number;
+  /** Puts the question to one server. Undefined: it has no such thing. */
+  readonly measure: (party: Target, flows: readonly Flow[]) => Promise<CpuCost> | undefined;
+};
+
+/** Rounds that do not count: code that has just been loaded is not yet compiled. */
+const warmUps = 3;
+/** Longer or shorter rounds. */
+const scale = Number(process.env.BENCH_SCALE ?? 1);
+
+const methodNames: Record<Method, string> = {
+  secret: "client_secret_basic",
+  key: "private_key_jwt + DPoP",
+};
+
+export const duelHead = ["", "server", "a second", "a CPU second", "p99 ms", "ours ÷ this", "per CPU second"];
+
+export async function duel(
+  { of, methods, count, measure }: Comparison,
+  parties: readonly Target[],
+  rounds: number,
+): Promise<string[][]> {
+  const rows: string[][] = [];
+  for (const method of methods) {
+    const efforts = new Map<Target, CpuCost[]>(parties.map((party) => [party, []]));
+    for (let round = 1 - warmUps; round <= rounds; round += 1)
+      for (const party of round % 2 === 0 ? parties : parties.toReversed()) {
+        const effort = await measure(party, await party.flows(Math.ceil(count * scale), method));
+        if (effort && round > 0) efforts.get(party)?.push(effort);
+      }
+    const ours = efforts.get(parties[0]!) ?? [];
+    for (const [{ name }, theirs] of efforts) {
+      if (theirs.length === 0) continue;
+      const ratio = (rate: (effort: CpuCost) => number) =>
+        theirs === ours
+          ? ""
+          : formatRange(rangeOf(ours.map((effort, round) => rate(effort) / rate(theirs[round]!))));
+      rows.push([
+        name === parties[0]!.name ? `${of}, ${methodNames[method]}` : "",
+        name,
+        whole(rangeOf(theirs.map(({ rate }) => rate)).median),
+        whole(rangeOf(theirs.map(({ cpuRate }) => cpuRate)).median),
+        rangeOf(theirs.map(({ latencies }) => p99(latencies))).median.toFixed(1),
+        ratio(({ rate }) => rate),
+        ratio(({ cpuRate }) => cpuRate),
+      ]);
+    }
+  }
+  return rows;
+}
+
+const p99 = (list: readonly number[]) => quantile(list, 0.99);
+
+export const duelTable = (rows: readonly (readonly string[])[]) => table(duelHead, rows);

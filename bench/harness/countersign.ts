@@ -1,0 +1,185 @@
+/** Countersign as an operator runs it: `countersign start`, SQLite in a file, fsync and log, its rounds every half second. */
+import { randomBytes } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { actionDigest, cibaGrantType } from "@countersign/protocol";
+import { createVirtualAuthenticator } from "@countersign/testing/browser/virtual-authenticator";
+import { basic, hidden, optionsIn, refund, requestIdOf, rules } from "@countersign/testing/server/deployment";
+import { freePort } from "@countersign/testing/server/tls-fetch";
+import { decodeJwt } from "jose";
+import { createRootKey, loadRootKey, type RootKey } from "../../packages/server/src/crypto/root-key.ts";
+import { openStore } from "../../packages/server/src/store/open.ts";
+import type { Store } from "../../packages/server/src/store/store.ts";
+import { addAgent, addApi } from "../../packages/server/src/usecase/client/client-lifecycle.ts";
+import { invite } from "../../packages/server/src/usecase/people/enrol.ts";
+import { post } from "./connection.ts";
+import { type Running, run } from "./process.ts";
+import { createSigning, type Flow, type Method, type Target } from "./target.ts";
+
+const sources = new URL("../../packages/server/src/main.ts", import.meta.url).pathname;
+
+/** What a server says once it is there. */
+const ready = /listens on/;
+
+/** As in life, there are many agents, and each has only a few requests open. */
+const crowd = 1000;
+
+export type Countersign = Target & {
+  /** The server's own store, opened a second time. */
+  readonly store: Store;
+  readonly outsideKey: RootKey;
+  readonly file: string;
+  /** The words that start it. */
+  readonly words: readonly string[];
+  /** Ends the process, and keeps its files until `close`. */
+  readonly stop: () => Promise<void>;
+  /** Starts one more server over the same store, on whatever core there is. */
+  readonly join: () => Promise<Running>;
+  /** Reads off the clock what the cards hash to, where the store cannot be read at once. */
+  readonly learn: (tickets: readonly string[]) => Promise<void>;
+};
+
+/** On a file of its own, or over a store at this place. */
+export async function startCountersign(
+  location?: string,
+  program: readonly string[] = [sources],
+): Promise<Countersign> {
+  const folder = mkdtempSync(join(tmpdir(), "countersign-bench-"));
+  const port = await freePort();
+  const issuer = `http://localhost:${port}`;
+  const configuration = join(folder, "countersign.yaml");
+  const limits = "waiting_per_agent: 1000, asks_per_hour: 100000, poll_interval: 1";
+  const text = rules
+    .replaceAll("http://localhost:4400", issuer)
+    .replace("port: 4400", `port: ${port}`)
+    .replace("waiting_per_agent: 20, asks_per_hour: 10000", limits)
+    .replaceAll("default: 120", "default: 600")
+    .replace(/^store: .*$/m, (line) => (location ? `store: ${location}` : line));
+  writeFileSync(configuration, text);
+  createRootKey(join(folder, "countersign.key"));
+  const outsideKey = loadRootKey(join(folder, "countersign.key"));
+  const file = join(folder, "countersign.db");
+  const store = await openStore({ location: location ?? file, create: true });
+
+  const signing = await createSigning();
+  const agents: { readonly id: string; readonly headers: Readonly<Record<string, string>> }[] = [];
+  for (let at = 0; at < crowd; at += 1) {
+    const about = { name: "Refund desk", types: ["refund"] };
+    const id = `agent-${at}`;
+    const added = await addAgent(store, { id, ...about, credential: { method: "client_secret_basic" } });
+    if ("refused" in added) throw new Error(added.refused);
+    agents.push({ id, headers: basic({ id, secret: added.secret ?? "" }) });
+    await addAgent(store, {
+      id: `key-${id}`,
+      ...about,
+      credential: { method: "private_key_jwt" },
+      keys: { from: "registration", jwks: [signing.publicJwk as never] },
+    });
+  }
+  const api = await addApi(store, "refunds-api", "refunds");
+  if ("refused" in api) throw new Error(api.refused);
+  const apiHeaders = basic({ id: "refunds-api", secret: api.secret });
+  const { secret: invitation } = await invite(store, "ada@example.com", "Ada");
+
+  const words = [...program, "start", "--config", configuration];
+  const running = await run(words, ready, port, location === undefined);
+  const cookie = await enrol(issuer, invitation);
+  const devices = await (await fetch(`${issuer}/devices`, { headers: { cookie } })).text();
+  const { csrf = "" } = hidden(devices);
+
+  const cards = new Map<string, string>();
+  let joined = 0;
+  let made = 0;
+  async function flow(method: Method): Promise<Flow> {
+    made += 1;
+    const agent = agents[made % crowd]!;
+    const action = { ...refund, order: `A-${made}` };
+    const prove = async () => {
+      if (method === "secret") return { form: {}, headers: agent.headers };
+      const form = await signing.assertion(`key-${agent.id}`, issuer);
+      const dpop = await signing.proof.prove({ htu: `${issuer}/oauth/token`, now: Date.now() });
+      return { form, headers: { dpop } };
+    };
+    const ask = {
+      scope: "openid",
+      login_hint: "ada@example.com",
+      authorization_details: JSON.stringify([action]),
+    };
+    const [asking, polling, redeeming] = [await prove(), await prove(), await prove()];
+    const askHeaders = method === "secret" ? asking.headers : {};
+    const tokenRequest = (ticket: string, { form, headers }: typeof asking) =>
+      post("/oauth/token", { grant_type: cibaGrantType, auth_req_id: ticket, ...form }, headers);
+    const spendId = randomBytes(16).toString("base64url");
+    const spend = (said: Record<string, string>) =>
+      post("/spend", { ...said, spend_id: spendId }, apiHeaders);
+    return {
+      ask: post("/bc-authorize", { ...ask, ...asking.form }, askHeaders),
+      poll: (ticket) => tokenRequest(ticket, polling),
+      redeem: (ticket) => tokenRequest(ticket, redeeming),
+      // The person has the card before them: what it hashes to is read where the server keeps it.
+      decide: (ticket) => {
+        const id = requestIdOf(ticket);
+        const held = cards.has(id) ? undefined : store.read("request", id);
+        if (held instanceof Promise) throw new Error(`nobody has read ${id} beforehand`);
+        const card = cards.get(id) ?? held?.record.cardHash;
+        if (card === undefined) throw new Error(`${id} is not in the store`);
+        const form = { csrf, card, verdict: "approve" };
+        return post(`/requests/${id}/decision`, form, { origin: issuer, cookie });
+      },
+      reserve: (token) =>
+        spend({ operation: "reserve", token, act_digest: digestOf(action, decodeJwt(token) as Bound) }),
+      complete: (token) => spend({ operation: "complete", token }),
+    };
+  }
+
+  return {
+    name: "countersign",
+    ...running,
+    store,
+    outsideKey,
+    file,
+    words,
+    stop: running.close,
+    join: async () => {
+      joined += 1;
+      const [another, its] = [join(folder, `node-${joined}.yaml`), await freePort()];
+      writeFileSync(another, text.replace(`port: ${port}`, `port: ${its}`));
+      return await run([...program, "start", "--config", another], ready, its, false);
+    },
+    learn: async (tickets) => {
+      for (const id of tickets.map(requestIdOf)) {
+        const held = await store.read("request", id);
+        if (held) cards.set(id, held.record.cardHash);
+      }
+    },
+    flows: (count, method) => Promise.all(Array.from({ length: count }, () => flow(method))),
+    close: async () => {
+      await running.close();
+      await store.close();
+      rmSync(folder, { recursive: true });
+    },
+  };
+}
+
+type Bound = { readonly act_type_hash: string; readonly aud: string };
+
+function digestOf({ type, ...bound }: typeof refund, { act_type_hash: typeHash, aud }: Bound): string {
+  return actionDigest({ type, typeHash, audience: aud, bound });
+}
+
+/** Answers the cookie of the person's session. */
+async function enrol(issuer: string, invitation: string): Promise<string> {
+  const passkey = createVirtualAuthenticator({ rpId: "localhost", origin: issuer });
+  const link = `${issuer}/enrol/${invitation}`;
+  const page = await (await fetch(link)).text();
+  const attestation = JSON.stringify(passkey.attestation(optionsIn(page)));
+  const answer = await fetch(link, {
+    method: "POST",
+    headers: { origin: issuer },
+    body: new URLSearchParams({ ...hidden(page), attestation, device: "Phone" }),
+    redirect: "manual",
+  });
+  if (answer.status !== 303) throw new Error(`enrolment answered ${answer.status}: ${await answer.text()}`);
+  return (answer.headers.get("set-cookie") ?? "").split(";")[0] ?? "";
+}

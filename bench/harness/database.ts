@@ -1,0 +1,83 @@
+/** A PostgreSQL of the bench's own, as durable as in life, and a meter on it: what a piece of work cost the database. */
+import { readdirSync, readFileSync } from "node:fs";
+import { type PostgresServer, startPostgres } from "@countersign/testing/process/postgres";
+import postgres from "postgres";
+import { cpuSeconds } from "./load.ts";
+
+export type Cost = {
+  /** Statements by their normalised text, with how often each was run. BEGIN and COMMIT are among them. */
+  readonly statements: ReadonlyMap<string, number>;
+  readonly walBytes: number;
+  /** Of all of its processes, in seconds. */
+  readonly cpuSeconds: number;
+};
+
+export type Database = PostgresServer & {
+  /** What `work` cost. Nobody else may use the database meanwhile. */
+  readonly metered: (work: () => Promise<unknown>) => Promise<Cost>;
+  /** Bytes on disk of the relations whose names match, with their indexes. */
+  readonly sizes: () => Promise<ReadonlyMap<string, number>>;
+};
+
+export async function startDatabase(): Promise<Database> {
+  const server = await startPostgres({
+    shared_preload_libraries: "pg_stat_statements",
+    max_connections: "100",
+    shared_buffers: "256MB",
+    max_wal_size: "4GB",
+  });
+  const sql = postgres(server.url, { max: 1, onnotice: () => {} });
+  await sql`CREATE EXTENSION pg_stat_statements`;
+
+  const wal = async () =>
+    Number((await sql`SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn AS bytes`)[0]!.bytes);
+
+  return {
+    ...server,
+    metered: async (work) => {
+      await sql`SELECT pg_stat_statements_reset()`;
+      const [walBefore, cpuBefore] = [await wal(), familyCpuSeconds(server.pid()!)];
+      await work();
+      const [walAfter, cpuAfter] = [await wal(), familyCpuSeconds(server.pid()!)];
+      const rows =
+        await sql`SELECT query, sum(calls)::float8 AS calls FROM pg_stat_statements GROUP BY query`;
+      const own = /pg_stat_statements|pg_current_wal/;
+      const counted = rows.filter(({ query }) => !own.test(query));
+      return {
+        statements: new Map(counted.map(({ query, calls }) => [String(query), Number(calls)])),
+        walBytes: walAfter - walBefore,
+        cpuSeconds: cpuAfter - cpuBefore,
+      };
+    },
+    sizes: async () => {
+      const rows =
+        await sql`SELECT relname AS name, pg_total_relation_size(oid)::float8 AS bytes FROM pg_class
+        WHERE relkind = 'r' AND relnamespace = 'countersign'::regnamespace`;
+      return new Map(rows.map(({ name, bytes }) => [String(name), Number(bytes)]));
+    },
+    discard: async () => {
+      await sql.end();
+      await server.discard();
+    },
+  };
+}
+
+/** How often statements were run whose text matches. */
+export function calls({ statements }: Cost, matching = /(?:)/): number {
+  return [...statements].reduce((sum, [query, count]) => sum + (matching.test(query) ? count : 0), 0);
+}
+
+/** A process and its children. Those that ended meanwhile are not counted: backends last as long as their sessions. */
+function familyCpuSeconds(pid: number): number {
+  const children = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && parentOf(name) === pid);
+  return [pid, ...children.map(Number)].map(cpuSeconds).reduce((sum, one) => sum + (one || 0), 0);
+}
+
+function parentOf(pid: string): number | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+  } catch {
+    return undefined;
+  }
+}

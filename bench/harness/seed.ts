@@ -1,0 +1,52 @@
+/** Very many pending requests, put into the database itself: copies of one that was asked for, without their log entries. */
+import { DatabaseSync } from "node:sqlite";
+import { requestIdOf } from "@countersign/testing/server/deployment";
+import { createAuthReqIds } from "../../packages/server/src/crypto/auth-req-id.ts";
+import type { Countersign } from "./countersign.ts";
+import { polled, type Script } from "./load.ts";
+import { asked } from "./target.ts";
+
+/** Answers polls of some of them, spread over all, by the agent whose they are. */
+export async function fillPending(
+  server: Countersign,
+  count: number,
+  sample: number,
+): Promise<readonly Script[]> {
+  const [flow] = await server.flows(1, "secret");
+  const [ticket] = await asked(server, [flow!]);
+  const id = requestIdOf(ticket!);
+  const database = new DatabaseSync(server.file, { timeout: 60_000 });
+  const columns = database
+    .prepare("SELECT name FROM pragma_table_info('request') WHERE name NOT IN ('id', 'body')")
+    .all()
+    .map(({ name }) => name as string);
+  // Ids of the same length and order as real ones, later than the template's, all of the template's agent.
+  const stem = id.slice(0, -8);
+  const insert = database.prepare(
+    `WITH RECURSIVE n(i) AS (SELECT ? UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+     INSERT INTO request (id, body, ${columns.join(", ")})
+     SELECT ? || printf('%08d', i), replace(body, ?, ? || printf('%08d', i)), ${columns.join(", ")}
+     FROM n CROSS JOIN request WHERE id = ?`,
+  );
+  const inbox = database.prepare(
+    `INSERT INTO waiting (approver, request)
+     SELECT approver, request.id FROM request, (SELECT approver FROM waiting WHERE request = ?)
+     WHERE request.id BETWEEN ? AND ?`,
+  );
+  const step = 10_000;
+  const idOf = (at: number) => stem + String(at).padStart(8, "0");
+  for (let from = 1; from <= count; from += step) {
+    const to = Math.min(count, from + step - 1);
+    database.exec("BEGIN IMMEDIATE");
+    insert.run(from, to, stem, id, stem, id);
+    inbox.run(id, idOf(from), idOf(to));
+    database.exec("COMMIT");
+  }
+  database.close();
+  const { issue } = createAuthReqIds(server.outsideKey);
+  const held = await server.store.read("request", id);
+  const every = count / sample;
+  return Array.from({ length: sample }, (_, at) =>
+    polled(flow!.poll(issue(idOf(1 + Math.floor(at * every)), held!.record.agent))),
+  );
+}

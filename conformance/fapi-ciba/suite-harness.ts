@@ -1,0 +1,239 @@
+/**
+ * What the modules of the plan have in common, as the suite's own base module does it: the request, what is held against
+ * its acknowledgement, polling, the ping, and what is held against the tokens and the resource. The suite waits in real
+ * time; here time is let pass.
+ */
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { after, type TestContext } from "node:test";
+import { type Received, receive } from "@countersign/testing/server/callback-receiver";
+import { createCertificates } from "@countersign/testing/server/certificate";
+import { createLocalJWKSet, decodeJwt, jwtVerify } from "jose";
+import type { CallResult, Certificate } from "../call.ts";
+import type { Credentials } from "../credential.ts";
+import { type Form, openTestServer, type RequestStyle, type TestServer } from "../test-server.ts";
+import { approver, clientsOf, planOf } from "./configuration.ts";
+import { type Module, scopeOf, type Variant } from "./module.ts";
+
+export type Stage = {
+  readonly world: TestServer;
+  readonly variant: Variant;
+  readonly one: Credentials;
+  readonly two: Credentials;
+  /** How the suite's endpoint answers a ping; 204 unless a module says otherwise. */
+  readonly answerPings: (answer: Awaited<ReturnType<typeof receive>>["answer"]) => void;
+  readonly pings: (authReqId: string) => readonly Received[];
+  /** The first ping about a request, now or as soon as there is one. */
+  readonly pinged: (authReqId: string) => Promise<Received>;
+};
+
+export type Scene = Stage & { readonly name: Module; readonly scope: string; readonly t: TestContext };
+
+/** A request as `createAuthorizationRequest` has it. */
+export type Asked = { readonly authReqId: string; readonly token: string; readonly answer: CallResult };
+
+const describable = /^[\x20-\x21\x23-\x5b\x5d-\x7e]*$/;
+const noContent: Parameters<Stage["answerPings"]>[0] = (response) => response.writeHead(204).end();
+
+export async function openStage(variant: Variant): Promise<Stage> {
+  const certificates = await createCertificates({ algorithm: "RS256" });
+  const receiver = await receive(certificates);
+  after(() => receiver.close());
+  const world = await openTestServer(planOf(variant, `${receiver.origin}/ciba-notification-endpoint`), {
+    certificates,
+  });
+  const [one, two] = clientsOf(world);
+  const pings: Stage["pings"] = (authReqId) =>
+    receiver.received.filter(({ body }) => JSON.parse(body || "{}").auth_req_id === authReqId);
+  return {
+    world,
+    variant,
+    one,
+    two,
+    answerPings: (answer) => {
+      receiver.answer = answer;
+    },
+    pings,
+    pinged: async (authReqId) => {
+      while (pings(authReqId).length === 0) await receiver.until(receiver.received.length + 1);
+      return pings(authReqId)[0]!;
+    },
+  };
+}
+
+export function sceneOf(stage: Stage, name: Module, t: TestContext): Scene {
+  stage.answerPings(noContent);
+  return { ...stage, name, t, scope: scopeOf(name) };
+}
+
+/** `createAuthorizationRequest` and `performAuthorizationRequest`. */
+export async function ask(
+  { world, variant, scope, one }: Scene,
+  changed: Form = {},
+  manner: RequestStyle = {},
+  by: Credentials = one,
+): Promise<{ readonly answer: CallResult; readonly token: string }> {
+  const token = randomUUID() + randomUUID();
+  const form: Form = {
+    scope: `openid ${scope}`,
+    login_hint: approver,
+    binding_message: "1234",
+    ...(variant.mode === "ping" && { client_notification_token: token }),
+    ...changed,
+  };
+  return { answer: await world.ask(by, form, manner), token: form.client_notification_token ?? token };
+}
+
+/** `performValidateAuthorizationResponse` */
+export async function asked(
+  scene: Scene,
+  changed?: Form,
+  manner?: RequestStyle,
+  by?: Credentials,
+): Promise<Asked> {
+  const { answer, token } = await ask(scene, changed, manner, by);
+  assert.equal(answer.status, 200, answer.text);
+  assert.match(answer.headers["content-type"] ?? "", /^application\/json/);
+  const { auth_req_id, expires_in, interval, error } = answer.body;
+  assert.equal(error, undefined);
+  assert.match(auth_req_id, /^[A-Za-z0-9._-]+$/);
+  assert.ok(auth_req_id.length * 8 >= 160);
+  for (const number of [expires_in, interval]) assert.ok(Number.isInteger(number) && number > 0);
+  return { authReqId: auth_req_id, token, answer };
+}
+
+/** `validateErrorFromBackchannelAuthorizationRequestResponse`, and the code that the module expects. */
+export function refusedWith(
+  { status, headers, body }: CallResult,
+  codes: Readonly<Record<string, readonly number[]>>,
+): void {
+  assert.match(headers["content-type"] ?? "", /^application\/json/);
+  const others = Object.keys(body).filter(
+    (key) => !["error", "error_description", "error_uri"].includes(key),
+  );
+  assert.deepEqual(others, []);
+  assert.match(body.error_description ?? "", describable);
+  assert.ok(codes[body.error]?.includes(status), `${status} ${JSON.stringify(body)}`);
+}
+
+export const invalidRequest = { invalid_request: [400] };
+/** `CheckErrorFromBackchannelAuthenticationEndpointError` with its statuses. */
+export const anyRefusal = { invalid_request: [400], access_denied: [403], invalid_client: [400, 401] };
+
+/** `verifyTokenEndpointResponseIsPendingOrSlowDown` */
+export function stillPending(answer: CallResult): void {
+  refusedWith(answer, { authorization_pending: [400], slow_down: [400] });
+}
+
+/** `performPostAuthorizationResponse`, up to the decision: two polls, an interval apart. */
+export async function pollTwice(
+  { world, one }: Scene,
+  { authReqId }: Asked,
+  by: Credentials = one,
+): Promise<void> {
+  stillPending(await world.poll(by, authReqId));
+  world.pass(5_000);
+  const second = await world.poll(by, authReqId);
+  stillPending(second);
+  if (second.body.error === "slow_down") world.pass(10_000);
+}
+
+/** Waits for the ping, or for the next poll, and fetches the answer. */
+export async function fetched(
+  scene: Scene,
+  request: Asked,
+  by: Credentials = scene.one,
+): Promise<CallResult> {
+  if (scene.variant.mode === "ping") checkPing(await scene.pinged(request.authReqId), request);
+  else scene.world.pass(10_000);
+  return await scene.world.poll(by, request.authReqId);
+}
+
+/** `verifyNotificationCallback` */
+export function checkPing({ method, headers, body }: Received, { authReqId, token }: Asked): void {
+  assert.equal(method, "POST");
+  assert.match(headers["content-type"] ?? "", /^application\/json/);
+  assert.equal(headers.authorization, `Bearer ${token}`);
+  assert.deepEqual(JSON.parse(body), { auth_req_id: authReqId });
+}
+
+/** The whole of a well-behaved module: ask, poll twice, allow, fetch, look at the tokens. Answers the access token. */
+export async function flow(
+  scene: Scene,
+  changed?: Form,
+  manner?: RequestStyle,
+  by: Credentials = scene.one,
+): Promise<string> {
+  const request = await asked(scene, changed, manner, by);
+  await pollTwice(scene, request, by);
+  await scene.world.allow(request.authReqId);
+  return await checkTokens(scene, await fetched(scene, request, by), by, changed);
+}
+
+/** `handleSuccessfulTokenEndpointResponse` */
+export async function checkTokens(
+  { world }: Scene,
+  { status, headers, body, text }: CallResult,
+  by: Credentials,
+  { acr_values }: Form = {},
+): Promise<string> {
+  assert.equal(status, 200, text);
+  assert.match(headers["cache-control"] ?? "", /no-store/);
+  assert.match(headers["content-type"] ?? "", /^application\/json/);
+  assert.ok(body.access_token.length >= 16);
+  assert.ok(Number.isInteger(body.expires_in) && body.expires_in > 0);
+  const { jwks_uri } = await world.metadata();
+  const { payload, protectedHeader } = await jwtVerify(
+    body.id_token,
+    createLocalJWKSet((await world.call(jwks_uri)).body),
+    { issuer: world.issuer, audience: by.id, currentDate: new Date(), algorithms: ["PS256", "ES256"] },
+  );
+  assert.ok(protectedHeader.kid);
+  assert.ok(payload.sub && payload.exp && payload.iat);
+  if (acr_values !== undefined) assert.ok(acr_values.split(" ").includes(String(payload.acr)));
+  assert.equal(body.refresh_token, undefined);
+  assert.ok(decodeJwt<{ cnf: object }>(body.access_token).cnf);
+  return body.access_token;
+}
+
+export type Use = {
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly certificate?: Certificate | undefined;
+  readonly query?: string;
+};
+
+/** `CallProtectedResource` */
+export async function use(
+  { world, scope }: Scene,
+  token: string | undefined,
+  by: Credentials,
+  more: Use = {},
+) {
+  const { headers = {}, query = "" } = more;
+  return await world.call(`${world.resource.url}/${scope}${query}`, {
+    headers: { ...(token !== undefined && { authorization: `Bearer ${token}` }), ...headers },
+    certificate: "certificate" in more ? more.certificate : by.certificate,
+  });
+}
+
+/** `requestProtectedResource` */
+export async function requestResource(
+  scene: Scene,
+  token: string,
+  by: Credentials = scene.one,
+): Promise<void> {
+  const interaction = randomUUID();
+  const headers = { "x-fapi-interaction-id": interaction, "x-fapi-auth-date": new Date().toUTCString() };
+  const answer = await use(scene, token, by, { headers });
+  assert.equal(answer.status, 200, answer.text);
+  assert.ok(answer.headers.date);
+  assert.equal(answer.headers["x-fapi-interaction-id"], interaction);
+  assert.match(answer.headers["content-type"] ?? "", /^application\/json/);
+}
+
+/** `cleanupAfterBackchannelRequestShouldHaveFailed`, where it did not fail: decided, so that no ping comes later. */
+export async function cleanUp({ world, variant, pinged }: Scene, { authReqId }: Asked): Promise<void> {
+  if (variant.mode !== "ping") return;
+  await world.allow(authReqId);
+  await pinged(authReqId);
+}

@@ -1,0 +1,194 @@
+/**
+ * What scenarios are played in: a harness whose server runs in this process, so that its clock can be moved, and the
+ * verbs of those who take part. Everything goes over HTTP. An answer of 500 or above fails whatever scenario met it.
+ */
+import assert from "node:assert/strict";
+import { after, mock } from "node:test";
+import { cibaGrantType } from "@countersign/protocol";
+import type { JWTHeaderParameters, JWTPayload } from "jose";
+import type { Call, CallResult } from "./call.ts";
+import type { Credentials } from "./credential.ts";
+import { type Harness, type HarnessOptions, openHarness } from "./harness.ts";
+import type { AgentPlan, Plan } from "./plan.ts";
+import { basic, type Proof, prove, requestClaims, signAs } from "./proof.ts";
+
+/** Form parameters; undefined leaves one out. */
+export type Form = Readonly<Record<string, string | undefined>>;
+
+/** How a request departs from what a well-behaved agent sends. */
+export type RequestStyle = {
+  /** Instead of the agent's own. */
+  readonly proof?: Proof;
+  readonly headers?: Readonly<Record<string, string | readonly string[]>>;
+  /** Claims of the client assertion. */
+  readonly assertion?: JWTPayload;
+  /** Claims of the signed request, for agents that sign; undefined leaves one out. */
+  readonly request?: Readonly<Record<string, unknown>>;
+  /** Members of the signed request's header. */
+  readonly header?: Partial<JWTHeaderParameters>;
+  /** Whose key signs the request: the agent's own. */
+  readonly signer?: Credentials;
+  /** Does not sign, although it is registered to. */
+  readonly unsigned?: boolean;
+};
+
+export type TestServer = Omit<Harness, "close"> & {
+  /** An agent by the id that the plan gave it. */
+  readonly agent: (id: string) => Credentials;
+  /** What this agent would prove itself with. */
+  readonly proofOf: (agent: Credentials) => Promise<Proof>;
+  /** Lets one more in. */
+  readonly admit: (plan: AgentPlan) => Promise<Credentials>;
+  readonly post: (path: string, form: Form | string, more?: Call) => Promise<CallResult>;
+  /** What the server says of itself. */
+  readonly metadata: () => Promise<CallResult["body"]>;
+  /** A refund that nobody has asked for yet. */
+  readonly refund: (changed?: Readonly<Record<string, unknown>>) => string;
+  /** Asks ada for a refund, unless changed. */
+  readonly ask: (agent: Credentials, changed?: Form, manner?: RequestStyle) => Promise<CallResult>;
+  /** Asks, and answers the auth_req_id. Fails where it was refused. */
+  readonly asked: (agent: Credentials, changed?: Form, manner?: RequestStyle) => Promise<string>;
+  readonly poll: (
+    agent: Credentials,
+    authReqId: string,
+    changed?: Form,
+    manner?: RequestStyle,
+  ) => Promise<CallResult>;
+  readonly allow: (authReqId: string) => Promise<void>;
+  readonly deny: (authReqId: string, reason?: string) => Promise<void>;
+  /** Asks, has it approved, and redeems: the token response. */
+  readonly approved: (agent: Credentials, changed?: Form, manner?: RequestStyle) => Promise<CallResult>;
+  /** As the API of this name. */
+  readonly introspect: (
+    api: string,
+    token: string | undefined,
+    headers?: Call["headers"],
+  ) => Promise<CallResult>;
+  /** Lets time pass for everybody in this process. */
+  readonly pass: (ms: number) => void;
+};
+
+let open = 0;
+
+/** A plan's agents may be left out: there is always `agent`, with a secret. It is closed when the file's tests are over. */
+export async function openTestServer(
+  plan: Plan = {},
+  options: Pick<HarnessOptions, "certificates"> = {},
+): Promise<TestServer> {
+  // From here on the clock stands, and moves only where a scenario lets time pass.
+  if (open === 0) mock.timers.enable({ apis: ["Date"], now: Date.now() });
+  open += 1;
+  const agents = [{ id: "agent" }, ...(plan.agents ?? [])];
+  const harness = await openHarness({ ...plan, agents }, { ...options, here: true });
+  after(async () => {
+    await harness.close();
+    open -= 1;
+    if (open === 0) mock.timers.reset();
+  });
+  let orders = 0;
+
+  const post: TestServer["post"] = async (path, form, more = {}) => {
+    const body = typeof form === "string" ? form : encode(form);
+    const headers = { "content-type": "application/x-www-form-urlencoded", ...more.headers };
+    const answer = await harness.call(path, { method: "POST", ...more, body, headers });
+    assert.ok(answer.status < 500, `${path} answered ${answer.status}: ${answer.text}`);
+    return answer;
+  };
+  const agent = (id: string): Credentials => {
+    const found = harness.agents.get(id);
+    if (!found) throw new Error(`the plan has no agent ${id}`);
+    return found;
+  };
+  const refund: TestServer["refund"] = (changed = {}) => {
+    orders += 1;
+    const action = { type: "refund", order: `R-${orders}`, amount: "120.00", currency: "EUR", ...changed };
+    return JSON.stringify([action]);
+  };
+  const send = async (
+    path: string,
+    by: Credentials,
+    form: Form,
+    { proof, headers, assertion }: RequestStyle,
+  ) => {
+    const own = proof ?? (await prove(by, harness.issuer, assertion));
+    return await post(
+      path,
+      { ...form, ...own.form },
+      {
+        headers: { ...own.headers, ...headers },
+        certificate: own.certificate,
+      },
+    );
+  };
+  const ask: TestServer["ask"] = async (by, changed = {}, manner = {}) => {
+    const form = { scope: "openid", login_hint: "ada@example.com", ...changed };
+    const said = "scope" in changed || "authorization_details" in changed || "request" in changed;
+    const whole = said ? form : { ...form, authorization_details: refund() };
+    const signs = harness.plan.agents.find(({ id }) => id === by.id)?.signs_requests;
+    return await send(
+      "/bc-authorize",
+      by,
+      signs && !manner.unsigned ? await signed(by, whole, manner) : whole,
+      manner,
+    );
+  };
+  /** CIBA §7.1.1: all of it inside one JWT. */
+  const signed = async (
+    by: Credentials,
+    form: Form,
+    { request = {}, header = {}, signer = by }: RequestStyle,
+  ) => {
+    const given = Object.entries(form).filter(([, value]) => value !== undefined);
+    const claims = requestClaims(by.id, harness.issuer, Object.fromEntries(given), request);
+    return { request: await signAs(signer, claims, header) };
+  };
+  const asked: TestServer["asked"] = async (by, changed, manner) => {
+    const answer = await ask(by, changed, manner);
+    assert.equal(answer.status, 200, answer.text);
+    return answer.body.auth_req_id;
+  };
+  const poll: TestServer["poll"] = (by, authReqId, changed = {}, manner = {}) =>
+    send("/oauth/token", by, { grant_type: cibaGrantType, auth_req_id: authReqId, ...changed }, manner);
+  const decide = async (authReqId: string, action: string, reason?: string) => {
+    const said = await harness.headless.decide(authReqId, action, reason);
+    assert.equal(said.status, 200, JSON.stringify(said.body));
+  };
+  const allow: TestServer["allow"] = (authReqId) => decide(authReqId, "allow");
+
+  return {
+    ...harness,
+    agent,
+    proofOf: (by) => prove(by, harness.issuer),
+    admit: harness.addAgent,
+    post,
+    metadata: async () => (await harness.call("/.well-known/openid-configuration")).body,
+    refund,
+    ask,
+    asked,
+    poll,
+    allow,
+    deny: (authReqId, reason) => decide(authReqId, "deny", reason),
+    approved: async (by, changed, manner) => {
+      const authReqId = await asked(by, changed, manner);
+      await allow(authReqId);
+      const answer = await poll(by, authReqId, {}, manner);
+      assert.equal(answer.status, 200, answer.text);
+      return answer;
+    },
+    introspect: (api, token, headers) => {
+      const { id, secret } = harness.apis.get(api)!;
+      return post("/introspect", { token }, { headers: headers ?? basic(id, secret) });
+    },
+    pass: (ms) => mock.timers.setTime(Date.now() + ms),
+  };
+}
+
+export function encode(form: Form): string {
+  const given = Object.entries(form).filter((pair): pair is [string, string] => pair[1] !== undefined);
+  return new URLSearchParams(given).toString();
+}
+
+/** The members of an error, and nothing that depends on wording. */
+export function refusal({ status, body }: CallResult): readonly [number, string] {
+  return [status, body?.error];
+}

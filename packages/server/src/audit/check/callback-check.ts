@@ -1,0 +1,18 @@
+/** When an agent was told of an answer, as the log must tell it; each rule with its own sentence. */
+
+import { quote } from "../problem.ts";
+import { type EntryCheck, requestOf, tokenOf } from "./log-state.ts";
+
+export const callbackChecks = {
+  callbackAfterDecision: (entry, logState) =>
+    entry.event.startsWith("callback.") && requestOf(entry, logState)?.state === "pending"
+      ? `the agent of ${quote(entry.request!)} was told of an answer, and there was none`
+      : undefined,
+
+  abandonedWithLiveToken: (entry, logState) => {
+    const token = tokenOf(entry, logState);
+    return entry.event === "callback.given_up" && token?.state === "issued" && entry.at < token.expiresAt
+      ? `the token ${quote(entry.token!)} could not be delivered, and was left alive`
+      : undefined;
+  },
+} satisfies { readonly [name: string]: EntryCheck };

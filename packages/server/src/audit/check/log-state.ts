@@ -1,0 +1,176 @@
+/**
+ * What the log has said so far, as much of it as the rules ask about. Kept small: per request a short record, per entry
+ * its id. A rule looks at one entry and at the past before it, and says in a sentence what does not hold.
+ */
+import {
+  type AuthenticationLevel,
+  authenticationLevels,
+  type Entry,
+  type Json,
+  type RequestState,
+  type TokenState,
+} from "@countersign/protocol";
+
+export type LoggedRequest = {
+  readonly agent: string;
+  readonly digest: string;
+  readonly cardHash: string;
+  readonly audience: string;
+  readonly level: AuthenticationLevel;
+  /** Who may decide; forgotten once somebody has, or nobody can any more. */
+  readonly candidates: readonly string[];
+  readonly expiresAt: number;
+  readonly state: RequestState;
+  /** Who decided. */
+  readonly approver?: string;
+};
+
+export type LoggedToken = {
+  readonly request: string;
+  readonly expiresAt: number;
+  readonly state: TokenState;
+};
+
+/** A device that is enrolled now. */
+export type LoggedDevice = {
+  readonly approver: string;
+  /** COSE key, base64url. */
+  readonly publicKey: string;
+  readonly rpId: string;
+  readonly origin: string;
+};
+
+export type LogState = {
+  readonly ids: IdSet;
+  readonly requests: Map<string, LoggedRequest>;
+  readonly tokens: Map<string, LoggedToken>;
+  /** By WebAuthn credential id. */
+  readonly devices: Map<string, LoggedDevice>;
+};
+
+export type EntryCheck = (entry: Entry, logState: LogState) => string | undefined;
+
+/** The events that are about one request, and what an entry of each must name beside it. */
+export const requestEvents: { readonly [event: string]: readonly (keyof Entry)[] } = {
+  "request.created": ["request", "agent", "digest", "facts"],
+  "request.approved": ["request", "agent", "approver", "digest", "facts"],
+  "request.denied": ["request", "agent", "approver", "digest", "facts"],
+  "request.expired": ["request", "agent", "digest"],
+  "request.lapsed": ["request", "agent", "digest"],
+  "request.cancelled": ["request", "agent", "digest"],
+  "token.issued": ["request", "agent", "approver", "token", "digest", "facts"],
+  "token.reserved": ["request", "agent", "token", "api", "digest"],
+  "token.completed": ["request", "agent", "token", "api", "digest"],
+  "token.failed": ["request", "agent", "token", "api", "digest"],
+  "token.unknown": ["request", "agent", "token", "digest"],
+  "token.expired": ["request", "agent", "token", "digest"],
+  "token.revoked": ["request", "agent", "token", "digest"],
+  "callback.failed": ["request", "agent", "facts"],
+  "callback.sent": ["request", "agent", "facts"],
+  "callback.given_up": ["request", "agent", "facts"],
+};
+
+export function createLogState(): LogState {
+  return { ids: new IdSet(), requests: new Map(), tokens: new Map(), devices: new Map() };
+}
+
+export function requestOf({ request }: Entry, logState: LogState): LoggedRequest | undefined {
+  return request === undefined ? undefined : logState.requests.get(request);
+}
+
+export function tokenOf({ token }: Entry, logState: LogState): LoggedToken | undefined {
+  return token === undefined ? undefined : logState.tokens.get(token);
+}
+
+/** Adds an entry that no rule objects to. */
+export function applyEntry(logState: LogState, entry: Entry): void {
+  const { event, facts = {} } = entry;
+  if (event === "device.enrolled") {
+    const device = readDevice(entry);
+    if (device) logState.devices.set(copyString(String(facts.credential)), device);
+  } else if (event === "device.removed") {
+    logState.devices.delete(String(facts.credential));
+  } else if (event === "request.created") {
+    const created = readCreatedRequest(entry);
+    if (created) logState.requests.set(copyString(entry.request!), created);
+  } else if (event === "token.issued") {
+    setRequestState(logState, entry, "redeemed");
+    const token = {
+      request: copyString(entry.request!),
+      expiresAt: Number(facts.expires_at),
+      state: "issued" as const,
+    };
+    logState.tokens.set(copyString(entry.token!), token);
+  } else if (Object.hasOwn(requestEvents, event)) {
+    const [noun, state] = event.split(".");
+    if (noun === "request") setRequestState(logState, entry, state as RequestState);
+    else if (noun === "token")
+      logState.tokens.set(copyString(entry.token!), {
+        ...logState.tokens.get(entry.token!)!,
+        state: state as TokenState,
+      });
+  }
+}
+
+function setRequestState(logState: LogState, { request, approver }: Entry, state: RequestState): void {
+  const before = logState.requests.get(request!)!;
+  const decidedBy = state === "approved" || state === "denied" ? { approver: copyString(approver!) } : {};
+  logState.requests.set(copyString(request!), { ...before, candidates: [], state, ...decidedBy });
+}
+
+/** What `request.created` says, or undefined where it does not say all of it. */
+export function readCreatedRequest({ agent, digest, facts = {} }: Entry): LoggedRequest | undefined {
+  const { card_hash, audience, level, candidates, expires_at } = facts;
+  const knownLevel = authenticationLevels.find((name) => name === level);
+  if (agent === undefined || digest === undefined || knownLevel === undefined) return undefined;
+  if (typeof card_hash !== "string" || typeof audience !== "string" || typeof expires_at !== "number")
+    return undefined;
+  if (!isStringArray(candidates)) return undefined;
+  return {
+    agent: copyString(agent),
+    digest: copyString(digest),
+    cardHash: copyString(card_hash),
+    audience: copyString(audience),
+    level: knownLevel,
+    candidates: candidates.map(copyString),
+    expiresAt: expires_at,
+    state: "pending",
+  };
+}
+
+/** What `device.enrolled` says, or undefined where it does not say all of it. */
+export function readDevice({ approver, facts = {} }: Entry): LoggedDevice | undefined {
+  const { credential, public_key, rp_id, origin } = facts;
+  if (approver === undefined || typeof credential !== "string" || typeof public_key !== "string")
+    return undefined;
+  if (typeof rp_id !== "string" || typeof origin !== "string") return undefined;
+  return {
+    approver: copyString(approver),
+    publicKey: copyString(public_key),
+    rpId: copyString(rp_id),
+    origin: copyString(origin),
+  };
+}
+
+function isStringArray(value: Json | undefined): value is readonly string[] {
+  return Array.isArray(value) && value.every((name) => typeof name === "string");
+}
+
+/** A copy of its own: a piece of a line would keep the whole line in memory. */
+function copyString(text: string): string {
+  return Buffer.from(text).toString();
+}
+
+/** Which ids have been given. In several sets, because one holds no more than 2^24. */
+export class IdSet {
+  private readonly sets: Set<string>[] = [new Set()];
+
+  has(id: string): boolean {
+    return this.sets.some((set) => set.has(id));
+  }
+
+  add(id: string): void {
+    if (this.sets.at(-1)!.size >= 2 ** 23) this.sets.push(new Set());
+    this.sets.at(-1)!.add(copyString(id));
+  }
+}

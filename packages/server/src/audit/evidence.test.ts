@@ -1,0 +1,225 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import {
+  type Asked,
+  createTestLog,
+  newKeys,
+  type Signer,
+  type TestLog,
+  writeHistory,
+} from "@countersign/testing/audit/test-log";
+import { exportEvidence, verifyEvidence } from "./audit.ts";
+
+let book: TestLog;
+let ada: Signer;
+let signed: Asked;
+let text: string;
+before(async () => {
+  book = createTestLog();
+  ({ ada, signed } = await writeHistory(book));
+  text = await evidenceOf(book, signed.id);
+});
+after(() => book.close());
+
+async function evidenceOf(from: TestLog, request: string): Promise<string> {
+  const document = await exportEvidence(from.store.log, from.key, request);
+  assert.equal(typeof document, "string", JSON.stringify(document));
+  return document as string;
+}
+
+async function problemsOf(document: string, options?: { key?: string }): Promise<string[]> {
+  const verified = await verifyEvidence(document, options);
+  return "problems" in verified ? verified.problems.map(({ message: what }) => what) : [];
+}
+
+/** The document with something about it changed. */
+function changed(alter: (document: any) => void): string {
+  const document = JSON.parse(text);
+  alter(document);
+  return JSON.stringify(document);
+}
+
+test("the evidence of a signed approval verifies alone, and says who approved what and what became of it", async () => {
+  const verified = await verifyEvidence(text, { key: book.key });
+  assert.ok("ok" in verified, JSON.stringify(verified));
+  const { entries, card, decision, ...rest } = verified;
+  assert.deepEqual(rest, {
+    ok: true,
+    origin: "as.example/log",
+    key: "trusted",
+    size: book.entries.length,
+    request: signed.id,
+    state: "redeemed",
+    token: { id: "tok_2", state: "completed" },
+  });
+  const approved = entries.find(({ entry }) => entry.event === "request.approved")!.entry;
+  assert.deepEqual(decision, { verdict: "approve", approver: ada.id, at: approved.at, signed: true });
+  assert.equal(card?.digest, signed.digest);
+  assert.deepEqual(
+    entries.map(({ entry }) => entry.event.split(".")[1]),
+    ["enrolled", "created", "sent", "approved", "issued", "refused", "reserved", "completed"],
+  );
+});
+
+test("what a device is called, and every other request, stays out of the evidence", () => {
+  assert.ok(!text.includes("apr_ada's phone"));
+  assert.ok(!text.includes("req_3"));
+});
+
+test("evidence may be formatted to be read", async () => {
+  assert.deepEqual(await problemsOf(JSON.stringify(JSON.parse(text), undefined, 2)), []);
+});
+
+test("without a key the document's own is used, and the answer says so", async () => {
+  const verified = await verifyEvidence(text);
+  assert.ok("ok" in verified);
+  assert.equal(verified.key, "own");
+  const other = createTestLog(newKeys());
+  await other.close();
+  assert.deepEqual(await problemsOf(text, { key: other.key }), [
+    "the document names another key than the trusted one",
+  ]);
+  await assert.rejects(verifyEvidence(text, { key: "none" }), TypeError);
+});
+
+test("every request of the log has evidence, a denied one without a token", async () => {
+  for (const { entry } of book.entries) {
+    if (entry.event !== "request.created") continue;
+    assert.deepEqual(await problemsOf(await evidenceOf(book, entry.request!)), []);
+  }
+  const denied = book.entries.find(({ entry }) => entry.event === "request.denied")!.entry;
+  const verified = await verifyEvidence(await evidenceOf(book, denied.request!));
+  assert.ok("ok" in verified);
+  assert.deepEqual(
+    [verified.state, verified.decision?.verdict, verified.token],
+    ["denied", "deny", undefined],
+  );
+});
+
+test("a device enrolled while the request was waiting is in its place", async () => {
+  const late = createTestLog();
+  const asked = await late.ask({ facts: { level: "passkey-signed" } });
+  await late.sign(asked, await late.enrol("apr_bob"));
+  await late.checkpoint();
+  assert.deepEqual(await problemsOf(await evidenceOf(late, asked.id)), []);
+  await late.close();
+});
+
+test("an enrolment long ago is found, and of several the last", async () => {
+  const long = createTestLog();
+  const bob = await long.enrol("apr_bob");
+  const { facts } = long.entries[0]!.entry;
+  await long.write("device.removed", { approver: "apr_bob", facts: { credential: bob.passkey.id } });
+  await long.write("device.enrolled", { approver: "apr_bob", facts });
+  for (let n = 0; n < 600; n += 1)
+    await long.write("approver.signed_in", { approver: "apr_bob", facts: { n } });
+  const asked = await long.ask({ facts: { level: "passkey-signed" } });
+  await long.sign(asked, bob);
+  await long.checkpoint();
+  const verified = await verifyEvidence(await evidenceOf(long, asked.id));
+  await long.close();
+  assert.ok("ok" in verified);
+  assert.equal(verified.entries[0]?.index, 2);
+});
+
+test("erased text leaves evidence that still verifies, without the card", async () => {
+  const erased = createTestLog();
+  const asked = await erased.ask();
+  await erased.checkpoint();
+  await erased.store.log.eraseTexts(erased.entries[0]!.entry.id);
+  const verified = await verifyEvidence(await evidenceOf(erased, asked.id));
+  await erased.close();
+  assert.ok("ok" in verified);
+  assert.equal(verified.card, undefined);
+});
+
+test("evidence is refused for a request that is unknown or not under a checkpoint yet", async () => {
+  const fresh = createTestLog();
+  const asked = await fresh.ask();
+  const refused = (request: string) => exportEvidence(fresh.store.log, fresh.key, request);
+  assert.deepEqual(await refused("req_0"), { refused: "unknown_request" });
+  assert.deepEqual(await refused(asked.id), { refused: "not_checkpointed" });
+  await fresh.checkpoint();
+  assert.equal(typeof (await refused(asked.id)), "string");
+  const next = await fresh.ask();
+  assert.deepEqual(await refused(next.id), { refused: "not_checkpointed" });
+  await fresh.close();
+});
+
+test("any byte of the evidence that is flipped is detected", async () => {
+  const bytes = Buffer.from(text);
+  const step = process.env.COUNTERSIGN_LONG === "1" ? 1 : 53;
+  for (let at = 0; at < bytes.length; at += step) {
+    const flipped = Buffer.from(bytes);
+    flipped[at] = flipped[at]! ^ (1 << (at % 7));
+    const problems = await problemsOf(flipped.toString());
+    const around = flipped.subarray(Math.max(0, at - 20), at + 20).toString("latin1");
+    assert.notEqual(problems.length, 0, `byte ${at} became ${flipped[at]} in ${JSON.stringify(around)}`);
+  }
+});
+
+const entryAt = (document: any, event: string) =>
+  document.entries.find(({ entry }: any) => entry.includes(event));
+const unproved = "the entry is not proved to be in the log at this place";
+const forgeries: { readonly [what: string]: readonly [(document: any) => void, string] } = {
+  "an entry that the log does not hold": [
+    (document) => {
+      const row = entryAt(document, "token.completed");
+      row.entry = row.entry.replace("token.completed", "token.failed");
+    },
+    unproved,
+  ],
+  "an entry at another place than its own": [
+    (document) => (entryAt(document, "token.issued").index += 1),
+    unproved,
+  ],
+  "entries in another order": [(document) => document.entries.reverse(), "the entry is out of order"],
+  "an entry twice": [
+    (document) => document.entries.push(document.entries.at(-1)),
+    "the entry is out of order",
+  ],
+  "evidence for another request": [
+    (document) => (document.request = "req_3"),
+    "the entry is about something else",
+  ],
+  "a request without its creation": [
+    (document) => (document.entries = document.entries.slice(0, 1)),
+    "the request's creation is missing",
+  ],
+  "a signature without the device's enrolment": [
+    (document) => document.entries.shift(),
+    "req_1 was signed with a device that was not enrolled for apr_ada at the time",
+  ],
+  "another text than the one committed to": [
+    (document) => (entryAt(document, "request.created").texts.sentence.text = "Refund $1.00"),
+    "the text sentence is not the one that the entry committed to",
+  ],
+  "a checkpoint that the log did not sign": [
+    (document) => (document.checkpoint = document.checkpoint.replace("\n35\n", "\n36\n")),
+    "the checkpoint is not signed by the log's key",
+  ],
+  "a key that is none": [(document) => (document.key += "A"), "the document names a key that is none"],
+  "another origin": [
+    (document) => (document.origin = "as.other"),
+    "the document's origin is not the name of its key",
+  ],
+  "a part too many": [
+    (document) => (document.entries[0].note = "hello"),
+    "the document does not have all its parts, or has others",
+  ],
+  "a document of another kind": [
+    (document) => (document.countersign_evidence = 2),
+    "this is not a document of evidence",
+  ],
+};
+
+for (const [what, [alter, problem]] of Object.entries(forgeries)) {
+  test(`refused as evidence: ${what}`, async () => {
+    const problems = await problemsOf(changed(alter));
+    assert.ok(problems.includes(problem), problems.join("\n"));
+  });
+}
+
+test("what is not JSON is no evidence", async () => {
+  assert.deepEqual(await problemsOf("-----BEGIN"), ["the document is not JSON that everybody reads alike"]);
+});

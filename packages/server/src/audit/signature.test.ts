@@ -1,0 +1,136 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { hashJson, type SignedDecision } from "@countersign/protocol";
+import {
+  type Asked,
+  type Changed,
+  createTestLog,
+  type Signer,
+  type TestLog,
+} from "@countersign/testing/audit/test-log";
+import type { Wrong } from "@countersign/testing/browser/virtual-authenticator";
+import { verifyLog } from "./audit.ts";
+
+/** What is wrong with a log in which Ada's passkey answers for a request that wants a signature. */
+async function problemsOf(
+  tell: (book: TestLog, ada: Signer, asked: Asked) => Promise<unknown>,
+  request: Changed = { facts: { level: "passkey-signed" } },
+): Promise<string[]> {
+  const book = createTestLog();
+  const ada = await book.enrol("apr_ada");
+  const asked = await book.ask(request);
+  await tell(book, ada, asked);
+  await book.checkpoint();
+  const verified = await verifyLog(await book.lines(), { key: book.key });
+  await book.close();
+  return "problems" in verified ? verified.problems.map(({ message: what }) => what) : [];
+}
+
+const disproved = "the signature does not approve req_1 with this digest and this card by apr_ada";
+const notEnrolled = "req_1 was signed with a device that was not enrolled for apr_ada at the time";
+
+test("an approval signed for this request, digest, card and approver verifies", async () => {
+  assert.deepEqual(await problemsOf((book, ada, asked) => book.sign(asked, ada)), []);
+});
+
+const others: { readonly [what: string]: Partial<SignedDecision> } = {
+  "T10: an approval signed for another request is detected": { request: "req_2" },
+  "T9: an approval signed for another digest is detected": { digest: hashJson("another action") },
+  "T16: an approval signed for another card is detected": { card: hashJson("another card") },
+  "T1: an approval signed for another approver is detected": { approver: "apr_bob" },
+  "an approval signed in another ceremony is detected": { nonce: "AAAAAAAAAAAAAAAAAAAAAA" },
+};
+for (const [rule, signed] of Object.entries(others))
+  test(rule, async () => {
+    assert.deepEqual(await problemsOf((book, ada, asked) => book.sign(asked, ada, { signed })), [disproved]);
+  });
+
+const answers: { readonly [what: string]: Wrong } = {
+  "an approval given on another site's page is detected": { origin: "https://as.example.evil" },
+  "an approval by a passkey of another site is detected": { rpId: "evil.example" },
+  "an approval without the person being recognised is detected": { unverified: true },
+};
+for (const [rule, assertion] of Object.entries(answers))
+  test(rule, async () => {
+    assert.deepEqual(await problemsOf((book, ada, asked) => book.sign(asked, ada, { assertion })), [
+      disproved,
+    ]);
+  });
+
+test("a passkey that counts its signatures is as good", async () => {
+  const counted = (book: TestLog, ada: Signer, asked: Asked) =>
+    book.sign(asked, ada, { assertion: { counter: 41 } });
+  assert.deepEqual(await problemsOf(counted), []);
+});
+
+test("an approval signed with somebody else's device is detected", async () => {
+  const borrowed = async (book: TestLog, _: Signer, asked: Asked) => {
+    const bob = await book.enrol("apr_bob");
+    await book.sign(asked, { id: "apr_ada", passkey: bob.passkey });
+  };
+  assert.deepEqual(await problemsOf(borrowed), [notEnrolled]);
+});
+
+test("an approval signed with a device that had been removed is detected", async () => {
+  const removed = async (book: TestLog, ada: Signer, asked: Asked) => {
+    await book.write("device.removed", { approver: "apr_ada", facts: { credential: ada.passkey.id } });
+    await book.sign(asked, ada);
+  };
+  assert.deepEqual(await problemsOf(removed), [notEnrolled]);
+});
+
+test("an approval signed with a device before it was enrolled is detected", async () => {
+  const tooEarly = async (book: TestLog, _: Signer, asked: Asked) => {
+    const other = createTestLog();
+    const stranger = await other.enrol("apr_ada");
+    await other.close();
+    await book.sign(asked, stranger);
+    await book.add(other.entries[0]!);
+  };
+  assert.deepEqual(await problemsOf(tooEarly), [notEnrolled]);
+});
+
+test("a passkey enrolled under another public key proves nothing", async () => {
+  const swapped = async (book: TestLog, ada: Signer, asked: Asked) => {
+    const other = await book.enrol("apr_ada");
+    const facts = { ...book.entries.at(-1)!.entry.facts, credential: ada.passkey.id };
+    await book.write("device.removed", { approver: "apr_ada", facts: { credential: ada.passkey.id } });
+    await book.write("device.enrolled", { approver: other.id, facts });
+    await book.sign(asked, ada);
+  };
+  assert.deepEqual(await problemsOf(swapped), [disproved]);
+});
+
+test("a signature has to hold also where none was asked for", async () => {
+  const needless = (signed: Partial<SignedDecision>) => (book: TestLog, ada: Signer, asked: Asked) =>
+    book.sign(asked, ada, { signed, level: "passkey" });
+  const rules = { facts: { level: "passkey" } };
+  assert.deepEqual(await problemsOf(needless({}), rules), []);
+  assert.deepEqual(await problemsOf(needless({ request: "req_2" }), rules), [disproved]);
+});
+
+test("an approval that is said to be signed and has no signature is detected", async () => {
+  const facts = { level: "passkey-signed" };
+  const unsigned = (book: TestLog, _: Signer, asked: Asked) =>
+    book.decide(asked, "apr_ada", "approved", { facts });
+  assert.deepEqual(await problemsOf(unsigned), ["req_1 was approved by signature, and there is none"]);
+  const partly = (book: TestLog, ada: Signer, asked: Asked) =>
+    book.decide(asked, "apr_ada", "approved", {
+      facts: { ...facts, evidence: { credential: ada.passkey.id, nonce: "n" } },
+    });
+  assert.deepEqual(await problemsOf(partly), ["the evidence for req_1 is not whole"]);
+});
+
+test("T16: a card's text that is not the card that was hashed is detected", async () => {
+  const other = (card: string) => (book: TestLog) => book.ask({ about: { texts: { card } } });
+  const wrong = ["the card's text does not have the card's hash"];
+  assert.deepEqual(await problemsOf(other('{"v":1}')), wrong);
+  assert.deepEqual(await problemsOf(other("$1.00")), ["the card's text is not a card"]);
+  const digest = hashJson("another action");
+  const showsOther = (book: TestLog) =>
+    book.ask({
+      about: { texts: { card: JSON.stringify({ digest }) } },
+      facts: { card_hash: hashJson({ digest }) },
+    });
+  assert.deepEqual(await problemsOf(showsOther), ["the card shows another digest than the request's"]);
+});

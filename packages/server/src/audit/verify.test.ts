@@ -1,0 +1,363 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import {
+  createTestLog,
+  newKeys,
+  type TestLog,
+  tamper,
+  writeHistory,
+} from "@countersign/testing/audit/test-log";
+import { exportLog, type Line, splitLines, type VerifyOptions, verifyLog } from "./audit.ts";
+import type { NewEntry } from "./new-entry.ts";
+
+let book: TestLog;
+let lines: string[];
+let kept: string[]; // the notes of the tale's three checkpoints
+before(async () => {
+  book = createTestLog();
+  await writeHistory(book);
+  lines = await book.lines();
+  kept = (await book.store.log.checkpoints()).map(({ note }) => note);
+});
+after(() => book.close());
+
+async function problemsOf(
+  given: Iterable<Line> | AsyncIterable<Line>,
+  options?: VerifyOptions,
+): Promise<string[]> {
+  const verified = await verifyLog(given, options);
+  return "problems" in verified ? verified.problems.map(({ message: what }) => what) : [];
+}
+
+/** Where the row of an entry stands among the lines, and what is on it. */
+function rowOf(index: number): number {
+  return lines.findIndex(
+    (line) => line.endsWith(`"index":${index}}`) || line.includes(`"index":${index},"texts"`),
+  );
+}
+
+test("an export verifies, and says by whose key and up to where", async () => {
+  assert.deepEqual(await verifyLog(lines, { key: book.key, checkpoints: kept.slice(0, 2) }), {
+    ok: true,
+    origin: "as.example/log",
+    entries: book.entries.length,
+    key: "trusted",
+    upTo: 24,
+    checked: { requests: 8, signatures: 1, texts: 21, erased: 0, checkpoints: 3, kept: 2 },
+  });
+});
+
+test("without a key the export's own is used, and the report says so", async () => {
+  const verified = await verifyLog(lines);
+  assert.ok("ok" in verified);
+  assert.equal(verified.key, "own");
+  assert.equal(verified.upTo, 0);
+});
+
+test("an export under another key than the trusted one is refused, right as it may be in itself", async () => {
+  const other = createTestLog(newKeys());
+  const forged = await tamper(other, book.entries);
+  await other.close();
+  assert.deepEqual(await problemsOf(forged), []);
+  const problems = await problemsOf(forged, { key: book.key });
+  assert.ok(problems.includes("the header names another key than the trusted one"), problems.join("\n"));
+  assert.ok(problems.some((what) => /is not signed by the log's key/.test(what)));
+});
+
+test("a trusted key that is none is the caller's fault", async () => {
+  await assert.rejects(verifyLog(lines, { key: "as.example/log" }), TypeError);
+  await assert.rejects(verifyLog([], { key: "as.example/log" }), TypeError);
+});
+
+test("any flipped byte of an export is detected", async (t) => {
+  const short = createTestLog();
+  const ada = await short.enrol("apr_ada");
+  const asked = await short.ask();
+  await short.checkpoint();
+  await short.sign(asked, ada);
+  await short.spend(await short.issue(asked, "apr_ada"), "reserved");
+  await short.checkpoint();
+  const bytes = Buffer.from((await short.lines()).map((line) => `${line}\n`).join(""));
+  await short.close();
+  assert.deepEqual(await problemsOf(splitLines([bytes])), []);
+
+  const seed = Number(process.env.COUNTERSIGN_SEED ?? Math.floor(Math.random() * 2 ** 31));
+  t.diagnostic(`COUNTERSIGN_SEED=${seed}, ${bytes.length} bytes`);
+  const random = randomFrom(seed);
+  const every = process.env.COUNTERSIGN_LONG === "1";
+  const places = every ? bytes.keys() : Array.from({ length: 250 }, () => random(bytes.length));
+  for (const at of places) {
+    const flipped = Buffer.from(bytes);
+    flipped[at] = flipped[at]! ^ (1 + random(255));
+    const around = JSON.stringify(flipped.subarray(Math.max(0, at - 20), at + 20).toString("latin1"));
+    const problems = await problemsOf(splitLines([flipped]));
+    assert.notEqual(problems.length, 0, `seed ${seed}: byte ${at} became ${flipped[at]} in ${around}`);
+  }
+});
+
+test("a removed entry is detected, also when the rest is numbered anew", async () => {
+  const at = rowOf(12);
+  const problems = await problemsOf(lines.toSpliced(at, 1));
+  assert.ok(problems.includes("entry 13 stands where entry 12 belongs"));
+  assert.ok(problems.includes("the first 24 entries are not those that were signed; the first 10 are"));
+
+  const renumbered = lines.toSpliced(at, 1).map((line, row) => {
+    const value = JSON.parse(line);
+    if (row >= at && "index" in value) value.index -= 1;
+    if (row === 0) value.size -= 1;
+    return JSON.stringify(value, (_, member) => sorted(member));
+  });
+  const numbered = await problemsOf(renumbered);
+  assert.deepEqual(
+    numbered.filter((what) => /stands|announces/.test(what)),
+    ["a checkpoint of 24 entries stands after entry 22", "a checkpoint of 35 entries stands after entry 33"],
+  );
+});
+
+test("two entries swapped are detected, with their numbers and without", async () => {
+  const [a, b] = [rowOf(12), rowOf(13)];
+  const moved = await problemsOf(lines.with(a, lines[b]!).with(b, lines[a]!));
+  assert.ok(moved.includes("entry 13 stands where entry 12 belongs"));
+
+  const number = (line: string, index: number) => line.replace(/"index":\d+(?=[,}])/, `"index":${index}`);
+  const renumbered = lines.with(a, number(lines[b]!, 12)).with(b, number(lines[a]!, 13));
+  const problems = await problemsOf(renumbered);
+  assert.ok(problems.includes("the first 24 entries are not those that were signed; the first 10 are"));
+});
+
+test("an entry added after the last checkpoint is detected", async () => {
+  const row = lines[rowOf(0)]!.replace('"index":0', `"index":${book.entries.length}`);
+  const problems = await problemsOf([...lines, row]);
+  assert.ok(problems.includes("no checkpoint covers the entries up to the last, 35"), problems.join("\n"));
+});
+
+test("a log cut off at an earlier checkpoint is detected by a later one that was kept elsewhere", async () => {
+  const cut = await tamper(book, book.entries.slice(0, 10));
+  assert.deepEqual(await problemsOf(cut, { checkpoints: kept.slice(0, 1) }), []);
+  assert.deepEqual(await problemsOf(cut, { checkpoints: kept.slice(0, 2) }), [
+    "a checkpoint of 24 entries was kept elsewhere, and the log ends after 10",
+  ]);
+});
+
+test("a rewritten log that is internally consistent is detected by a checkpoint kept elsewhere", async () => {
+  const denied = book.entries.findIndex(({ entry }) => entry.event === "request.denied");
+  const rewritten = createTestLog({ privateKey: book.privateKey, publicKey: book.publicKey });
+  for (const [index, entry] of book.entries.entries()) {
+    await rewritten.add(index === denied ? approvedInstead(entry) : entry);
+    if (index === 9 || index === 23) await rewritten.checkpoint();
+  }
+  await rewritten.checkpoint();
+  const forged = await rewritten.lines();
+  await rewritten.close();
+
+  const [before, after] = [kept[0]!, kept[1]!];
+  assert.deepEqual(await problemsOf(forged, { key: book.key }), []);
+  assert.deepEqual(await problemsOf(forged, { key: book.key, checkpoints: [after] }), [
+    "the first 24 entries are not those of the checkpoint that was kept elsewhere",
+  ]);
+  const verified = await verifyLog(forged, { key: book.key, checkpoints: [before] });
+  assert.ok("ok" in verified);
+  assert.equal(verified.upTo, 10); // what came before the denial is as it was
+});
+
+function approvedInstead({ entry, texts }: NewEntry): NewEntry {
+  return {
+    entry: { ...entry, event: "request.approved", facts: { ...entry.facts, level: "session" } },
+    texts,
+  };
+}
+
+test("a checkpoint kept elsewhere that another key signed vouches for nothing", async () => {
+  const other = createTestLog(newKeys());
+  await other.write("agent.added", { agent: "agent-1" });
+  const note = await other.checkpoint();
+  await other.close();
+  assert.deepEqual(await problemsOf(lines, { key: book.key, checkpoints: [note] }), [
+    "a checkpoint that was kept elsewhere is not signed by this log's key",
+  ]);
+});
+
+test("a signature beside the log's own, which nobody could check, is refused", async () => {
+  const last = lines.length - 1;
+  const note: string = JSON.parse(lines[last]!).checkpoint;
+  const witnessed = `${note}— witness.example ${Buffer.alloc(68).toString("base64")}\n`;
+  const problems = await problemsOf(lines.with(last, JSON.stringify({ checkpoint: witnessed })));
+  assert.deepEqual(problems, ["the checkpoint after entry 34 has signatures that nobody checked"]);
+});
+
+test("a checkpoint in another place than its own is detected", async () => {
+  const at = rowOf(10) - 1;
+  const moved = lines.toSpliced(at, 1).toSpliced(at + 1, 0, lines[at]!);
+  assert.deepEqual(await problemsOf(moved), ["a checkpoint of 10 entries stands after entry 10"]);
+});
+
+test("erased text leaves a log that still verifies, and the report counts what is gone", async () => {
+  const erased = createTestLog();
+  const asked = await erased.ask();
+  await erased.decide(asked, "apr_bob", "denied");
+  await erased.checkpoint();
+  await erased.store.log.eraseTexts(erased.entries[0]!.entry.id);
+  const left = await erased.lines();
+  await erased.close();
+  assert.ok(!left.join().includes("10,000.00"));
+  const verified = await verifyLog(left);
+  assert.ok("ok" in verified);
+  assert.deepEqual([verified.checked.texts, verified.checked.erased], [1, 2]);
+});
+
+test("a text that the entry did not commit to is detected, and so is one of several left out", async () => {
+  const row = lines.findIndex((line) => line.includes("request.created"));
+  const change = (alter: (texts: any) => void) => {
+    const value = JSON.parse(lines[row]!);
+    alter(value.texts);
+    return lines.with(
+      row,
+      JSON.stringify(value, (_, member) => sorted(member)),
+    );
+  };
+  const cases: [(texts: any) => void, string][] = [
+    [
+      (texts) => (texts.sentence.text = "Refund $1.00"),
+      "the text sentence is not the one that the entry committed to",
+    ],
+    [(texts) => (texts.reason = texts.sentence), "the text reason is none of the entry's"],
+    [(texts) => delete texts.sentence, "the text sentence is missing while others are there"],
+  ];
+  for (const [alter, what] of cases) assert.deepEqual(await problemsOf(change(alter)), [what]);
+});
+
+test("lines that are not what an export holds are named by their place", async () => {
+  const faults: [Line, string][] = [
+    [`${lines[2]} `, "the line after entry 0 is not in canonical form"],
+    ['{"entry":"a","entry":"b","index":1}', "the line after entry 0 is not JSON that everybody reads alike"],
+    ["", "the line after entry 0 is not JSON that everybody reads alike"],
+    [Buffer.from([0x22, 0xff, 0x22]), "the line after entry 0 is not UTF-8"],
+    ['{"note":"hello"}', "the line after entry 0 is neither a header, an entry nor a checkpoint"],
+    [lines[0]!, "a second header stands after entry 0"],
+  ];
+  for (const [line, what] of faults)
+    assert.deepEqual(await problemsOf((lines as Line[]).toSpliced(2, 0, line)), [what]);
+});
+
+test("an entry whose line cannot be read leaves the others in their places", async () => {
+  const at = rowOf(book.entries.length - 2);
+  assert.deepEqual(await problemsOf(lines.with(at, "{")), [
+    "the line after entry 32 is not JSON that everybody reads alike",
+    "the first 35 entries are not those that were signed; the first 24 are",
+    "the header announces 35 entries, and there are 34",
+  ]);
+});
+
+test("an entry that is not one is named, and so is one not in its canonical form", async () => {
+  const leaf: string = JSON.parse(lines[1]!).entry;
+  const faults: [string, string][] = [
+    ["[]", "the entry does not have the shape of one"],
+    [leaf.replace('"v":1', '"v":2'), "the entry does not have the shape of one"],
+    [leaf.replace('"v":1', '"v":1,"w":1'), "the entry does not have the shape of one"],
+    [leaf.replace('"at":', '"at": '), "the entry is not in canonical form"],
+    [leaf.slice(1), "the entry is not JSON that everybody reads alike"],
+  ];
+  for (const [entry, what] of faults) {
+    const problems = await problemsOf(lines.with(1, JSON.stringify({ entry, index: 0 })));
+    assert.ok(problems.includes(what), problems.join("\n"));
+  }
+});
+
+test("without a header, without its end and without anything, an export does not verify", async () => {
+  assert.deepEqual(await problemsOf([]), ["there is nothing to verify"]);
+  const headless = await problemsOf(lines.slice(1));
+  assert.ok(headless.includes("the first line is not the header of an export"), headless.join("\n"));
+  const endless = await problemsOf(lines.slice(0, -1));
+  assert.deepEqual(endless, ["no checkpoint covers the entries up to the last, 34"]);
+  const shorter = await problemsOf([lines[0]!]);
+  assert.deepEqual(shorter, ["the header announces 35 entries, and there are 0"]);
+});
+
+test("a header whose key or origin is not what it says is refused", async () => {
+  const header = JSON.parse(lines[0]!);
+  const change = (changed: object) =>
+    problemsOf(
+      lines.with(
+        0,
+        JSON.stringify({ ...header, ...changed }, (_, member) => sorted(member)),
+      ),
+    );
+  assert.ok((await change({ key: "as.example/log" })).includes("the header names a key that is none"));
+  assert.deepEqual(await change({ origin: "as.example" }), [
+    "the header's origin is not the name of its key",
+  ]);
+  const version = await change({ countersign_log: 2 });
+  assert.ok(
+    version.includes("the first line is neither a header, an entry nor a checkpoint"),
+    version.join("\n"),
+  );
+  assert.deepEqual(await change({ size: 34 }), ["the header announces 34 entries, and there are 35"]);
+});
+
+test("a log without a checkpoint is exported as far as it can be vouched for: not at all", async () => {
+  const fresh = createTestLog();
+  await fresh.ask();
+  const [header, ...rest] = await fresh.lines();
+  await fresh.close();
+  assert.deepEqual(rest, []);
+  const verified = await verifyLog([header!]);
+  assert.ok("ok" in verified);
+  assert.equal(verified.entries, 0);
+});
+
+test("entries that no checkpoint covers yet stay behind", async () => {
+  const growing = createTestLog();
+  await growing.ask();
+  await growing.checkpoint();
+  await growing.ask();
+  await growing.store.log.sequence(10);
+  const verified = await verifyLog(await growing.lines());
+  await growing.close();
+  assert.ok("ok" in verified);
+  assert.equal(verified.entries, 1);
+});
+
+test("a long log is read in pages, each entry once", async () => {
+  const entries: NewEntry[] = Array.from({ length: 1_203 }, (_, n) => ({
+    entry: { v: 1, id: `log_${n}`, at: n, event: "agent.added" },
+    texts: {},
+  }));
+  const verified = await verifyLog(await tamper(book, entries, [1, 700]));
+  assert.ok("ok" in verified);
+  assert.equal(verified.entries, 1_203);
+});
+
+test("a store that has lost entries under a checkpoint is a fault", async () => {
+  const source = { entries: () => [], checkpoints: () => [{ size: 3, note: kept[0]! }] };
+  const read = async () => {
+    for await (const _ of exportLog(source, book.key));
+  };
+  await assert.rejects(read, /ends after 0/);
+});
+
+test("looking stops after a hundred problems, and what is quoted is harmless to print", async () => {
+  const entries: NewEntry[] = Array.from({ length: 150 }, (_, n) => ({
+    entry: { v: 1, id: `log_${n}`, at: n, event: "request.denied\u001b[2J\u202e", request: "req\u001b]0;" },
+    texts: {},
+  }));
+  const problems = await problemsOf(await tamper(book, entries));
+  assert.equal(problems.length, 100);
+  for (const what of problems) assert.match(what, /^[\x20-\x7e]+$/);
+});
+
+/** A small generator of numbers below `limit` (mulberry32), the same for the same seed. */
+function randomFrom(seed: number): (limit: number) => number {
+  let state = seed;
+  return (limit) => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % limit;
+  };
+}
+
+/** Members in canonical order, for JSON.stringify. */
+function sorted(member: unknown): unknown {
+  if (typeof member !== "object" || member === null || Array.isArray(member)) return member;
+  return Object.fromEntries(Object.entries(member).sort(([a], [b]) => (a < b ? -1 : 1)));
+}

@@ -1,0 +1,129 @@
+/** From words to a command: the list of all of them, `--help`, and what is said when something goes wrong. */
+import { parseArgs } from "node:util";
+import { describeFault, formatError } from "../../logging/format-error.ts";
+import type { Arguments, Command, Option, Terminal } from "./command.ts";
+import { OperatorError } from "./operator-error.ts";
+import { version } from "./version.ts";
+
+/** The nouns, in the order in which they are listed. A file is loaded when its noun is said, or all are listed. */
+const files: { readonly [noun: string]: () => Promise<readonly Command[]> } = {
+  init: async () => [(await import("../init.ts")).initCommand],
+  check: async () => [(await import("../check/check.ts")).checkCommand],
+  doctor: async () => [(await import("../check/doctor.ts")).doctorCommand],
+  backup: async () => [(await import("../backup.ts")).backupCommand],
+  start: async () => [(await import("../start.ts")).startCommand],
+  agent: async () => (await import("../agent/agent.ts")).agentCommands,
+  api: async () => (await import("../api.ts")).apiCommands,
+  approver: async () => (await import("../approver.ts")).approverCommands,
+  device: async () => (await import("../approver.ts")).deviceCommands,
+  requests: async () => (await import("../request.ts")).requestCommands,
+  denial: async () => (await import("../denial.ts")).latchCommands,
+  messages: async () => (await import("../message.ts")).messageCommands,
+  callbacks: async () => (await import("../callback.ts")).callbackCommands,
+  keys: async () => (await import("../key.ts")).keyCommands,
+  log: async () => (await import("../log.ts")).logCommands,
+  evidence: async () => (await import("../evidence.ts")).evidenceCommands,
+  store: async () => (await import("../store.ts")).storeCommands,
+};
+
+async function commandsOf(noun: string): Promise<readonly Command[]> {
+  return Object.hasOwn(files, noun) ? ((await files[noun]?.()) ?? []) : [];
+}
+
+const everywhere: { readonly [name: string]: Option } = {
+  config: {
+    type: "string",
+    short: "c",
+    value: "FILE",
+    summary: "the configuration (default: ./countersign.yaml)",
+  },
+  help: { type: "boolean", short: "h", summary: "this text" },
+};
+
+export async function runCommand(argv: readonly string[], terminal: Terminal): Promise<number> {
+  try {
+    const noun = await commandsOf(argv[0] ?? "");
+    const command = noun.findLast(({ name }) => name.split(" ").every((word, at) => argv[at] === word));
+    if (argv.length === 1 && (argv[0] === "--version" || argv[0] === "-v")) {
+      terminal.stdout(version());
+      return 0;
+    }
+    if (!command) return await unknown(noun, argv, terminal);
+    const options = { ...command.options, ...everywhere };
+    const rest = argv.slice(command.name.split(" ").length);
+    const { values, positionals } = parseArgs({ args: [...rest], options, allowPositionals: true });
+    if (values.help) {
+      terminal.stdout(help(command));
+      return 0;
+    }
+    const wanted = (command.args ?? "").split(" ").filter((word) => word.startsWith("<")).length;
+    const most = (command.args ?? "").split(" ").filter(Boolean).length;
+    if (positionals.length < wanted || positionals.length > most)
+      throw new OperatorError(
+        `usage: countersign ${command.name} ${command.args ?? ""}`.trim(),
+        `countersign ${command.name} --help says more`,
+        2,
+      );
+    const given: Arguments = {
+      words: positionals,
+      one: (name) => values[name] as string | undefined,
+      many: (name) => (values[name] as string[] | undefined) ?? [],
+      flag: (name) => values[name] === true,
+    };
+    return (await command.run(given, terminal)) ?? 0;
+  } catch (error) {
+    return explain(error, terminal);
+  }
+}
+
+function explain(error: unknown, { stderr }: Terminal): number {
+  if (error instanceof OperatorError) {
+    stderr(`countersign: ${error.message}`);
+    if (error.remedy) stderr(error.remedy);
+    return error.exitCode;
+  }
+  if (error instanceof TypeError && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS")) {
+    stderr(`countersign: ${error.message}`);
+    return 2;
+  }
+  stderr("countersign: a fault of ours; please report it with what follows");
+  for (const line of formatError(describeFault(error))) stderr(line);
+  return 70;
+}
+
+async function unknown(
+  noun: readonly Command[],
+  argv: readonly string[],
+  { stdout, stderr }: Terminal,
+): Promise<number> {
+  const asked = argv.length === 0 || argv[0] === "--help" || argv[0] === "-h" || argv[0] === "help";
+  const commands =
+    noun.length > 0 ? [] : (await Promise.all(Object.values(files).map((file) => file()))).flat();
+  if (asked) stdout(overview(commands));
+  else if (noun.length > 0) stderr(overview(noun));
+  else stderr(`countersign: there is no command "${argv[0]}"\n\n${overview(commands)}`);
+  return asked ? 0 : 2;
+}
+
+function overview(some: readonly Command[]): string {
+  const lines = some.map(
+    ({ name, args: takes = "", summary: says }) => `  ${`${name} ${takes}`.padEnd(34)} ${says}`,
+  );
+  return [
+    "usage: countersign <command> [options]",
+    "",
+    ...lines,
+    "",
+    "countersign <command> --help says more, countersign --version which one this is.",
+  ].join("\n");
+}
+
+function help({ name, args: takes = "", summary: says, options = {} }: Command): string {
+  const lines = Object.entries({ ...options, ...everywhere }).map(
+    ([long, { short, value, summary: text }]) => {
+      const spelled = `${short ? `-${short}, ` : "    "}--${long}${value ? ` ${value}` : ""}`;
+      return `  ${spelled.padEnd(34)} ${text}`;
+    },
+  );
+  return [`usage: countersign ${name} ${takes}`.trimEnd(), "", says, "", ...lines].join("\n");
+}

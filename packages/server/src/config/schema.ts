@@ -1,0 +1,350 @@
+/**
+ * The shapes of `countersign.yaml`, spelled as the file spells them, and the words for what does not fit. A message's
+ * first line says what is wrong, its second what to do about it.
+ */
+import { isIP } from "node:net";
+import { authenticationLevels, type JsonObject, reversibilities } from "@countersign/protocol";
+import { z } from "zod";
+import { formats } from "../domain/action/action-type.ts";
+import { registrationMembers } from "../domain/client/registration.ts";
+import { isCidr } from "../domain/url/ip-address.ts";
+import type { Path } from "./document.ts";
+import { didYouMean } from "./spelling.ts";
+
+/** An object with these keys and no others. */
+function section<S extends z.core.$ZodLooseShape>(shape: S) {
+  return z.strictObject(shape, {
+    // Carries the known keys to `explain`, which says what was probably meant.
+    error: (issue) => (issue.code === "unrecognized_keys" ? Object.keys(shape).join(" ") : undefined),
+  });
+}
+
+function text(pattern: RegExp, what: string, remedy: string) {
+  return z.string().regex(pattern, `this is not ${what}\n${remedy}`);
+}
+
+function whole(min: number, max: number, what: string) {
+  const message = `this is not ${what}\nuse a whole number from ${min} to ${max}`;
+  return z.int(message).min(min, message).max(max, message);
+}
+
+/** How an e-mail address has to look, here and on the command line. */
+export const addressForm = /^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$/;
+/** How things that an operator names have to look, here and on the command line. */
+export const nameForm = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+const name = text(nameForm, "a name", "use letters, digits, dots, underscores and hyphens, 64 at most");
+const email = text(addressForm, "an e-mail address", "write it as name@example.com");
+const file = text(/^[^\0]+$/, "a file", "write a path, relative to this file or absolute");
+const flag = z.boolean("this is neither true nor false\nwrite true or false");
+const sentence = z.string();
+const seconds = z.number();
+
+const approvers = section({
+  people: z.array(email).default([]),
+  groups: z.array(z.string()).default([]),
+  owner: section({
+    field: z.string(),
+    of: z.record(
+      z.string(),
+      z.string().refine((owner) => addressForm.test(owner) || nameForm.test(owner), {
+        error:
+          "this is neither an e-mail address nor a group\nwrite name@example.com, or the name of a group",
+      }),
+    ),
+  }).optional(),
+});
+
+const around = {
+  api: z.string(),
+  reversibility: z.enum(reversibilities).optional(),
+  approvers,
+  level: z.enum(authenticationLevels).optional(),
+  lifetime: section({ default: seconds, max: seconds }).optional(),
+  token_lifetime: seconds.optional(),
+};
+
+const schema = z.custom<JsonObject>(
+  (value) => typeof value === "object" && value !== null && !Array.isArray(value),
+  "this is not a JSON Schema\nwrite an object: type, additionalProperties, required, properties",
+);
+
+const fields = z.array(z.string());
+
+export const actionSchema = section({
+  ...around,
+  schema,
+  bound: fields,
+  advisory: fields.optional(),
+  subject: fields.optional(),
+  together_with: fields.optional(),
+  display: section({
+    sentence,
+    rows: z.array(
+      section({
+        label: z.string(),
+        field: z.string(),
+        // What most fields are: shown as they were sent.
+        as: z.enum(formats).default("text"),
+        currency: z.string().optional(),
+        unit: z.string().optional(),
+      }),
+    ),
+  }),
+});
+
+export const scopeSchema = section({ ...around, sentence });
+
+/** An agent: its client metadata as the specifications spell it, and what only an operator can say. */
+export const agentSchema = section({
+  name: z.string().optional(),
+  types: z.array(z.string()).min(1, "an agent without action types could ask for nothing\nname one, or more"),
+  secret_sha256: text(
+    /^[0-9a-f]{64}$/,
+    "the SHA-256 of a secret",
+    "countersign agent hash-secret --new makes a secret and prints it",
+  ).optional(),
+  jwks_file: file.optional(),
+  // What they mean is read in `client/registration.ts`, as everywhere.
+  ...Object.fromEntries(registrationMembers.map((member) => [member, z.unknown().optional()] as const)),
+});
+
+/** RFC 9396 §2 leaves the name open; this one fits an error message, a log line and a command line. */
+export const typeForm = /^[A-Za-z][A-Za-z0-9._:/-]{0,127}$/;
+
+const host = z.string().min(1, "this is empty\nwrite an address, such as 127.0.0.1").default("127.0.0.1");
+/** Both in PEM; the certificate with those that lead to its authority. */
+const tls = section({ certificate: file, key: file }).optional();
+
+/** How clients' certificates reach the server. */
+const mtls = section({
+  url: z.string(),
+  listen: section({ host, port: whole(0, 65_535, "a port"), tls }).optional(),
+  authorities: file.optional(),
+  proxy: section({
+    header: text(
+      /^[A-Za-z0-9-]{1,64}$/,
+      "the name of a header",
+      "write it as client-cert (RFC 9440)",
+    ).default("client-cert"),
+    addresses: z
+      .array(
+        z.string().refine((address) => isIP(address) !== 0 || isCidr(address), {
+          error: "this is no address, nor a range of them\nwrite it as 10.1.0.5 or 10.1.0.0/16",
+        }),
+      )
+      .min(1, "nobody would be believed\nname the addresses that the proxy connects from"),
+    verified: flag,
+  }).optional(),
+});
+
+/** For which actions a line of relations is. */
+const scoped = {
+  types: z
+    .array(z.string())
+    .min(1, "no type at all\nname one, or leave types out for all of them")
+    .optional(),
+  where: z
+    .record(
+      z.string(),
+      z.array(z.union([z.string(), z.int(), z.boolean()])).min(1, "no value at all\nname one"),
+    )
+    .default({}),
+};
+const people = { people: z.array(email).default([]), groups: z.array(z.string()).default([]) };
+
+const permission = section({
+  // Long enough for a check across a network, short enough for an agent that waits.
+  time_limit: whole(1, 10, "a limit in seconds").default(2),
+  relations: section({
+    agents: z
+      .array(
+        section({
+          ...scoped,
+          agents: z
+            .array(name)
+            .min(1, "no agent at all\nname one, or leave agents out for all of them")
+            .optional(),
+          of: section(people).optional(),
+        }),
+      )
+      .optional(),
+    approvers: z.array(section({ ...scoped, ...people })).optional(),
+  }).optional(),
+  authzen: section({
+    url: z.string(),
+    token_file: file.optional(),
+    // One call for each person and action, unless the other side answers many at once.
+    batch: flag.default(false),
+  }).optional(),
+  openfga: section({
+    url: z.string(),
+    store_id: text(
+      /^[0-9A-HJKMNP-TV-Z]{26}$/,
+      "the id of a store",
+      "write it as OpenFGA shows it, 26 characters",
+    ),
+    model_id: text(
+      /^[0-9A-HJKMNP-TV-Z]{26}$/,
+      "the id of an authorization model",
+      "write it as OpenFGA shows it, 26 characters",
+    ).optional(),
+    token_file: file.optional(),
+    checks: z
+      .array(section({ user: z.string(), relation: z.string(), object: z.string() }))
+      .min(1, "without a check everything would be allowed\nadd one, such as user: agent:{agent}"),
+  }).optional(),
+});
+
+/** How loud a line has to be to be written. */
+export const loggingLevels = ["info", "warn", "error"] as const;
+
+/** Everything but the actions, each of which is read on its own, so that a problem in one does not hide those of another. */
+export const fileSchema = section({
+  issuer: z.string(),
+  // This machine only, until the operator opens it or puts a proxy in front.
+  listen: section({
+    host,
+    port: whole(0, 65_535, "a port").default(4400),
+    tls,
+  }).prefault({}),
+  mtls: mtls.optional(),
+  // Beside the configuration, in a directory of its own that a backup can name.
+  store: file
+    .refine((store) => !/^postgres(ql)?:\/\/[^/]*:[^/@]*@/.test(store), {
+      error: "this names a password\nleave it out, and set PGPASSWORD, or all of it in COUNTERSIGN_STORE",
+    })
+    .default("./countersign-data/countersign.db"),
+  key_file: file.default("./countersign-data/countersign.key"),
+  passkeys: section({
+    rp_id: z.string(),
+    // Shown by the browser when a passkey is made.
+    rp_name: text(/^[^\p{C}]{1,64}$/u, "a name to show", "write up to 64 visible characters").default(
+      "Countersign",
+    ),
+  }),
+  log: section({
+    origin: text(
+      /^[A-Za-z0-9][A-Za-z0-9.:/_-]{0,127}$/,
+      "the origin of a log",
+      "write a name without spaces or a scheme, such as countersign.example/log (C2SP tlog-checkpoint)",
+    ).optional(),
+    checkpoint_file: file.optional(),
+  }).prefault({}),
+  groups: z
+    .record(name, z.array(email).min(1, "a group of nobody\nname somebody, or remove the group"))
+    .default({}),
+  apis: z.record(name, section({ audience: z.string() })).default({}),
+  channels: section({
+    mail: section({
+      smtp: z.string(),
+      from: z
+        .string()
+        .refine((from) => addressForm.test(/^[^<>\p{C}"]+ <([^<>]+)>$/u.exec(from)?.[1] ?? from), {
+          error: 'this is not a sender\nwrite name@example.com, or "Countersign <name@example.com>"',
+        }),
+      password_file: file.optional(),
+    }).optional(),
+  }).prefault({}),
+  dpop: section({
+    // A client that waits one interval before it tries again loses that interval to its first nonce.
+    require_nonce: z.boolean().default(false),
+  }).prefault({}),
+  limits: section({
+    // More questions open at once than a person can answer: the agent is asking in a loop.
+    waiting_per_agent: whole(1, 1000, "a limit of requests").default(20),
+    // One a minute: more than that, all day, and nobody reads what they approve.
+    asks_per_hour: whole(1, 100_000, "a limit of requests").default(60),
+    // CIBA §7.3 names 5 s as the interval where none is given; no agent needs to know sooner.
+    poll_interval: whole(1, 60, "an interval in seconds").default(5),
+  }).prefault({}),
+  logging: section({
+    // What happens is worth a line: there is one for each change, and none for a poll that changes nothing.
+    level: z.enum(loggingLevels).default("info"),
+    // A line for each answer is what the proxy in front writes already, and most of them are polls.
+    requests: flag.default(false),
+  }).prefault({}),
+  metrics: section({
+    // Numbers are for the operator: on a door of their own, and for this machine unless somebody says otherwise.
+    host: z.string().min(1, "this is empty\nwrite an address, such as 127.0.0.1").default("127.0.0.1"),
+    port: whole(0, 65_535, "a port"),
+  }).optional(),
+  outbound: section({
+    allow_private: z
+      .array(
+        z.string().refine(isCidr, {
+          error: "this is not a range of addresses\nwrite it as 10.1.0.0/16, or fd00:1::/32",
+        }),
+      )
+      .default([]),
+    allow_http: z.boolean("this is neither true nor false\nwrite true, or leave it out").default(false),
+    ca_file: file.optional(),
+  }).prefault({}),
+  user_codes: z.boolean().default(false),
+  permission: permission.prefault({}),
+  registration: section({
+    // Nobody registers without the operator's allowance either way; off, nobody can even knock.
+    enabled: z.boolean().default(false),
+  }).prefault({}),
+  // Agents can also be added by command, and register themselves.
+  agents: z.record(name, z.unknown()).default({}),
+  login_hint_issuers: z
+    .record(z.string(), section({ jwks_file: file.optional(), jwks_uri: z.string().optional() }))
+    .default({}),
+  actions: z.record(z.string(), z.unknown()).default({}),
+  scopes: z.record(z.string(), z.unknown()).default({}),
+});
+
+export type Finding = { readonly path: Path; readonly message: string; readonly remedy: string };
+
+/** The value in its shape, or undefined after saying everything that does not fit. */
+export function validate<T>(
+  shape: z.ZodType<T>,
+  value: unknown,
+  at: Path,
+  say: (finding: Finding) => void,
+): T | undefined {
+  const result = shape.safeParse(value, { error: generic });
+  if (result.success) return result.data;
+  for (const issue of result.error.issues) for (const finding of explain(issue, at)) say(finding);
+  return undefined;
+}
+
+function explain(issue: z.core.$ZodIssue, at: Path): Finding[] {
+  const path = [...at, ...(issue.path as Path)];
+  if (issue.code === "unrecognized_keys")
+    return issue.keys.map((key) => ({
+      path: [...path, key],
+      message: `the key ${key} is unknown here`,
+      remedy: didYouMean(key, issue.message.split(" ")),
+    }));
+  // A key that does not fit carries its reason inside.
+  const message = issue.code === "invalid_key" ? issue.issues[0]?.message : issue.message;
+  const [what = "", remedy = "compare with the commented file that countersign init writes"] = (
+    message ?? ""
+  ).split("\n");
+  return [{ path, message: what, remedy }];
+}
+
+/** Words for what the shapes above say nothing about. */
+function generic(issue: z.core.$ZodRawIssue): string | undefined {
+  const { input } = issue;
+  if (issue.code === "invalid_type") {
+    const key = String(issue.path?.at(-1) ?? "the file");
+    const expected = kinds[issue.expected] ?? issue.expected;
+    if (input === undefined) return `${key} is missing\nadd ${key}: with ${expected}`;
+    return `${input === null ? "this is empty" : "this has the wrong form"}\nwrite ${expected}`;
+  }
+  if (issue.code === "invalid_value")
+    return `this is not one of the values possible here\nwrite ${issue.values.join(", or ")}`;
+  return undefined;
+}
+
+const kinds: { readonly [expected: string]: string } = {
+  string: "text",
+  boolean: "true or false",
+  number: "a number",
+  int: "a whole number",
+  array: "a list",
+  object: "keys and values",
+  record: "names and what they stand for",
+};

@@ -1,0 +1,55 @@
+/**
+ * Signs the server's own JWTs: ES256 (RFC 7518 §3.4) by `node:crypto`, with a key that was loaded once. `jose` signs through
+ * WebCrypto, which takes three times as long for each of the two signatures of a redemption; it checks what others sign, and
+ * in the tests what is signed here.
+ */
+import { type KeyObject, sign } from "node:crypto";
+
+/** Signs JWTs with the newest active key. */
+export interface Signer {
+  /** `typ: at+jwt` (RFC 9068). Claims in wire spelling; `iss` is added. */
+  accessToken(claims: Record<string, unknown>): string | Promise<string>;
+  idToken(claims: Record<string, unknown>): string | Promise<string>;
+}
+
+export const signingAlgorithm = "ES256";
+
+/** A compact JWS (RFC 7515 §7.1) of these claims, in wire spelling. */
+export type SignJwt = (typ: string, claims: Readonly<Record<string, unknown>>) => string;
+
+/** `key` is on P-256: anything else is a fault of whoever calls. */
+export function createJwtSigner(key: KeyObject, kid: string): SignJwt {
+  if (key.asymmetricKeyDetails?.namedCurve !== "prime256v1")
+    throw new Error(`the token key ${kid} is not on P-256`);
+  const headers = new Map<string, string>();
+  const headerOf = (typ: string) => {
+    const header = headers.get(typ) ?? base64url(JSON.stringify({ alg: signingAlgorithm, kid, typ }));
+    headers.set(typ, header);
+    return header;
+  };
+  return (typ, claims) => {
+    const input = `${headerOf(typ)}.${base64url(JSON.stringify(claims))}`;
+    return `${input}.${convertDerToRaw(sign("sha256", Buffer.from(input), key)).toString("base64url")}`;
+  };
+}
+
+const base64url = (text: string) => Buffer.from(text).toString("base64url");
+
+const numberBytes = 32;
+
+/**
+ * The two numbers of a signature one after the other, as JWS wants them, of the DER sequence that OpenSSL makes (RFC 3279
+ * §2.2.3): SEQUENCE, length, and twice INTEGER, length, the number without leading zeros but one where its sign needs it.
+ * `node:crypto` would do the same for `dsaEncoding: "ieee-p1363"`, in as much time as it takes to sign.
+ */
+function convertDerToRaw(der: Buffer): Buffer {
+  const raw = Buffer.alloc(2 * numberBytes);
+  let at = 2;
+  for (const end of [numberBytes, 2 * numberBytes]) {
+    const length = der[at + 1]!;
+    const from = at + 2 + Math.max(0, length - numberBytes);
+    at += 2 + length;
+    der.copy(raw, end - (at - from), from, at);
+  }
+  return raw;
+}

@@ -1,0 +1,24 @@
+/** The keys of those who may sign a `login_hint_token`, in the form in which agents' keys are held. */
+import { readFileSync } from "node:fs";
+import { parseJson } from "@countersign/protocol";
+import type { LoginHintIssuers } from "../config/login-hint-issuer.ts";
+import type { Keys } from "../domain/client/client.ts";
+import { readKeys } from "../domain/client/public-key.ts";
+
+/** Throws a fault that names the file, where one cannot be read. */
+export function loadLoginHintKeys(issuers: LoginHintIssuers): ReadonlyMap<string, Keys> {
+  return new Map(
+    [...issuers].map(([issuer, keys]) => [
+      issuer,
+      "jwksUri" in keys ? { from: "uri", uri: keys.jwksUri } : readKeyFile(keys.jwksFile),
+    ]),
+  );
+}
+
+function readKeyFile(file: string): Keys {
+  const parsed = parseJson(readFileSync(file, "utf8"));
+  const read = "refused" in parsed ? { why: `it is no JSON (${parsed.path})` } : readKeys(parsed.value);
+  if ("why" in read)
+    throw new Error(`the keys of a login hint issuer in ${file} cannot be used: ${read.why}`);
+  return { from: "registration", jwks: read.keys };
+}

@@ -1,0 +1,335 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { hashJson, type Json, type JsonObject } from "@countersign/protocol";
+import { refund, refundFields, ruleOf } from "@countersign/testing/audit/action-fixture";
+import { buildActionRule } from "./build.ts";
+import type { Declaration } from "./declaration.ts";
+import type { DeclarationProblem } from "./schema.ts";
+
+function problemsOf(change: Partial<Declaration>): readonly DeclarationProblem[] {
+  const built = buildActionRule({ ...refund, ...change });
+  return "problems" in built ? built.problems : [];
+}
+
+/** The one problem, as "path: message". */
+function problem(change: Partial<Declaration>): string {
+  const problems = problemsOf(change);
+  assert.equal(problems.length, 1, JSON.stringify(problems, null, 2));
+  assert.ok(problems[0]!.remedy.length > 0);
+  return `${problems[0]!.path.join(".")}: ${problems[0]!.message}`;
+}
+
+/** The refund with one field's schema changed, or one field more. */
+function withField(name: string, field: Json): Partial<Declaration> {
+  const { properties } = refund.schema;
+  return { schema: { ...refund.schema, properties: { ...properties, [name]: field } } };
+}
+
+function withRow(change: { [key: string]: unknown } & { field: string }): Partial<Declaration> {
+  const rows = refund.rows.map((row) => (row.field === change.field ? { ...row, ...change } : row));
+  return { rows: rows as Declaration["rows"] };
+}
+
+test("a rule says cautiously what its declaration leaves open", () => {
+  const { definition, lifetimeSeconds, tokenLifetimeSeconds } = ruleOf();
+  assert.equal(definition.reversibility, "irreversible");
+  assert.equal(definition.level, "passkey-signed");
+  assert.deepEqual(lifetimeSeconds, { default: 120, max: 600 });
+  assert.equal(tokenLifetimeSeconds, 60);
+  const { subject, ...whole } = refund;
+  assert.deepEqual(subject, ["order"]);
+  assert.deepEqual(ruleOf(whole).definition.subject, refund.bound);
+});
+
+test("the hash covers all that is published and nothing else", () => {
+  const { hash, definition } = ruleOf();
+  assert.equal(hash, hashJson(definition as unknown as Json));
+  const changes: Partial<Declaration>[] = [
+    { type: "other" },
+    { audience: "https://other.example" },
+    withField("order", { type: "string", maxLength: 41 }),
+    { bound: refund.bound.filter((name) => name !== "parcels"), advisory: ["reason", "parcels"] },
+    { subject: ["customer"] },
+    { sentence: "Refund {amount}" },
+    withRow({ field: "order", label: "Order number" }),
+    { reversibility: "external" },
+    { level: "session" },
+  ];
+  const hashes = changes.map((change) => ruleOf({ ...refund, ...change }).hash);
+  assert.equal(new Set([hash, ...hashes]).size, changes.length + 1);
+  const around: Declaration = {
+    ...refund,
+    approvers: { people: ["bob@example.com"], groups: [] },
+    lifetimeSeconds: { default: 30, max: 30 },
+    tokenLifetimeSeconds: 10,
+  };
+  assert.equal(ruleOf(around).hash, hash);
+});
+
+test("a rule is frozen to the last member, and the declaration it came from is not", () => {
+  const schema = { ...refund.schema, properties: { ...refund.schema.properties } };
+  const rule = ruleOf({ ...refund, schema });
+  assert.throws(() => Object.assign(rule.definition.schema.properties as object, { more: {} }), TypeError);
+  assert.throws(() => Object.assign(rule.definition.rows[0]!, { label: "" }), TypeError);
+  Object.assign(schema.properties, { more: {} });
+});
+
+test("a bound field that is not displayed is refused", () => {
+  const rows = refund.rows.filter((row) => row.field !== "parcels");
+  assert.equal(problem({ rows }), "bound.5: the bound field parcels is not displayed");
+});
+
+test("a currency is displayed by its amount, but not by an amount that may be missing", () => {
+  const optional = { ...refund.schema, required: ["order", "customer", "currency"] };
+  const change = { schema: optional, sentence: "Refund order {order}" };
+  assert.equal(problem(change), "bound.3: the bound field currency is not displayed");
+  const row = { label: "Currency", field: "currency", as: "text" } as const;
+  assert.deepEqual(problemsOf({ ...change, rows: [...refund.rows, row] }), []);
+});
+
+test("T16: an advisory field that is not displayed is refused", () => {
+  const rows = refund.rows.filter((row) => row.field !== "reason");
+  assert.equal(problem({ rows }), "advisory.0: the advisory field reason is not displayed");
+});
+
+test("a field is bound or advisory, never both, never neither", () => {
+  assert.equal(
+    problem({ bound: [...refund.bound, "reason"] }),
+    "schema.properties.reason: reason is both bound and advisory",
+  );
+  assert.match(
+    problem({ ...withField("note", { type: "string", maxLength: 9 }) }),
+    /^schema\.properties\.note: note is neither/,
+  );
+});
+
+test("a name that the schema does not know is refused wherever it stands", () => {
+  assert.equal(problem({ bound: [...refund.bound, "nope"] }), "bound.6: no field is called nope");
+  assert.equal(problem({ advisory: ["reason", "nope"] }), "advisory.1: no field is called nope");
+  assert.equal(problem({ subject: ["nope"] }), "subject.0: no field is called nope");
+  const row = { label: "Nope", field: "nope", as: "text" } as const;
+  assert.equal(problem({ rows: [...refund.rows, row] }), "display.rows.6.field: no field is called nope");
+  const schema = { ...refund.schema, required: [...refund.schema.required, "nope"] };
+  assert.equal(problem({ schema }), "schema.required.4: no field is called nope");
+});
+
+test("a name listed twice and a second row for a field are refused", () => {
+  assert.equal(problem({ subject: ["order", "order"] }), "subject.1: order is listed twice");
+  const rows = [...refund.rows, refund.rows[2]];
+  assert.equal(problem({ rows }), "display.rows.6.field: order already has a row");
+});
+
+test("a denial is remembered by bound fields only", () => {
+  assert.equal(problem({ subject: ["reason"] }), "subject.0: reason is not bound");
+});
+
+test("T25: a denial is not remembered by a field that whoever was denied could leave out", () => {
+  const required = refund.schema.required.filter((name) => name !== "order");
+  const schema = { ...refund.schema, required };
+  const problems = problemsOf({ schema, subject: ["order"] }).map(({ path }) => path.join("."));
+  assert.ok(problems.includes("subject.0"), problems.join());
+});
+
+test("T14: a schema that lets undeclared fields through is refused", () => {
+  const { additionalProperties, ...open } = refund.schema;
+  assert.equal(additionalProperties, false);
+  const through = "schema.additionalProperties: the schema lets undeclared fields through";
+  assert.equal(problem({ schema: open }), through);
+  assert.equal(problem({ schema: { ...open, additionalProperties: { type: "string" } } }), through);
+  const pattern = { ...refund.schema, patternProperties: { "^x": { type: "string" } } };
+  assert.match(problem({ schema: pattern }), /^schema\.patternProperties: the keyword patternProperties/);
+  assert.match(problem({ schema: { ...refund.schema, $async: true } }), /^schema\.\$async: the keyword/);
+});
+
+test("a field is a string, an integer, a boolean or a list of these", () => {
+  const message = /^schema\.properties\.parcels: a field is a string, an integer, a boolean or an array/;
+  const unfit: Json[] = [
+    { type: "number" },
+    { type: "object" },
+    { type: ["integer", "null"] },
+    { type: "array", maxItems: 3 },
+    { type: "array", maxItems: 3, items: { type: "object" } },
+    { type: "array", maxItems: 3, items: { type: "array", items: { type: "integer" }, maxItems: 3 } },
+    { $ref: "#/properties/order" },
+    "integer",
+  ];
+  for (const field of unfit) {
+    const [first] = problemsOf(withField("parcels", field));
+    assert.match(`${first?.path.join(".")}: ${first?.message}`, message);
+  }
+  const tuple = { type: "array", maxItems: 3, items: { type: "string", maxLength: 3 }, prefixItems: [{}] };
+  assert.match(problem(withField("copies", tuple)), /^schema\.properties\.copies\.prefixItems: the keyword/);
+});
+
+test("a text that nothing bounds is refused", () => {
+  const unbounded = /nothing bounds how long this text can be$/;
+  assert.match(problem(withField("order", { type: "string" })), unbounded);
+  assert.match(problem(withField("order", { type: "string", maxLength: 4001 })), unbounded);
+  assert.match(problem(withField("order", { type: "string", pattern: "[A-Z]{3}" })), unbounded);
+  assert.match(problem(withField("reason", { type: "string" })), unbounded);
+  const list = { type: "array", items: { type: "string" }, maxItems: 5 };
+  assert.match(problem(withField("copies", list)), /^schema\.properties\.copies\.items: nothing bounds/);
+  const bounds: JsonObject[] = [{ enum: ["A"] }, { const: "A" }, { pattern: "^[A-Z]{3}$" }, { maxLength: 1 }];
+  for (const bound of bounds)
+    assert.deepEqual(problemsOf(withField("order", { type: "string", ...bound })), []);
+});
+
+test("a list that nothing bounds is refused", () => {
+  const list = { type: "array", items: { type: "string", maxLength: 5 } };
+  assert.match(problem(withField("copies", list)), /nothing bounds how long this list can be$/);
+});
+
+test("a field cannot have the name of an object's own members, nor of the action type", () => {
+  for (const name of ["constructor", "toString", "type", "a-b", "1st", "a".repeat(65)])
+    assert.match(
+      `${problemsOf(withField(name, { type: "integer" }))[0]?.message}`,
+      /cannot be the name of a field/,
+    );
+});
+
+test("what has no canonical form is refused where it stands", () => {
+  assert.equal(
+    problem(withField("parcels", { type: "integer", multipleOf: 0.5 })),
+    "schema.properties.parcels.multipleOf: numbers here are integers that JSON can hold exactly",
+  );
+  assert.match(
+    problem(withField("order", { type: "string", enum: ["\ud800"] })),
+    /^schema\.properties\.order\.enum\.0: this text is not well-formed/,
+  );
+});
+
+test("a schema that ajv does not accept is refused with its words", () => {
+  assert.match(
+    problem(withField("order", { type: "string", maxLength: -1 })),
+    /maxLength.*not valid JSON Schema/,
+  );
+  assert.match(
+    problem(withField("order", { type: "string", pattern: "^($" })),
+    /cannot be used.*regular expression/i,
+  );
+  assert.match(problem({ schema: { ...refund.schema, not: { what: 1 } } }), /unknown keyword: "what"/);
+});
+
+test("a format fits the type of its field", () => {
+  assert.match(
+    problem(withRow({ field: "copies", as: "money-minor", currency: "currency" })),
+    /copies is a list/,
+  );
+  assert.match(
+    problem(withRow({ field: "order", as: "duration" })),
+    /^display\.rows\.2\.as: order is a string/,
+  );
+  assert.match(
+    problem(withRow({ field: "copies", as: "text" })),
+    /copies is a list, which cannot be shown as text$/,
+  );
+  assert.match(problem(withField("parcels", { type: "boolean" })), /parcels is a boolean/);
+});
+
+test("T13: money of a number is minor units, never a number with a point", () => {
+  assert.match(
+    problem(withField("amount", { type: "integer" })),
+    /amount is an integer, which cannot be shown as money$/,
+  );
+  const { sentence, ...rest } = { ...refund, ...withField("amount", { type: "integer" }) };
+  assert.deepEqual(problemsOf({ ...rest, sentence, ...withRow({ field: "amount", as: "money-minor" }) }), []);
+});
+
+test("money names a bound, required currency, and nothing else does", () => {
+  const bare = { label: "Amount", field: "amount", as: "money" } as const;
+  const rows = [bare, ...refund.rows.slice(1), { label: "Currency", field: "currency", as: "text" } as const];
+  assert.equal(problem({ rows }), "display.rows.0: money without a currency");
+  const message = /^display\.rows\.0\.currency: \w+ is not a bound, required text field$/;
+  const both = [...rows.slice(1)];
+  for (const currency of ["reason", "parcels", "copies", "nope"])
+    assert.match(problem({ rows: [{ ...bare, currency }, ...both] }), message);
+  assert.match(problem(withRow({ field: "order", currency: "currency" })), /only money has a currency$/);
+  assert.match(problem(withRow({ field: "order", unit: "kg" })), /only a quantity has a unit$/);
+});
+
+test("the sentence uses bound, required fields that have a row", () => {
+  assert.match(problem({ sentence: "Refund {nope}" }), /\{nope\} is not a bound field$/);
+  assert.match(problem({ sentence: "Refund because {reason}" }), /\{reason\} is not a bound field$/);
+  assert.match(problem({ sentence: "Refund in {currency}" }), /\{currency\} has no row/);
+  assert.match(problem({ sentence: "Refund {parcels}" }), /\{parcels\} is optional/);
+  for (const sentence of ["Refund {order", "Refund order}", "Refund {{order}}"])
+    assert.match(problem({ sentence }), /braces of this sentence do not match$/);
+});
+
+test("T15: the operator's own words stand on a card only if they can be seen", () => {
+  for (const sentence of ["", "Refund\u200b {order}", "Refund {order}\n", " Refund {order}", "R".repeat(201)])
+    assert.match(problem({ sentence }), /^display\.sentence: this cannot stand on a card/);
+  assert.match(
+    problem(withRow({ field: "order", label: "Or\u202eder" })),
+    /^display\.rows\.2\.label: this cannot/,
+  );
+  assert.match(problem(withRow({ field: "parcels", unit: "" })), /^display\.rows\.4\.unit: this cannot/);
+});
+
+test("T27: a rule that names nobody is refused, not taken to mean anybody", () => {
+  assert.equal(problem({ approvers: { people: [], groups: [] } }), "approvers: nobody may approve this");
+  const owner = { field: "order", of: {} };
+  assert.match(problem({ approvers: { people: [], groups: [], owner } }), /^approvers\.owner\.of: no value/);
+});
+
+test("T8: an owner is looked up by a bound field, never by the agent's own words", () => {
+  for (const field of ["reason", "nope", "parcels", "copies"]) {
+    const owner = { field, of: { a: "ada@example.com" } };
+    assert.match(
+      problem({ approvers: { people: [], groups: [], owner } }),
+      /^approvers\.owner\.field: \w+ is not a/,
+    );
+  }
+});
+
+test("lifetimes have limits, and the default is within the maximum", () => {
+  assert.match(problem({ tokenLifetimeSeconds: 301 }), /^token_lifetime: /);
+  assert.match(problem({ tokenLifetimeSeconds: 0 }), /^token_lifetime: /);
+  assert.deepEqual(problemsOf({ tokenLifetimeSeconds: 300 }), []);
+  assert.match(
+    problem({ lifetimeSeconds: { default: 601, max: 600 } }),
+    /^lifetime\.default: the default of 601 s is beyond the maximum of 600 s$/,
+  );
+  assert.match(problem({ lifetimeSeconds: { default: 9, max: 600 } }), /^lifetime\.default: /);
+  assert.match(problem({ lifetimeSeconds: { default: 60, max: 604_801 } }), /^lifetime\.max: /);
+});
+
+test("a scope is an action without fields, and its sentence is fixed", () => {
+  const schema = { type: "object", additionalProperties: false, properties: {} };
+  const scope = { type: "export", scope: "export", schema, bound: [], rows: [], advisory: [], subject: [] };
+  assert.equal(ruleOf({ ...refund, ...scope, sentence: "Export it all" }).scope, "export");
+  assert.match(problem({ ...scope, sentence: "Export {order}" }), /^sentence: a scope has no fields/);
+});
+
+test("all problems are named at once", () => {
+  const problems = problemsOf({ sentence: "Refund {nope}", tokenLifetimeSeconds: 900, subject: ["reason"] });
+  assert.deepEqual(
+    problems.map(({ path }) => path[0]),
+    ["subject", "display", "token_lifetime"],
+  );
+});
+
+test("T13: numbers stay numbers: nothing is coerced, defaulted, removed or rounded", () => {
+  const { validate } = ruleOf();
+  assert.equal(validate({ ...refundFields, parcels: 2 }), undefined);
+  assert.deepEqual(validate({ ...refundFields, parcels: "2" }), {
+    path: ["parcels"],
+    why: "must be integer",
+  });
+  assert.deepEqual(validate({ ...refundFields, amount: 10000 })?.path, ["amount"]);
+  assert.deepEqual(validate({ ...refundFields, parcels: 2 ** 53 })?.path, ["parcels"]);
+  assert.deepEqual(validate({ ...refundFields, parcels: 1.5 })?.path, ["parcels"]);
+  const list = ruleOf({
+    ...refund,
+    ...withField("copies", { type: "array", items: { type: "integer" }, maxItems: 5 }),
+  });
+  assert.deepEqual(list.validate({ ...refundFields, copies: [1, 2 ** 53] })?.path, ["copies", 1]);
+});
+
+test("a field that is only inherited is not there", () => {
+  const { order, ...rest } = refundFields;
+  assert.deepEqual(ruleOf().validate(Object.assign(Object.create({ order }), rest)), {
+    path: ["order"],
+    why: "is required",
+  });
+});

@@ -1,0 +1,184 @@
+/**
+ * Values for people: American English, UTC, never rounded and never shortened, so that two values which differ are
+ * shown differently. What cannot be shown so is refused.
+ */
+import type { Json } from "@countersign/protocol";
+import type { Row } from "./action-type.ts";
+import { quote } from "./quotation.ts";
+
+export type FormatRefusal =
+  | "wrong_type"
+  | "not_a_decimal"
+  | "unknown_currency"
+  | "not_a_duration"
+  | "not_a_time";
+export type FormatError = { readonly refused: FormatRefusal };
+
+/** The value as its row wants it shown. `currency` is the value of the row's currency field. */
+export function formatValue(
+  row: Pick<Row, "as" | "unit">,
+  value: Json,
+  currency?: Json,
+): string | FormatError {
+  const text = typeof value === "string" ? value : undefined;
+  const integer = typeof value === "number" && Number.isSafeInteger(value) ? value : undefined;
+  switch (row.as) {
+    case "text":
+      return formatText(value);
+    case "list":
+      return formatList(value);
+    case "money":
+      if (text === undefined || typeof currency !== "string") return { refused: "wrong_type" };
+      return formatMoney(text, currency);
+    case "money-minor":
+      if (integer === undefined || typeof currency !== "string") return { refused: "wrong_type" };
+      return formatMinorMoney(integer, currency);
+    case "quantity":
+      value = text ?? integer ?? null;
+      return value === null ? { refused: "wrong_type" } : formatQuantity(value, row.unit);
+    case "duration":
+      return integer === undefined ? { refused: "wrong_type" } : formatDuration(integer);
+    case "time":
+      if (text !== undefined) return formatTime(text);
+      return integer === undefined ? { refused: "wrong_type" } : formatEpochSeconds(integer);
+  }
+}
+
+/** A string as it is; an integer without grouping, as it may be a number of something; a boolean as yes or no. */
+export function formatText(value: Json): string | FormatError {
+  if (typeof value === "string") return value;
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  return Number.isSafeInteger(value) ? String(value) : { refused: "wrong_type" };
+}
+
+/** `“a”, “b”`; "none" if it is empty. */
+export function formatList(value: Json): string | FormatError {
+  if (!Array.isArray(value)) return { refused: "wrong_type" };
+  const shown: string[] = [];
+  for (const item of value) {
+    const text = formatText(item);
+    if (typeof text !== "string") return text;
+    shown.push(typeof item === "string" ? quote(text) : text);
+  }
+  return shown.length === 0 ? "none" : shown.join(", ");
+}
+
+/** A decimal string and an ISO 4217 code: "10000.00" and "USD" are $10,000.00. All decimals given are kept. */
+export function formatMoney(amount: string, currency: string): string | FormatError {
+  const decimals = decimalsOf(amount);
+  if (decimals === undefined) return { refused: "not_a_decimal" };
+  if (!currencies.has(currency)) return { refused: "unknown_currency" };
+  return showMoney(amount, Math.max(decimals, minorDigits(currency)), currency);
+}
+
+/** An integer of minor units: 1000000 and "USD" are $10,000.00. */
+export function formatMinorMoney(amount: number, currency: string): string | FormatError {
+  if (!currencies.has(currency)) return { refused: "unknown_currency" };
+  const digits = minorDigits(currency);
+  const sign = amount < 0 ? "-" : "";
+  const padded = String(Math.abs(amount)).padStart(digits + 1, "0");
+  const whole = padded.slice(0, padded.length - digits);
+  return showMoney(`${sign}${whole}${digits === 0 ? "" : `.${padded.slice(-digits)}`}`, digits, currency);
+}
+
+/** A decimal, or an integer, with its thousands grouped, and the unit as the operator wrote it: "1,250.5 kg". */
+export function formatQuantity(amount: string | number, unit?: string): string | FormatError {
+  const digits = typeof amount === "number" ? 0 : decimalsOf(amount);
+  if (digits === undefined) return { refused: "not_a_decimal" };
+  const format = new Intl.NumberFormat("en-US", {
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  });
+  const shown = format.format(String(amount) as `${number}`);
+  return unit === undefined ? shown : `${shown} ${unit}`;
+}
+
+/** Seconds in days of 24 hours, hours, minutes and seconds: 5400 is "1 hour 30 minutes". */
+export function formatDuration(seconds: number): string | FormatError {
+  if (!Number.isSafeInteger(seconds) || seconds < 0) return { refused: "not_a_duration" };
+  const counts = [
+    [Math.floor(seconds / 86_400), "day"],
+    [Math.floor(seconds / 3600) % 24, "hour"],
+    [Math.floor(seconds / 60) % 60, "minute"],
+    [seconds % 60, "second"],
+  ] as const;
+  const shown = counts.filter(([count]) => count > 0);
+  const words = shown.map(
+    ([count, unit]) => `${count.toLocaleString("en-US")} ${unit}${count === 1 ? "" : "s"}`,
+  );
+  return words.length === 0 ? "0 seconds" : words.join(" ");
+}
+
+const days = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+const months = [
+  ...["January", "February", "March", "April", "May", "June", "July"],
+  ...["August", "September", "October", "November", "December"],
+];
+
+/** RFC 3339 with any offset, shown in UTC: "Sunday 22 November 2026, 14:00 UTC", with seconds if there are any. */
+export function formatTime(time: string): string | FormatError {
+  const match = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?(?:Z|([+-])([01]\d|2[0-3]):([0-5]\d))$/.exec(
+    time,
+  );
+  if (!match) return { refused: "not_a_time" };
+  const [, local = "", fraction = "", sign, hours, minutes] = match;
+  const date = new Date(`${local}Z`);
+  // A day or a second that does not exist is carried over into one that does, or is no date at all.
+  if (Number.isNaN(date.getTime()) || date.toISOString().slice(0, 19) !== local)
+    return { refused: "not_a_time" };
+  const offset = (Number(hours ?? 0) * 60 + Number(minutes ?? 0)) * (sign === "-" ? -60 : 60);
+  return formatEpochSeconds(date.getTime() / 1000 - offset, /[1-9]/.test(fraction) ? fraction : "");
+}
+
+/** Integer seconds since the epoch, shown as `formatTime` does. */
+export function formatEpochSeconds(seconds: number, fraction = ""): string | FormatError {
+  const date = new Date(seconds * 1000);
+  const year = date.getUTCFullYear();
+  if (!Number.isSafeInteger(seconds) || !(year >= 0 && year <= 9999)) return { refused: "not_a_time" };
+  const iso = date.toISOString();
+  const clock =
+    iso.slice(17, 19) === "00" && fraction === "" ? iso.slice(11, 16) : iso.slice(11, 19) + fraction;
+  const day = `${days[date.getUTCDay()]} ${date.getUTCDate()} ${months[date.getUTCMonth()]}`;
+  return `${day} ${iso.slice(0, 4)}, ${clock} UTC`;
+}
+
+/** How many decimals a plain decimal has; undefined if it is none. 15 digits and 8 decimals are exact in every step. */
+function decimalsOf(amount: string): number | undefined {
+  const match = /^-?(?:0|[1-9]\d{0,14})(?:\.(\d{1,8}))?$/.exec(amount);
+  return match ? (match[1]?.length ?? 0) : undefined;
+}
+
+const currencies: ReadonlySet<string> = new Set(Intl.supportedValuesOf("currency"));
+
+/** ISO 4217 minor units, where they are not two. `Intl` follows CLDR, which has none for a dozen that have two. */
+const unusualDigits: { readonly [digits: string]: readonly string[] } = {
+  0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(" "),
+  3: "BHD IQD JOD KWD LYD OMR TND".split(" "),
+  4: ["CLF", "UYW"],
+};
+
+function minorDigits(currency: string): number {
+  const unusual = Object.entries(unusualDigits).find(([, codes]) => codes.includes(currency));
+  return unusual ? Number(unusual[0]) : 2;
+}
+
+/** `Intl` reads the text itself, so that nothing is rounded on the way. */
+function showMoney(amount: string, digits: number, currency: string): string {
+  const format = moneyFormat(currency, digits);
+  // Plain spaces for no-break ones: nothing on a card is invisible, not even what the server wrote.
+  return format.format(amount as `${number}`).replaceAll(/[\u00A0\u202F]/g, " ");
+}
+
+/** Kept, because making one costs more than all the rest of a card. There are as many as currencies and digits. */
+const moneyFormats = new Map<string, Intl.NumberFormat>();
+
+function moneyFormat(currency: string, digits: number): Intl.NumberFormat {
+  const key = `${currency} ${digits}`;
+  let format = moneyFormats.get(key);
+  if (!format) {
+    const fraction = { minimumFractionDigits: digits, maximumFractionDigits: digits };
+    format = new Intl.NumberFormat("en-US", { style: "currency", currency, ...fraction });
+    moneyFormats.set(key, format);
+  }
+  return format;
+}

@@ -1,0 +1,93 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import {
+  abandon,
+  type Callback,
+  lease,
+  leaseMs,
+  open,
+  pushFault,
+  queue,
+  replaceToken,
+  resultOf,
+  scheduleRetry,
+} from "./callback.ts";
+
+const now = Date.UTC(2026, 0, 15, 12);
+const silent = open({ id: "req_1", agent: "agent_1", mode: "push", sealedToken: "old" }, now);
+const waiting = queue(silent, now)!;
+const leased = lease(waiting, now)!;
+const givenUp = abandon({ ...leased, sealedBody: "sealed" }, "broken", now);
+const states: { readonly [state: string]: Callback } = { silent, waiting, leased, givenUp };
+
+test("what each event makes of each state", () => {
+  const table = Object.entries(states).map(([state, callback]) => [
+    state,
+    queue(callback, now)?.state,
+    lease(callback, now)?.attempts,
+    replaceToken(callback, { ...silent, sealedToken: "new" }, false, now).state,
+    replaceToken(callback, { ...silent, sealedToken: "new" }, true, now).state,
+  ]);
+  assert.deepEqual(table, [
+    // announced, leased, asked again before there is an answer, and after
+    ["silent", "waiting", undefined, "silent", "silent"],
+    ["waiting", undefined, 1, "waiting", "waiting"],
+    ["leased", undefined, undefined, "waiting", "waiting"],
+    ["givenUp", undefined, undefined, "silent", "waiting"],
+  ]);
+});
+
+test("the newest token counts, and a lease is not shortened by it", () => {
+  for (const [state, callback] of Object.entries(states)) {
+    const again = replaceToken(callback, { ...silent, sealedToken: "new" }, true, now);
+    assert.equal(again.sealedToken, "new", state);
+  }
+  assert.equal(replaceToken(leased, { ...silent, sealedToken: "new" }, true, now).dueAt, leased.dueAt);
+  assert.deepEqual(replaceToken(undefined, silent, false, now), silent);
+  assert.deepEqual(replaceToken(undefined, silent, true, now), waiting);
+});
+
+test("a lease can be taken again when it has run out, and not before", () => {
+  assert.equal(lease(leased, now + leaseMs - 1), undefined);
+  assert.equal(lease(leased, now + leaseMs)?.attempts, 2);
+});
+
+test("attempts end, with the body and what was in it", () => {
+  let callback = leased;
+  const gaps: number[] = [];
+  for (
+    let later = scheduleRetry(callback, "busy", now);
+    later;
+    later = scheduleRetry(callback, "busy", now)
+  ) {
+    gaps.push(later.dueAt - now);
+    callback = lease(later, later.dueAt)!;
+  }
+  assert.deepEqual(gaps, [1_000, 5_000, 20_000, 60_000, 300_000]);
+  assert.deepEqual([givenUp.state, givenUp.sealedBody, givenUp.lastError], ["given_up", undefined, "broken"]);
+});
+
+test("T20: a token is not sent again when it would arrive with less than five seconds left", () => {
+  const token = { hash: "h", jti: "tok_1", expiresAt: now + 6_000 };
+  assert.equal(scheduleRetry({ ...leased, token }, "busy", now)?.dueAt, now + 1_000);
+  assert.equal(
+    scheduleRetry({ ...leased, token: { ...token, expiresAt: now + 5_999 } }, "busy", now),
+    undefined,
+  );
+});
+
+test("what statuses mean", () => {
+  for (const status of [200, 204, 202]) assert.equal(resultOf(status), "taken", String(status));
+  for (const status of [429, 500, 502, 503]) assert.equal(resultOf(status), "later", String(status));
+  for (const status of [101, 301, 302, 307, 400, 401, 403, 404, 410])
+    assert.equal(resultOf(status), "never", String(status));
+});
+
+test("T39: what is bound to a key, or cannot be taken back, is not pushed", () => {
+  const mild = { type: "promote", reversibility: "reversible" } as const;
+  const outside = { type: "order", reversibility: "external" } as const;
+  const grave = { type: "refund", reversibility: "irreversible" } as const;
+  assert.equal(pushFault({}, [mild, outside]), undefined);
+  assert.match(pushFault({}, [mild, grave]) ?? "", /refund/);
+  assert.match(pushFault({ binding: "mtls" }, [mild]) ?? "", /bound/);
+});

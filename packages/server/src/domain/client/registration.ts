@@ -1,0 +1,269 @@
+/**
+ * What an agent is registered with, read from client metadata as the specifications spell it (RFC 7591 §2, CIBA §4,
+ * RFC 8705 §2.1.2, RFC 9449 §5.2, RFC 9396 §10). One reader for all doors: the command, the configuration, and agents
+ * that register themselves. Always the whole of it, also for a change, so that no part escapes the rules about the others.
+ * What is known and cannot be honoured is refused; what is unknown is ignored (RFC 7591 §2).
+ */
+import { cibaGrantType, type Json, type JsonObject } from "@countersign/protocol";
+import type { ActionPolicy } from "../action/action-type.ts";
+import { pushFault } from "../callback/callback.ts";
+import { checkEndpoint, type OutboundPolicy } from "../url/outbound-url.ts";
+import { isCertificateValue } from "./certificate-name.ts";
+import {
+  type Agent,
+  type AuthenticationMethod,
+  authenticationMethods,
+  type CertificateName,
+  certificateNames,
+  type Delivery,
+  deliveryModes,
+  type Keys,
+  secretAlgorithms,
+  signatureAlgorithms,
+} from "./client.ts";
+import type { Problem, Say } from "./problem.ts";
+import { fits, readKeys } from "./public-key.ts";
+import { readTypes } from "./type-metadata.ts";
+
+export type Metadata = JsonObject;
+
+/** How it will prove itself; a secret, where it has one, is made by whoever admits it. */
+export type ClientAuthMethod =
+  | { readonly method: "client_secret_basic" | "client_secret_post" | "client_secret_jwt" }
+  | { readonly method: "private_key_jwt" | "self_signed_tls_client_auth" }
+  | { readonly method: "tls_client_auth"; readonly name: CertificateName; readonly value: string };
+
+export type Registration = Pick<
+  Agent,
+  "keys" | "assertionAlgorithm" | "delivery" | "requestAlgorithm" | "userCode" | "binding" | "types"
+> & { readonly proof: ClientAuthMethod };
+
+/** What a registration is held against. */
+export type RegistrationPolicy = {
+  /** The action types that it may be for. */
+  readonly types: ReadonlyMap<string, ActionPolicy>;
+  /** Where its URLs may lead. */
+  readonly reach: OutboundPolicy;
+  /** How agents can prove themselves to this server. */
+  readonly methods: readonly AuthenticationMethod[];
+};
+
+/** The members that say something about an agent here, its name and action types aside. */
+export const registrationMembers = [
+  "token_endpoint_auth_method",
+  "token_endpoint_auth_signing_alg",
+  "jwks",
+  "jwks_uri",
+  "tls_client_auth_subject_dn",
+  "tls_client_auth_san_dns",
+  "tls_client_auth_san_uri",
+  "tls_client_auth_san_ip",
+  "tls_client_auth_san_email",
+  "backchannel_token_delivery_mode",
+  "backchannel_client_notification_endpoint",
+  "backchannel_authentication_request_signing_alg",
+  "backchannel_user_code_parameter",
+  "dpop_bound_access_tokens",
+  "tls_client_certificate_bound_access_tokens",
+] as const;
+
+export function readRegistration(
+  metadata: Metadata,
+  { types: allowed, reach, methods }: RegistrationPolicy,
+): Registration | { readonly problems: readonly Problem[] } {
+  const problems: Problem[] = [];
+  const say: Say = (member, message, remedy) => problems.push({ member, message, remedy });
+  rejectUnsupported(metadata, say);
+  const keys = readKeySource(metadata, reach, say);
+  const proof = readClientAuthMethod(metadata, methods, say);
+  const assertionAlgorithm = readAssertionAlgorithm(metadata, proof.method, say);
+  const delivery = readDelivery(metadata, reach, say);
+  const request = "backchannel_authentication_request_signing_alg";
+  const requestAlgorithm = readOne(metadata, request, signatureAlgorithms, say);
+  const userCode = readFlag(metadata, "backchannel_user_code_parameter", say);
+  const binding = readBinding(metadata, methods, say);
+  const types = readTypes(metadata, allowed, say);
+  if (proof.method === "private_key_jwt")
+    requireKey(keys, assertionAlgorithm, "token_endpoint_auth_method", say);
+  if (requestAlgorithm) requireKey(keys, requestAlgorithm, request, say);
+  if (proof.method === "self_signed_tls_client_auth" && !keys)
+    say("token_endpoint_auth_method", `${proof.method} needs its certificate`, "give jwks or jwks_uri");
+  if (delivery.mode === "push") checkPush(binding, types, allowed, say);
+  if (problems.length > 0) return { problems };
+  return {
+    proof,
+    delivery,
+    userCode,
+    types,
+    ...(keys && { keys }),
+    ...(assertionAlgorithm !== undefined && { assertionAlgorithm }),
+    ...(requestAlgorithm !== undefined && { requestAlgorithm }),
+    ...(binding && { binding }),
+  };
+}
+
+/** What belongs to other flows, or promises what is not here. */
+function rejectUnsupported(metadata: Metadata, say: Say): void {
+  const { grant_types: grants, redirect_uris: redirects, response_types: responses } = metadata;
+  if (grants !== undefined && !(isTexts(grants) && grants.includes(cibaGrantType)))
+    say("grant_types", `the one grant here is ${cibaGrantType}`, "name it, or leave grant_types out");
+  // Nothing redirects here. Clients send these from habit; none is registered.
+  if (redirects !== undefined && !isTexts(redirects))
+    say("redirect_uris", "this is not a list of URIs", "leave it out: nothing redirects here");
+  if (responses !== undefined && !isTexts(responses))
+    say("response_types", "this is not a list", "leave it out: no response goes through a browser here");
+  if (metadata.software_statement !== undefined)
+    say("software_statement", "nobody's statements are trusted here", "leave it out");
+  const { subject_type: subject, id_token_signed_response_alg: algorithm } = metadata;
+  if (subject !== undefined && subject !== "public")
+    say("subject_type", "subjects are public here", "leave it out, or say public");
+  if (algorithm !== undefined && algorithm !== "ES256")
+    say("id_token_signed_response_alg", "ID tokens are signed with ES256", "leave it out, or say ES256");
+  for (const member of ["id_token_encrypted_response_alg", "request_object_encryption_alg"])
+    if (metadata[member] !== undefined) say(member, "nothing is encrypted here beyond TLS", "leave it out");
+}
+
+function readKeySource({ jwks, jwks_uri: uri }: Metadata, reach: OutboundPolicy, say: Say): Keys | undefined {
+  if (jwks !== undefined && uri !== undefined) {
+    say("jwks", "jwks and jwks_uri exclude each other", "give one of the two");
+    return undefined;
+  }
+  if (jwks !== undefined) {
+    const read = readKeys(jwks);
+    if ("keys" in read) return { from: "registration", jwks: read.keys };
+    say("jwks", read.why, "give a JWK Set of public keys: EC P-256, Ed25519, or RSA of 2048 bits at least");
+  }
+  if (uri === undefined) return undefined;
+  const url = readUrl(uri, "jwks_uri", reach, say);
+  return url === undefined ? undefined : { from: "uri", uri: url };
+}
+
+function readClientAuthMethod(
+  metadata: Metadata,
+  offered: RegistrationPolicy["methods"],
+  say: Say,
+): ClientAuthMethod {
+  const member = "token_endpoint_auth_method";
+  const method =
+    readOne<AuthenticationMethod>(metadata, member, authenticationMethods, say) ?? "client_secret_basic";
+  if (!offered.includes(method))
+    say(member, `${method} ${noCertificates}`, "use another; mtls is configured by the operator");
+  const given = certificateNames.filter((name) => metadata[`tls_client_auth_${name}`] !== undefined);
+  if (method !== "tls_client_auth") {
+    for (const name of given)
+      say(`tls_client_auth_${name}`, `this is for tls_client_auth, not for ${method}`, "leave it out");
+    return { method };
+  }
+  const [name, ...others] = given;
+  // RFC 8705 §2.1.2: exactly one of them.
+  if (name === undefined || others.length > 0) {
+    say(
+      member,
+      `tls_client_auth needs ${name === undefined ? "the name in" : "exactly one name of"} its certificate`,
+      `give one of ${certificateNames.map((each) => `tls_client_auth_${each}`).join(", ")}`,
+    );
+    return { method, name: "subject_dn", value: "" };
+  }
+  const value = metadata[`tls_client_auth_${name}`];
+  if (typeof value === "string" && isCertificateValue(name, value)) return { method, name, value };
+  say(`tls_client_auth_${name}`, "this cannot be in a certificate", "write it as the certificate has it");
+  return { method, name, value: "" };
+}
+
+function readAssertionAlgorithm(
+  metadata: Metadata,
+  method: AuthenticationMethod,
+  say: Say,
+): string | undefined {
+  const member = "token_endpoint_auth_signing_alg";
+  if (metadata[member] === undefined) return undefined;
+  if (method === "private_key_jwt") return readOne(metadata, member, signatureAlgorithms, say);
+  if (method === "client_secret_jwt") return readOne(metadata, member, secretAlgorithms, say);
+  say(member, `${method} signs nothing`, "leave it out");
+  return undefined;
+}
+
+function readDelivery(metadata: Metadata, reach: OutboundPolicy, say: Say): Delivery {
+  const mode = readOne(metadata, "backchannel_token_delivery_mode", deliveryModes, say) ?? "poll";
+  const member = "backchannel_client_notification_endpoint";
+  const given = metadata[member];
+  if (mode === "poll") {
+    if (given !== undefined) say(member, "an agent that polls is not called", "leave it out, or use ping");
+    return { mode };
+  }
+  if (given === undefined) say(member, `${mode} needs an endpoint to call`, "give its https URL");
+  const endpoint = given === undefined ? undefined : readUrl(given, member, reach, say);
+  return { mode, endpoint: endpoint ?? "" };
+}
+
+const noCertificates = "needs certificates of clients, and this server sees none";
+
+function readBinding(metadata: Metadata, offered: RegistrationPolicy["methods"], say: Say): Agent["binding"] {
+  const dpop = readFlag(metadata, "dpop_bound_access_tokens", say);
+  const member = "tls_client_certificate_bound_access_tokens";
+  const mtls = readFlag(metadata, member, say);
+  if (mtls && !offered.includes("self_signed_tls_client_auth"))
+    say(member, `this ${noCertificates}`, "bind by DPoP; mtls is configured by the operator");
+  if (dpop && mtls)
+    say("dpop_bound_access_tokens", "a token is bound to one key, by DPoP or by mTLS", "choose one");
+  if (dpop) return "dpop";
+  return mtls ? "mtls" : undefined;
+}
+
+function checkPush(
+  binding: Agent["binding"],
+  types: readonly string[],
+  allowed: RegistrationPolicy["types"],
+  say: Say,
+): void {
+  const member = "backchannel_token_delivery_mode";
+  const fault = pushFault(
+    { binding },
+    types.flatMap((type) => allowed.get(type)?.definition ?? []),
+  );
+  if (fault !== undefined) say(member, fault, "use ping or poll");
+}
+
+/** That signatures can be verified. Keys behind a URL are seen when they are needed. */
+function requireKey(keys: Keys | undefined, algorithm: string | undefined, member: string, say: Say): void {
+  if (!keys) say(member, "this needs the agent's public keys", "give jwks or jwks_uri");
+  if (keys?.from !== "registration") return;
+  const wanted = signatureAlgorithms.filter((one) => algorithm === undefined || one === algorithm);
+  if (!keys.jwks.some((jwk) => wanted.some((one) => fits(jwk, one))))
+    say("jwks", `no key in it is for signatures by ${wanted.join(", ")}`, "add one, or choose otherwise");
+}
+
+function readUrl(given: Json, member: string, reach: OutboundPolicy, say: Say): string | undefined {
+  const read = checkEndpoint(typeof given === "string" ? given : "", reach);
+  if (!("refused" in read)) return given as string;
+  say(member, `the URL cannot be used: ${read.why}`, "give an https URL at a public address");
+  return undefined;
+}
+
+function readOne<T extends string>(
+  metadata: Metadata,
+  member: string,
+  known: readonly T[],
+  say: Say,
+): T | undefined {
+  const given = metadata[member];
+  if (given === undefined) return undefined;
+  const found = known.find((one) => one === given);
+  if (found === undefined) say(member, "this is not one of the values possible here", `use ${list(known)}`);
+  return found;
+}
+
+function readFlag(metadata: Metadata, member: string, say: Say): boolean {
+  const given = metadata[member];
+  if (given !== undefined && typeof given !== "boolean")
+    say(member, "this is neither true nor false", "write true or false");
+  return given === true;
+}
+
+function list(words: readonly string[]): string {
+  return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
+}
+
+function isTexts(value: Json): value is readonly string[] {
+  return Array.isArray(value) && value.every((one) => typeof one === "string");
+}

@@ -1,0 +1,163 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type RequestState, requestStates } from "@countersign/protocol";
+import fc from "fast-check";
+import {
+  type ApprovalRequest,
+  approve,
+  cancel,
+  type Decision,
+  decideBy,
+  deny,
+  end,
+  type RequestStatus,
+  redeem,
+  stateAt,
+} from "./request.ts";
+
+const createdAt = 1_000_000;
+const expiresAt = createdAt + 120_000;
+const decision: Decision = {
+  approver: "apr_ada",
+  at: createdAt,
+  level: "session",
+  authenticatedAt: createdAt,
+  amr: ["pop"],
+};
+
+const standings: { readonly [state in RequestState]: RequestStatus } = {
+  pending: { state: "pending" },
+  approved: { state: "approved", decision },
+  denied: { state: "denied", decision, endedAt: createdAt },
+  expired: { state: "expired", endedAt: expiresAt },
+  cancelled: { state: "cancelled", endedAt: createdAt },
+  lapsed: { state: "lapsed", decision, endedAt: expiresAt },
+  redeemed: { state: "redeemed", decision, endedAt: createdAt, token: "tok_1" },
+};
+
+function approvalIn(state: RequestState): ApprovalRequest {
+  return {
+    id: "req_1",
+    agent: "agent-1",
+    parts: [{ type: "refund", typeHash: "h", bound: {}, denyKey: "l" }],
+    audience: "https://api.example",
+    digest: "d",
+    card: {} as ApprovalRequest["card"],
+    cardHash: "c",
+    scope: "openid",
+    candidates: ["apr_ada"],
+    level: "session",
+    tokenLifetimeSeconds: 60,
+    delivery: "poll",
+    dedupeKey: "a",
+    createdAt,
+    decideBy: decideBy(createdAt, expiresAt),
+    expiresAt,
+    status: standings[state],
+  };
+}
+
+const events = {
+  approve: (request: ApprovalRequest, now: number) => approve(request, decision, now),
+  deny: (request: ApprovalRequest, now: number) => deny(request, decision, now),
+  cancel,
+  redeem: (request: ApprovalRequest, now: number) => redeem(request, "tok_1", now),
+  end,
+};
+type Event = keyof typeof events;
+
+/** What each event makes of each state: a state it moves to, or, with "!", the refusal it meets. */
+type Table = { readonly [event in Event]: { readonly [state in RequestState]: string } };
+const refused = Object.fromEntries(requestStates.map((state) => [state, `!${state}`])) as {
+  [state in RequestState]: string;
+};
+
+const inTime: Table = {
+  approve: { ...refused, pending: "approved" },
+  deny: { ...refused, pending: "denied" },
+  cancel: { ...refused, pending: "cancelled", approved: "cancelled" },
+  redeem: { ...refused, approved: "redeemed" },
+  end: refused,
+};
+const closed: Table = {
+  ...inTime,
+  approve: { ...refused, pending: "!closed" },
+  deny: { ...refused, pending: "!closed" },
+};
+const past: { readonly [state in RequestState]: string } = {
+  ...refused,
+  pending: "!expired",
+  approved: "!lapsed",
+};
+const expired: Table = {
+  approve: past,
+  deny: past,
+  cancel: past,
+  redeem: past,
+  end: { ...refused, pending: "expired", approved: "lapsed" },
+};
+
+const times: readonly (readonly [string, number, Table])[] = [
+  ["while deciding is open", createdAt, inTime],
+  ["at the last instant for deciding", decideBy(createdAt, expiresAt) - 1, inTime],
+  ["when deciding has closed", decideBy(createdAt, expiresAt), closed],
+  ["just before expiry", expiresAt - 1, closed],
+  ["at the instant expiresAt", expiresAt, expired],
+  ["long after", expiresAt + 1e9, expired],
+];
+
+for (const [when, now, table] of times)
+  for (const event of Object.keys(events) as Event[])
+    for (const state of requestStates)
+      test(`${when}, ${event} on ${state} gives ${table[event][state]}`, () => {
+        const before = approvalIn(state);
+        const copy = structuredClone(before);
+        const after = events[event](before, now);
+        assert.equal("refused" in after ? `!${after.refused}` : after.status.state, table[event][state]);
+        assert.deepEqual(before, copy, "the value given is not changed");
+      });
+
+test("T26: a request expires at the instant expiresAt, not after it, and expired is never denied", () => {
+  const request = approvalIn("pending");
+  assert.equal(stateAt(request, expiresAt - 1), "pending");
+  assert.equal(stateAt(request, expiresAt), "expired");
+  assert.equal(stateAt(approvalIn("denied"), expiresAt), "denied");
+});
+
+test("T19: an approval that nobody redeems lapses at expiresAt and gives no token afterwards", () => {
+  assert.equal(stateAt(approvalIn("approved"), expiresAt), "lapsed");
+  assert.deepEqual(redeem(approvalIn("approved"), "tok", expiresAt), { refused: "lapsed" });
+});
+
+test("deciding closes five seconds before expiry, or a tenth of the lifetime where that is less", () => {
+  assert.equal(decideBy(0, 120_000), 115_000);
+  assert.equal(decideBy(0, 50_000), 45_000);
+  assert.equal(decideBy(0, 10_000), 9_000);
+  assert.equal(decideBy(0, 1_000), 900);
+});
+
+test("in any history a request reaches one final state and stays there, and only an approval becomes a token", () => {
+  const step = fc.record({
+    event: fc.constantFrom(...(Object.keys(events) as Event[])),
+    after: fc.integer({ min: 0, max: 40_000 }),
+  });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 20 }), (steps) => {
+      let request = approvalIn("pending");
+      let now = createdAt;
+      const path: RequestState[] = ["pending"];
+      for (const { event, after } of steps) {
+        now += after;
+        const next = events[event](request, now);
+        if ("refused" in next) continue;
+        request = next;
+        path.push(next.status.state);
+      }
+      const final = path.filter((state) => state !== "pending" && state !== "approved");
+      assert.ok(final.length <= 1, path.join(" → "));
+      assert.ok(path.length <= 3, path.join(" → "));
+      if (final[0] === "redeemed") assert.deepEqual(path, ["pending", "approved", "redeemed"]);
+      if (final[0]) assert.equal(path.at(-1), final[0]);
+    }),
+  );
+});

@@ -1,0 +1,70 @@
+/** What a caller presents to prove who it is: exactly one thing, by one method (RFC 6749 §2.3). Nothing is proved here. */
+
+import type { ClientCertificate, TlsPeer } from "../transport/peer.ts";
+import type { ProtocolRequest } from "../transport/protocol-request.ts";
+import type { Form } from "./form.ts";
+import { issuerOf } from "./jwt.ts";
+import { OAuthError } from "./oauth-error.ts";
+
+export type ClientCredentials =
+  | {
+      readonly by: "client_secret_basic" | "client_secret_post";
+      readonly id: string;
+      readonly secret: string;
+    }
+  | { readonly by: "assertion"; readonly id: string; readonly assertion: string }
+  | { readonly by: "certificate"; readonly id: string; readonly certificate: ClientCertificate };
+
+const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+export function readClientCredentials(
+  call: ProtocolRequest,
+  form: Form,
+  { certificate }: TlsPeer,
+): ClientCredentials {
+  const authorization = call.header("authorization");
+  const secret = form.get("client_secret");
+  const assertion = form.get("client_assertion");
+  const id = form.get("client_id");
+  if ([authorization, secret, assertion].filter((one) => one !== undefined).length > 1)
+    throw new OAuthError("invalid_request", "use one method of client authentication");
+  if (authorization !== undefined) return readBasic(authorization, id);
+  if (secret !== undefined && id !== undefined) return { by: "client_secret_post", id, secret };
+  if (assertion !== undefined) {
+    if (form.get("client_assertion_type") !== assertionType)
+      throw new OAuthError("invalid_request", "client_assertion_type is missing or not known");
+    const issuer = issuerOf(assertion);
+    if (issuer === undefined || (id !== undefined && id !== issuer)) throw invalidClient("assertion");
+    return { by: "assertion", id: issuer, assertion };
+  }
+  // A certificate proves something only where nothing else is given: others bring one to have their tokens bound to it.
+  if (secret === undefined && id !== undefined && certificate) return { by: "certificate", id, certificate };
+  // RFC 8705 §2: client_id is needed, because the certificate alone does not say which client this is.
+  const missing = certificate ? "client_id or another client authentication" : "client authentication";
+  throw new OAuthError("invalid_client", `${missing} is missing`, { status: 401 });
+}
+
+/** Both halves are form-encoded before they are joined (RFC 6749 §2.3.1); real clients encode even a hyphen. */
+function readBasic(authorization: string, id: string | undefined): ClientCredentials {
+  const encoded = /^basic ([a-z0-9+/=_-]+)$/i.exec(authorization)?.[1];
+  const pair = encoded === undefined ? "" : Buffer.from(encoded, "base64").toString("utf8");
+  const colon = pair.indexOf(":");
+  if (colon < 0) throw invalidClient("client_secret_basic");
+  try {
+    const [own = "", secret = ""] = [pair.slice(0, colon), pair.slice(colon + 1)].map((half) =>
+      decodeURIComponent(half.replaceAll("+", " ")),
+    );
+    if (id !== undefined && id !== own) throw invalidClient("client_secret_basic");
+    return { by: "client_secret_basic", id: own, secret };
+  } catch {
+    throw invalidClient("client_secret_basic");
+  }
+}
+
+/** Whatever is wrong, the answer is the same; `WWW-Authenticate` only where Basic was tried (RFC 6749 §5.2). */
+export function invalidClient(by: ClientCredentials["by"]): OAuthError {
+  const description = "client authentication failed";
+  if (by !== "client_secret_basic") return new OAuthError("invalid_client", description, { status: 401 });
+  const headers = { "www-authenticate": 'Basic realm="countersign"' };
+  return new OAuthError("invalid_client", description, { status: 401, headers });
+}

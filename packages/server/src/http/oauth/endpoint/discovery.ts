@@ -1,0 +1,101 @@
+/**
+ * What this server is and where it is reached: OpenID Connect Discovery, RFC 8414 and our own members, in one document
+ * served at both well-known paths. Every URL comes from the configured issuer, never from the request.
+ */
+import { authenticationLevels, cibaGrantType, proofAlgorithms } from "@countersign/protocol";
+import type { Config } from "../../../config/config.ts";
+import { methodsOffered } from "../../../config/listening.ts";
+import { deliveryModes, secretAlgorithms, signatureAlgorithms } from "../../../domain/client/client.ts";
+import { acrOf } from "../../../domain/policy/level.ts";
+import { ungrantedScopes } from "../../../usecase/request/resolve-ask.ts";
+
+export type Endpoints = Readonly<
+  Record<
+    | "authorize"
+    | "bcAuthorize"
+    | "token"
+    | "spend"
+    | "introspect"
+    | "revoke"
+    | "register"
+    | "jwks"
+    | "actionTypes"
+    | "checkpoint",
+    string
+  >
+>;
+
+export function endpoints(issuer: string): Endpoints {
+  return {
+    authorize: `${issuer}/authorize`,
+    bcAuthorize: `${issuer}/bc-authorize`,
+    token: `${issuer}/oauth/token`,
+    spend: `${issuer}/spend`,
+    introspect: `${issuer}/introspect`,
+    revoke: `${issuer}/revoke`,
+    register: `${issuer}/register`,
+    jwks: `${issuer}/jwks`,
+    actionTypes: `${issuer}/action-types`,
+    checkpoint: `${issuer}/log/checkpoint`,
+  };
+}
+
+export function metadata(config: Config) {
+  const at = endpoints(config.issuer);
+  const rules = [...config.actions.values()];
+  const clientMethods = methodsOffered(config.mtls);
+  const assertionAlgorithms = [...signatureAlgorithms, ...secretAlgorithms];
+  return {
+    issuer: config.issuer,
+    jwks_uri: at.jwks,
+    ...calledEndpoints(at),
+    // RFC 8705 §5: the same, for clients that bring a certificate.
+    ...(config.mtls && { mtls_endpoint_aliases: calledEndpoints(endpoints(config.mtls.url)) }),
+    // RFC 8705 §3.3: for clients that are registered for it.
+    tls_client_certificate_bound_access_tokens: config.mtls !== undefined,
+    ...(config.registration.enabled && { registration_endpoint: at.register }),
+    grant_types_supported: [cibaGrantType],
+    // No flow goes through a browser here, and so there is no response type. Both members are there because some clients
+    // refuse a document without them (RFC 8414 §2); the endpoint is a page that says what this server is for.
+    authorization_endpoint: at.authorize,
+    response_types_supported: [],
+    backchannel_token_delivery_modes_supported: deliveryModes,
+    backchannel_authentication_request_signing_alg_values_supported: signatureAlgorithms,
+    backchannel_user_code_parameter_supported: config.userCodes,
+    token_endpoint_auth_methods_supported: clientMethods,
+    token_endpoint_auth_signing_alg_values_supported: assertionAlgorithms,
+    revocation_endpoint_auth_methods_supported: clientMethods,
+    revocation_endpoint_auth_signing_alg_values_supported: assertionAlgorithms,
+    dpop_signing_alg_values_supported: proofAlgorithms,
+    introspection_endpoint_auth_methods_supported: ["client_secret_basic", "client_secret_post"],
+    subject_types_supported: ["public"],
+    id_token_signing_alg_values_supported: ["ES256"],
+    acr_values_supported: authenticationLevels.map(acrOf),
+    scopes_supported: ["openid", ...ungrantedScopes, ...rules.flatMap(({ scope }) => scope ?? [])],
+    claims_supported: ["iss", "sub", "aud", "exp", "iat", "auth_time", "acr", "amr"],
+    authorization_details_types_supported: rules.flatMap(({ scope, definition }) =>
+      scope ? [] : [definition.type],
+    ),
+    claims_parameter_supported: false,
+    // Of the authorization endpoint, at which nothing can be requested (OpenID Connect Discovery §3). A signed ask goes
+    // to the backchannel authentication endpoint, and is announced above.
+    request_parameter_supported: false,
+    request_uri_parameter_supported: false,
+    // Our own.
+    spend_endpoint: at.spend,
+    spend_endpoint_auth_methods_supported: ["client_secret_basic", "client_secret_post"],
+    action_types_uri: at.actionTypes,
+    log_checkpoint_uri: at.checkpoint,
+  };
+}
+
+function calledEndpoints(at: Endpoints) {
+  return {
+    token_endpoint: at.token,
+    backchannel_authentication_endpoint: at.bcAuthorize,
+    introspection_endpoint: at.introspect,
+    revocation_endpoint: at.revoke,
+  };
+}
+
+/** Those that need a certificate, where one can come in; names in it only where somebody vouches for them. */

@@ -1,0 +1,43 @@
+/**
+ * `POST /introspect` (RFC 7662), for the API that a token is for. Active only while the token is issued and unspent; of
+ * any other nothing is said, not even why (§2.2). `token_type_hint` is not needed: there is one kind of token.
+ */
+import { acrOf } from "../../../domain/policy/level.ts";
+import { detailsOf, typeHashesOf } from "../../../domain/token/token.ts";
+import { type Introspected, introspect } from "../../../usecase/token/introspect.ts";
+import type { HttpDeps } from "../../deps.ts";
+import type { ProtocolRequest } from "../../transport/protocol-request.ts";
+import { type Answer, answerJson } from "../../transport/response.ts";
+import { authenticateApi } from "../client-authentication.ts";
+import { readForm, required } from "../form.ts";
+
+export async function introspection(deps: HttpDeps, call: ProtocolRequest): Promise<Answer> {
+  const form = await readForm(call);
+  const api = await authenticateApi(deps, call, form);
+  const found = await introspect(deps, api, required(form, "token"));
+  return answerJson(found ? render(found, deps.config.issuer) : { active: false });
+}
+
+/** The claims of the token itself (RFC 9068 §2.2), so that an API which asks need not read it. */
+function render({ token, decision }: Introspected, issuer: string) {
+  return {
+    active: true,
+    iss: issuer,
+    aud: token.audience,
+    sub: token.subject,
+    client_id: token.agent,
+    jti: token.jti,
+    iat: Math.floor(token.issuedAt / 1000),
+    exp: Math.floor(token.expiresAt / 1000),
+    auth_time: Math.floor(decision.authenticatedAt / 1000),
+    acr: acrOf(decision.level),
+    amr: decision.amr,
+    scope: token.scope,
+    token_type: token.confirmation && "jkt" in token.confirmation ? "DPoP" : "Bearer",
+    ...(token.confirmation && { cnf: token.confirmation }),
+    authorization_details: detailsOf(token),
+    act_digest: token.digest,
+    ...typeHashesOf(token),
+    approved_by: token.approvedBy,
+  };
+}

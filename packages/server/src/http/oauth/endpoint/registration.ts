@@ -1,0 +1,119 @@
+/**
+ * `POST /register` (RFC 7591 §3), and `GET`, `PUT`, `DELETE /register/{client_id}` (RFC 7592 §2): agents that register
+ * themselves. Each call carries a token, the operator's allowance or what was answered for it.
+ */
+import { type JsonObject, parseJson } from "@countersign/protocol";
+import { metadataOf } from "../../../domain/client/metadata.ts";
+import type { Problem } from "../../../domain/client/problem.ts";
+import { typeMetadata } from "../../../domain/client/type-metadata.ts";
+import {
+  changeRegistered,
+  type Registered,
+  type RegisterRefused,
+  readRegistered,
+  register,
+  removeRegistered,
+} from "../../../usecase/client/register.ts";
+import type { HttpDeps } from "../../deps.ts";
+import { readBody } from "../../transport/body.ts";
+import type { ProtocolRequest } from "../../transport/protocol-request.ts";
+import { type Answer, answerJson } from "../../transport/response.ts";
+import { OAuthError, type OAuthErrorCode } from "../oauth-error.ts";
+
+/** Members with an error code of their own (RFC 7591 §3.2.2). */
+const codes: Readonly<Record<string, OAuthErrorCode>> = {
+  redirect_uris: "invalid_redirect_uri",
+  software_statement: "unapproved_software_statement",
+};
+
+export async function registration(deps: HttpDeps, call: ProtocolRequest): Promise<Answer> {
+  const token = readToken(call);
+  const answer = await register(deps, token, await readMetadata(call));
+  if ("refused" in answer) throw refusal(answer);
+  return information(deps, answer, 201);
+}
+
+export async function ownRegistration(deps: HttpDeps, call: ProtocolRequest, id: string): Promise<Answer> {
+  const answer = await readRegistered(deps, id, readToken(call));
+  if ("refused" in answer) throw refusal(answer);
+  return information(deps, answer, 200);
+}
+
+export async function newRegistration(deps: HttpDeps, call: ProtocolRequest, id: string): Promise<Answer> {
+  const token = readToken(call);
+  const answer = await changeRegistered(deps, id, token, await readMetadata(call));
+  if ("refused" in answer) throw refusal(answer);
+  return information(deps, answer, 200);
+}
+
+export async function noRegistration(deps: HttpDeps, call: ProtocolRequest, id: string): Promise<Answer> {
+  const answer = await removeRegistered(deps, id, readToken(call));
+  if (answer !== "done") throw refusal(answer);
+  return { status: 204, headers: { "cache-control": "no-store" }, body: "" };
+}
+
+/** RFC 6750 §2.1; anything else that is sent there is as good as nothing. */
+function readToken(call: ProtocolRequest): string {
+  const authorization = call.header("authorization") ?? "";
+  const token = /^bearer +([A-Za-z0-9._~+/-]{1,512}=*)$/i.exec(authorization)?.[1];
+  if (token !== undefined) return token;
+  throw new OAuthError("invalid_token", "a token that allows this is missing", {
+    status: 401,
+    headers: { "www-authenticate": 'Bearer realm="countersign"' },
+  });
+}
+
+async function readMetadata(call: ProtocolRequest): Promise<JsonObject> {
+  const read = parseJson(await readBody(call, "application/json"));
+  if ("refused" in read)
+    throw new OAuthError(
+      "invalid_client_metadata",
+      `the body cannot be read: ${read.refused} at ${read.path}`,
+    );
+  const { value } = read;
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw new OAuthError("invalid_client_metadata", "the body must be a JSON object");
+  return value as JsonObject;
+}
+
+/** RFC 7591 §3.2.1, RFC 7592 §3. A secret is answered when it is made, and never again: only its hash is kept. */
+function information({ config }: HttpDeps, { agent, token, secret }: Registered, status: 200 | 201): Answer {
+  const body = {
+    client_id: agent.id,
+    client_id_issued_at: Math.floor(agent.createdAt / 1000),
+    ...(secret !== undefined && { client_secret: secret, client_secret_expires_at: 0 }),
+    registration_access_token: token,
+    registration_client_uri: `${config.issuer}/register/${agent.id}`,
+    ...metadataOf(agent),
+    ...typeMetadata(agent.types, config.actions),
+  };
+  return answerJson(body, { status });
+}
+
+function refusal(answer: RegisterRefused): OAuthError {
+  switch (answer.refused) {
+    case "unknown_token":
+      return new OAuthError(
+        "invalid_token",
+        "this token is unknown, used up, expired, or for something else",
+        {
+          status: 401,
+          headers: { "www-authenticate": 'Bearer realm="countersign", error="invalid_token"' },
+        },
+      );
+    case "paused":
+      return new OAuthError("access_denied", "this agent is paused", { status: 403 });
+    case "metadata": {
+      const [first] = answer.problems;
+      return new OAuthError(
+        codes[first?.member ?? ""] ?? "invalid_client_metadata",
+        answer.problems.map(said).join("; "),
+      );
+    }
+  }
+}
+
+function said({ member, message, remedy }: Problem): string {
+  // No quotation marks in an `error_description` (RFC 6749 §5.2).
+  return `${member}: ${message} (${remedy})`.replaceAll('"', "'");
+}

@@ -1,0 +1,46 @@
+/**
+ * Reading `application/x-www-form-urlencoded`, strictly: what cannot be decoded is refused rather than repaired, and a
+ * parameter that comes twice is refused (RFC 6749 §3.1, §3.2). Empty parameters count as absent, as the same sections say.
+ */
+import { readBody } from "../transport/body.ts";
+import type { ProtocolRequest } from "../transport/protocol-request.ts";
+import { OAuthError } from "./oauth-error.ts";
+
+export type Form = ReadonlyMap<string, string>;
+
+export async function readForm(call: ProtocolRequest): Promise<Form> {
+  return parseForm(await readBody(call, "application/x-www-form-urlencoded"));
+}
+
+export function parseForm(text: string): Form {
+  const form = new Map<string, string>();
+  if (text === "") return form;
+  const seen = new Set<string>();
+  for (const pair of text.split("&")) {
+    const equals = pair.indexOf("=");
+    const name = decode(equals < 0 ? pair : pair.slice(0, equals));
+    const value = equals < 0 ? "" : decode(pair.slice(equals + 1));
+    if (seen.has(name)) throw new OAuthError("invalid_request", "a parameter is given twice");
+    seen.add(name);
+    if (value !== "") form.set(name, value);
+  }
+  return form;
+}
+
+function decode(text: string): string {
+  let decoded: string;
+  try {
+    decoded = decodeURIComponent(text.includes("+") ? text.replaceAll("+", " ") : text);
+  } catch {
+    throw new OAuthError("invalid_request", "a parameter is not well-formed UTF-8");
+  }
+  if (decoded.includes("\0")) throw new OAuthError("invalid_request", "a parameter holds a NUL character");
+  return decoded;
+}
+
+/** A parameter that must be there. */
+export function required(form: Form, name: string): string {
+  const value = form.get(name);
+  if (value === undefined) throw new OAuthError("invalid_request", `${name} is missing`);
+  return value;
+}

@@ -1,0 +1,33 @@
+/** Whom the agent wants asked: exactly one of three hints (CIBA §7.1). None of them adds anybody to those who may decide. */
+import type { Agent } from "../../domain/client/client.ts";
+import type { Hint } from "../../usecase/request/resolve-ask.ts";
+import type { HttpDeps } from "../deps.ts";
+import type { Form } from "./form.ts";
+import { readLoginHint } from "./login-hint.ts";
+import { readLoginHintToken } from "./login-hint-token.ts";
+import { OAuthError } from "./oauth-error.ts";
+
+const hints = ["login_hint", "login_hint_token", "id_token_hint"] as const;
+
+export async function readHint(deps: HttpDeps, agent: Agent, parameters: Form): Promise<Hint> {
+  const [name, other] = hints.filter((hint) => parameters.has(hint));
+  if (name === undefined || other !== undefined)
+    throw new OAuthError("invalid_request", "give exactly one hint of who is to be asked");
+  const value = parameters.get(name) ?? "";
+  if (name === "id_token_hint") return await readIdTokenHint(deps, agent, value);
+  if (name === "login_hint_token") return await readLoginHintToken(deps, value);
+  const hint = readLoginHint(value, deps.config.issuer);
+  if (!hint) throw new OAuthError("unknown_user_id", "nobody here can be meant by that login_hint");
+  return hint;
+}
+
+/**
+ * An ID token that this server issued to this agent. That it has expired is no obstacle: it lives for minutes, and says
+ * here only who was meant (CIBA §7.1).
+ */
+async function readIdTokenHint({ keyring }: HttpDeps, agent: Agent, idToken: string): Promise<Hint> {
+  const claims = await keyring.readIdToken(idToken);
+  if (!claims || claims.aud !== agent.id || typeof claims.sub !== "string")
+    throw new OAuthError("invalid_request", "id_token_hint is no ID token that this agent was issued here");
+  return { by: "id", id: claims.sub };
+}

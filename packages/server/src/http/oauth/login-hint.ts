@@ -1,0 +1,46 @@
+/**
+ * `login_hint` (CIBA §7.1) in the forms that agents send: an e-mail address, an approver's id (the `sub` of our tokens),
+ * `owner` for whoever the rule says, `group:` and a name, or a subject identifier in JSON (RFC 9493). It is read into a
+ * wish; whether that person exists and may decide is the gate's to say.
+ */
+import { type Json, type JsonObject, parseJson } from "@countersign/protocol";
+import { normalizeEmail } from "../../domain/people/approver.ts";
+import type { Hint } from "../../usecase/request/resolve-ask.ts";
+
+const groupPrefix = "group:";
+
+/** Undefined where nobody could be meant by it. */
+export function readLoginHint(text: string, issuer: string): Hint | undefined {
+  if (text === "owner") return { by: "owner" };
+  if (text.startsWith(groupPrefix)) return { by: "group", group: text.slice(groupPrefix.length) };
+  if (text.startsWith("{")) {
+    const parsed = parseJson(text);
+    return "refused" in parsed ? undefined : readSubjectIdentifier(parsed.value, issuer);
+  }
+  return byEmailOrId(text);
+}
+
+/** RFC 9493 §3: the members that the format has, and no others. Formats that lead to nobody here are undefined. */
+export function readSubjectIdentifier(identifier: Json, issuer: string): Hint | undefined {
+  if (typeof identifier !== "object" || identifier === null || Array.isArray(identifier)) return undefined;
+  const { format, iss, sub, email, id } = identifier as JsonObject;
+  const members = Object.keys(identifier).length;
+  if (format === "email" && members === 2 && typeof email === "string") return byEmail(email);
+  if (format === "opaque" && members === 2 && typeof id === "string") return { by: "id", id };
+  if (format === "iss_sub" && members === 3 && typeof sub === "string" && isIssuer(iss, issuer))
+    return { by: "id", id: sub };
+  return undefined;
+}
+
+/** Clients are not of one mind about the slash at the end of an issuer that has no path. */
+function isIssuer(iss: Json | undefined, issuer: string): boolean {
+  return typeof iss === "string" && iss.replace(/\/$/, "") === issuer;
+}
+
+function byEmailOrId(text: string): Hint {
+  return text.includes("@") ? byEmail(text) : { by: "id", id: text };
+}
+
+function byEmail(email: string): Hint {
+  return { by: "email", email: normalizeEmail(email) };
+}

@@ -1,0 +1,149 @@
+/**
+ * Signed authentication requests (CIBA §7.1.1). An agent that is registered to sign does so with each ask, by the one
+ * algorithm that it is registered for; everything it asks is then inside the request object and nothing beside it. The
+ * payload is read as text, because parsing loses what must be seen: equal keys, and numbers that change. What comes out
+ * are parameters like those of a form, and what makes the object good for one use.
+ */
+import { hash } from "node:crypto";
+import type { Json, JsonObject } from "@countersign/protocol";
+import type { Agent } from "../../domain/client/client.ts";
+import type { JwtRefusal } from "../../outbound/client-jwt-verifier.ts";
+import type { Replay } from "../../store/record.ts";
+import type { HttpDeps } from "../deps.ts";
+import type { Form } from "./form.ts";
+import { clockTolerance, isAudience, isTyped, readPayload } from "./jwt.ts";
+import { OAuthError } from "./oauth-error.ts";
+
+/** What may stand beside a request object: who calls, and how they prove it. */
+const beside = ["request", "client_id", "client_secret", "client_assertion", "client_assertion_type"];
+/** Claims that are about the request object and no parameters of the request. */
+const about = ["iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id"];
+const numbers = ["requested_expiry", "request_expiry"];
+const texts = [
+  "scope",
+  "acr_values",
+  "login_hint",
+  "login_hint_token",
+  "id_token_hint",
+  "binding_message",
+  "user_code",
+  "client_notification_token",
+  "audience",
+  "request",
+  "request_uri",
+];
+/** Those that are JSON, and stand in a form as its text. */
+const values = ["authorization_details", "claims"];
+/** Seconds that a request object may be good for (FAPI-CIBA §5.2.2). */
+const longest = 3600;
+
+export type AuthenticationRequestParameters = { readonly parameters: Form; readonly replayGuard?: Replay };
+
+/** The parameters of an ask: those of the form, or for an agent that signs, those of its request object. */
+export async function readParameters(
+  deps: HttpDeps,
+  agent: Agent,
+  form: Form,
+): Promise<AuthenticationRequestParameters> {
+  const request = form.get("request");
+  if (agent.requestAlgorithm === undefined) {
+    if (request === undefined) return { parameters: form };
+    throw invalid("this agent is not registered to sign its requests (CIBA §7.1.1)");
+  }
+  if (request === undefined)
+    throw invalid("this agent is registered to sign its requests: request is missing");
+  const mixed = [...form.keys()].find((name) => !beside.includes(name));
+  if (mixed !== undefined) throw invalid("nothing may stand beside a request object (CIBA §7.1.1)");
+  const claims = await readClaims(deps, agent, agent.requestAlgorithm, request);
+  const jti = checkClaims(claims, agent, deps.store.now() / 1000);
+  const replayGuard = {
+    id: hash("sha256", JSON.stringify(["request object", agent.id, jti]), "base64url"),
+    expiresAt: ((claims.exp as number) + 2 * clockTolerance) * 1000,
+  };
+  return { parameters: parametersOf(claims), replayGuard };
+}
+
+/** The claims of a request object that this agent signed for this server, and that is good now. */
+async function readClaims(
+  { agentKeys, config }: HttpDeps,
+  agent: Agent,
+  algorithm: string,
+  request: string,
+): Promise<JsonObject> {
+  const verified = await agentKeys.verify(agent, request, {
+    algorithms: [algorithm],
+    issuer: agent.id,
+    requiredClaims: ["aud", "exp", "iat", "nbf", "jti"],
+    clockTolerance,
+  });
+  if ("refused" in verified) throw invalid(refusals[verified.refused](verified.claim ?? algorithm));
+  const { payload, protectedHeader } = verified;
+  if (!isTyped(protectedHeader.typ, "oauth-authz-req+jwt"))
+    throw invalid("typ says that the request is something else");
+  if (!isAudience(payload.aud, new Set([config.issuer])))
+    throw invalid("aud of the request is not this issuer");
+  return parseClaims(request);
+}
+
+const refusals: { readonly [refusal in JwtRefusal]: (detail: string) => string } = {
+  malformed: () => "the request is no JWT, or not signed by the algorithm that this agent is registered for",
+  unknown_key: (algorithm) => `this agent has no key by which the request could be signed with ${algorithm}`,
+  forged: () => "the request is not signed by this agent",
+  unreachable: () => "the keys of this agent cannot be had from where it publishes them",
+  expired: () => "the request has expired",
+  claims: (claim) => `${claim} of the request is missing, or not as it must be`,
+};
+
+/** What a signature alone does not settle. Answers the `jti`. */
+function checkClaims({ exp, nbf, iat, jti, sub, client_id }: JsonObject, agent: Agent, now: number): string {
+  if (typeof exp !== "number" || typeof nbf !== "number" || typeof iat !== "number")
+    throw invalid("exp, nbf and iat of the request are numbers");
+  // One that became good longer ago than that has therefore expired.
+  if (exp - nbf > longest) throw invalid(`the request is good for more than ${longest} seconds`);
+  if (iat > now + clockTolerance) throw invalid("iat of the request is in the future");
+  if (typeof jti !== "string" || jti === "") throw invalid("jti of the request is empty");
+  // RFC 9101 §10.8: it could otherwise be taken for a client assertion.
+  if (sub === agent.id) throw invalid("sub of the request is the agent");
+  if (client_id !== undefined && client_id !== agent.id)
+    throw invalid("client_id of the request is not its iss");
+  return jti;
+}
+
+/** The claims of a request object whose signature was checked. */
+export function parseClaims(request: string): JsonObject {
+  const read = readPayload(request);
+  if ("claims" in read) return read.claims;
+  const inDetails = read.path.startsWith("$.authorization_details");
+  const code = inDetails ? "invalid_authorization_details" : "invalid_request";
+  throw new OAuthError(code, `the request cannot be read at ${read.path}: ${read.refused}`);
+}
+
+/** The claims as the parameters that they stand for. What no specification knows is left out where it is no text. */
+export function parametersOf(claims: JsonObject): Form {
+  const form = new Map<string, string>();
+  for (const [name, value] of Object.entries(claims)) {
+    if (about.includes(name)) continue;
+    const text = textOf(name, value);
+    if (text?.includes("\0")) throw invalid("a parameter holds a NUL character");
+    if (text !== undefined && text !== "") form.set(name, text);
+  }
+  return form;
+}
+
+function textOf(name: string, value: Json): string | undefined {
+  if (typeof value === "string") return value;
+  if (typeof value === "number" && numbers.includes(name)) return String(value);
+  // Nothing was lost in reading it, and so nothing is in writing it again.
+  if (values.includes(name)) return JSON.stringify(value);
+  if (name === "resource") {
+    const [only, ...others]: readonly Json[] = Array.isArray(value) ? value : [];
+    if (typeof only === "string" && others.length === 0) return only;
+    throw new OAuthError("invalid_target", "resource names one API: a token is for one");
+  }
+  if (texts.includes(name) || numbers.includes(name)) throw invalid(`${name} of the request is not a string`);
+  return undefined;
+}
+
+function invalid(why: string): OAuthError {
+  return new OAuthError("invalid_request", why);
+}

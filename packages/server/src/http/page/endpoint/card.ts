@@ -1,0 +1,190 @@
+/** The card: shown by GET to those who may decide, decided by POST, and the button that stops its agent. */
+import { inspectText, shortDigest } from "@countersign/protocol";
+import { type Assertion, parseAnswer } from "../../../crypto/passkey.ts";
+import type { Approver } from "../../../domain/people/approver.ts";
+import { freshPasskeyMs } from "../../../domain/policy/level.ts";
+import { type ApprovalRequest, stateAt } from "../../../domain/request/request.ts";
+import { type CardView, cardPage } from "../../../page/card.ts";
+import { pauseAgent } from "../../../usecase/client/client-lifecycle.ts";
+import { isDenied, requiredLevel } from "../../../usecase/request/authorization.ts";
+import { beginDecision, type DecideRefusal, decide } from "../../../usecase/request/decide.ts";
+import type { HttpDeps } from "../../deps.ts";
+import type { Form } from "../../oauth/form.ts";
+import type { PageResult } from "../page-result.ts";
+import type { Viewer } from "../session.ts";
+
+const unreadable: PageResult = { say: "not_found", status: 404 };
+
+/** What the card says above its buttons when an attempt to decide changed nothing; a page of its own for the rest. */
+const problems: Record<DecideRefusal, string | undefined> = {
+  not_yours: undefined,
+  signed_out: undefined,
+  pending: undefined,
+  approved: "Somebody was first: it is already approved. Your answer changed nothing.",
+  redeemed: "Somebody was first: it is already approved. Your answer changed nothing.",
+  denied: "Somebody was first: it is already denied. Your answer changed nothing.",
+  cancelled: "The operator withdrew this request. Your answer changed nothing.",
+  expired: "The time to answer is over. Your answer changed nothing.",
+  lapsed: "The time to answer is over. Your answer changed nothing.",
+  closed: "The time to answer is over. Your answer changed nothing.",
+  other_card: "What you answered is not what is asked here. Please read it again. Nothing was decided.",
+  no_authority: "The rules have changed, and you may not approve this any more. You can still deny it.",
+  sign_in_again: "Approving this needs your passkey again. Nothing was decided.",
+  passkey_needed: "Approving this needs your passkey. Nothing was decided.",
+  bad_passkey: "The passkey's answer could not be accepted. Nothing was decided; please try again.",
+  latched:
+    "The same action, under other terms, was denied meanwhile, so it cannot be approved. Nothing was decided.",
+  unchecked:
+    "Whether this is still permitted could not be checked just now. Nothing was decided: please try again in a moment.",
+  paused: "This agent is paused, so nothing it asks for can be approved. You can still deny it.",
+};
+
+const unreadableReason =
+  "The reason is longer than 300 characters, or has some that cannot be shown, as some emoji do. Nothing was decided: please deny again with plainer words, or with none.";
+
+export async function showCard(
+  deps: HttpDeps,
+  visitor: Viewer,
+  id: string,
+  request: Request,
+): Promise<PageResult> {
+  const found = await deps.store.read("request", id);
+  if (!found?.record.candidates.includes(visitor.approver.id)) return unreadable;
+  const via = channelOf(deps, new URL(request.url).searchParams.get("via"));
+  return { page: cardPage(await viewOf(deps, visitor, found.record, via)) };
+}
+
+/** The channel that a link or a form says it came by, if there is such a channel here. */
+function channelOf({ config }: HttpDeps, via: string | null | undefined): string | undefined {
+  return typeof via === "string" && Object.hasOwn(config.channels, via) ? via : undefined;
+}
+
+export async function decideOnCard(
+  deps: HttpDeps,
+  visitor: Viewer,
+  form: Form,
+  id: string,
+): Promise<PageResult> {
+  const verdict = form.get("verdict");
+  if (verdict !== "approve" && verdict !== "deny") return { say: "form_expired", status: 400 };
+  const reason = readReason(form.get("reason"));
+  const channel = channelOf(deps, form.get("via"));
+  if (reason === null) return await showAgain(deps, visitor, id, channel, unreadableReason);
+  const assertion = parseAnswer<Assertion>(form.get("assertion"));
+  const ceremony = form.get("ceremony");
+  const answer = await decide(deps, {
+    approvalId: id,
+    approver: visitor.approver,
+    session: visitor.session,
+    verdict,
+    cardHash: form.get("card") ?? "",
+    ...(channel !== undefined && { channel }),
+    ...(verdict === "deny" && reason !== undefined && { reason }),
+    ...(assertion && ceremony !== undefined && { signed: { ceremony, assertion } }),
+  });
+  if (!("refused" in answer)) return { go: `/requests/${id}` };
+  if (answer.refused === "signed_out") return { go: "/sign-in" };
+  return await showAgain(deps, visitor, id, channel, problems[answer.refused]);
+}
+
+/** The card once more, with why the attempt changed nothing. */
+async function showAgain(
+  deps: HttpDeps,
+  visitor: Viewer,
+  id: string,
+  channel: string | undefined,
+  problem: string | undefined,
+): Promise<PageResult> {
+  const found = await deps.store.read("request", id);
+  if (!found?.record.candidates.includes(visitor.approver.id)) return unreadable;
+  const view = await viewOf(deps, visitor, found.record, channel);
+  return { page: cardPage({ ...view, problem }), status: 409 };
+}
+
+export async function pauseAgentFromCard(
+  deps: HttpDeps,
+  visitor: Viewer,
+  _: Form,
+  id: string,
+): Promise<PageResult> {
+  const found = await deps.store.read("request", id);
+  if (!found?.record.candidates.includes(visitor.approver.id)) return unreadable;
+  await pauseAgent(deps.store, found.record.agent, true, visitor.approver.id);
+  return { say: "agent_paused", status: 200 };
+}
+
+async function viewOf(
+  deps: HttpDeps,
+  visitor: Viewer,
+  request: ApprovalRequest,
+  via: string | undefined,
+): Promise<CardView> {
+  const { store, config } = deps;
+  const now = store.now();
+  const state = stateAt(request, now);
+  const level = requiredLevel(config, request) ?? request.level;
+  const open = state === "pending" && now < request.decideBy;
+  const signing =
+    open && level === "passkey-signed" ? await beginDecision(deps, request, visitor.approver) : undefined;
+  return {
+    card: request.card,
+    cardHash: request.cardHash,
+    requestId: request.id,
+    state,
+    shortDigest: shortDigest(request.digest),
+    createdAt: request.createdAt,
+    decideBy: request.decideBy,
+    expiresAt: request.expiresAt,
+    now,
+    csrf: visitor.csrf,
+    via,
+    level,
+    needsSignIn: level === "passkey" && now >= visitor.session.authenticatedAt + freshPasskeyMs,
+    ceremony: signing && {
+      token: signing.ceremony,
+      challenge: signing.options.challenge,
+      rpId: deps.party.rpId,
+      allowCredentials: (signing.options.allowCredentials ?? []).map(({ id, transports = [] }) => ({
+        id,
+        transports,
+      })),
+    },
+    decision: await decisionOf(deps, visitor.approver, request),
+    approverName: visitor.approver.name,
+    problem: open ? await blockedReason(deps, request) : undefined,
+  };
+}
+
+/** Why an approval would be refused, said before anybody reaches for a passkey. */
+async function blockedReason(
+  { store }: HttpDeps,
+  { agent, parts }: ApprovalRequest,
+): Promise<string | undefined> {
+  const found = await store.read("agent", agent);
+  if (found?.record.paused) return problems.paused;
+  return (await isDenied(store, parts)) ? problems.latched : undefined;
+}
+
+async function decisionOf(
+  { store }: HttpDeps,
+  reader: Approver,
+  { status }: ApprovalRequest,
+): Promise<CardView["decision"]> {
+  if (!("decision" in status)) return undefined;
+  const { approver, at, reason } = status.decision;
+  const found = await store.read("approver", approver);
+  return {
+    verdict: status.state === "denied" ? "deny" : "approve",
+    approverName: found?.record.name ?? approver,
+    at,
+    reason,
+    mine: approver === reader.id,
+  };
+}
+
+/** The reason for a denial, as it will be told: NFC, short, nothing invisible. Null where it cannot be. */
+function readReason(text: string | undefined): string | undefined | null {
+  const reason = text?.normalize("NFC").replace(/\s+/g, " ").trim();
+  if (!reason) return undefined;
+  return inspectText(reason, { maxCodePoints: 300 }) === undefined ? reason : null;
+}

@@ -1,0 +1,100 @@
+/** The inbox, and the stream that tells it when to look again (server-sent events, WHATWG HTML §9.2). */
+import { shortDigest } from "@countersign/protocol";
+import { partsOf } from "../../../domain/action/card.ts";
+import { type ApprovalRequest, stateAt } from "../../../domain/request/request.ts";
+import { type InboxView, inboxPage } from "../../../page/inbox.ts";
+import type { ChangeEvent } from "../../../store/store.ts";
+import type { HttpDeps } from "../../deps.ts";
+import type { PageResult } from "../page-result.ts";
+import type { Viewer } from "../session.ts";
+
+const shownDecided = 20;
+const keepAliveMs = 25_000;
+
+export async function showInbox({ store }: HttpDeps, { approver, csrf }: Viewer): Promise<PageResult> {
+  const now = store.now();
+  const waiting = (await store.listPendingFor(approver.id))
+    .filter(({ decideBy }) => now < decideBy)
+    .sort((a, b) => a.decideBy - b.decideBy);
+  const decided = await store.listDecidedBy(approver.id, shownDecided);
+  const view: InboxView = {
+    approverName: approver.name,
+    waiting: waiting.map((request) => ({
+      requestId: request.id,
+      agentName: request.card.agent.name,
+      parts: partsOf(request.card),
+      reversibility: request.card.reversibility,
+      decideBy: request.decideBy,
+      shortDigest: shortDigest(request.digest),
+    })),
+    decided: decided.map((request) => ({
+      requestId: request.id,
+      agentName: request.card.agent.name,
+      parts: partsOf(request.card),
+      state: stateAt(request, now),
+      ...rulingOf(request),
+    })),
+    now,
+    csrf,
+  };
+  return { page: inboxPage(view) };
+}
+
+function rulingOf({
+  status,
+  createdAt,
+}: ApprovalRequest): Pick<InboxView["decided"][number], "verdict" | "at"> {
+  if (!("decision" in status)) return { at: createdAt };
+  return { verdict: status.state === "denied" ? "deny" : "approve", at: status.decision.at };
+}
+
+/** Says "inbox" whenever a request of this approver changed, or something changed in another process. */
+export async function inboxEvents(
+  { store, onFault }: HttpDeps,
+  { approver, session }: Viewer,
+  _: string,
+  request: Request,
+): Promise<PageResult> {
+  const headers = {
+    "content-type": "text/event-stream",
+    "cache-control": "no-store",
+    "x-accel-buffering": "no",
+  };
+  if (request.method === "HEAD") return new Response(null, { headers });
+  const encoder = new TextEncoder();
+  let stop = () => {};
+  const body = new ReadableStream<Uint8Array>({
+    start(controller) {
+      let open = true;
+      const send = (text: string) => {
+        if (store.now() >= session.expiresAt) stop();
+        if (open) controller.enqueue(encoder.encode(text));
+      };
+      const tell = async (wake: ChangeEvent) => {
+        if (wake && !wake.candidates.includes(approver.id)) return;
+        // Signed out, or the device taken away: this stream hears nothing any more.
+        if (!(await store.read("session", session.id))) return stop();
+        send("event: inbox\ndata: \n\n");
+      };
+      const unwatch = store.watch((wake) => {
+        // Nobody waits for a listener. The browser connects again, and looks then.
+        tell(wake).catch((fault: unknown) => {
+          onFault(fault, "GET /inbox/events");
+          stop();
+        });
+      });
+      const beat = setInterval(() => send(": still here\n\n"), keepAliveMs).unref();
+      stop = () => {
+        unwatch();
+        clearInterval(beat);
+        stop = () => {};
+        open = false;
+        controller.close();
+      };
+      request.signal.addEventListener("abort", () => stop());
+      send("retry: 2000\n\n");
+    },
+    cancel: () => stop(),
+  });
+  return new Response(body, { headers });
+}

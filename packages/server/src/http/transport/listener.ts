@@ -1,0 +1,192 @@
+/**
+ * Where the world comes in: HTTP in clear or with TLS, and a second door where clients are asked for a certificate, if
+ * one is configured. It tells the server who is at the other end, and nothing else; it decides nothing. Slow and silent
+ * connections are cut off.
+ */
+import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer as createHttpsServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import { type SecureContextOptions, Server as TlsServer } from "node:tls";
+import { getRequestListener } from "@hono/node-server";
+import type { Config } from "../../config/config.ts";
+import type { ListenSettings, Mtls } from "../../config/listening.ts";
+import type { App } from "../http.ts";
+import { OAuthError } from "../oauth/oauth-error.ts";
+import { peerReader } from "./peer.ts";
+import { answerOutgoing, fromIncomingMessage, type Machine } from "./protocol-request.ts";
+import { type Answer, responseOf } from "./response.ts";
+import { readCertificates, readTls, suites, type TlsRefusal } from "./tls.ts";
+
+export type ListenResult = {
+  /** Answers everything; `protocol` what agents and APIs call, and no page. */
+  readonly app: App;
+  readonly protocol: App;
+};
+
+export type Listener = {
+  /** The main one first; with the port that it has, where any would do. */
+  readonly addresses: readonly { readonly host: string; readonly port: number }[];
+  /** Reads certificates and keys again, as it does by itself every minute. What does not fit is reported, and the old stays. */
+  readonly renew: () => void;
+  /** Takes no new connection, finishes what is under way, and cuts off what takes longer than `patienceMs`. */
+  readonly close: (patienceMs: number) => Promise<void>;
+};
+
+/** Milliseconds that a client has for TLS, for its headers, for its whole request, and between two of them. */
+const timeouts = {
+  handshakeTimeout: 10_000,
+  headersTimeout: 10_000,
+  requestTimeout: 20_000,
+  keepAliveTimeout: 65_000,
+  /** How often they are looked at. */
+  connectionsCheckingInterval: 2_000,
+  /** A second header of a name is seen as one that does not fit, and not dropped (RFC 9110 §5.3). */
+  joinDuplicateHeaders: true,
+};
+const renewMs = 60_000;
+
+type ListenerEntry = {
+  readonly at: ListenSettings;
+  readonly app: App;
+  /** How certificates come in here, if they do. */
+  readonly mtls?: Mtls | undefined;
+};
+
+export async function listen(
+  { listen: main, mtls }: Pick<Config, "listen" | "mtls">,
+  { app, protocol }: ListenResult,
+  onFault: (fault: unknown, where: string) => void,
+  changed: Partial<typeof timeouts> = {},
+): Promise<Listener | TlsRefusal> {
+  const doors: ListenerEntry[] = [{ at: main, app, mtls: mtls?.listen ? undefined : mtls }];
+  if (mtls?.listen) doors.push({ at: mtls.listen, app: protocol, mtls });
+
+  const opened: Opened[] = [];
+  const close = async (patienceMs: number) => {
+    clearInterval(timer);
+    await Promise.all(opened.map((one) => one.close(patienceMs)));
+  };
+  const renew = () => {
+    for (const { renew } of opened) {
+      const refusal = renew();
+      if (refusal) onFault(new Error(`${refusal.refused}. ${refusal.remedy}`), "certificate");
+    }
+  };
+  const timer = setInterval(renew, renewMs).unref();
+  for (const door of doors) {
+    const one = await open(door, onFault, { ...timeouts, ...changed });
+    if ("refused" in one) {
+      await close(0);
+      return one;
+    }
+    opened.push(one);
+  }
+  return { addresses: opened.map(({ address }) => address), renew, close };
+}
+
+type Opened = {
+  readonly address: Listener["addresses"][number];
+  readonly renew: () => TlsRefusal | undefined;
+  readonly close: (patienceMs: number) => Promise<void>;
+};
+
+async function open(
+  { at, app: { fetch, machineAt }, mtls }: ListenerEntry,
+  onFault: (fault: unknown, where: string) => void,
+  options: typeof timeouts,
+): Promise<Opened | TlsRefusal> {
+  const secure = secureContext(at, mtls);
+  if (secure && "refused" in secure) return secure;
+  const peerOf = peerReader(mtls);
+  const asked = mtls !== undefined && !mtls.proxy;
+  const others = getRequestListener((request, { incoming }) => {
+    const peer = peerOf(incoming as IncomingMessage);
+    return peer ? fetch(request, peer) : responseOf(badCertificate());
+  });
+  const serve = async (machine: Machine, incoming: IncomingMessage, outgoing: ServerResponse) => {
+    const peer = peerOf(incoming);
+    const answer = peer ? await machine(fromIncomingMessage(incoming, outgoing), peer) : badCertificate();
+    answerOutgoing(incoming, outgoing, answer);
+  };
+  const listener = (incoming: IncomingMessage, outgoing: ServerResponse) => {
+    const machine = incoming.method === "POST" ? machineAt(incoming.url!) : undefined;
+    if (!machine) return void others(incoming, outgoing);
+    serve(machine, incoming, outgoing).catch((fault: unknown) => {
+      onFault(fault, "listener");
+      outgoing.destroy();
+    });
+  };
+  const server = secure
+    ? createHttpsServer(
+        {
+          ...options,
+          ...secure,
+          requestCert: asked,
+          // Who has none, or one that nobody signed, may come in: what it is worth depends on who they say they are.
+          rejectUnauthorized: false,
+        },
+        listener,
+      )
+    : createHttpServer(options, listener);
+  const refusal = await new Promise<TlsRefusal | undefined>((resolve) => {
+    server.once("error", (cause: NodeJS.ErrnoException) => resolve(cannotListen(at, cause)));
+    server.listen(at.port, at.host, () => resolve(undefined));
+  });
+  if (refusal) return refusal;
+  let current = JSON.stringify(secure);
+  return {
+    address: { host: at.host, port: (server.address() as AddressInfo).port },
+    renew: () => {
+      const fresh = secureContext(at, mtls);
+      if (!fresh || "refused" in fresh) return fresh;
+      const text = JSON.stringify(fresh);
+      if (text !== current && server instanceof TlsServer) server.setSecureContext(fresh);
+      current = text;
+      return undefined;
+    },
+    close: async (patienceMs) => {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      // A connection that was busy is idle after its answer, and would be kept for the next request.
+      const closing = setInterval(() => server.closeIdleConnections(), 50);
+      const impatient = setTimeout(() => server.closeAllConnections(), patienceMs);
+      await closed;
+      clearInterval(closing);
+      clearTimeout(impatient);
+    },
+  };
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  EADDRINUSE: "the port is in use",
+  EADDRNOTAVAIL: "this machine has no such address",
+  EACCES: "ports below 1024 need more rights",
+};
+
+function cannotListen({ host, port }: ListenSettings, cause: NodeJS.ErrnoException): TlsRefusal {
+  return {
+    refused: `cannot listen on ${host}:${port}: ${reasons[cause.code ?? ""] ?? cause.message}`,
+    remedy: "Stop what is in the way; or change listen, and issuer where it names the port.",
+  };
+}
+
+/** Undefined in clear. */
+function secureContext(
+  { tls }: ListenSettings,
+  mtls: Mtls | undefined,
+): SecureContextOptions | TlsRefusal | undefined {
+  if (!tls) return undefined;
+  const own = readTls(tls);
+  if ("refused" in own) return own;
+  if (!mtls || mtls.proxy) return { ...suites, ...own };
+  // Nobody's word counts unless it was configured: not that of the authorities which browsers trust.
+  if (mtls.authoritiesFile === undefined) return { ...suites, ...own, ca: [] };
+  const authorities = readCertificates(mtls.authoritiesFile);
+  return "refused" in authorities ? authorities : { ...suites, ...own, ca: authorities.pem };
+}
+
+function badCertificate(): Answer {
+  return new OAuthError(
+    "invalid_request",
+    "the certificate that the proxy passed on cannot be read",
+  ).toAnswer();
+}

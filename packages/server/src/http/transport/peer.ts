@@ -1,0 +1,57 @@
+/**
+ * Who is at the other end of the connection, as far as TLS knows. It comes from whoever listens, beside the request and
+ * never inside it. A header becomes a certificate only where a proxy is configured to send one, and only from there.
+ */
+import { hash } from "node:crypto";
+import type { IncomingMessage } from "node:http";
+import type { TLSSocket } from "node:tls";
+import type { Mtls } from "../../config/listening.ts";
+import { inRange } from "../../domain/url/ip-address.ts";
+import { readCertificateHeader } from "./certificate-header.ts";
+
+export type ClientCertificate = {
+  readonly der: Uint8Array;
+  /** base64url SHA-256 of the DER encoding: what tokens are bound to (`x5t#S256`, RFC 8705 §3.1). */
+  readonly thumbprint: string;
+  /** Whether whoever ended TLS has followed its chain to an authority that the operator named. */
+  readonly verified: boolean;
+};
+
+export type TlsPeer = { readonly certificate?: ClientCertificate };
+
+/** Somebody without a certificate: nearly everybody. */
+export const anonymousPeer: TlsPeer = {};
+
+export function clientCertificate(der: Uint8Array, verified: boolean): ClientCertificate {
+  return { der, thumbprint: hash("sha256", der, "base64url"), verified };
+}
+
+/** Undefined: a certificate came that cannot be read. */
+type PeerReader = (incoming: IncomingMessage) => TlsPeer | undefined;
+
+export function peerReader(mtls: Mtls | undefined): PeerReader {
+  if (!mtls) return () => anonymousPeer;
+  const { proxy } = mtls;
+  if (!proxy) return peerOfConnection();
+  return ({ headers, socket }) => {
+    const value = headers[proxy.header];
+    if (value === undefined || !inRange(socket.remoteAddress ?? "", proxy.addresses)) return anonymousPeer;
+    const der = typeof value === "string" ? readCertificateHeader(value) : undefined;
+    return der && { certificate: clientCertificate(der, proxy.verified) };
+  };
+}
+
+/** Looked at once for each connection. */
+function peerOfConnection(): PeerReader {
+  const known = new WeakMap<object, TlsPeer>();
+  return ({ socket }) => {
+    let peer = known.get(socket);
+    if (!peer) {
+      const { authorized } = socket as TLSSocket;
+      const certificate = (socket as TLSSocket).getPeerX509Certificate();
+      peer = certificate ? { certificate: clientCertificate(certificate.raw, authorized) } : anonymousPeer;
+      known.set(socket, peer);
+    }
+    return peer;
+  };
+}

@@ -1,0 +1,147 @@
+/**
+ * Tells an agent that there is an answer: by a ping, or by pushing it (CIBA §10.2, §10.3). A callback is claimed before it is
+ * sent, so that of several nodes one sends it; if we crash in between, its lease ends and it is sent again: at least
+ * once. Every attempt is in the log. A push that is given up leaves no token: it is revoked in the same commit.
+ */
+
+import type { NewEntry } from "../audit/new-entry.ts";
+import { newEntry } from "../audit/new-entry.ts";
+import { abandon, type Callback, resultOf, scheduleRetry } from "../domain/callback/callback.ts";
+import { revoke } from "../domain/token/token.ts";
+import type { Change, Store, Versioned, Write } from "../store/store.ts";
+import { traceCall } from "../tracing/tracing.ts";
+import { buildPush, type PushDeps } from "./build-push.ts";
+import type { SendResult } from "./callback-client.ts";
+
+export type CallbackDeps = PushDeps & {
+  readonly tickets: { readonly issue: (approvalId: string, agentId: string) => string };
+};
+
+/** One attempt, at what was claimed. When it is stopped in between, it is made again when the lease has ended. */
+export async function sendCallback(
+  deps: CallbackDeps,
+  claimed: Versioned<"callback">,
+  stop: AbortSignal,
+): Promise<void> {
+  const sent = await send(deps, claimed, stop);
+  if (sent) await conclude(deps.store, sent.callback, sent.posted);
+}
+
+type Sent = { readonly callback: Callback; readonly posted: SendResult };
+
+/** Undefined where it was stopped, or the lease is somebody else's by now. */
+async function send(
+  deps: CallbackDeps,
+  claimed: Versioned<"callback">,
+  stop: AbortSignal,
+): Promise<Sent | undefined> {
+  const { store, callbackClient, callbackSeal, tickets } = deps;
+  let found: Versioned<"callback"> | undefined = claimed;
+  for (; found; found = await withLease(store, claimed.record)) {
+    const callback: Callback = found.record;
+    const agent = await store.read("agent", callback.agent);
+    const request = await store.read("request", callback.id);
+    const problem = readObstacle(callback, agent, store.now());
+    if (problem !== undefined || !agent || !request || agent.record.delivery.mode === "poll")
+      return { callback, posted: { problem: problem ?? "the request is not there", final: true } };
+
+    const { endpoint } = agent.record.delivery;
+    const authReqId = tickets.issue(callback.id, callback.agent);
+    const body =
+      callback.mode === "ping"
+        ? { text: callbackClient.encode({ say: "answered", authReqId }), callback }
+        : await buildPush(deps, agent, request, found, authReqId);
+    if (body === "conflict") continue;
+    const notificationToken = await callbackSeal.open(callback.sealedToken);
+    const posted = await traceCall(request.record, callback.mode, () =>
+      callbackClient.send(endpoint, notificationToken, body.text, stop),
+    );
+    return posted && { callback: body.callback, posted };
+  }
+  return undefined;
+}
+
+/** Why it is not sent at all. */
+function readObstacle(
+  { mode, token }: Callback,
+  agent: Versioned<"agent"> | undefined,
+  now: number,
+): string | undefined {
+  if (!agent) return "the agent was removed";
+  if (agent.record.delivery.mode !== mode) return `the agent is not registered for ${mode} any more`;
+  return token && now >= token.expiresAt ? "the token expired before it could be delivered" : undefined;
+}
+
+/** The callback as it is now, as long as the lease is this one. The agent may have sent another token meanwhile. */
+async function withLease(
+  store: Store,
+  { id, attempts, dueAt }: Callback,
+): Promise<Versioned<"callback"> | undefined> {
+  const found = await store.read("callback", id);
+  const { record } = found ?? {};
+  return record?.state === "waiting" && record.attempts === attempts && record.dueAt === dueAt
+    ? found
+    : undefined;
+}
+
+/** Writes down what an attempt came to. */
+async function conclude(store: Store, tried: Callback, posted: SendResult): Promise<void> {
+  for (;;) {
+    const found = await withLease(store, tried);
+    if (!found) return;
+    const change = await concludingChange(store, found, tried.sealedToken, posted);
+    if ((await store.commit(change)) === "committed") return;
+  }
+}
+
+async function concludingChange(
+  store: Store,
+  { record: callback, version: ifVersion }: Versioned<"callback">,
+  usedToken: string,
+  posted: SendResult,
+): Promise<Change> {
+  const now = store.now();
+  const { id, agent, mode, attempts: attempt, token } = callback;
+  const problem = "problem" in posted ? posted.problem : `the endpoint answered ${posted.status}`;
+  const entry = (event: "callback.sent" | "callback.failed" | "callback.given_up") =>
+    newEntry(event, now, {
+      request: id,
+      agent,
+      token: token?.jti,
+      facts: { mode, attempt, ...("status" in posted && { status: posted.status }) },
+      texts: event === "callback.sent" ? {} : { problem },
+    });
+  const put = (record: Callback): Write => ({ put: "callback", record, ifVersion });
+
+  const outcome = "status" in posted ? resultOf(posted.status) : posted.final ? "never" : "later";
+  // The agent has asked again and listens with another token by now: it is told with that one, whatever became of this.
+  const anew = callback.sealedToken === usedToken ? undefined : { ...callback, dueAt: now };
+  if (outcome === "taken")
+    return {
+      writes: [anew ? put(anew) : { delete: "callback", id, ifVersion }],
+      entries: [entry("callback.sent")],
+    };
+  const again = anew ?? (outcome === "later" ? scheduleRetry(callback, problem, now) : undefined);
+  if (again) return { writes: [put(again)], entries: [entry("callback.failed")] };
+  const revoked = await revokeToken(store, callback, now);
+  const given = put(abandon(callback, problem, now));
+  return revoked
+    ? { writes: [given, revoked.write], entries: [revoked.entry, entry("callback.given_up")] }
+    : { writes: [given], entries: [entry("callback.given_up")] };
+}
+
+/** The end of a token that could not be delivered. Undefined where it was none, or somebody had it and used it. */
+async function revokeToken(
+  store: Store,
+  { token: made }: Callback,
+  now: number,
+): Promise<{ readonly write: Write; readonly entry: NewEntry } | undefined> {
+  const found = made && (await store.read("token", made.hash));
+  const record = found && revoke(found.record, now);
+  if (!record || "refused" in record) return undefined;
+  const { requestId: request, agent, jti: token, digest } = record;
+  return {
+    write: { put: "token", record, ifVersion: found.version },
+    entry: newEntry("token.revoked", now, { request, agent, token, digest }),
+  };
+}

@@ -1,0 +1,22 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createDedupe } from "./dedupe.ts";
+
+test("the same is told once in ten seconds, with how often it was left out", () => {
+  let now = 0;
+  const told = createDedupe(() => now);
+  assert.equal(told("away"), 0);
+  for (now = 500; now < 10_000; now += 500) assert.equal(told("away"), undefined);
+  assert.equal(told("something else"), 0);
+  now = 10_000;
+  assert.equal(told("away"), 19);
+  now = 20_000;
+  assert.equal(told("away"), 0);
+});
+
+test("however many different things happen, a bounded number is remembered", () => {
+  const told = createDedupe(() => 0);
+  for (let n = 0; n < 1_000; n += 1) assert.equal(told(`${n}`), 0);
+  assert.equal(told("999"), undefined);
+  assert.equal(told("0"), 0);
+});

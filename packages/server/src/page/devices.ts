@@ -1,0 +1,62 @@
+/** The approver's devices: what can decide in their name, and how to take that away. */
+import { html } from "hono/html";
+import { type Html, page, problemLine } from "./layout.ts";
+import { instant } from "./phrase.ts";
+
+export type DevicesView = {
+  readonly approverName: string;
+  readonly devices: readonly {
+    readonly id: string;
+    readonly name: string;
+    readonly createdAt: number;
+    /** Whether this session was opened with it. */
+    readonly current: boolean;
+  }[];
+  readonly csrf: string;
+  readonly problem?: string | undefined;
+};
+
+type Device = DevicesView["devices"][number];
+
+/** `POST /devices/<id>/remove`, `POST /devices/add`, `POST /sign-out`, each with `csrf`. */
+export function devicesPage(view: DevicesView): Html {
+  const csrf = html`<input type="hidden" name="csrf" value="${view.csrf}">`;
+  const last = view.devices.length === 1;
+  return page({
+    title: "Devices",
+    approverName: view.approverName,
+    here: "devices",
+    scripts: ["countdown.js"],
+    main: html`<section class="sheet">
+<h1>Your devices</h1>
+<p class="lead">Each of these can decide in your name.</p>
+${problemLine(view.problem)}
+<ul class="list">
+${view.devices.map((device) => deviceItem(device, last, csrf))}</ul>
+<div class="actions">
+<form method="post" action="/devices/add">${csrf}<button class="quiet">Add another device</button></form>
+<form method="post" action="/sign-out">${csrf}<button class="quiet">Sign out</button></form>
+</div>
+</section>`,
+  });
+}
+
+function deviceItem(device: Device, last: boolean, csrf: Html): Html {
+  return html`<li>
+<p><strong class="name"><bdi class="exact">${device.name}</bdi></strong>${device.current ? html` <span class="tag">this session</span>` : ""}</p>
+<p class="hint">Added ${instant(device.createdAt)}</p>
+${last ? html`<p class="hint">Your only device. Add another one before you remove it, or ask your operator.</p>` : removal(device, csrf)}
+</li>
+`;
+}
+
+function removal(device: Device, csrf: Html): Html {
+  const name = html`<bdi>${device.name}</bdi>`;
+  return html`<details class="fine"><summary><span>Remove<span class="unseen"> ${name}</span></span></summary>
+<form method="post" action="/devices/${encodeURIComponent(device.id)}/remove">
+<p>${name} will no longer be able to sign in or decide. What it decided stays decided.</p>
+${csrf}
+<button class="quiet">Remove ${name}</button>
+</form>
+</details>`;
+}

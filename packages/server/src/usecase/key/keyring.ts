@@ -1,0 +1,201 @@
+/**
+ * The keys that sign tokens and checkpoints. They live in the store, their private halves encrypted under the key from
+ * outside it, so that every node signs with the same ones. A new token key is published before it signs and stays
+ * published until nothing that it signed can still be alive.
+ */
+import { createPrivateKey, createPublicKey, generateKeyPairSync } from "node:crypto";
+import {
+  type Checkpoint,
+  type JsonObject,
+  parseJson,
+  signCheckpoint,
+  verifierKey,
+} from "@countersign/protocol";
+import { calculateJwkThumbprint, compactVerify, type JWK } from "jose";
+import { newEntry } from "../../audit/new-entry.ts";
+import { createJwtSigner, type Signer, type SignJwt, signingAlgorithm } from "../../crypto/jwt-signer.ts";
+import type { RootKey } from "../../crypto/root-key.ts";
+import { createSeal } from "../../crypto/seal.ts";
+import type { Seal } from "../../crypto/secret.ts";
+import type { SealedKey } from "../../store/record.ts";
+import { absent, type Store } from "../../store/store.ts";
+
+/**
+ * How long a new key is published before it signs: the ten minutes for which clients may go on with a JWKS that they have
+ * fetched, and one in which every server reads its keys again.
+ */
+const prePublishMs = 11 * 60_000;
+/** How long after its successor's start a key stays published: the longest token and ID token, and some clock skew. */
+const retainedMs = 10 * 60_000;
+/** The `typ` of ID tokens, which tells them from access tokens (RFC 9068 §2.1). */
+const idTokenType = "JWT";
+
+export interface Keyring {
+  readonly signer: Signer;
+  /**
+   * The claims of an ID token that this server signed, also with a key that has retired, and also one that has expired;
+   * undefined for anything else.
+   */
+  readIdToken(idToken: string): Promise<JsonObject | undefined>;
+  /** Public keys that a verifier may need now (RFC 7517). */
+  jwks(): { readonly keys: readonly JsonObject[] };
+  readonly signCheckpoint: (checkpoint: Omit<Checkpoint, "origin">) => string;
+  /** The log's public key, as C2SP signed notes spell it. */
+  readonly logKey: string;
+  /** Reads the keys again: another process may have rotated them. */
+  reload(): Promise<void>;
+}
+
+type LoadedKey = {
+  readonly kid: string;
+  readonly activeAt: number;
+  readonly publicJwk: JsonObject;
+  readonly sign: SignJwt;
+};
+
+export async function openKeyring(
+  store: Store,
+  rootKey: RootKey,
+  issuer: string,
+  origin: string,
+): Promise<Keyring> {
+  const seal = createSeal(rootKey, "private-keys");
+  await requireOrigin(store, origin);
+  let tokens = await loadTokenKeys();
+  if (tokens.length === 0) {
+    await createKey(store, rootKey, "token", store.now());
+    tokens = await loadTokenKeys();
+  }
+  let [log] = await listLogKeys();
+  if (!log) {
+    await createKey(store, rootKey, "log", store.now());
+    [log] = await listLogKeys();
+  }
+  const logPrivate = createPrivateKey({ key: await unseal(seal, log!), format: "jwk" });
+  const logPublic = createPublicKey(logPrivate);
+
+  async function listLogKeys(): Promise<readonly SealedKey[]> {
+    return (await store.list("key")).map(({ record }) => record).filter(({ purpose }) => purpose === "log");
+  }
+
+  async function loadTokenKeys(): Promise<readonly LoadedKey[]> {
+    const sealed = (await store.list("key"))
+      .map(({ record }) => record)
+      .filter(({ purpose }) => purpose === "token");
+    const loaded = await Promise.all(
+      sealed.map(async (key) => ({
+        kid: key.kid,
+        activeAt: key.activeAt,
+        publicJwk: key.publicJwk,
+        sign: createJwtSigner(createPrivateKey({ key: await unseal(seal, key), format: "jwk" }), key.kid),
+      })),
+    );
+    return loaded.sort((a, b) => a.activeAt - b.activeAt);
+  }
+
+  /** The newest that has been announced for long enough. */
+  function findActiveKey(): LoadedKey {
+    const now = store.now();
+    return tokens.findLast(({ activeAt }) => activeAt <= now) ?? tokens[0]!;
+  }
+
+  const sign = (typ: string, claims: Record<string, unknown>): string =>
+    findActiveKey().sign(typ, { iss: issuer, ...claims });
+
+  async function readIdToken(idToken: string): Promise<JsonObject | undefined> {
+    try {
+      const { payload, protectedHeader } = await compactVerify(
+        idToken,
+        ({ kid }) => {
+          const signer = tokens.find((key) => key.kid === kid);
+          if (!signer) throw new Error("no key of this server has that kid");
+          return signer.publicJwk as JWK;
+        },
+        { algorithms: [signingAlgorithm] },
+      );
+      const claims = parseJson(new TextDecoder().decode(payload));
+      if ("refused" in claims || protectedHeader.typ !== idTokenType) return undefined;
+      const idTokenClaims = claims.value as JsonObject;
+      return idTokenClaims.iss === issuer ? idTokenClaims : undefined;
+    } catch {
+      // Not signed here, or no JWS at all.
+      return undefined;
+    }
+  }
+
+  return {
+    signer: {
+      accessToken: (claims) => sign("at+jwt", claims),
+      idToken: (claims) => sign(idTokenType, claims),
+    },
+    readIdToken,
+    jwks: () => {
+      const now = store.now();
+      const current = tokens.filter((_, at) => {
+        const successor = tokens[at + 1];
+        return !successor || now < successor.activeAt + retainedMs;
+      });
+      return { keys: current.map(({ publicJwk }) => publicJwk) };
+    },
+    signCheckpoint: (checkpoint) => signCheckpoint({ ...checkpoint, origin }, logPrivate),
+    logKey: verifierKey(origin, logPublic),
+    reload: async () => {
+      tokens = await loadTokenKeys();
+    },
+  };
+}
+
+/** A log keeps its name: under another one nobody could verify what was signed before. */
+async function requireOrigin(store: Store, origin: string): Promise<void> {
+  const [name] = (await store.log.newestCheckpoint())?.note.split("\n") ?? [];
+  if (name !== undefined && name !== origin)
+    throw new Error(
+      `the checkpoints of this log are signed as ${name}: set log.origin to that, and not to ${origin}`,
+    );
+}
+
+/** A further token key: published at once, signing once clients have had time to fetch it. Answers its `kid`. */
+export function rotateTokenKey(store: Store, rootKey: RootKey): Promise<string> {
+  return createKey(store, rootKey, "token", store.now() + prePublishMs);
+}
+
+async function createKey(
+  store: Store,
+  rootKey: RootKey,
+  purpose: SealedKey["purpose"],
+  activeAt: number,
+): Promise<string> {
+  const pair =
+    purpose === "token" ? generateKeyPairSync("ec", { namedCurve: "P-256" }) : generateKeyPairSync("ed25519");
+  const jwk = pair.publicKey.export({ format: "jwk" });
+  // There is one log key, whichever node makes it first.
+  const kid = purpose === "log" ? "log" : await calculateJwkThumbprint(jwk as JWK);
+  const alg = purpose === "token" ? signingAlgorithm : "EdDSA";
+  const record: SealedKey = {
+    kid,
+    purpose,
+    publicJwk: { ...(jwk as JsonObject), use: "sig", alg, kid },
+    sealedPrivateJwk: await createSeal(rootKey, "private-keys").seal(
+      JSON.stringify(pair.privateKey.export({ format: "jwk" })),
+    ),
+    activeAt,
+  };
+  const facts = { purpose, kid, public_jwk: record.publicJwk, active_at: activeAt };
+  const outcome = await store.commit({
+    writes: [{ put: "key", record, ifVersion: absent }],
+    entries: [newEntry("key.created", store.now(), { facts })],
+  });
+  if (outcome === "conflict" && purpose !== "log") throw new Error("a fresh key was already there");
+  return kid;
+}
+
+async function unseal(seal: Seal, key: SealedKey): Promise<JsonObject> {
+  try {
+    return JSON.parse(await seal.open(key.sealedPrivateJwk));
+  } catch (cause) {
+    throw new Error(
+      `the key ${key.kid} cannot be opened: this is not the outside key that it was sealed under`,
+      { cause },
+    );
+  }
+}

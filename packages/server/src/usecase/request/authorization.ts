@@ -1,0 +1,63 @@
+/**
+ * Whether a request still holds. Authority follows the stricter of the rules pinned by the request and those in force at
+ * the instant of asking, deciding or issuing: of every part of the action, since a yes is to all of it.
+ */
+import type { AuthenticationLevel } from "@countersign/protocol";
+import type { Config } from "../../config/config.ts";
+import type { ActionPolicy } from "../../domain/action/action-type.ts";
+import { findNotCombinable } from "../../domain/action/combination.ts";
+import type { Agent } from "../../domain/client/client.ts";
+import type { Approver } from "../../domain/people/approver.ts";
+import { mayDecide } from "../../domain/policy/approver-policy.ts";
+import { strongerLevel } from "../../domain/policy/level.ts";
+import { isRelated } from "../../domain/policy/relation.ts";
+import type { ApprovalRequest, AskedPart } from "../../domain/request/request.ts";
+import { absent, type Store, type Write } from "../../store/store.ts";
+
+/** The rules in force, one for each part; undefined where a type is gone, or they are not approved together any more. */
+export function currentPolicies(
+  config: Config,
+  parts: readonly Pick<AskedPart, "type">[],
+): readonly ActionPolicy[] | undefined {
+  const rules = parts.flatMap(({ type }) => config.actions.get(type) ?? []);
+  return rules.length === parts.length && !findNotCombinable(rules) ? rules : undefined;
+}
+
+/** The level that an approval of this request needs now; undefined where nobody may approve it any more. */
+export function requiredLevel(
+  config: Config,
+  { parts, level }: ApprovalRequest,
+): AuthenticationLevel | undefined {
+  return currentPolicies(config, parts)
+    ?.map(({ definition }) => definition.level)
+    .reduce(strongerLevel, level);
+}
+
+/** Whether this agent may still ask for all of it, and of this person, and the person still decide all of it. */
+export function mayApprove(
+  config: Config,
+  { id: agent, types }: Agent,
+  { email }: Approver,
+  { parts }: ApprovalRequest,
+): boolean {
+  const rules = currentPolicies(config, parts);
+  if (!rules || !parts.every(({ type }) => types.includes(type))) return false;
+  const ruled = rules.map(({ approvers }, at) => ({ approvers, bound: parts[at]!.bound }));
+  const { relations } = config.permission;
+  return (
+    mayDecide(ruled, config.groups, email) &&
+    (!relations || isRelated(relations, config.groups, agent, parts, email))
+  );
+}
+
+/** Whether a person has denied any part of it, under whatever terms. */
+export async function isDenied(store: Store, parts: readonly AskedPart[]): Promise<boolean> {
+  for (const { denyKey: latchKey } of parts) if (await store.read("denial", latchKey)) return true;
+  return false;
+}
+
+/** That none of it is latched, as guards of a commit. */
+export function guardDenials(parts: readonly AskedPart[]): readonly Write[] {
+  const ids = new Set(parts.map(({ denyKey: latchKey }) => latchKey));
+  return [...ids].map((id) => ({ check: "denial", id, ifVersion: absent }));
+}

@@ -1,0 +1,49 @@
+/** The operator withdraws a request that has not become a token, or re-opens an action that a person denied. */
+
+import { newEntry } from "../../audit/new-entry.ts";
+import { type ApprovalRequest, cancel, type RequestRefusal } from "../../domain/request/request.ts";
+import type { Store } from "../../store/store.ts";
+import { queueCallback } from "./callback-writes.ts";
+
+export async function cancelRequest(
+  store: Store,
+  id: string,
+): Promise<ApprovalRequest | { readonly refused: RequestRefusal | "unknown" }> {
+  for (;;) {
+    const found = await store.read("request", id);
+    if (!found) return { refused: "unknown" };
+    const now = store.now();
+    const next = cancel(found.record, now);
+    if ("refused" in next) return next;
+    const { agent, digest } = found.record;
+    const outcome = await store.commit({
+      notOnOrAfter: found.record.expiresAt,
+      writes: [
+        { put: "request", record: next, ifVersion: found.version },
+        ...(await queueCallback(store, found.record, now)),
+      ],
+      entries: [newEntry("request.cancelled", now, { request: id, agent, digest })],
+    });
+    if (outcome === "committed") return next;
+  }
+}
+
+/**
+ * Drops the latch with this id, or all that the denial of the request with this id has left, so that the agent may ask
+ * again. All of them or none.
+ */
+export async function reopen(store: Store, id: string): Promise<"done" | { readonly refused: "unknown" }> {
+  const denials = await store.list("denial");
+  const found = denials.filter(({ record }) => record.id === id || record.requestId === id);
+  const now = store.now();
+  const entries = found.map(({ record: { agent, requestId: request, type } }) =>
+    newEntry("latch.reopened", now, { request, agent, facts: { type } }),
+  );
+  const [first, ...others] = entries;
+  if (!first) return { refused: "unknown" };
+  const outcome = await store.commit({
+    writes: found.map(({ record, version }) => ({ delete: "denial", id: record.id, ifVersion: version })),
+    entries: [first, ...others],
+  });
+  return outcome === "committed" ? "done" : { refused: "unknown" };
+}

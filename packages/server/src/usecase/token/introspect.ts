@@ -1,0 +1,24 @@
+/** RFC 7662: whether a token may still be spent by this API. Active only while issued; asking changes nothing. */
+
+import type { Config } from "../../config/config.ts";
+import type { Api } from "../../domain/client/client.ts";
+import type { Decision } from "../../domain/request/request.ts";
+import { hashToken, stateAt, type Token } from "../../domain/token/token.ts";
+import type { Store } from "../../store/store.ts";
+
+/** A token that may be spent, and what it stands for. */
+export type Introspected = { readonly token: Token; readonly decision: Decision };
+
+export async function introspect(
+  { store, config }: { readonly store: Store; readonly config: Config },
+  api: Api,
+  accessToken: string,
+): Promise<Introspected | undefined> {
+  const found = await store.read("token", hashToken(accessToken));
+  if (!found || found.record.audience !== config.apis.get(api.api)?.audience) return undefined;
+  if (stateAt(found.record, store.now()) !== "issued") return undefined;
+  const agent = await store.read("agent", found.record.agent);
+  if (!agent || agent.record.paused) return undefined;
+  const status = (await store.read("request", found.record.requestId))?.record.status;
+  return status?.state === "redeemed" ? { token: found.record, decision: status.decision } : undefined;
+}

@@ -1,0 +1,195 @@
+/**
+ * An approval becomes a token. The token is signed first and becomes valid in the same commit that ends the approval: of
+ * any number of attempts one commits. Whoever calls has found the approval approved and knows who the agent is; whether
+ * the approval still holds under the rules in force is decided here.
+ */
+
+import type { JsonObject } from "@countersign/protocol";
+import { newEntry } from "../../audit/new-entry.ts";
+import type { Config } from "../../config/config.ts";
+import type { Signer } from "../../crypto/jwt-signer.ts";
+import { newId } from "../../domain/id.ts";
+import { acrOf, strongerLevel } from "../../domain/policy/level.ts";
+import { type ApprovalRequest, type Decision, redeem as redeemed } from "../../domain/request/request.ts";
+import {
+  type Confirmation,
+  detailsOf,
+  hashToken,
+  type Token,
+  typeHashesOf,
+} from "../../domain/token/token.ts";
+import { absent, type Store, type Versioned, type Write } from "../../store/store.ts";
+import { traceLink } from "../../tracing/tracing.ts";
+import {
+  currentPolicies,
+  guardDenials,
+  isDenied,
+  mayApprove,
+  requiredLevel,
+} from "../request/authorization.ts";
+
+export type IssueDeps = { readonly store: Store; readonly config: Config; readonly signer: Signer };
+
+export type IssuedToken = {
+  readonly accessToken: string;
+  readonly tokenType: "Bearer" | "DPoP";
+  readonly idToken: string;
+  readonly expiresInSeconds: number;
+  readonly scope: string;
+  readonly details: readonly JsonObject[] | undefined;
+};
+
+/**
+ * `access_denied`: what was approved does not hold any more. `invalid_target`: the agent means another API.
+ * `registration_changed`: the agent is not registered as when it authenticated; it can do so again.
+ */
+export type IssueRefusal = "access_denied" | "invalid_target" | "registration_changed";
+export type IssueRefused = { readonly refused: IssueRefusal };
+
+export type IssueOptions = {
+  /** Where the agent means to use the token, if it says so. */
+  readonly resource?: string | undefined;
+  /** The key that the token will be bound to. */
+  readonly confirmation?: Confirmation | undefined;
+  /** Claims that the ID token has beside the usual ones, made from the access token. */
+  readonly idTokenClaims?: (accessToken: string) => Record<string, unknown>;
+  /** What else is written in the same commit. */
+  readonly also?: (grant: IssuedToken, token: Token) => Promise<readonly Write[]>;
+};
+
+/** `conflict`: something of it changed meanwhile; read again. */
+export async function issue(
+  { store, config, signer }: IssueDeps,
+  agent: Versioned<"agent">,
+  found: Versioned<"request">,
+  { resource, confirmation, idTokenClaims, also }: IssueOptions = {},
+): Promise<IssuedToken | IssueRefused | "conflict"> {
+  const now = store.now();
+  const request = found.record;
+  if (request.status.state !== "approved") return "conflict";
+  const { decision } = request.status;
+  if (resource !== undefined && resource !== request.audience) return { refused: "invalid_target" };
+
+  const rules = currentPolicies(config, request.parts);
+  const person = await store.read("approver", decision.approver);
+  if (!rules || !person || !(await isStillAuthorized({ store, config }, agent, request, decision, person)))
+    return { refused: "access_denied" };
+  const lifetimeSeconds = Math.min(
+    request.tokenLifetimeSeconds,
+    ...rules.map((rule) => rule.tokenLifetimeSeconds),
+  );
+
+  const jti = newId("tok", now);
+  const next = redeemed(request, jti, now);
+  if ("refused" in next) return "conflict";
+  const issuedAtSeconds = Math.floor(now / 1000);
+  const expiresAtSeconds = issuedAtSeconds + lifetimeSeconds;
+  const details = detailsOf(request);
+  const common = {
+    sub: decision.approver,
+    iat: issuedAtSeconds,
+    exp: expiresAtSeconds,
+    auth_time: Math.floor(decision.authenticatedAt / 1000),
+    acr: acrOf(decision.level),
+    amr: decision.amr,
+  };
+  const idTokenFor = (extra: Record<string, unknown>) =>
+    signer.idToken({ ...common, aud: request.agent, ...extra });
+  // Both are signed at the same time, unless one speaks of the other.
+  const early = idTokenClaims ? undefined : idTokenFor({});
+  const accessToken = await signer.accessToken({
+    ...common,
+    aud: request.audience,
+    client_id: request.agent,
+    jti,
+    scope: request.scope,
+    ...(details && { authorization_details: details }),
+    act_digest: request.digest,
+    ...typeHashesOf(request),
+    approved_by: [decision.approver],
+    ...(confirmation && { cnf: confirmation }),
+  });
+  const idToken = await (early ?? idTokenFor(idTokenClaims!(accessToken)));
+  const token: Token = {
+    hash: hashToken(accessToken),
+    jti,
+    requestId: request.id,
+    agent: request.agent,
+    subject: decision.approver,
+    approvedBy: [decision.approver],
+    parts: request.parts.map(({ type, typeHash, bound }) => ({ type, typeHash, bound })),
+    audience: request.audience,
+    scope: request.scope,
+    digest: request.digest,
+    ...(confirmation && { confirmation }),
+    ...(request.traceparent !== undefined && { traceparent: request.traceparent }),
+    issuedAt: now,
+    expiresAt: expiresAtSeconds * 1000,
+    state: "issued",
+  };
+  const grant: IssuedToken = {
+    accessToken,
+    tokenType: confirmation && "jkt" in confirmation ? "DPoP" : "Bearer",
+    idToken,
+    expiresInSeconds: lifetimeSeconds,
+    scope: request.scope,
+    details,
+  };
+  const further = also ? await also(grant, token) : [];
+  const outcome = await store.commit({
+    notOnOrAfter: request.expiresAt,
+    writes: [
+      { check: "agent", id: agent.record.id, ifVersion: agent.version },
+      { check: "approver", id: decision.approver, ifVersion: person.version },
+      ...guardDenials(request.parts),
+      { put: "request", record: next, ifVersion: found.version },
+      { put: "token", record: token, ifVersion: absent },
+      ...further,
+    ],
+    entries: [
+      newEntry("token.issued", now, {
+        request: request.id,
+        agent: request.agent,
+        approver: decision.approver,
+        token: jti,
+        digest: request.digest,
+        facts: {
+          audience: request.audience,
+          expires_at: token.expiresAt,
+          ...(confirmation && { cnf: confirmation }),
+        },
+      }),
+    ],
+  });
+  if (outcome === "conflict") return await explainConflict(store, agent);
+  traceLink(request);
+  return grant;
+}
+
+/**
+ * Authority follows the stricter of the rules pinned by the request and those in force now: the agent still has the
+ * type, the approver may still decide it and proved enough, and nobody has denied the same action under other terms.
+ */
+async function isStillAuthorized(
+  { store, config }: Pick<IssueDeps, "store" | "config">,
+  { record: agent }: Versioned<"agent">,
+  request: ApprovalRequest,
+  { level }: Decision,
+  { record: person }: Versioned<"approver">,
+): Promise<boolean> {
+  const needed = requiredLevel(config, request);
+  return (
+    !agent.paused &&
+    mayApprove(config, agent, person, request) &&
+    needed !== undefined &&
+    strongerLevel(level, needed) === level &&
+    !(await isDenied(store, request.parts))
+  );
+}
+
+/** The agent's own record may have changed since it authenticated; then this request is over rather than retried. */
+async function explainConflict(store: Store, agent: Versioned<"agent">): Promise<IssueRefused | "conflict"> {
+  const current = await store.read("agent", agent.record.id);
+  if (!current || current.record.paused) return { refused: "access_denied" };
+  return current.version === agent.version ? "conflict" : { refused: "registration_changed" };
+}

@@ -1,0 +1,59 @@
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { test } from "node:test";
+import { createCallbackHarness } from "@countersign/testing/server/callback-harness";
+import { requestIdOf } from "@countersign/testing/server/deployment";
+import { runCommand } from "../../src/command/cli/run.ts";
+
+test("the operator sees which agents could not be told, and why", async () => {
+  const stage = await createCallbackHarness();
+  const file = join(dirname(stage.deployment.file), "countersign.yaml");
+  writeFileSync(file, stage.rules);
+  const listed = async (...words: string[]) => {
+    let out = "";
+    const print = (text: string) => {
+      out += `${text}\n`;
+    };
+    const terminal = { stdout: print, stderr: print, isTTY: false, stop: new AbortController().signal };
+    assert.equal(await runCommand(["callbacks", ...words, "--config", file], terminal), 0, out);
+    return out;
+  };
+  assert.match(await listed(), /nothing is failing/);
+  const requests: string[] = [];
+  for (const [id, mode, path] of [
+    ["pinged", "ping", "/503"],
+    ["pushed", "push", "/404"],
+    ["fine", "ping", "/204"],
+  ] as const) {
+    const agent = await stage.admit(id, mode, path);
+    const { body } = await agent.ask();
+    requests.push(requestIdOf(body.auth_req_id));
+  }
+  stage.receiver.answer = (response, { path }) => response.writeHead(Number(path.slice(1))).end();
+  for (const request of requests) await stage.ada.decide(request, "approve");
+  await stage.pass(0);
+  const rows = (await listed("--json"))
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  assert.deepEqual(rows, [
+    {
+      request: requests[0],
+      state: "trying",
+      mode: "ping",
+      agent: "pinged",
+      attempts: 1,
+      problem: "the endpoint answered 503",
+    },
+    {
+      request: requests[1],
+      state: "given up",
+      mode: "push",
+      agent: "pushed",
+      attempts: 1,
+      problem: "the endpoint answered 404",
+    },
+  ]);
+  await stage.close();
+});

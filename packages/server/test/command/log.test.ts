@@ -1,0 +1,82 @@
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { after, before, test } from "node:test";
+import { collect } from "@countersign/testing/audit/test-log";
+import {
+  type Deployment,
+  deploy,
+  type Person,
+  refund,
+  requestIdOf,
+} from "@countersign/testing/server/deployment";
+import { decodeJwt } from "jose";
+import { exportEvidence, exportLog, verifyEvidence, verifyLog } from "../../src/audit/audit.ts";
+
+let deployment: Deployment;
+let ada: Person;
+let bob: Person;
+before(async () => {
+  deployment = await deploy();
+  ada = await deployment.enrol("ada@example.com");
+  bob = await deployment.enrol("bob@example.com");
+});
+after(() => deployment.close());
+
+let orders = 0;
+async function ask(type: string, hint = "ada@example.com"): Promise<string> {
+  orders += 1;
+  const details = JSON.stringify([{ ...refund, type, order: `L-${orders}` }]);
+  const { status, body } = await deployment.ask({ authorization_details: details, login_hint: hint });
+  assert.equal(status, 200, JSON.stringify(body));
+  return body.auth_req_id;
+}
+
+async function redeem(ticket: string): Promise<string> {
+  const { status, body } = await deployment.poll(ticket);
+  assert.equal(status, 200, JSON.stringify(body));
+  return body.access_token;
+}
+
+test("the log that the server itself writes verifies, and so does the evidence of each of its requests", async () => {
+  const signed = await ask("signed-refund");
+  assert.equal((await ada.decide(requestIdOf(signed), "approve")).status, 303);
+  const token = await redeem(signed);
+  const spend = { token, spend_id: randomBytes(16).toString("base64url") };
+  const digest = decodeJwt(token).act_digest as string;
+  assert.equal(
+    (await deployment.spend({ ...spend, operation: "reserve", act_digest: "A".repeat(43) })).status,
+    409,
+  );
+  assert.equal((await deployment.spend({ ...spend, operation: "reserve", act_digest: digest })).status, 200);
+  assert.equal((await deployment.spend({ ...spend, operation: "complete" })).status, 200);
+
+  assert.equal((await bob.decide(requestIdOf(await ask("refund", "bob@example.com")), "deny")).status, 303);
+  const unspent = await ask("fresh-refund");
+  assert.equal((await ada.decide(requestIdOf(unspent), "approve")).status, 303);
+  await redeem(unspent);
+  const lapsing = await ask("refund");
+  assert.equal((await ada.decide(requestIdOf(lapsing), "approve")).status, 303);
+  await ask("refund");
+  deployment.clock.now += 24 * 3_600_000;
+  await deployment.server.runJobs();
+
+  const { store, keyring } = deployment.server;
+  const key = keyring.logKey;
+  const verified = await verifyLog(exportLog(store.log, key), { key });
+  assert.ok("ok" in verified, JSON.stringify(verified, undefined, 2));
+  assert.equal(verified.entries, await store.log.size());
+  const { requests, signatures, erased } = verified.checked;
+  assert.deepEqual({ requests, signatures, erased }, { requests: 5, signatures: 1, erased: 0 });
+
+  const states: string[] = [];
+  for (const { id } of await store.listRequests({ limit: 10 })) {
+    const document = await exportEvidence(store.log, key, id);
+    assert.equal(typeof document, "string");
+    const evidence = await verifyEvidence(document as string, { key });
+    assert.ok("ok" in evidence, JSON.stringify(evidence));
+    states.push(evidence.state);
+  }
+  assert.deepEqual(states.sort(), ["denied", "expired", "lapsed", "redeemed", "redeemed"]);
+  const lines = await collect(exportLog(store.log, key));
+  assert.ok(lines.some((line) => line.includes("token.expired")));
+});

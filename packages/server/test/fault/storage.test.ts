@@ -1,0 +1,312 @@
+/**
+ * The real server on a SQLite file, over HTTP, when the disk is full, the file cannot be written to, or is in somebody
+ * else's hands: it refuses to start and says why, or answers 503, loses nothing and goes on by itself.
+ */
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { chmodSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { test } from "node:test";
+import {
+  countIn,
+  createFaultHarness,
+  type FaultHarness,
+  type Heard,
+  type Node,
+} from "@countersign/testing/process/fault-harness";
+import { canBe } from "@countersign/testing/process/os-user";
+import { requestIdOf } from "@countersign/testing/server/deployment";
+
+const newFolder = () => mkdtempSync(join(tmpdir(), "countersign-fault-"));
+const root = process.geteuid?.() === 0;
+
+/** Whether this machine lets us do that; what it does is undone by `undo`. */
+function may(undo: readonly string[], command: string, ...words: string[]): boolean {
+  try {
+    execFileSync(command, words, { stdio: "ignore" });
+    if (undo.length > 0) execFileSync(undo[0]!, undo.slice(1), { stdio: "ignore" });
+    return true;
+  } catch {
+    return false;
+  }
+}
+const trial = newFolder();
+const mounts = root && may(["umount", trial], "mount", "-t", "tmpfs", "-o", "size=1m", "none", trial);
+const limits = may([], "prlimit", "--pid", String(process.pid), "--fsize");
+const canMakeImmutable = root && may(["chattr", "-i", trial], "chattr", "+i", trial);
+rmSync(trial, { recursive: true });
+
+function assertUnavailable({ status, headers, body }: Heard): void {
+  assert.equal(status, 503, JSON.stringify(body));
+  assert.equal(body.error, "temporarily_unavailable");
+  assert.ok(Number(headers.get("retry-after")) > 0);
+}
+
+/** Asks until the answer is 503, and says what was acknowledged before. */
+async function askUntilRefused(node: Node, prefix: string): Promise<readonly string[]> {
+  const tickets: string[] = [];
+  for (let n = 0; n < 900; n += 1) {
+    const asked = await node.ask(`${prefix}-${n}`);
+    if (asked.status !== 200) {
+      assertUnavailable(asked);
+      return tickets;
+    }
+    tickets.push(asked.body.auth_req_id);
+  }
+  throw new Error("it never said that it cannot");
+}
+
+/** Asks the same again, as an agent does that was told 503, until it is acknowledged. */
+async function askUntilTaken(node: Node, order: string): Promise<string> {
+  for (let tries = 0; tries < 100; tries += 1) {
+    const asked = await node.ask(order);
+    if (asked.status === 200) return asked.body.auth_req_id;
+    assertUnavailable(asked);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  throw new Error("it never went on");
+}
+
+/**
+ * One request waits and one is approved; then nothing can be written, and then it can again. While it cannot, what takes a
+ * write is 503 and what does not is answered; afterwards it goes on by itself, and all that was acknowledged is there once.
+ */
+async function endure(stage: FaultHarness, forbid: (node: Node) => void, allow: (node: Node) => void) {
+  const node = await stage.start();
+  const waiting = (await node.ask("waiting")).body.auth_req_id as string;
+  const approved = (await node.ask("approved")).body.auth_req_id as string;
+  assert.equal(await node.decide(requestIdOf(approved)), 303);
+
+  forbid(node);
+  const acknowledged = await askUntilRefused(node, "during");
+  assert.equal((await node.get("/livez")).status, 200);
+  const pending = await node.poll(waiting);
+  assert.equal(pending.body.error, "authorization_pending", JSON.stringify(pending.body));
+  // A smaller change may still fit where an ask did not; then it counts.
+  const tokens: string[] = [];
+  for (let tries = 0; tries < 3; tries += 1) {
+    const polled = await node.poll(approved);
+    if (polled.status === 200) tokens.push(polled.body.access_token);
+    else if (tokens.length === 0) assertUnavailable(polled);
+  }
+  const denied = await node.decide(requestIdOf(waiting), "deny");
+  assert.ok(denied === 303 || denied === 503, String(denied));
+  await node.says(/countersign\.db: /);
+  const fault = node.said();
+
+  allow(node);
+  const refused = await askUntilTaken(node, `during-${acknowledged.length}`);
+  const last = await node.poll(approved);
+  if (tokens.length === 0) {
+    assert.equal(last.status, 200, JSON.stringify(last.body));
+    tokens.push(last.body.access_token);
+  } else assert.equal(last.body.error, "invalid_grant");
+  const spent = await node.reserve(tokens[0]!, randomBytes(16).toString("base64url"));
+  assert.equal(spent.status, 200, JSON.stringify(spent.body));
+  if (denied === 503) assert.equal(await node.decide(requestIdOf(waiting), "deny"), 303);
+  await node.stop();
+
+  const entries = await stage.entries();
+  const count = (ticket: string, event: string) => countIn(entries, requestIdOf(ticket), event);
+  for (const ticket of [waiting, approved, ...acknowledged, refused])
+    assert.equal(count(ticket, "request.created"), 1);
+  assert.equal(tokens.length, 1);
+  assert.equal(count(approved, "token.issued"), 1);
+  assert.equal(count(approved, "token.reserved"), 1);
+  assert.equal(count(waiting, "request.denied"), 1);
+  assert.equal(
+    entries.filter(({ event }) => event === "request.created").length,
+    acknowledged.length + 3,
+    "what was refused is not there in another copy",
+  );
+  return fault;
+}
+
+test("T21: a full disk is 503 and no start, nothing acknowledged is lost, and with room it goes on by itself", {
+  skip: !mounts && "takes an account that may mount a file system",
+}, async () => {
+  const folder = newFolder();
+  execFileSync("mount", ["-t", "tmpfs", "-o", "size=6m", "none", folder]);
+  const filler = join(folder, "filler");
+  const fill = () => {
+    for (const size of [65_536, 4_096])
+      try {
+        for (;;) writeFileSync(filler, Buffer.alloc(size), { flag: "a" });
+      } catch (error) {
+        assert.equal((error as NodeJS.ErrnoException).code, "ENOSPC");
+      }
+  };
+  const stage = await createFaultHarness(folder);
+  try {
+    const fault = await endure(stage, fill, () => rmSync(filler));
+    assert.match(fault, /no room left/);
+    fill();
+    assert.match(await stage.refusal(), /countersign\.db: .*no room left/);
+    rmSync(filler);
+    await (await stage.start()).stop();
+  } finally {
+    await stage.close().catch(() => {});
+    execFileSync("umount", [folder]);
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+test("T21: a file that may not grow is 503, nothing acknowledged is lost, and when it may it goes on by itself", {
+  skip: limits
+    ? mounts && !process.env.COUNTERSIGN_LONG && "a disk that is full is tried here"
+    : "takes prlimit",
+}, async () => {
+  const stage = await createFaultHarness(newFolder());
+  const limit = ({ child }: Node, bytes: number | "unlimited") =>
+    execFileSync("prlimit", ["--pid", String(child.pid), `--fsize=${bytes}:`]);
+  try {
+    const fault = await endure(
+      stage,
+      (node) => limit(node, statSync(`${stage.file}-wal`).size + 100_000),
+      (node) => limit(node, "unlimited"),
+    );
+    assert.match(fault, /no room left/);
+  } finally {
+    await stage.close();
+  }
+});
+
+test("T21: a file that becomes read-only is 503 and no start, and when it can be written to it goes on by itself", {
+  skip:
+    !canMakeImmutable && "takes an account that may make a file immutable, and a file system that knows it",
+}, async () => {
+  const stage = await createFaultHarness(newFolder());
+  const freeze = (flag: "+i" | "-i") => {
+    for (const file of [stage.file, `${stage.file}-wal`]) may([], "chattr", flag, file);
+  };
+  try {
+    const fault = await endure(
+      stage,
+      () => freeze("+i"),
+      () => freeze("-i"),
+    );
+    assert.match(fault, /refused to read or write/);
+    freeze("+i");
+    assert.match(await stage.refusal(), /countersign\.db: it cannot be written to/);
+  } finally {
+    freeze("-i");
+    await stage.close();
+  }
+});
+
+test("on a file, or in a directory, that its account may not write to, the server does not start and says so", async (context) => {
+  const folder = newFolder();
+  const stage = await createFaultHarness(folder);
+  // Permissions do not bind root, so that as root the server runs as another account.
+  const nobody = root ? 65_534 : undefined;
+  if (nobody !== undefined && !canBe(nobody)) {
+    context.skip("this checkout is closed to other accounts");
+    return await stage.close();
+  }
+  try {
+    chmodSync(stage.file, 0o444);
+    assert.match(await stage.refusal(nobody), /countersign\.db: it cannot be written to .*read-only/);
+    chmodSync(stage.file, 0o666);
+    chmodSync(folder, 0o555);
+    assert.match(
+      await stage.refusal(nobody),
+      /countersign\.db: .*read-only|may this account write to its directory/,
+    );
+  } finally {
+    chmodSync(folder, 0o755);
+    await stage.close();
+  }
+});
+
+test("while another program holds the file locked, what takes a write is 503 and the rest is answered at once", async () => {
+  const stage = await createFaultHarness(newFolder());
+  try {
+    const node = await stage.start();
+    const waiting = (await node.ask("before")).body.auth_req_id as string;
+    const other = new DatabaseSync(stage.file);
+    other.exec("BEGIN IMMEDIATE");
+    const asking = node.ask("during");
+    for (let n = 0; n < 5; n += 1) {
+      const startedAt = performance.now();
+      assert.equal((await node.get("/livez")).status, 200);
+      assert.match((await node.poll(waiting)).body.error, /authorization_pending|slow_down/);
+      assert.ok(performance.now() - startedAt < 2_000, "nobody who writes nothing waits for the lock");
+    }
+    assertUnavailable(await asking);
+    await node.says(/countersign\.db: another process keeps it locked/);
+    other.exec("ROLLBACK");
+    await askUntilTaken(node, "during");
+    other.exec("BEGIN IMMEDIATE");
+    const patient = node.ask("after");
+    setTimeout(() => other.exec("COMMIT"), 500);
+    assert.equal((await patient).status, 200, "a short lock is waited for");
+    other.close();
+    await node.stop();
+    assert.equal((await stage.entries()).filter(({ event }) => event === "request.created").length, 3);
+  } finally {
+    await stage.close();
+  }
+});
+
+test("a file that another program keeps to itself is no start, and says so", async () => {
+  const stage = await createFaultHarness(newFolder());
+  const other = new DatabaseSync(stage.file);
+  try {
+    other.exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE");
+    assert.match(await stage.refusal(), /countersign\.db: another process keeps it locked/);
+    other.exec("COMMIT");
+    other.close();
+    await (await stage.start()).stop();
+  } finally {
+    await stage.close();
+  }
+});
+
+test("T18: two servers on one file: what one is asked the other decides, wakes and redeems, and each has one winner", async () => {
+  const stage = await createFaultHarness(newFolder());
+  try {
+    const [one, other] = [await stage.start(), await stage.start()];
+    const both = [one, other];
+    const held = (await one.ask("held")).body.auth_req_id as string;
+    const waiting = one.poll(held, { prefer: "wait=20" });
+    assert.equal(await other.decide(requestIdOf(held)), 303);
+    assert.equal((await waiting).status, 200, "woken by what the other server wrote");
+
+    const rounds = 12;
+    const tickets = await Promise.all(
+      Array.from({ length: rounds }, async (_, n) => {
+        const asked = await both[n % 2]!.ask(`shared-${n}`);
+        assert.equal(asked.status, 200, JSON.stringify(asked.body));
+        return asked.body.auth_req_id as string;
+      }),
+    );
+    await Promise.all(
+      tickets.map(async (ticket) => {
+        const request = requestIdOf(ticket);
+        const statuses = await Promise.all([
+          one.decide(request, "approve"),
+          other.decide(request, "approve"),
+        ]);
+        assert.ok(statuses.includes(303), String(statuses));
+        const polls = [one, other, one, other].map((node) => node.poll(ticket));
+        const won = (await Promise.all(polls)).filter(({ status }) => status === 200);
+        assert.equal(won.length, 1, "one token");
+        const token = won[0]!.body.access_token as string;
+        const spends = [one, other, one, other].map((node, n) => node.reserve(token, `${n}`.repeat(22)));
+        const taken = (await Promise.all(spends)).filter(({ status }) => status === 200);
+        assert.equal(taken.length, 1, "one spend");
+      }),
+    );
+    await Promise.all(both.map((node) => node.stop()));
+    for (const node of both) assert.equal(node.said().match(/"level":"(error|fatal)"/g), null, node.said());
+    const entries = await stage.entries();
+    for (const ticket of tickets)
+      for (const event of ["request.created", "request.approved", "token.issued", "token.reserved"])
+        assert.equal(countIn(entries, requestIdOf(ticket), event), 1, event);
+  } finally {
+    await stage.close();
+  }
+});

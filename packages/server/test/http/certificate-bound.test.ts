@@ -1,0 +1,104 @@
+/** Tokens that are bound to the certificate with which the agent opened the connection (RFC 8705 §3). */
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { cibaGrantType } from "@countersign/protocol";
+import { selfSigned } from "@countersign/testing/server/certificate";
+import {
+  basic,
+  type Deployment,
+  deploy,
+  issuer,
+  type Person,
+  refund,
+  requestIdOf,
+} from "@countersign/testing/server/deployment";
+import { createProofKey } from "@countersign/testing/server/dpop-key";
+import { decodeJwt } from "jose";
+import { anonymousPeer, clientCertificate, type TlsPeer } from "../../src/http/transport/peer.ts";
+import { addAgent } from "../../src/usecase/client/client-lifecycle.ts";
+
+let deployment: Deployment;
+let ada: Person;
+let bound: { readonly id: string; readonly secret: string };
+let peer: TlsPeer & Required<Pick<TlsPeer, "certificate">>;
+before(async () => {
+  deployment = await deploy();
+  ada = await deployment.enrol("ada@example.com");
+  const added = await addAgent(deployment.server.store, {
+    id: "agent-mtls",
+    name: "Bound agent",
+    types: ["refund"],
+    credential: { method: "client_secret_basic" },
+    binding: "mtls",
+  });
+  assert.ok("secret" in added);
+  bound = { id: "agent-mtls", secret: added.secret ?? "" };
+  const { der } = await selfSigned("CN=agent-mtls");
+  peer = { certificate: clientCertificate(der, false) };
+});
+after(async () => {
+  assert.deepEqual(deployment.faults, []);
+  await deployment.close();
+});
+
+let orders = 0;
+async function approved(agent = bound): Promise<string> {
+  orders += 1;
+  const details = JSON.stringify([{ ...refund, order: `C-${orders}` }]);
+  const asked = await deployment.ask({ authorization_details: details }, basic(agent));
+  await ada.decide(requestIdOf(asked.body.auth_req_id), "approve");
+  return asked.body.auth_req_id;
+}
+async function redeem(ticket: string, from: TlsPeer, { agent = bound, headers = {} } = {}) {
+  const request = new Request(`${issuer}/oauth/token`, {
+    method: "POST",
+    headers: { ...basic(agent), ...headers },
+    body: new URLSearchParams({ grant_type: cibaGrantType, auth_req_id: ticket }),
+  });
+  const response = await deployment.server.fetch(request, from);
+  return { status: response.status, body: (await response.json()) as Record<string, any> };
+}
+
+test("a token is bound to the certificate of the connection, and is a bearer token by its type", async () => {
+  const { status, body } = await redeem(await approved(), peer);
+  assert.deepEqual([status, body.token_type], [200, "Bearer"]);
+  const cnf = { "x5t#S256": peer.certificate.thumbprint };
+  assert.deepEqual(decodeJwt(body.access_token).cnf, cnf);
+  const { body: said } = await deployment.post(
+    "/introspect",
+    { token: body.access_token },
+    basic(deployment.api),
+  );
+  assert.deepEqual([said.token_type, said.cnf], ["Bearer", cnf]);
+});
+
+test("without a certificate an agent that is registered for bound tokens gets none, and the approval is not lost", async () => {
+  const ticket = await approved();
+  const refused = await redeem(ticket, anonymousPeer);
+  assert.deepEqual([refused.status, refused.body.error], [400, "invalid_request"]);
+  assert.equal((await redeem(ticket, peer)).status, 200);
+});
+
+test("a certificate in a header is none", async () => {
+  const pem = (await selfSigned("CN=agent-mtls")).certificate;
+  const headers = { "x-client-cert": encodeURIComponent(pem), "client-cert": "x", "x-ssl-cert": "x" };
+  assert.equal((await redeem(await approved(), anonymousPeer, { headers })).body.error, "invalid_request");
+});
+
+test("a token is bound to one key: a DPoP proof beside the certificate is refused, and not used up", async () => {
+  const key = await createProofKey();
+  const dpop = await key.prove({ htu: `${issuer}/oauth/token`, now: deployment.clock.now });
+  const ticket = await approved();
+  const refused = await redeem(ticket, peer, { headers: { dpop } });
+  assert.deepEqual([refused.status, refused.body.error], [400, "invalid_request"]);
+  const other = await redeem(await approved(deployment.agent), anonymousPeer, {
+    agent: deployment.agent,
+    headers: { dpop },
+  });
+  assert.equal(other.body.token_type, "DPoP");
+});
+
+test("an agent that is not registered for bound tokens gets an unbound one, certificate or not", async () => {
+  const { body } = await redeem(await approved(deployment.agent), peer, { agent: deployment.agent });
+  assert.equal(decodeJwt(body.access_token).cnf, undefined);
+});

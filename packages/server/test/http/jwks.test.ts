@@ -1,0 +1,237 @@
+/** Agents whose keys are at a URL of theirs (`jwks_uri`): fetched over real TLS, kept, renewed, and never from inside. */
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, beforeEach, test } from "node:test";
+import { type Receiver, receive } from "@countersign/testing/server/callback-receiver";
+import { type Certificates, createCertificates, selfSigned } from "@countersign/testing/server/certificate";
+import { deploy, issuer, rules } from "@countersign/testing/server/deployment";
+import { exportJWK, generateKeyPair, importJWK, type JWK, SignJWT } from "jose";
+import { createSecretSeal } from "../../src/crypto/seal.ts";
+import { readCertificate } from "../../src/domain/client/certificate.ts";
+import { type ClientJwtVerifier, createClientJwtVerifier } from "../../src/outbound/client-jwt-verifier.ts";
+import { createJwksCache } from "../../src/outbound/jwks-cache.ts";
+import { createOutbound } from "../../src/outbound/outbound.ts";
+import { addAgent } from "../../src/usecase/client/client-lifecycle.ts";
+
+let authority: Certificates;
+let owner: Receiver;
+let keys: ClientJwtVerifier;
+let faults: string[];
+const clock = { now: Date.parse("2026-11-22T14:00:00Z") };
+const minute = 60_000;
+
+before(async () => {
+  authority = await createCertificates();
+  owner = await receive(authority);
+});
+beforeEach(() => {
+  owner.received.length = 0;
+  faults = [];
+  keys = agentKeys(["127.0.0.0/8", "::1/128"]);
+});
+after(async () => owner.close());
+
+function agentKeys(allowPrivate: readonly string[]): ClientJwtVerifier {
+  const outbound = createOutbound({ allowPrivate, allowHttp: false, ca: authority.ca });
+  const published = createJwksCache(
+    () => clock.now,
+    outbound,
+    (fault, where) => faults.push(`${where}: ${(fault as Error).message}`),
+  );
+  return createClientJwtVerifier(() => clock.now, createSecretSeal(new Uint8Array(32)), published);
+}
+
+async function pair(kid?: string) {
+  const { publicKey, privateKey } = await generateKeyPair("ES256", { extractable: true });
+  const jwk = { ...(await exportJWK(publicKey)), ...(kid !== undefined && { kid }) };
+  const sign = (header: object = kid === undefined ? {} : { kid }) =>
+    new SignJWT({ iss: "a" }).setProtectedHeader({ alg: "ES256", ...header }).sign(privateKey);
+  return { jwk, sign, privateJwk: { ...(await exportJWK(privateKey)), ...(kid !== undefined && { kid }) } };
+}
+
+function publish(...jwks: JWK[]): void {
+  answer(200, JSON.stringify({ keys: jwks }));
+}
+
+function answer(status: number, body: string, headers: Record<string, string> = {}): void {
+  owner.answer = (response) => response.writeHead(status, headers).end(body);
+}
+
+const agent = () => ({ keys: { from: "uri" as const, uri: `${owner.origin}/jwks` } });
+const fetched = () => owner.received.length;
+
+async function outcome(jwt: string): Promise<string> {
+  const answer = await keys.verify(agent(), jwt, {});
+  return "refused" in answer ? answer.refused : "verified";
+}
+
+test("the keys are fetched once, also for those who ask at the same time, and again after five minutes", async () => {
+  const { jwk, sign } = await pair("1");
+  publish(jwk);
+  const answers = await Promise.all(Array.from({ length: 20 }, async () => outcome(await sign())));
+  assert.deepEqual([...new Set(answers)], ["verified"]);
+  clock.now += 5 * minute - 1;
+  assert.equal(await outcome(await sign()), "verified");
+  assert.equal(fetched(), 1);
+  clock.now += 1;
+  assert.equal(await outcome(await sign()), "verified");
+  assert.equal(fetched(), 2);
+  assert.equal(owner.received[0]?.method, "GET");
+});
+
+test("a key that is withdrawn counts for five minutes, and not for longer", async () => {
+  const [old, fresh] = [await pair("1"), await pair("2")];
+  publish(old.jwk, fresh.jwk);
+  assert.equal(await outcome(await old.sign()), "verified");
+  publish(fresh.jwk);
+  clock.now += 5 * minute;
+  assert.equal(await outcome(await old.sign()), "unknown_key");
+  assert.equal(await outcome(await fresh.sign()), "verified");
+});
+
+for (const kid of ["2", undefined])
+  test(`a key that came meanwhile is found at once, ${kid ? "by its kid" : "also without one"}`, async () => {
+    const [old, fresh] = [await pair(kid && "1"), await pair(kid)];
+    publish(old.jwk);
+    assert.equal(await outcome(await old.sign()), "verified");
+    publish(old.jwk, fresh.jwk);
+    clock.now += 30_000;
+    assert.equal(await outcome(await fresh.sign()), "verified");
+    assert.equal(fetched(), 2);
+  });
+
+test("signatures by keys that do not exist have the keys fetched twice a minute, however many come", async () => {
+  const { jwk, sign } = await pair("1");
+  publish(jwk);
+  const forger = await pair("1");
+  for (let second = 0; second < 60; second += 1) {
+    assert.equal(await outcome(await sign({ kid: `random-${second}` })), "unknown_key");
+    assert.equal(await outcome(await forger.sign()), "forged");
+    clock.now += 1000;
+  }
+  assert.equal(fetched(), 2);
+});
+
+test("while the URL does not answer, the keys that were read count for an hour more, and the operator hears of it", async () => {
+  const { jwk, sign } = await pair("1");
+  publish(jwk);
+  assert.equal(await outcome(await sign()), "verified");
+  answer(503, "");
+  clock.now += 64 * minute;
+  assert.equal(await outcome(await sign()), "verified");
+  assert.deepEqual(faults, [
+    `agent keys: the keys at ${owner.origin}/jwks cannot be used: the answer was 503`,
+  ]);
+  clock.now += minute;
+  assert.equal(await outcome(await sign()), "unreachable");
+  publish(jwk);
+  clock.now += minute;
+  assert.equal(await outcome(await sign()), "verified");
+});
+
+test("a URL that fails is tried twice a minute, whoever asks", async () => {
+  const { sign } = await pair("1");
+  answer(500, "");
+  for (let second = 0; second < 60; second += 1) {
+    assert.equal(await outcome(await sign()), "unreachable");
+    clock.now += 1000;
+  }
+  assert.equal(fetched(), 2);
+  assert.equal(faults.length, 2);
+});
+
+const { jwk, privateJwk } = await pair("1");
+const unusable: readonly (readonly [string, () => void, RegExp])[] = [
+  ["a private key among them", () => publish(jwk, privateJwk), /private or symmetric/],
+  ["a symmetric key among them", () => publish(jwk, { kty: "oct", k: "AAAA" }), /private or symmetric/],
+  ["no keys", () => answer(200, '{"keys":[]}'), /no key that can be used/],
+  ["no JWK Set", () => answer(200, "[]"), /no JWK Set/],
+  ["no JSON", () => answer(200, "<html>"), /cannot be read as JSON/],
+  ["a member twice", () => answer(200, '{"keys":[],"keys":[]}'), /cannot be read as JSON/],
+  ["too many keys", () => publish(...Array.from({ length: 21 }, () => jwk)), /more than 20/],
+  ["too long an answer", () => answer(200, `${" ".repeat(131_072)}{"keys":[]}`), /longer than/],
+  ["a redirect", () => answer(302, "", { location: `${owner.origin}/other` }), /302/],
+  ["nothing", () => answer(204, ""), /204/],
+];
+for (const [what, serve, why] of unusable)
+  test(`${what} is no set of keys: nothing is verified by it, and the operator is told why`, async () => {
+    serve();
+    const { sign } = await pair("1");
+    assert.equal(await outcome(await sign()), "unreachable");
+    assert.match(faults.join(), why);
+    assert.equal(fetched(), 1);
+  });
+
+test("T36, T37: keys are not fetched from inside, unless the operator allows it", async () => {
+  keys = agentKeys([]);
+  const one = await pair("1");
+  publish(one.jwk);
+  assert.equal(await outcome(await one.sign()), "unreachable");
+  assert.equal(fetched(), 0);
+  assert.match(faults.join(), /not public/);
+});
+
+test("a self-signed certificate is found among published keys, also when its key came meanwhile", async () => {
+  const [first, second] = [await selfSigned("CN=a"), await selfSigned("CN=a")];
+  const certificate = (made: typeof first) => readCertificate(made.der)!;
+  publish(first.publicJwk as JWK);
+  assert.equal(await keys.hasCertificate(agent(), certificate(first)), true);
+  assert.equal(await keys.hasCertificate(agent(), certificate(second)), false);
+  publish(second.publicJwk as JWK);
+  clock.now += minute;
+  assert.equal(await keys.hasCertificate(agent(), certificate(second)), true);
+  assert.equal(await keys.hasCertificate(agent(), certificate(first)), false);
+});
+
+test("a key is imported once, though the set is fetched again and again", async (t) => {
+  const { jwk, sign } = await pair("1");
+  publish(jwk);
+  const imports = t.mock.method(crypto.subtle, "importKey");
+  for (let at = 0; at < 3; at += 1) {
+    assert.equal(await outcome(await sign()), "verified");
+    clock.now += 6 * minute;
+  }
+  assert.equal(fetched(), 3);
+  assert.equal(imports.mock.callCount(), 1);
+});
+
+test("an agent proves itself by a key that it publishes; while that cannot be had it is invalid_client, and no fault", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "countersign-keys-"));
+  writeFileSync(join(folder, "ca.pem"), authority.ca);
+  const inside = `outbound: { allow_private: [127.0.0.0/8, "::1/128"], ca_file: ${join(folder, "ca.pem")} }`;
+  const deployment = await deploy(`${rules}${inside}\n`);
+  await addAgent(deployment.server.store, {
+    id: "a",
+    name: "Publishes its keys",
+    types: ["refund"],
+    credential: { method: "private_key_jwt" },
+    ...agent(),
+  });
+  const { jwk, privateJwk } = await pair("1");
+  const key = await importJWK(privateJwk, "ES256");
+  const call = async () => {
+    const now = Math.floor(deployment.clock.now / 1000);
+    const claims = { iss: "a", sub: "a", aud: issuer, exp: now + 60, jti: crypto.randomUUID() };
+    const client_assertion = await new SignJWT(claims)
+      .setProtectedHeader({ alg: "ES256", kid: "1" })
+      .sign(key);
+    const client_assertion_type = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+    return await deployment.post("/oauth/token", {
+      grant_type: "x",
+      client_assertion,
+      client_assertion_type,
+    });
+  };
+  answer(404, "");
+  const refused = await call();
+  assert.deepEqual([refused.status, refused.body.error], [401, "invalid_client"]);
+  assert.deepEqual(deployment.faultPlaces, ["agent keys"]);
+  publish(jwk);
+  deployment.clock.now += minute;
+  assert.equal((await call()).body.error, "unsupported_grant_type");
+  assert.equal(deployment.faults.length, 1);
+  await deployment.close();
+  rmSync(folder, { recursive: true });
+});

@@ -1,0 +1,192 @@
+/** `login_hint_token` (CIBA §7.1), over HTTP: whom an issuer that the operator named wants asked. */
+import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { receive } from "@countersign/testing/server/callback-receiver";
+import { createCertificates } from "@countersign/testing/server/certificate";
+import {
+  type Deployment,
+  deploy,
+  issuer,
+  type Person,
+  refund,
+  requestIdOf,
+  rules,
+} from "@countersign/testing/server/deployment";
+import { exportJWK, generateKeyPair, SignJWT, UnsecuredJWT } from "jose";
+
+const hr = "https://hr.example/tokens";
+const pair = await generateKeyPair("ES256", { extractable: true });
+const folder = mkdtempSync(join(tmpdir(), "countersign-hint-"));
+const file = join(folder, "hr.json");
+writeFileSync(file, JSON.stringify({ keys: [{ ...(await exportJWK(pair.publicKey)), kid: "hr-1" }] }));
+const configured = `${rules}login_hint_issuers:\n  ${hr}: { jwks_file: ${file} }\n`;
+
+let deployment: Deployment;
+let ada: Person;
+before(async () => {
+  deployment = await deploy(configured);
+  ada = await deployment.enrol("ada@example.com");
+  await deployment.enrol("bob@example.com");
+});
+after(async () => {
+  assert.deepEqual(deployment.faults, []);
+  await deployment.close();
+  rmSync(folder, { recursive: true });
+});
+
+const nowSeconds = () => Math.floor(deployment.clock.now / 1000);
+
+function token(changed: object = {}, header: object = {}, key = pair.privateKey): Promise<string> {
+  const claims = {
+    iss: hr,
+    aud: issuer,
+    exp: nowSeconds() + 300,
+    sub_id: { format: "email", email: "ada@example.com" },
+    ...changed,
+  };
+  return new SignJWT(claims).setProtectedHeader({ alg: "ES256", ...header }).sign(key);
+}
+
+let order = 0;
+const ask = (login_hint_token: string, changed: object = {}) =>
+  deployment.ask({
+    login_hint: undefined,
+    login_hint_token,
+    authorization_details: JSON.stringify([{ ...refund, order: `L-${++order}` }]),
+    ...changed,
+  });
+
+for (const [name, subject] of [
+  ["sub_id with an address", () => ({})],
+  ["sub_id with our sub", () => ({ sub_id: { format: "iss_sub", iss: `${issuer}/`, sub: ada.approver } })],
+  ["sub_id, whatever sub and email say", () => ({ sub: "u-17", email: "bob@example.com" })],
+  ["email", () => ({ sub_id: undefined, email: "Ada@example.com", sub: "u-17" })],
+  ["sub", () => ({ sub_id: undefined, sub: ada.approver })],
+] as const)
+  test(`a login_hint_token says who is meant by ${name}`, async () => {
+    const answer = await ask(await token(subject()));
+    assert.equal(answer.status, 200, answer.body.error_description);
+    const held = await deployment.server.store.read("request", requestIdOf(answer.body.auth_req_id));
+    assert.deepEqual(held?.record.candidates, [ada.approver]);
+  });
+
+test("a login_hint_token is good for several asks, with a kid or without, for a day at most", async () => {
+  const day = await token({ exp: nowSeconds() + 86_400, aud: [`${issuer}/`] }, { kid: "hr-1", typ: "JWT" });
+  for (let at = 0; at < 2; at += 1) assert.equal((await ask(day)).status, 200);
+});
+
+const bad: readonly (readonly [string, () => Promise<string>, string?])[] = [
+  ["that has expired", () => token({ exp: nowSeconds() - 31 }), "expired_login_hint_token"],
+  ["for somebody else", () => token({ aud: "https://other.example" })],
+  ["T55: for us and somebody else", () => token({ aud: [issuer, "https://other.example"] })],
+  ["without an audience", () => token({ aud: undefined })],
+  ["without an end", () => token({ exp: undefined })],
+  ["T55: good for ten years", () => token({ exp: nowSeconds() + 315_360_000 })],
+  ["of an issuer that is not configured", () => token({ iss: "https://evil.example" })],
+  ["without an issuer", () => token({ iss: undefined })],
+  ["that is not good yet", () => token({ nbf: nowSeconds() + 600 })],
+  ["that says that it is an access token", () => token({}, { typ: "at+jwt" })],
+  ["with a typ that is no text", () => token({}, { typ: ["JWT"] })],
+  ["that names nobody", () => token({ sub_id: undefined })],
+  ["signed by somebody else", async () => token({}, {}, (await generateKeyPair("ES256")).privateKey)],
+  [
+    "signed with another algorithm",
+    async () => token({}, { alg: "RS256" }, (await generateKeyPair("RS256")).privateKey),
+  ],
+  ["signed by an unknown key", () => token({}, { kid: "hr-2" })],
+  [
+    "T46: that nobody signed",
+    async () => new UnsecuredJWT({ iss: hr, aud: issuer, sub: ada.approver }).encode(),
+  ],
+  ["that is no token", async () => "ada@example.com"],
+  [
+    "for a person whom nobody knows",
+    () => token({ sub_id: { format: "email", email: "eve@example.com" } }),
+    "unknown_user_id",
+  ],
+  [
+    "with an identifier that means nobody here",
+    () => token({ sub_id: { format: "phone_number", phone_number: "+12065550100" } }),
+    "unknown_user_id",
+  ],
+  [
+    "with the sub of another issuer",
+    () => token({ sub_id: { format: "iss_sub", iss: hr, sub: ada.approver } }),
+    "unknown_user_id",
+  ],
+  [
+    "with an address that is a list",
+    () => token({ sub_id: undefined, email: ["ada@example.com"] }),
+    "unknown_user_id",
+  ],
+];
+for (const [name, made, error = "invalid_request"] of bad)
+  test(`a login_hint_token ${name} is refused, and nobody is asked`, async () => {
+    const before = (await deployment.server.store.listRequests({ limit: 1000 })).length;
+    const answer = await ask(await made());
+    assert.deepEqual([answer.status, answer.body.error], [400, error], answer.body.error_description);
+    assert.match(answer.body.error_description, /^[\x20-\x21\x23-\x5b\x5d-\x7e]+$/);
+    assert.equal((await deployment.server.store.listRequests({ limit: 1000 })).length, before);
+  });
+
+test("T8: a login_hint_token adds nobody to those who may decide", async () => {
+  const promote = { authorization_details: JSON.stringify([{ type: "promote", service: "bar" }]) };
+  assert.equal((await ask(await token(), promote)).body.error, "unknown_user_id");
+});
+
+test("a login_hint_token is kept nowhere, whether it was good or not", async () => {
+  const good = await token({ name: "Countess of Lovelace" });
+  const wrong = await token({ aud: "https://other.example" });
+  assert.equal((await ask(good)).status, 200);
+  await ask(wrong);
+  await deployment.server.runJobs();
+  await deployment.restart();
+  const kept = [deployment.file, `${deployment.file}-wal`]
+    .map((path) => readFileSync(path, "latin1"))
+    .join("");
+  assert.ok(kept.includes(`L-${order - 1}`), "the ask itself is there");
+  for (const jwt of [good, wrong])
+    for (const part of jwt.split(".").slice(1)) assert.ok(!kept.includes(part));
+});
+
+test("without an issuer in the configuration no login_hint_token is good", async () => {
+  await deployment.restart(rules);
+  assert.equal((await ask(await token())).body.error, "invalid_request");
+  await deployment.restart(configured);
+});
+
+test("the keys of an issuer may be at a URL, which is called as agents' are", async () => {
+  const authority = await createCertificates();
+  const owner = await receive(authority);
+  const ca = join(folder, "ca.pem");
+  writeFileSync(ca, authority.ca);
+  const published = `${rules}login_hint_issuers:\n  ${hr}: { jwks_uri: "${owner.origin}/jwks" }\n`;
+  const away = await deploy(published);
+  const inside = await deploy(
+    `${published}outbound: { allow_private: [127.0.0.0/8, "::1/128"], ca_file: ${ca} }\n`,
+  );
+  owner.answer = (response) => response.writeHead(200).end(readFileSync(file));
+  for (const other of [away, inside]) {
+    await other.enrol("ada@example.com");
+    const login_hint_token = await token();
+    const answer = await other.ask({ login_hint: undefined, login_hint_token });
+    assert.equal(answer.body.error, other === away ? "invalid_request" : undefined);
+  }
+  assert.deepEqual([away.faults.length, inside.faults.length, owner.received.length], [1, 0, 1]);
+  await Promise.all([away.close(), inside.close(), owner.close()]);
+});
+
+test("a file of keys that cannot be used keeps the server from starting, and is named", async () => {
+  for (const [text, words] of [
+    ["{", /hr\.json cannot be used: it is no JSON/],
+    ['{"keys":[{"kty":"oct","k":"AAAA"}]}', /hr\.json cannot be used: .*private or symmetric/],
+  ] as const) {
+    const other = join(folder, "other");
+    writeFileSync(`${other}hr.json`, text);
+    await assert.rejects(deploy(configured.replace(file, `${other}hr.json`)), words);
+  }
+  await assert.rejects(deploy(configured.replace(file, join(folder, "missing.json"))), /missing\.json/);
+});

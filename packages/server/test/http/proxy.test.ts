@@ -1,0 +1,143 @@
+/** A proxy in front ends TLS, and passes the client's certificate on in a header (RFC 9440). */
+import assert from "node:assert/strict";
+import { request } from "node:http";
+import { after, before, test } from "node:test";
+import { type Certificate, selfSigned } from "@countersign/testing/server/certificate";
+import { type Listeners, openListeners } from "@countersign/testing/server/listeners";
+import { addAgent } from "../../src/usecase/client/client-lifecycle.ts";
+
+let doors: Listeners;
+let second: Listeners;
+let named: Certificate;
+let own: Certificate;
+before(async () => {
+  named = await selfSigned("CN=named");
+  own = await selfSigned("CN=own");
+  doors = await openListeners(
+    `
+listen: { port: $port }
+mtls: { url: "https://mtls.example", proxy: { addresses: [127.0.0.2, 10.0.0.0/8], verified: true } }`,
+    "http",
+  );
+  second = await openListeners(
+    `
+listen: { port: $port }
+mtls:
+  url: https://mtls.example
+  listen: { port: $mtls }
+  proxy: { header: X-SSL-Cert, addresses: [127.0.0.0/8], verified: false }`,
+    "http",
+  );
+  for (const { deployment: place } of [doors, second]) {
+    const common = { types: ["refund"] };
+    await addAgent(place.server.store, {
+      ...common,
+      id: "named",
+      name: "Named",
+      credential: { method: "tls_client_auth", name: "subject_dn", value: "CN=named" },
+    });
+    await addAgent(place.server.store, {
+      ...common,
+      id: "own",
+      name: "Own",
+      credential: { method: "self_signed_tls_client_auth" },
+      keys: { from: "registration", jwks: [own.publicJwk as never] },
+    });
+  }
+});
+after(async () => {
+  for (const { deployment: place } of [doors, second]) assert.deepEqual(place.faults, []);
+  await doors.close();
+  await second.close();
+});
+
+type Sent = {
+  readonly id?: string;
+  readonly from?: string;
+  readonly port: number;
+  readonly headers: Record<string, string | string[]>;
+};
+
+/** As a proxy, or somebody who plays one, from an address of this machine. */
+function call({ id = "named", from = "127.0.0.2", port, headers }: Sent): Promise<readonly [number, string]> {
+  return new Promise((resolve, reject) => {
+    const form = { "content-type": "application/x-www-form-urlencoded" };
+    const options = { port, host: "127.0.0.1", localAddress: from, method: "POST", path: "/oauth/token" };
+    const outgoing = request({ ...options, agent: false, headers: { ...form, ...headers } }, (incoming) => {
+      incoming.once("data", (body) => resolve([incoming.statusCode ?? 0, JSON.parse(String(body)).error]));
+    });
+    outgoing.once("error", reject);
+    outgoing.end(`grant_type=x&client_id=${id}`);
+  });
+}
+
+const known = [400, "unsupported_grant_type"];
+const unknown = [401, "invalid_client"];
+const unreadable = [400, "invalid_request"];
+const rfc9440 = ({ der }: Certificate) => `:${Buffer.from(der).toString("base64")}:`;
+const portOf = ({ listener }: Listeners, at = 0) => listener.addresses[at]?.port ?? 0;
+
+test("the certificate of the header is the client's, in RFC 9440's form and in nginx's", async () => {
+  const port = portOf(doors);
+  assert.deepEqual(await call({ port, headers: { "client-cert": rfc9440(named) } }), known);
+  assert.deepEqual(
+    await call({ port, headers: { "Client-Cert": encodeURIComponent(named.certificate) } }),
+    known,
+  );
+  assert.deepEqual(await call({ port, headers: { "client-cert": rfc9440(own) } }), unknown);
+  assert.deepEqual(await call({ port, id: "own", headers: { "client-cert": rfc9440(own) } }), known);
+  assert.deepEqual(await call({ port, headers: {} }), unknown);
+});
+
+test("the header of anybody but the proxy is no certificate", async () => {
+  const port = portOf(doors);
+  for (const from of ["127.0.0.1", "127.0.0.3"])
+    for (const value of [rfc9440(named), "nonsense"])
+      assert.deepEqual(await call({ port, from, headers: { "client-cert": value } }), unknown, from);
+  const claimed = {
+    "client-cert": rfc9440(named),
+    "x-forwarded-for": "127.0.0.2",
+    forwarded: "for=127.0.0.2",
+  };
+  assert.deepEqual(await call({ port, from: "127.0.0.1", headers: claimed }), unknown);
+});
+
+test("of the proxy, too, a header of another name is no certificate", async () => {
+  const port = portOf(doors);
+  for (const name of ["x-ssl-cert", "x-client-cert", "x-forwarded-client-cert"])
+    assert.deepEqual(await call({ port, headers: { [name]: rfc9440(named) } }), unknown, name);
+});
+
+test("a header that comes twice, or that cannot be read, is refused and not guessed at", async () => {
+  const port = portOf(doors);
+  for (const value of [
+    [rfc9440(own), rfc9440(named)],
+    [rfc9440(named), rfc9440(named)],
+    "",
+    ":AAAA:",
+    "(null)",
+  ])
+    assert.deepEqual(await call({ port, headers: { "client-cert": value } }), unreadable, String(value));
+});
+
+test("where the proxy follows no chain, only certificates that the agent registered count", async () => {
+  const port = portOf(second, 1);
+  assert.deepEqual(await call({ port, headers: { "x-ssl-cert": rfc9440(named) } }), unknown);
+  assert.deepEqual(await call({ port, id: "own", headers: { "x-ssl-cert": rfc9440(own) } }), known);
+});
+
+test("with a listener of its own for the proxy, the header counts there alone", async () => {
+  const headers = { "x-ssl-cert": rfc9440(own) };
+  assert.deepEqual(await call({ port: portOf(second, 0), id: "own", headers }), unknown);
+  assert.deepEqual(await call({ port: portOf(second, 1), id: "own", headers }), known);
+});
+
+test("metadata has the proxy's URL, and the methods that it makes possible", async () => {
+  const methods = async ({ deployment: place }: Listeners) => {
+    const document = await (await place.request("/.well-known/openid-configuration")).json();
+    assert.equal(document.mtls_endpoint_aliases.token_endpoint, "https://mtls.example/oauth/token");
+    return document.token_endpoint_auth_methods_supported.filter((method: string) => method.includes("tls"));
+  };
+  assert.deepEqual(await methods(doors), ["tls_client_auth", "self_signed_tls_client_auth"]);
+  assert.deepEqual(await methods(second), ["self_signed_tls_client_auth"]);
+});

@@ -1,0 +1,118 @@
+/** Libraries that register themselves, unchanged: nothing of ours but the URL and the initial access token. */
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { cibaGrantType } from "@countersign/protocol";
+import {
+  type Deployment,
+  deploy,
+  issuer,
+  type Person,
+  refund,
+  requestIdOf,
+  rules,
+} from "@countersign/testing/server/deployment";
+import { registerClient as registerLater } from "@modelcontextprotocol/client";
+import { registerClient } from "@modelcontextprotocol/sdk/client/auth.js";
+import * as client from "openid-client";
+import { createInitialAccessToken } from "../../src/usecase/client/initial-access-token.ts";
+
+let deployment: Deployment;
+let ada: Person;
+before(async () => {
+  deployment = await deploy(`${rules}\nregistration: { enabled: true }\n`);
+  deployment.clock.now = Date.now();
+  ada = await deployment.enrol("ada@example.com");
+});
+after(async () => {
+  assert.deepEqual(deployment.faults, []);
+  await deployment.close();
+});
+
+async function initialToken(): Promise<string> {
+  const expiresAt = deployment.clock.now + 60_000;
+  const allowance = { name: "Refund desk", types: ["refund", "calendar.clear"], uses: 1, expiresAt };
+  return (await createInitialAccessToken(deployment.server.store, allowance)).token;
+}
+
+test("openid-client registers itself, asks with what it was given, and is given the token", async () => {
+  const fetchIt: client.CustomFetch = async (url, options) =>
+    deployment.server.fetch(new Request(url, options as RequestInit));
+  const config = await client.dynamicClientRegistration(
+    new URL(issuer),
+    {
+      token_endpoint_auth_method: "client_secret_post",
+      backchannel_token_delivery_mode: "poll",
+      authorization_details_types: ["refund"],
+      grant_types: [cibaGrantType],
+    },
+    undefined,
+    {
+      initialAccessToken: await initialToken(),
+      [client.customFetch]: fetchIt,
+      execute: [client.allowInsecureRequests],
+    },
+  );
+  config[client.customFetch] = fetchIt;
+  const asked = await client.initiateBackchannelAuthentication(config, {
+    scope: "openid",
+    login_hint: "ada@example.com",
+    authorization_details: JSON.stringify([refund]),
+  });
+  await ada.decide(requestIdOf(asked.auth_req_id), "approve");
+  const granted = await client.pollBackchannelAuthenticationGrant(config, { ...asked, interval: 0.01 });
+  assert.deepEqual(granted.authorization_details, [refund]);
+});
+
+test("openid-client without an initial access token is told so", async () => {
+  const fetchIt: client.CustomFetch = async (url, options) =>
+    deployment.server.fetch(new Request(url, options as RequestInit));
+  await assert.rejects(
+    client.dynamicClientRegistration(new URL(issuer), {}, undefined, {
+      [client.customFetch]: fetchIt,
+      execute: [client.allowInsecureRequests],
+    }),
+    client.WWWAuthenticateChallengeError,
+  );
+});
+
+for (const [version, registerIt] of [
+  ["1", registerClient],
+  ["2", registerLater],
+] as const)
+  test(`the MCP SDK, version ${version}, registers itself as it does everywhere, for the grant that there is`, async () => {
+    const token = await initialToken();
+    const metadata = await (await deployment.request("/.well-known/oauth-authorization-server")).json();
+    // The SDK knows no initial access token: whoever embeds it hands it a fetch that does.
+    const fetchFn = (url: string | URL, init?: RequestInit) => {
+      const headers = { ...(init?.headers as Record<string, string>), authorization: `Bearer ${token}` };
+      return Promise.resolve(deployment.server.fetch(new Request(url, { ...init, headers })));
+    };
+    const clientMetadata = {
+      client_name: "MCP client",
+      redirect_uris: ["http://localhost:3000/callback"],
+      grant_types: [cibaGrantType, "authorization_code", "refresh_token"],
+      response_types: ["code"],
+      token_endpoint_auth_method: "client_secret_post",
+    };
+    const options = { metadata, clientMetadata, scope: "openid calendar.clear offline_access", fetchFn };
+    const answer = await registerIt(issuer, options as never);
+    assert.match(answer.client_id, /^agent_/);
+    assert.match(answer.client_secret ?? "", /^[\w-]{43}$/);
+    assert.deepEqual(answer.grant_types, [cibaGrantType]);
+    assert.deepEqual(answer.redirect_uris, []);
+    assert.equal(answer.client_name, "Refund desk");
+  });
+
+test("an MCP client that knows the authorization code alone is told which grant there is", async () => {
+  const token = await initialToken();
+  const metadata = await (await deployment.request("/.well-known/oauth-authorization-server")).json();
+  const fetchFn = (url: string | URL, init?: RequestInit) => {
+    const headers = { ...(init?.headers as Record<string, string>), authorization: `Bearer ${token}` };
+    return Promise.resolve(deployment.server.fetch(new Request(url, { ...init, headers })));
+  };
+  const clientMetadata = { redirect_uris: ["http://localhost:3000/"], grant_types: ["authorization_code"] };
+  await assert.rejects(
+    registerClient(issuer, { metadata, clientMetadata, fetchFn }),
+    /the one grant here is urn:openid/,
+  );
+});

@@ -1,0 +1,371 @@
+/** Agents that register themselves: RFC 7591 and RFC 7592 over HTTP. */
+import assert from "node:assert/strict";
+import { generateKeyPairSync } from "node:crypto";
+import { after, before, test } from "node:test";
+import { cibaGrantType } from "@countersign/protocol";
+import {
+  basic,
+  type Deployment,
+  deploy,
+  type HttpReply,
+  issuer,
+  refund,
+  rules,
+} from "@countersign/testing/server/deployment";
+import { pauseAgent } from "../../src/usecase/client/client-lifecycle.ts";
+import {
+  createInitialAccessToken,
+  revokeInitialAccessToken,
+} from "../../src/usecase/client/initial-access-token.ts";
+import { changeAgent } from "../../src/usecase/client/update-agent.ts";
+
+const enabled = `${rules}\nregistration: { enabled: true }\n`;
+const publicJwk = () =>
+  generateKeyPairSync("ec", { namedCurve: "P-256" }).publicKey.export({ format: "jwk" });
+
+let deployment: Deployment;
+before(async () => {
+  deployment = await deploy(enabled);
+  await deployment.enrol("ada@example.com");
+});
+after(async () => {
+  assert.deepEqual(deployment.faults, []);
+  await deployment.close();
+});
+
+async function allowed(
+  changed: Partial<Parameters<typeof createInitialAccessToken>[1]> = {},
+): Promise<string> {
+  const expiresAt = deployment.clock.now + 3_600_000;
+  const allowance = {
+    name: "Refund desk",
+    types: ["refund", "calendar.clear"],
+    uses: 1,
+    expiresAt,
+    ...changed,
+  };
+  return (await createInitialAccessToken(deployment.server.store, allowance)).token;
+}
+
+async function send(method: string, path: string, token?: string, metadata?: unknown): Promise<HttpReply> {
+  const body = typeof metadata === "string" ? metadata : JSON.stringify(metadata);
+  const response = await deployment.request(path.replace(issuer, ""), {
+    method,
+    headers: {
+      ...(metadata !== undefined && { "content-type": "application/json" }),
+      ...(token !== undefined && { authorization: `Bearer ${token}` }),
+    },
+    ...(metadata !== undefined && { body }),
+  });
+  const text = await response.text();
+  return { status: response.status, headers: response.headers, body: text === "" ? {} : JSON.parse(text) };
+}
+
+const register = (token: string | undefined, metadata: unknown = {}) =>
+  send("POST", "/register", token, metadata);
+
+async function registered(metadata: object = {}, types = ["refund", "calendar.clear"]) {
+  const answer = await register(await allowed({ types }), metadata);
+  assert.equal(answer.status, 201, JSON.stringify(answer.body));
+  const { registration_client_uri: uri, registration_access_token: token } = answer.body;
+  return { ...answer, uri: uri as string, token: token as string, id: answer.body.client_id as string };
+}
+
+async function agentOf(id: string) {
+  return (await deployment.server.store.read("agent", id))?.record;
+}
+
+test("an agent that was allowed to registers itself, and asks with what it was given", async () => {
+  const { status, headers, body } = await registered({ token_endpoint_auth_method: "client_secret_post" });
+  assert.equal(status, 201);
+  assert.equal(headers.get("cache-control"), "no-store");
+  const { client_id, client_secret, registration_access_token, ...rest } = body;
+  assert.match(client_secret, /^[\w-]{43}$/);
+  assert.match(registration_access_token, /^[\w-]{43}$/);
+  assert.deepEqual(rest, {
+    client_id_issued_at: deployment.clock.now / 1000,
+    client_secret_expires_at: 0,
+    registration_client_uri: `${issuer}/register/${client_id}`,
+    client_name: "Refund desk",
+    grant_types: [cibaGrantType],
+    redirect_uris: [],
+    response_types: [],
+    token_endpoint_auth_method: "client_secret_post",
+    backchannel_token_delivery_mode: "poll",
+    backchannel_user_code_parameter: false,
+    dpop_bound_access_tokens: false,
+    tls_client_certificate_bound_access_tokens: false,
+    id_token_signed_response_alg: "ES256",
+    subject_type: "public",
+    authorization_details_types: ["refund"],
+    scope: "openid calendar.clear",
+  });
+  const asked = await deployment.post("/bc-authorize", {
+    client_id,
+    client_secret,
+    scope: "openid",
+    login_hint: "ada@example.com",
+    authorization_details: JSON.stringify([refund]),
+  });
+  assert.equal(asked.status, 200, JSON.stringify(asked.body));
+});
+
+test("without an initial access token nobody registers, nor with one that is unknown, used up, expired or withdrawn", async () => {
+  const none = await register(undefined);
+  assert.deepEqual([none.status, none.body.error], [401, "invalid_token"]);
+  assert.equal(none.headers.get("www-authenticate"), 'Bearer realm="countersign"');
+  const used = await allowed();
+  assert.equal((await register(used)).status, 201);
+  const short = await allowed({ expiresAt: deployment.clock.now + 1000 });
+  const withdrawn = await createInitialAccessToken(deployment.server.store, {
+    name: "Nobody",
+    types: ["refund"],
+    uses: 1,
+    expiresAt: deployment.clock.now + 3_600_000,
+  });
+  await revokeInitialAccessToken(deployment.server.store, withdrawn.id);
+  deployment.clock.now += 1000;
+  for (const token of ["guess", used, short, withdrawn.token, basic(deployment.agent).authorization]) {
+    const answer = await register(token);
+    assert.deepEqual([answer.status, answer.body.error], [401, "invalid_token"], token);
+    assert.match(answer.headers.get("www-authenticate") ?? "", /^Bearer/);
+  }
+});
+
+test("of ten that use an allowance of one at the same time, one registers; of three, three", async () => {
+  for (const uses of [1, 3]) {
+    const before = (await deployment.server.store.list("agent")).length;
+    const token = await allowed({ uses });
+    const answers = await Promise.all(Array.from({ length: 10 }, () => register(token)));
+    assert.equal(answers.filter(({ status }) => status === 201).length, uses);
+    assert.equal(answers.filter(({ status }) => status === 401).length, 10 - uses);
+    assert.equal((await deployment.server.store.list("agent")).length, before + uses);
+  }
+});
+
+test("an agent does not choose its name on cards, nor more action types than it was allowed", async () => {
+  const { id, body } = await registered({ client_name: "Payroll (official)" });
+  assert.equal(body.client_name, "Refund desk");
+  assert.equal((await agentOf(id))?.name, "Refund desk");
+  const token = await allowed({ types: ["refund"] });
+  for (const metadata of [
+    { authorization_details_types: ["promote"] },
+    { authorization_details_types: ["refund", "signed-refund"] },
+    { scope: "openid calendar.clear" },
+  ]) {
+    const answer = await register(token, metadata);
+    assert.deepEqual([answer.status, answer.body.error], [400, "invalid_client_metadata"]);
+  }
+  // What was refused used nothing up.
+  assert.deepEqual((await register(token)).body.authorization_details_types, ["refund"]);
+});
+
+for (const [what, body, error] of [
+  ["a body that is no JSON", "{", "invalid_client_metadata"],
+  ["a member that is there twice", '{"scope":"openid","scope":"openid"}', "invalid_client_metadata"],
+  ["__proto__", '{"__proto__":{"scope":"openid"}}', "invalid_client_metadata"],
+  ["a list", "[]", "invalid_client_metadata"],
+  ["nothing", "", "invalid_client_metadata"],
+  ["more than 64 KiB", JSON.stringify({ client_name: "x".repeat(70_000) }), "invalid_request"],
+  ["redirect URIs that are no list", { redirect_uris: "https://x.example" }, "invalid_redirect_uri"],
+  ["a software statement", { software_statement: "x" }, "unapproved_software_statement"],
+  ["another grant", { grant_types: ["authorization_code"] }, "invalid_client_metadata"],
+  ["a public client", { token_endpoint_auth_method: "none" }, "invalid_client_metadata"],
+  [
+    "a callback inside (T58)",
+    {
+      backchannel_token_delivery_mode: "ping",
+      backchannel_client_notification_endpoint: "https://10.0.0.1/",
+    },
+    "invalid_client_metadata",
+  ],
+] as const)
+  test(`${what} is refused in JSON, and uses nothing up`, async () => {
+    const token = await allowed();
+    const answer = await register(token, body);
+    assert.equal(answer.body.error, error);
+    assert.ok(answer.status === 400 || answer.status === 413);
+    assert.match(answer.body.error_description, /^[\x20-\x21\x23-\x5b\x5d-\x7e]+$/);
+    assert.equal((await register(token)).status, 201);
+  });
+
+test("a body of another media type is refused", async () => {
+  const answer = await deployment.post(
+    "/register",
+    { scope: "openid" },
+    { authorization: `Bearer ${await allowed()}` },
+  );
+  assert.deepEqual([answer.status, answer.body.error], [400, "invalid_request"]);
+});
+
+test("an agent reads its registration, without its secret; its token opens no other one, and others' do not open it", async () => {
+  const one = await registered();
+  const two = await registered();
+  const own = await send("GET", one.uri, one.token);
+  assert.equal(own.status, 200);
+  const { client_secret: _, client_secret_expires_at: __, ...rest } = one.body;
+  assert.deepEqual(own.body, rest);
+  for (const [uri, token] of [
+    [one.uri, two.token],
+    [one.uri, undefined],
+    [`${issuer}/register/agent_unknown`, one.token],
+    [`${issuer}/register/agent-1`, one.token],
+    [`${issuer}/register/agent-1`, ""],
+  ] as const) {
+    const answer = await send("GET", uri, token);
+    assert.deepEqual([answer.status, answer.body.error], [401, "invalid_token"]);
+  }
+});
+
+test("T38: a change replaces the whole registration, is checked like a new one, and is in the log", async () => {
+  const { id, uri, token, body } = await registered({
+    backchannel_token_delivery_mode: "ping",
+    backchannel_client_notification_endpoint: "https://agent.example/ping",
+    authorization_details_types: ["refund"],
+    scope: "openid",
+  });
+  const before = await agentOf(id);
+  for (const changed of [
+    { backchannel_client_notification_endpoint: "http://agent.example/ping" },
+    { backchannel_client_notification_endpoint: "https://127.0.0.1/" },
+    { backchannel_token_delivery_mode: "push" },
+    { authorization_details_types: ["promote"] },
+    { token_endpoint_auth_method: "private_key_jwt" },
+  ]) {
+    const metadata = { client_id: id, ...pick(body), ...changed };
+    const answer = await send("PUT", uri, token, metadata);
+    assert.deepEqual(
+      [answer.status, answer.body.error],
+      [400, "invalid_client_metadata"],
+      JSON.stringify(changed),
+    );
+  }
+  assert.deepEqual(await agentOf(id), before);
+
+  const jwks = { keys: [publicJwk()] };
+  const metadata = { client_id: id, token_endpoint_auth_method: "private_key_jwt", jwks, scope: "openid" };
+  const answer = await send("PUT", uri, token, metadata);
+  assert.equal(answer.status, 200, JSON.stringify(answer.body));
+  assert.equal(answer.body.backchannel_token_delivery_mode, "poll");
+  assert.equal(answer.body.backchannel_client_notification_endpoint, undefined);
+  assert.equal(answer.body.client_secret, undefined);
+  assert.deepEqual((await agentOf(id))?.keys, { from: "registration", jwks: jwks.keys });
+  const [newest] = await deployment.server.store.log.newest(1);
+  const { event, agent, facts } = JSON.parse(newest?.line ?? "{}");
+  assert.deepEqual([event, agent, facts.by], ["agent.changed", id, "registration"]);
+  assert.deepEqual(facts.changed.jwks, jwks);
+  assert.equal(facts.changed.client_secret, null);
+});
+
+test("who goes back to a secret gets a new one, and who stays with one keeps it", async () => {
+  const { id, uri, token, body } = await registered();
+  const kept = await send("PUT", uri, token, {
+    client_id: id,
+    client_secret: body.client_secret,
+    token_endpoint_auth_method: "client_secret_post",
+  });
+  assert.deepEqual([kept.status, kept.body.client_secret], [200, undefined]);
+  const hmac = await send("PUT", uri, token, {
+    client_id: id,
+    token_endpoint_auth_method: "client_secret_jwt",
+  });
+  assert.match(hmac.body.client_secret, /^[\w-]{43}$/);
+  assert.notEqual(hmac.body.client_secret, body.client_secret);
+  const same = await send("PUT", uri, token, {
+    client_id: id,
+    client_secret: hmac.body.client_secret,
+    token_endpoint_auth_method: "client_secret_jwt",
+  });
+  assert.deepEqual([same.status, same.body.client_secret], [200, undefined]);
+});
+
+test("a change says whose it is, and nothing that is the server's to say", async () => {
+  const { id, uri, token, body } = await registered();
+  for (const metadata of [
+    {},
+    { client_id: "agent-1" },
+    { client_id: id, client_secret: "another" },
+    { client_id: id, registration_access_token: body.registration_access_token },
+    { client_id: id, registration_client_uri: uri },
+    { client_id: id, client_secret_expires_at: 0 },
+    { client_id: id, client_id_issued_at: 0 },
+  ]) {
+    const answer = await send("PUT", uri, token, metadata);
+    assert.deepEqual(
+      [answer.status, answer.body.error],
+      [400, "invalid_client_metadata"],
+      JSON.stringify(metadata),
+    );
+  }
+});
+
+test("what the operator takes away, the agent does not get back by a change of its own", async () => {
+  const { id, uri, token } = await registered();
+  const held = await deployment.server.store.read("agent", id);
+  assert.ok(held);
+  const next = { ...held.record, types: ["refund"], credential: held.record.credential as never };
+  await changeAgent(deployment.server.store, held, next, { by: "command" });
+  const answer = await send("PUT", uri, token, { client_id: id });
+  assert.deepEqual([answer.body.authorization_details_types, answer.body.scope], [["refund"], "openid"]);
+  const wider = await send("PUT", uri, token, { client_id: id, scope: "openid calendar.clear" });
+  assert.equal(wider.status, 400);
+});
+
+test("a paused agent changes nothing, and a removed one is not there", async () => {
+  const { id, uri, token } = await registered();
+  await pauseAgent(deployment.server.store, id, true);
+  assert.equal((await send("GET", uri, token)).status, 200);
+  for (const answer of [await send("PUT", uri, token, { client_id: id }), await send("DELETE", uri, token)])
+    assert.deepEqual([answer.status, answer.body.error], [403, "access_denied"]);
+  await pauseAgent(deployment.server.store, id, false);
+  assert.equal((await send("DELETE", uri, token)).status, 204);
+  assert.equal(await agentOf(id), undefined);
+  for (const method of ["GET", "DELETE"]) assert.equal((await send(method, uri, token)).status, 401);
+});
+
+test("tokens are kept as hashes, across a restart", async () => {
+  const { uri, token, id } = await registered();
+  const initial = await allowed();
+  await deployment.restart();
+  assert.equal((await send("GET", uri, token)).status, 200);
+  assert.equal((await register(initial)).status, 201);
+  const everything = JSON.stringify([
+    await deployment.server.store.list("initial_access_token"),
+    await deployment.server.store.list("agent"),
+    (await deployment.server.store.log.newest(1000)).map(({ line }) => line),
+  ]);
+  for (const secret of [token, initial]) assert.ok(!everything.includes(secret));
+  assert.ok(everything.includes(id));
+});
+
+test("an allowance that expires is swept away, and the log says so", async () => {
+  await allowed({ expiresAt: deployment.clock.now + 1000, name: "Late" });
+  deployment.clock.now += 1001;
+  await deployment.server.runJobs();
+  const names = (await deployment.server.store.list("initial_access_token")).map(({ record }) => record.name);
+  assert.ok(!names.includes("Late"));
+  const events = (await deployment.server.store.log.newest(50)).map(({ line }) => JSON.parse(line).event);
+  assert.ok(events.includes("registration.expired"));
+});
+
+test("metadata names the endpoint where registration is on; where it is not, there is nothing", async () => {
+  const metadata = async (one: Deployment) =>
+    await (await one.request("/.well-known/openid-configuration")).json();
+  assert.equal((await metadata(deployment)).registration_endpoint, `${issuer}/register`);
+  const off = await deploy();
+  assert.equal((await metadata(off)).registration_endpoint, undefined);
+  assert.equal((await off.request("/register", { method: "POST" })).status, 404);
+  await off.close();
+});
+
+/** What a client would send back of what it was answered. */
+function pick({ client_id_issued_at, client_secret_expires_at, ...body }: Record<string, unknown>) {
+  const { registration_access_token, registration_client_uri, ...metadata } = body;
+  return metadata;
+}
+
+test("a name that cannot be kept as it is, with a NUL or cut in a character, is no fault", async () => {
+  for (const client_name of ["a\0b", `${"a".repeat(199)}\u{1f600}`])
+    assert.equal((await registered({ client_name })).body.client_name, "Refund desk");
+  assert.deepEqual(deployment.faultPlaces, []);
+});

@@ -1,0 +1,422 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import {
+  type Deployment,
+  deploy,
+  formOf,
+  hidden,
+  issuer,
+  optionsIn,
+  type Person,
+  refund,
+  requestIdOf,
+  rules,
+} from "@countersign/testing/server/deployment";
+import { decideBy } from "../../src/domain/request/request.ts";
+
+let deployment: Deployment;
+let ada: Person;
+let bob: Person;
+before(async () => {
+  deployment = await deploy();
+  ada = await deployment.enrol("ada@example.com");
+  bob = await deployment.enrol("bob@example.com");
+});
+after(async () => {
+  assert.deepEqual(deployment.faults, []);
+  await deployment.close();
+});
+
+let orders = 0;
+async function ask(
+  type = "refund",
+  changed: Record<string, string> = {},
+): Promise<{ ticket: string; id: string }> {
+  orders += 1;
+  const action = { ...refund, type, order: `D-${orders}` };
+  const answer = await deployment.ask({ authorization_details: JSON.stringify([action]), ...changed });
+  assert.equal(answer.status, 200, JSON.stringify(answer.body));
+  return { ticket: answer.body.auth_req_id, id: requestIdOf(answer.body.auth_req_id) };
+}
+
+async function stateOf(id: string) {
+  return (await deployment.server.store.read("request", id))?.record.status.state;
+}
+
+/** A POST as a browser sends it, from the page with this origin. */
+function post(path: string, form: Record<string, string>, headers: Record<string, string>) {
+  return deployment.request(path, { method: "POST", headers, body: new URLSearchParams(form) });
+}
+
+test("T4: GET and HEAD of every link change nothing, with and without a session", async () => {
+  const { id } = await ask("signed-refund");
+  for (const headers of [undefined, { cookie: ada.cookie }])
+    for (const method of ["GET", "HEAD"])
+      for (const path of [
+        `/requests/${id}`,
+        `/requests/${id}/decision`,
+        `/requests/${id}/pause-agent`,
+        "/inbox",
+      ])
+        await deployment.request(path, { method, headers });
+  assert.equal(await stateOf(id), "pending");
+  assert.equal((await deployment.server.store.read("agent", deployment.agent.id))?.record.paused, false);
+});
+
+test("T2: without a session there is no card and no list, only the way to sign in", async () => {
+  const { id } = await ask();
+  for (const path of ["/inbox", `/requests/${id}`, "/devices", "/inbox/events"]) {
+    const answer = await deployment.request(path);
+    assert.deepEqual([answer.status, (await answer.text()).includes("10,000")], [303, false]);
+    assert.match(answer.headers.get("location") ?? "", /^\/sign-in\?next=/);
+  }
+});
+
+test("T1: who decides is the session's approver, whatever the form says", async () => {
+  const { id } = await ask("refund", { login_hint: "ada@example.com" });
+  const made = await ada.decide(id, "approve", { approver: bob.approver, approved_by: "eve" });
+  assert.equal(made.status, 303);
+  const held = await deployment.server.store.read("request", id);
+  assert.equal(
+    held?.record.status.state === "approved" && held.record.status.decision.approver,
+    ada.approver,
+  );
+});
+
+test("T1: somebody who was not asked neither sees nor decides, and is told that there is nothing", async () => {
+  const { id } = await ask("refund", { login_hint: "ada@example.com" });
+  assert.equal((await bob.get(`/requests/${id}`)).status, 404);
+  const csrf = hidden(await (await bob.get("/devices")).text()).csrf ?? "";
+  const card = (await deployment.server.store.read("request", id))?.record.cardHash ?? "";
+  const tried = await post(
+    `/requests/${id}/decision`,
+    { csrf, card, verdict: "approve" },
+    { origin: issuer, cookie: bob.cookie },
+  );
+  assert.equal(tried.status, 404);
+  assert.equal(await stateOf(id), "pending");
+});
+
+test("a decision needs our own origin and the session's stamp", async () => {
+  const { id } = await ask();
+  const form: Record<string, string> = {
+    ...hidden(formOf(await (await ada.get(`/requests/${id}`)).text(), "approve")),
+    verdict: "approve",
+  };
+  const { csrf: _, ...unstamped } = form;
+  const bobs = hidden(await (await bob.get("/devices")).text()).csrf ?? "";
+  const attempts: readonly (readonly [Record<string, string>, Record<string, string>])[] = [
+    [form, { cookie: ada.cookie }],
+    [form, { cookie: ada.cookie, origin: "https://evil.example" }],
+    [form, { cookie: ada.cookie, origin: "null" }],
+    [unstamped, { cookie: ada.cookie, origin: issuer }],
+    [
+      { ...form, csrf: bobs },
+      { cookie: ada.cookie, origin: issuer },
+    ],
+    [
+      { ...form, csrf: `${form.csrf}x` },
+      { cookie: ada.cookie, origin: issuer },
+    ],
+  ];
+  for (const [body, headers] of attempts)
+    assert.equal((await post(`/requests/${id}/decision`, body, headers)).status, 403);
+  assert.equal(await stateOf(id), "pending");
+});
+
+test("T9, T10: a form of another card decides nothing", async () => {
+  const [one, other] = [await ask(), await ask()];
+  const form = {
+    ...hidden(formOf(await (await ada.get(`/requests/${other.id}`)).text(), "approve")),
+    verdict: "approve",
+  };
+  const answer = await post(`/requests/${one.id}/decision`, form, { origin: issuer, cookie: ada.cookie });
+  assert.equal(answer.status, 409);
+  assert.equal(await stateOf(one.id), "pending");
+});
+
+test("at level passkey-signed only an assertion of this approver, for this card, used once, approves", async () => {
+  const [one, other] = [
+    await ask("signed-refund", { login_hint: "owner" }),
+    await ask("signed-refund", { login_hint: "owner" }),
+  ];
+  const page = formOf(await (await ada.get(`/requests/${one.id}`)).text(), "approve");
+  const form = hidden(page);
+  const attempts = {
+    "no assertion": { assertion: "" },
+    "an assertion that is no JSON": { assertion: "{" },
+    "an assertion of another challenge": {
+      assertion: JSON.stringify(
+        ada.passkey.assertion(
+          optionsIn(formOf(await (await ada.get(`/requests/${other.id}`)).text(), "approve")),
+        ),
+      ),
+    },
+    "another approver's passkey": { assertion: JSON.stringify(bob.passkey.assertion(optionsIn(page))) },
+    "a ceremony that nobody opened": {
+      ceremony: "x".repeat(43),
+      assertion: JSON.stringify(ada.passkey.assertion(optionsIn(page))),
+    },
+  };
+  for (const [name, changed] of Object.entries(attempts)) {
+    const answer = await post(
+      `/requests/${one.id}/decision`,
+      { ...form, verdict: "approve", ...changed },
+      { origin: issuer, cookie: ada.cookie },
+    );
+    assert.equal(answer.status, 409, name);
+    assert.equal(await stateOf(one.id), "pending", name);
+  }
+  const assertion = JSON.stringify(ada.passkey.assertion(optionsIn(page)));
+  const good = { ...form, verdict: "approve", assertion };
+  const headers = { origin: issuer, cookie: ada.cookie };
+  assert.equal((await post(`/requests/${one.id}/decision`, good, headers)).status, 303);
+  assert.equal((await post(`/requests/${one.id}/decision`, good, headers)).status, 409, "used once");
+  assert.equal(
+    (await post(`/requests/${other.id}/decision`, good, headers)).status,
+    409,
+    "and for nothing else",
+  );
+  assert.equal(await stateOf(other.id), "pending");
+});
+
+test("a denial needs only a session, at every level, and its reason reaches the agent whole", async () => {
+  for (const type of ["refund", "fresh-refund", "signed-refund"]) {
+    const { id, ticket } = await ask(type);
+    const reason = "Erst prüfen — „zu viel“";
+    assert.equal((await ada.decide(id, "deny", { reason })).status, 303);
+    const polled = await deployment.poll(ticket);
+    assert.deepEqual([polled.status, polled.body.error], [400, "access_denied"]);
+    assert.equal(polled.body.denial_reason, reason, "T44");
+    assert.match(polled.body.error_description, /^[\x20-\x21\x23-\x5b\x5d-\x7e]+$/);
+  }
+});
+
+test("a denial whose reason cannot be shown says so on the card, and the next one, without it, holds", async () => {
+  const { id, ticket } = await ask("refund");
+  const refused = await ada.decide(id, "deny", { reason: "no \u2764\ufe0f" });
+  assert.equal(refused.status, 409);
+  const card = await refused.text();
+  assert.match(card, /The reason is longer than 300 characters, or has some that cannot be shown/);
+  assert.match(card, /<form id="deny"/);
+  assert.equal((await deployment.poll(ticket)).body.error, "authorization_pending");
+  assert.equal((await ada.decide(id, "deny")).status, 303);
+  assert.equal((await deployment.poll(ticket)).body.error, "access_denied");
+});
+
+test("at level passkey an old session must show the passkey again; a denial need not", async () => {
+  const { id } = await ask("fresh-refund", { requested_expiry: "600" });
+  const old = await deployment.enrol("ada@example.com");
+  deployment.clock.now += 5 * 60_000;
+  const form = { csrf: "", card: "" };
+  const page = await (await old.get(`/requests/${id}`)).text();
+  assert.match(page, /href="\/sign-in\?next=/);
+  Object.assign(form, hidden(page));
+  const answer = await post(
+    `/requests/${id}/decision`,
+    { ...form, verdict: "approve" },
+    { origin: issuer, cookie: old.cookie },
+  );
+  assert.equal(answer.status, 409);
+  const signIn = await (await deployment.request("/sign-in")).text();
+  const back = await post(
+    "/sign-in",
+    {
+      ...hidden(signIn),
+      assertion: JSON.stringify(old.passkey.assertion(optionsIn(signIn))),
+      next: `/requests/${id}`,
+    },
+    { origin: issuer },
+  );
+  assert.equal(back.headers.get("location"), `/requests/${id}`);
+  old.cookie = (back.headers.get("set-cookie") ?? "").split(";")[0] ?? "";
+  assert.equal((await old.decide(id, "approve")).status, 303);
+});
+
+test("T11: deciding closes before expiry, and a yes that came just in time can still be redeemed", async () => {
+  const late = await ask();
+  const inTime = await ask();
+  const { createdAt, expiresAt } = (await deployment.server.store.read("request", late.id))!.record;
+  const closes = decideBy(createdAt, expiresAt);
+  const form = {
+    ...hidden(formOf(await (await ada.get(`/requests/${late.id}`)).text(), "approve")),
+    verdict: "approve",
+  };
+  deployment.clock.now = closes - 1;
+  assert.equal((await ada.decide(inTime.id, "approve")).status, 303);
+  deployment.clock.now = closes;
+  assert.equal(
+    (await post(`/requests/${late.id}/decision`, form, { origin: issuer, cookie: ada.cookie })).status,
+    409,
+  );
+  assert.equal((await deployment.poll(inTime.ticket)).status, 200);
+  deployment.clock.now = expiresAt;
+  assert.equal((await deployment.poll(late.ticket)).body.error, "expired_token");
+});
+
+test("T19, T22, T26: expired, lapsed, denied and cancelled stay distinct, on the wire and in the log", async () => {
+  const { cancelRequest } = await import("../../src/usecase/request/cancel.ts");
+  const [expired, lapsed, denied, cancelled] = [await ask(), await ask(), await ask(), await ask()];
+  await ada.decide(lapsed.id, "approve");
+  await ada.decide(denied.id, "deny");
+  await cancelRequest(deployment.server.store, cancelled.id);
+  deployment.clock.now += 600_000;
+  const errors = async () =>
+    Promise.all(
+      [expired, lapsed, denied, cancelled].map(
+        async ({ ticket }) => (await deployment.poll(ticket)).body.error,
+      ),
+    );
+  const wanted = ["expired_token", "expired_token", "access_denied", "access_denied"];
+  assert.deepEqual(await errors(), wanted, "before the sweeper has seen them");
+  await deployment.server.runJobs();
+  assert.deepEqual(await errors(), wanted, "and after");
+  deployment.clock.now += 30 * 24 * 3_600_000;
+  await deployment.server.runJobs();
+  assert.deepEqual(await errors(), wanted, "and long after");
+  const events = async (id: string) =>
+    JSON.parse((await deployment.server.store.log.newest(1, id))[0]?.line ?? "{}").event;
+  assert.deepEqual(await Promise.all([expired, lapsed, denied, cancelled].map(({ id }) => events(id))), [
+    "request.expired",
+    "request.lapsed",
+    "request.denied",
+    "request.cancelled",
+  ]);
+});
+
+test("rules that became stricter meanwhile are followed: an approver who was taken out may not approve any more", async () => {
+  const stricter = await deploy();
+  const bobThere = await stricter.enrol("bob@example.com");
+  const answer = await stricter.ask({ login_hint: "bob@example.com" });
+  const id = requestIdOf(answer.body.auth_req_id);
+  await stricter.restart(
+    rules.replace("finance: [ada@example.com, bob@example.com]", "finance: [ada@example.com]"),
+  );
+  assert.equal((await bobThere.decide(id, "approve")).status, 409);
+  await stricter.restart(rules.replaceAll("level: session", "level: passkey-signed"));
+  const page = await (await bobThere.get(`/requests/${id}`)).text();
+  assert.match(formOf(page, "approve"), /name="assertion"/, "the stricter level is asked for");
+  assert.equal((await bobThere.decide(id, "approve")).status, 303);
+  await stricter.close();
+});
+
+test("pause on the card stops the agent everywhere, and is in the log with who did it", async () => {
+  ada = await deployment.enrol("ada@example.com");
+  const { id, ticket } = await ask();
+  const other = await ask();
+  const csrf = hidden(await (await ada.get(`/requests/${id}`)).text()).csrf ?? "";
+  const answer = await post(`/requests/${id}/pause-agent`, { csrf }, { origin: issuer, cookie: ada.cookie });
+  assert.equal(answer.status, 200);
+  assert.equal((await ada.decide(other.id, "approve")).status, 409, "nothing of it is approved");
+  assert.equal((await deployment.poll(ticket)).body.error, "authorization_pending");
+  const [entry] = await deployment.server.store.log.newest(1);
+  const { event, agent, approver } = JSON.parse(entry?.line ?? "{}");
+  assert.deepEqual(
+    { event, agent, approver },
+    { event: "agent.paused", agent: deployment.agent.id, approver: ada.approver },
+  );
+  const { pauseAgent } = await import("../../src/usecase/client/client-lifecycle.ts");
+  await pauseAgent(deployment.server.store, deployment.agent.id, false);
+});
+
+test("an invitation enrols once, and a used or unknown one says so", async () => {
+  const { invite } = await import("../../src/usecase/people/enrol.ts");
+  const { createVirtualAuthenticator: createSoftPasskey } = await import(
+    "@countersign/testing/browser/virtual-authenticator"
+  );
+  const { secret } = await invite(deployment.server.store, "carol@example.com", "Carol");
+  assert.equal((await deployment.request(`/enrol/${secret}`)).status, 200);
+  assert.equal((await deployment.request(`/enrol/${secret}`)).status, 200, "opening it uses nothing up");
+  const passkey = createSoftPasskey({ rpId: "localhost", origin: issuer });
+  const page = await (await deployment.request(`/enrol/${secret}`)).text();
+  const form = {
+    ...hidden(page),
+    attestation: JSON.stringify(passkey.attestation(optionsIn(page))),
+    device: "Phone",
+  };
+  const [first, second] = await Promise.all([
+    post(`/enrol/${secret}`, form, { origin: issuer }),
+    post(`/enrol/${secret}`, form, { origin: issuer }),
+  ]);
+  assert.deepEqual([first.status, second.status].sort(), [303, 410]);
+  assert.equal((await deployment.request(`/enrol/${secret}`)).status, 410);
+  assert.equal((await deployment.request(`/enrol/${"x".repeat(43)}`)).status, 410);
+});
+
+test("a passkey made for another site or without user verification is not enrolled", async () => {
+  const { invite } = await import("../../src/usecase/people/enrol.ts");
+  const { createVirtualAuthenticator: createSoftPasskey } = await import(
+    "@countersign/testing/browser/virtual-authenticator"
+  );
+  const { secret } = await invite(deployment.server.store, "dan@example.com", "Dan");
+  for (const party of [
+    { rpId: "localhost", origin: "https://evil.example" },
+    { rpId: "evil.example", origin: issuer },
+  ]) {
+    const page = await (await deployment.request(`/enrol/${secret}`)).text();
+    const attestation = JSON.stringify(createSoftPasskey(party).attestation(optionsIn(page)));
+    const answer = await post(
+      `/enrol/${secret}`,
+      { ...hidden(page), attestation, device: "Phone" },
+      { origin: issuer },
+    );
+    assert.equal(answer.status, 409);
+  }
+  assert.equal(
+    (await deployment.request(`/enrol/${secret}`)).status,
+    200,
+    "and the invitation is still good",
+  );
+});
+
+test("the last device stays; removing one ends its sessions", async () => {
+  const eve = await deployment.enrol("eve@example.com");
+  const remove = async (person: Person, device: string) => {
+    const csrf = hidden(await (await person.get("/devices")).text()).csrf ?? "";
+    return post(`/devices/${device}/remove`, { csrf }, { origin: issuer, cookie: person.cookie });
+  };
+  await remove(eve, eve.passkey.id);
+  assert.equal((await deployment.server.store.listDevicesOf(eve.approver)).length, 1);
+  const second = await deployment.enrol("eve@example.com");
+  await remove(second, eve.passkey.id);
+  assert.deepEqual(
+    (await deployment.server.store.listDevicesOf(eve.approver)).map(({ id }) => id),
+    [second.passkey.id],
+  );
+  assert.equal((await eve.get("/inbox")).status, 303, "signed out with its device");
+  assert.equal((await second.get("/inbox")).status, 200);
+  await remove(ada, second.passkey.id);
+  assert.equal(
+    (await deployment.server.store.listDevicesOf(eve.approver)).length,
+    1,
+    "somebody else's device is not mine to remove",
+  );
+});
+
+test("the channel whose link led to a card is kept through signing in, and written down with the decision", async () => {
+  const id = requestIdOf((await deployment.ask()).body.auth_req_id);
+  const link = `/requests/${id}?via=mail`;
+  const redirected = await deployment.request(link, { redirect: "manual" });
+  const signIn = redirected.headers.get("location") ?? "";
+  assert.equal(hidden(await (await deployment.request(signIn)).text()).next, link);
+  // Only a channel that is configured here is one: this deployment has none.
+  assert.doesNotMatch(await (await ada.get(link)).text(), /name="via"/);
+  const odd = await deployment.request(`/requests/${id}?via=/../x`, { redirect: "manual" });
+  assert.equal(
+    hidden(await (await deployment.request(odd.headers.get("location") ?? "")).text()).next,
+    `/requests/${id}`,
+  );
+});
+
+test("next leads only to pages of ours", async () => {
+  for (const next of [
+    "https://evil.example",
+    "//evil.example",
+    "/\\evil.example",
+    "/requests/../x",
+    "javascript:alert(1)",
+  ]) {
+    const page = await (await deployment.request(`/sign-in?next=${encodeURIComponent(next)}`)).text();
+    assert.equal(hidden(page).next, "/inbox");
+  }
+});

@@ -1,0 +1,216 @@
+/** Agents that the configuration declares: brought into the store at the start, and changed nowhere else. */
+import assert from "node:assert/strict";
+import { generateKeyPairSync, hash } from "node:crypto";
+import { mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { basic, deploy, rules } from "@countersign/testing/server/deployment";
+import { runCommand } from "../../src/command/cli/run.ts";
+import { loadConfig, parseConfig, problemText } from "../../src/config/config.ts";
+import { pauseAgent } from "../../src/usecase/client/client-lifecycle.ts";
+
+const folder = realpathSync(mkdtempSync(join(tmpdir(), "countersign-declared-")));
+after(() => rmSync(folder, { recursive: true }));
+
+const secret = "0123456789abcdef0123456789abcdef";
+const secretHash = hash("sha256", secret, "hex");
+const jwk = generateKeyPairSync("ec", { namedCurve: "P-256" }).publicKey.export({ format: "jwk" });
+writeFileSync(join(folder, "jwks.json"), JSON.stringify({ keys: [jwk] }));
+
+const desk = `
+  desk:
+    name: Refund desk
+    types: [refund, calendar.clear]
+    secret_sha256: ${secretHash}
+`;
+const keyed = `
+  keyed:
+    types: [promote]
+    token_endpoint_auth_method: private_key_jwt
+    token_endpoint_auth_signing_alg: ES256
+    jwks: { keys: [${JSON.stringify(jwk)}] }
+    backchannel_token_delivery_mode: ping
+    backchannel_client_notification_endpoint: https://agent.example/ping
+    dpop_bound_access_tokens: true
+`;
+const withAgents = (...agents: string[]) => `${rules}\nagents:\n${agents.join("")}`;
+
+function problems(agent: string): string[] {
+  const read = parseConfig(withAgents(agent), join(folder, "countersign.yaml"));
+  return "problems" in read ? read.problems.map(problemText) : [];
+}
+
+async function agentsOf(deployment: Awaited<ReturnType<typeof deploy>>) {
+  const agents = (await deployment.server.store.list("agent")).map(({ record }) => record);
+  return agents.filter(({ source }) => source === "configuration");
+}
+
+async function entriesOf(deployment: Awaited<ReturnType<typeof deploy>>): Promise<string[]> {
+  const newest = await deployment.server.store.log.newest(100);
+  const entries = newest.map(({ line }) => JSON.parse(line)).reverse();
+  return entries
+    .filter(({ event, agent }) => event.startsWith("agent.") && agent !== "agent-1")
+    .map(({ event, agent, facts }) => `${event} ${agent} ${facts?.source ?? facts?.by ?? ""}`);
+}
+
+test("an agent that the file declares is there from the start on, and proves itself by what stands there", async () => {
+  const deployment = await deploy(withAgents(desk, keyed));
+  const [one, two] = await agentsOf(deployment);
+  assert.deepEqual([one?.name, one?.types], ["Refund desk", ["refund", "calendar.clear"]]);
+  assert.deepEqual([two?.name, two?.binding, two?.delivery.mode], ["keyed", "dpop", "ping"]);
+  await deployment.enrol("ada@example.com");
+  const asked = await deployment.ask({}, basic({ id: "desk", secret }));
+  assert.equal(asked.status, 200);
+  await deployment.close();
+});
+
+test("the store follows the file: what is added, changed or removed there is so here, and in the log", async () => {
+  const deployment = await deploy(withAgents(desk, keyed));
+  await deployment.restart(withAgents(desk, keyed));
+  await pauseAgent(deployment.server.store, "desk", true);
+  await deployment.restart(withAgents(desk.replace("Refund desk", "Refunds")));
+  const [only, ...others] = await agentsOf(deployment);
+  assert.deepEqual([only?.id, only?.name, only?.paused, others], ["desk", "Refunds", true, []]);
+  assert.deepEqual(await entriesOf(deployment), [
+    "agent.added desk configuration",
+    "agent.added keyed configuration",
+    "agent.paused desk ",
+    "agent.changed desk configuration",
+    "agent.removed keyed ",
+  ]);
+  await deployment.restart(rules);
+  assert.deepEqual(await agentsOf(deployment), []);
+  // The agent that came in by command is nobody else's.
+  assert.ok(await deployment.server.store.read("agent", "agent-1"));
+  await deployment.close();
+});
+
+test("what a declared agent does not say any more is gone, and a changed secret is another one", async () => {
+  const deployment = await deploy(withAgents(keyed));
+  await deployment.restart(withAgents(keyed.replace("    dpop_bound_access_tokens: true\n", "")));
+  assert.equal((await agentsOf(deployment))[0]?.binding, undefined);
+  const other = hash("sha256", `${secret}2`, "hex");
+  await deployment.restart(withAgents(desk));
+  await deployment.restart(withAgents(desk.replace(secretHash, other)));
+  const poll = (given: string) =>
+    deployment.post("/oauth/token", { grant_type: "x" }, basic({ id: "desk", secret: given }));
+  assert.equal((await poll(secret)).body.error, "invalid_client");
+  assert.equal((await poll(`${secret}2`)).body.error, "unsupported_grant_type");
+  await deployment.close();
+});
+
+test("an id that an agent has which came in by command is not taken from it, and nothing is changed", async () => {
+  const deployment = await deploy(rules);
+  await assert.rejects(
+    deployment.restart(withAgents(desk, desk.replace("desk:", "agent-1:"))),
+    /agents\.agent-1: an agent with this id was added by command/,
+  );
+  await deployment.restart(rules);
+  assert.deepEqual(await agentsOf(deployment), []);
+  await deployment.close();
+});
+
+test("keys may stand in a file beside the configuration", () => {
+  const agent = `  a: { types: [refund], token_endpoint_auth_method: private_key_jwt, jwks_file: jwks.json }\n`;
+  const read = parseConfig(withAgents(agent), join(folder, "countersign.yaml"));
+  assert.ok("config" in read);
+  assert.deepEqual(read.config.agents.get("a")?.keys, { from: "registration", jwks: [jwk] });
+});
+
+for (const [what, agent, said] of [
+  ["no action types", "  a: { types: [] }\n", /agents\.a\.types: an agent without action types/],
+  ["a type that is not declared", "  a: { types: [refnud] }\n", /agents\.a\.types: "refnud" is not/],
+  ["an unknown key", "  a: { types: [refund], jwk: x }\n", /agents\.a\.jwk: .*did you mean jwks\?/],
+  [
+    "no secret",
+    "  a: { types: [refund] }\n",
+    /agents\.a: client_secret_basic needs the hash of a secret; .*hash-secret/,
+  ],
+  [
+    "a secret in clear",
+    `  a: { types: [refund], secret_sha256: "hunter2" }\n`,
+    /agents\.a\.secret_sha256: this is not the SHA-256/,
+  ],
+  [
+    "a secret that nobody uses",
+    `  a: { types: [refund], secret_sha256: ${secretHash}, token_endpoint_auth_method: private_key_jwt, jwks_file: jwks.json }\n`,
+    /agents\.a\.secret_sha256: private_key_jwt has no secret/,
+  ],
+  [
+    "a method that needs the secret",
+    `  a: { types: [refund], secret_sha256: ${secretHash}, token_endpoint_auth_method: client_secret_jwt }\n`,
+    /agents\.a\.token_endpoint_auth_method: client_secret_jwt needs the secret itself/,
+  ],
+  [
+    "a certificate that the server never sees",
+    "  a: { types: [refund], token_endpoint_auth_method: tls_client_auth, tls_client_auth_san_dns: a.example }\n",
+    /agents\.a\.token_endpoint_auth_method: tls_client_auth needs certificates of clients/,
+  ],
+  [
+    "keys that are not there",
+    "  a: { types: [refund], token_endpoint_auth_method: private_key_jwt, jwks_file: nowhere.json }\n",
+    /agents\.a\.jwks_file: there is no such file/,
+  ],
+  [
+    "a callback inside",
+    `  a: { types: [refund], secret_sha256: ${secretHash}, backchannel_token_delivery_mode: ping, backchannel_client_notification_endpoint: "https://10.0.0.1/" }\n`,
+    /countersign\.yaml:\d+:\d+: agents\.a\.backchannel_client_notification_endpoint: .*not public/,
+  ],
+  [
+    "a name nobody can read",
+    `  a: { name: "A\\u202e", types: [refund], secret_sha256: ${secretHash} }\n`,
+    /agents\.a\.name: /,
+  ],
+] as const)
+  test(`${what} is a problem of the file, with its line`, () => {
+    const found = problems(agent);
+    assert.equal(found.length, 1, found.join("\n"));
+    assert.match(found[0] ?? "", said);
+  });
+
+test("check says what the next start will do, and commands leave declared agents to the file", async () => {
+  const config = join(folder, "countersign.yaml");
+  const run = async (...words: string[]) => {
+    let said = "";
+    const print = (text: string) => {
+      said += `${text}\n`;
+    };
+    const stop = new AbortController().signal;
+    const code = await runCommand([...words, "--config", config], {
+      stdout: print,
+      stderr: print,
+      stop,
+      isTTY: false,
+    });
+    return { code, said };
+  };
+  writeFileSync(config, rules);
+  await run("init");
+  writeFileSync(config, withAgents(desk));
+  assert.match((await run("check")).said, /agents: 1\n {2}desk +added at the next start/);
+  assert.match(
+    (await run("agent", "add", "desk", "--type", "refund")).said,
+    /is declared in .*countersign\.yaml/,
+  );
+
+  const { createServer } = await import("../../src/server.ts");
+  const { loadRootKey: loadOutsideKey } = await import("../../src/crypto/root-key.ts");
+  const read = loadConfig(config);
+  assert.ok("config" in read);
+  const outsideKey = loadOutsideKey(read.config.keyFile);
+  await (await createServer({ config: read.config, outsideKey, onFault: assert.ifError })).close();
+  assert.match((await run("check")).said, /agents: 1\n$/);
+  for (const words of [
+    ["change", "desk", "--type", "promote"],
+    ["secret", "desk"],
+    ["remove", "desk"],
+  ])
+    assert.match((await run("agent", ...words)).said, /declared in .*\nChange it there, under agents/);
+  assert.match((await run("agent", "pause", "desk")).said, /is paused/);
+  assert.match((await run("agent", "list", "--json")).said, /"source":"configuration","state":"paused"/);
+  await run("agent", "add", "keyed", "--type", "refund");
+  writeFileSync(config, withAgents(desk, keyed));
+  const taken = await run("check");
+  assert.deepEqual([taken.code, /agents\.keyed: .*added by command/.test(taken.said)], [1, true]);
+});

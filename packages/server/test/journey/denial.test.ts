@@ -1,0 +1,189 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import {
+  type Deployment,
+  deploy,
+  issuer,
+  type Person,
+  refund,
+  requestIdOf,
+  rules,
+} from "@countersign/testing/server/deployment";
+
+let deployment: Deployment;
+let ada: Person;
+let bob: Person;
+before(async () => {
+  deployment = await deploy();
+  ada = await deployment.enrol("ada@example.com");
+  bob = await deployment.enrol("bob@example.com");
+});
+after(async () => {
+  assert.deepEqual(deployment.faults, []);
+  await deployment.close();
+});
+
+async function ask(
+  action: object,
+  changed: Record<string, string> = {},
+  headers: Record<string, string> = {},
+) {
+  const answer = await deployment.ask(
+    { authorization_details: JSON.stringify([action]), ...changed },
+    headers,
+  );
+  assert.equal(answer.status, 200, JSON.stringify(answer.body));
+  return { ticket: answer.body.auth_req_id as string, id: requestIdOf(answer.body.auth_req_id) };
+}
+
+test("T25: what was asked beside it, for the same order under other terms, cannot be approved after the denial", async () => {
+  const [large, small] = [
+    await ask({ ...refund, order: "L-1" }),
+    await ask({ ...refund, order: "L-1", amount: "1.00" }),
+  ];
+  await ada.decide(large.id, "deny");
+  assert.match(await (await ada.get(`/requests/${small.id}`)).text(), /was denied meanwhile/);
+  assert.equal((await ada.decide(small.id, "approve")).status, 409);
+  assert.equal((await deployment.poll(small.ticket)).body.error, "authorization_pending");
+  assert.equal((await ada.decide(small.id, "deny")).status, 303);
+});
+
+test("T25: what was approved beside it is not redeemed after the denial", async () => {
+  const [large, small] = [
+    await ask({ ...refund, order: "L-2" }),
+    await ask({ ...refund, order: "L-2", amount: "1.00" }),
+  ];
+  await ada.decide(small.id, "approve");
+  await ada.decide(large.id, "deny");
+  assert.equal((await deployment.poll(small.ticket)).body.error, "access_denied");
+});
+
+test("T25: an approval and a denial of the same order, sent together, never both hold", async () => {
+  for (let round = 0; round < 10; round += 1) {
+    const order = `L-3-${round}`;
+    const [one, other] = [await ask({ ...refund, order }), await ask({ ...refund, order, amount: "1.00" })];
+    await Promise.all([ada.decide(one.id, "approve"), ada.decide(other.id, "deny")]);
+    const polled = await deployment.poll(one.ticket);
+    assert.notEqual(polled.status, 200, "the denial was committed first or second; no token comes after it");
+  }
+});
+
+test("T31: one action waits once, whoever it is addressed to", async () => {
+  const action = { ...refund, order: "L-4" };
+  const first = await ask(action, { login_hint: "owner" });
+  for (const login_hint of ["ada@example.com", "bob@example.com", "owner"])
+    assert.equal((await ask(action, { login_hint })).ticket, first.ticket);
+  assert.equal((await (await bob.get("/inbox")).text()).split(`/requests/${first.id}`).length, 2);
+});
+
+test("an ask that wants stronger proof than the one that waits is an ask of its own", async () => {
+  const action = { ...refund, order: "L-5" };
+  const first = await ask(action);
+  const second = await ask(action, { acr_values: "urn:countersign:acr:passkey-signed" });
+  assert.notEqual(second.ticket, first.ticket);
+  assert.equal((await deployment.server.store.read("request", second.id))?.record.level, "passkey-signed");
+});
+
+test("the same Idempotency-Key leads back to a denial and its reason, and is the same when more people are enrolled", async () => {
+  const action = { ...refund, order: "L-6" };
+  const key = { "idempotency-key": "l-6" };
+  const first = await ask(action, { login_hint: "owner" }, key);
+  await deployment.enrol("carol@example.com");
+  assert.equal((await ask(action, { login_hint: "owner" }, key)).ticket, first.ticket);
+  await ada.decide(first.id, "deny", { reason: "No" });
+  const again = await ask(action, { login_hint: "owner" }, key);
+  assert.equal(again.ticket, first.ticket);
+  assert.equal((await deployment.poll(again.ticket)).body.denial_reason, "No");
+  assert.equal(
+    (await deployment.ask({ authorization_details: JSON.stringify([action]) })).body.error,
+    "access_denied",
+  );
+});
+
+test("T32: an e-mail address that only looks like another's is not that person", async () => {
+  const answer = await deployment.ask({ login_hint: "ada@example.com".replace("a", "\u00e5") });
+  assert.notEqual(answer.status, 200);
+  const kelvin = await deploy(rules.replaceAll("bob@example.com", "kim@example.com"));
+  await kelvin.enrol("kim@example.com");
+  assert.equal((await kelvin.ask({ login_hint: "\u212Aim@example.com" })).body.error, "unknown_user_id");
+  assert.equal((await kelvin.ask({ login_hint: "KIM@example.com" })).status, 200);
+  await kelvin.close();
+});
+
+test("an approval is not redeemed once the rules ask for more than it was given with", async () => {
+  const changing = await deploy();
+  const person = await changing.enrol("ada@example.com");
+  const asked = await changing.ask();
+  await person.decide(requestIdOf(asked.body.auth_req_id), "approve");
+  await changing.restart(rules.replaceAll("level: session", "level: passkey-signed"));
+  assert.equal((await changing.poll(asked.body.auth_req_id)).body.error, "access_denied");
+  await changing.restart(
+    rules.replace("finance: [ada@example.com, bob@example.com]", "finance: [bob@example.com]"),
+  );
+  assert.equal((await changing.poll(asked.body.auth_req_id)).body.error, "access_denied");
+  await changing.restart(rules);
+  assert.equal((await changing.poll(asked.body.auth_req_id)).status, 200, "and is once they do not any more");
+  await changing.close();
+});
+
+test("of two removals of the last two devices at once, one is refused", async () => {
+  const { removeOwnDevice } = await import("../../src/usecase/people/remove-approver.ts");
+  const first = await deployment.enrol("dora@example.com");
+  const second = await deployment.enrol("dora@example.com");
+  const { store } = deployment.server;
+  const approver = (await store.read("approver", first.approver))!.record;
+  const answers = await Promise.all(
+    [first, second].map(({ passkey }) => removeOwnDevice(store, approver, passkey.id)),
+  );
+  assert.equal(answers.filter((answer) => answer === "removed").length, 1);
+  assert.equal((await store.listDevicesOf(approver.id)).length, 1);
+});
+
+test("a person who was removed by the operator is signed out, asked nothing, and decides nothing", async () => {
+  const { removeApprover } = await import("../../src/usecase/people/remove-approver.ts");
+  const leaving = await deploy();
+  const person = await leaving.enrol("bob@example.com");
+  const asked = await leaving.ask({ login_hint: "bob@example.com" });
+  const id = requestIdOf(asked.body.auth_req_id);
+  await removeApprover(leaving.server.store, "bob@example.com");
+  assert.equal((await person.get(`/requests/${id}`)).status, 303);
+  assert.equal((await leaving.ask({ login_hint: "bob@example.com" })).body.error, "unknown_user_id");
+  await leaving.close();
+});
+
+test("the inbox hears at once of what is asked, and nothing any more after signing out", async () => {
+  const eve = await deployment.enrol("ada@example.com");
+  const stream = (
+    await deployment.request("/inbox/events", { headers: { cookie: eve.cookie } })
+  ).body!.getReader();
+  const decoder = new TextDecoder();
+  const next = async () => decoder.decode((await stream.read()).value);
+  assert.match(await next(), /retry/);
+  await ask({ ...refund, order: "L-7" });
+  assert.match(await next(), /event: inbox/);
+  const page = await (await eve.get("/devices")).text();
+  const csrf = /name="csrf" value="([^"]+)"/.exec(page)?.[1] ?? "";
+  const headers = { cookie: eve.cookie, origin: issuer };
+  await deployment.request("/sign-out", { method: "POST", headers, body: new URLSearchParams({ csrf }) });
+  await ask({ ...refund, order: "L-8" });
+  assert.equal((await stream.read()).done, true);
+});
+
+test("a store that cannot be read ends the inbox's stream and is a fault, not the end of the process", async () => {
+  const eve = await deployment.enrol("ada@example.com");
+  const stream = (
+    await deployment.request("/inbox/events", { headers: { cookie: eve.cookie } })
+  ).body!.getReader();
+  await stream.read();
+  const { store } = deployment.server;
+  const { read } = store;
+  store.read = ((kind: "session", id: string) => {
+    if (kind === "session") throw new Error("the disk refused to read");
+    return read(kind, id);
+  }) as typeof read;
+  await ask({ ...refund, order: "L-9" });
+  assert.equal((await stream.read()).done, true);
+  store.read = read;
+  assert.deepEqual(deployment.faultPlaces, ["GET /inbox/events"]);
+  deployment.faults.length = 0;
+});

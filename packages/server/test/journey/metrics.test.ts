@@ -1,0 +1,105 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import {
+  type Deployment,
+  deploy,
+  type Person,
+  requestIdOf,
+  rules,
+} from "@countersign/testing/server/deployment";
+import { openMetrics } from "../../src/metrics/metrics.ts";
+
+/** A mail server that is not there. */
+const nobodyReceives = 'channels: { mail: { smtp: "smtp://127.0.0.1:1", from: countersign@example.com } }\n';
+const metrics = openMetrics("0.1.0");
+let deployment: Deployment;
+let ada: Person;
+before(async () => {
+  deployment = await deploy(
+    `${rules.replace("waiting_per_agent: 20", "waiting_per_agent: 2")}${nobodyReceives}`,
+    {
+      metrics,
+    },
+  );
+  ada = await deployment.enrol("ada@example.com");
+});
+after(() => deployment.close());
+
+/** The value of a series, as Prometheus reads it. */
+async function value(series: string): Promise<number | undefined> {
+  const { text } = await metrics.scrape();
+  const line = text.split("\n").find((one) => one.startsWith(`${series} `));
+  return line === undefined ? undefined : Number(line.slice(series.length + 1));
+}
+
+const order = (name: string) => ({
+  authorization_details: JSON.stringify([{ type: "refund", order: name, amount: "1.00", currency: "USD" }]),
+});
+
+test("what happens to requests, decisions and tokens is counted once it is committed", async () => {
+  const first = (await deployment.ask(order("M-1"))).body.auth_req_id;
+  const second = (await deployment.ask(order("M-2"))).body.auth_req_id;
+  deployment.clock.now += 12_000;
+  assert.equal(await value('countersign_requests_waiting{within="10s"}'), 0);
+  assert.equal(await value('countersign_requests_waiting{within="30s"}'), 2);
+  assert.equal(await value("countersign_oldest_waiting_seconds"), 12);
+
+  assert.equal((await deployment.ask(order("M-3"))).status, 403);
+  assert.equal(
+    await value('countersign_asks_refused_total{error="access_denied",gate="",limit="waiting_per_agent"}'),
+    1,
+  );
+
+  await ada.decide(requestIdOf(first), "approve");
+  await ada.decide(requestIdOf(second), "deny", { via: "mail" });
+  assert.equal(
+    await value('countersign_decisions_total{verdict="approve",level="session",channel="inbox"}'),
+    1,
+  );
+  assert.equal(await value('countersign_decisions_total{verdict="deny",level="session",channel="mail"}'), 1);
+  assert.equal(await value('countersign_decision_seconds_sum{verdict="approve",channel="inbox"}'), 12);
+  assert.equal(await value('countersign_requests_total{event="created",type="refund"}'), 2);
+  assert.equal(await value('countersign_requests_waiting{within="any"}'), 0);
+
+  const token = (await deployment.poll(first)).body.access_token;
+  const wrong = { operation: "reserve", token, spend_id: "spend-1-of-metrics-test", act_digest: "wrong" };
+  assert.equal((await deployment.spend(wrong)).status, 409);
+  assert.equal(await value('countersign_tokens_total{event="issued"}'), 1);
+  assert.equal(await value('countersign_spends_refused_total{error="digest_mismatch"}'), 1);
+});
+
+test("answers are counted by route, never by a path that may hold a secret", async () => {
+  await deployment.request("/enrol/a-secret-that-nobody-may-read");
+  const { text } = await metrics.scrape();
+  assert.doesNotMatch(text, /a-secret|ada@|M-1/);
+  assert.ok((await value('countersign_http_answer_seconds_count{route="/oauth/token",status="200"}')) === 1);
+  assert.match(text, /nodejs_eventloop_lag_p99_seconds/);
+  assert.ok((await value('countersign_commit_seconds_count{outcome="committed"}'))! > 5);
+});
+
+test("attempts to reach people are counted when they fail, not only when they are given up", async () => {
+  await deployment.ask(order("M-4"));
+  await deployment.server.runJobs();
+  assert.equal(await value('countersign_message_attempt_seconds_count{outcome="failed",channel="mail"}'), 1);
+});
+
+test("no label has a value that somebody else could invent", async () => {
+  const id = requestIdOf((await deployment.ask(order("M-5"))).body.auth_req_id);
+  await ada.decide(id, "deny", { via: "everything&anything" });
+  await deployment.request(`/requests/${id}?via=whatever`);
+  await deployment.request("/nowhere/at/all");
+  const { text } = await metrics.scrape();
+  const values = [...text.matchAll(/(\w+)="([^"]*)"/g)].map(([, , found]) => found);
+  assert.doesNotMatch(values.join(" "), /everything|whatever|nowhere/);
+  assert.equal(await value('countersign_decisions_total{verdict="deny",level="session",channel="inbox"}'), 1);
+});
+
+test("a server is alive while it turns, and ready while its store answers and it is not about to end", async () => {
+  assert.equal((await deployment.request("/livez")).status, 200);
+  assert.equal((await deployment.request("/readyz")).status, 200);
+  deployment.server.release();
+  assert.equal((await deployment.request("/livez")).status, 200);
+  const ending = await deployment.request("/readyz");
+  assert.equal(ending.status, 503);
+  assert.equal(ending.headers.get("retry-after"), "2");
+});

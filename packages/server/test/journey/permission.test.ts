@@ -1,0 +1,426 @@
+/** The permission check: relations of the configuration, AuthZEN and OpenFGA, when something is asked and when it is approved. */
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { authzen, type DecisionPoint, openFga } from "@countersign/testing/server/decision-point";
+import { type Deployment, deploy, refund, requestIdOf, rules } from "@countersign/testing/server/deployment";
+import { parseConfig, problemText } from "../../src/config/config.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "countersign-permission-"));
+writeFileSync(join(folder, "token"), "let-me-ask\n");
+after(() => rmSync(folder, { recursive: true }));
+
+const euros = (order: string) => ({
+  authorization_details: JSON.stringify([{ ...refund, order, currency: "EUR" }]),
+});
+const dollars = (order: string) => ({ authorization_details: JSON.stringify([{ ...refund, order }]) });
+const anybody = { login_hint: "owner" };
+
+async function withPlace(permission: string, play: (deployment: Deployment) => Promise<void>): Promise<void> {
+  const deployment = await deploy(`${rules}\npermission:\n${permission}`);
+  try {
+    await play(deployment);
+  } finally {
+    await deployment.close();
+  }
+}
+
+async function candidatesOf(deployment: Deployment, authReqId: string): Promise<readonly string[]> {
+  const held = await deployment.server.store.read("request", requestIdOf(authReqId));
+  const people = await Promise.all(
+    (held?.record.candidates ?? []).map((id) => deployment.server.store.read("approver", id)),
+  );
+  return people.map((person) => person?.record.email ?? "");
+}
+
+async function refusals(deployment: Deployment): Promise<unknown[]> {
+  const entries = (await deployment.server.store.log.newest(100)).map(({ line }) => JSON.parse(line));
+  return entries
+    .filter(({ event }) => event === "request.refused")
+    .map(({ facts }) => facts)
+    .reverse();
+}
+
+const relations = `  relations:
+    agents:
+      - { agents: [agent-1], types: [refund], of: { groups: [finance] } }
+    approvers:
+      - { people: [ada@example.com], types: [refund] }
+      - { people: [bob@example.com], types: [refund], where: { currency: [EUR] } }
+`;
+
+test("relations: only those are asked whom both sides allow, for this type and these values", () =>
+  withPlace(relations, async (deployment) => {
+    await deployment.enrol("ada@example.com");
+    await deployment.enrol("bob@example.com");
+    const both = await deployment.ask({ ...euros("R-1"), ...anybody });
+    assert.deepEqual(await candidatesOf(deployment, both.body.auth_req_id), [
+      "ada@example.com",
+      "bob@example.com",
+    ]);
+    const one = await deployment.ask({ ...dollars("R-2"), ...anybody });
+    assert.deepEqual(await candidatesOf(deployment, one.body.auth_req_id), ["ada@example.com"]);
+  }));
+
+test("T8: relations: a person whom the rule allows and the relations do not is not asked, and the refusal says which gate", () =>
+  withPlace(relations, async (deployment) => {
+    await deployment.enrol("bob@example.com");
+    const answer = await deployment.ask({ ...dollars("R-3"), login_hint: "bob@example.com" });
+    assert.deepEqual(
+      [answer.status, answer.body.error, answer.body.gate],
+      [403, "access_denied", "permission"],
+    );
+    const other = await deployment.ask({ authorization_details: undefined, scope: "openid calendar.clear" });
+    assert.deepEqual([other.status, other.body.gate], [403, "permission"]);
+    assert.deepEqual(await refusals(deployment), [
+      { error: "access_denied", gate: "permission" },
+      { error: "access_denied", gate: "permission" },
+    ]);
+  }));
+
+test("the gates are told apart: registration, rule, permission; what is wrong with the ask itself is none of them", () =>
+  withPlace(relations, async (deployment) => {
+    await deployment.admit("agent-2", { authorization_details_types: ["promote"], scope: "openid" });
+    const { secret } = await deployment.admit("agent-3", {
+      authorization_details_types: ["promote"],
+      scope: "openid",
+    });
+    const asThree = { authorization: `Basic ${btoa(`agent-3:${secret}`)}` };
+    const unregistered = await deployment.ask(dollars("R-4"), asThree);
+    assert.deepEqual(
+      [unregistered.body.error, unregistered.body.gate],
+      ["invalid_authorization_details", "registration"],
+    );
+    const nobody = await deployment.ask({ ...dollars("R-5"), login_hint: "mallory@example.com" });
+    assert.deepEqual([nobody.body.error, nobody.body.gate], ["unknown_user_id", "rule"]);
+    const broken = await deployment.ask({ authorization_details: "[" });
+    assert.deepEqual([broken.body.error, broken.body.gate], ["invalid_authorization_details", undefined]);
+  }));
+
+test("relations are rules: when they become stricter, what waits is not approved, and what was approved is not redeemed", async () => {
+  const deployment = await deploy(`${rules}\npermission:\n${relations}`);
+  const ada = await deployment.enrol("ada@example.com");
+  const waits = await deployment.ask(dollars("R-6"));
+  const approved = await deployment.ask(dollars("R-7"));
+  await ada.decide(requestIdOf(approved.body.auth_req_id), "approve");
+  await deployment.restart(
+    `${rules}\npermission:\n${relations.replace("people: [ada@example.com]", "people: [bob@example.com]")}`,
+  );
+  const page = await ada.decide(requestIdOf(waits.body.auth_req_id), "approve");
+  assert.equal(page.status, 409);
+  assert.match(await page.text(), /you may not approve this any more/);
+  assert.equal((await deployment.poll(approved.body.auth_req_id)).body.error, "access_denied");
+  await deployment.close();
+});
+
+/** A deployment that asks a decision point, both closed afterwards. */
+async function withPoint(
+  point: DecisionPoint,
+  settings: string,
+  play: (deployment: Deployment) => Promise<void>,
+): Promise<void> {
+  try {
+    await withPlace(settings, play);
+  } finally {
+    await point.close();
+  }
+}
+
+for (const batch of [false, true])
+  test(`AuthZEN${batch ? ", many at once" : ""}: each approver is asked about, and only those who are allowed are asked`, async () => {
+    const point = await authzen(({ context }) => context.approver.email === "bob@example.com");
+    const settings = `  authzen: { url: "${point.url}/", token_file: ${join(folder, "token")}, batch: ${batch} }\n`;
+    await withPoint(point, settings, async (deployment) => {
+      const ada = await deployment.enrol("ada@example.com");
+      const bob = await deployment.enrol("bob@example.com");
+      const asked = await deployment.ask({ ...dollars("Z-1"), ...anybody });
+      assert.deepEqual(await candidatesOf(deployment, asked.body.auth_req_id), ["bob@example.com"]);
+      const evaluations = point.asked.flatMap(({ body }) =>
+        batch ? body.evaluations.map((one: object) => ({ subject: body.subject, ...one })) : [body],
+      );
+      const about = (email: string, id: string) => ({
+        subject: { type: "agent", id: "agent-1" },
+        action: { name: "refund" },
+        resource: {
+          type: "api",
+          id: "https://refunds.example",
+          properties: { order: "Z-1", amount: "10000.00", currency: "USD" },
+        },
+        context: { approver: { id, email } },
+      });
+      assert.deepEqual(evaluations, [
+        about("ada@example.com", ada.approver),
+        about("bob@example.com", bob.approver),
+      ]);
+      assert.equal(point.asked.length, batch ? 1 : 2);
+      assert.ok(point.asked.every(({ authorization }) => authorization === "Bearer let-me-ask"));
+      assert.ok(
+        point.asked.every(
+          ({ path }) => path === (batch ? "/access/v1/evaluations" : "/access/v1/evaluation"),
+        ),
+      );
+
+      const refused = await deployment.ask(dollars("Z-2"));
+      assert.deepEqual(
+        [refused.status, refused.body.error, refused.body.gate],
+        [403, "access_denied", "permission"],
+      );
+      assert.deepEqual(deployment.faults, []);
+    });
+  });
+
+test("what is refused by registration or rule is not asked about, nor what waits already, nor what was denied", async () => {
+  const point = await authzen(() => true);
+  await withPoint(point, `  authzen: { url: "${point.url}" }\n`, async (deployment) => {
+    const ada = await deployment.enrol("ada@example.com");
+    const { secret } = await deployment.admit("agent-3", {
+      authorization_details_types: ["promote"],
+      scope: "openid",
+    });
+    await deployment.ask(dollars("Z-3"), { authorization: `Basic ${btoa(`agent-3:${secret}`)}` });
+    await deployment.ask({ ...dollars("Z-3"), login_hint: "mallory@example.com" });
+    assert.equal(point.asked.length, 0);
+    const first = await deployment.ask(dollars("Z-3"), { "idempotency-key": "z3" });
+    assert.equal(point.asked.length, 1);
+    await deployment.ask(dollars("Z-3"));
+    await deployment.ask(dollars("Z-3"), { "idempotency-key": "z3" });
+    await ada.decide(requestIdOf(first.body.auth_req_id), "deny");
+    await deployment.ask(dollars("Z-3"));
+    assert.equal(point.asked.length, 1);
+  });
+});
+
+for (const [what, misbehave] of [
+  ["answers 500", (response) => response.writeHead(500).end()],
+  ["redirects", (response) => response.writeHead(307, { location: "http://127.0.0.1:1/" }).end()],
+  ["answers something that is no JSON", (response) => response.writeHead(200).end("yes")],
+  ["answers without a decision", (response) => response.writeHead(200).end("{}")],
+  ["answers with a word for a decision", (response) => response.writeHead(200).end('{"decision":"true"}')],
+  ["answers null", (response) => response.writeHead(200).end("null")],
+  ["hangs up", (response) => void response.destroy()],
+  [
+    "answers without end",
+    (response) => response.writeHead(200).end(`{"decision":true,"x":"${"x".repeat(300_000)}"}`),
+  ],
+] as const satisfies readonly (readonly [string, DecisionPoint["misbehave"]])[])
+  test(`a check that ${what} is a no for now: 503, nobody is asked, the operator hears of it`, async () => {
+    const point = await authzen(() => true);
+    await withPoint(point, `  authzen: { url: "${point.url}" }\n`, async (deployment) => {
+      await deployment.enrol("ada@example.com");
+      point.misbehave = misbehave;
+      const answer = await deployment.ask(dollars("Z-4"));
+      assert.deepEqual(
+        [answer.status, answer.body.error, answer.body.gate, answer.headers.get("retry-after")],
+        [503, "temporarily_unavailable", "permission", "2"],
+      );
+      assert.equal((await deployment.server.store.listRequests({ limit: 10 })).length, 0);
+      assert.deepEqual(deployment.faultPlaces, ["permission"]);
+      assert.deepEqual(await refusals(deployment), [
+        { error: "temporarily_unavailable", gate: "permission", type: "refund" },
+      ]);
+      point.misbehave = undefined;
+      assert.equal((await deployment.ask(dollars("Z-4"))).status, 200);
+    });
+  });
+
+test("a check that says nothing is waited for no longer than the limit, and one that is not there not at all", async () => {
+  const point = await authzen(() => true);
+  await withPoint(point, `  time_limit: 1\n  authzen: { url: "${point.url}" }\n`, async (deployment) => {
+    await deployment.enrol("ada@example.com");
+    point.misbehave = () => {};
+    const before = performance.now();
+    assert.equal((await deployment.ask(dollars("Z-5"))).status, 503);
+    const waited = performance.now() - before;
+    assert.ok(waited > 950 && waited < 5000, `${waited} ms`);
+    await point.close();
+    assert.equal((await deployment.ask(dollars("Z-5"))).status, 503);
+  });
+});
+
+test("the check is asked again when somebody approves, and not when they deny", async () => {
+  let open = true;
+  const point = await authzen(() => open);
+  await withPoint(point, `  authzen: { url: "${point.url}" }\n`, async (deployment) => {
+    const ada = await deployment.enrol("ada@example.com");
+    const asked = await deployment.ask(dollars("Z-6"));
+    const id = requestIdOf(asked.body.auth_req_id);
+    point.misbehave = (response) => response.writeHead(500).end();
+    const down = await ada.decide(id, "approve");
+    assert.equal(down.status, 409);
+    assert.match(await down.text(), /could not be checked just now/);
+    point.misbehave = undefined;
+    open = false;
+    const withdrawn = await ada.decide(id, "approve");
+    assert.match(await withdrawn.text(), /you may not approve this any more/);
+    assert.equal((await deployment.poll(asked.body.auth_req_id)).body.error, "authorization_pending");
+    open = true;
+    assert.equal((await ada.decide(id, "approve")).status, 303);
+    const calls = point.asked.length;
+    const other = await deployment.ask(dollars("Z-7"));
+    point.misbehave = (response) => response.writeHead(500).end();
+    assert.equal((await ada.decide(requestIdOf(other.body.auth_req_id), "deny")).status, 303);
+    assert.equal(point.asked.length, calls + 1);
+  });
+});
+
+test("of several actions that are approved as one, each is asked about for each approver", async () => {
+  const together = rules.replace("  refund:\n", "  refund:\n    together_with: [refund]\n");
+  const point = await authzen(({ resource }) => resource.properties.order !== "M-2");
+  const deployment = await deploy(`${together}\npermission:\n  authzen: { url: "${point.url}" }\n`);
+  await deployment.enrol("ada@example.com");
+  const two = (orders: string[]) => ({
+    authorization_details: JSON.stringify(orders.map((order) => ({ ...refund, order }))),
+  });
+  assert.equal((await deployment.ask(two(["M-1", "M-2"]))).body.gate, "permission");
+  assert.equal((await deployment.ask(two(["M-1", "M-3"]))).status, 200);
+  assert.equal(point.asked.length, 4);
+  await deployment.close();
+  await point.close();
+});
+
+const store = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
+const checks = `      - { user: "agent:{agent}", relation: can_ask, object: "action:{type}" }
+      - { user: "person:{email}", relation: can_approve, object: "action:{type}" }
+      - { user: "agent:{agent}", relation: may_use, object: "api:{api}" }
+      - { user: "person:{email}", relation: handles, object: "order:{bound.order}" }
+`;
+
+test("OpenFGA: every relation of the agent's and of the person's has to hold", async () => {
+  const tuples = new Set([
+    "agent:agent-1 can_ask action:refund",
+    "agent:agent-1 may_use api:refunds",
+    "person:ada@example.com can_approve action:refund",
+    "person:bob@example.com can_approve action:refund",
+    "person:bob@example.com handles order:F-1",
+    "person:* handles order:F-3",
+  ]);
+  const point = await openFga(tuples);
+  const settings = `  openfga:\n    url: "${point.url}"\n    store_id: ${store}\n    token_file: ${join(folder, "token")}\n    checks:\n${checks}`;
+  await withPoint(point, settings, async (deployment) => {
+    await deployment.enrol("ada@example.com");
+    await deployment.enrol("bob@example.com");
+    const asked = await deployment.ask({ ...dollars("F-1"), ...anybody });
+    assert.deepEqual(await candidatesOf(deployment, asked.body.auth_req_id), ["bob@example.com"]);
+    assert.equal(point.asked.length, 1);
+    assert.equal(point.asked[0]?.path, `/stores/${store}/batch-check`);
+    assert.equal(point.asked[0]?.authorization, "Bearer let-me-ask");
+    // Once for what is the same for both people.
+    assert.equal(point.asked[0]?.body.checks.length, 6);
+    assert.equal((await deployment.ask(dollars("F-2"))).body.gate, "permission");
+    tuples.delete("agent:agent-1 may_use api:refunds");
+    assert.equal(
+      (await deployment.ask({ ...dollars("F-1"), login_hint: "bob@example.com" })).status,
+      200,
+      "waits already",
+    );
+    tuples.add("person:bob@example.com handles order:F-4");
+    assert.equal((await deployment.ask({ ...dollars("F-4"), ...anybody })).body.gate, "permission");
+    assert.deepEqual(deployment.faults, []);
+  });
+});
+
+for (const order of ["*", "F-1:x", "F-1#viewer", "a b", "x,y", ""])
+  test(`OpenFGA: ${JSON.stringify(order)} is never sent as the name of an object, and is a no`, async () => {
+    const point = await openFga(new Set());
+    const settings = `  openfga: { url: "${point.url}", store_id: ${store}, checks: [{ user: "person:{email}", relation: handles, object: "order:{bound.order}" }] }\n`;
+    await withPoint(point, settings, async (deployment) => {
+      await deployment.enrol("ada@example.com");
+      const answer = await deployment.ask(dollars(order));
+      assert.deepEqual([answer.status, answer.body.gate], [403, "permission"]);
+      assert.deepEqual(point.asked, []);
+    });
+  });
+
+for (const [what, misbehave] of [
+  ["answers 500", (response) => response.writeHead(500).end("{}")],
+  ["redirects", (response) => response.writeHead(307, { location: "http://127.0.0.1:1/" }).end()],
+  [
+    "leaves out an answer",
+    (response) => response.writeHead(200, { "content-type": "application/json" }).end('{"result":{}}'),
+  ],
+  [
+    "could not check",
+    (response) =>
+      response
+        .writeHead(200, { "content-type": "application/json" })
+        .end('{"result":{"0":{"error":{"message":"no such relation"}}}}'),
+  ],
+] as const satisfies readonly (readonly [string, DecisionPoint["misbehave"]])[])
+  test(`OpenFGA that ${what} is a no for now`, async () => {
+    const point = await openFga(new Set());
+    const settings = `  openfga: { url: "${point.url}", store_id: ${store}, checks: [{ user: "agent:{agent}", relation: can_ask, object: "action:{type}" }] }\n`;
+    await withPoint(point, settings, async (deployment) => {
+      await deployment.enrol("ada@example.com");
+      point.misbehave = misbehave;
+      const answer = await deployment.ask(dollars("F-5"));
+      assert.deepEqual([answer.status, answer.body.error], [503, "temporarily_unavailable"]);
+      assert.deepEqual(deployment.faultPlaces, ["permission"]);
+    });
+  });
+
+for (const [what, permission, said] of [
+  [
+    "an unknown type",
+    "relations: { agents: [{ types: [refnud] }] }",
+    /relations\.agents\[0\]\.types\[0\]: no action is called refnud; did you mean refund\?/,
+  ],
+  [
+    "an unknown group",
+    "relations: { approvers: [{ groups: [finanse] }] }",
+    /relations\.approvers\[0\]: no group is called finanse; did you mean finance\?/,
+  ],
+  [
+    "a line about nobody",
+    "relations: { approvers: [{ types: [refund] }] }",
+    /relations\.approvers\[0\]: this line is about nobody/,
+  ],
+  [
+    "a field without a type",
+    "relations: { agents: [{ where: { order: [x] } }] }",
+    /where\.order: fields are those of a type/,
+  ],
+  [
+    "a field that is not bound",
+    "relations: { agents: [{ types: [refund], where: { reason: [x] } }] }",
+    /where\.reason: reason is no bound field of refund/,
+  ],
+  ["a URL that is none", 'authzen: { url: "pdp" }', /authzen\.url: this is not the URL of a server/],
+  [
+    "a secret in a URL",
+    'authzen: { url: "https://me:secret@pdp.example" }',
+    /authzen\.url: a secret stands in a file/,
+  ],
+  [
+    "two outside",
+    `{ authzen: { url: "https://pdp.example" }, openfga: { url: "https://fga.example", store_id: ${store}, checks: [{ user: "a:{agent}", relation: r, object: "b:{type}" }] } }`,
+    /openfga: authzen is asked already/,
+  ],
+  [
+    "an unknown placeholder",
+    `openfga: { url: "https://fga.example", store_id: ${store}, checks: [{ user: "a:{agnet}", relation: r, object: "b:{type}" }] }`,
+    /checks\[0\]\.user: nothing is known as \{agnet\}/,
+  ],
+  [
+    "an object without a type",
+    `openfga: { url: "https://fga.example", store_id: ${store}, checks: [{ user: "a:{agent}", relation: r, object: "{type}" }] }`,
+    /checks\[0\]\.object: this is no object/,
+  ],
+  ["a limit of nothing", "time_limit: 0", /time_limit: this is not a limit in seconds/],
+] as const)
+  test(`${what} is a problem of the file`, () => {
+    const text = permission.startsWith("{") ? permission : `{ ${permission} }`;
+    const read = parseConfig(`${rules}\npermission: ${text}\n`, "/etc/countersign.yaml");
+    assert.ok("problems" in read);
+    const found = read.problems.map(problemText);
+    assert.equal(found.length, 1, found.join("\n"));
+    assert.match(found[0] ?? "", said);
+  });
+
+test("a token that is not there keeps the server from starting", async () => {
+  await assert.rejects(
+    deploy(`${rules}\npermission: { authzen: { url: "https://pdp.example", token_file: /nowhere } }\n`),
+    /nowhere/,
+  );
+});

@@ -1,0 +1,365 @@
+import assert from "node:assert/strict";
+import { after, before, beforeEach, test } from "node:test";
+import {
+  type CallbackHarness,
+  type Caller,
+  createCallbackHarness,
+  newToken,
+} from "@countersign/testing/server/callback-harness";
+import { requestIdOf } from "@countersign/testing/server/deployment";
+import { parseConfig } from "../../src/config/config.ts";
+import { leaseMs } from "../../src/domain/callback/callback.ts";
+import { createServer } from "../../src/server.ts";
+import { remove } from "../../src/usecase/client/client-lifecycle.ts";
+import { cancelRequest } from "../../src/usecase/request/cancel.ts";
+
+let stage: CallbackHarness;
+let agent: Caller;
+
+before(async () => {
+  stage = await createCallbackHarness();
+  agent = await stage.admit("pinged", "ping");
+});
+after(() => stage.close());
+/** What an earlier test asked and nobody answered has expired and been told. */
+beforeEach(async () => {
+  stage.receiver.answer = (response) => response.writeHead(204).end();
+  await stage.pass(700_000);
+  stage.receiver.received.length = 0;
+});
+
+async function asked(changed?: Record<string, string | undefined>, headers?: Record<string, string>) {
+  const { status, body } = await agent.ask(changed, headers);
+  assert.equal(status, 200, JSON.stringify(body));
+  return { authReqId: body.auth_req_id as string, request: requestIdOf(body.auth_req_id) };
+}
+
+const events = async (request: string) => (await stage.told(request)).map(({ event }) => event);
+const callbackOf = async (request: string) =>
+  (await stage.deployment.server.store.read("callback", request))?.record;
+
+test("a ping says which request has an answer, with the agent's token and nothing else, as soon as there is one", async () => {
+  const token = newToken();
+  const { authReqId, request } = await asked({ client_notification_token: token });
+  await stage.ada.decide(request, "approve");
+  // No round has been made.
+  await stage.receiver.until(1);
+  const [ping] = stage.receiver.received;
+  assert.deepEqual([ping?.method, ping?.path], ["POST", "/cb"]);
+  assert.equal(ping?.headers.authorization, `Bearer ${token}`);
+  assert.equal(ping?.headers["content-type"], "application/json");
+  assert.deepEqual(JSON.parse(ping?.body ?? ""), { auth_req_id: authReqId });
+
+  const { status, body } = await agent.poll(authReqId);
+  assert.equal(status, 200, JSON.stringify(body));
+  await stage.pass(0);
+  const sent = (await stage.told(request)).find(({ event }) => event === "callback.sent");
+  assert.deepEqual(sent?.facts, { mode: "ping", attempt: 1, status: 204 });
+  assert.equal(await callbackOf(request), undefined);
+});
+
+test("T23: denied, withdrawn and expired are told as well, and nothing before that", async () => {
+  const [denied, cancelled, expired] = [
+    await asked(),
+    await asked(),
+    await asked({ requested_expiry: "10" }),
+  ];
+  await stage.pass(0);
+  assert.equal(stage.receiver.received.length, 0);
+  await stage.ada.decide(denied.request, "deny");
+  await cancelRequest(stage.deployment.server.store, cancelled.request);
+  await stage.pass(10_000);
+  const told = stage.receiver.received.map(({ body }) => JSON.parse(body).auth_req_id);
+  assert.deepEqual(told.sort(), [denied, cancelled, expired].map(({ authReqId }) => authReqId).sort());
+  for (const [one, error] of [
+    [denied, "access_denied"],
+    [cancelled, "access_denied"],
+    [expired, "expired_token"],
+  ] as const)
+    assert.equal((await agent.poll(one.authReqId)).body.error, error);
+});
+
+test("an agent that is pinged may poll as well, and is told its interval", async () => {
+  const { status, body } = await agent.ask();
+  assert.deepEqual([status, body.interval], [200, 5]);
+  assert.equal((await agent.poll(body.auth_req_id)).body.error, "authorization_pending");
+});
+
+test("T57: a notification token is needed, of the right alphabet, and too long to guess", async () => {
+  const bad = [
+    "",
+    "a",
+    "short",
+    "a".repeat(21),
+    `${"a".repeat(21)}====`,
+    `${"a".repeat(30)} b`,
+    `${"a".repeat(30)}\r\nx: y`,
+  ];
+  for (const token of [
+    undefined,
+    ...bad,
+    "ä".repeat(30),
+    "a".repeat(1025),
+    `=${"a".repeat(30)}`,
+    `${"a".repeat(30)}=b`,
+  ]) {
+    const { status, body } = await agent.ask({ client_notification_token: token });
+    assert.deepEqual([status, body.error], [400, "invalid_request"], JSON.stringify(token));
+  }
+  for (const token of ["a".repeat(22), "a".repeat(1024), `${"aZ09-._~+/".repeat(3)}==`])
+    assert.equal((await agent.ask({ client_notification_token: token })).status, 200, token);
+});
+
+test("from an agent that polls, a notification token is ignored, whatever it is", async () => {
+  const polls = await stage.admit("polls", "poll");
+  const { status, body } = await polls.ask({ client_notification_token: "x" });
+  assert.equal(status, 200, JSON.stringify(body));
+  assert.equal(await callbackOf(requestIdOf(body.auth_req_id)), undefined);
+});
+
+test("the token is in the store encrypted, and in no log", async () => {
+  const token = newToken();
+  const { request } = await asked({ client_notification_token: token });
+  assert.ok(!JSON.stringify(await callbackOf(request)).includes(token));
+  assert.ok(!JSON.stringify(await stage.told(request)).includes(token));
+});
+
+test("an agent that asks again for the same is told with the token that it sent last", async () => {
+  const authorization_details = JSON.stringify([{ type: "rollout", service: "asked-twice" }]);
+  const { request } = await asked({ authorization_details });
+  const token = newToken();
+  const { status, body } = await agent.ask({ authorization_details, client_notification_token: token });
+  assert.deepEqual([status, body.joined, requestIdOf(body.auth_req_id)], [200, true, request]);
+  await stage.ada.decide(request, "deny");
+  await stage.receiver.until(1);
+  assert.equal(stage.receiver.received[0]?.headers.authorization, `Bearer ${token}`);
+});
+
+test("an agent that lost the answer, and the ping with it, is told again when it asks again", async () => {
+  const authorization_details = JSON.stringify([{ type: "rollout", service: "lost" }]);
+  const key = { "idempotency-key": "lost-1" };
+  const first = await asked({ authorization_details }, key);
+  await stage.ada.decide(first.request, "approve");
+  await stage.pass(0);
+  assert.equal(stage.receiver.received.length, 1);
+  const token = newToken();
+  const again = await asked({ authorization_details, client_notification_token: token }, key);
+  assert.equal(again.authReqId, first.authReqId);
+  await stage.pass(0);
+  assert.deepEqual(
+    stage.receiver.received.map(({ headers }) => headers.authorization === `Bearer ${token}`),
+    [false, true],
+  );
+  assert.equal((await agent.poll(first.authReqId)).status, 200);
+});
+
+test("a token that comes while the old one is being refused is tried at once", async () => {
+  const authorization_details = JSON.stringify([{ type: "rollout", service: "raced" }]);
+  const { request } = await asked({ authorization_details });
+  const token = newToken();
+  stage.receiver.answer = (response, { headers }) => {
+    if (headers.authorization === `Bearer ${token}`) return void response.writeHead(204).end();
+    // It has restarted, and asks again before it answers for the token that it has forgotten.
+    void agent
+      .ask({ authorization_details, client_notification_token: token })
+      .then(() => response.writeHead(401).end());
+  };
+  await stage.ada.decide(request, "approve");
+  await stage.receiver.until(1);
+  await stage.deployment.server.runJobs();
+  await stage.pass(0);
+  assert.equal(stage.receiver.received.length, 2);
+  assert.deepEqual((await events(request)).slice(2), ["callback.failed", "callback.sent"]);
+});
+
+test("an endpoint in trouble is tried again, later each time, and then given up, for the operator to see", async () => {
+  stage.receiver.answer = (response) => response.writeHead(503).end("try later");
+  const { request } = await asked();
+  await stage.ada.decide(request, "approve");
+  await stage.pass(0);
+  for (const [tries, delay] of [
+    [1, 1_000],
+    [2, 5_000],
+    [3, 20_000],
+    [4, 60_000],
+    [5, 300_000],
+  ] as const) {
+    await stage.pass(delay - 1);
+    assert.equal(stage.receiver.received.length, tries);
+    await stage.pass(1);
+    assert.equal(stage.receiver.received.length, tries + 1);
+  }
+  await stage.pass(3_600_000);
+  assert.equal(stage.receiver.received.length, 6);
+  const [given] = await stage.deployment.server.store.listAbandonedCallbacks(1);
+  assert.deepEqual([given?.id, given?.attempts, given?.lastError], [request, 6, "the endpoint answered 503"]);
+  const told = (await stage.told(request)).filter(({ event }) => event.startsWith("callback."));
+  assert.deepEqual(
+    told.map(({ event, facts }) => [event, facts?.attempt, facts?.status]),
+    [...[1, 2, 3, 4, 5].map((attempt) => ["callback.failed", attempt, 503]), ["callback.given_up", 6, 503]],
+  );
+});
+
+test("too many requests is trouble that passes; nobody listening, too", async () => {
+  stage.receiver.answer = (response) => response.writeHead(429).end();
+  const { request } = await asked();
+  await stage.ada.decide(request, "deny");
+  await stage.pass(0);
+  stage.receiver.answer = (response) => response.socket?.destroy();
+  await stage.pass(1_000);
+  stage.receiver.answer = (response) => response.writeHead(200).end("anything");
+  await stage.pass(5_000);
+  assert.deepEqual((await events(request)).slice(2), ["callback.failed", "callback.failed", "callback.sent"]);
+});
+
+test("an endpoint that refuses is not asked again", async () => {
+  for (const status of [400, 401, 403, 404, 410]) {
+    stage.receiver.answer = (response) => response.writeHead(status).end();
+    const { request } = await asked();
+    await stage.ada.decide(request, "deny");
+    await stage.pass(0);
+    await stage.pass(600_000);
+    assert.equal(stage.receiver.received.length, 1, String(status));
+    assert.deepEqual((await events(request)).slice(2), ["callback.given_up"]);
+    stage.receiver.received.length = 0;
+  }
+});
+
+test("T36: a redirect of a callback is not followed, and ends it", async () => {
+  for (const status of [301, 302, 307, 308]) {
+    stage.receiver.answer = (response, { path }) =>
+      path === "/cb"
+        ? response.writeHead(status, { location: "/inside" }).end()
+        : response.writeHead(204).end();
+    const { request } = await asked();
+    await stage.ada.decide(request, "deny");
+    await stage.pass(0);
+    await stage.pass(600_000);
+    assert.deepEqual(
+      stage.receiver.received.map(({ path }) => path),
+      ["/cb"],
+    );
+    assert.deepEqual((await events(request)).slice(2), ["callback.given_up"]);
+    stage.receiver.received.length = 0;
+  }
+});
+
+test("an endpoint that is slow holds up nobody else's", async () => {
+  const slow = await stage.admit("slow", "ping", "/slow");
+  stage.receiver.answer = (response, { path }) => {
+    if (path !== "/slow") response.writeHead(204).end();
+  };
+  for (let n = 0; n < 12; n += 1) {
+    const { body } = await slow.ask();
+    await stage.ada.decide(requestIdOf(body.auth_req_id), "deny");
+  }
+  // No more than so many at once, to one agent.
+  await stage.receiver.until(8);
+  const { request } = await asked();
+  await stage.ada.decide(request, "deny");
+  await stage.receiver.until(9);
+  assert.deepEqual(
+    stage.receiver.received.map(({ path }) => path),
+    [...Array(8).fill("/slow"), "/cb"],
+  );
+  while (await callbackOf(request)) await new Promise((resolve) => setTimeout(resolve, 5));
+  // Closing ends them; they are tried again when their leases have run out.
+  stage.receiver.answer = (response) => response.writeHead(204).end();
+  await stage.deployment.restart();
+  await stage.pass(0);
+  await stage.pass(leaseMs);
+  assert.equal(stage.receiver.received.length, 9 + 12);
+});
+
+test("T21: what was to be told when the server died is told after it", async () => {
+  stage.receiver.answer = () => {};
+  const { request, authReqId } = await asked();
+  await stage.ada.decide(request, "approve");
+  await stage.receiver.until(1);
+  await stage.deployment.restart();
+  stage.receiver.answer = (response) => response.writeHead(204).end();
+  await stage.pass(leaseMs - 1);
+  assert.equal(stage.receiver.received.length, 1);
+  await stage.pass(1);
+  assert.deepEqual(
+    stage.receiver.received.map(({ body }) => JSON.parse(body)),
+    [{ auth_req_id: authReqId }, { auth_req_id: authReqId }],
+  );
+  const sent = (await stage.told(request)).at(-1);
+  assert.deepEqual([sent?.event, sent?.facts], ["callback.sent", { mode: "ping", attempt: 2, status: 204 }]);
+});
+
+test("of two servers on one store, one tells", async () => {
+  const read = parseConfig(stage.rules, stage.deployment.file);
+  assert.ok("config" in read);
+  const second = await createServer({
+    config: { ...read.config, store: stage.deployment.file },
+    outsideKey: stage.deployment.outsideKey,
+    onFault: (fault) => stage.deployment.faults.push(fault),
+    clock: () => stage.deployment.clock.now,
+    roundMs: 5,
+  });
+  const requests: string[] = [];
+  for (let n = 0; n < 10; n += 1) {
+    const { request } = await asked();
+    requests.push(request);
+    await stage.ada.decide(request, "deny");
+    await stage.pass(0);
+  }
+  await second.runJobs();
+  await second.close();
+  await stage.pass(0);
+  assert.equal(stage.receiver.received.length, 10);
+  for (const request of requests) assert.deepEqual((await events(request)).slice(2), ["callback.sent"]);
+});
+
+test("T37: an endpoint whose name leads inside is not called, and not tried again", async () => {
+  const { request } = await asked();
+  await stage.deployment.restart(
+    stage.rules.replace(/^outbound:.*$/m, `outbound: { ca_file: ${stage.caFile} }`),
+  );
+  await stage.ada.decide(request, "deny");
+  await stage.pass(0);
+  await stage.pass(600_000);
+  assert.equal(stage.receiver.received.length, 0);
+  assert.deepEqual((await events(request)).slice(2), ["callback.given_up"]);
+  const [given] = await stage.deployment.server.store.listAbandonedCallbacks(1);
+  assert.match(given?.lastError ?? "", /^localhost leads to (127\.0\.0\.1|::1), which is not public$/);
+  await stage.deployment.restart();
+});
+
+test("an agent that was removed, or is not pinged any more, is not called", async () => {
+  const { store } = stage.deployment.server;
+  const gone = await stage.admit("gone", "ping", "/gone");
+  const polls = await stage.admit("polls-now", "ping", "/polls");
+  const requests: string[] = [];
+  for (const one of [gone, polls]) requests.push(requestIdOf((await one.ask()).body.auth_req_id));
+  await remove(store, "agent", "gone");
+  const held = (await store.read("agent", "polls-now"))!;
+  const { newEntry } = await import("../../src/audit/new-entry.ts");
+  await store.commit({
+    writes: [
+      { put: "agent", record: { ...held.record, delivery: { mode: "poll" } }, ifVersion: held.version },
+    ],
+    entries: [newEntry("agent.changed", store.now(), { agent: "polls-now" })],
+  });
+  for (const request of requests) await cancelRequest(store, request);
+  await stage.pass(0);
+  assert.equal(stage.receiver.received.length, 0);
+  const problems = (await store.listAbandonedCallbacks(2)).map(({ lastError }) => lastError);
+  assert.deepEqual(problems.sort(), [
+    "the agent is not registered for ping any more",
+    "the agent was removed",
+  ]);
+});
+
+test("what was given up stays to be seen for a month, and not for ever", async () => {
+  stage.receiver.answer = (response) => response.writeHead(404).end();
+  const { request } = await asked();
+  await cancelRequest(stage.deployment.server.store, request);
+  await stage.pass(0);
+  await stage.pass(29 * 24 * 3_600_000);
+  assert.equal((await callbackOf(request))?.state, "given_up");
+  await stage.pass(24 * 3_600_000);
+  assert.equal(await callbackOf(request), undefined);
+});

@@ -1,0 +1,195 @@
+/** What is taken away stops at once: also for a form that was on its way, and for a link that was handed out before. */
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import {
+  type Deployment,
+  deploy,
+  formOf,
+  hidden,
+  issuer,
+  type Person,
+  refund,
+  requestIdOf,
+} from "@countersign/testing/server/deployment";
+import { addAgent, pauseAgent, remove } from "../../src/usecase/client/client-lifecycle.ts";
+import { inviteSelf } from "../../src/usecase/people/enrol.ts";
+import { removeApprover, removeDevice } from "../../src/usecase/people/remove-approver.ts";
+import { readSession, signOut } from "../../src/usecase/people/sign-in.ts";
+
+let deployment: Deployment;
+before(async () => {
+  deployment = await deploy();
+});
+after(async () => {
+  assert.deepEqual(deployment.faults, []);
+  await deployment.close();
+});
+
+let orders = 0;
+async function ask(): Promise<string> {
+  orders += 1;
+  const action = { ...refund, order: `R-${orders}` };
+  return requestIdOf(
+    (await deployment.ask({ authorization_details: JSON.stringify([action]) })).body.auth_req_id,
+  );
+}
+
+/** A POST whose form arrives only when it is told to. Whatever the server does before that has been done. */
+async function slowPost(path: string, { cookie }: Person, form: Record<string, string>) {
+  let controller!: ReadableStreamDefaultController<Uint8Array>;
+  const body = new ReadableStream<Uint8Array>({
+    start: (own) => {
+      controller = own;
+    },
+  });
+  const headers = { origin: issuer, cookie, "content-type": "application/x-www-form-urlencoded" };
+  const answer = deployment.request(path, { method: "POST", headers, body, duplex: "half" } as RequestInit);
+  for (let turn = 0; turn < 10; turn += 1) await new Promise(setImmediate);
+  return (): Promise<Response> => {
+    controller.enqueue(new TextEncoder().encode(new URLSearchParams(form).toString()));
+    controller.close();
+    return answer;
+  };
+}
+
+async function sessionOf({ cookie }: Person) {
+  const found = await readSession(deployment.server.store, cookie.split("=")[1] ?? "");
+  assert.ok(found);
+  return found.session;
+}
+
+async function deviceOf({ approver }: Person): Promise<string> {
+  const [device] = await deployment.server.store.listDevicesOf(approver);
+  return device?.id ?? "";
+}
+
+test("a form that was on its way when its device was removed decides nothing", async () => {
+  for (const verdict of ["approve", "deny"] as const) {
+    const ada = await deployment.enrol("ada@example.com");
+    const id = await ask();
+    const card = await (await ada.get(`/requests/${id}`)).text();
+    const arrive = await slowPost(`/requests/${id}/decision`, ada, {
+      ...hidden(formOf(card, verdict)),
+      verdict,
+    });
+    assert.equal(await removeDevice(deployment.server.store, await deviceOf(ada)), "removed");
+    assert.equal((await arrive()).headers.get("location"), "/sign-in");
+    const held = await deployment.server.store.read("request", id);
+    assert.equal(held?.record.status.state, "pending");
+  }
+});
+
+test("a decision that is under way while its session ends is not taken", async () => {
+  const ada = await deployment.enrol("ada@example.com");
+  const id = await ask();
+  const session = await sessionOf(ada);
+  // Both read before either writes, and the end of the session is written first.
+  const [decided] = await Promise.all([
+    ada.decide(id, "approve"),
+    (async () => {
+      const { store } = deployment.server;
+      const { read } = store;
+      await new Promise<void>((resolve) => {
+        store.read = ((kind: "agent", of: string) => {
+          if (kind === "agent") {
+            store.read = read;
+            signOut(store, session).then(resolve);
+          }
+          return read(kind, of);
+        }) as typeof read;
+      });
+    })(),
+  ]);
+  assert.equal(decided.headers.get("location"), "/sign-in");
+  assert.equal((await deployment.server.store.read("request", id))?.record.status.state, "pending");
+});
+
+test("a person who was removed cannot come back through a form that was on its way", async () => {
+  const bob = await deployment.enrol("bob@example.com");
+  const { csrf = "" } = hidden(await (await bob.get("/devices")).text());
+  const arrive = await slowPost("/devices/add", bob, { csrf });
+  assert.equal(await removeApprover(deployment.server.store, "bob@example.com"), "removed");
+  assert.equal((await arrive()).headers.get("location"), "/sign-in");
+  assert.equal(await deployment.server.store.findApproverByEmail("bob@example.com"), undefined);
+});
+
+test("a link for a further device makes nobody an approver, and needs a session", async () => {
+  const bob = await deployment.enrol("bob@example.com");
+  const session = await sessionOf(bob);
+  await removeApprover(deployment.server.store, "bob@example.com");
+  assert.deepEqual(await inviteSelf(deployment.server.store, session), { refused: "signed_out" });
+  assert.equal(await deployment.server.store.findApproverByEmail("bob@example.com"), undefined);
+});
+
+test("a link for a further device ends with the device that it was asked for on", async () => {
+  const bob = await deployment.enrol("bob@example.com");
+  const form = { csrf: hidden(await (await bob.get("/devices")).text()).csrf ?? "" };
+  const link = (await (await slowPost("/devices/add", bob, form))()).headers.get("location") ?? "";
+  assert.match(link, /^\/enrol\/[^/]+\/elsewhere$/);
+  const links = [link, link.replace("/elsewhere", "")];
+  for (const one of links) assert.equal((await deployment.request(one)).status, 200);
+  assert.equal(await removeDevice(deployment.server.store, await deviceOf(bob)), "removed");
+  for (const one of links) assert.equal((await deployment.request(one)).status, 410);
+});
+
+test("a device, a person or an agent that is busy at the moment of its removal is removed all the same", async () => {
+  const { store } = deployment.server;
+  const ada = await deployment.enrol("ada@example.com");
+  const session = await sessionOf(ada);
+  const [, device] = await Promise.all([signOut(store, session), removeDevice(store, session.device)]);
+  assert.equal(device, "removed");
+
+  const bob = await deployment.enrol("bob@example.com");
+  const [, person] = await Promise.all([
+    signOut(store, await sessionOf(bob)),
+    removeApprover(store, "bob@example.com"),
+  ]);
+  assert.equal(person, "removed");
+
+  await addAgent(store, {
+    id: "agent-9",
+    name: "Nine",
+    types: ["refund"],
+    credential: { method: "client_secret_post" },
+  });
+  const [, agent] = await Promise.all([
+    pauseAgent(store, "agent-9", true),
+    remove(store, "agent", "agent-9"),
+  ]);
+  assert.equal(agent, "done");
+});
+
+test("a fault is written down under its route, not under the path that an invitation's secret stands in", async () => {
+  const { store } = deployment.server;
+  const { read } = store;
+  store.read = (() => {
+    throw new Error("the disk refused to read");
+  }) as typeof read;
+  const answer = await deployment.request("/enrol/an-invitation-secret");
+  store.read = read;
+  assert.deepEqual([answer.status, answer.headers.get("retry-after")], [503, "2"]);
+  assert.deepEqual(deployment.faultPlaces, ["GET /enrol/:id"]);
+  deployment.faults.length = 0;
+});
+
+test("an approver who is removed while the token is being signed has approved no token", async () => {
+  const bob = await deployment.enrol("bob@example.com");
+  orders += 1;
+  const details = JSON.stringify([{ ...refund, order: `R-${orders}` }]);
+  const { body } = await deployment.ask({ authorization_details: details, login_hint: "bob@example.com" });
+  assert.equal((await bob.decide(requestIdOf(body.auth_req_id), "approve")).status, 303);
+  // Signing is the time between what is read and what is written.
+  const { signer } = deployment.server.keyring;
+  const { accessToken } = signer;
+  let signed = 0;
+  signer.accessToken = async (claims) => {
+    signed += 1;
+    await removeApprover(deployment.server.store, "bob@example.com");
+    return await accessToken(claims);
+  };
+  const redeemed = await deployment.poll(body.auth_req_id);
+  signer.accessToken = accessToken;
+  assert.deepEqual([signed, redeemed.status, redeemed.body.error], [1, 400, "access_denied"]);
+  assert.equal((await deployment.server.store.readStatus(requestIdOf(body.auth_req_id)))?.state, "approved");
+  assert.equal((await deployment.poll(body.auth_req_id)).body.error, "access_denied");
+});

@@ -1,0 +1,49 @@
+/** A refund, declared and asked for: what tests start from. Nothing but tests reads it. */
+
+import type { ActionPolicy } from "../../../server/src/domain/action/action-type.ts";
+import { buildActionRule } from "../../../server/src/domain/action/build.ts";
+import type { Declaration } from "../../../server/src/domain/action/declaration.ts";
+
+export const refund = {
+  type: "refund",
+  audience: "https://refunds.example",
+  schema: {
+    type: "object",
+    additionalProperties: false,
+    required: ["order", "customer", "amount", "currency"],
+    properties: {
+      order: { type: "string", maxLength: 40 },
+      customer: { type: "string", maxLength: 80 },
+      amount: { type: "string", maxLength: 20 },
+      currency: { type: "string", maxLength: 3 },
+      copies: { type: "array", items: { type: "string", maxLength: 80 }, maxItems: 5 },
+      parcels: { type: "integer", minimum: 0 },
+      reason: { type: "string", maxLength: 500 },
+    },
+  },
+  bound: ["order", "customer", "amount", "currency", "copies", "parcels"],
+  advisory: ["reason"],
+  subject: ["order"],
+  sentence: "Refund {amount} to {customer} for order {order}",
+  rows: [
+    { label: "Amount", field: "amount", as: "money", currency: "currency" },
+    { label: "Customer", field: "customer", as: "text" },
+    { label: "Order", field: "order", as: "text" },
+    { label: "Copies to", field: "copies", as: "list" },
+    { label: "Parcels", field: "parcels", as: "quantity", unit: "parcels" },
+    { label: "Reason", field: "reason", as: "text" },
+  ],
+  approvers: { people: ["ada@example.com"], groups: [] },
+} as const satisfies Declaration;
+
+/** The fields of one refund, without its type. */
+export const refundFields = { order: "A-1", customer: "Grace", amount: "10000.00", currency: "USD" } as const;
+
+/** The rule of a declaration that has no problem. */
+export function ruleOf(declaration: Declaration = refund): ActionPolicy {
+  const built = buildActionRule(declaration);
+  if ("problems" in built) throw new Error(JSON.stringify(built.problems, null, 2));
+  return built.rule;
+}
+
+export const sampleRules: ReadonlyMap<string, ActionPolicy> = new Map([["refund", ruleOf()]]);

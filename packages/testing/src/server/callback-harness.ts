@@ -1,0 +1,136 @@
+/** A deployment with agents that are called: their endpoint is a real HTTPS server on loopback, trusted by a test's own CA. */
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { cibaGrantType, type Entry } from "@countersign/protocol";
+import { exportLog, verifyLog } from "../../../server/src/audit/audit.ts";
+import { type Receiver, receive } from "./callback-receiver.ts";
+import { createCertificates } from "./certificate.ts";
+import { basic, type Deployment, deploy, type HttpReply, type Person, rules } from "./deployment.ts";
+
+export const loopback = (caFile: string) =>
+  `outbound: { allow_private: [127.0.0.0/8, "::1/128"], ca_file: ${caFile} }\n`;
+
+/** What can be taken back, and so may be pushed. */
+const rollout = `  rollout:
+    api: refunds
+    schema:
+      type: object
+      additionalProperties: false
+      required: [service]
+      properties: { service: { type: string, maxLength: 40 } }
+    bound: [service]
+    display:
+      sentence: "Roll out {service}"
+      rows: [{ label: Service, field: service }]
+    reversibility: reversible
+    approvers: { groups: [finance] }
+    level: session
+    lifetime: { default: 120, max: 600 }
+    token_lifetime: 60
+`;
+
+export type Caller = {
+  readonly id: string;
+  readonly secret: string;
+  /** Asks for one more rollout, and answers the whole acknowledgement. */
+  readonly ask: (
+    changed?: Readonly<Record<string, string | undefined>>,
+    headers?: Readonly<Record<string, string>>,
+  ) => Promise<HttpReply>;
+  readonly poll: (authReqId: string) => Promise<HttpReply>;
+};
+
+export type CallbackHarness = {
+  readonly deployment: Deployment;
+  readonly receiver: Receiver;
+  readonly ada: Person;
+  /** The whole configuration, and the file of the CA in it. */
+  readonly rules: string;
+  readonly caFile: string;
+  readonly admit: (id: string, mode: "poll" | "ping" | "push", path?: string) => Promise<Caller>;
+  /** The events of one request in the log so far, oldest first. */
+  readonly told: (requestId: string) => Promise<readonly Entry[]>;
+  /** Moves the clock, and makes every round. */
+  readonly pass: (ms: number) => Promise<void>;
+  readonly close: () => Promise<void>;
+};
+
+export const newToken = () => randomBytes(32).toString("base64url");
+
+/** In a file of its own, or in another store. */
+export async function createCallbackHarness(store = "./countersign.db"): Promise<CallbackHarness> {
+  const certificates = await createCertificates();
+  const folder = mkdtempSync(join(tmpdir(), "countersign-ca-"));
+  const caFile = join(folder, "ca.pem");
+  writeFileSync(caFile, certificates.ca);
+  const receiver = await receive(certificates);
+  const declared = rules.replace("scopes:\n", `${rollout}scopes:\n`) + loopback(caFile);
+  const text = declared.replace(/^store: .*$/m, `store: ${store}`);
+  const deployment = await deploy(text);
+  const ada = await deployment.enrol("ada@example.com");
+  let asks = 0;
+
+  return {
+    deployment,
+    receiver,
+    ada,
+    rules: text,
+    caFile,
+    admit: async (id, mode, path = "/cb") => {
+      const { secret } = await deployment.admit(id, {
+        authorization_details_types: ["rollout"],
+        scope: "openid",
+        backchannel_token_delivery_mode: mode,
+        ...(mode !== "poll" && { backchannel_client_notification_endpoint: receiver.origin + path }),
+      });
+      return {
+        id,
+        secret,
+        ask: (changed = {}, headers = {}) => {
+          asks += 1;
+          const details = [{ type: "rollout", service: `service-${asks}` }];
+          return deployment.ask(
+            {
+              authorization_details: JSON.stringify(details),
+              client_notification_token: newToken(),
+              ...changed,
+            },
+            { ...basic({ id, secret }), ...headers },
+          );
+        },
+        poll: (authReqId) =>
+          deployment.post(
+            "/oauth/token",
+            { grant_type: cibaGrantType, auth_req_id: authReqId },
+            basic({ id, secret }),
+          ),
+      };
+    },
+    told: async (requestId) => {
+      const logged = await deployment.server.store.log.newest(100, requestId);
+      return logged.map(({ line }) => JSON.parse(line) as Entry).reverse();
+    },
+    pass: async (ms) => {
+      deployment.clock.now += ms;
+      await deployment.server.runJobs();
+    },
+    close: async () => {
+      await checkLog(deployment);
+      assert.deepEqual(deployment.faults, []);
+      await deployment.close();
+      await receiver.close();
+      rmSync(folder, { recursive: true });
+    },
+  };
+}
+
+/** Whatever happened on the stage, its log is one that a stranger believes. */
+async function checkLog(deployment: Deployment): Promise<void> {
+  await deployment.server.runJobs();
+  const { store, keyring } = deployment.server;
+  const verified = await verifyLog(exportLog(store.log, keyring.logKey), { key: keyring.logKey });
+  assert.ok("ok" in verified, JSON.stringify(verified, undefined, 2));
+}
