@@ -24,7 +24,7 @@ export type Agent = Omit<Started, "line"> & {
   readonly outcome: () => Promise<any>;
 };
 
-const tap = new URL("tap.ts", import.meta.url);
+const tap = new URL("agent-probe.ts", import.meta.url);
 
 /** `door` is the URL of the API at which the agent is held; without it, it is only listened to. */
 export function startAgent(

@@ -5,14 +5,15 @@ import { mkdtempSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { createFaultHarness, type FaultHarness, type Node } from "@countersign/testing/process/fault-harness";
 import { killProcess } from "@countersign/testing/process/server-process";
 import type { WrittenSpan } from "@countersign/testing/process/tracing";
 
 const folder = mkdtempSync(join(tmpdir(), "countersign-traced-"));
 const file = join(folder, "spans.jsonl");
-const preload = new URL("tracing.ts", import.meta.url).pathname;
-const party = new URL("traced-party.ts", import.meta.url).pathname;
+const preload = fileURLToPath(import.meta.resolve("@countersign/testing/process/tracing"));
+const party = fileURLToPath(import.meta.resolve("@countersign/testing/process/traced-process"));
 const tracing = {
   COUNTERSIGN_SPANS: file,
   NODE_OPTIONS: `--disable-warning=ExperimentalWarning --import=${preload}`,

@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { cibaGrantType } from "@countersign/protocol";
 import { createNodeHarness, type Node, type NodeHarness } from "@countersign/testing/process/node-harness";
 import { type PostgresServer, startPostgres } from "@countersign/testing/process/postgres";
@@ -26,7 +27,7 @@ const contenders = long ? 10_000 : 200;
 const seed = Number(process.env.COUNTERSIGN_SEED ?? 20261122);
 const workers = 6;
 const skewsMs = [-15_000, 0, 15_000];
-const skewedClock = new URL("skewed-clock.ts", import.meta.url).pathname;
+const skewedClock = fileURLToPath(import.meta.resolve("@countersign/testing/process/skewed-clock"));
 
 const pick = random(seed);
 let database: PostgresServer;

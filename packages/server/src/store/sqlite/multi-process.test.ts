@@ -6,6 +6,7 @@ import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { leafHash, rootOf } from "@countersign/protocol";
 import { random } from "@countersign/testing/process/server-process";
 import { commitEnds } from "@countersign/testing/process/wal";
@@ -26,7 +27,7 @@ function inFile(sentence: string, check: (path: string) => Promise<void>): void 
   });
 }
 
-const program = join(import.meta.dirname, "../../../test/writing-process.ts");
+const program = fileURLToPath(import.meta.resolve("@countersign/testing/process/writing-process"));
 
 type Run = {
   /** Resolves when it has said that many lines. */
