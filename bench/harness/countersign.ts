@@ -28,7 +28,7 @@ const crowd = 1000;
 export type Countersign = Target & {
   /** The server's own store, opened a second time. */
   readonly store: Store;
-  readonly outsideKey: RootKey;
+  readonly rootKey: RootKey;
   readonly file: string;
   /** The words that start it. */
   readonly words: readonly string[];
@@ -58,7 +58,7 @@ export async function startCountersign(
     .replace(/^store: .*$/m, (line) => (location ? `store: ${location}` : line));
   writeFileSync(configuration, text);
   createRootKey(join(folder, "countersign.key"));
-  const outsideKey = loadRootKey(join(folder, "countersign.key"));
+  const rootKey = loadRootKey(join(folder, "countersign.key"));
   const file = join(folder, "countersign.db");
   const store = await openStore({ location: location ?? file, create: true });
 
@@ -137,7 +137,7 @@ export async function startCountersign(
     name: "countersign",
     ...running,
     store,
-    outsideKey,
+    rootKey,
     file,
     words,
     stop: running.close,

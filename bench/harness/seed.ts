@@ -43,7 +43,7 @@ export async function fillPending(
     database.exec("COMMIT");
   }
   database.close();
-  const { issue } = createAuthReqIds(server.outsideKey);
+  const { issue } = createAuthReqIds(server.rootKey);
   const held = await server.store.read("request", id);
   const every = count / sample;
   return Array.from({ length: sample }, (_, at) =>

@@ -70,7 +70,7 @@ const ways: readonly (readonly [string, () => Promise<readonly [Client, client.C
   [
     "client_secret_jwt",
     async () => {
-      const { seal } = createSecretSeal(env.deployment.outsideKey);
+      const { seal } = createSecretSeal(env.deployment.rootKey);
       const added = await env.add({ credential: { method: "client_secret_jwt", seal } });
       return [added, client.ClientSecretJwt(added.secret)];
     },

@@ -8,15 +8,19 @@ import { readFileSync } from "node:fs";
 import { createDpopNonces } from "@countersign/protocol";
 import { createCheckpointWriter } from "./audit/checkpoint-file.ts";
 import type { Config } from "./config/config.ts";
+import { isLoopback } from "./config/url-check.ts";
 import { createAuthReqIds } from "./crypto/auth-req-id.ts";
 import { loadLoginHintKeys } from "./crypto/login-hint-key.ts";
 import { createMac, type RootKey } from "./crypto/root-key.ts";
 import { createSeal, createSecretSeal } from "./crypto/seal.ts";
-import type { HttpDeps } from "./http/deps.ts";
-import { type App, httpApp, protocolApp } from "./http/http.ts";
+import { type App, type AppDeps, createApp, createProtocolApp } from "./http/app.ts";
 import { proofUrls } from "./http/oauth/dpop.ts";
 import { endpoints } from "./http/oauth/endpoint/discovery.ts";
 import { notificationBody } from "./http/oauth/notification.ts";
+import { createPageRenderer } from "./http/page/page-renderer.ts";
+import { createBrowserSessions } from "./http/page/session.ts";
+import type { Access } from "./http/route.ts";
+import { createRoutes } from "./http/routes.ts";
 import { anonymousPeer, type TlsPeer } from "./http/transport/peer.ts";
 import { createCallbackSender } from "./job/callback-sender.ts";
 import { createCallbackWorker } from "./job/callback-worker.ts";
@@ -46,6 +50,8 @@ export type Server = {
   readonly protocol: (request: Request, peer?: TlsPeer) => Response | Promise<Response>;
   /** The same two for a listener, which need not make a `Request` of everything. */
   readonly apps: { readonly app: App; readonly protocol: App };
+  /** Every route of the server. */
+  readonly routes: readonly { readonly method: string; readonly path: string; readonly access: Access }[];
   readonly store: Store;
   readonly keyring: Keyring;
   /** Answers those whose polls are being held, so that a listener can be closed; `close` does too. */
@@ -57,7 +63,7 @@ export type Server = {
 
 export type ServerOptions = {
   readonly config: Config;
-  readonly outsideKey: RootKey;
+  readonly rootKey: RootKey;
   /** Hears of every fault, whole, with where it happened. */
   readonly onFault: (fault: unknown, where: string) => void;
   /** Counts what happens, where somebody asks for it. */
@@ -73,7 +79,7 @@ export type ServerOptions = {
 };
 
 export async function createServer(options: ServerOptions): Promise<Server> {
-  const { config, outsideKey, onFault, metrics, logger, roundMs = 500 } = options;
+  const { config, rootKey, onFault, metrics, logger, roundMs = 500 } = options;
   const { caFile, ...reach } = config.outbound;
   const ca = caFile === undefined ? undefined : readFileSync(caFile, "utf8");
   const outbound = createOutbound({ ...reach, ca });
@@ -97,41 +103,56 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   const channels = new Map<string, Channel>(
     mail ? [[mail.name, metrics?.instrumentChannel(mail) ?? mail]] : [],
   );
-  const tickets = createAuthReqIds(outsideKey);
-  const secrets = createSecretSeal(outsideKey);
+  const authReqIds = createAuthReqIds(rootKey);
+  const secrets = createSecretSeal(rootKey);
   const pollWaiters = createPollWaiters(store);
-  const doors = [config.issuer, ...(config.mtls ? [config.mtls.url] : [])].map(endpoints);
+  const urls = [config.issuer, ...(config.mtls ? [config.mtls.url] : [])].map(endpoints);
   const published = createJwksCache(() => store.now(), outbound, onFault);
-  const deps: HttpDeps = {
+  const csrf = createMac(rootKey, "csrf");
+  const sessions = createBrowserSessions({
+    store,
+    issuer: config.issuer,
+    origin: config.passkeys.origin,
+    csrf,
+  });
+  const callbackSeal = createSeal(rootKey, "callbacks");
+  const routes = createRoutes({
     config,
     store,
     keyring,
+    sessions,
     signer: keyring.signer,
-    agentKeys: createClientJwtVerifier(() => store.now(), secrets, published),
+    clientJwtVerifier: createClientJwtVerifier(() => store.now(), secrets, published),
     secrets,
     loginHintKeys,
-    tickets,
+    authReqIds,
     pollLimiter: createPollLimiter(config.limits.pollIntervalSeconds),
     pollWaiters,
-    party: config.passkeys,
-    audiences: new Set([config.issuer, ...doors.flatMap((at) => [at.token, at.bcAuthorize, at.revoke])]),
-    proofUrls: proofUrls(doors.map(({ token }) => token)),
-    nonces: config.dpop.requireNonce ? createDpopNonces(createMac(outsideKey, "dpop-nonce").make) : undefined,
-    csrf: createMac(outsideKey, "csrf"),
-    ceremonies: createMac(outsideKey, "ceremony"),
-    callbackSeal: createSeal(outsideKey, "callbacks"),
-    outbound,
-    onResponse: combineListeners(metrics?.onResponse, logger?.onResponse),
-    ready: async () => !ending && (await isAnswering(store)),
+    relyingParty: config.passkeys,
+    audiences: new Set([config.issuer, ...urls.flatMap((at) => [at.token, at.bcAuthorize, at.revoke])]),
+    proofUrls: proofUrls(urls.map(({ token }) => token)),
+    nonces: config.dpop.requireNonce ? createDpopNonces(createMac(rootKey, "dpop-nonce").make) : undefined,
+    ceremonies: createMac(rootKey, "ceremony"),
+    callbackSeal,
+    isReady: async () => !ending && (await isAnswering(store)),
     permission,
     onFault,
+  });
+  const appDeps = {
+    pages: createPageRenderer(sessions),
+    hsts: config.listen.tls !== undefined && !isLoopback(new URL(config.issuer).hostname),
+    onResponse: combineListeners(metrics?.onResponse, logger?.onResponse),
+    onFault,
+    tracing: openTelemetry() ? await import("./http/http-tracing.ts") : undefined,
   };
-  const tracing = openTelemetry() && (await import("./http/http-tracing.ts"));
-  const app = httpApp(deps, tracing);
-  const protocol = protocolApp(deps, tracing);
+  const app = createApp(routes, appDeps);
+  const protocol = createProtocolApp(routes, appDeps);
 
   const callbackClient = { encode: notificationBody, send: createCallbackSender(outbound) };
-  const dispatch = createCallbackWorker({ ...deps, callbackClient }, onFault);
+  const dispatch = createCallbackWorker(
+    { store, config, signer: keyring.signer, authReqIds, callbackSeal, callbackClient },
+    onFault,
+  );
   const publish = createCheckpointWriter(config.log.checkpointFile);
   const rounds = createScheduler(
     store,
@@ -152,7 +173,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
 
   /** What has to be in the store before anybody is answered. */
   async function prepare(): Promise<Keyring> {
-    const ring = await openKeyring(store, outsideKey, config.issuer, config.log.origin);
+    const ring = await openKeyring(store, rootKey, config.issuer, config.log.origin);
     await publishTypes(store, config);
     await reconcileAgents(store, config);
     return ring;
@@ -168,6 +189,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     fetch: (request, peer = anonymousPeer) => app.fetch(request, peer),
     protocol: (request, peer = anonymousPeer) => protocol.fetch(request, peer),
     apps: { app, protocol },
+    routes,
     store,
     keyring,
     release: () => {
@@ -187,10 +209,13 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   };
 }
 
-type Answered = NonNullable<HttpDeps["onResponse"]>;
+type OnResponse = NonNullable<AppDeps["onResponse"]>;
 
-/** Undefined where nobody listens, so that nothing is measured. */
-function combineListeners(one: Answered | undefined, other: Answered | undefined): Answered | undefined {
+/** Returns undefined if there is no listener, so that nothing is measured. */
+function combineListeners(
+  one: OnResponse | undefined,
+  other: OnResponse | undefined,
+): OnResponse | undefined {
   if (!one || !other) return one ?? other;
   return (...answer) => {
     one(...answer);

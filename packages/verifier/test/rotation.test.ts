@@ -36,7 +36,7 @@ before(async () => {
   assert.ok("config" in read);
   other = await createServer({
     config: read.config,
-    outsideKey: place.outsideKey,
+    rootKey: place.rootKey,
     onFault: (fault) => place.faults.push(fault),
     clock: () => place.clock.now,
     roundMs: 3_600_000,
@@ -115,7 +115,7 @@ test("a key that another process rotates in is published by every server, signs 
   const rotatedAt = place.clock.now;
   const rotated = spawnSync(process.execPath, [program, "keys", "rotate", "--config", file], {
     encoding: "utf8",
-    env: { ...process.env, COUNTERSIGN_KEY: Buffer.from(place.outsideKey).toString("base64url") },
+    env: { ...process.env, COUNTERSIGN_KEY: Buffer.from(place.rootKey).toString("base64url") },
   });
   assert.equal(rotated.status, 0, rotated.stderr);
   const newKid = /key (\S+) is published/.exec(rotated.stdout)?.[1] ?? "";

@@ -12,7 +12,7 @@ export const startCommand: Command = {
     const { listen } = await import("../http/transport/listener.ts");
     const { openLogger: openJournal } = await import("../logging/logger.ts");
     const { createServer } = await import("../server.ts");
-    const outsideKey = readOutsideKey(config);
+    const rootKey = readOutsideKey(config);
     // Structured, to standard error; standard output says only where the server listens.
     const logger = openJournal(config.logging);
     const onFault = logger.fault;
@@ -21,7 +21,7 @@ export const startCommand: Command = {
       process.exit(70);
     };
     const metrics = config.metrics && (await import("../metrics/metrics.ts")).openMetrics(version());
-    const options = { config, outsideKey, onFault, journal: logger, ...(metrics && { metrics }) };
+    const options = { config, rootKey, onFault, journal: logger, ...(metrics && { metrics }) };
     const server = await createServer(options).catch((error: unknown) => {
       throw storeProblem(error);
     });

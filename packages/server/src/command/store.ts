@@ -25,14 +25,14 @@ const copy: Command = {
     if (!existsSync(config.store)) throw new OperatorError(`there is no database ${config.store}`);
     if (!isPostgres(to))
       throw new OperatorError("--to takes a URL like postgres://account@host/database", undefined, 2);
-    const outsideKey = readOutsideKey(config);
+    const rootKey = readOutsideKey(config);
     const { copyToPostgres } = await import("../store/postgres/copy.ts");
     const { records, entries } = await copyToPostgres(config.store, { url: to }).catch((error: unknown) => {
       throw new OperatorError(`nothing was copied: ${messageOf(error)}`);
     });
     const store = await openStore({ location: to, maxConnections: 2 });
     try {
-      const keyring = await openKeyring(store, outsideKey, config.issuer, config.log.origin);
+      const keyring = await openKeyring(store, rootKey, config.issuer, config.log.origin);
       const notes = (await store.log.checkpoints()).map(({ note }) => note);
       const verified = await verifyLog(exportLog(store.log, keyring.logKey), {
         key: keyring.logKey,

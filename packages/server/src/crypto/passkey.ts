@@ -21,14 +21,14 @@ const bytes = (base64url: string) => new Uint8Array(Buffer.from(base64url, "base
 
 /** Options for `navigator.credentials.create`: a discoverable, user-verifying key that this approver has not got yet. */
 export async function creationOptions(
-  party: RelyingParty,
+  relyingParty: RelyingParty,
   approver: Approver,
   known: readonly Device[],
   challenge: string,
 ): Promise<CreationOptions> {
   const options = await (await webauthn()).generateRegistrationOptions({
-    rpID: party.rpId,
-    rpName: party.rpName,
+    rpID: relyingParty.rpId,
+    rpName: relyingParty.rpName,
     userID: new Uint8Array(Buffer.from(approver.id)),
     userName: approver.email,
     userDisplayName: approver.name,
@@ -42,12 +42,12 @@ export async function creationOptions(
 
 /** Options for `navigator.credentials.get`. Without devices the browser offers whatever it holds for this site. */
 export async function requestOptions(
-  party: RelyingParty,
+  relyingParty: RelyingParty,
   devices: readonly Device[],
   challenge: string,
 ): Promise<RequestOptions> {
   const options = await (await webauthn()).generateAuthenticationOptions({
-    rpID: party.rpId,
+    rpID: relyingParty.rpId,
     challenge: bytes(challenge),
     userVerification: "required",
     ...(devices.length > 0 && {
@@ -59,7 +59,7 @@ export async function requestOptions(
 
 /** The new device that an attestation proves, or undefined where it proves nothing. */
 export async function readAttestation(
-  party: RelyingParty,
+  relyingParty: RelyingParty,
   attestation: Attestation,
   challenge: string,
 ): Promise<Pick<Device, "id" | "publicKey" | "counter" | "transports"> | undefined> {
@@ -67,8 +67,8 @@ export async function readAttestation(
     .verifyRegistrationResponse({
       response: attestation,
       expectedChallenge: challenge,
-      expectedOrigin: party.origin,
-      expectedRPID: party.rpId,
+      expectedOrigin: relyingParty.origin,
+      expectedRPID: relyingParty.rpId,
       requireUserVerification: true,
     })
     .catch(() => undefined);
@@ -90,7 +90,7 @@ function readTransports(said: unknown): string[] {
 
 /** The device's new signature counter if the assertion answers this challenge with this device's key. */
 export async function readAssertion(
-  party: RelyingParty,
+  relyingParty: RelyingParty,
   assertion: Assertion,
   challenge: string,
   device: Pick<Device, "id" | "publicKey" | "counter">,
@@ -99,8 +99,8 @@ export async function readAssertion(
     .verifyAuthenticationResponse({
       response: assertion,
       expectedChallenge: challenge,
-      expectedOrigin: party.origin,
-      expectedRPID: party.rpId,
+      expectedOrigin: relyingParty.origin,
+      expectedRPID: relyingParty.rpId,
       requireUserVerification: true,
       credential: { id: device.id, publicKey: bytes(device.publicKey), counter: device.counter },
     })

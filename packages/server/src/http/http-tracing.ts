@@ -1,4 +1,4 @@
-/** A span for each request that is served, in the trace that the caller's headers name (W3C Trace Context). */
+/** One server span for each request, in the trace of the caller's headers (W3C Trace Context). */
 import {
   context,
   type ProxyTracerProvider,
@@ -8,41 +8,27 @@ import {
   type TextMapGetter,
   trace,
 } from "@opentelemetry/api";
-import type { TlsPeer } from "./transport/peer.ts";
-import type { Machine, ProtocolRequest } from "./transport/protocol-request.ts";
+import type { ProtocolRequest } from "./transport/protocol-request.ts";
 
 const tracer = trace.getTracer("countersign");
 
-type Fetch = (request: Request, peer: TlsPeer) => Response | Promise<Response>;
+type Serve<A extends readonly unknown[], R> = (call: ProtocolRequest, ...rest: A) => R | Promise<R>;
 
-/** Loaded only where there is OpenTelemetry. */
-export type Tracing = { readonly traced: typeof traced; readonly tracedCall: typeof tracedCall };
+/** Loaded only if OpenTelemetry is installed. */
+export type Tracing = { readonly traceServe: typeof traceServe };
 
-/** The same function, where nobody has set up tracing when the server starts. */
-export function traced(fetch: Fetch): Fetch {
-  if (!isTracing()) return fetch;
-  return (request, peer) => {
-    const { pathname } = new URL(request.url);
-    // Segments that are ids or secrets do not become names.
-    const route = pathname
-      .split("/")
-      .slice(0, 3)
-      .join("/")
-      .replace(/^\/(enrol|requests|devices|register|action-types)\/.+/, "/$1/:id");
-    const header = (name: string) => request.headers.get(name) ?? undefined;
-    return inSpan(request.method, route, header, async () => await fetch(request, peer));
-  };
-}
-
-/** The same of what machines post to one path. */
-export function tracedCall(path: string, machine: Machine): Machine {
-  if (!isTracing()) return machine;
-  return (call, peer) => inSpan(call.method, path, call.header, () => machine(call, peer));
+/** Wraps the function that serves a route in a server span. Returns it unchanged if no tracer provider is registered. */
+export function traceServe<A extends readonly unknown[], R extends { readonly status: number }>(
+  path: string,
+  serve: Serve<A, R>,
+): Serve<A, R> {
+  if (!isTracing()) return serve;
+  return (call, ...rest) => inSpan(call.method, path, call.header, async () => await serve(call, ...rest));
 }
 
 type Header = ProtocolRequest["header"];
 
-/** The context is in headers of these names alone; what they are called is the propagator's to say. */
+/** Reads only the headers that the propagator names. */
 const headers: TextMapGetter<Header> = {
   get: (header, name) => header(name),
   keys: (header) => propagation.fields().filter((name) => header(name) !== undefined),

@@ -14,7 +14,7 @@ import { buildPush, type PushDeps } from "./build-push.ts";
 import type { SendResult } from "./callback-client.ts";
 
 export type CallbackDeps = PushDeps & {
-  readonly tickets: { readonly issue: (approvalId: string, agentId: string) => string };
+  readonly authReqIds: { readonly issue: (approvalId: string, agentId: string) => string };
 };
 
 /** One attempt, at what was claimed. When it is stopped in between, it is made again when the lease has ended. */
@@ -35,7 +35,7 @@ async function send(
   claimed: Versioned<"callback">,
   stop: AbortSignal,
 ): Promise<Sent | undefined> {
-  const { store, callbackClient, callbackSeal, tickets } = deps;
+  const { store, callbackClient, callbackSeal, authReqIds } = deps;
   let found: Versioned<"callback"> | undefined = claimed;
   for (; found; found = await withLease(store, claimed.record)) {
     const callback: Callback = found.record;
@@ -46,7 +46,7 @@ async function send(
       return { callback, posted: { problem: problem ?? "the request is not there", final: true } };
 
     const { endpoint } = agent.record.delivery;
-    const authReqId = tickets.issue(callback.id, callback.agent);
+    const authReqId = authReqIds.issue(callback.id, callback.agent);
     const body =
       callback.mode === "ping"
         ? { text: callbackClient.encode({ say: "answered", authReqId }), callback }

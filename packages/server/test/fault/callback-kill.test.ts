@@ -32,7 +32,7 @@ let child: ChildProcess | undefined;
 let over = false;
 
 const start = () =>
-  startProcess(file, { COUNTERSIGN_KEY: Buffer.from(stage.deployment.outsideKey).toString("base64url") });
+  startProcess(file, { COUNTERSIGN_KEY: Buffer.from(stage.deployment.rootKey).toString("base64url") });
 
 type Story = { readonly agent: Caller; readonly authReqId: string; readonly verdict: "approve" | "deny" };
 const stories: Story[] = [];

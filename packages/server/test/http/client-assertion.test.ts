@@ -24,7 +24,7 @@ let secret = "";
 before(async () => {
   deployment = await deploy();
   await add({ id: "private_key_jwt", credential: { method: "private_key_jwt" }, ...keys(publicJwk) });
-  const { seal } = createSecretSeal(deployment.outsideKey);
+  const { seal } = createSecretSeal(deployment.rootKey);
   secret = await add({ id: "client_secret_jwt", credential: { method: "client_secret_jwt", seal } });
 });
 after(async () => {

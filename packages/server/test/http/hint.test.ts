@@ -124,7 +124,7 @@ test("T6: an ID token of a person who may not decide this action leads to nobody
 test("T6: an ID token that this agent was issued names its approver, also long after it expired and its key retired", async () => {
   const hint = { id_token_hint: await idToken() };
   assert.deepEqual(await askedBy(hint), [ada.approver]);
-  await rotateTokenKey(deployment.server.store, deployment.outsideKey);
+  await rotateTokenKey(deployment.server.store, deployment.rootKey);
   deployment.clock.now += 24 * 3_600_000;
   await deployment.restart();
   const { keys } = (await (await deployment.request("/jwks")).json()) as { keys: readonly unknown[] };

@@ -28,7 +28,7 @@ function write(name: string, made: { readonly certificate: string; readonly key:
 }
 
 const echo = async (request: Request) => new Response(`heard ${await request.text()}`);
-const app = { fetch: echo, machineAt: () => undefined };
+const app = { fetch: echo, findHandler: () => undefined };
 const served = { app, protocol: app };
 const faults: unknown[] = [];
 const host = "127.0.0.1";

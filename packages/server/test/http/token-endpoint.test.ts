@@ -314,7 +314,7 @@ test("keys rotate: the new one is published at once, signs after eleven minutes,
     return JSON.parse(Buffer.from(head, "base64url").toString()).kid;
   };
   const [old] = await kids();
-  const fresh = await rotateTokenKey(deployment.server.store, deployment.outsideKey);
+  const fresh = await rotateTokenKey(deployment.server.store, deployment.rootKey);
   await deployment.server.keyring.reload();
   assert.deepEqual(await kids(), [old, fresh]);
   assert.equal(await signedBy(), old);

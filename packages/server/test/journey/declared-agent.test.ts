@@ -198,8 +198,8 @@ test("check says what the next start will do, and commands leave declared agents
   const { loadRootKey: loadOutsideKey } = await import("../../src/crypto/root-key.ts");
   const read = loadConfig(config);
   assert.ok("config" in read);
-  const outsideKey = loadOutsideKey(read.config.keyFile);
-  await (await createServer({ config: read.config, outsideKey, onFault: assert.ifError })).close();
+  const rootKey = loadOutsideKey(read.config.keyFile);
+  await (await createServer({ config: read.config, rootKey, onFault: assert.ifError })).close();
   assert.match((await run("check")).said, /agents: 1\n$/);
   for (const words of [
     ["change", "desk", "--type", "promote"],

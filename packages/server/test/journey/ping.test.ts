@@ -294,7 +294,7 @@ test("of two servers on one store, one tells", async () => {
   assert.ok("config" in read);
   const second = await createServer({
     config: { ...read.config, store: stage.deployment.file },
-    outsideKey: stage.deployment.outsideKey,
+    rootKey: stage.deployment.rootKey,
     onFault: (fault) => stage.deployment.faults.push(fault),
     clock: () => stage.deployment.clock.now,
     roundMs: 5,

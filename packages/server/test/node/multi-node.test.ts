@@ -45,7 +45,7 @@ before(async () => {
   assert.ok("config" in read);
   there = await createServer({
     config: read.config,
-    outsideKey: stage.deployment.outsideKey,
+    rootKey: stage.deployment.rootKey,
     onFault: (fault) => faults.push(fault),
     roundMs: 3_600_000,
   });

@@ -2,48 +2,6 @@
 import { DatabaseSync } from "node:sqlite";
 import { type Deployment, issuer } from "../server/deployment.ts";
 
-/** Every route, with its parameters filled in by something that is there for nobody. */
-export const routes: readonly (readonly [method: string, path: string])[] = [
-  ["GET", "/livez"],
-  ["GET", "/readyz"],
-  ["GET", "/.well-known/openid-configuration"],
-  ["GET", "/.well-known/oauth-authorization-server"],
-  ["GET", "/jwks"],
-  ["POST", "/bc-authorize"],
-  ["POST", "/oauth/token"],
-  ["POST", "/spend"],
-  ["POST", "/introspect"],
-  ["POST", "/revoke"],
-  ["POST", "/register"],
-  ["GET", "/register/:id"],
-  ["PUT", "/register/:id"],
-  ["DELETE", "/register/:id"],
-  ["GET", "/action-types"],
-  ["GET", "/action-types/:hash"],
-  ["GET", "/log/checkpoint"],
-  ["GET", "/log/key"],
-  ["GET", "/"],
-  ["GET", "/assets/:id"],
-  ["GET", "/enrol/:id"],
-  ["GET", "/enrol/:id/elsewhere"],
-  ["POST", "/enrol/:id"],
-  ["GET", "/sign-in"],
-  ["POST", "/sign-in"],
-  ["POST", "/sign-out"],
-  ["GET", "/inbox"],
-  ["GET", "/inbox/events"],
-  ["GET", "/requests/:id"],
-  ["POST", "/requests/:id/decision"],
-  ["POST", "/requests/:id/pause-agent"],
-  ["GET", "/devices"],
-  ["POST", "/devices/add"],
-  ["POST", "/devices/:id/remove"],
-  ["GET", "/authorize"],
-];
-
-/** What agents and APIs call, and never a page. */
-export const protocolPaths = routes.slice(5, 14);
-
 /** Names that mean something to the language or to a database, and nothing here. */
 export const names = [
   "__proto__",
@@ -169,7 +127,8 @@ export async function fuzzRoutes(
 ): Promise<void> {
   const accept = "text/html";
   const paths = new Map<string, Set<string>>();
-  for (const [method, path] of routes) paths.set(path, (paths.get(path) ?? new Set()).add(method));
+  for (const { method, path } of place.server.routes)
+    paths.set(path, (paths.get(path) ?? new Set()).add(method));
   for (const [path, methods] of paths) {
     const filled = path.replace(/:\w+/, "nobody");
     for (const [name, { headers, body }] of Object.entries(requests))

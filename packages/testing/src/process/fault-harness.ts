@@ -77,7 +77,7 @@ export async function createFaultHarness(
   const made = new DatabaseSync(deployment.file);
   made.exec(`VACUUM INTO '${file}'`);
   made.close();
-  const key = Buffer.from(deployment.outsideKey).toString("base64url");
+  const key = Buffer.from(deployment.rootKey).toString("base64url");
   await deployment.close();
   chmodSync(folder, 0o755);
   const env = { ...process.env, COUNTERSIGN_KEY: key };

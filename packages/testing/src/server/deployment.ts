@@ -114,7 +114,7 @@ export type Person = {
 export type Deployment = {
   readonly server: Server;
   readonly file: string;
-  readonly outsideKey: Uint8Array;
+  readonly rootKey: Uint8Array;
   readonly faults: unknown[];
   /** Where each fault happened, as the operator's log would say it. */
   readonly faultPlaces: string[];
@@ -162,7 +162,7 @@ export async function deploy(
   options: Pick<ServerOptions, "metrics"> = {},
 ): Promise<Deployment> {
   const folder = mkdtempSync(join(tmpdir(), "countersign-"));
-  const outsideKey = new Uint8Array(randomBytes(32));
+  const rootKey = new Uint8Array(randomBytes(32));
   const clock = { now: Date.parse("2026-11-22T14:00:00Z") };
   const faults: unknown[] = [];
   const faultPlaces: string[] = [];
@@ -182,7 +182,7 @@ export async function deploy(
     // The rounds are made by the tests, with `settle`.
     return createServer({
       config: read.config,
-      outsideKey,
+      rootKey,
       onFault,
       clock: () => clock.now,
       roundMs: 3_600_000,
@@ -204,7 +204,7 @@ export async function deploy(
     if ("problems" in registration) throw new Error(JSON.stringify(registration.problems));
     const { proof, ...rest } = registration;
     const name = typeof metadata.client_name === "string" ? metadata.client_name : id;
-    const credential = credentialFor(proof, createSecretSeal(outsideKey).seal);
+    const credential = credentialFor(proof, createSecretSeal(rootKey).seal);
     const added = await addAgent(server.store, { id, name, ...rest, credential });
     if ("refused" in added) throw new Error(`there is an agent ${id} already`);
     return { id, secret: added.secret ?? "" };
@@ -264,7 +264,7 @@ export async function deploy(
       return server;
     },
     file: join(folder, "countersign.db"),
-    outsideKey,
+    rootKey,
     faults,
     faultPlaces,
     clock,

@@ -6,17 +6,18 @@
 import type { Agent } from "../../domain/client/client.ts";
 import { levelOfAcr } from "../../domain/policy/level.ts";
 import type { AskInput } from "../../usecase/request/ask.ts";
-import type { HttpDeps } from "../deps.ts";
 import { type Form, required } from "./form.ts";
-import { readHint } from "./hint.ts";
+import { type HintDeps, readHint } from "./hint.ts";
 import { OAuthError } from "./oauth-error.ts";
-import { readParameters } from "./request-object.ts";
+import { type RequestObjectDeps, readParameters } from "./request-object.ts";
 
 /** Known to the specifications, not to this server: refused, so that nobody believes they were honoured. */
 const unsupported = ["request", "request_uri", "claims"];
 
+export type AuthenticationRequestDeps = HintDeps & RequestObjectDeps;
+
 export async function readAsk(
-  deps: HttpDeps,
+  deps: AuthenticationRequestDeps,
   agent: Agent,
   form: Form,
 ): Promise<Omit<AskInput, "idempotencyKey">> {

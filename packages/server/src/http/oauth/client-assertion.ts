@@ -10,16 +10,16 @@ import { clockTolerance, isAudience, isTyped } from "./jwt.ts";
 
 export type AssertionDeps = {
   readonly store: Store;
-  readonly agentKeys: ClientJwtVerifier;
+  readonly clientJwtVerifier: ClientJwtVerifier;
   /** What an assertion may name as its audience: the issuer, and this server's endpoints (RFC 7523 §3). */
   readonly audiences: ReadonlySet<string>;
 };
 
 /** Seconds. A long-lived assertion is a standing credential in disguise. */
-const maxAssertionLength = 600;
+const maxAssertionLifetimeSeconds = 600;
 
-export async function usesClientAssertion(
-  { store, audiences, agentKeys }: AssertionDeps,
+export async function verifyClientAssertion(
+  { store, audiences, clientJwtVerifier }: AssertionDeps,
   agent: Agent,
   assertion: string,
 ): Promise<boolean> {
@@ -33,8 +33,8 @@ export async function usesClientAssertion(
   };
   const verified =
     credential.method === "client_secret_jwt"
-      ? await agentKeys.verifyWithSecret(credential.sealedSecret, assertion, wanted)
-      : await agentKeys.verify(agent, assertion, wanted);
+      ? await clientJwtVerifier.verifyWithSecret(credential.sealedSecret, assertion, wanted)
+      : await clientJwtVerifier.verify(agent, assertion, wanted);
   if ("refused" in verified) return false;
   const { payload, protectedHeader } = verified;
   if (!isTyped(protectedHeader.typ, "client-authentication+jwt") || !isAudience(payload.aud, audiences))
@@ -42,8 +42,8 @@ export async function usesClientAssertion(
   const { jti, exp = 0 } = payload;
   if (typeof jti !== "string" || jti === "") return false;
   const now = store.now() / 1000;
-  if (exp > now + maxAssertionLength + clockTolerance) return false;
-  if ((payload.iat ?? now) < now - maxAssertionLength - clockTolerance) return false;
+  if (exp > now + maxAssertionLifetimeSeconds + clockTolerance) return false;
+  if ((payload.iat ?? now) < now - maxAssertionLifetimeSeconds - clockTolerance) return false;
   // The first to keep this assertion's id is the one who may use it; everyone after is a replay, also after a restart.
   const record = {
     id: hash("sha256", JSON.stringify(["assertion", id, jti]), "base64url"),

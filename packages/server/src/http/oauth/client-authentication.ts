@@ -1,50 +1,61 @@
 /**
- * Who calls: agents and APIs prove themselves here, by the one method that they are registered for (OpenID Connect Core
- * §9, RFC 7523, RFC 8705 §2). What proves nothing is `invalid_client`, and nobody learns why, nor whether there is such
- * a client.
+ * Client authentication of agents and APIs, by the one method that each is registered for (OpenID Connect Core §9,
+ * RFC 7523, RFC 8705 §2). Every failure is the same `invalid_client`, so that the response does not reveal whether the
+ * client exists.
  */
 import { hash, timingSafeEqual } from "node:crypto";
 import { hasName, isCurrent, readCertificate } from "../../domain/client/certificate.ts";
 import type { Agent, Api } from "../../domain/client/client.ts";
-import type { MaybePromise, Versioned } from "../../store/store.ts";
+import type { Store, Versioned } from "../../store/store.ts";
 import { anonymousPeer, type ClientCertificate, type TlsPeer } from "../transport/peer.ts";
 import type { ProtocolRequest } from "../transport/protocol-request.ts";
-import { type AssertionDeps, usesClientAssertion } from "./client-assertion.ts";
-import { invalidClient, readClientCredentials } from "./client-credentials.ts";
+import { type AssertionDeps, verifyClientAssertion } from "./client-assertion.ts";
+import { type ClientCredentials, invalidClient, readClientCredentials } from "./client-credentials.ts";
 import type { Form } from "./form.ts";
 
 export type AuthenticationDeps = AssertionDeps;
 
-/** `read` finds the agent, for an endpoint that has more to read at the same time. */
+/** Reads and authenticates the agent that sent the request. Throws `invalid_client` (401) otherwise. */
 export async function authenticateAgent(
   deps: AuthenticationDeps,
-  call: ProtocolRequest,
+  request: ProtocolRequest,
   form: Form,
   peer: TlsPeer,
-  read: (id: string) => MaybePromise<Versioned<"agent"> | undefined> = (id) => deps.store.read("agent", id),
 ): Promise<Versioned<"agent">> {
-  const presented = readClientCredentials(call, form, peer);
-  const found = await read(presented.id);
+  const credentials = readClientCredentials(request, form, peer);
+  return await authenticateClient(deps, await deps.store.read("agent", credentials.id), credentials);
+}
+
+/**
+ * Authenticates an agent as read: `found` is undefined if no such agent exists. Returns `found`. Throws `invalid_client`
+ * (401), the same for an unknown agent, a wrong credential and a wrong method.
+ */
+export async function authenticateClient(
+  deps: AuthenticationDeps,
+  found: Versioned<"agent"> | undefined,
+  credentials: ClientCredentials,
+): Promise<Versioned<"agent">> {
   const agent = found?.record;
-  let proved: boolean | undefined;
-  if ("secret" in presented)
-    proved = isSecret(presented.secret, agent && secretHashOf(agent.credential, presented.by));
-  else if ("assertion" in presented) proved = agent && (await provesByJwt(deps, agent, presented.assertion));
-  else proved = agent && (await provesByCertificate(deps, agent, presented.certificate));
-  if (!found || !proved) throw invalidClient(presented.by);
+  let valid: boolean | undefined;
+  if ("secret" in credentials)
+    valid = isSecretValid(credentials.secret, agent && secretHashOf(agent.credential, credentials.by));
+  else if ("assertion" in credentials)
+    valid = agent && (await verifyAssertion(deps, agent, credentials.assertion));
+  else valid = agent && (await verifyCertificate(deps, agent, credentials.certificate));
+  if (!found || !valid) throw invalidClient(credentials.by);
   return found;
 }
 
-/** APIs have secrets, and bring them as they like. */
+/** Reads and authenticates an API by its client secret. Throws `invalid_client` (401) otherwise. */
 export async function authenticateApi(
-  { store }: AuthenticationDeps,
-  call: ProtocolRequest,
+  store: Pick<Store, "read">,
+  request: ProtocolRequest,
   form: Form,
 ): Promise<Api> {
-  const presented = readClientCredentials(call, form, anonymousPeer);
-  const found = await store.read("api", presented.id);
-  const proved = "secret" in presented && isSecret(presented.secret, found?.record.secretHash);
-  if (!found || !proved) throw invalidClient(presented.by);
+  const credentials = readClientCredentials(request, form, anonymousPeer);
+  const found = await store.read("api", credentials.id);
+  const valid = "secret" in credentials && isSecretValid(credentials.secret, found?.record.secretHash);
+  if (!found || !valid) throw invalidClient(credentials.by);
   return found.record;
 }
 
@@ -52,25 +63,25 @@ function secretHashOf(credential: Agent["credential"], method: string): string |
   return "secretHash" in credential && credential.method === method ? credential.secretHash : undefined;
 }
 
-/** What no secret hashes to, as far as anybody can know. */
-const nobodysHash = "A".repeat(43);
+/** Compared with if there is no stored hash. No known secret has it. */
+const placeholderHash = "A".repeat(43);
 
-/** Costs the same where there is nothing to compare with: time does not tell who is registered, nor how. */
-function isSecret(given: string, secretHash: string | undefined): boolean {
-  const expected = Buffer.from(secretHash ?? nobodysHash, "base64url");
+/** Constant time, also without a stored hash: timing does not reveal which clients exist or how they authenticate. */
+function isSecretValid(given: string, secretHash: string | undefined): boolean {
+  const expected = Buffer.from(secretHash ?? placeholderHash, "base64url");
   const same = timingSafeEqual(hash("sha256", given, "buffer"), expected);
   return same && secretHash !== undefined;
 }
 
-async function provesByJwt(deps: AuthenticationDeps, agent: Agent, assertion: string): Promise<boolean> {
+async function verifyAssertion(deps: AuthenticationDeps, agent: Agent, assertion: string): Promise<boolean> {
   const { method } = agent.credential;
   if (method !== "private_key_jwt" && method !== "client_secret_jwt") return false;
-  return await usesClientAssertion(deps, agent, assertion);
+  return await verifyClientAssertion(deps, agent, assertion);
 }
 
-/** That the caller has the certificate's key, TLS has proved. What is left is whether it is this agent's certificate. */
-async function provesByCertificate(
-  { store, agentKeys }: AuthenticationDeps,
+/** Compares the certificate with the agent's registration. TLS has verified possession of the key. */
+async function verifyCertificate(
+  { store, clientJwtVerifier }: AuthenticationDeps,
   agent: Agent,
   { der, verified }: ClientCertificate,
 ): Promise<boolean> {
@@ -78,12 +89,14 @@ async function provesByCertificate(
   const certificate = readCertificate(der);
   if (!certificate) return false;
   switch (credential.method) {
-    // RFC 8705 §2.1: a name counts only where an authority that the operator trusts stands behind it.
+    // RFC 8705 §2.1: match the name only in a certificate that a configured authority has signed.
     case "tls_client_auth":
       return verified && hasName(certificate, credential.name, credential.value);
-    // RFC 8705 §2.2: nobody stands behind it but its owner, who also said until when it is good.
+    // RFC 8705 §2.2: self-signed; check the validity period and the registered keys.
     case "self_signed_tls_client_auth":
-      return isCurrent(certificate, store.now()) && (await agentKeys.hasCertificate(agent, certificate));
+      return (
+        isCurrent(certificate, store.now()) && (await clientJwtVerifier.hasCertificate(agent, certificate))
+      );
     default:
       return false;
   }

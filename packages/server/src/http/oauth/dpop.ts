@@ -27,7 +27,7 @@ export type DpopDeps = {
 /** A key by its thumbprint (RFC 7638), and what the answer to this request carries, whatever it is. */
 export type DpopResult = { readonly jkt: string; readonly headers: Readonly<Record<string, string>> };
 
-const longestProof = 8192;
+const maxProofLength = 8192;
 /** A second proof in the same header, or a second header, which arrives joined by a comma, does not look like this. */
 const compactJws = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 /** Remembered for longer than it is good, so that a node whose clock is behind does not take it again. */
@@ -63,7 +63,7 @@ export async function verifyDpopProof(
 }
 
 async function open(proof: string, now: number) {
-  if (proof.length > longestProof || !compactJws.test(proof))
+  if (proof.length > maxProofLength || !compactJws.test(proof))
     throw invalid("the DPoP header is not one signed JWT");
   try {
     const { payload, protectedHeader } = await jwtVerify(proof, EmbeddedJWK, {

@@ -1,15 +1,17 @@
 /** Whom the agent wants asked: exactly one of three hints (CIBA §7.1). None of them adds anybody to those who may decide. */
 import type { Agent } from "../../domain/client/client.ts";
+import type { Keyring } from "../../usecase/key/keyring.ts";
 import type { Hint } from "../../usecase/request/resolve-ask.ts";
-import type { HttpDeps } from "../deps.ts";
 import type { Form } from "./form.ts";
 import { readLoginHint } from "./login-hint.ts";
-import { readLoginHintToken } from "./login-hint-token.ts";
+import { type LoginHintDeps, readLoginHintToken } from "./login-hint-token.ts";
 import { OAuthError } from "./oauth-error.ts";
 
 const hints = ["login_hint", "login_hint_token", "id_token_hint"] as const;
 
-export async function readHint(deps: HttpDeps, agent: Agent, parameters: Form): Promise<Hint> {
+export type HintDeps = LoginHintDeps & { readonly keyring: Pick<Keyring, "readIdToken"> };
+
+export async function readHint(deps: HintDeps, agent: Agent, parameters: Form): Promise<Hint> {
   const [name, other] = hints.filter((hint) => parameters.has(hint));
   if (name === undefined || other !== undefined)
     throw new OAuthError("invalid_request", "give exactly one hint of who is to be asked");
@@ -25,7 +27,7 @@ export async function readHint(deps: HttpDeps, agent: Agent, parameters: Form): 
  * An ID token that this server issued to this agent. That it has expired is no obstacle: it lives for minutes, and says
  * here only who was meant (CIBA §7.1).
  */
-async function readIdTokenHint({ keyring }: HttpDeps, agent: Agent, idToken: string): Promise<Hint> {
+async function readIdTokenHint({ keyring }: HintDeps, agent: Agent, idToken: string): Promise<Hint> {
   const claims = await keyring.readIdToken(idToken);
   if (!claims || claims.aud !== agent.id || typeof claims.sub !== "string")
     throw new OAuthError("invalid_request", "id_token_hint is no ID token that this agent was issued here");

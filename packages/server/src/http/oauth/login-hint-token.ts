@@ -17,26 +17,26 @@ import { OAuthError } from "./oauth-error.ts";
 export type LoginHintDeps = {
   readonly store: Store;
   readonly config: Config;
-  readonly agentKeys: ClientJwtVerifier;
+  readonly clientJwtVerifier: ClientJwtVerifier;
   /** Keys of those who may sign such a token, by their `iss`. */
   readonly loginHintKeys: ReadonlyMap<string, Keys>;
 };
 
 /** Seconds. */
-const longest = 24 * 3600;
+const maxLifetimeSeconds = 24 * 3600;
 
 export async function readLoginHintToken(deps: LoginHintDeps, token: string): Promise<Hint> {
   const issuer = issuerOf(token) ?? "";
   const keys = deps.loginHintKeys.get(issuer);
   if (!keys) throw invalid("is of no issuer that is known here");
   const wanted = { issuer, requiredClaims: ["aud", "exp"], clockTolerance };
-  const verified = await deps.agentKeys.verify({ keys }, token, wanted);
+  const verified = await deps.clientJwtVerifier.verify({ keys }, token, wanted);
   if ("refused" in verified) throw refusal(verified.refused);
   const { payload, protectedHeader } = verified;
   if (!isTyped(protectedHeader.typ, "login-hint+jwt")) throw invalid("says that it is something else (typ)");
   if (!isAudience(payload.aud, new Set([deps.config.issuer])))
     throw invalid("is not for this issuer alone (aud)");
-  if ((payload.exp ?? 0) > deps.store.now() / 1000 + longest + clockTolerance)
+  if ((payload.exp ?? 0) > deps.store.now() / 1000 + maxLifetimeSeconds + clockTolerance)
     throw invalid("is good for more than a day");
   const read = readPayload(token);
   const subject = "claims" in read ? subjectOf(read.claims) : undefined;

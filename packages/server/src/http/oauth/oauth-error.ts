@@ -1,6 +1,6 @@
 /** A protocol error on its way out: thrown at the edge only, rendered in one place, always as JSON. */
 import type { AskError, RegistrationError, SpendError, TokenError } from "@countersign/protocol";
-import { type Answer, answerJson } from "../transport/response.ts";
+import { jsonResponse, type ProtocolResponse } from "../transport/response.ts";
 
 export type OAuthErrorCode = AskError | TokenError | SpendError | RegistrationError;
 
@@ -35,9 +35,9 @@ export class OAuthError extends Error {
   }
 
   /** RFC 6749 §5.2; the description keeps to the alphabet that it allows. */
-  toAnswer(): Answer {
+  toProtocolResponse(): ProtocolResponse {
     const description = this.message.replace(allowed, "?");
-    return answerJson(
+    return jsonResponse(
       { error: this.code, ...(description && { error_description: description }), ...this.members },
       { status: this.status, headers: this.headers },
     );

@@ -6,10 +6,11 @@
  */
 import { hash } from "node:crypto";
 import type { Json, JsonObject } from "@countersign/protocol";
+import type { Config } from "../../config/config.ts";
 import type { Agent } from "../../domain/client/client.ts";
-import type { JwtRefusal } from "../../outbound/client-jwt-verifier.ts";
+import type { ClientJwtVerifier, JwtRefusal } from "../../outbound/client-jwt-verifier.ts";
 import type { Replay } from "../../store/record.ts";
-import type { HttpDeps } from "../deps.ts";
+import type { Store } from "../../store/store.ts";
 import type { Form } from "./form.ts";
 import { clockTolerance, isAudience, isTyped, readPayload } from "./jwt.ts";
 import { OAuthError } from "./oauth-error.ts";
@@ -35,13 +36,19 @@ const texts = [
 /** Those that are JSON, and stand in a form as its text. */
 const values = ["authorization_details", "claims"];
 /** Seconds that a request object may be good for (FAPI-CIBA §5.2.2). */
-const longest = 3600;
+const maxLifetimeSeconds = 3600;
+
+export type RequestObjectDeps = {
+  readonly store: Store;
+  readonly config: Config;
+  readonly clientJwtVerifier: ClientJwtVerifier;
+};
 
 export type AuthenticationRequestParameters = { readonly parameters: Form; readonly replayGuard?: Replay };
 
 /** The parameters of an ask: those of the form, or for an agent that signs, those of its request object. */
 export async function readParameters(
-  deps: HttpDeps,
+  deps: RequestObjectDeps,
   agent: Agent,
   form: Form,
 ): Promise<AuthenticationRequestParameters> {
@@ -65,12 +72,12 @@ export async function readParameters(
 
 /** The claims of a request object that this agent signed for this server, and that is good now. */
 async function readClaims(
-  { agentKeys, config }: HttpDeps,
+  { clientJwtVerifier, config }: RequestObjectDeps,
   agent: Agent,
   algorithm: string,
   request: string,
 ): Promise<JsonObject> {
-  const verified = await agentKeys.verify(agent, request, {
+  const verified = await clientJwtVerifier.verify(agent, request, {
     algorithms: [algorithm],
     issuer: agent.id,
     requiredClaims: ["aud", "exp", "iat", "nbf", "jti"],
@@ -99,7 +106,8 @@ function checkClaims({ exp, nbf, iat, jti, sub, client_id }: JsonObject, agent: 
   if (typeof exp !== "number" || typeof nbf !== "number" || typeof iat !== "number")
     throw invalid("exp, nbf and iat of the request are numbers");
   // One that became good longer ago than that has therefore expired.
-  if (exp - nbf > longest) throw invalid(`the request is good for more than ${longest} seconds`);
+  if (exp - nbf > maxLifetimeSeconds)
+    throw invalid(`the request is good for more than ${maxLifetimeSeconds} seconds`);
   if (iat > now + clockTolerance) throw invalid("iat of the request is in the future");
   if (typeof jti !== "string" || jti === "") throw invalid("jti of the request is empty");
   // RFC 9101 §10.8: it could otherwise be taken for a client assertion.

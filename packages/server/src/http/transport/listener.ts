@@ -10,11 +10,11 @@ import { type SecureContextOptions, Server as TlsServer } from "node:tls";
 import { getRequestListener } from "@hono/node-server";
 import type { Config } from "../../config/config.ts";
 import type { ListenSettings, Mtls } from "../../config/listening.ts";
-import type { App } from "../http.ts";
+import type { App } from "../app.ts";
 import { OAuthError } from "../oauth/oauth-error.ts";
 import { peerReader } from "./peer.ts";
-import { answerOutgoing, fromIncomingMessage, type Machine } from "./protocol-request.ts";
-import { type Answer, responseOf } from "./response.ts";
+import { fromIncomingMessage, type ProtocolHandler, writeResponse } from "./protocol-request.ts";
+import { type ProtocolResponse, toResponse } from "./response.ts";
 import { readCertificates, readTls, suites, type TlsRefusal } from "./tls.ts";
 
 export type ListenResult = {
@@ -29,7 +29,7 @@ export type Listener = {
   /** Reads certificates and keys again, as it does by itself every minute. What does not fit is reported, and the old stays. */
   readonly renew: () => void;
   /** Takes no new connection, finishes what is under way, and cuts off what takes longer than `patienceMs`. */
-  readonly close: (patienceMs: number) => Promise<void>;
+  readonly close: (timeoutMs: number) => Promise<void>;
 };
 
 /** Milliseconds that a client has for TLS, for its headers, for its whole request, and between two of them. */
@@ -58,13 +58,13 @@ export async function listen(
   onFault: (fault: unknown, where: string) => void,
   changed: Partial<typeof timeouts> = {},
 ): Promise<Listener | TlsRefusal> {
-  const doors: ListenerEntry[] = [{ at: main, app, mtls: mtls?.listen ? undefined : mtls }];
-  if (mtls?.listen) doors.push({ at: mtls.listen, app: protocol, mtls });
+  const entries: ListenerEntry[] = [{ at: main, app, mtls: mtls?.listen ? undefined : mtls }];
+  if (mtls?.listen) entries.push({ at: mtls.listen, app: protocol, mtls });
 
   const opened: Opened[] = [];
-  const close = async (patienceMs: number) => {
+  const close = async (timeoutMs: number) => {
     clearInterval(timer);
-    await Promise.all(opened.map((one) => one.close(patienceMs)));
+    await Promise.all(opened.map((one) => one.close(timeoutMs)));
   };
   const renew = () => {
     for (const { renew } of opened) {
@@ -73,8 +73,8 @@ export async function listen(
     }
   };
   const timer = setInterval(renew, renewMs).unref();
-  for (const door of doors) {
-    const one = await open(door, onFault, { ...timeouts, ...changed });
+  for (const entry of entries) {
+    const one = await open(entry, onFault, { ...timeouts, ...changed });
     if ("refused" in one) {
       await close(0);
       return one;
@@ -87,31 +87,31 @@ export async function listen(
 type Opened = {
   readonly address: Listener["addresses"][number];
   readonly renew: () => TlsRefusal | undefined;
-  readonly close: (patienceMs: number) => Promise<void>;
+  readonly close: (timeoutMs: number) => Promise<void>;
 };
 
 async function open(
-  { at, app: { fetch, machineAt }, mtls }: ListenerEntry,
+  { at, app: { fetch, findHandler }, mtls }: ListenerEntry,
   onFault: (fault: unknown, where: string) => void,
   options: typeof timeouts,
 ): Promise<Opened | TlsRefusal> {
   const secure = secureContext(at, mtls);
   if (secure && "refused" in secure) return secure;
   const peerOf = peerReader(mtls);
-  const asked = mtls !== undefined && !mtls.proxy;
-  const others = getRequestListener((request, { incoming }) => {
+  const requestCert = mtls !== undefined && !mtls.proxy;
+  const handleFetch = getRequestListener((request, { incoming }) => {
     const peer = peerOf(incoming as IncomingMessage);
-    return peer ? fetch(request, peer) : responseOf(badCertificate());
+    return peer ? fetch(request, peer) : toResponse(badCertificate());
   });
-  const serve = async (machine: Machine, incoming: IncomingMessage, outgoing: ServerResponse) => {
+  const serve = async (handler: ProtocolHandler, incoming: IncomingMessage, outgoing: ServerResponse) => {
     const peer = peerOf(incoming);
-    const answer = peer ? await machine(fromIncomingMessage(incoming, outgoing), peer) : badCertificate();
-    answerOutgoing(incoming, outgoing, answer);
+    const answer = peer ? await handler(fromIncomingMessage(incoming, outgoing), peer) : badCertificate();
+    writeResponse(incoming, outgoing, answer);
   };
   const listener = (incoming: IncomingMessage, outgoing: ServerResponse) => {
-    const machine = incoming.method === "POST" ? machineAt(incoming.url!) : undefined;
-    if (!machine) return void others(incoming, outgoing);
-    serve(machine, incoming, outgoing).catch((fault: unknown) => {
+    const handler = incoming.method === "POST" ? findHandler(incoming.url!) : undefined;
+    if (!handler) return void handleFetch(incoming, outgoing);
+    serve(handler, incoming, outgoing).catch((fault: unknown) => {
       onFault(fault, "listener");
       outgoing.destroy();
     });
@@ -121,7 +121,7 @@ async function open(
         {
           ...options,
           ...secure,
-          requestCert: asked,
+          requestCert: requestCert,
           // Who has none, or one that nobody signed, may come in: what it is worth depends on who they say they are.
           rejectUnauthorized: false,
         },
@@ -144,21 +144,21 @@ async function open(
       current = text;
       return undefined;
     },
-    close: async (patienceMs) => {
+    close: async (timeoutMs) => {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       // A connection that was busy is idle after its answer, and would be kept for the next request.
       const closing = setInterval(() => server.closeIdleConnections(), 50);
-      const impatient = setTimeout(() => server.closeAllConnections(), patienceMs);
+      const forceClose = setTimeout(() => server.closeAllConnections(), timeoutMs);
       await closed;
       clearInterval(closing);
-      clearTimeout(impatient);
+      clearTimeout(forceClose);
     },
   };
 }
 
 const reasons: Readonly<Record<string, string>> = {
   EADDRINUSE: "the port is in use",
-  EADDRNOTAVAIL: "this machine has no such address",
+  EADDRNOTAVAIL: "this handler has no such address",
   EACCES: "ports below 1024 need more rights",
 };
 
@@ -184,9 +184,9 @@ function secureContext(
   return "refused" in authorities ? authorities : { ...suites, ...own, ca: authorities.pem };
 }
 
-function badCertificate(): Answer {
+function badCertificate(): ProtocolResponse {
   return new OAuthError(
     "invalid_request",
     "the certificate that the proxy passed on cannot be read",
-  ).toAnswer();
+  ).toProtocolResponse();
 }

@@ -5,27 +5,27 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { OAuthError } from "../oauth/oauth-error.ts";
 import type { TlsPeer } from "./peer.ts";
-import type { Answer } from "./response.ts";
+import type { ProtocolResponse } from "./response.ts";
 
 export type ProtocolRequest = {
   readonly method: string;
   /** By its name in lower case; several of one name come joined by a comma (RFC 9110 §5.3). */
   readonly header: (name: string) => string | undefined;
   /** All of it. Throws an `OAuthError` where it is longer than so many bytes, or breaks off. */
-  readonly body: (longest: number) => Promise<Uint8Array>;
+  readonly body: (maxBytes: number) => Promise<Uint8Array>;
   /** Tells that the caller has hung up. */
   readonly signal: () => AbortSignal;
 };
 
 /** An endpoint as it stands in the route table. It always answers: what goes wrong is an answer too. */
-export type Machine = (call: ProtocolRequest, peer: TlsPeer) => Promise<Answer>;
+export type ProtocolHandler = (call: ProtocolRequest, peer: TlsPeer) => Promise<ProtocolResponse>;
 
 export function fromFetchRequest(request: Request): ProtocolRequest {
   const { headers } = request;
   return {
     method: request.method,
     header: (name) => headers.get(name) ?? undefined,
-    body: (longest) => readRequest(request, longest),
+    body: (maxBytes) => readRequest(request, maxBytes),
     signal: () => request.signal,
   };
 }
@@ -37,7 +37,7 @@ export function fromIncomingMessage(incoming: IncomingMessage, outgoing: ServerR
       const value = incoming.headers[name];
       return typeof value === "object" ? value.join(", ") : value;
     },
-    body: (longest) => readIncoming(incoming, longest),
+    body: (maxBytes) => readIncoming(incoming, maxBytes),
     signal: () => {
       const hangUp = new AbortController();
       // It may have gone while it was found out who it is.
@@ -52,10 +52,10 @@ export function fromIncomingMessage(incoming: IncomingMessage, outgoing: ServerR
 const drainMs = 500;
 
 /** Writes an answer, and keeps the connection unless what the caller sends has not been read to its end. */
-export function answerOutgoing(
+export function writeResponse(
   incoming: IncomingMessage,
   outgoing: ServerResponse,
-  { status, headers, body }: Answer,
+  { status, headers, body }: ProtocolResponse,
 ): void {
   const { complete } = incoming;
   if (!complete) outgoing.shouldKeepAlive = false;
@@ -72,9 +72,9 @@ export function answerOutgoing(
   }
 }
 
-const nothing = new Uint8Array();
+const emptyBody = new Uint8Array();
 
-function readIncoming(incoming: IncomingMessage, longest: number): Promise<Uint8Array> {
+function readIncoming(incoming: IncomingMessage, maxBytes: number): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
     // Nearly always one chunk.
     let first: Uint8Array | undefined;
@@ -82,22 +82,22 @@ function readIncoming(incoming: IncomingMessage, longest: number): Promise<Uint8
     let length = 0;
     incoming.on("data", (chunk: Uint8Array) => {
       length += chunk.byteLength;
-      if (length > longest) return reject(tooLong(longest));
+      if (length > maxBytes) return reject(bodyTooLong(maxBytes));
       if (!first) first = chunk;
       else {
         chunks ??= [first];
         chunks.push(chunk);
       }
     });
-    incoming.once("end", () => resolve(chunks ? Buffer.concat(chunks) : (first ?? nothing)));
-    incoming.once("error", () => reject(brokenOff()));
-    incoming.once("close", () => incoming.complete || reject(brokenOff()));
+    incoming.once("end", () => resolve(chunks ? Buffer.concat(chunks) : (first ?? emptyBody)));
+    incoming.once("error", () => reject(bodyIncomplete()));
+    incoming.once("close", () => incoming.complete || reject(bodyIncomplete()));
   });
 }
 
-async function readRequest(request: Request, longest: number): Promise<Uint8Array> {
+async function readRequest(request: Request, maxBytes: number): Promise<Uint8Array> {
   const declared = request.headers.get("content-length");
-  if (Number(declared) > longest) throw tooLong(longest);
+  if (Number(declared) > maxBytes) throw bodyTooLong(maxBytes);
   const chunks: Uint8Array[] = [];
   let length = 0;
   try {
@@ -105,20 +105,20 @@ async function readRequest(request: Request, longest: number): Promise<Uint8Arra
     if (declared !== null) return new Uint8Array(await request.arrayBuffer());
     for await (const chunk of request.body ?? []) {
       length += chunk.byteLength;
-      if (length > longest) throw tooLong(longest);
+      if (length > maxBytes) throw bodyTooLong(maxBytes);
       chunks.push(chunk);
     }
   } catch (error) {
-    throw error instanceof OAuthError ? error : brokenOff();
+    throw error instanceof OAuthError ? error : bodyIncomplete();
   }
   return Buffer.concat(chunks);
 }
 
-function tooLong(longest: number): OAuthError {
-  return new OAuthError("invalid_request", `the body is longer than ${longest} bytes`, { status: 413 });
+function bodyTooLong(maxBytes: number): OAuthError {
+  return new OAuthError("invalid_request", `the body is longer than ${maxBytes} bytes`, { status: 413 });
 }
 
 /** A caller who hangs up is no fault of ours. */
-function brokenOff(): OAuthError {
+function bodyIncomplete(): OAuthError {
   return new OAuthError("invalid_request", "the body did not arrive whole");
 }

@@ -1,13 +1,13 @@
-/** What a machine is answered: JSON that nobody keeps, with the headers that everything from here has. */
+/** Responses as plain values, and the headers that every response carries. */
 
-/** Under "no-referrer", browsers send "Origin: null" with a form, and no form would be known as ours (Fetch §3.2). */
+/** Not `no-referrer`: browsers would send `Origin: null` with form posts and the Origin check would fail (Fetch §3.2). */
 export const securityHeaders = {
   "x-content-type-options": "nosniff",
   "referrer-policy": "same-origin",
 } as const;
 
-/** Plain, so that whoever brought the request writes it in the cheapest way that there is. */
-export type Answer = {
+/** A response as a value: the listener writes it without a fetch `Response`. */
+export type ProtocolResponse = {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
@@ -15,10 +15,11 @@ export type Answer = {
 
 const jsonHeaders = { "content-type": "application/json", "cache-control": "no-store", ...securityHeaders };
 
-export function answerJson(
+/** A JSON response that must not be cached. Status 200 by default. */
+export function jsonResponse(
   body: unknown,
   { status = 200, headers }: { status?: number; headers?: Readonly<Record<string, string>> } = {},
-): Answer {
+): ProtocolResponse {
   return {
     status,
     headers: headers ? { ...jsonHeaders, ...headers } : jsonHeaders,
@@ -26,6 +27,32 @@ export function answerJson(
   };
 }
 
-export function responseOf({ status, headers, body }: Answer): Response {
+export function toResponse({ status, headers, body }: ProtocolResponse): Response {
   return new Response(body || null, { status, headers });
+}
+
+/** A JSON document that may be cached as `cacheControl` says. */
+export function publicJson(body: unknown, cacheControl: string, status = 200): ProtocolResponse {
+  return {
+    status,
+    headers: { "content-type": "application/json", "cache-control": cacheControl, ...securityHeaders },
+    body: JSON.stringify(body),
+  };
+}
+
+/** A plain text document, revalidated on each use. */
+export function textResponse(
+  body: string,
+  { status = 200, headers }: { status?: number; headers?: Readonly<Record<string, string>> } = {},
+): ProtocolResponse {
+  return {
+    status,
+    headers: {
+      "content-type": "text/plain; charset=utf-8",
+      "cache-control": "no-cache",
+      ...securityHeaders,
+      ...headers,
+    },
+    body,
+  };
 }

@@ -19,7 +19,11 @@ import { absent, type Store, type Versioned, type Write } from "../../store/stor
 import { beginCeremony, ceremonyMs, computeChallenge, finishCeremony } from "./ceremony.ts";
 import { openSession, type SignedIn } from "./sign-in.ts";
 
-export type EnrolDeps = { readonly store: Store; readonly party: RelyingParty; readonly ceremonies: Mac };
+export type EnrolDeps = {
+  readonly store: Store;
+  readonly relyingParty: RelyingParty;
+  readonly ceremonies: Mac;
+};
 export type EnrolRefusal = "unknown_invitation" | "signed_out" | "bad_passkey";
 export type EnrolRefused = { readonly refused: EnrolRefusal };
 
@@ -120,12 +124,12 @@ export async function readInvitation(
 
 /** Hands out the question for a new passkey. */
 export async function openEnrolment(
-  { store, party, ceremonies }: EnrolDeps,
+  { store, relyingParty, ceremonies }: EnrolDeps,
   approver: Approver,
 ): Promise<{ readonly ceremony: string; readonly options: CreationOptions }> {
   const ceremony = beginCeremony(ceremonies, store.now() + ceremonyMs, "enrol", approver.id);
   const options = await creationOptions(
-    party,
+    relyingParty,
     approver,
     await store.listDevicesOf(approver.id),
     computeChallenge(ceremony),
@@ -144,11 +148,12 @@ export async function enrol(
     readonly name: string;
   },
 ): Promise<SignedIn | EnrolRefused> {
-  const { store, party } = deps;
+  const { store, relyingParty } = deps;
   const { approver, invitation } = input;
   const now = store.now();
   const used = finishCeremony(deps.ceremonies, input.ceremony, now, "enrol", approver.id);
-  const proved = used && (await readAttestation(party, input.attestation, computeChallenge(input.ceremony)));
+  const proved =
+    used && (await readAttestation(relyingParty, input.attestation, computeChallenge(input.ceremony)));
   if (!proved) return { refused: "bad_passkey" };
 
   const test = invitation?.record.test;
@@ -173,8 +178,8 @@ export async function enrol(
     facts: {
       credential: device.id,
       public_key: device.publicKey,
-      rp_id: party.rpId,
-      origin: party.origin,
+      rp_id: relyingParty.rpId,
+      origin: relyingParty.origin,
       ...(test && { test }),
     },
     texts: { name },

@@ -20,7 +20,7 @@ import { beginCeremony, ceremonyMs, computeChallenge, finishCeremony } from "./c
 export type SignedIn = { readonly secret: string; readonly session: Session; readonly approver: Approver };
 export type SignInDeps = {
   readonly store: Store;
-  readonly party: RelyingParty;
+  readonly relyingParty: RelyingParty;
   readonly ceremonies: Mac;
 };
 export type SignInRefused = { readonly refused: "bad_passkey" };
@@ -56,15 +56,15 @@ export async function readSession(
 
 export async function openSignIn({
   store,
-  party,
+  relyingParty,
   ceremonies,
 }: SignInDeps): Promise<{ readonly ceremony: string; readonly options: RequestOptions }> {
   const ceremony = beginCeremony(ceremonies, store.now() + ceremonyMs, "sign-in");
-  return { ceremony, options: await requestOptions(party, [], computeChallenge(ceremony)) };
+  return { ceremony, options: await requestOptions(relyingParty, [], computeChallenge(ceremony)) };
 }
 
 export async function signIn(
-  { store, party, ceremonies }: SignInDeps,
+  { store, relyingParty, ceremonies }: SignInDeps,
   input: { readonly ceremony: string; readonly assertion: Assertion },
 ): Promise<SignedIn | SignInRefused> {
   const now = store.now();
@@ -73,7 +73,7 @@ export async function signIn(
   const approver = device && (await store.read("approver", device.record.approver));
   if (!used || !device || !approver) return { refused: "bad_passkey" };
   const counter = await readAssertion(
-    party,
+    relyingParty,
     input.assertion,
     computeChallenge(input.ceremony),
     device.record,

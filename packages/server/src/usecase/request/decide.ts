@@ -35,7 +35,7 @@ import { checkPermission, type PermissionCheck } from "./check-permission.ts";
 export type DecideDeps = {
   readonly store: Store;
   readonly config: Config;
-  readonly party: RelyingParty;
+  readonly relyingParty: RelyingParty;
   readonly ceremonies: Mac;
   /** A check outside this server, where there is one. */
   readonly permission?: PermissionCheck | undefined;
@@ -77,7 +77,7 @@ export type DecideRefused = { readonly refused: DecideRefusal };
 
 /** The passkey question whose answer signs "approve": bound to request, digest, card, approver and a nonce of its own. */
 export async function beginDecision(
-  { store, party, ceremonies }: DecideDeps,
+  { store, relyingParty, ceremonies }: DecideDeps,
   request: ApprovalRequest,
   approver: Approver,
 ): Promise<{ readonly ceremony: string; readonly options: RequestOptions }> {
@@ -85,7 +85,7 @@ export async function beginDecision(
   const devices = await store.listDevicesOf(approver.id);
   return {
     ceremony,
-    options: await requestOptions(party, devices, decisionChallengeOf(request, approver.id, ceremony)),
+    options: await requestOptions(relyingParty, devices, decisionChallengeOf(request, approver.id, ceremony)),
   };
 }
 
@@ -217,7 +217,7 @@ async function verifyDecision(
   const device = await store.read("device", signed.assertion.id);
   if (!used || device?.record.approver !== approver.id) return { refused: "bad_passkey" };
   const challenge = decisionChallengeOf(request, approver.id, signed.ceremony);
-  const counter = await readAssertion(deps.party, signed.assertion, challenge, device.record);
+  const counter = await readAssertion(deps.relyingParty, signed.assertion, challenge, device.record);
   if (counter === undefined) return { refused: "bad_passkey" };
   const answered: Device = { ...device.record, counter };
   return {

@@ -14,7 +14,7 @@ export type RedeemDeps = IssueDeps & {
   readonly pollLimiter: PollLimiter;
   readonly pollWaiters: PollWaiters;
   /** `open` answers which approval an `auth_req_id` of this agent stands for, or undefined for anything else. */
-  readonly tickets: { readonly resolve: (authReqId: string, agentId: string) => string | undefined };
+  readonly authReqIds: { readonly resolve: (authReqId: string, agentId: string) => string | undefined };
 };
 
 export type RedeemRefusal =
@@ -32,11 +32,11 @@ export type RedeemTarget = { readonly id: string; readonly status: PollState | u
 
 /** The agent that a token request says it is from, and what its `auth_req_id` stands for, read at once. */
 export async function findRedeemTarget(
-  { store, tickets }: Pick<RedeemDeps, "store" | "tickets">,
+  { store, authReqIds }: Pick<RedeemDeps, "store" | "authReqIds">,
   agentId: string,
   authReqId: string | undefined,
 ): Promise<{ readonly agent: Versioned<"agent"> | undefined; readonly asked?: RedeemTarget }> {
-  const id = authReqId === undefined ? undefined : tickets.resolve(authReqId, agentId);
+  const id = authReqId === undefined ? undefined : authReqIds.resolve(authReqId, agentId);
   if (id === undefined) return { agent: await store.read("agent", agentId) };
   const { agent, request: status } = await store.readAgentAndStatus(agentId, id);
   return { agent, asked: { id, status } };

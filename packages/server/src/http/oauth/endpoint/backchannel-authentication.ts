@@ -1,11 +1,11 @@
 /** `POST /bc-authorize` (CIBA §7.1 to §7.3): the agent's ask. */
-import { type AskRefusal, ask } from "../../../usecase/request/ask.ts";
-import type { HttpDeps } from "../../deps.ts";
-import type { TlsPeer } from "../../transport/peer.ts";
+import type { AuthReqIds } from "../../../crypto/auth-req-id.ts";
+import { type AskDeps, type AskRefusal, ask } from "../../../usecase/request/ask.ts";
+import type { EndpointHandler } from "../../route.ts";
 import type { ProtocolRequest } from "../../transport/protocol-request.ts";
-import { type Answer, answerJson } from "../../transport/response.ts";
-import { readAsk } from "../authentication-request.ts";
-import { authenticateAgent } from "../client-authentication.ts";
+import { jsonResponse } from "../../transport/response.ts";
+import { type AuthenticationRequestDeps, readAsk } from "../authentication-request.ts";
+import { type AuthenticationDeps, authenticateAgent } from "../client-authentication.ts";
 import { readForm } from "../form.ts";
 import { OAuthError, type OAuthErrorCode } from "../oauth-error.ts";
 
@@ -26,36 +26,35 @@ const errors = {
 /** A permission check that has just not answered may do so soon. */
 const retryAfterSeconds = "2";
 
-export async function backchannelAuthentication(
-  deps: HttpDeps,
-  call: ProtocolRequest,
-  peer: TlsPeer,
-): Promise<Answer> {
-  const form = await readForm(call);
-  const agent = await authenticateAgent(deps, call, form, peer);
-  const input = await readAsk(deps, agent.record, form);
-  const answer = await ask(deps, agent, {
-    ...input,
-    idempotencyKey: readIdempotencyKey(call),
-  });
-  if ("refused" in answer) {
-    const { code, status } = errors[answer.refused];
-    throw new OAuthError(code, answer.why, {
-      status,
-      ...(answer.gate && { members: { gate: answer.gate } }),
-      ...(status === 503 && { headers: { "retry-after": retryAfterSeconds } }),
+export type BackchannelAuthenticationDeps = AskDeps &
+  AuthenticationDeps &
+  AuthenticationRequestDeps & { readonly authReqIds: Pick<AuthReqIds, "issue"> };
+
+export function createBackchannelAuthenticationHandler(deps: BackchannelAuthenticationDeps): EndpointHandler {
+  return async (request, peer) => {
+    const form = await readForm(request);
+    const agent = await authenticateAgent(deps, request, form, peer);
+    const input = await readAsk(deps, agent.record, form);
+    const result = await ask(deps, agent, { ...input, idempotencyKey: readIdempotencyKey(request) });
+    if ("refused" in result) {
+      const { code, status } = errors[result.refused];
+      throw new OAuthError(code, result.why, {
+        status,
+        ...(result.gate && { members: { gate: result.gate } }),
+        ...(status === 503 && { headers: { "retry-after": retryAfterSeconds } }),
+      });
+    }
+    return jsonResponse({
+      auth_req_id: deps.authReqIds.issue(result.requestId, agent.record.id),
+      expires_in: Math.max(1, Math.ceil((result.expiresAt - deps.store.now()) / 1000)),
+      ...(agent.record.delivery.mode !== "push" && { interval: deps.config.limits.pollIntervalSeconds }),
+      ...(result.joined && { joined: true }),
     });
-  }
-  return answerJson({
-    auth_req_id: deps.tickets.issue(answer.requestId, agent.record.id),
-    expires_in: Math.max(1, Math.ceil((answer.expiresAt - deps.store.now()) / 1000)),
-    ...(agent.record.delivery.mode !== "push" && { interval: deps.config.limits.pollIntervalSeconds }),
-    ...(answer.joined && { joined: true }),
-  });
+  };
 }
 
-function readIdempotencyKey(call: ProtocolRequest): string | undefined {
-  const key = call.header("idempotency-key");
+function readIdempotencyKey(request: ProtocolRequest): string | undefined {
+  const key = request.header("idempotency-key");
   if (key === undefined) return undefined;
   if (!/^[\x21-\x7e]{1,255}$/.test(key))
     throw new OAuthError("invalid_request", "Idempotency-Key is 1 to 255 visible ASCII characters");

@@ -2,20 +2,25 @@
  * `POST /introspect` (RFC 7662), for the API that a token is for. Active only while the token is issued and unspent; of
  * any other nothing is said, not even why (§2.2). `token_type_hint` is not needed: there is one kind of token.
  */
+import type { Config } from "../../../config/config.ts";
 import { acrOf } from "../../../domain/policy/level.ts";
 import { detailsOf, typeHashesOf } from "../../../domain/token/token.ts";
+import type { Store } from "../../../store/store.ts";
 import { type Introspected, introspect } from "../../../usecase/token/introspect.ts";
-import type { HttpDeps } from "../../deps.ts";
-import type { ProtocolRequest } from "../../transport/protocol-request.ts";
-import { type Answer, answerJson } from "../../transport/response.ts";
+import type { EndpointHandler } from "../../route.ts";
+import { jsonResponse } from "../../transport/response.ts";
 import { authenticateApi } from "../client-authentication.ts";
 import { readForm, required } from "../form.ts";
 
-export async function introspection(deps: HttpDeps, call: ProtocolRequest): Promise<Answer> {
-  const form = await readForm(call);
-  const api = await authenticateApi(deps, call, form);
-  const found = await introspect(deps, api, required(form, "token"));
-  return answerJson(found ? render(found, deps.config.issuer) : { active: false });
+export type IntrospectionDeps = { readonly store: Store; readonly config: Config };
+
+export function createIntrospectionHandler(deps: IntrospectionDeps): EndpointHandler {
+  return async (request) => {
+    const form = await readForm(request);
+    const api = await authenticateApi(deps.store, request, form);
+    const found = await introspect(deps, api, required(form, "token"));
+    return jsonResponse(found ? render(found, deps.config.issuer) : { active: false });
+  };
 }
 
 /** The claims of the token itself (RFC 9068 §2.2), so that an API which asks need not read it. */

@@ -3,21 +3,23 @@
  * themselves. Each call carries a token, the operator's allowance or what was answered for it.
  */
 import { type JsonObject, parseJson } from "@countersign/protocol";
+import type { Config } from "../../../config/config.ts";
 import { metadataOf } from "../../../domain/client/metadata.ts";
 import type { Problem } from "../../../domain/client/problem.ts";
 import { typeMetadata } from "../../../domain/client/type-metadata.ts";
 import {
   changeRegistered,
+  type RegisterDeps,
   type Registered,
   type RegisterRefused,
   readRegistered,
   register,
   removeRegistered,
 } from "../../../usecase/client/register.ts";
-import type { HttpDeps } from "../../deps.ts";
+import type { EndpointHandler } from "../../route.ts";
 import { readBody } from "../../transport/body.ts";
 import type { ProtocolRequest } from "../../transport/protocol-request.ts";
-import { type Answer, answerJson } from "../../transport/response.ts";
+import { jsonResponse, type ProtocolResponse, securityHeaders } from "../../transport/response.ts";
 import { OAuthError, type OAuthErrorCode } from "../oauth-error.ts";
 
 /** Members with an error code of their own (RFC 7591 §3.2.2). */
@@ -26,30 +28,36 @@ const codes: Readonly<Record<string, OAuthErrorCode>> = {
   software_statement: "unapproved_software_statement",
 };
 
-export async function registration(deps: HttpDeps, call: ProtocolRequest): Promise<Answer> {
-  const token = readToken(call);
-  const answer = await register(deps, token, await readMetadata(call));
-  if ("refused" in answer) throw refusal(answer);
-  return information(deps, answer, 201);
-}
+export type RegistrationDeps = RegisterDeps & { readonly config: Config };
 
-export async function ownRegistration(deps: HttpDeps, call: ProtocolRequest, id: string): Promise<Answer> {
-  const answer = await readRegistered(deps, id, readToken(call));
-  if ("refused" in answer) throw refusal(answer);
-  return information(deps, answer, 200);
-}
-
-export async function newRegistration(deps: HttpDeps, call: ProtocolRequest, id: string): Promise<Answer> {
-  const token = readToken(call);
-  const answer = await changeRegistered(deps, id, token, await readMetadata(call));
-  if ("refused" in answer) throw refusal(answer);
-  return information(deps, answer, 200);
-}
-
-export async function noRegistration(deps: HttpDeps, call: ProtocolRequest, id: string): Promise<Answer> {
-  const answer = await removeRegistered(deps, id, readToken(call));
-  if (answer !== "done") throw refusal(answer);
-  return { status: 204, headers: { "cache-control": "no-store" }, body: "" };
+/** The four handlers of dynamic client registration and its management. */
+export function createRegistrationHandlers(
+  deps: RegistrationDeps,
+): Readonly<Record<"create" | "read" | "update" | "remove", EndpointHandler>> {
+  return {
+    create: async (request) => {
+      const token = readToken(request);
+      const result = await register(deps, token, await readMetadata(request));
+      if ("refused" in result) throw refusal(result);
+      return information(deps, result, 201);
+    },
+    read: async (request, _, id) => {
+      const result = await readRegistered(deps, id, readToken(request));
+      if ("refused" in result) throw refusal(result);
+      return information(deps, result, 200);
+    },
+    update: async (request, _, id) => {
+      const token = readToken(request);
+      const result = await changeRegistered(deps, id, token, await readMetadata(request));
+      if ("refused" in result) throw refusal(result);
+      return information(deps, result, 200);
+    },
+    remove: async (request, _, id) => {
+      const result = await removeRegistered(deps, id, readToken(request));
+      if (result !== "done") throw refusal(result);
+      return { status: 204, headers: { "cache-control": "no-store", ...securityHeaders }, body: "" };
+    },
+  };
 }
 
 /** RFC 6750 §2.1; anything else that is sent there is as good as nothing. */
@@ -77,7 +85,11 @@ async function readMetadata(call: ProtocolRequest): Promise<JsonObject> {
 }
 
 /** RFC 7591 §3.2.1, RFC 7592 §3. A secret is answered when it is made, and never again: only its hash is kept. */
-function information({ config }: HttpDeps, { agent, token, secret }: Registered, status: 200 | 201): Answer {
+function information(
+  { config }: RegistrationDeps,
+  { agent, token, secret }: Registered,
+  status: 200 | 201,
+): ProtocolResponse {
   const body = {
     client_id: agent.id,
     client_id_issued_at: Math.floor(agent.createdAt / 1000),
@@ -87,7 +99,7 @@ function information({ config }: HttpDeps, { agent, token, secret }: Registered,
     ...metadataOf(agent),
     ...typeMetadata(agent.types, config.actions),
   };
-  return answerJson(body, { status });
+  return jsonResponse(body, { status });
 }
 
 function refusal(answer: RegisterRefused): OAuthError {

@@ -3,17 +3,17 @@
  * what the client wants, that the token is good for nothing new, is so in each case (§2.2).
  */
 import { revokeToken } from "../../../usecase/token/revoke.ts";
-import type { HttpDeps } from "../../deps.ts";
-import type { TlsPeer } from "../../transport/peer.ts";
-import type { ProtocolRequest } from "../../transport/protocol-request.ts";
-import { type Answer, answerJson } from "../../transport/response.ts";
-import { authenticateAgent } from "../client-authentication.ts";
+import type { EndpointHandler } from "../../route.ts";
+import { jsonResponse } from "../../transport/response.ts";
+import { type AuthenticationDeps, authenticateAgent } from "../client-authentication.ts";
 import { readForm, required } from "../form.ts";
 
 /** `token_type_hint` is not needed: there is one kind of token, found by its hash (§2.1). */
-export async function revocation(deps: HttpDeps, call: ProtocolRequest, peer: TlsPeer): Promise<Answer> {
-  const form = await readForm(call);
-  const agent = await authenticateAgent(deps, call, form, peer);
-  await revokeToken(deps.store, agent.record.id, required(form, "token"));
-  return answerJson({});
+export function createRevocationHandler(deps: AuthenticationDeps): EndpointHandler {
+  return async (request, peer) => {
+    const form = await readForm(request);
+    const agent = await authenticateAgent(deps, request, form, peer);
+    await revokeToken(deps.store, agent.record.id, required(form, "token"));
+    return jsonResponse({});
+  };
 }

@@ -1,10 +1,9 @@
 /** `POST /spend`: the API that is about to act reserves the token, and says afterwards how it ended. */
 import { type SpendOperation, spendOperations } from "@countersign/protocol";
 import { detailsOf, type SpendRefusal, type Token } from "../../../domain/token/token.ts";
-import { type SpendInput, spend } from "../../../usecase/token/spend.ts";
-import type { HttpDeps } from "../../deps.ts";
-import type { ProtocolRequest } from "../../transport/protocol-request.ts";
-import { type Answer, answerJson } from "../../transport/response.ts";
+import { type SpendDeps, type SpendInput, spend } from "../../../usecase/token/spend.ts";
+import type { EndpointHandler } from "../../route.ts";
+import { jsonResponse } from "../../transport/response.ts";
 import { authenticateApi } from "../client-authentication.ts";
 import { type Form, readForm, required } from "../form.ts";
 import { OAuthError } from "../oauth-error.ts";
@@ -16,13 +15,15 @@ const descriptions: Record<SpendRefusal, string> = {
   digest_mismatch: "the call is not the action that was approved",
 };
 
-export async function spendToken(deps: HttpDeps, call: ProtocolRequest): Promise<Answer> {
-  const form = await readForm(call);
-  const api = await authenticateApi(deps, call, form);
-  const answer = await spend(deps, { api, ...readSpend(form) });
-  if ("refused" in answer)
-    throw new OAuthError(answer.refused, descriptions[answer.refused], { status: 409 });
-  return answerJson(render(answer));
+export function createSpendHandler(deps: SpendDeps): EndpointHandler {
+  return async (request) => {
+    const form = await readForm(request);
+    const api = await authenticateApi(deps.store, request, form);
+    const answer = await spend(deps, { api, ...readSpend(form) });
+    if ("refused" in answer)
+      throw new OAuthError(answer.refused, descriptions[answer.refused], { status: 409 });
+    return jsonResponse(render(answer));
+  };
 }
 
 function readSpend(

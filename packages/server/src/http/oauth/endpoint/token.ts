@@ -1,19 +1,19 @@
-/** `POST /oauth/token` (CIBA §10.1, §11): how an ask stands, and once the token. */
+/** `POST /oauth/token` (CIBA §10.1, §11): the status of a request, and, once, the token. */
 import { cibaGrantType } from "@countersign/protocol";
 import { slowDownSeconds } from "../../../usecase/token/poll-limiter.ts";
 import {
   findRedeemTarget,
+  type RedeemDeps,
   type RedeemRefusal,
   type RedeemRefused,
-  type RedeemTarget,
   redeem,
 } from "../../../usecase/token/redeem.ts";
-import type { HttpDeps } from "../../deps.ts";
-import type { TlsPeer } from "../../transport/peer.ts";
-import type { ProtocolRequest } from "../../transport/protocol-request.ts";
-import { type Answer, answerJson } from "../../transport/response.ts";
-import { authenticateAgent } from "../client-authentication.ts";
+import type { EndpointHandler } from "../../route.ts";
+import { jsonResponse } from "../../transport/response.ts";
+import { type AuthenticationDeps, authenticateClient } from "../client-authentication.ts";
+import { readClientCredentials } from "../client-credentials.ts";
 import { bindToken } from "../confirmation.ts";
+import type { DpopDeps } from "../dpop.ts";
 import { readForm, required } from "../form.ts";
 import { OAuthError, type OAuthErrorCode } from "../oauth-error.ts";
 import { parsePreferWait } from "../prefer.ts";
@@ -37,49 +37,51 @@ const errors = {
   unauthorized_client: ["unauthorized_client", "the token is pushed to this client, and not fetched"],
 } as const satisfies Record<RedeemRefusal, readonly [OAuthErrorCode, string]>;
 
-export async function token(deps: HttpDeps, call: ProtocolRequest, peer: TlsPeer): Promise<Answer> {
-  const form = await readForm(call);
-  let asked: RedeemTarget | undefined;
-  const agent = await authenticateAgent(deps, call, form, peer, async (id) => {
-    const found = await findRedeemTarget(deps, id, form.get("auth_req_id"));
-    asked = found.asked;
-    return found.agent;
-  });
-  if (required(form, "grant_type") !== cibaGrantType)
-    throw new OAuthError("unsupported_grant_type", `the one grant type here is ${cibaGrantType}`);
+export type TokenDeps = RedeemDeps & AuthenticationDeps & DpopDeps;
 
-  const authReqId = required(form, "auth_req_id");
-  // Before the pace is looked at: to be told of a nonce is no poll (RFC 9449 §8).
-  const found = bindToken(deps, call, agent.record, peer);
-  const confirmed = found instanceof Promise ? await found : found;
+export function createTokenHandler(deps: TokenDeps): EndpointHandler {
+  return async (request, peer) => {
+    const form = await readForm(request);
+    const credentials = readClientCredentials(request, form, peer);
+    // One read per poll: the agent, and the status of the request that `auth_req_id` belongs to.
+    const { agent: found, asked } = await findRedeemTarget(deps, credentials.id, form.get("auth_req_id"));
+    const agent = await authenticateClient(deps, found, credentials);
+    if (required(form, "grant_type") !== cibaGrantType)
+      throw new OAuthError("unsupported_grant_type", `the only supported grant type is ${cibaGrantType}`);
 
-  const wait = parsePreferWait(call);
-  const answer = await redeem(deps, agent, {
-    authReqId,
-    asked,
-    resource: form.get("resource"),
-    confirmation: confirmed.confirmation,
-    wait,
-  });
-  const headers = wait
-    ? { ...confirmed.headers, "preference-applied": `wait=${wait.seconds}` }
-    : confirmed.headers;
-  if ("refused" in answer) {
-    const patienceSeconds = deps.config.limits.pollIntervalSeconds + slowDownSeconds;
-    throw refusal(answer, patienceSeconds, headers);
-  }
-  return answerJson(tokenResponse(answer), { headers });
+    const authReqId = required(form, "auth_req_id");
+    // Before the poll is counted: a response that only carries a nonce is not a poll (RFC 9449 §8).
+    const bound = bindToken(deps, request, agent.record, peer);
+    const binding = bound instanceof Promise ? await bound : bound;
+
+    const wait = parsePreferWait(request);
+    const result = await redeem(deps, agent, {
+      authReqId,
+      asked,
+      resource: form.get("resource"),
+      confirmation: binding.confirmation,
+      wait,
+    });
+    const headers = wait
+      ? { ...binding.headers, "preference-applied": `wait=${wait.seconds}` }
+      : binding.headers;
+    if ("refused" in result) {
+      const retryAfterSeconds = deps.config.limits.pollIntervalSeconds + slowDownSeconds;
+      throw refusal(result, retryAfterSeconds, headers);
+    }
+    return jsonResponse(tokenResponse(result), { headers });
+  };
 }
 
 function refusal(
   { refused, denialReason: reason }: RedeemRefused,
-  patienceSeconds: number,
+  retryAfterSeconds: number,
   headers: Readonly<Record<string, string>>,
 ): OAuthError {
   const [code, description] = errors[refused];
   if (refused === "slow_down")
     return new OAuthError(code, description, {
-      headers: { ...headers, "retry-after": String(patienceSeconds) },
+      headers: { ...headers, "retry-after": String(retryAfterSeconds) },
     });
   if (refused === "registration_changed")
     return new OAuthError(code, description, { status: 503, headers: { ...headers, "retry-after": "1" } });

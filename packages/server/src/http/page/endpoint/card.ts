@@ -7,13 +7,32 @@ import { type ApprovalRequest, stateAt } from "../../../domain/request/request.t
 import { type CardView, cardPage } from "../../../page/card.ts";
 import { pauseAgent } from "../../../usecase/client/client-lifecycle.ts";
 import { isDenied, requiredLevel } from "../../../usecase/request/authorization.ts";
-import { beginDecision, type DecideRefusal, decide } from "../../../usecase/request/decide.ts";
-import type { HttpDeps } from "../../deps.ts";
+import {
+  beginDecision,
+  type DecideDeps,
+  type DecideRefusal,
+  decide,
+} from "../../../usecase/request/decide.ts";
 import type { Form } from "../../oauth/form.ts";
+import type { SessionFormHandler, SessionPageHandler } from "../../route.ts";
 import type { PageResult } from "../page-result.ts";
 import type { Viewer } from "../session.ts";
 
-const unreadable: PageResult = { say: "not_found", status: 404 };
+export type CardDeps = DecideDeps;
+
+export function createCardHandlers(deps: CardDeps): {
+  readonly show: SessionPageHandler;
+  readonly decide: SessionFormHandler;
+  readonly pauseAgent: SessionFormHandler;
+} {
+  return {
+    show: (viewer, id, request) => showCard(deps, viewer, id, request),
+    decide: (viewer, form, id) => decideOnCard(deps, viewer, form, id),
+    pauseAgent: (viewer, _, id) => pauseAgentFromCard(deps, viewer, id),
+  };
+}
+
+const unreadable: PageResult = { message: "not_found", status: 404 };
 
 /** What the card says above its buttons when an attempt to decide changed nothing; a page of its own for the rest. */
 const problems: Record<DecideRefusal, string | undefined> = {
@@ -42,80 +61,65 @@ const problems: Record<DecideRefusal, string | undefined> = {
 const unreadableReason =
   "The reason is longer than 300 characters, or has some that cannot be shown, as some emoji do. Nothing was decided: please deny again with plainer words, or with none.";
 
-export async function showCard(
-  deps: HttpDeps,
-  visitor: Viewer,
-  id: string,
-  request: Request,
-): Promise<PageResult> {
+async function showCard(deps: CardDeps, viewer: Viewer, id: string, request: Request): Promise<PageResult> {
   const found = await deps.store.read("request", id);
-  if (!found?.record.candidates.includes(visitor.approver.id)) return unreadable;
+  if (!found?.record.candidates.includes(viewer.approver.id)) return unreadable;
   const via = channelOf(deps, new URL(request.url).searchParams.get("via"));
-  return { page: cardPage(await viewOf(deps, visitor, found.record, via)) };
+  return { page: cardPage(await viewOf(deps, viewer, found.record, via)) };
 }
 
 /** The channel that a link or a form says it came by, if there is such a channel here. */
-function channelOf({ config }: HttpDeps, via: string | null | undefined): string | undefined {
+function channelOf({ config }: CardDeps, via: string | null | undefined): string | undefined {
   return typeof via === "string" && Object.hasOwn(config.channels, via) ? via : undefined;
 }
 
-export async function decideOnCard(
-  deps: HttpDeps,
-  visitor: Viewer,
-  form: Form,
-  id: string,
-): Promise<PageResult> {
+async function decideOnCard(deps: CardDeps, viewer: Viewer, form: Form, id: string): Promise<PageResult> {
   const verdict = form.get("verdict");
-  if (verdict !== "approve" && verdict !== "deny") return { say: "form_expired", status: 400 };
+  if (verdict !== "approve" && verdict !== "deny") return { message: "form_expired", status: 400 };
   const reason = readReason(form.get("reason"));
   const channel = channelOf(deps, form.get("via"));
-  if (reason === null) return await showAgain(deps, visitor, id, channel, unreadableReason);
+  if (reason === null) return await showAgain(deps, viewer, id, channel, unreadableReason);
   const assertion = parseAnswer<Assertion>(form.get("assertion"));
   const ceremony = form.get("ceremony");
   const answer = await decide(deps, {
     approvalId: id,
-    approver: visitor.approver,
-    session: visitor.session,
+    approver: viewer.approver,
+    session: viewer.session,
     verdict,
     cardHash: form.get("card") ?? "",
     ...(channel !== undefined && { channel }),
     ...(verdict === "deny" && reason !== undefined && { reason }),
     ...(assertion && ceremony !== undefined && { signed: { ceremony, assertion } }),
   });
-  if (!("refused" in answer)) return { go: `/requests/${id}` };
-  if (answer.refused === "signed_out") return { go: "/sign-in" };
-  return await showAgain(deps, visitor, id, channel, problems[answer.refused]);
+  if (!("refused" in answer)) return { redirect: `/requests/${id}` };
+  if (answer.refused === "signed_out") return { redirect: "/sign-in" };
+  return await showAgain(deps, viewer, id, channel, problems[answer.refused]);
 }
 
 /** The card once more, with why the attempt changed nothing. */
 async function showAgain(
-  deps: HttpDeps,
-  visitor: Viewer,
+  deps: CardDeps,
+  viewer: Viewer,
   id: string,
   channel: string | undefined,
   problem: string | undefined,
 ): Promise<PageResult> {
   const found = await deps.store.read("request", id);
-  if (!found?.record.candidates.includes(visitor.approver.id)) return unreadable;
-  const view = await viewOf(deps, visitor, found.record, channel);
+  if (!found?.record.candidates.includes(viewer.approver.id)) return unreadable;
+  const view = await viewOf(deps, viewer, found.record, channel);
   return { page: cardPage({ ...view, problem }), status: 409 };
 }
 
-export async function pauseAgentFromCard(
-  deps: HttpDeps,
-  visitor: Viewer,
-  _: Form,
-  id: string,
-): Promise<PageResult> {
+async function pauseAgentFromCard(deps: CardDeps, viewer: Viewer, id: string): Promise<PageResult> {
   const found = await deps.store.read("request", id);
-  if (!found?.record.candidates.includes(visitor.approver.id)) return unreadable;
-  await pauseAgent(deps.store, found.record.agent, true, visitor.approver.id);
-  return { say: "agent_paused", status: 200 };
+  if (!found?.record.candidates.includes(viewer.approver.id)) return unreadable;
+  await pauseAgent(deps.store, found.record.agent, true, viewer.approver.id);
+  return { message: "agent_paused", status: 200 };
 }
 
 async function viewOf(
-  deps: HttpDeps,
-  visitor: Viewer,
+  deps: CardDeps,
+  viewer: Viewer,
   request: ApprovalRequest,
   via: string | undefined,
 ): Promise<CardView> {
@@ -125,7 +129,7 @@ async function viewOf(
   const level = requiredLevel(config, request) ?? request.level;
   const open = state === "pending" && now < request.decideBy;
   const signing =
-    open && level === "passkey-signed" ? await beginDecision(deps, request, visitor.approver) : undefined;
+    open && level === "passkey-signed" ? await beginDecision(deps, request, viewer.approver) : undefined;
   return {
     card: request.card,
     cardHash: request.cardHash,
@@ -136,28 +140,28 @@ async function viewOf(
     decideBy: request.decideBy,
     expiresAt: request.expiresAt,
     now,
-    csrf: visitor.csrf,
+    csrf: viewer.csrf,
     via,
     level,
-    needsSignIn: level === "passkey" && now >= visitor.session.authenticatedAt + freshPasskeyMs,
+    needsSignIn: level === "passkey" && now >= viewer.session.authenticatedAt + freshPasskeyMs,
     ceremony: signing && {
       token: signing.ceremony,
       challenge: signing.options.challenge,
-      rpId: deps.party.rpId,
+      rpId: deps.relyingParty.rpId,
       allowCredentials: (signing.options.allowCredentials ?? []).map(({ id, transports = [] }) => ({
         id,
         transports,
       })),
     },
-    decision: await decisionOf(deps, visitor.approver, request),
-    approverName: visitor.approver.name,
+    decision: await decisionOf(deps, viewer.approver, request),
+    approverName: viewer.approver.name,
     problem: open ? await blockedReason(deps, request) : undefined,
   };
 }
 
 /** Why an approval would be refused, said before anybody reaches for a passkey. */
 async function blockedReason(
-  { store }: HttpDeps,
+  { store }: CardDeps,
   { agent, parts }: ApprovalRequest,
 ): Promise<string | undefined> {
   const found = await store.read("agent", agent);
@@ -166,7 +170,7 @@ async function blockedReason(
 }
 
 async function decisionOf(
-  { store }: HttpDeps,
+  { store }: CardDeps,
   reader: Approver,
   { status }: ApprovalRequest,
 ): Promise<CardView["decision"]> {

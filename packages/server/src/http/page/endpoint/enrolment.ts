@@ -2,15 +2,29 @@
 import { type Attestation, parseAnswer } from "../../../crypto/passkey.ts";
 import { enrolOtherDevicePage, enrolPage, type OtherDeviceLink } from "../../../page/enrol.ts";
 import { qrCode } from "../../../page/qr-code.ts";
-import { enrol, openEnrolment, readInvitation } from "../../../usecase/people/enrol.ts";
-import type { HttpDeps } from "../../deps.ts";
+import { type EnrolDeps, enrol, openEnrolment, readInvitation } from "../../../usecase/people/enrol.ts";
 import type { Form } from "../../oauth/form.ts";
+import type { FormHandler, PageHandler } from "../../route.ts";
 import type { PageResult } from "../page-result.ts";
-import { sessionCookie } from "../session.ts";
+import type { BrowserSessions } from "../session.ts";
 
-const expired: PageResult = { say: "link_expired", status: 410 };
+export type EnrolmentDeps = EnrolDeps & { readonly issuer: string; readonly sessions: BrowserSessions };
 
-export async function showEnrolment(deps: HttpDeps, secret: string, problem?: string): Promise<PageResult> {
+export function createEnrolmentHandlers(deps: EnrolmentDeps): {
+  readonly show: PageHandler;
+  readonly showLink: PageHandler;
+  readonly finish: FormHandler;
+} {
+  return {
+    show: (_, secret) => showEnrolment(deps, secret),
+    showLink: (_, secret) => showEnrolmentLink(deps, secret),
+    finish: (form, secret) => finishEnrolment(deps, form, secret),
+  };
+}
+
+const expired: PageResult = { message: "link_expired", status: 410 };
+
+async function showEnrolment(deps: EnrolmentDeps, secret: string, problem?: string): Promise<PageResult> {
   const invitation = await readInvitation(deps.store, secret);
   if ("refused" in invitation) return expired;
   const { approver } = invitation;
@@ -27,19 +41,19 @@ export async function showEnrolment(deps: HttpDeps, secret: string, problem?: st
 }
 
 /** Where an approver who adds a device is led: to the other one. */
-export async function showEnrolmentLink(deps: HttpDeps, secret: string): Promise<PageResult> {
+async function showEnrolmentLink(deps: EnrolmentDeps, secret: string): Promise<PageResult> {
   const invitation = await readInvitation(deps.store, secret);
   if ("refused" in invitation) return expired;
   const elsewhere = await otherDeviceLink(deps, secret);
   return { page: enrolOtherDevicePage({ approverName: invitation.approver.name, token: secret, elsewhere }) };
 }
 
-async function otherDeviceLink({ config }: HttpDeps, secret: string): Promise<OtherDeviceLink> {
-  const address = `${config.issuer}/enrol/${encodeURIComponent(secret)}`;
+async function otherDeviceLink({ issuer }: EnrolmentDeps, secret: string): Promise<OtherDeviceLink> {
+  const address = `${issuer}/enrol/${encodeURIComponent(secret)}`;
   return { address, qrCode: await qrCode(address) };
 }
 
-export async function finishEnrolment(deps: HttpDeps, form: Form, secret: string): Promise<PageResult> {
+async function finishEnrolment(deps: EnrolmentDeps, form: Form, secret: string): Promise<PageResult> {
   const invitation = await readInvitation(deps.store, secret);
   if ("refused" in invitation) return expired;
   const attestation = parseAnswer<Attestation>(form.get("attestation"));
@@ -51,7 +65,7 @@ export async function finishEnrolment(deps: HttpDeps, form: Form, secret: string
     attestation,
     name: deviceName(form.get("device")),
   });
-  if (!("refused" in answer)) return { go: "/inbox", cookie: sessionCookie(deps, answer) };
+  if (!("refused" in answer)) return { redirect: "/inbox", cookie: deps.sessions.cookie(answer) };
   if (answer.refused === "unknown_invitation") return expired;
   return await showEnrolment(
     deps,

@@ -3,15 +3,30 @@ import { shortDigest } from "@countersign/protocol";
 import { partsOf } from "../../../domain/action/card.ts";
 import { type ApprovalRequest, stateAt } from "../../../domain/request/request.ts";
 import { type InboxView, inboxPage } from "../../../page/inbox.ts";
-import type { ChangeEvent } from "../../../store/store.ts";
-import type { HttpDeps } from "../../deps.ts";
+import type { ChangeEvent, Store } from "../../../store/store.ts";
+import type { SessionPageHandler } from "../../route.ts";
 import type { PageResult } from "../page-result.ts";
 import type { Viewer } from "../session.ts";
+
+export type InboxDeps = {
+  readonly store: Store;
+  readonly onFault: (fault: unknown, where: string) => void;
+};
+
+export function createInboxHandlers(deps: InboxDeps): {
+  readonly show: SessionPageHandler;
+  readonly events: SessionPageHandler;
+} {
+  return {
+    show: (viewer) => showInbox(deps, viewer),
+    events: (viewer, _, request) => inboxEvents(deps, viewer, request),
+  };
+}
 
 const shownDecided = 20;
 const keepAliveMs = 25_000;
 
-export async function showInbox({ store }: HttpDeps, { approver, csrf }: Viewer): Promise<PageResult> {
+async function showInbox({ store }: InboxDeps, { approver, csrf }: Viewer): Promise<PageResult> {
   const now = store.now();
   const waiting = (await store.listPendingFor(approver.id))
     .filter(({ decideBy }) => now < decideBy)
@@ -49,10 +64,9 @@ function rulingOf({
 }
 
 /** Says "inbox" whenever a request of this approver changed, or something changed in another process. */
-export async function inboxEvents(
-  { store, onFault }: HttpDeps,
+async function inboxEvents(
+  { store, onFault }: InboxDeps,
   { approver, session }: Viewer,
-  _: string,
   request: Request,
 ): Promise<PageResult> {
   const headers = {

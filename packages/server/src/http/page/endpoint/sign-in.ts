@@ -1,21 +1,39 @@
 /** Signing in with a passkey, and out. */
 import { type Assertion, parseAnswer } from "../../../crypto/passkey.ts";
 import { signInPage } from "../../../page/sign-in.ts";
-import { openSignIn, signIn, signOut } from "../../../usecase/people/sign-in.ts";
-import type { HttpDeps } from "../../deps.ts";
+import { openSignIn, type SignInDeps, signIn, signOut } from "../../../usecase/people/sign-in.ts";
 import type { Form } from "../../oauth/form.ts";
+import type { FormHandler, PageHandler, SessionFormHandler } from "../../route.ts";
 import type { PageResult } from "../page-result.ts";
-import { clearedCookie, sessionCookie, type Viewer } from "../session.ts";
+import type { SafeReturnTo } from "../return-to.ts";
+import type { BrowserSessions, Viewer } from "../session.ts";
 
-export async function showSignIn(deps: HttpDeps, request: Request): Promise<PageResult> {
-  return await askForPasskey(deps, safeReturnTo(new URL(request.url).searchParams.get("next")));
+export type SignInPageDeps = SignInDeps & {
+  readonly sessions: BrowserSessions;
+  readonly safeReturnTo: SafeReturnTo;
+};
+
+export function createSignInHandlers(deps: SignInPageDeps): {
+  readonly show: PageHandler;
+  readonly finish: FormHandler;
+  readonly signOut: SessionFormHandler;
+} {
+  return {
+    show: (_, __, request) => showSignIn(deps, request),
+    finish: (form) => finishSignIn(deps, form),
+    signOut: (viewer) => finishSignOut(deps, viewer),
+  };
 }
 
-export async function finishSignIn(deps: HttpDeps, form: Form): Promise<PageResult> {
-  const next = safeReturnTo(form.get("next") ?? null);
+async function showSignIn(deps: SignInPageDeps, request: Request): Promise<PageResult> {
+  return await askForPasskey(deps, deps.safeReturnTo(new URL(request.url).searchParams.get("next")));
+}
+
+async function finishSignIn(deps: SignInPageDeps, form: Form): Promise<PageResult> {
+  const next = deps.safeReturnTo(form.get("next"));
   const assertion = parseAnswer<Assertion>(form.get("assertion"));
   const answer = assertion && (await signIn(deps, { ceremony: form.get("ceremony") ?? "", assertion }));
-  if (answer && !("refused" in answer)) return { go: next, cookie: sessionCookie(deps, answer) };
+  if (answer && !("refused" in answer)) return { redirect: next, cookie: deps.sessions.cookie(answer) };
   return await askForPasskey(
     deps,
     next,
@@ -23,20 +41,13 @@ export async function finishSignIn(deps: HttpDeps, form: Form): Promise<PageResu
   );
 }
 
-export async function finishSignOut(deps: HttpDeps, { session }: Viewer): Promise<PageResult> {
+async function finishSignOut(deps: SignInPageDeps, { session }: Viewer): Promise<PageResult> {
   await signOut(deps.store, session);
-  return { say: "signed_out", status: 200, cookie: clearedCookie(deps) };
+  return { message: "signed_out", status: 200, cookie: deps.sessions.clearedCookie };
 }
 
-async function askForPasskey(deps: HttpDeps, next: string, problem?: string): Promise<PageResult> {
+async function askForPasskey(deps: SignInPageDeps, next: string, problem?: string): Promise<PageResult> {
   const { ceremony, options } = await openSignIn(deps);
   const page = signInPage({ ceremony: { token: ceremony, options }, next, problem });
   return { page, status: problem === undefined ? 200 : 409 };
-}
-
-/** Only a path of ours: anything else could lead a person who has just signed in somewhere else. */
-function safeReturnTo(next: string | null): string {
-  return next !== null && /^\/(inbox|devices|requests\/[a-z0-9_]+(\?via=[a-z]{1,20})?)$/.test(next)
-    ? next
-    : "/inbox";
 }

@@ -1,0 +1,13 @@
+/** Where sign-in may send an approver back to: only pages of the route table that allow it, never another site. */
+import type { Route } from "../route.ts";
+
+export type SafeReturnTo = (next: string | null | undefined) => string;
+
+/** Returns `next` if it is the path of a page with `returnTo`, optionally with `?via=<channel>`; "/inbox" otherwise. */
+export function createSafeReturnTo(routes: readonly Route[]): SafeReturnTo {
+  const paths = routes
+    .filter((route) => "sessionPage" in route && route.returnTo)
+    .map(({ path }) => path.replace(/:\w+/, "[a-z0-9_]+"));
+  const allowed = new RegExp(`^(?:${paths.join("|")})(?:\\?via=[a-z]{1,20})?$`);
+  return (next) => (next && allowed.test(next) ? next : "/inbox");
+}

@@ -1,0 +1,65 @@
+/**
+ * Types of the route table. A row names its method, path and access class; the access class decides what the handler
+ * receives, so a page for signed-in approvers cannot be written without a session, nor its form without a CSRF check.
+ */
+import type { Form } from "./oauth/form.ts";
+import type { PageResult } from "./page/page-result.ts";
+import type { Viewer } from "./page/session.ts";
+import type { TlsPeer } from "./transport/peer.ts";
+import type { ProtocolRequest } from "./transport/protocol-request.ts";
+import type { ProtocolResponse } from "./transport/response.ts";
+
+/**
+ * Who may call a route. `public`: anyone. `session`: a signed-in approver. `client`: an agent or API, which authenticates
+ * in the request itself.
+ */
+export type Access = "public" | "session" | "client";
+
+/** The value of the path's one parameter, or "" if the path has none. */
+type Parameter = string;
+
+/** Serves a document that needs no authentication. */
+export type DocumentHandler = (parameter: Parameter) => ProtocolResponse | Promise<ProtocolResponse>;
+/** Serves an OAuth endpoint; throws `OAuthError` to refuse. */
+export type EndpointHandler = (
+  request: ProtocolRequest,
+  peer: TlsPeer,
+  parameter: Parameter,
+) => Promise<ProtocolResponse>;
+/** Serves a page to anyone; `viewer` is undefined if no approver is signed in. */
+export type PageHandler = (
+  viewer: Viewer | undefined,
+  parameter: Parameter,
+  request: Request,
+) => Promise<PageResult>;
+/** Handles a form that was posted from one of our pages, without a session. */
+export type FormHandler = (form: Form, parameter: Parameter) => Promise<PageResult>;
+/** Serves a page to a signed-in approver. Others are sent to sign in. */
+export type SessionPageHandler = (
+  viewer: Viewer,
+  parameter: Parameter,
+  request: Request,
+) => Promise<PageResult>;
+/** Handles a form of a signed-in approver; origin and CSRF token have been checked. */
+export type SessionFormHandler = (viewer: Viewer, form: Form, parameter: Parameter) => Promise<PageResult>;
+
+type Row<A extends Access, Method extends string, Handler> = {
+  readonly method: Method;
+  /** Hono's syntax, at most one parameter. Also the route's name in metrics, traces and logs. */
+  readonly path: string;
+  readonly access: A;
+} & Handler;
+
+export type Route =
+  | Row<"public", "GET", { readonly document: DocumentHandler }>
+  | Row<"client", "GET" | "POST" | "PUT" | "DELETE", { readonly endpoint: EndpointHandler }>
+  | Row<"public", "GET", { readonly page: PageHandler }>
+  | Row<"public", "POST", { readonly form: FormHandler }>
+  /** `returnTo`: sign-in may send the approver back to this page. */
+  | Row<"session", "GET", { readonly sessionPage: SessionPageHandler; readonly returnTo?: true }>
+  | Row<"session", "POST", { readonly sessionForm: SessionFormHandler }>;
+
+/** True for routes that show or handle pages, as opposed to the protocol. */
+export function isPageRoute(route: Route): boolean {
+  return "page" in route || "form" in route || "sessionPage" in route || "sessionForm" in route;
+}

@@ -1,0 +1,150 @@
+/**
+ * The route table: every URL that this server serves, with who may call it. The router, the fast path, metrics, traces,
+ * sign-in's return list, the fuzz test and docs/endpoints.md follow it. A new page or endpoint is a handler and a row.
+ */
+import type { Config } from "../config/config.ts";
+import { aboutPage } from "../page/about.ts";
+import type { Keyring } from "../usecase/key/keyring.ts";
+import { createActionTypeHandler, createActionTypeListHandler } from "./oauth/endpoint/action-type.ts";
+import {
+  type BackchannelAuthenticationDeps,
+  createBackchannelAuthenticationHandler,
+} from "./oauth/endpoint/backchannel-authentication.ts";
+import { metadata } from "./oauth/endpoint/discovery.ts";
+import { createIntrospectionHandler } from "./oauth/endpoint/introspection.ts";
+import { createRegistrationHandlers, type RegistrationDeps } from "./oauth/endpoint/registration.ts";
+import { createRevocationHandler } from "./oauth/endpoint/revocation.ts";
+import { createSpendHandler } from "./oauth/endpoint/spend.ts";
+import { createTokenHandler, type TokenDeps } from "./oauth/endpoint/token.ts";
+import { serveAsset } from "./page/endpoint/asset.ts";
+import { type CardDeps, createCardHandlers } from "./page/endpoint/card.ts";
+import { createDeviceHandlers } from "./page/endpoint/device.ts";
+import { createEnrolmentHandlers, type EnrolmentDeps } from "./page/endpoint/enrolment.ts";
+import { createInboxHandlers, type InboxDeps } from "./page/endpoint/inbox.ts";
+import { createSignInHandlers, type SignInPageDeps } from "./page/endpoint/sign-in.ts";
+import { createSafeReturnTo } from "./page/return-to.ts";
+import type { BrowserSessions } from "./page/session.ts";
+import type { Route } from "./route.ts";
+import { publicJson, textResponse } from "./transport/response.ts";
+
+/** What the handlers of all rows need together; each receives its own named part. */
+export type RouteDeps = BackchannelAuthenticationDeps &
+  TokenDeps &
+  RegistrationDeps &
+  CardDeps &
+  InboxDeps &
+  Omit<EnrolmentDeps, "issuer"> &
+  Omit<SignInPageDeps, "safeReturnTo"> & {
+    readonly config: Config;
+    readonly keyring: Keyring;
+    readonly sessions: BrowserSessions;
+    /** Resolves to false if the store does not answer or the server is shutting down. */
+    readonly isReady: () => Promise<boolean>;
+  };
+
+export function createRoutes(deps: RouteDeps): readonly Route[] {
+  const { config, store, keyring, isReady } = deps;
+  const { issuer } = config;
+  const document = metadata(config);
+  const registration = createRegistrationHandlers(deps);
+  const card = createCardHandlers(deps);
+  const inbox = createInboxHandlers(deps);
+  const device = createDeviceHandlers({ store });
+  const enrolment = createEnrolmentHandlers({ ...deps, issuer });
+  const signIn = createSignInHandlers({ ...deps, safeReturnTo: (next) => safeReturnTo(next) });
+
+  const routes: readonly Route[] = [
+    // Process probes and published documents.
+    { method: "GET", path: "/livez", access: "public", document: () => textResponse("ok\n") },
+    {
+      method: "GET",
+      path: "/readyz",
+      access: "public",
+      document: async () =>
+        (await isReady())
+          ? textResponse("ok\n")
+          : textResponse("not ready\n", { status: 503, headers: { "retry-after": "2" } }),
+    },
+    ...["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"].map(
+      (path) =>
+        ({
+          method: "GET",
+          path,
+          access: "public",
+          document: () => publicJson(document, "max-age=300"),
+        }) as const,
+    ),
+    {
+      method: "GET",
+      path: "/jwks",
+      access: "public",
+      document: () => publicJson(keyring.jwks(), "max-age=300"),
+    },
+    { method: "GET", path: "/action-types", access: "public", document: createActionTypeListHandler(deps) },
+    { method: "GET", path: "/action-types/:hash", access: "public", document: createActionTypeHandler(deps) },
+    {
+      method: "GET",
+      path: "/log/checkpoint",
+      access: "public",
+      document: async () => textResponse((await store.log.newestCheckpoint())?.note ?? ""),
+    },
+    {
+      method: "GET",
+      path: "/log/key",
+      access: "public",
+      document: () => textResponse(`${keyring.logKey}\n`),
+    },
+
+    // Agents and APIs.
+    {
+      method: "POST",
+      path: "/bc-authorize",
+      access: "client",
+      endpoint: createBackchannelAuthenticationHandler(deps),
+    },
+    { method: "POST", path: "/oauth/token", access: "client", endpoint: createTokenHandler(deps) },
+    { method: "POST", path: "/spend", access: "client", endpoint: createSpendHandler(deps) },
+    { method: "POST", path: "/introspect", access: "client", endpoint: createIntrospectionHandler(deps) },
+    { method: "POST", path: "/revoke", access: "client", endpoint: createRevocationHandler(deps) },
+    ...(config.registration.enabled
+      ? ([
+          { method: "POST", path: "/register", access: "client", endpoint: registration.create },
+          { method: "GET", path: "/register/:id", access: "client", endpoint: registration.read },
+          { method: "PUT", path: "/register/:id", access: "client", endpoint: registration.update },
+          { method: "DELETE", path: "/register/:id", access: "client", endpoint: registration.remove },
+        ] as const)
+      : []),
+
+    // Pages.
+    {
+      method: "GET",
+      path: "/",
+      access: "public",
+      page: async (viewer) => ({ page: aboutPage({ issuer, approverName: viewer?.approver.name }) }),
+    },
+    { method: "GET", path: "/assets/:id", access: "public", page: serveAsset },
+    // Some clients require an authorization endpoint: it explains what this server is for.
+    {
+      method: "GET",
+      path: "/authorize",
+      access: "public",
+      page: async () => ({ message: "no_browser_flow", status: 400 }),
+    },
+    { method: "GET", path: "/enrol/:id", access: "public", page: enrolment.show },
+    { method: "GET", path: "/enrol/:id/elsewhere", access: "public", page: enrolment.showLink },
+    { method: "POST", path: "/enrol/:id", access: "public", form: enrolment.finish },
+    { method: "GET", path: "/sign-in", access: "public", page: signIn.show },
+    { method: "POST", path: "/sign-in", access: "public", form: signIn.finish },
+    { method: "POST", path: "/sign-out", access: "session", sessionForm: signIn.signOut },
+    { method: "GET", path: "/inbox", access: "session", sessionPage: inbox.show, returnTo: true },
+    { method: "GET", path: "/inbox/events", access: "session", sessionPage: inbox.events },
+    { method: "GET", path: "/requests/:id", access: "session", sessionPage: card.show, returnTo: true },
+    { method: "POST", path: "/requests/:id/decision", access: "session", sessionForm: card.decide },
+    { method: "POST", path: "/requests/:id/pause-agent", access: "session", sessionForm: card.pauseAgent },
+    { method: "GET", path: "/devices", access: "session", sessionPage: device.show, returnTo: true },
+    { method: "POST", path: "/devices/add", access: "session", sessionForm: device.add },
+    { method: "POST", path: "/devices/:id/remove", access: "session", sessionForm: device.remove },
+  ];
+  const safeReturnTo = createSafeReturnTo(routes);
+  return routes;
+}
