@@ -17,7 +17,7 @@ import { openStore } from "../packages/server/src/store/open.ts";
 import type { Store } from "../packages/server/src/store/store.ts";
 import { addAgent, addApi } from "../packages/server/src/usecase/client/client-lifecycle.ts";
 import { invite } from "../packages/server/src/usecase/people/enrol.ts";
-import { reopen } from "../packages/server/src/usecase/request/cancel.ts";
+import { releaseDenial } from "../packages/server/src/usecase/request/cancel.ts";
 import { setUserCode } from "../packages/server/src/usecase/request/user-code.ts";
 import { type Call, call } from "./call.ts";
 import { type Credentials, makeCredentials } from "./credential.ts";
@@ -151,7 +151,7 @@ async function open(
     rpId: config.passkeys.rpId,
     invitation,
     cardOf: async (id) => (await store.read("request", id))?.record,
-    ...(plan.reopen_denials && { afterDenial: (latch) => reopen(store, latch) }),
+    ...(plan.reopen_denials && { afterDenial: (latch) => releaseDenial(store, latch) }),
   });
   endings.push(() => headless.close());
 

@@ -49,11 +49,11 @@ export async function startCountersign(
   const port = await freePort();
   const issuer = `http://localhost:${port}`;
   const configuration = join(folder, "countersign.yaml");
-  const limits = "waiting_per_agent: 1000, asks_per_hour: 100000, poll_interval: 1";
+  const limits = "max_pending_per_agent: 1000, max_requests_per_hour: 100000, poll_interval: 1";
   const text = rules
     .replaceAll("http://localhost:4400", issuer)
     .replace("port: 4400", `port: ${port}`)
-    .replace("waiting_per_agent: 20, asks_per_hour: 10000", limits)
+    .replace("max_pending_per_agent: 20, max_requests_per_hour: 10000", limits)
     .replaceAll("default: 120", "default: 600")
     .replace(/^store: .*$/m, (line) => (location ? `store: ${location}` : line));
   writeFileSync(configuration, text);

@@ -39,7 +39,7 @@ const clock = {
 };
 
 before(async () => {
-  place = await deploy(rules.replace("  refund:\n", "  refund:\n    together_with: [refund]\n"));
+  place = await deploy(rules.replace("  refund:\n", "  refund:\n    combinable_with: [refund]\n"));
   ada = await place.enrol("ada@example.com");
   agent = newAgent();
   verifier = createVerifier({

@@ -1,13 +1,13 @@
-import { reopen } from "../usecase/request/cancel.ts";
+import { releaseDenial } from "../usecase/request/cancel.ts";
 import type { Command } from "./cli/command.ts";
 import { withStore } from "./cli/deployment.ts";
 import { OperatorError } from "./cli/operator-error.ts";
 import { table } from "./cli/table.ts";
 
-export const latchCommands: readonly Command[] = [
+export const denialCommands: readonly Command[] = [
   {
-    name: "latch list",
-    summary: "the actions that were denied and stay so",
+    name: "denials list",
+    summary: "list the actions that are blocked by a denial",
     options: { json: { type: "boolean", summary: "as JSON lines" } },
     run: (given, { stdout }) =>
       withStore(given, async (store) => {
@@ -15,27 +15,27 @@ export const latchCommands: readonly Command[] = [
           id: record.id,
           agent: record.agent,
           type: record.type,
-          subject: JSON.stringify(record.fields),
+          fields: JSON.stringify(record.fields),
           denied: new Date(record.deniedAt).toISOString(),
           request: record.requestId,
         }));
-        stdout(table(rows, given.flag("json"), "nothing is latched"));
+        stdout(table(rows, given.flag("json"), "no denials"));
       }),
   },
   {
-    name: "latch reopen",
+    name: "denials release",
     args: "<id>",
     summary:
-      "let a denied action be asked for again: one latch, or by the request's id all that was denied with it",
+      "release a denial, so that the agent may request the action again; a request id releases all its denials",
     run: (given, { stdout }) =>
       withStore(given, async (store) => {
         const [id = ""] = given.words;
-        if ((await reopen(store, id)) !== "done")
+        if ((await releaseDenial(store, id)) !== "done")
           throw new OperatorError(
-            `there is no latch ${id}, and none of a request by that id`,
-            "countersign latch list shows them.",
+            `no denial with id ${id}, and none of a request with that id`,
+            "List them: countersign denials list",
           );
-        stdout("re-opened: the agent may ask again");
+        stdout("released: the agent may request the action again");
       }),
   },
 ];

@@ -17,7 +17,7 @@ apis:
   refunds: { audience: https://refunds.example }
 channels:
   mail: { smtp: "smtps://countersign@mail.example:465", from: "Countersign <c@example.com>", password_file: mail.pw }
-limits: { waiting_per_agent: 5, asks_per_hour: 30, poll_interval: 2 }
+limits: { max_pending_per_agent: 5, max_requests_per_hour: 30, poll_interval: 2 }
 actions:
   refund:
     api: refunds
@@ -32,7 +32,7 @@ actions:
         reason: { type: string, maxLength: 500 }
     bound: [order, amount, currency]
     advisory: [reason]
-    subject: [order]
+    deny_by: [order]
     display:
       sentence: "Refund {amount} for order {order}"
       rows:
@@ -52,13 +52,13 @@ scopes:
 dpop: { require_nonce: true }
 outbound: { allow_private: [10.1.0.0/16], allow_http: true, ca_file: inside-ca.pem }
 user_codes: true
-logging: { level: warn, requests: true }
+logging: { level: warn, access_log: true }
 login_hint_issuers:
   https://hr.example: { jwks_file: hr.json }
   https://idp.example/: { jwks_uri: https://idp.example/jwks }
 registration: { enabled: true }
 permission:
-  time_limit: 3
+  timeout: 3
   relations: { approvers: [{ groups: [finance] }] }
   authzen: { url: "https://pdp.example/", token_file: pdp.token, batch: true }
 `;
@@ -103,10 +103,10 @@ test("a whole file becomes one value, its paths relative to the file", () => {
       },
     },
     dpop: { requireNonce: true },
-    limits: { waitingPerAgent: 5, asksPerHour: 30, pollIntervalSeconds: 2 },
+    limits: { maxPendingPerAgent: 5, maxRequestsPerHour: 30, pollIntervalSeconds: 2 },
     outbound: { allowPrivate: ["10.1.0.0/16"], allowHttp: true, caFile: "/etc/countersign/inside-ca.pem" },
     userCodes: true,
-    logging: { level: "warn", requests: true },
+    logging: { level: "warn", accessLog: true },
     permission: {
       timeLimitMs: 3000,
       relations: { approvers: [{ people: [], groups: ["finance"], where: {} }] },
@@ -145,19 +145,19 @@ test("actions are approved together only where both say so, and for one API", ()
   const two = `${whole.slice(0, whole.indexOf("actions:"))}actions:\n`;
   const action = (type: string, names: string, api = "refunds") => {
     const one = whole.slice(whole.indexOf("  refund:\n"), whole.indexOf("scopes:"));
-    const named = one.replace("  refund:\n", `  ${type}:\n    together_with: ${names}\n`);
+    const named = one.replace("  refund:\n", `  ${type}:\n    combinable_with: ${names}\n`);
     return named.replace("api: refunds", `api: ${api}`);
   };
   const both = `${two}${action("refund", "[refund, credit]")}${action("credit", "[refund]")}`;
-  assert.deepEqual(configOf(both).actions.get("refund")?.togetherWith, ["refund", "credit"]);
-  assert.deepEqual(configOf(whole).actions.get("refund")?.togetherWith, []);
+  assert.deepEqual(configOf(both).actions.get("refund")?.combinableWith, ["refund", "credit"]);
+  assert.deepEqual(configOf(whole).actions.get("refund")?.combinableWith, []);
   assert.equal(
     configOf(both).actions.get("refund")?.hash,
     configOf(whole).actions.get("refund")?.hash,
     "it is a rule around the type, not a part of it",
   );
   const say = (text: string) => problemsOf(text).map(({ path, message }) => `${path}: ${message}`);
-  const at = "actions.refund.together_with[0]";
+  const at = "actions.refund.combinable_with[0]";
   const credit = action("credit", "[]");
   assert.deepEqual(say(`${two}${action("refund", "[credit]")}${credit}`), [
     `${at}: credit does not name refund in turn`,
@@ -166,15 +166,15 @@ test("actions are approved together only where both say so, and for one API", ()
     `${at}: no action is called credid`,
   ]);
   assert.deepEqual(say(`${two}${action("refund", "[refund, refund]")}`), [
-    "actions.refund.together_with[1]: refund is listed twice",
+    "actions.refund.combinable_with[1]: refund is listed twice",
   ]);
   const apis = "apis:\n  other: { audience: https://other.example }\n";
   const apart = `${two}${action("refund", "[credit]")}${action("credit", "[refund]", "other")}`;
   assert.deepEqual(say(apart.replace("apis:\n", apis)), [
     `${at}: credit is for another API, and what is approved together is spent at one`,
-    "actions.credit.together_with[0]: refund is for another API, and what is approved together is spent at one",
+    "actions.credit.combinable_with[0]: refund is for another API, and what is approved together is spent at one",
   ]);
-  const scope = whole.replace("    bound:", "    together_with: [refunds.export]\n    bound:");
+  const scope = whole.replace("    bound:", "    combinable_with: [refunds.export]\n    bound:");
   assert.deepEqual(say(scope), [`${at}: no action is called refunds.export`]);
 });
 
@@ -183,7 +183,7 @@ test("a scope of the file becomes a rule without fields", () => {
   assert.ok(rule);
   assert.equal(rule.scope, "refunds.export");
   assert.equal(rule.definition.type, "refunds.export");
-  assert.deepEqual([rule.definition.bound, rule.definition.rows, rule.definition.subject], [[], [], []]);
+  assert.deepEqual([rule.definition.bound, rule.definition.rows, rule.definition.denyBy], [[], [], []]);
   assert.equal(rule.validate({}), undefined);
   assert.deepEqual(rule.validate({ order: "A-1" })?.path, ["order"]);
 });
@@ -195,7 +195,7 @@ test("a file says no more than it has to", () => {
   assert.equal(config.keyFile, "/etc/countersign/countersign-data/countersign.key");
   assert.deepEqual(config.log, { origin: "localhost/countersign" });
   assert.deepEqual(config.channels, {});
-  assert.deepEqual(config.limits, { waitingPerAgent: 20, asksPerHour: 60, pollIntervalSeconds: 5 });
+  assert.deepEqual(config.limits, { maxPendingPerAgent: 20, maxRequestsPerHour: 60, pollIntervalSeconds: 5 });
   assert.deepEqual(config.outbound, { allowPrivate: [], allowHttp: false });
   assert.equal(config.actions.size, 0);
 });
@@ -235,10 +235,10 @@ test("the configuration is frozen to the last member", () => {
 test("a key that is unknown is refused, with what was probably meant", () => {
   assert.equal(
     problem("token_lifetime:", "token_lifetme:"),
-    "39:5 actions.refund.token_lifetme: the key token_lifetme is unknown here",
+    "39:5 actions.refund.token_lifetme: unknown key token_lifetme",
   );
-  assert.equal(problem("store: data", "stores: data"), "3:1 stores: the key stores is unknown here");
-  assert.equal(problem("origin:", "orign:"), "6:8 log.orign: the key orign is unknown here");
+  assert.equal(problem("store: data", "stores: data"), "3:1 stores: unknown key stores");
+  assert.equal(problem("origin:", "orign:"), "6:8 log.orign: unknown key orign");
   const [unknown] = problemsOf(whole.replace("token_lifetime:", "token_lifetme:"));
   assert.equal(unknown?.remedy, "did you mean token_lifetime?");
 });
@@ -277,14 +277,14 @@ test("what has the wrong form is refused where it stands", () => {
     "12:57 channels.mail.from: this is not a sender",
   );
   assert.equal(
-    problem("waiting_per_agent: 5", "waiting_per_agent: 0"),
-    "13:11 limits.waiting_per_agent: this is not a limit of requests",
+    problem("max_pending_per_agent: 5", "max_pending_per_agent: 0"),
+    "13:11 limits.max_pending_per_agent: this is not a limit of requests",
   );
 });
 
 test("duplicate keys are refused: the last one does not win silently", () => {
   assert.equal(
-    problem("    subject: [order]\n", "    subject: [order]\n    bound: [order]\n"),
+    problem("    deny_by: [order]\n", "    deny_by: [order]\n    bound: [order]\n"),
     "29:5 : Map keys must be unique",
   );
 });
@@ -292,7 +292,7 @@ test("duplicate keys are refused: the last one does not win silently", () => {
 test("an alias is refused: a rule stands whole where it is reviewed", () => {
   const aliased = whole
     .replace("bound: [order, amount, currency]", "bound: &fields [order, amount, currency]")
-    .replace("subject: [order]", "subject: *fields");
+    .replace("deny_by: [order]", "subject: *fields");
   assert.deepEqual(
     problemsOf(aliased).map(({ line, message }) => `${line} ${message}`),
     ["28 *fields stands for something written elsewhere"],
@@ -468,7 +468,7 @@ test("a problem in one line of text: file, place, what and remedy", () => {
   const [first] = problemsOf(whole.replace("store: data", "stor: data"));
   assert.equal(
     problemText(first!),
-    "/etc/countersign/countersign.yaml:3:1: stor: the key stor is unknown here; did you mean store?",
+    "/etc/countersign/countersign.yaml:3:1: stor: unknown key stor; did you mean store?",
   );
 });
 

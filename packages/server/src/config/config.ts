@@ -55,12 +55,12 @@ export type Config = {
   /** Whether proofs need a nonce of ours (RFC 9449 §8). */
   readonly dpop: { readonly requireNonce: boolean };
   readonly limits: {
-    readonly waitingPerAgent: number;
-    readonly asksPerHour: number;
+    readonly maxPendingPerAgent: number;
+    readonly maxRequestsPerHour: number;
     readonly pollIntervalSeconds: number;
   };
   /** What is said on standard error: from which level on, and whether each answer to a request is worth a line. */
-  readonly logging: { readonly level: (typeof loggingLevels)[number]; readonly requests: boolean };
+  readonly logging: { readonly level: (typeof loggingLevels)[number]; readonly accessLog: boolean };
   /** Where Prometheus asks; nowhere, unless said. */
   readonly metrics?: { readonly host: string; readonly port: number };
   /** How far calls to what others have registered may reach, and who certifies hosts there beside the usual ones. */
@@ -156,11 +156,11 @@ export function parseConfig(text: string, file: string): { readonly config: Conf
       : {},
     dpop: { requireNonce: sections.dpop.require_nonce },
     limits: {
-      waitingPerAgent: limits.waiting_per_agent,
-      asksPerHour: limits.asks_per_hour,
+      maxPendingPerAgent: limits.max_pending_per_agent,
+      maxRequestsPerHour: limits.max_requests_per_hour,
       pollIntervalSeconds: limits.poll_interval,
     },
-    logging: { ...sections.logging },
+    logging: { level: sections.logging.level, accessLog: sections.logging.access_log },
     ...(sections.metrics && { metrics: { ...sections.metrics } }),
     outbound: {
       ...outboundPolicyOf(outbound),
@@ -247,10 +247,17 @@ function readActions(file: unknown, say: (finding: Finding) => void): [string, A
     checkName(path, type);
     const action = validate(actionSchema, value, path, say);
     if (!action) continue;
-    const { schema, bound, advisory, subject, display, together_with: togetherWith = [] } = action;
-    companies.set(type, { api: action.api, togetherWith });
+    const {
+      schema,
+      bound,
+      advisory,
+      deny_by: denyBy,
+      display,
+      combinable_with: combinableWith = [],
+    } = action;
+    companies.set(type, { api: action.api, combinableWith });
     const fields = {
-      ...{ schema, bound, advisory, subject, togetherWith },
+      ...{ schema, bound, advisory, denyBy, combinableWith },
       ...{ sentence: display.sentence, rows: display.rows },
     };
     finish(path, action, (audience) =>
@@ -277,7 +284,7 @@ function readActions(file: unknown, say: (finding: Finding) => void): [string, A
 }
 
 /** Which types an action may be approved together with, and what it shares with them. */
-type Combination = { readonly api: string; readonly togetherWith: readonly string[] };
+type Combination = { readonly api: string; readonly combinableWith: readonly string[] };
 
 /** Each names an action of the same API, which names it too: otherwise one of the two was not thought of. */
 function checkCombinations(
@@ -285,13 +292,13 @@ function checkCombinations(
   companies: ReadonlyMap<string, Combination>,
   say: (finding: Finding) => void,
 ): void {
-  for (const [type, { api, togetherWith }] of companies)
-    for (const [i, name] of togetherWith.entries()) {
-      const path = ["actions", type, "together_with", i];
+  for (const [type, { api, combinableWith }] of companies)
+    for (const [i, name] of combinableWith.entries()) {
+      const path = ["actions", type, "combinable_with", i];
       const other = companies.get(name);
       if (!types.includes(name))
         say({ path, message: `no action is called ${name}`, remedy: didYouMean(name, types) });
-      else if (togetherWith.indexOf(name) < i)
+      else if (combinableWith.indexOf(name) < i)
         say({ path, message: `${name} is listed twice`, remedy: "remove one" });
       else if (other && other.api !== api)
         say({
@@ -299,11 +306,11 @@ function checkCombinations(
           message: `${name} is for another API, and what is approved together is spent at one`,
           remedy: "remove it: they are asked for apart",
         });
-      else if (other && !other.togetherWith.includes(type))
+      else if (other && !other.combinableWith.includes(type))
         say({
           path,
           message: `${name} does not name ${type} in turn`,
-          remedy: `add ${type} to together_with of ${name}, or remove it here`,
+          remedy: `add ${type} to combinable_with of ${name}, or remove it here`,
         });
     }
 }

@@ -123,7 +123,7 @@ export function checkPermission(
 }
 
 export function readPermission({ permission }: Sections, from: string): PermissionSettings {
-  const { relations, authzen, openfga, time_limit: seconds } = permission;
+  const { relations, authzen, openfga, timeout: seconds } = permission;
   const tokenIn = (file: string | undefined) => file !== undefined && { tokenFile: resolve(from, file) };
   const outside: OutboundSettings | undefined = authzen
     ? { by: "authzen", url: bare(authzen.url), batch: authzen.batch, ...tokenIn(authzen.token_file) }

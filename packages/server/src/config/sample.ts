@@ -58,10 +58,10 @@ apis:
 #   mail: { smtp: "smtp://127.0.0.1:2525", from: "Countersign <countersign@example.com>" }
 
 # Optional, here with the defaults: open requests per agent, its requests in an hour, seconds between an agent's polls.
-# limits: { waiting_per_agent: 20, asks_per_hour: 60, poll_interval: 5 }
+# limits: { max_pending_per_agent: 20, max_requests_per_hour: 60, poll_interval: 5 }
 
 # Optional, here with the defaults: what is said on standard error, from info, warn or error on, and whether each answer is.
-# logging: { level: info, requests: false }
+# logging: { level: info, access_log: false }
 
 # Optional: where Prometheus asks for /metrics, on this machine.
 # metrics: { port: 9400 }
@@ -104,11 +104,11 @@ actions:
     advisory: [reason]
 
     # A denial holds for these fields, whatever the others are: no second try with another amount.
-    subject: [order]
+    deny_by: [order]
 
     # Actions that may be asked for in one request and approved as one, refund itself perhaps among them. Each must name the
     # other. Without it a refund is always asked for alone.
-    # together_with: [refund]
+    # combinable_with: [refund]
 
     # What the approver sees. Every field has a row (a currency may be shown with its amount).
     # Shown as: text, money, money-minor, quantity, duration, time, list.

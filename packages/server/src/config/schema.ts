@@ -75,8 +75,8 @@ export const actionSchema = section({
   schema,
   bound: fields,
   advisory: fields.optional(),
-  subject: fields.optional(),
-  together_with: fields.optional(),
+  deny_by: fields.optional(),
+  combinable_with: fields.optional(),
   display: section({
     sentence,
     rows: z.array(
@@ -154,7 +154,7 @@ const people = { people: z.array(email).default([]), groups: z.array(z.string())
 
 const permission = section({
   // Long enough for a check across a network, short enough for an agent that waits.
-  time_limit: whole(1, 10, "a limit in seconds").default(2),
+  timeout: whole(1, 10, "a limit in seconds").default(2),
   relations: section({
     agents: z
       .array(
@@ -251,9 +251,9 @@ export const fileSchema = section({
   }).prefault({}),
   limits: section({
     // More questions open at once than a person can answer: the agent is asking in a loop.
-    waiting_per_agent: whole(1, 1000, "a limit of requests").default(20),
+    max_pending_per_agent: whole(1, 1000, "a limit of requests").default(20),
     // One a minute: more than that, all day, and nobody reads what they approve.
-    asks_per_hour: whole(1, 100_000, "a limit of requests").default(60),
+    max_requests_per_hour: whole(1, 100_000, "a limit of requests").default(60),
     // CIBA §7.3 names 5 s as the interval where none is given; no agent needs to know sooner.
     poll_interval: whole(1, 60, "an interval in seconds").default(5),
   }).prefault({}),
@@ -261,7 +261,7 @@ export const fileSchema = section({
     // What happens is worth a line: there is one for each change, and none for a poll that changes nothing.
     level: z.enum(loggingLevels).default("info"),
     // A line for each answer is what the proxy in front writes already, and most of them are polls.
-    requests: flag.default(false),
+    access_log: flag.default(false),
   }).prefault({}),
   metrics: section({
     // Numbers are for the operator: on a door of their own, and for this machine unless somebody says otherwise.
@@ -314,8 +314,10 @@ function explain(issue: z.core.$ZodIssue, at: Path): Finding[] {
   if (issue.code === "unrecognized_keys")
     return issue.keys.map((key) => ({
       path: [...path, key],
-      message: `the key ${key} is unknown here`,
-      remedy: didYouMean(key, issue.message.split(" ")),
+      message: `unknown key ${key}`,
+      remedy: renamedKeys.has(key)
+        ? `${key} is now called ${renamedKeys.get(key)}`
+        : didYouMean(key, issue.message.split(" ")),
     }));
   // A key that does not fit carries its reason inside.
   const message = issue.code === "invalid_key" ? issue.issues[0]?.message : issue.message;
@@ -325,7 +327,17 @@ function explain(issue: z.core.$ZodIssue, at: Path): Finding[] {
   return [{ path, message: what, remedy }];
 }
 
-/** Words for what the shapes above say nothing about. */
+/** Keys of versions before the first release, by their new names. */
+const renamedKeys: ReadonlyMap<string, string> = new Map([
+  ["subject", "deny_by"],
+  ["together_with", "combinable_with"],
+  ["time_limit", "timeout"],
+  ["requests", "access_log"],
+  ["waiting_per_agent", "max_pending_per_agent"],
+  ["asks_per_hour", "max_requests_per_hour"],
+]);
+
+/** Messages for issues that the schemas above give none for. */
 function generic(issue: z.core.$ZodRawIssue): string | undefined {
   const { input } = issue;
   if (issue.code === "invalid_type") {

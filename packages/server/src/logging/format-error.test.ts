@@ -11,7 +11,7 @@ test("of an error only class, codes, message and places are told, whatever else 
   });
   const told = describeFault(fault);
   assert.deepEqual({ ...told, at: [] }, { type: "TypeError", message: "it failed", code: "ERR_IT", at: [] });
-  assert.match(told.at[0] ?? "", /^at .*fault\.test\.ts:\d+:\d+\)?$/);
+  assert.match(told.at[0] ?? "", /^at .*format-error\.test\.ts:\d+:\d+\)?$/);
 });
 
 test("a chain of causes is told, as far as five of them", () => {

@@ -12,13 +12,13 @@ function logger(settings: Parameters<typeof openLogger>[0]) {
 }
 
 test("a line has time, level and event, and nothing of the machine", () => {
-  const { say, lines } = logger({ level: "info", requests: false });
+  const { say, lines } = logger({ level: "info", accessLog: false });
   say("started", { version: "0.1.0" });
   assert.deepEqual(Object.keys(lines[0]), ["level", "time", "version", "event"]);
 });
 
 test("below the configured level nothing is written", () => {
-  const { say, fault, onResponse: answered, lines } = logger({ level: "warn", requests: true });
+  const { say, fault, onResponse: answered, lines } = logger({ level: "warn", accessLog: true });
   say("started", {});
   answered?.("/spend", 200, 0.001);
   answered?.("/spend", 503, 0.001);
@@ -33,9 +33,9 @@ test("below the configured level nothing is written", () => {
 });
 
 test("answers are measured only where a line for each is wanted, and probes that succeed get none", () => {
-  assert.equal(logger({ level: "info", requests: false }).onResponse, undefined);
-  assert.equal(logger({ level: "error", requests: true }).onResponse, undefined);
-  const { onResponse: answered, lines } = logger({ level: "info", requests: true });
+  assert.equal(logger({ level: "info", accessLog: false }).onResponse, undefined);
+  assert.equal(logger({ level: "error", accessLog: true }).onResponse, undefined);
+  const { onResponse: answered, lines } = logger({ level: "info", accessLog: true });
   answered?.("/readyz", 200, 0.001);
   answered?.("/readyz", 503, 0.001);
   answered?.("/oauth/token", 400, 0.012345);
@@ -79,7 +79,7 @@ test("of an entry go out the ids, and those facts that nobody but the operator c
 test("the fault that ends the process is written before anything else happens", () => {
   const order: string[] = [];
   const { crash } = openLogger(
-    { level: "error", requests: false },
+    { level: "error", accessLog: false },
     { write: (line) => order.push(JSON.parse(line).event), flushSync: () => order.push("flushed") },
   );
   crash(new Error("x"));
@@ -88,11 +88,11 @@ test("the fault that ends the process is written before anything else happens", 
 
 test("where only faults are written the store is left as it is", () => {
   const store = {} as Store;
-  assert.equal(logger({ level: "error", requests: false }).observe(store), store);
+  assert.equal(logger({ level: "error", accessLog: false }).observe(store), store);
 });
 
 test("a fault that happens all the time is one line, and another is another", () => {
-  const { fault, lines } = logger({ level: "error", requests: false });
+  const { fault, lines } = logger({ level: "error", accessLog: false });
   for (let n = 0; n < 50; n += 1) fault(new Error("the database is away"), "sweep");
   fault(new Error("the database is away"), "deliver");
   fault(new Error("the disk is full"), "sweep");

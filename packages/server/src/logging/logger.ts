@@ -38,7 +38,7 @@ const maxQueued = 8 * 1024 * 1024;
 /** Whoever asks again and again whether the server lives is not news. */
 const probes = new Set(["/livez", "/readyz"]);
 
-export function openLogger({ level, requests }: Config["logging"], given?: Output): Logger {
+export function openLogger({ level, accessLog }: Config["logging"], given?: Output): Logger {
   const output = given ?? standardError();
   const log: PinoLogger = pino(
     {
@@ -63,7 +63,7 @@ export function openLogger({ level, requests }: Config["logging"], given?: Outpu
             log[at](members, entry.event);
           }),
     onResponse:
-      requests && level !== "error"
+      accessLog && level !== "error"
         ? (route, status, seconds) => {
             if (probes.has(route) && status < 500) return;
             const members = { route, status, ms: Math.round(seconds * 100_000) / 100 };

@@ -194,23 +194,23 @@ test("a secret is renewed and shown once; it stays where the next method can use
 });
 
 test("agents are allowed to register themselves, under a name and for types that the operator chooses", async () => {
-  const allow = ["agent", "allow-registration", "--type", "refund", "--name", "Refund desk"];
+  const allow = ["agent", "token", "create", "--type", "refund", "--name", "Refund desk"];
   const out = await done(...allow, "--uses", "2", "--expires", "30m");
-  assert.match(out, /note: registration\.enabled is not true/);
+  assert.match(out, /note: registration\.enabled is false/);
   assert.match(out, /2 agents may register for refund, as Refund desk/);
   assert.match(out, /^initial_access_token=[\w-]{43}$/m);
-  const [allowance] = (await done("agent", "allowances", "--json"))
+  const [allowance] = (await done("agent", "token", "list", "--json"))
     .trim()
     .split("\n")
     .map((line) => JSON.parse(line));
   assert.deepEqual([allowance.name, allowance.types, allowance.uses], ["Refund desk", "refund", 2]);
-  assert.match(await done("agent", "withdraw-allowance", allowance.id), /withdrawn/);
-  assert.match(await done("agent", "allowances"), /nobody may register/);
-  assert.match(await refused("agent", "withdraw-allowance", allowance.id), /no allowance/);
+  assert.match(await done("agent", "token", "revoke", allowance.id), /revoked/);
+  assert.match(await done("agent", "token", "list"), /nobody may register/);
+  assert.match(await refused("agent", "token", "revoke", allowance.id), /no allowance/);
   for (const words of [
-    ["agent", "allow-registration", "--type", "refund"],
-    ["agent", "allow-registration", "--name", "X"],
-    ["agent", "allow-registration", "--name", "X", "--type", "refnud"],
+    ["agent", "token", "create", "--type", "refund"],
+    ["agent", "token", "create", "--name", "X"],
+    ["agent", "token", "create", "--name", "X", "--type", "refnud"],
     [...allow, "--uses", "0"],
     [...allow, "--expires", "31d"],
     [...allow, "--expires", "soon"],

@@ -119,7 +119,7 @@ test("an agent's secret is shown once and kept nowhere; its ids and names are ch
     ["approver", "invite", "a@example.com", "--name", "A\u202e"],
     ["approver", "remove", "nobody@example.com"],
     ["device", "remove", "none"],
-    ["latch", "reopen", "none"],
+    ["denials", "release", "none"],
     ["requests", "cancel", "req_none"],
     ["requests", "--state", "odd"],
     ["evidence", "export", "req_none"],

@@ -80,7 +80,7 @@ before(async () => {
       .replaceAll("http://localhost:4400", issuer)
       .replace("port: 4400", `port: ${port}`)
       .replace(/^store: .*$/m, `$&\nlog: { checkpoint_file: ${checkpoints} }`)
-      .replace("waiting_per_agent: 20,", "waiting_per_agent: 20, poll_interval: 1,"),
+      .replace("max_pending_per_agent: 20,", "max_pending_per_agent: 20, poll_interval: 1,"),
   );
   await done("init");
   const agent = { id: "agent-1", secret: secretIn(await done("agent add agent-1 --type refund")) };

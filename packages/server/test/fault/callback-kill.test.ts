@@ -69,7 +69,7 @@ before(async () => {
   const port = await freePort();
   url = `http://127.0.0.1:${port}`;
   file = join(dirname(stage.deployment.file), "countersign.yaml");
-  const limits = "limits: { waiting_per_agent: 1000, asks_per_hour: 100000 }";
+  const limits = "limits: { max_pending_per_agent: 1000, max_requests_per_hour: 100000 }";
   writeFileSync(file, stage.rules.replace("port: 4400", `port: ${port}`).replace(/^limits:.*$/m, limits));
   await stage.deployment.server.close();
 });

@@ -11,7 +11,7 @@ import {
   rules,
 } from "@countersign/testing/server/deployment";
 import { pauseAgent } from "../../src/usecase/client/client-lifecycle.ts";
-import { reopen } from "../../src/usecase/request/cancel.ts";
+import { releaseDenial } from "../../src/usecase/request/cancel.ts";
 
 let deployment: Deployment;
 let ada: Person;
@@ -266,7 +266,7 @@ test("T25: a denied action is refused reworded, repriced, and after its expiry, 
   const [latch] = (await deployment.server.store.list("denial")).filter(
     ({ record }) => record.fields.order === "D-1",
   );
-  assert.equal(await reopen(deployment.server.store, latch?.record.id ?? ""), "done");
+  assert.equal(await releaseDenial(deployment.server.store, latch?.record.id ?? ""), "done");
   assert.equal((await deployment.ask(details(action))).status, 200);
 });
 
@@ -281,7 +281,7 @@ test("T29: an agent has only so many requests waiting, however many it sends at 
 });
 
 test("T29: an agent asks only so often within an hour, however short it makes its asks", async () => {
-  const calm = await deploy(rules.replace("asks_per_hour: 10000", "asks_per_hour: 5"));
+  const calm = await deploy(rules.replace("max_requests_per_hour: 10000", "max_requests_per_hour: 5"));
   await calm.enrol("ada@example.com");
   const asked = async (from: number, count: number) => {
     const outcomes: number[] = [];

@@ -14,16 +14,16 @@ import {
 import { decodeJwt } from "jose";
 import { exportEvidence, exportLog, verifyEvidence, verifyLog } from "../../src/audit/audit.ts";
 import { addAgent } from "../../src/usecase/client/client-lifecycle.ts";
-import { reopen } from "../../src/usecase/request/cancel.ts";
+import { releaseDenial } from "../../src/usecase/request/cancel.ts";
 
 const group = "[refund, signed-refund, promote]";
 /** The rules of other tests, in which some may be approved together, and lifetimes differ. */
 const together = rules
-  .replace("  refund:\n", `  refund:\n    together_with: ${group}\n`)
-  .replace("  signed-refund:\n", `  signed-refund:\n    together_with: ${group}\n`)
+  .replace("  refund:\n", `  refund:\n    combinable_with: ${group}\n`)
+  .replace("  signed-refund:\n", `  signed-refund:\n    combinable_with: ${group}\n`)
   .replace(
     "  promote:\n",
-    `  promote:\n    together_with: ${group}\n    lifetime: { default: 60, max: 90 }\n    token_lifetime: 20\n`,
+    `  promote:\n    combinable_with: ${group}\n    lifetime: { default: 60, max: 90 }\n    token_lifetime: 20\n`,
   );
 const promote = { type: "promote", service: "foo" };
 
@@ -248,13 +248,13 @@ test("T25: a denial of several holds for each of them, alone and in any company"
   await ada.decide(other.id, "deny");
   assert.match(await refusal([promote, { ...refund, order: "B-12" }]), /^access_denied/);
   const { store } = deployment.server;
-  assert.equal(await reopen(store, id), "done", "by the request's id, all that its denial has left");
+  assert.equal(await releaseDenial(store, id), "done", "by the request's id, all that its denial has left");
   assert.deepEqual(
     (await store.list("denial")).map(({ record }) => record.fields.order),
     ["B-12"],
   );
-  assert.deepEqual(await reopen(store, id), { refused: "unknown" });
-  assert.equal(await reopen(store, (await store.list("denial"))[0]!.record.id), "done");
+  assert.deepEqual(await releaseDenial(store, id), { refused: "unknown" });
+  assert.equal(await releaseDenial(store, (await store.list("denial"))[0]!.record.id), "done");
   assert.equal((await send([promote, { ...refund, order: "B-10" }])).status, 200);
 });
 
@@ -306,7 +306,7 @@ test("when the rules change meanwhile, the stricter of both holds for every part
     assert.equal(published.definition.type, type);
   }
   const joinable = (await (await changing.request("/action-types")).json()).action_types;
-  const names = joinable.find(({ definition }: any) => definition.type === "promote").together_with;
+  const names = joinable.find(({ definition }: any) => definition.type === "promote").combinable_with;
   assert.deepEqual(names, ["refund", "signed-refund", "promote"]);
 
   // One part needs more, is nobody's here, is gone, or may not be together with the other any more.
@@ -394,5 +394,5 @@ test("what no token could carry is not asked for, and says how much there is roo
 
 async function reopenAll() {
   const { store } = deployment.server;
-  for (const { record } of await store.list("denial")) await reopen(store, record.id);
+  for (const { record } of await store.list("denial")) await releaseDenial(store, record.id);
 }

@@ -62,7 +62,7 @@ permission:
 `;
   stage = await createFaultHarness(
     folder,
-    (rules) => rules.replace("logging: { level: error }", "logging: { requests: true }") + more,
+    (rules) => rules.replace("logging: { level: error }", "logging: { access_log: true }") + more,
   );
   node = await stage.start();
   const { agent, api, cookie, key } = stage;

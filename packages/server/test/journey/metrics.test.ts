@@ -16,7 +16,7 @@ let deployment: Deployment;
 let ada: Person;
 before(async () => {
   deployment = await deploy(
-    `${rules.replace("waiting_per_agent: 20", "waiting_per_agent: 2")}${nobodyReceives}`,
+    `${rules.replace("max_pending_per_agent: 20", "max_pending_per_agent: 2")}${nobodyReceives}`,
     {
       metrics,
     },
@@ -46,7 +46,9 @@ test("what happens to requests, decisions and tokens is counted once it is commi
 
   assert.equal((await deployment.ask(order("M-3"))).status, 403);
   assert.equal(
-    await value('countersign_asks_refused_total{error="access_denied",gate="",limit="waiting_per_agent"}'),
+    await value(
+      'countersign_asks_refused_total{error="access_denied",gate="",limit="max_pending_per_agent"}',
+    ),
     1,
   );
 

@@ -227,7 +227,7 @@ for (const [what, misbehave] of [
 
 test("a check that says nothing is waited for no longer than the limit, and one that is not there not at all", async () => {
   const point = await authzen(() => true);
-  await withPoint(point, `  time_limit: 1\n  authzen: { url: "${point.url}" }\n`, async (deployment) => {
+  await withPoint(point, `  timeout: 1\n  authzen: { url: "${point.url}" }\n`, async (deployment) => {
     await deployment.enrol("ada@example.com");
     point.misbehave = () => {};
     const before = performance.now();
@@ -266,7 +266,7 @@ test("the check is asked again when somebody approves, and not when they deny", 
 });
 
 test("of several actions that are approved as one, each is asked about for each approver", async () => {
-  const together = rules.replace("  refund:\n", "  refund:\n    together_with: [refund]\n");
+  const together = rules.replace("  refund:\n", "  refund:\n    combinable_with: [refund]\n");
   const point = await authzen(({ resource }) => resource.properties.order !== "M-2");
   const deployment = await deploy(`${together}\npermission:\n  authzen: { url: "${point.url}" }\n`);
   await deployment.enrol("ada@example.com");
@@ -407,7 +407,7 @@ for (const [what, permission, said] of [
     `openfga: { url: "https://fga.example", store_id: ${store}, checks: [{ user: "a:{agent}", relation: r, object: "{type}" }] }`,
     /checks\[0\]\.object: this is no object/,
   ],
-  ["a limit of nothing", "time_limit: 0", /time_limit: this is not a limit in seconds/],
+  ["a limit of nothing", "timeout: 0", /timeout: this is not a limit in seconds/],
 ] as const)
   test(`${what} is a problem of the file`, () => {
     const text = permission.startsWith("{") ? permission : `{ ${permission} }`;

@@ -23,7 +23,7 @@ export const refund = {
   },
   bound: ["order", "customer", "amount", "currency", "copies", "parcels"],
   advisory: ["reason"],
-  subject: ["order"],
+  denyBy: ["order"],
   sentence: "Refund {amount} to {customer} for order {order}",
   rows: [
     { label: "Amount", field: "amount", as: "money", currency: "currency" },

@@ -67,7 +67,10 @@ export async function createFaultHarness(
   const issuer = `http://localhost:${await freePort()}`;
   const text = adapt(rules)
     .replaceAll("http://localhost:4400", issuer)
-    .replace("waiting_per_agent: 20, asks_per_hour: 10000", "waiting_per_agent: 1000, asks_per_hour: 100000");
+    .replace(
+      "max_pending_per_agent: 20, max_requests_per_hour: 10000",
+      "max_pending_per_agent: 1000, max_requests_per_hour: 100000",
+    );
   const deployment = await deploy(text);
   deployment.clock.now = Date.now();
   const { agent, api } = deployment;

@@ -131,8 +131,8 @@ function configuration(issuer: string, port: number, store: string, n: number): 
       // However slow the machine is to start a server, no token ends by itself.
       .replaceAll("token_lifetime: 60", "token_lifetime: 300")
       .replace(
-        "waiting_per_agent: 20, asks_per_hour: 10000",
-        "waiting_per_agent: 1000, asks_per_hour: 100000, poll_interval: 1",
+        "max_pending_per_agent: 20, max_requests_per_hour: 10000",
+        "max_pending_per_agent: 1000, max_requests_per_hour: 100000, poll_interval: 1",
       )
   );
 }

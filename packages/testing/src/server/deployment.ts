@@ -36,7 +36,7 @@ const refundRule = (type: string, level: string) => `  ${type}:
         reason: { type: string, maxLength: 500 }
     bound: [order, amount, currency, quantity]
     advisory: [reason]
-    subject: [order]
+    deny_by: [order]
     display:
       sentence: "Refund {amount} for order {order}"
       rows:
@@ -57,7 +57,7 @@ issuer: ${issuer}
 listen: { host: 127.0.0.1, port: 4400 }
 store: ./countersign.db
 key_file: ./countersign.key
-limits: { waiting_per_agent: 20, asks_per_hour: 10000 }
+limits: { max_pending_per_agent: 20, max_requests_per_hour: 10000 }
 logging: { level: error }
 passkeys: { rp_id: localhost, rp_name: Countersign }
 groups: { finance: [ada@example.com, bob@example.com] }

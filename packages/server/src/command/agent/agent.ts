@@ -5,7 +5,7 @@ import type { Command } from "../cli/command.ts";
 import { withStore } from "../cli/deployment.ts";
 import { OperatorError } from "../cli/operator-error.ts";
 import { printable, table } from "../cli/table.ts";
-import { allowanceCommands } from "./initial-access-token.ts";
+import { initialAccessTokenCommands } from "./initial-access-token.ts";
 import { refuseConfigured, registrationCommands } from "./registration.ts";
 
 const list: Command = {
@@ -114,5 +114,5 @@ export const agentCommands: readonly Command[] = [
   pausing("pause", "stop an agent everywhere at once: asks, redemptions, spends"),
   pausing("resume", "let a paused agent go on"),
   removal,
-  ...allowanceCommands,
+  ...initialAccessTokenCommands,
 ];

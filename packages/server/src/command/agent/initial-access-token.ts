@@ -1,4 +1,4 @@
-/** Letting agents register themselves: initial access tokens, made, listed and withdrawn by command. */
+/** `agent token create|list|revoke`: initial access tokens for dynamic client registration (RFC 7591 §3). */
 import {
   createInitialAccessToken,
   revokeInitialAccessToken,
@@ -10,25 +10,25 @@ import { table } from "../cli/table.ts";
 import { parseName } from "./option.ts";
 
 const units: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000 };
-const longestMs = 30 * 86_400_000;
+const maxLifetimeMs = 30 * 86_400_000;
 
-export const allowanceCommands: readonly Command[] = [
+export const initialAccessTokenCommands: readonly Command[] = [
   {
-    name: "agent allow-registration",
-    summary: "let agents register themselves; prints the initial access token once",
+    name: "agent token create",
+    summary: "create an initial access token, with which agents register themselves (RFC 7591); printed once",
     options: {
-      name: { type: "string", value: "NAME", summary: "what approvers see on every card of theirs" },
+      name: { type: "string", value: "NAME", summary: "the agent name that approvers see on every card" },
       type: {
         type: "string",
         multiple: true,
         value: "TYPE",
-        summary: "an action type or action scope they may register for; repeat for more",
+        summary: "an action type or action scope that they may register for; repeatable",
       },
-      uses: { type: "string", value: "N", summary: "how many may register by it (default: 1)" },
+      uses: { type: "string", value: "N", summary: "number of registrations, 1 to 9999 (default: 1)" },
       expires: {
         type: "string",
         value: "TIME",
-        summary: "until when: 30m, 24h, 7d; 30 days at most (default: 24h)",
+        summary: "lifetime: 30m, 24h, 7d; at most 30d (default: 24h)",
       },
     },
     run: (given, { stdout }) =>
@@ -36,8 +36,8 @@ export const allowanceCommands: readonly Command[] = [
         const name = given.one("name");
         if (name === undefined)
           throw new OperatorError(
-            "agents that register themselves do not choose what cards call them",
-            "Give --name: approvers read it on every card.",
+            "missing --name",
+            "Agents that register themselves do not choose the name that approvers see on every card.",
           );
         const declared = [...config.actions.keys()];
         const types = [...new Set(given.many("type"))];
@@ -45,9 +45,9 @@ export const allowanceCommands: readonly Command[] = [
         if (types.length === 0 || unknown !== undefined)
           throw new OperatorError(
             unknown === undefined
-              ? "an agent without action types could ask for nothing"
+              ? "missing --type: an agent without action types cannot request anything"
               : `the action type "${unknown}" is not declared`,
-            `Give --type; declared are: ${declared.join(", ")}`,
+            `Declared action types: ${declared.join(", ")}`,
           );
         const uses = readUses(given.one("uses") ?? "1");
         const expiresAt = store.now() + readTime(given.one("expires") ?? "24h");
@@ -58,20 +58,22 @@ export const allowanceCommands: readonly Command[] = [
           expiresAt,
         });
         if (!config.registration.enabled)
-          stdout("note: registration.enabled is not true in the configuration, so nobody can register yet");
+          stdout(
+            "note: registration.enabled is false in the configuration, so registration is not possible yet",
+          );
         stdout(
           [
             `${uses === 1 ? "one agent" : `${uses} agents`} may register for ${types.join(", ")}, as ${name},`,
             `at ${config.issuer}/register, until ${new Date(expiresAt).toISOString()}`,
             `initial_access_token=${token}`,
-            "The token is shown this once; only its hash is kept.",
+            "The token is printed once; only its hash is stored.",
           ].join("\n"),
         );
       }),
   },
   {
-    name: "agent allowances",
-    summary: "the allowances to register that are still good",
+    name: "agent token list",
+    summary: "list the initial access tokens that are still valid",
     options: { json: { type: "boolean", summary: "as JSON lines" } },
     run: (given, { stdout }) =>
       withStore(given, async (store) => {
@@ -86,39 +88,45 @@ export const allowanceCommands: readonly Command[] = [
           uses: usesLeft,
           expires: new Date(expiresAt).toISOString(),
         }));
-        stdout(table(rows, given.flag("json"), "nobody may register: countersign agent allow-registration"));
+        stdout(
+          table(
+            rows,
+            given.flag("json"),
+            "no valid initial access tokens; create one: countersign agent token create",
+          ),
+        );
       }),
   },
   {
-    name: "agent withdraw-allowance",
+    name: "agent token revoke",
     args: "<id>",
-    summary: "end an allowance; agents that registered by it stay",
+    summary: "revoke an initial access token; agents that registered with it stay registered",
     run: (given, { stdout }) =>
       withStore(given, async (store) => {
         const [id = ""] = given.words;
         if ((await revokeInitialAccessToken(store, id)) === "unknown")
           throw new OperatorError(
-            `there is no allowance ${id}`,
-            "countersign agent allowances shows those that are still good.",
+            `no initial access token with id ${id}`,
+            "List the valid ones: countersign agent token list",
           );
-        stdout("withdrawn: nobody registers by it any more");
+        stdout("initial access token revoked");
       }),
   },
 ];
 
 function readUses(text: string): number {
   if (!/^[1-9][0-9]{0,3}$/.test(text))
-    throw new OperatorError(`--uses: "${text}" is no number of agents`, "Use a number from 1 to 9999.");
+    throw new OperatorError(`--uses: "${text}" is not a number from 1 to 9999`, "For example: --uses 5");
   return Number(text);
 }
 
 function readTime(text: string): number {
   const [, digits = "", unit = ""] = /^([1-9][0-9]{0,5})([mhd])$/.exec(text) ?? [];
   const ms = Number(digits) * (units[unit] ?? 0);
-  if (ms === 0 || ms > longestMs)
+  if (ms === 0 || ms > maxLifetimeMs)
     throw new OperatorError(
-      `--expires: "${text}" is no time`,
-      "Use something like 30m, 24h or 7d; 30 days at most.",
+      `--expires: "${text}" is not a valid lifetime`,
+      "Use for example 30m, 24h or 7d; at most 30d.",
     );
   return ms;
 }

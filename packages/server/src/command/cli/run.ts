@@ -1,11 +1,11 @@
-/** From words to a command: the list of all of them, `--help`, and what is said when something goes wrong. */
+/** The command line: finds and runs a command, prints help, maps errors to exit codes (0, 1, 2, 70). */
 import { parseArgs } from "node:util";
 import { describeFault, formatError } from "../../logging/format-error.ts";
 import type { Arguments, Command, Option, Terminal } from "./command.ts";
 import { OperatorError } from "./operator-error.ts";
 import { version } from "./version.ts";
 
-/** The nouns, in the order in which they are listed. A file is loaded when its noun is said, or all are listed. */
+/** Command nouns in the order of the overview. A file is loaded when its noun is used, or for the overview. */
 const files: { readonly [noun: string]: () => Promise<readonly Command[]> } = {
   init: async () => [(await import("../init.ts")).initCommand],
   check: async () => [(await import("../check/check.ts")).checkCommand],
@@ -17,7 +17,7 @@ const files: { readonly [noun: string]: () => Promise<readonly Command[]> } = {
   approver: async () => (await import("../approver.ts")).approverCommands,
   device: async () => (await import("../approver.ts")).deviceCommands,
   requests: async () => (await import("../request.ts")).requestCommands,
-  denial: async () => (await import("../denial.ts")).latchCommands,
+  denials: async () => (await import("../denial.ts")).denialCommands,
   messages: async () => (await import("../message.ts")).messageCommands,
   callbacks: async () => (await import("../callback.ts")).callbackCommands,
   keys: async () => (await import("../key.ts")).keyCommands,
@@ -37,7 +37,7 @@ const everywhere: { readonly [name: string]: Option } = {
     value: "FILE",
     summary: "the configuration (default: ./countersign.yaml)",
   },
-  help: { type: "boolean", short: "h", summary: "this text" },
+  help: { type: "boolean", short: "h", summary: "print this help" },
 };
 
 export async function runCommand(argv: readonly string[], terminal: Terminal): Promise<number> {
@@ -61,7 +61,7 @@ export async function runCommand(argv: readonly string[], terminal: Terminal): P
     if (positionals.length < wanted || positionals.length > most)
       throw new OperatorError(
         `usage: countersign ${command.name} ${command.args ?? ""}`.trim(),
-        `countersign ${command.name} --help says more`,
+        `See countersign ${command.name} --help.`,
         2,
       );
     const given: Arguments = {
@@ -86,7 +86,7 @@ function explain(error: unknown, { stderr }: Terminal): number {
     stderr(`countersign: ${error.message}`);
     return 2;
   }
-  stderr("countersign: a fault of ours; please report it with what follows");
+  stderr("countersign: internal error; please report it with the output below");
   for (const line of formatError(describeFault(error))) stderr(line);
   return 70;
 }
@@ -101,7 +101,7 @@ async function unknown(
     noun.length > 0 ? [] : (await Promise.all(Object.values(files).map((file) => file()))).flat();
   if (asked) stdout(overview(commands));
   else if (noun.length > 0) stderr(overview(noun));
-  else stderr(`countersign: there is no command "${argv[0]}"\n\n${overview(commands)}`);
+  else stderr(`countersign: unknown command "${argv[0]}"\n\n${overview(commands)}`);
   return asked ? 0 : 2;
 }
 
@@ -114,7 +114,8 @@ function overview(some: readonly Command[]): string {
     "",
     ...lines,
     "",
-    "countersign <command> --help says more, countersign --version which one this is.",
+    "countersign <command> --help lists the options of a command; countersign --version prints the version.",
+    "Exit status: 0 success, 1 operator error, 2 usage error, 70 internal error.",
   ].join("\n");
 }
 

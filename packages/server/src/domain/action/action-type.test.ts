@@ -36,9 +36,9 @@ test("a rule says cautiously what its declaration leaves open", () => {
   assert.equal(definition.level, "passkey-signed");
   assert.deepEqual(lifetimeSeconds, { default: 120, max: 600 });
   assert.equal(tokenLifetimeSeconds, 60);
-  const { subject, ...whole } = refund;
-  assert.deepEqual(subject, ["order"]);
-  assert.deepEqual(ruleOf(whole).definition.subject, refund.bound);
+  const { denyBy, ...whole } = refund;
+  assert.deepEqual(denyBy, ["order"]);
+  assert.deepEqual(ruleOf(whole).definition.denyBy, refund.bound);
 });
 
 test("the hash covers all that is published and nothing else", () => {
@@ -49,7 +49,7 @@ test("the hash covers all that is published and nothing else", () => {
     { audience: "https://other.example" },
     withField("order", { type: "string", maxLength: 41 }),
     { bound: refund.bound.filter((name) => name !== "parcels"), advisory: ["reason", "parcels"] },
-    { subject: ["customer"] },
+    { denyBy: ["customer"] },
     { sentence: "Refund {amount}" },
     withRow({ field: "order", label: "Order number" }),
     { reversibility: "external" },
@@ -106,7 +106,7 @@ test("a field is bound or advisory, never both, never neither", () => {
 test("a name that the schema does not know is refused wherever it stands", () => {
   assert.equal(problem({ bound: [...refund.bound, "nope"] }), "bound.6: no field is called nope");
   assert.equal(problem({ advisory: ["reason", "nope"] }), "advisory.1: no field is called nope");
-  assert.equal(problem({ subject: ["nope"] }), "subject.0: no field is called nope");
+  assert.equal(problem({ denyBy: ["nope"] }), "deny_by.0: no field is called nope");
   const row = { label: "Nope", field: "nope", as: "text" } as const;
   assert.equal(problem({ rows: [...refund.rows, row] }), "display.rows.6.field: no field is called nope");
   const schema = { ...refund.schema, required: [...refund.schema.required, "nope"] };
@@ -114,20 +114,20 @@ test("a name that the schema does not know is refused wherever it stands", () =>
 });
 
 test("a name listed twice and a second row for a field are refused", () => {
-  assert.equal(problem({ subject: ["order", "order"] }), "subject.1: order is listed twice");
+  assert.equal(problem({ denyBy: ["order", "order"] }), "deny_by.1: order is listed twice");
   const rows = [...refund.rows, refund.rows[2]];
   assert.equal(problem({ rows }), "display.rows.6.field: order already has a row");
 });
 
 test("a denial is remembered by bound fields only", () => {
-  assert.equal(problem({ subject: ["reason"] }), "subject.0: reason is not bound");
+  assert.equal(problem({ denyBy: ["reason"] }), "deny_by.0: reason is not bound");
 });
 
 test("T25: a denial is not remembered by a field that whoever was denied could leave out", () => {
   const required = refund.schema.required.filter((name) => name !== "order");
   const schema = { ...refund.schema, required };
-  const problems = problemsOf({ schema, subject: ["order"] }).map(({ path }) => path.join("."));
-  assert.ok(problems.includes("subject.0"), problems.join());
+  const problems = problemsOf({ schema, denyBy: ["order"] }).map(({ path }) => path.join("."));
+  assert.ok(problems.includes("deny_by.0"), problems.join());
 });
 
 test("T14: a schema that lets undeclared fields through is refused", () => {
@@ -296,16 +296,16 @@ test("lifetimes have limits, and the default is within the maximum", () => {
 
 test("a scope is an action without fields, and its sentence is fixed", () => {
   const schema = { type: "object", additionalProperties: false, properties: {} };
-  const scope = { type: "export", scope: "export", schema, bound: [], rows: [], advisory: [], subject: [] };
+  const scope = { type: "export", scope: "export", schema, bound: [], rows: [], advisory: [], denyBy: [] };
   assert.equal(ruleOf({ ...refund, ...scope, sentence: "Export it all" }).scope, "export");
   assert.match(problem({ ...scope, sentence: "Export {order}" }), /^sentence: a scope has no fields/);
 });
 
 test("all problems are named at once", () => {
-  const problems = problemsOf({ sentence: "Refund {nope}", tokenLifetimeSeconds: 900, subject: ["reason"] });
+  const problems = problemsOf({ sentence: "Refund {nope}", tokenLifetimeSeconds: 900, denyBy: ["reason"] });
   assert.deepEqual(
     problems.map(({ path }) => path[0]),
-    ["subject", "display", "token_lifetime"],
+    ["deny_by", "display", "token_lifetime"],
   );
 });
 

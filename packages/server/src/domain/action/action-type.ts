@@ -47,7 +47,7 @@ export type ActionType = {
   readonly schema: JsonObject;
   readonly bound: readonly string[];
   readonly advisory: readonly string[];
-  readonly subject: readonly string[];
+  readonly denyBy: readonly string[];
   readonly sentence: string;
   readonly rows: readonly Row[];
   readonly reversibility: Reversibility;
@@ -64,7 +64,7 @@ export type ActionPolicy = {
   readonly lifetimeSeconds: { readonly default: number; readonly max: number };
   readonly tokenLifetimeSeconds: number;
   /** Types, itself perhaps among them, with which it may be one action. They must name it too: see `together.ts`. */
-  readonly togetherWith: readonly string[];
+  readonly combinableWith: readonly string[];
   /** The first fault of a detail's fields (`type` left out), or undefined. */
   readonly validate: (fields: unknown) => FieldFault | undefined;
   /** Set where the action is a bare scope: it has no fields, and its sentence is fixed. */

@@ -28,7 +28,7 @@ export function buildActionRule(
     ...declaration,
     advisory,
     // Every bound field, so that a denial is never wider than what was denied unless the operator says so.
-    subject: declaration.subject ?? declaration.bound,
+    denyBy: declaration.denyBy ?? declaration.bound,
     lifetimeSeconds,
     tokenLifetimeSeconds,
   };
@@ -43,7 +43,7 @@ export function buildActionRule(
     schema: declaration.schema,
     bound: declaration.bound,
     advisory,
-    subject: complete.subject,
+    denyBy: complete.denyBy,
     sentence: declaration.sentence,
     rows: declaration.rows.map(withoutGaps),
     reversibility: declaration.reversibility ?? defaults.reversibility,
@@ -56,7 +56,7 @@ export function buildActionRule(
     approvers: structuredClone(declaration.approvers),
     lifetimeSeconds: { ...lifetimeSeconds },
     tokenLifetimeSeconds,
-    togetherWith: [...(declaration.togetherWith ?? [])],
+    combinableWith: [...(declaration.combinableWith ?? [])],
     validate: compiled.validate,
     ...(scope === undefined ? {} : { scope }),
   };

@@ -78,7 +78,7 @@ test("the card carries the rows, who asks, and what the type says about itself",
 
 test("a card of one part is written as it always was, byte for byte", () => {
   const card = render({ ...refundFields, copies: ["ada"], parcels: 2 }, { reason: "Late" }, "Please");
-  const written = `{"v":1,"type":"refund","agent":{"id":"agent-1","name":"Ticket agent"},"sentence":[{"text":"Refund "},{"value":"$10,000.00","field":"amount"},{"text":" to "},{"value":"“Grace”","field":"customer"},{"text":" for order "},{"value":"“A-1”","field":"order"}],"rows":[{"label":"Amount","value":"$10,000.00","field":"amount"},{"label":"Customer","value":"Grace","field":"customer"},{"label":"Order","value":"A-1","field":"order"},{"label":"Copies to","value":"“ada”","field":"copies"},{"label":"Parcels","value":"2 parcels","field":"parcels"}],"words":{"message":"Please","rows":[{"label":"Reason","value":"Late","field":"reason"}]},"reversibility":"irreversible","level":"passkey-signed","audience":"https://refunds.example","digest":"ASfhv5YRKyzopMg_yVsXS5rwzCzYk7NF__8VZpYDHf8","expiresAt":1795305600000,"salt":"c2FsdHNhbHRzYWx0c2FsdA"}`;
+  const written = `{"v":1,"type":"refund","agent":{"id":"agent-1","name":"Ticket agent"},"sentence":[{"text":"Refund "},{"value":"$10,000.00","field":"amount"},{"text":" to "},{"value":"“Grace”","field":"customer"},{"text":" for order "},{"value":"“A-1”","field":"order"}],"rows":[{"label":"Amount","value":"$10,000.00","field":"amount"},{"label":"Customer","value":"Grace","field":"customer"},{"label":"Order","value":"A-1","field":"order"},{"label":"Copies to","value":"“ada”","field":"copies"},{"label":"Parcels","value":"2 parcels","field":"parcels"}],"words":{"message":"Please","rows":[{"label":"Reason","value":"Late","field":"reason"}]},"reversibility":"irreversible","level":"passkey-signed","audience":"https://refunds.example","digest":"zhnvsGIKlAUZ1vn4TZqn5W_9_Yd0g9mNdKS8Uu2NRWo","expiresAt":1795305600000,"salt":"c2FsdHNhbHRzYWx0c2FsdA"}`;
   assert.equal(JSON.stringify(card), written);
 });
 
@@ -309,7 +309,7 @@ test("T15: no accepted text ever reaches a card with an invisible character, and
 
 test("a scope's card is its fixed sentence and the agent's message", () => {
   const schema = { type: "object", additionalProperties: false, properties: {} };
-  const scope = { type: "export", scope: "export", schema, bound: [], rows: [], advisory: [], subject: [] };
+  const scope = { type: "export", scope: "export", schema, bound: [], rows: [], advisory: [], denyBy: [] };
   const exporting = ruleOf({ ...refund, ...scope, sentence: "Export it all" });
   const parts = [{ rule: exporting, bound: {}, advisory: {} }];
   const card = single(renderCard({ parts, agent, message: "Now", expiresAt, salt }));

@@ -5,10 +5,10 @@ import { type Combinable, findNotCombinable } from "./combination.ts";
 
 function joinable(
   type: string,
-  togetherWith: readonly string[],
+  combinableWith: readonly string[],
   audience = "https://one.example",
 ): Combinable {
-  return { togetherWith, definition: { type, audience } };
+  return { combinableWith, definition: { type, audience } };
 }
 
 test("a type is asked for alone until the operator says otherwise", () => {

@@ -5,7 +5,7 @@
 import type { ActionPolicy } from "./action-type.ts";
 
 /** What this has to be told of a type. */
-export type Combinable = Pick<ActionPolicy, "togetherWith"> & {
+export type Combinable = Pick<ActionPolicy, "combinableWith"> & {
   readonly definition: Pick<ActionPolicy["definition"], "type" | "audience">;
 };
 
@@ -23,8 +23,8 @@ export function findNotCombinable(rules: readonly Combinable[]): readonly [numbe
 
 function mayJoin(one: Combinable, other: Combinable): boolean {
   return (
-    one.togetherWith.includes(other.definition.type) &&
-    other.togetherWith.includes(one.definition.type) &&
+    one.combinableWith.includes(other.definition.type) &&
+    other.combinableWith.includes(one.definition.type) &&
     one.definition.audience === other.definition.audience
   );
 }

@@ -17,7 +17,7 @@ export type Declaration = {
   readonly schema: JsonObject;
   readonly bound: readonly string[];
   readonly advisory?: readonly string[];
-  readonly subject?: readonly string[];
+  readonly denyBy?: readonly string[];
   /** Fields in braces: "Refund {amount} to {customer}". */
   readonly sentence: string;
   readonly rows: readonly Row[];
@@ -26,7 +26,7 @@ export type Declaration = {
   readonly level?: AuthenticationLevel;
   readonly lifetimeSeconds?: { readonly default: number; readonly max: number };
   readonly tokenLifetimeSeconds?: number;
-  readonly togetherWith?: readonly string[];
+  readonly combinableWith?: readonly string[];
   readonly scope?: string;
 };
 
@@ -42,7 +42,7 @@ export function parseSentence(sentence: string): readonly SentencePart[] | undef
 export type SentencePart = { readonly text: string } | { readonly field: string };
 
 type Complete = Declaration &
-  Required<Pick<Declaration, "advisory" | "subject" | "lifetimeSeconds" | "tokenLifetimeSeconds">>;
+  Required<Pick<Declaration, "advisory" | "denyBy" | "lifetimeSeconds" | "tokenLifetimeSeconds">>;
 type Say = (path: DeclarationProblem["path"], message: string, remedy: string) => void;
 
 export function checkDeclaration(declaration: Complete, fields: Fields): DeclarationProblem[] {
@@ -58,25 +58,25 @@ export function checkDeclaration(declaration: Complete, fields: Fields): Declara
 }
 
 /** Each field is bound or advisory, once. */
-function checkLists({ bound, advisory, subject }: Complete, { kinds, required }: Fields, say: Say): void {
+function checkLists({ bound, advisory, denyBy }: Complete, { kinds, required }: Fields, say: Say): void {
   const lists: [string, readonly string[]][] = [
     ["bound", bound],
     ["advisory", advisory],
   ];
   // A subject that was not declared is the bound list itself, whose faults are named there.
-  if (subject !== bound) lists.push(["subject", subject]);
+  if (denyBy !== bound) lists.push(["deny_by", denyBy]);
   for (const [list, names] of lists)
     for (const [i, name] of names.entries()) {
       const path = [list, i];
       if (!kinds.has(name)) say(path, `no field is called ${name}`, knownFields(kinds));
       else if (names.indexOf(name) < i) say(path, `${name} is listed twice`, "remove one");
-      else if (list === "subject" && !bound.includes(name))
+      else if (list === "deny_by" && !bound.includes(name))
         say(
           path,
           `${name} is not bound`,
           "a denial is remembered by bound fields: bind it, or leave it out here",
         );
-      else if (list === "subject" && !required.has(name))
+      else if (list === "deny_by" && !required.has(name))
         say(
           path,
           `${name} may be left out`,

@@ -97,7 +97,7 @@ test("an unknown type is refused without repeating it raw", () => {
 
 test("a scope that is an action is not asked for in authorization_details", () => {
   const schema = { type: "object", additionalProperties: false, properties: {} };
-  const scope = { type: "export", scope: "export", schema, bound: [], rows: [], advisory: [], subject: [] };
+  const scope = { type: "export", scope: "export", schema, bound: [], rows: [], advisory: [], denyBy: [] };
   const rules = new Map([["export", ruleOf({ ...refund, ...scope, sentence: "Export it all" })]]);
   assert.match(refusal(readAction(`[{"type":"export"}]`, rules)), /is asked for as a scope/);
 });
@@ -158,7 +158,10 @@ test("a validator's own words are brought into that alphabet too", () => {
 
 /** Two types that may be approved together, in any number. */
 const joined: ReadonlyMap<string, ActionPolicy> = new Map(
-  ["refund", "credit"].map((type) => [type, ruleOf({ ...refund, type, togetherWith: ["refund", "credit"] })]),
+  ["refund", "credit"].map((type) => [
+    type,
+    ruleOf({ ...refund, type, combinableWith: ["refund", "credit"] }),
+  ]),
 );
 
 test("several details are read in their order, each into its own type", () => {

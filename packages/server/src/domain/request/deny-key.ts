@@ -6,9 +6,9 @@ import { hashJson, type JsonObject } from "@countersign/protocol";
 import type { ActionType } from "../action/action-type.ts";
 
 /** The subject fields of an action, as the type names them. */
-export function denyFields(definition: Pick<ActionType, "subject">, bound: JsonObject): JsonObject {
+export function denyFields(definition: Pick<ActionType, "denyBy">, bound: JsonObject): JsonObject {
   return Object.fromEntries(
-    definition.subject.flatMap((field) => (field in bound ? [[field, bound[field]!]] : [])),
+    definition.denyBy.flatMap((field) => (field in bound ? [[field, bound[field]!]] : [])),
   );
 }
 

@@ -107,7 +107,7 @@ inFile(
 test("T11: a change asked for in time and written too late is a conflict", async () => {
   let now = testNow;
   const store = openSqlite({ path: ":memory:", clock: () => now });
-  const change = { writes: [], before: testNow + 10 };
+  const change = { writes: [], notOnOrAfter: testNow + 10 };
   now = testNow + 9;
   const inTime = store.commit({ ...change, entries: [anEntry()] });
   assert.equal(await inTime, "committed");

@@ -172,7 +172,7 @@ async function createRequest(
     ]);
   }
 
-  const { waitingPerAgent, asksPerHour } = config.limits;
+  const { maxPendingPerAgent, maxRequestsPerHour } = config.limits;
   const outcome = await store.commit({
     writes: [
       { check: "agent", id: agent.record.id, ifVersion: agent.version },
@@ -184,8 +184,8 @@ async function createRequest(
       ...createCallback(callback, request),
     ],
     entries: [createdEntry(request, now)],
-    maxPending: { agent: agent.record.id, limit: waitingPerAgent },
-    maxCreatedSince: { agent: agent.record.id, since: now - hourMs, limit: asksPerHour },
+    maxPending: { agent: agent.record.id, limit: maxPendingPerAgent },
+    maxCreatedSince: { agent: agent.record.id, since: now - hourMs, limit: maxRequestsPerHour },
   });
   if (outcome === "conflict") return "conflict";
   return { requestId: request.id, expiresAt: request.expiresAt, joined: false };
@@ -202,18 +202,18 @@ async function checkLimits(
   agentId: string,
   now: number,
 ): Promise<AskRefused | undefined> {
-  const { waitingPerAgent, asksPerHour } = config.limits;
-  if ((await store.countPending(agentId, now)) >= waitingPerAgent)
+  const { maxPendingPerAgent, maxRequestsPerHour } = config.limits;
+  if ((await store.countPending(agentId, now)) >= maxPendingPerAgent)
     return {
       refused: "access_denied",
       why: "this agent has too many requests waiting; wait for those first",
-      limit: "waiting_per_agent",
+      limit: "max_pending_per_agent",
     };
-  if ((await store.countCreatedSince(agentId, now - hourMs)) >= asksPerHour)
+  if ((await store.countCreatedSince(agentId, now - hourMs)) >= maxRequestsPerHour)
     return {
       refused: "access_denied",
-      why: `this agent has asked ${asksPerHour} times within an hour`,
-      limit: "asks_per_hour",
+      why: `this agent has asked ${maxRequestsPerHour} times within an hour`,
+      limit: "max_requests_per_hour",
     };
   return undefined;
 }

@@ -29,10 +29,13 @@ export async function cancelRequest(
 }
 
 /**
- * Drops the latch with this id, or all that the denial of the request with this id has left, so that the agent may ask
+ * Deletes the denial with this id, or every denial of the request with this id, so that the agent may request the action
  * again. All of them or none.
  */
-export async function reopen(store: Store, id: string): Promise<"done" | { readonly refused: "unknown" }> {
+export async function releaseDenial(
+  store: Store,
+  id: string,
+): Promise<"done" | { readonly refused: "unknown" }> {
   const denials = await store.list("denial");
   const found = denials.filter(({ record }) => record.id === id || record.requestId === id);
   const now = store.now();

@@ -224,7 +224,7 @@ async function verifyDecision(
     level,
     authenticatedAt: now,
     writes: [...still, used, { put: "device", record: answered, ifVersion: device.version }],
-    facts: { level, collectEvidence: collectEvidence(signed.assertion, signed.ceremony) },
+    facts: { level, evidence: collectEvidence(signed.assertion, signed.ceremony) },
   };
 }
 

@@ -7,10 +7,10 @@ import { publicJson } from "../../transport/response.ts";
 /** `GET /action-types`: the types in force. */
 export function createActionTypeListHandler({ config }: { readonly config: Config }): DocumentHandler {
   return () => {
-    const types = [...config.actions.values()].map(({ definition, hash, togetherWith }) => ({
+    const types = [...config.actions.values()].map(({ definition, hash, combinableWith }) => ({
       hash,
       definition,
-      ...(togetherWith.length > 0 && { together_with: togetherWith }),
+      ...(combinableWith.length > 0 && { combinable_with: combinableWith }),
     }));
     return publicJson({ action_types: types }, "max-age=60");
   };
