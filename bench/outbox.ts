@@ -148,7 +148,7 @@ async function fill(store: Store): Promise<void> {
     { put: "request", record, ifVersion: absent },
   ] as const;
   await store.commit({ writes: first, entries: [anEntry()] });
-  const about = { approval: approval.id, approver: approver.id, dueAt: store.now() };
+  const about = { requestId: approval.id, approver: approver.id, dueAt: store.now() };
   await Promise.all(
     Array.from({ length: due }, () =>
       store.commitUnlogged({ writes: [{ put: "message", record: aMessage(about), ifVersion: absent }] }),

@@ -10,18 +10,18 @@ export const startCommand: Command = {
     const config = readConfig(given);
     // Loaded here, because no other command needs them.
     const { listen } = await import("../http/transport/listener.ts");
-    const { openLogger: openJournal } = await import("../logging/logger.ts");
+    const { openLogger } = await import("../logging/logger.ts");
     const { createServer } = await import("../server.ts");
     const rootKey = readOutsideKey(config);
     // Structured, to standard error; standard output says only where the server listens.
-    const logger = openJournal(config.logging);
+    const logger = openLogger(config.logging);
     const onFault = logger.fault;
     const crash = (fault: unknown) => {
       logger.crash(fault);
       process.exit(70);
     };
     const metrics = config.metrics && (await import("../metrics/metrics.ts")).openMetrics(version());
-    const options = { config, rootKey, onFault, journal: logger, ...(metrics && { metrics }) };
+    const options = { config, rootKey, onFault, logger, ...(metrics && { metrics }) };
     const server = await createServer(options).catch((error: unknown) => {
       throw storeProblem(error);
     });
@@ -30,7 +30,7 @@ export const startCommand: Command = {
       await server.close();
       throw new OperatorError(listener.refused, listener.remedy);
     }
-    const door = await openDoor().catch(async (error) => {
+    const metricsListener = await listenForMetrics().catch(async (error) => {
       await Promise.all([listener.close(0), server.close()]);
       throw error;
     });
@@ -46,16 +46,16 @@ export const startCommand: Command = {
     // Held polls are answered, and what is under way is finished. Open event streams would keep the listener from closing.
     server.release();
     await listener.close(2_000);
-    await door?.close();
+    await metricsListener?.close();
     await server.close();
     logger.say("stopped", {});
     process.off("uncaughtException", crash);
     stdout("stopped");
 
-    async function openDoor() {
+    async function listenForMetrics() {
       if (!config.metrics || !metrics) return undefined;
-      const { openMetricsListener: openMetricsDoor } = await import("./metrics-listener.ts");
-      const opened = await openMetricsDoor(config.metrics, metrics);
+      const { openMetricsListener } = await import("./metrics-listener.ts");
+      const opened = await openMetricsListener(config.metrics, metrics);
       stdout(`metrics on ${config.metrics.host}:${opened.port}/metrics`);
       return opened;
     }

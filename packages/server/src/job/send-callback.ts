@@ -14,7 +14,7 @@ import { buildPush, type PushDeps } from "./build-push.ts";
 import type { SendResult } from "./callback-client.ts";
 
 export type CallbackDeps = PushDeps & {
-  readonly authReqIds: { readonly issue: (approvalId: string, agentId: string) => string };
+  readonly authReqIds: { readonly issue: (requestId: string, agentId: string) => string };
 };
 
 /** One attempt, at what was claimed. When it is stopped in between, it is made again when the lease has ended. */

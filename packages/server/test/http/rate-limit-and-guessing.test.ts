@@ -114,7 +114,7 @@ test("T45: ten thousand unknown auth_req_ids, and another agent's, are one answe
       reads.push(kind);
       return read(kind, id);
     },
-    standing: (id: string) => {
+    readStatus: (id: string) => {
       reads.push("standing");
       return status(id);
     },
@@ -142,6 +142,6 @@ test("T45: ten thousand unknown auth_req_ids, and another agent's, are one answe
     assert.deepEqual([JSON.parse(theirs)[0], JSON.parse(theirs)[1].error], [400, "invalid_grant"]);
     assert.deepEqual(new Set(reads), new Set(["agent"]));
   } finally {
-    Object.assign(store, { read, standing: status });
+    Object.assign(store, { read, readStatus: status });
   }
 });

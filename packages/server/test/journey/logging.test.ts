@@ -222,7 +222,7 @@ test("a hostile story leaves none of its secrets, and nothing that anybody wrote
 
   // The database fails under it.
   const rows = new DatabaseSync(stage.file);
-  rows.exec("PRAGMA busy_timeout = 5000; ALTER TABLE approval RENAME TO elsewhere");
+  rows.exec("PRAGMA busy_timeout = 5000; ALTER TABLE request RENAME TO elsewhere");
   rows.close();
   assert.equal((await keyless({ authorization_details: details() })).status, 503);
   assert.equal(

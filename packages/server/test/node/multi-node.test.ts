@@ -265,7 +265,7 @@ async function smtpInbox(store: Store, count: number): Promise<readonly string[]
     { put: "request", record: approval, ifVersion: absent },
   ] as const;
   await store.commit({ writes, entries: [anEntry()] });
-  const about = { approval: approval.id, approver: approver.id };
+  const about = { requestId: approval.id, approver: approver.id };
   const messages = Array.from({ length: count }, () => aMessage(about));
   await Promise.all(
     messages.map((record) =>

@@ -42,7 +42,7 @@ export type DecideDeps = {
 };
 
 export type DecideInput = {
-  readonly approvalId: string;
+  readonly requestId: string;
   readonly session: Session;
   readonly approver: Approver;
   readonly verdict: "approve" | "deny";
@@ -100,7 +100,7 @@ export async function decide(deps: DecideDeps, input: DecideInput): Promise<Appr
   for (;;) {
     const present = await guardSession(store, session);
     if ("refused" in present) return present;
-    const found = await store.read("request", input.approvalId);
+    const found = await store.read("request", input.requestId);
     if (!found?.record.candidates.includes(approver.id)) return { refused: "not_yours" };
     const request = found.record;
     if (request.cardHash !== input.cardHash) return { refused: "other_card" };

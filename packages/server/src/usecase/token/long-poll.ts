@@ -7,9 +7,9 @@
 import type { ChangeEvent, Store } from "../../store/store.ts";
 
 export type PollWaiters = {
-  readonly isHeld: (approvalId: string) => boolean;
+  readonly isHeld: (requestId: string) => boolean;
   /** Resolves when the request does not wait for an answer any more, at `until`, or when the caller hangs up. */
-  readonly hold: (approvalId: string, until: number, signal: AbortSignal) => Promise<void>;
+  readonly hold: (requestId: string, until: number, signal: AbortSignal) => Promise<void>;
   /** Lets all go, and from now on holds none. */
   readonly release: () => void;
 };

@@ -82,7 +82,7 @@ async function decideOnCard(deps: CardDeps, viewer: Viewer, form: Form, id: stri
   const assertion = parseAnswer<Assertion>(form.get("assertion"));
   const ceremony = form.get("ceremony");
   const answer = await decide(deps, {
-    approvalId: id,
+    requestId: id,
     approver: viewer.approver,
     session: viewer.session,
     verdict,
