@@ -15,11 +15,15 @@ export type StoreOptions = {
   readonly maxConnections?: number;
   /** Hears of each connection that was opened, could not be made, or was lost while it was wanted. */
   readonly onConnection?: ((event: "opened" | "lost" | "failed") => void) | undefined;
+  /** Called with a sentence after an older SQLite file was migrated. Default: a line on standard error. */
+  readonly onMigrated?: ((message: string) => void) | undefined;
 };
 
 /** Throws an `Error` that names the place if it cannot be opened, or if there is nothing and nothing is to be made. */
 export async function openStore(options: StoreOptions): Promise<Store> {
   const { location, create, clock, maxConnections, onConnection } = options;
+  const onMigrated =
+    options.onMigrated ?? ((message: string) => process.stderr.write(`countersign: ${message}\n`));
   // Each engine is loaded only where it is used.
   if (isPostgres(location)) {
     const { openPostgres } = await import("./postgres/postgres.ts");
@@ -32,5 +36,5 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   }
   if (!create && !existsSync(location)) throw new StoreNotFoundError(location);
   const { openSqlite } = await import("./sqlite/sqlite.ts");
-  return openSqlite({ path: location, ...(clock && { clock }) });
+  return openSqlite({ path: location, onMigrated, ...(clock && { clock }) });
 }

@@ -1,15 +1,18 @@
-/** Brings a database to the tables of this version, once, however many nodes start at the same time. */
+/** Creates the schema of a new database or migrates an older one, once, however many nodes start at the same time. */
+import type { JsonObject } from "@countersign/protocol";
+import type { Dialect } from "../migration/definition.ts";
+import { listPending, schemaVersion } from "../migration/migrations.ts";
 import { StoreNotFoundError } from "../store-not-found-error.ts";
 import { beginSql, type Run, type Script } from "./connection.ts";
 import type { Pool } from "./pool.ts";
-import { listMigrations } from "./schema.ts";
+import { schemaSql } from "./schema.ts";
 
 /** Any number will do, as long as nobody else in this database uses it. */
 const migrationLock = 4_353_474_001;
 
 /**
- * Answers what the steps that were made say. Throws where the database is of a newer version, and, unless it is
- * to be made, where there is none.
+ * Returns the summaries of the migrations that were applied. Rejects if the database is of a newer version, or, unless
+ * `create` is set, if it does not exist.
  */
 export function migrate(pool: Pool, schema: string, create: boolean): Promise<readonly string[]> {
   return pool.transaction(async (run, script) => {
@@ -36,18 +39,61 @@ export async function migrateInTransaction(
     `CREATE TABLE IF NOT EXISTS ${schema}.migration (
        number integer PRIMARY KEY, says text NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp())`,
   );
-  const steps = listMigrations(schema);
   const currentVersion = await readSchemaVersion(run, schema);
-  if (currentVersion > steps.length)
+  if (currentVersion > schemaVersion)
     throw new Error(
-      `written by a newer version of countersign (schema ${currentVersion}; this version reads schema ${steps.length}): start that one`,
+      `written by a newer version of countersign (schema ${currentVersion}; this version reads schema ${schemaVersion}): start the newer version`,
     );
-  const pendingSteps = steps.slice(currentVersion);
-  for (const { number, summary, sql } of pendingSteps) {
-    await script(sql);
-    await run(`INSERT INTO ${schema}.migration (number, says) VALUES ($1, $2)`, number, summary);
+  if (currentVersion === 0) {
+    await script(schemaSql(schema));
+    const summary = "the current tables";
+    await recordMigration(run, schema, schemaVersion, summary);
+    return [summary];
   }
-  return pendingSteps.map(({ summary }) => summary);
+  const pending = listPending(currentVersion);
+  for (const { number, summary, sql, bodies = {} } of pending) {
+    await script(sql(dialectOf(schema)));
+    for (const [table, rewrite] of Object.entries(bodies)) await rewriteBodies(run, schema, table, rewrite);
+    await recordMigration(run, schema, number, summary);
+  }
+  return pending.map(({ summary }) => summary);
+}
+
+async function recordMigration(run: Run, schema: string, number: number, summary: string): Promise<void> {
+  await run(`INSERT INTO ${schema}.migration (number, says) VALUES ($1, $2)`, number, summary);
+}
+
+function dialectOf(schema: string): Dialect {
+  return {
+    table: (name) => `${schema}."${name}"`,
+    renameIndex: (from, to) => `ALTER INDEX ${schema}."${from}" RENAME TO "${to}";`,
+    renamePrimaryKey: (from, to) => `ALTER INDEX ${schema}."${from}_pkey" RENAME TO "${to}_pkey";`,
+  };
+}
+
+const pageSize = 500;
+
+/** Rewrites the JSON of every record, a page at a time. */
+async function rewriteBodies(
+  run: Run,
+  schema: string,
+  table: string,
+  rewrite: (record: JsonObject) => JsonObject,
+): Promise<void> {
+  for (let last = ""; ; ) {
+    const rows = await run<{ id: string; body: string }>(
+      `SELECT id, body FROM ${schema}."${table}" WHERE id > $1 ORDER BY id LIMIT ${pageSize}`,
+      last,
+    );
+    for (const { id, body } of rows)
+      await run(
+        `UPDATE ${schema}."${table}" SET body = $1 WHERE id = $2`,
+        JSON.stringify(rewrite(JSON.parse(body) as JsonObject)),
+        id,
+      );
+    if (rows.length < pageSize) return;
+    last = rows.at(-1)!.id;
+  }
 }
 
 async function schemaExists(run: Run, schema: string): Promise<boolean> {

@@ -1,8 +1,4 @@
-/**
- * The tables, made from the list in `record.ts`, in a schema of their own, and the numbered steps that bring an older
- * database up to this version. A step is never changed once it was released; every node may run them at the same time. It only
- * adds: nodes of the version before are still at work on these tables, and what they do not need any more is taken away later.
- */
+/** The tables, derived from the list in `record.ts`, in a schema of their own. */
 import { type Kind, tables } from "../record.ts";
 
 /** Columns of a kind besides id, version, due_at and body, in the order in which they are written. */
@@ -12,14 +8,8 @@ export const columnsOf = (kind: Kind): readonly string[] => Object.keys(tables[k
 export const columnTypeOf = (column: string): "bigint" | "text" =>
   column.endsWith("_at") ? "bigint" : "text";
 
-export type Migration = { readonly number: number; readonly summary: string; readonly sql: string };
-
-/** In order. `schema` is a name that was checked, and is written into the text. */
-export function listMigrations(schema: string): readonly Migration[] {
-  return [{ number: 1, summary: "the first tables", sql: initialTables(schema) }];
-}
-
-function initialTables(schema: string): string {
+/** What a new database starts with. `schema` is a name that was checked, and is written into the text. */
+export function schemaSql(schema: string): string {
   return [
     ...Object.keys(tables).map((kind) => tableSql(schema, kind as Kind)),
     indexSql(schema),

@@ -4,7 +4,7 @@
  */
 import { closeSync, openSync } from "node:fs";
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
-import { checkSchema, createSchema } from "./schema.ts";
+import { checkSchema, prepareSchema } from "./schema.ts";
 
 /** How long is waited while another process writes. */
 export const busyTimeoutMs = 5_000;
@@ -31,8 +31,8 @@ export type Connection = {
   close(): void;
 };
 
-/** Opens or creates the file and brings it to the present schema. `":memory:"` is a database of this handle alone. */
-export function openConnection(path: string): Connection {
+/** Opens or creates the file and brings it to the current schema; `onMigrated` is told if it was older. `":memory:"` is a database of this handle alone. */
+export function openConnection(path: string, onMigrated: (message: string) => void = () => {}): Connection {
   const shared = path !== ":memory:";
   let database: DatabaseSync | undefined;
   try {
@@ -51,7 +51,7 @@ export function openConnection(path: string): Connection {
     // cache_size: 16 MB, so that the requests that are being polled stay in memory.
     database.exec("PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA secure_delete = ON");
     database.exec("PRAGMA cache_size = -16000");
-    createSchema(database);
+    prepareSchema(database, path, onMigrated);
     database.exec(`PRAGMA busy_timeout = ${statementBusyTimeoutMs}`);
   } catch (cause) {
     database?.close();

@@ -1,12 +1,14 @@
 /**
- * The tables, made from the list in `record.ts`, and the number by which a file says which tables it has. A file of
- * another program, or of a newer version of this one, is refused before anything in it is touched.
+ * The tables, derived from the list in `record.ts`, and the schema version of a file (`PRAGMA user_version`). An older file
+ * is migrated after it was copied; a file of another program or of a newer version is refused before anything in it is
+ * changed.
  */
+import { closeSync, openSync, renameSync, rmSync } from "node:fs";
 import type { DatabaseSync } from "node:sqlite";
+import type { JsonObject } from "@countersign/protocol";
+import type { Dialect } from "../migration/definition.ts";
+import { listPending, schemaVersion } from "../migration/migrations.ts";
 import { type Kind, tables } from "../record.ts";
-
-/** Raised with every change of `schema()`; whoever raises it adds the step that brings the version before up to it. */
-export const schemaVersion = 1;
 
 /** "CSGN", in the file's header. */
 const applicationId = 0x4353474e;
@@ -77,8 +79,8 @@ export function schemaSql(): string {
   return [...Object.keys(tables).map((kind) => tableSql(kind as Kind)), indexSql, logSql].join("\n");
 }
 
-/** Refuses a file that is not ours or too new, without writing to it. Answers whether it is still to be filled. */
-export function checkSchema(database: DatabaseSync): "empty" | "present" {
+/** Rejects a file that is not ours or too new, without writing to it. Returns what there is to do. */
+export function checkSchema(database: DatabaseSync): "empty" | "older" | "current" {
   // One statement, so that all three are of the same instant: another process may be filling the file right now.
   const { id, version, tables } = database
     .prepare(
@@ -90,26 +92,94 @@ export function checkSchema(database: DatabaseSync): "empty" | "present" {
     if (tables > 0) throw new Error("this is the database of another program");
     return "empty";
   }
-  if (version === schemaVersion) return "present";
+  if (version === schemaVersion) return "current";
+  if (version < schemaVersion) return "older";
   throw new Error(
-    `written by another version of countersign (schema ${version}; this version reads schema ${schemaVersion})` +
-      (version > schemaVersion ? ": start the newer version" : ""),
+    `written by a newer version of countersign (schema ${version}; this version reads schema ${schemaVersion}): start the newer version`,
   );
 }
 
-/** Fills an empty file, once, also when several processes open it at the same time. */
-export function createSchema(database: DatabaseSync): void {
-  if (checkSchema(database) === "present") return;
+/**
+ * Creates the schema of an empty file, or migrates an older one after copying it to `<path>.schema-<version>`. Safe if several
+ * processes open the file at the same time: one of them does it. `onMigrated` is told in a sentence.
+ */
+export function prepareSchema(
+  database: DatabaseSync,
+  path: string,
+  onMigrated: (message: string) => void,
+): void {
+  const state = checkSchema(database);
+  if (state === "current") return;
+  const from = readVersion(database);
+  const copy = state === "older" ? copyBeforeMigration(database, path) : undefined;
+  let migrated = false;
   database.exec("BEGIN IMMEDIATE");
   try {
-    if (checkSchema(database) === "empty") {
-      database.exec(schemaSql());
-      database.exec(`PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${schemaVersion}`);
+    const found = checkSchema(database);
+    if (found === "empty") database.exec(schemaSql());
+    else if (found === "older") {
+      migrate(database);
+      migrated = true;
     }
-    // Crashing before this leaves an empty file, which the next start fills; after it, the whole schema is there.
+    database.exec(`PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${schemaVersion}`);
+    // Crashing before this leaves the file as it was, and the next start repeats the work; after it, the schema is current.
     database.exec("COMMIT");
   } catch (error) {
     if (database.isTransaction) database.exec("ROLLBACK");
     throw error;
+  }
+  if (migrated)
+    onMigrated(
+      `database upgraded from schema ${from} to ${schemaVersion}; the file before the upgrade is ${copy}`,
+    );
+}
+
+function readVersion(database: DatabaseSync): number {
+  const { user_version: version } = database.prepare("PRAGMA user_version").get() as { user_version: number };
+  return version;
+}
+
+/** Returns the path of the copy, which only this account can read. A copy of an attempt that failed is replaced. */
+function copyBeforeMigration(database: DatabaseSync, path: string): string {
+  const copy = `${path}.schema-${readVersion(database)}`;
+  const partial = `${copy}.partial`;
+  rmSync(partial, { force: true });
+  closeSync(openSync(partial, "wx", 0o600));
+  database.prepare("VACUUM INTO ?").run(partial);
+  renameSync(partial, copy);
+  return copy;
+}
+
+const dialect: Dialect = {
+  table: (name) => `"${name}"`,
+  // SQLite cannot rename an index.
+  renameIndex: (from, _, create) => `DROP INDEX "${from}";\n${create}`,
+  renamePrimaryKey: () => "",
+};
+
+function migrate(database: DatabaseSync): void {
+  for (const { sql, bodies = {} } of listPending(readVersion(database))) {
+    database.exec(sql(dialect));
+    for (const [table, rewrite] of Object.entries(bodies)) rewriteBodies(database, table, rewrite);
+  }
+}
+
+const pageSize = 500;
+
+/** Rewrites the JSON of every record, a page at a time. */
+function rewriteBodies(
+  database: DatabaseSync,
+  table: string,
+  rewrite: (record: JsonObject) => JsonObject,
+): void {
+  const select = database.prepare(
+    `SELECT id, body FROM "${table}" WHERE id > ? ORDER BY id LIMIT ${pageSize}`,
+  );
+  const update = database.prepare(`UPDATE "${table}" SET body = ? WHERE id = ?`);
+  for (let last = ""; ; ) {
+    const rows = select.all(last) as { id: string; body: string }[];
+    for (const { id, body } of rows) update.run(JSON.stringify(rewrite(JSON.parse(body) as JsonObject)), id);
+    if (rows.length < pageSize) return;
+    last = rows.at(-1)!.id;
   }
 }

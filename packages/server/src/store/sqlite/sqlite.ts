@@ -19,11 +19,13 @@ export type SqliteOptions = {
   readonly path: string;
   /** Milliseconds since the epoch. */
   readonly clock?: () => number;
+  /** Called with a sentence after an older file was migrated. */
+  readonly onMigrated?: ((message: string) => void) | undefined;
 };
 
 /** Throws an `Error` that names the path if the file cannot be opened, is not ours, or is of a newer version. */
-export function openSqlite({ path, clock = Date.now }: SqliteOptions): Store {
-  const connection = openConnection(path);
+export function openSqlite({ path, clock = Date.now, onMigrated }: SqliteOptions): Store {
+  const connection = openConnection(path, onMigrated);
   const group = createGroupCommit(connection);
   const write = createChangeWriter(connection, clock, createLogAppender(connection));
   const watchers = openWatchers(connection);

@@ -1,0 +1,19 @@
+/** What a migration consists of. */
+import type { JsonObject } from "@countersign/protocol";
+
+/** The two SQL dialects differ only in what is listed here. */
+export type Dialect = {
+  /** `schema.table`, or the table alone. */
+  readonly table: (name: string) => string;
+  /** Renames an index, also one that belongs to a primary key (PostgreSQL only). */
+  readonly renameIndex: (from: string, to: string, create: string) => string;
+  readonly renamePrimaryKey: (from: string, to: string) => string;
+};
+
+export type Migration = {
+  readonly number: number;
+  readonly summary: string;
+  readonly sql: (dialect: Dialect) => string;
+  /** After the SQL: rewrites the JSON of every record of a table. */
+  readonly bodies?: { readonly [table: string]: (record: JsonObject) => JsonObject };
+};

@@ -1,0 +1,20 @@
+/**
+ * Numbered migrations, shared by both engines. A new database starts with the current schema; an older one is brought up
+ * to it, one migration after the other, in one transaction. A released migration is never changed. To change the schema:
+ * change the tables, add the next number here, and the test that compares a migrated schema with a new one passes.
+ */
+import { renameToFieldTerms } from "./0002-field-terms.ts";
+import type { Migration } from "./definition.ts";
+
+/** Number 1 is the schema that the first databases were created with. */
+export const firstSchema = 1;
+
+export const migrations: readonly Migration[] = [renameToFieldTerms];
+
+/** The number of the current schema. */
+export const schemaVersion = migrations.at(-1)?.number ?? firstSchema;
+
+/** Migrations that a database of this version still needs, in order. */
+export function listPending(version: number): readonly Migration[] {
+  return migrations.filter(({ number }) => number > version);
+}

@@ -1,0 +1,175 @@
+/** A database that the first schema wrote (store/migration/fixture/README.md) is upgraded at start and works on. */
+import assert from "node:assert/strict";
+import { existsSync, mkdtempSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { describe, test } from "node:test";
+import { gunzipSync } from "node:zlib";
+import { cibaGrantType } from "@countersign/protocol";
+import { basic, hidden, issuer, rules } from "@countersign/testing/server/deployment";
+import { exportLog } from "../../src/audit/export.ts";
+import { verifyLog } from "../../src/audit/verify.ts";
+import { parseConfig } from "../../src/config/config.ts";
+import { createServer, type Server } from "../../src/server.ts";
+import { migrations, schemaVersion } from "../../src/store/migration/migrations.ts";
+import { openSqlite } from "../../src/store/sqlite/sqlite.ts";
+
+const fixture = new URL("../../src/store/migration/fixture/", import.meta.url);
+const written = JSON.parse(readFileSync(new URL("schema-1.json", fixture), "utf8"));
+
+function unpack(): string {
+  const file = join(mkdtempSync(join(tmpdir(), "countersign-upgrade-")), "countersign.db");
+  writeFileSync(file, gunzipSync(readFileSync(new URL("schema-1.db.gz", fixture))), { mode: 0o600 });
+  return file;
+}
+
+/** Table, index and trigger definitions by name, whitespace and quotes aside. */
+function schemaOf(file: string): Map<string, string> {
+  const database = new DatabaseSync(file, { readOnly: true });
+  const rows = database.prepare("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL").all() as {
+    name: string;
+    sql: string;
+  }[];
+  database.close();
+  return new Map(rows.map(({ name, sql }) => [name, sql.replace(/["\s]+/g, " ").trim()]));
+}
+
+describe("upgrade from schema 1 (SQLite)", () => {
+  test("every migration has the next number", () => {
+    assert.deepEqual(
+      migrations.map(({ number }) => number),
+      migrations.map((_, at) => at + 2),
+    );
+  });
+
+  test("an upgraded file has the schema of a new one; the file before is kept, for this account only", async () => {
+    const file = unpack();
+    const messages: string[] = [];
+    await openSqlite({ path: file, onMigrated: (message) => messages.push(message) }).close();
+    const copy = `${file}.schema-1`;
+    assert.deepEqual(messages, [
+      `database upgraded from schema 1 to ${schemaVersion}; the file before the upgrade is ${copy}`,
+    ]);
+    assert.equal(statSync(copy).mode & 0o777, 0o600);
+    assert.ok(schemaOf(copy).has("approval"));
+    const fresh = `${file}.fresh`;
+    await openSqlite({ path: fresh }).close();
+    assert.deepEqual([...schemaOf(file)].sort(), [...schemaOf(fresh)].sort());
+  });
+
+  test("a second start changes nothing and says nothing", async () => {
+    const file = unpack();
+    await openSqlite({ path: file }).close();
+    const before = readFileSync(file);
+    await openSqlite({ path: file, onMigrated: () => assert.fail("migrated twice") }).close();
+    assert.deepEqual(readFileSync(file), before);
+  });
+
+  test("an upgrade that fails leaves the file as it was", () => {
+    const file = unpack();
+    const broken = new DatabaseSync(file);
+    broken.exec("UPDATE approval SET body = '{' WHERE id = (SELECT max(id) FROM approval)");
+    broken.close();
+    assert.throws(() => openSqlite({ path: file }), /JSON/);
+    const after = new DatabaseSync(file);
+    assert.equal(after.prepare("PRAGMA user_version").get()?.user_version, 1);
+    assert.ok(after.prepare("SELECT count(*) AS n FROM approval").get());
+    after.close();
+  });
+
+  test("requests, denials, idempotency keys and the log go on where they were", async () => {
+    const file = unpack();
+    const server = await start(file);
+    try {
+      const { store } = server;
+      for (const [kind, name] of Object.entries({ request: "approval", denial: "latch", token: "token" })) {
+        const count = (await store.list(kind as "request")).length;
+        assert.equal(count, written.counts[name], kind);
+      }
+      // What was denied stays denied, what was asked is joined, what was approved is redeemed once.
+      assert.equal((await ask(server, "A-2")).body.error, "access_denied");
+      const again = await ask(server, "A-3", { "idempotency-key": "key-1" });
+      assert.deepEqual(
+        [again.status, again.body.joined, again.body.auth_req_id],
+        [200, true, written.pending],
+      );
+      assert.equal((await poll(server, written.redeemed)).body.error, "invalid_grant");
+      assert.equal((await poll(server, written.denied)).body.error, "access_denied");
+      const granted = await poll(server, written.approved);
+      assert.equal(granted.status, 200, JSON.stringify(granted.body));
+
+      assert.equal((await poll(server, written.pending)).body.error, "authorization_pending");
+      const id = written.pending.split(".")[0];
+      const page = await (
+        await server.fetch(new Request(`${issuer}/requests/${id}`, { headers: { cookie: written.cookie } }))
+      ).text();
+      const decided = await server.fetch(
+        new Request(`${issuer}/requests/${id}/decision`, {
+          method: "POST",
+          headers: {
+            cookie: written.cookie,
+            origin: issuer,
+            "content-type": "application/x-www-form-urlencoded",
+          },
+          body: new URLSearchParams({ ...hidden(page), verdict: "approve" }).toString(),
+        }),
+      );
+      assert.equal(decided.status, 303, await decided.text());
+      assert.equal((await poll(server, written.pending)).status, 200);
+      await server.runJobs();
+      const key = server.keyring.logKey;
+      const verified = await verifyLog(exportLog(store.log, key), { key });
+      assert.ok("ok" in verified, JSON.stringify(verified));
+    } finally {
+      await server.close();
+    }
+    assert.ok(existsSync(`${file}.schema-1`));
+  });
+});
+
+async function start(file: string): Promise<Server> {
+  const read = parseConfig(rules.replace("./countersign.db", file), join(file, "../countersign.yaml"));
+  assert.ok("config" in read, JSON.stringify(read));
+  return await createServer({
+    config: read.config,
+    rootKey: new Uint8Array(Buffer.from(written.rootKey, "base64url")),
+    onFault: (fault) => assert.fail(String(fault)),
+    clock: () => written.now + 1_000,
+    roundMs: 3_600_000,
+  });
+}
+
+async function send(server: Server, path: string, form: Record<string, string>, headers = {}) {
+  const response = await server.fetch(
+    new Request(`${issuer}${path}`, {
+      method: "POST",
+      headers: {
+        "content-type": "application/x-www-form-urlencoded",
+        ...basic(written.agent),
+        ...headers,
+      },
+      body: new URLSearchParams(form).toString(),
+    }),
+  );
+  return { status: response.status, body: (await response.json()) as Record<string, unknown> };
+}
+
+function ask(server: Server, order: string, headers = {}) {
+  const detail = { type: "refund", order, amount: "10000.00", currency: "USD" };
+  return send(
+    server,
+    "/bc-authorize",
+    {
+      scope: "openid",
+      login_hint: "ada@example.com",
+      requested_expiry: "600",
+      authorization_details: JSON.stringify([detail]),
+    },
+    headers,
+  );
+}
+
+function poll(server: Server, authReqId: string) {
+  return send(server, "/oauth/token", { grant_type: cibaGrantType, auth_req_id: authReqId });
+}
