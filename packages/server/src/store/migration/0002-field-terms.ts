@@ -1,6 +1,6 @@
 /** Renames tables, columns, indexes and JSON members to the field's terms (approval → request, latch → denial, …). */
 import type { JsonObject } from "@countersign/protocol";
-import type { Dialect, Migration } from "./definition.ts";
+import type { Migration } from "./definition.ts";
 
 const tables: readonly (readonly [from: string, to: string])[] = [
   ["approval", "request"],
