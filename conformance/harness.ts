@@ -10,7 +10,7 @@ import { join, resolve } from "node:path";
 import { type Certificates, createCertificates } from "@countersign/testing/server/certificate";
 import { freePort } from "../examples/harness/port.ts";
 import { createDeployment } from "../packages/server/src/command/cli/deployment.ts";
-import { type Config, loadConfig, problemText } from "../packages/server/src/config/config.ts";
+import { type Config, formatProblem, loadConfig } from "../packages/server/src/config/config.ts";
 import { loadRootKey } from "../packages/server/src/crypto/root-key.ts";
 import { createSecretSeal } from "../packages/server/src/crypto/seal.ts";
 import { openStore } from "../packages/server/src/store/open.ts";
@@ -192,6 +192,6 @@ function newCertificates({ rsa }: FullPlan): Promise<Certificates> {
 
 function configOf(file: string): Config {
   const read = loadConfig(file);
-  if ("problems" in read) throw new Error(read.problems.map(problemText).join("\n"));
+  if ("problems" in read) throw new Error(read.problems.map(formatProblem).join("\n"));
   return read.config;
 }

@@ -15,11 +15,11 @@ import { formOf, hidden, optionsIn, requestIdOf } from "@countersign/testing/ser
 import {
   type Card,
   type CardRow,
-  partsOf,
-  plainText,
-  sentenceText,
+  formatCardSummary,
+  getCardParts,
+  toPlainText,
 } from "../packages/server/src/domain/action/card.ts";
-import { type ApprovalRequest, stateAt } from "../packages/server/src/domain/request/request.ts";
+import { type ApprovalRequest, getRequestState } from "../packages/server/src/domain/request/request.ts";
 import type { Call, CallResult } from "./call.ts";
 
 export type HeadlessApprover = {
@@ -155,7 +155,7 @@ async function show({ cardOf }: Ground, authReqId: string): Promise<Said> {
     status: 200,
     body: {
       request: approval.id,
-      state: stateAt({ ...approval, expiresAt }, now),
+      state: getRequestState({ ...approval, expiresAt }, now),
       ...render(card),
       time_left: secondsLeft,
     },
@@ -165,13 +165,13 @@ async function show({ cardOf }: Ground, authReqId: string): Promise<Said> {
 function render(card: Card) {
   const { agent, words, reversibility, level, audience, digest } = card;
   const plain = (given: readonly CardRow[]) => given.map(({ label, value }) => ({ label, value }));
-  const parts = partsOf(card).map((part) => ({
-    sentence: plainText(part.sentence),
+  const parts = getCardParts(card).map((part) => ({
+    sentence: toPlainText(part.sentence),
     rows: plain(part.rows),
     words: plain(part.words.rows),
   }));
   return {
-    sentence: sentenceText(card),
+    sentence: formatCardSummary(card),
     rows: parts.flatMap(({ rows }) => rows),
     /** The agent's own words, quoted on the card. */
     message: words.message ?? null,

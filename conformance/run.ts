@@ -33,7 +33,7 @@ export async function startHere(file: string): Promise<Running> {
       },
       stderr: (text) => complaints.push(text),
       isTTY: false,
-      stop: stop.signal,
+      signal: stop.signal,
     });
     ended.then(() => reject(new Error(complaints.join("\n"))), reject);
   });

@@ -37,5 +37,5 @@ process.exitCode = await runCommand(process.argv.slice(2), {
   stdout: (text) => void process.stdout.write(`${text}\n`),
   stderr: (text) => void process.stderr.write(`${text}\n`),
   isTTY: process.stdout.isTTY === true,
-  stop: stop.signal,
+  signal: stop.signal,
 });

@@ -89,7 +89,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     location: config.store,
     create: options.createStore === true,
     clock: options.clock,
-    onConnection: metrics?.connection,
+    onConnection: metrics?.onConnection,
   });
   const counted = metrics?.observe(opened) ?? opened;
   const store = logger?.observe(counted) ?? counted;

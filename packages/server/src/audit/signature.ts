@@ -3,7 +3,7 @@
  * with, and the passkey's signature against the challenge that only these six values make.
  */
 import { decisionChallenge, type Entry, hashJson, type JsonObject, parseJson } from "@countersign/protocol";
-import { readAssertion } from "../crypto/passkey.ts";
+import { verifyPasskeyAssertion } from "../crypto/passkey.ts";
 import type { LoggedDevice } from "./check/log-state.ts";
 import { isObject, type Texts } from "./parse-entry.ts";
 import { quote } from "./problem.ts";
@@ -42,7 +42,7 @@ export async function checkSignature(
   const device = devices.get(credential);
   if (device?.approver !== approver)
     return `${quote(request)} was signed with a device that was not enrolled for ${quote(approver)} at the time`;
-  const counter = await readAssertion(
+  const counter = await verifyPasskeyAssertion(
     { origin: device.origin, rpId: device.rpId, rpName: "" },
     {
       id: credential,

@@ -1,39 +1,39 @@
 import { readFileSync } from "node:fs";
 import { inspectText } from "@countersign/protocol";
 import type { Config } from "../config/config.ts";
-import { addressForm } from "../config/schema.ts";
+import { emailPattern } from "../config/schema.ts";
 import { normalizeEmail } from "../domain/people/approver.ts";
 import { invite } from "../usecase/people/enrol.ts";
 import { removeApprover, removeDevice } from "../usecase/people/remove-approver.ts";
 import { generateUserCode, setUserCode } from "../usecase/request/user-code.ts";
 import type { Command } from "./cli/command.ts";
-import { messageOf, withStore } from "./cli/deployment.ts";
+import { getErrorMessage, withStore } from "./cli/deployment.ts";
 import { OperatorError } from "./cli/operator-error.ts";
-import { table } from "./cli/table.ts";
+import { formatTable } from "./cli/table.ts";
 
 /** Whether any action type's rule could ever choose this person. */
 function isNamed({ actions, groups }: Config, email: string): boolean {
-  const named = [...actions.values()].flatMap(({ approvers: { people, groups: chosen, owner } }) => [
+  const names = [...actions.values()].flatMap(({ approvers: { people, groups: chosen, owner } }) => [
     ...people,
     ...chosen,
     ...Object.values(owner?.of ?? {}),
   ]);
-  const addresses = named.flatMap((name) => (name.includes("@") ? [name] : (groups.get(name) ?? [])));
+  const addresses = names.flatMap((name) => (name.includes("@") ? [name] : (groups.get(name) ?? [])));
   return addresses.some((address) => normalizeEmail(address) === email);
 }
 
 /** For a phone's camera, in a terminal's own black and white. */
-async function drawn(link: string): Promise<string> {
+async function renderQrCode(link: string): Promise<string> {
   const { toString: draw } = (await import("qrcode")).default;
   return await draw(link, { type: "terminal", small: true, errorCorrectionLevel: "L" });
 }
 
-function readUserCode(file: string): string {
+function readUserCodeFile(file: string): string {
   let code: string;
   try {
     code = readFileSync(file, "utf8").replace(/\r?\n$/, "");
   } catch (error) {
-    throw new OperatorError(`${file} cannot be read: ${messageOf(error)}`);
+    throw new OperatorError(`${file} cannot be read: ${getErrorMessage(error)}`);
   }
   if (code.length < 6 || inspectText(code, { maxCodePoints: 64 }) !== undefined)
     throw new OperatorError(
@@ -56,15 +56,15 @@ export const approverCommands: readonly Command[] = [
       },
       qr: { type: "boolean", summary: "the link as a QR code too, also where nobody watches" },
     },
-    run: (given, { stdout, isTTY: screen }) =>
-      withStore(given, async (store, config) => {
-        const [email = ""] = given.words;
-        if (!addressForm.test(email))
+    run: (args, { stdout, isTTY }) =>
+      withStore(args, async (store, config) => {
+        const [email = ""] = args.positionals;
+        if (!emailPattern.test(email))
           throw new OperatorError(
             `"${email}" is no e-mail address`,
             "The rules in the configuration name approvers by it.",
           );
-        const name = given.one("name") ?? email;
+        const name = args.option("name") ?? email;
         if (inspectText(name, { maxCodePoints: 80 }) !== undefined)
           throw new OperatorError("that name cannot be shown as it is", "Use up to 80 visible characters.");
         if (!isNamed(config, normalizeEmail(email)))
@@ -72,7 +72,7 @@ export const approverCommands: readonly Command[] = [
         const { secret, approver } = await invite(store, email, name);
         const link = `${config.issuer}/enrol/${secret}`;
         stdout(`${approver.name} <${approver.email}> enrols a device at (once, within seven days):\n${link}`);
-        if (screen || given.flag("qr")) stdout(await drawn(link));
+        if (isTTY || args.flag("qr")) stdout(await renderQrCode(link));
       }),
   },
   {
@@ -83,12 +83,12 @@ export const approverCommands: readonly Command[] = [
       file: { type: "string", value: "FILE", summary: "the code that they chose (default: one is made up)" },
       remove: { type: "boolean", summary: "take it away" },
     },
-    run: (given, { stdout }) =>
-      withStore(given, async (store, config) => {
-        const [email = ""] = given.words;
-        const file = given.one("file");
-        const chosen = file === undefined ? generateUserCode() : readUserCode(file);
-        const code = given.flag("remove") ? undefined : chosen;
+    run: (args, { stdout }) =>
+      withStore(args, async (store, config) => {
+        const [email = ""] = args.positionals;
+        const file = args.option("file");
+        const chosen = file === undefined ? generateUserCode() : readUserCodeFile(file);
+        const code = args.flag("remove") ? undefined : chosen;
         if ((await setUserCode(store, normalizeEmail(email), code)) !== "done")
           throw new OperatorError(`there is no approver ${email}`, "countersign approver list shows them.");
         if (code === undefined) return stdout(`${email} has no user code any more`);
@@ -105,24 +105,24 @@ export const approverCommands: readonly Command[] = [
     name: "approver list",
     summary: "the approvers, how many devices each has, and whether a user code",
     options: { json: { type: "boolean", summary: "as JSON lines" } },
-    run: (given, { stdout }) =>
-      withStore(given, async (store) => {
+    run: (args, { stdout }) =>
+      withStore(args, async (store) => {
         const rows = [];
         for (const { record } of await store.list("approver")) {
           const devices = await store.listDevicesOf(record.id);
           const { id, email, name, userCode } = record;
           rows.push({ id, email, name, devices: devices.length, user_code: userCode ? "set" : "none" });
         }
-        stdout(table(rows, given.flag("json"), "no approvers yet: countersign approver invite"));
+        stdout(formatTable(rows, args.flag("json"), "no approvers yet: countersign approver invite"));
       }),
   },
   {
     name: "approver remove",
     args: "<email>",
     summary: "a person leaves: with all devices and sessions; what they decided stays",
-    run: (given, { stdout }) =>
-      withStore(given, async (store) => {
-        const [email = ""] = given.words;
+    run: (args, { stdout }) =>
+      withStore(args, async (store) => {
+        const [email = ""] = args.positionals;
         if ((await removeApprover(store, normalizeEmail(email))) !== "removed")
           throw new OperatorError(`there is no approver ${email}`, "countersign approver list shows them.");
         stdout(`${email} is removed`);
@@ -135,22 +135,22 @@ export const deviceCommands: readonly Command[] = [
     name: "device list",
     summary: "the devices that can decide, and whose each is",
     options: { json: { type: "boolean", summary: "as JSON lines" } },
-    run: (given, { stdout }) =>
-      withStore(given, async (store) => {
+    run: (args, { stdout }) =>
+      withStore(args, async (store) => {
         const rows = [];
         for (const { record: approver } of await store.list("approver"))
           for (const { id, name, createdAt } of await store.listDevicesOf(approver.id))
             rows.push({ id, approver: approver.email, name, enrolled: new Date(createdAt).toISOString() });
-        stdout(table(rows, given.flag("json"), "no devices yet: countersign approver invite"));
+        stdout(formatTable(rows, args.flag("json"), "no devices yet: countersign approver invite"));
       }),
   },
   {
     name: "device remove",
     args: "<id>",
     summary: "take a device away, and the sessions on it: a lost phone",
-    run: (given, { stdout }) =>
-      withStore(given, async (store) => {
-        const [id = ""] = given.words;
+    run: (args, { stdout }) =>
+      withStore(args, async (store) => {
+        const [id = ""] = args.positionals;
         if ((await removeDevice(store, id)) !== "removed")
           throw new OperatorError(`there is no device ${id}`, "countersign device list shows them.");
         stdout(`the device ${id} is removed`);

@@ -3,15 +3,15 @@ import { resolve } from "node:path";
 import { isPostgres } from "../config/url-check.ts";
 import { openStore } from "../store/open.ts";
 import type { Command } from "./cli/command.ts";
-import { messageOf, readConfig } from "./cli/deployment.ts";
+import { getErrorMessage, readConfig } from "./cli/deployment.ts";
 import { OperatorError } from "./cli/operator-error.ts";
 
 export const backupCommand: Command = {
   name: "backup",
   args: "<file>",
   summary: "copy the database to a new file, also while the server runs; checks the copy",
-  run: async (given, { stdout }) => {
-    const config = readConfig(given);
+  run: async (args, { stdout }) => {
+    const config = readConfig(args);
     if (isPostgres(config.store))
       throw new OperatorError(
         "this store is PostgreSQL, which has backups of its own",
@@ -22,10 +22,10 @@ export const backupCommand: Command = {
         `there is no database ${config.store}`,
         "countersign init makes the first one.",
       );
-    const to = resolve(given.words[0] ?? "");
+    const to = resolve(args.positionals[0] ?? "");
     const { backupSqlite } = await import("../store/sqlite/backup.ts");
     await backupSqlite(config.store, to).catch((error: unknown) => {
-      throw new OperatorError(`no backup was made: ${messageOf(error)}`);
+      throw new OperatorError(`no backup was made: ${getErrorMessage(error)}`);
     });
     const copy = await openStore({ location: to });
     try {

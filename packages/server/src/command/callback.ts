@@ -1,19 +1,21 @@
 import type { Command } from "./cli/command.ts";
 import { withStore } from "./cli/deployment.ts";
-import { table } from "./cli/table.ts";
+import { formatTable } from "./cli/table.ts";
 
-const most = 100;
+const maxRows = 100;
 
 export const callbackCommands: readonly Command[] = [
   {
     name: "callbacks",
     summary: "which agents could not be told of an answer, and why",
     options: { json: { type: "boolean", summary: "as JSON lines" } },
-    run: (given, { stdout }) =>
-      withStore(given, async (store) => {
-        const due = (await store.due("callback", Number.MAX_SAFE_INTEGER, most)).map(({ record }) => record);
+    run: (args, { stdout }) =>
+      withStore(args, async (store) => {
+        const due = (await store.due("callback", Number.MAX_SAFE_INTEGER, maxRows)).map(
+          ({ record }) => record,
+        );
         const failing = due.filter(({ state, lastError }) => state === "waiting" && lastError !== undefined);
-        const rows = [...failing, ...(await store.listAbandonedCallbacks(most))].map((callback) => ({
+        const rows = [...failing, ...(await store.listAbandonedCallbacks(maxRows))].map((callback) => ({
           request: callback.id,
           state: callback.state === "given_up" ? "given up" : "trying",
           mode: callback.mode,
@@ -21,7 +23,7 @@ export const callbackCommands: readonly Command[] = [
           attempts: callback.attempts,
           problem: callback.lastError ?? "",
         }));
-        stdout(table(rows, given.flag("json"), "nothing is failing, and nothing was given up"));
+        stdout(formatTable(rows, args.flag("json"), "nothing is failing, and nothing was given up"));
       }),
   },
 ];

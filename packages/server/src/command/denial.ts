@@ -2,15 +2,15 @@ import { releaseDenial } from "../usecase/request/cancel.ts";
 import type { Command } from "./cli/command.ts";
 import { withStore } from "./cli/deployment.ts";
 import { OperatorError } from "./cli/operator-error.ts";
-import { table } from "./cli/table.ts";
+import { formatTable } from "./cli/table.ts";
 
 export const denialCommands: readonly Command[] = [
   {
     name: "denials list",
     summary: "list the actions that are blocked by a denial",
     options: { json: { type: "boolean", summary: "as JSON lines" } },
-    run: (given, { stdout }) =>
-      withStore(given, async (store) => {
+    run: (args, { stdout }) =>
+      withStore(args, async (store) => {
         const rows = (await store.list("denial")).map(({ record }) => ({
           id: record.id,
           agent: record.agent,
@@ -19,7 +19,7 @@ export const denialCommands: readonly Command[] = [
           denied: new Date(record.deniedAt).toISOString(),
           request: record.requestId,
         }));
-        stdout(table(rows, given.flag("json"), "no denials"));
+        stdout(formatTable(rows, args.flag("json"), "no denials"));
       }),
   },
   {
@@ -27,9 +27,9 @@ export const denialCommands: readonly Command[] = [
     args: "<id>",
     summary:
       "release a denial, so that the agent may request the action again; a request id releases all its denials",
-    run: (given, { stdout }) =>
-      withStore(given, async (store) => {
-        const [id = ""] = given.words;
+    run: (args, { stdout }) =>
+      withStore(args, async (store) => {
+        const [id = ""] = args.positionals;
         if ((await releaseDenial(store, id)) !== "done")
           throw new OperatorError(
             `no denial with id ${id}, and none of a request with that id`,

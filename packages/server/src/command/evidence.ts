@@ -1,21 +1,21 @@
 import { writeFileSync } from "node:fs";
 import { shortDigest } from "@countersign/protocol";
 import { exportEvidence, verifyEvidence } from "../audit/audit.ts";
-import { type Card, sentenceText } from "../domain/action/card.ts";
+import { type Card, formatCardSummary } from "../domain/action/card.ts";
 import type { Command } from "./cli/command.ts";
-import { parseRequestId, settleLog, withKeyring } from "./cli/deployment.ts";
+import { checkpointNow, parseRequestId, withKeyring } from "./cli/deployment.ts";
 import { OperatorError } from "./cli/operator-error.ts";
-import { fileProblem, readText } from "./log.ts";
+import { readTextFile, toFileError } from "./log.ts";
 
-const exporting: Command = {
+const exportCommand: Command = {
   name: "evidence export",
   args: "<request> [file]",
   summary: "everything about one request in one document that proves itself (default: to standard output)",
-  run: (given, { stdout }) =>
-    withKeyring(given, async (store, config, keyring) => {
-      const [id = "", file] = given.words;
+  run: (args, { stdout }) =>
+    withKeyring(args, async (store, config, keyring) => {
+      const [id = "", file] = args.positionals;
       const request = parseRequestId(id);
-      await settleLog(store, config, keyring);
+      await checkpointNow(store, config, keyring);
       const document = await exportEvidence(store.log, keyring.logKey, request);
       if (typeof document !== "string")
         throw new OperatorError(
@@ -26,23 +26,23 @@ const exporting: Command = {
       try {
         writeFileSync(file, document, { flag: "wx", mode: 0o600 });
       } catch (error) {
-        throw fileProblem(file, error);
+        throw toFileError(file, error);
       }
       stdout(`wrote ${file}`);
     }),
 };
 
-const verifying: Command = {
+const verifyCommand: Command = {
   name: "evidence verify",
   args: "<file>",
   summary: "check such a document, offline, and say what it proves",
   options: {
     key: { type: "string", value: "KEY", summary: "the log's public key, from somewhere you trust" },
   },
-  run: async (given, { stdout, stderr }) => {
-    const [file = ""] = given.words;
-    const key = given.one("key");
-    const result = await verifyEvidence(readText(file), key === undefined ? {} : { key });
+  run: async (args, { stdout, stderr }) => {
+    const [file = ""] = args.positionals;
+    const key = args.option("key");
+    const result = await verifyEvidence(readTextFile(file), key === undefined ? {} : { key });
     if ("problems" in result) {
       for (const { index, message: what } of result.problems)
         stderr(index === undefined ? what : `entry ${index}: ${what}`);
@@ -51,7 +51,7 @@ const verifying: Command = {
     }
     const { origin, request, state, decision, token, card, entries } = result;
     stdout(`${request} in the log of ${origin}: ${state}, by ${entries.length} entries`);
-    if (card) stdout(sentenceText(card as unknown as Card));
+    if (card) stdout(formatCardSummary(card as unknown as Card));
     const digest = entries.find(({ entry }) => entry.digest !== undefined)?.entry.digest;
     if (digest !== undefined) stdout(`check code ${shortDigest(digest)}`);
     if (decision) {
@@ -66,4 +66,4 @@ const verifying: Command = {
   },
 };
 
-export const evidenceCommands: readonly Command[] = [exporting, verifying];
+export const evidenceCommands: readonly Command[] = [exportCommand, verifyCommand];

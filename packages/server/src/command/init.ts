@@ -1,8 +1,8 @@
 import { existsSync, writeFileSync } from "node:fs";
-import { parseConfig, problemText } from "../config/config.ts";
+import { formatProblem, parseConfig } from "../config/config.ts";
 import { sampleConfig } from "../config/sample.ts";
 import type { Arguments, Command } from "./cli/command.ts";
-import { configFile, createDeployment, readConfig } from "./cli/deployment.ts";
+import { createDeployment, readConfig, resolveConfigFile } from "./cli/deployment.ts";
 import { OperatorError } from "./cli/operator-error.ts";
 
 const sampleApprover = "ada@example.com";
@@ -27,40 +27,40 @@ export const initCommand: Command = {
       summary: "end well where there is a database already, and leave it alone",
     },
   },
-  run: async (given, { stdout }) => {
-    const file = configFile(given);
-    const isThere = existsSync(file);
-    if (!isThere) {
-      writeSample(given, file);
+  run: async (args, { stdout }) => {
+    const file = resolveConfigFile(args);
+    const configExists = existsSync(file);
+    if (!configExists) {
+      writeSample(args, file);
       stdout(`wrote ${file}`);
     }
-    const made = await createDeployment(readConfig(given));
-    if (isThere && made.length === 0 && given.flag("if-missing"))
+    const createdPaths = await createDeployment(readConfig(args));
+    if (configExists && createdPaths.length === 0 && args.flag("if-missing"))
       stdout("nothing to do: it is there already");
-    else if (isThere && made.length === 0)
+    else if (configExists && createdPaths.length === 0)
       throw new OperatorError(
         `${file} and its database are there already`,
         "countersign check looks at them; countersign start runs them.",
       );
-    for (const path of made) stdout(`made ${path}`);
-    if (made.length > 1)
+    for (const path of createdPaths) stdout(`made ${path}`);
+    if (createdPaths.length > 1)
       stdout("Keep a copy of the key apart from the database: without it nothing sealed can be opened.");
-    if (!isThere) stdout(nextSteps(file, given.one("approver") ?? sampleApprover));
+    if (!configExists) stdout(formatNextSteps(file, args.option("approver") ?? sampleApprover));
   },
 };
 
-function writeSample(given: Arguments, file: string): void {
+function writeSample(args: Arguments, file: string): void {
   const text = sampleConfig({
-    issuer: given.one("issuer") ?? "http://localhost:4400",
-    approver: given.one("approver") ?? sampleApprover,
+    issuer: args.option("issuer") ?? "http://localhost:4400",
+    approver: args.option("approver") ?? sampleApprover,
   });
-  const read = parseConfig(text, file);
-  if ("problems" in read)
-    throw new OperatorError(`that will not do:\n${read.problems.map(problemText).join("\n")}`);
+  const result = parseConfig(text, file);
+  if ("problems" in result)
+    throw new OperatorError(`that will not do:\n${result.problems.map(formatProblem).join("\n")}`);
   writeFileSync(file, text, { flag: "wx" });
 }
 
-function nextSteps(file: string, approver: string): string {
+function formatNextSteps(file: string, approver: string): string {
   return `
 Next:
   1. read ${file}; it declares one action, "refund", to play with

@@ -1,15 +1,15 @@
 import { rotateTokenKey } from "../usecase/key/keyring.ts";
 import type { Command } from "./cli/command.ts";
-import { readOutsideKey, withKeyring, withStore } from "./cli/deployment.ts";
-import { table } from "./cli/table.ts";
+import { readRootKey, withKeyring, withStore } from "./cli/deployment.ts";
+import { formatTable } from "./cli/table.ts";
 
 export const keyCommands: readonly Command[] = [
   {
     name: "keys rotate",
     summary: "create a token-signing key; it is published now and signs in eleven minutes",
-    run: (given, { stdout }) =>
-      withStore(given, async (store, config) => {
-        const kid = await rotateTokenKey(store, readOutsideKey(config));
+    run: (args, { stdout }) =>
+      withStore(args, async (store, config) => {
+        const kid = await rotateTokenKey(store, readRootKey(config));
         stdout(`key ${kid} is published; it signs in eleven minutes, when clients have had ten to fetch it`);
       }),
   },
@@ -17,15 +17,15 @@ export const keyCommands: readonly Command[] = [
     name: "keys list",
     summary: "the signing keys, public halves only",
     options: { json: { type: "boolean", summary: "as JSON lines" } },
-    run: (given, { stdout }) =>
-      withKeyring(given, async (store, _config, keyring) => {
+    run: (args, { stdout }) =>
+      withKeyring(args, async (store, _config, keyring) => {
         const rows = (await store.list("key")).map(({ record }) => ({
           kid: record.kid,
           purpose: record.purpose,
           signs_from: new Date(record.activeAt).toISOString(),
         }));
-        stdout(table(rows, given.flag("json"), "no keys yet"));
-        if (!given.flag("json")) stdout(`log key: ${keyring.logKey}`);
+        stdout(formatTable(rows, args.flag("json"), "no keys yet"));
+        if (!args.flag("json")) stdout(`log key: ${keyring.logKey}`);
       }),
   },
 ];

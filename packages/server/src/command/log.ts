@@ -13,11 +13,11 @@ import {
 import type { LoggedEntry } from "../store/store.ts";
 import { eraseTexts } from "../usecase/audit/erase.ts";
 import type { Command, Terminal } from "./cli/command.ts";
-import { settleLog, withKeyring, withStore } from "./cli/deployment.ts";
+import { checkpointNow, withKeyring, withStore } from "./cli/deployment.ts";
 import { OperatorError } from "./cli/operator-error.ts";
-import { printable } from "./cli/table.ts";
+import { replaceControlChars } from "./cli/table.ts";
 
-const trust = {
+const keyOption = {
   key: {
     type: "string",
     value: "KEY",
@@ -25,13 +25,13 @@ const trust = {
   },
 } as const;
 
-const verify: Command = {
+const verifyCommand: Command = {
   name: "log verify",
   args: "[file]",
   summary:
     "check an exported log, or this deployment's own: order, proofs, signatures, and what the entries say",
   options: {
-    ...trust,
+    ...keyOption,
     checkpoint: {
       type: "string",
       multiple: true,
@@ -39,16 +39,17 @@ const verify: Command = {
       summary: "checkpoints that were kept elsewhere; tampering is excluded up to the newest",
     },
   },
-  run: async (given, terminal) => {
-    const [file] = given.words;
-    const checkpoints = given.many("checkpoint").flatMap(readNotes);
-    const key = given.one("key");
+  run: async (args, terminal) => {
+    const [file] = args.positionals;
+    const checkpoints = args.optionList("checkpoint").flatMap(readNotes);
+    const key = args.option("key");
     const options = { checkpoints, ...(key !== undefined && { key }) };
-    if (file !== undefined) return report(await verifyLines(splitLines(openFile(file)), options), terminal);
-    return await withKeyring(given, async (store, config, keyring) => {
-      await settleLog(store, config, keyring);
-      const own = { key: keyring.logKey, ...options };
-      return report(await verifyLines(exportLog(store.log, keyring.logKey), own), terminal);
+    if (file !== undefined)
+      return printReport(await verifyLines(splitLines(readChunks(file)), options), terminal);
+    return await withKeyring(args, async (store, config, keyring) => {
+      await checkpointNow(store, config, keyring);
+      const ownOptions = { key: keyring.logKey, ...options };
+      return printReport(await verifyLines(exportLog(store.log, keyring.logKey), ownOptions), terminal);
     });
   },
 };
@@ -65,7 +66,7 @@ async function verifyLines(
   }
 }
 
-function report(result: VerifyReport | AuditProblems, { stdout, stderr }: Terminal): number {
+function printReport(result: VerifyReport | AuditProblems, { stdout, stderr }: Terminal): number {
   if ("problems" in result) {
     for (const { index, message: what } of result.problems)
       stderr(index === undefined ? what : `entry ${index}: ${what}`);
@@ -87,14 +88,14 @@ function report(result: VerifyReport | AuditProblems, { stdout, stderr }: Termin
   return 0;
 }
 
-const exporting: Command = {
+const exportCommand: Command = {
   name: "log export",
   args: "[file]",
   summary: "write the log as text that a stranger can verify (default: to standard output)",
-  run: (given, terminal) =>
-    withKeyring(given, async (store, config, keyring) => {
-      await settleLog(store, config, keyring);
-      const [file] = given.words;
+  run: (args, terminal) =>
+    withKeyring(args, async (store, config, keyring) => {
+      await checkpointNow(store, config, keyring);
+      const [file] = args.positionals;
       if (file === undefined) {
         for await (const line of exportLog(store.log, keyring.logKey)) terminal.stdout(line);
         return;
@@ -109,12 +110,12 @@ const exporting: Command = {
         await finished(out.end());
         terminal.stdout(`${file}: ${lines} lines`);
       } catch (error) {
-        throw fileProblem(file, error);
+        throw toFileError(file, error);
       }
     }),
 };
 
-const show: Command = {
+const showCommand: Command = {
   name: "log show",
   summary: "the newest entries, oldest first",
   options: {
@@ -122,75 +123,82 @@ const show: Command = {
     limit: { type: "string", value: "N", summary: "how many (default: 50)" },
     json: { type: "boolean", summary: "the exact entries, one a line" },
   },
-  run: (given, { stdout }) =>
-    withStore(given, async (store) => {
-      const limit = Number(given.one("limit") ?? "50");
+  run: (args, { stdout }) =>
+    withStore(args, async (store) => {
+      const limit = Number(args.option("limit") ?? "50");
       if (!Number.isSafeInteger(limit) || limit < 1)
         throw new OperatorError("--limit takes a whole number from 1");
-      const entries = [...(await store.log.newest(limit, given.one("request")))].reverse();
+      const entries = [...(await store.log.newest(limit, args.option("request")))].reverse();
       if (entries.length === 0) stdout("no entries");
-      for (const entry of entries) stdout(given.flag("json") ? entry.line : describe(entry));
+      for (const entry of entries) stdout(args.flag("json") ? entry.line : formatEntry(entry));
     }),
 };
 
-function describe({ index, line, texts }: LoggedEntry): string {
+function formatEntry({ index, line, texts }: LoggedEntry): string {
   const { at, event, request, agent, approver, token, api, facts }: Entry = JSON.parse(line);
   const error = typeof facts?.error === "string" ? facts.error : undefined;
-  const about = { error, agent, approver, api, request, token };
-  const named = Object.entries(about).flatMap(([name, id]) => (id === undefined ? [] : [`${name}=${id}`]));
-  const said = Object.entries(texts).flatMap(([name, { text }]) =>
-    name === "card" ? [] : [`${name}: ${printable(text)}`],
+  const ids = { error, agent, approver, api, request, token };
+  const idLabels = Object.entries(ids).flatMap(([name, id]) => (id === undefined ? [] : [`${name}=${id}`]));
+  const textLines = Object.entries(texts).flatMap(([name, { text }]) =>
+    name === "card" ? [] : [`${name}: ${replaceControlChars(text)}`],
   );
-  const place = index < 0 ? "     -" : String(index).padStart(6);
+  const position = index < 0 ? "     -" : String(index).padStart(6);
   return [
-    `${place}  ${new Date(at).toISOString()}  ${event.padEnd(18)} ${named.join(" ")}`,
-    ...said.map((text) => `        ${text}`),
+    `${position}  ${new Date(at).toISOString()}  ${event.padEnd(18)} ${idLabels.join(" ")}`,
+    ...textLines.map((text) => `        ${text}`),
   ].join("\n");
 }
 
-const key: Command = {
+const keyCommand: Command = {
   name: "log key",
   summary: "the log's public key: hand it to those who will verify",
-  run: (given, { stdout }) => withKeyring(given, async (_store, _config, keyring) => stdout(keyring.logKey)),
+  run: (args, { stdout }) => withKeyring(args, async (_store, _config, keyring) => stdout(keyring.logKey)),
 };
 
-const newestCheckpoint: Command = {
+const checkpointCommand: Command = {
   name: "log checkpoint",
   summary: "the newest signed checkpoint: keep a copy where nobody here can change it",
-  run: (given, { stdout }) =>
-    withKeyring(given, async (store, config, keyring) => {
-      await settleLog(store, config, keyring);
+  run: (args, { stdout }) =>
+    withKeyring(args, async (store, config, keyring) => {
+      await checkpointNow(store, config, keyring);
       stdout(((await store.log.newestCheckpoint())?.note ?? "").trimEnd());
     }),
 };
 
-const erase: Command = {
+const eraseCommand: Command = {
   name: "log erase",
   args: "<request>",
   summary: "erase the personal text of a request's entries for good; the log still verifies",
-  run: (given, { stdout }) =>
-    withStore(given, async (store) => {
-      const [request = ""] = given.words;
-      const erased = await eraseTexts(store, request);
-      if (erased === 0) throw new OperatorError(`the log holds no text about ${request}`);
+  run: (args, { stdout }) =>
+    withStore(args, async (store) => {
+      const [request = ""] = args.positionals;
+      const erasedCount = await eraseTexts(store, request);
+      if (erasedCount === 0) throw new OperatorError(`the log holds no text about ${request}`);
       stdout(
-        `erased the texts of ${erased === 1 ? "one entry" : `${erased} entries`}; what they were can no longer be shown or proved`,
+        `erased the texts of ${erasedCount === 1 ? "one entry" : `${erasedCount} entries`}; what they were can no longer be shown or proved`,
       );
     }),
 };
 
-export const logCommands: readonly Command[] = [verify, exporting, show, key, newestCheckpoint, erase];
+export const logCommands: readonly Command[] = [
+  verifyCommand,
+  exportCommand,
+  showCommand,
+  keyCommand,
+  checkpointCommand,
+  eraseCommand,
+];
 
-const note = /[^\n]+\n[^\n]+\n[^\n]+\n(?:[^\n]+\n)*\n(?:\u2014 [^\n]+\n)+/g;
+const notePattern = /[^\n]+\n[^\n]+\n[^\n]+\n(?:[^\n]+\n)*\n(?:\u2014 [^\n]+\n)+/g;
 
 /**
  * A file of checkpoints holds notes one after another: a body, an empty line, and lines that begin with a dash. Whatever
  * else stands in it may be what is left of a damaged one, and is refused rather than passed over.
  */
 function readNotes(file: string): string[] {
-  const text = readText(file).replaceAll("\r\n", "\n");
-  const notes = text.match(note) ?? [];
-  if (notes.length === 0 || text.replaceAll(note, "").trim() !== "")
+  const text = readTextFile(file).replaceAll("\r\n", "\n");
+  const notes = text.match(notePattern) ?? [];
+  if (notes.length === 0 || text.replaceAll(notePattern, "").trim() !== "")
     throw new OperatorError(
       `${file} is no file of signed checkpoints, or a part of it is damaged`,
       "countersign log checkpoint prints one as it should be.",
@@ -198,28 +206,28 @@ function readNotes(file: string): string[] {
   return notes;
 }
 
-export function readText(file: string): string {
+export function readTextFile(file: string): string {
   try {
     return readFileSync(file, "utf8");
   } catch (error) {
-    throw fileProblem(file, error);
+    throw toFileError(file, error);
   }
 }
 
-async function* openFile(file: string): AsyncGenerator<Uint8Array> {
+async function* readChunks(file: string): AsyncGenerator<Uint8Array> {
   try {
     yield* createReadStream(file);
   } catch (error) {
-    throw fileProblem(file, error);
+    throw toFileError(file, error);
   }
 }
 
-export function fileProblem(file: string, error: unknown): OperatorError {
+export function toFileError(file: string, error: unknown): OperatorError {
   const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
-  const words: Record<string, string> = {
+  const reasons: Record<string, string> = {
     ENOENT: "is not there",
     EEXIST: "is there already",
     EACCES: "is not yours to use",
   };
-  return new OperatorError(`${file} ${words[code] ?? `cannot be used (${code})`}`);
+  return new OperatorError(`${file} ${reasons[code] ?? `cannot be used (${code})`}`);
 }

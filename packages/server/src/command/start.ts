@@ -1,29 +1,29 @@
 import type { Command } from "./cli/command.ts";
-import { readConfig, readOutsideKey, storeProblem } from "./cli/deployment.ts";
+import { readConfig, readRootKey, toStoreError } from "./cli/deployment.ts";
 import { OperatorError } from "./cli/operator-error.ts";
-import { version } from "./cli/version.ts";
+import { readVersion } from "./cli/version.ts";
 
 export const startCommand: Command = {
   name: "start",
   summary: "run the server until it is told to stop (SIGTERM or SIGINT)",
-  run: async (given, { stdout, stop }) => {
-    const config = readConfig(given);
+  run: async (args, { stdout, signal }) => {
+    const config = readConfig(args);
     // Loaded here, because no other command needs them.
     const { listen } = await import("../http/transport/listener.ts");
     const { openLogger } = await import("../logging/logger.ts");
     const { createServer } = await import("../server.ts");
-    const rootKey = readOutsideKey(config);
+    const rootKey = readRootKey(config);
     // Structured, to standard error; standard output says only where the server listens.
     const logger = openLogger(config.logging);
-    const onFault = logger.fault;
+    const onFault = logger.logFault;
     const crash = (fault: unknown) => {
-      logger.crash(fault);
+      logger.logCrash(fault);
       process.exit(70);
     };
-    const metrics = config.metrics && (await import("../metrics/metrics.ts")).openMetrics(version());
+    const metrics = config.metrics && (await import("../metrics/metrics.ts")).openMetrics(readVersion());
     const options = { config, rootKey, onFault, logger, ...(metrics && { metrics }) };
     const server = await createServer(options).catch((error: unknown) => {
-      throw storeProblem(error);
+      throw toStoreError(error);
     });
     const listener = await listen(config, server.apps, onFault);
     if ("refused" in listener) {
@@ -35,20 +35,20 @@ export const startCommand: Command = {
       throw error;
     });
     process.once("uncaughtException", crash);
-    const places = listener.addresses.map(({ host, port }) => `${host}:${port}`);
-    stdout(`countersign listens on ${places.join(" and ")}, for ${config.issuer}`);
-    logger.say("started", { version: version(), issuer: config.issuer, listens: places });
+    const addresses = listener.addresses.map(({ host, port }) => `${host}:${port}`);
+    stdout(`countersign listens on ${addresses.join(" and ")}, for ${config.issuer}`);
+    logger.logEvent("started", { version: readVersion(), issuer: config.issuer, listens: addresses });
     await new Promise<void>((resolve) => {
-      if (stop.aborted) resolve();
-      else stop.addEventListener("abort", () => resolve(), { once: true });
+      if (signal.aborted) resolve();
+      else signal.addEventListener("abort", () => resolve(), { once: true });
     });
-    logger.say("stopping", { signal: String(stop.reason) });
+    logger.logEvent("stopping", { signal: String(signal.reason) });
     // Held polls are answered, and what is under way is finished. Open event streams would keep the listener from closing.
     server.release();
     await listener.close(2_000);
     await metricsListener?.close();
     await server.close();
-    logger.say("stopped", {});
+    logger.logEvent("stopped", {});
     process.off("uncaughtException", crash);
     stdout("stopped");
 

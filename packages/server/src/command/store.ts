@@ -4,10 +4,10 @@ import { isPostgres } from "../config/url-check.ts";
 import { openStore } from "../store/open.ts";
 import { openKeyring } from "../usecase/key/keyring.ts";
 import type { Command } from "./cli/command.ts";
-import { messageOf, readConfig, readOutsideKey, storeProblem } from "./cli/deployment.ts";
+import { getErrorMessage, readConfig, readRootKey, toStoreError } from "./cli/deployment.ts";
 import { OperatorError } from "./cli/operator-error.ts";
 
-const copy: Command = {
+const copyCommand: Command = {
   name: "store copy",
   summary: "copy this deployment's SQLite store into an empty PostgreSQL one, and verify the log there",
   options: {
@@ -18,27 +18,27 @@ const copy: Command = {
         "postgres://account@host/database (default: the environment's COUNTERSIGN_COPY_TO, which may hold a password)",
     },
   },
-  run: async (given, { stdout }) => {
-    const config = readConfig(given);
-    const to = given.one("to") ?? process.env.COUNTERSIGN_COPY_TO ?? "";
+  run: async (args, { stdout }) => {
+    const config = readConfig(args);
+    const to = args.option("to") ?? process.env.COUNTERSIGN_COPY_TO ?? "";
     if (isPostgres(config.store)) throw new OperatorError("this store is PostgreSQL already");
     if (!existsSync(config.store)) throw new OperatorError(`there is no database ${config.store}`);
     if (!isPostgres(to))
       throw new OperatorError("--to takes a URL like postgres://account@host/database", undefined, 2);
-    const rootKey = readOutsideKey(config);
+    const rootKey = readRootKey(config);
     const { copyToPostgres } = await import("../store/postgres/copy.ts");
     const { records, entries } = await copyToPostgres(config.store, { url: to }).catch((error: unknown) => {
-      throw new OperatorError(`nothing was copied: ${messageOf(error)}`);
+      throw new OperatorError(`nothing was copied: ${getErrorMessage(error)}`);
     });
     const store = await openStore({ location: to, maxConnections: 2 });
     try {
       const keyring = await openKeyring(store, rootKey, config.issuer, config.log.origin);
       const notes = (await store.log.checkpoints()).map(({ note }) => note);
-      const verified = await verifyLog(exportLog(store.log, keyring.logKey), {
+      const report = await verifyLog(exportLog(store.log, keyring.logKey), {
         key: keyring.logKey,
         checkpoints: notes,
       });
-      if ("problems" in verified)
+      if ("problems" in report)
         throw new OperatorError(
           "the log was copied, and does not verify there",
           "countersign log verify, on the old store, says whether it did before.",
@@ -51,24 +51,28 @@ const copy: Command = {
   },
 };
 
-const migrate: Command = {
+const migrateCommand: Command = {
   name: "store migrate",
   summary: "bring the tables up to this version (start does it as well)",
-  run: async (given, { stdout }) => {
-    const { store: location } = readConfig(given);
+  run: async (args, { stdout }) => {
+    const { store: location } = readConfig(args);
     try {
       if (isPostgres(location)) {
         const { migratePostgres } = await import("../store/postgres/postgres.ts");
-        const made = await migratePostgres(location);
-        stdout(made.length === 0 ? "nothing to do" : made.map((says) => `made: ${says}`).join("\n"));
+        const migrations = await migratePostgres(location);
+        stdout(
+          migrations.length === 0
+            ? "nothing to do"
+            : migrations.map((summary) => `made: ${summary}`).join("\n"),
+        );
         return;
       }
       await (await openStore({ location })).close();
       stdout("nothing to do: the file has the tables of this version");
     } catch (error) {
-      throw storeProblem(error);
+      throw toStoreError(error);
     }
   },
 };
 
-export const storeCommands: readonly Command[] = [migrate, copy];
+export const storeCommands: readonly Command[] = [migrateCommand, copyCommand];

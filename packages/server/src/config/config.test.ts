@@ -3,9 +3,9 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { type ConfigProblem, loadConfig, parseConfig, problemText } from "./config.ts";
+import { type ConfigProblem, formatProblem, loadConfig, parseConfig } from "./config.ts";
 
-const whole = `issuer: https://id.example.com
+const validConfig = `issuer: https://id.example.com
 listen: { host: 0.0.0.0, port: 8080 }
 store: data/store.db
 key_file: /run/secrets/countersign.key
@@ -63,30 +63,30 @@ permission:
   authzen: { url: "https://pdp.example/", token_file: pdp.token, batch: true }
 `;
 
-function problemsOf(text: string): readonly ConfigProblem[] {
+function parseProblems(text: string): readonly ConfigProblem[] {
   const read = parseConfig(text, "/etc/countersign/countersign.yaml");
   return "problems" in read ? read.problems : [];
 }
 
 /** The one problem after a change to the file, as "line:column path: message". */
 function problem(from: string | RegExp, to: string): string {
-  const text = whole.replace(from, to);
-  assert.notEqual(text, whole, `${from} is not in the file`);
-  const problems = problemsOf(text);
+  const text = validConfig.replace(from, to);
+  assert.notEqual(text, validConfig, `${from} is not in the file`);
+  const problems = parseProblems(text);
   assert.equal(problems.length, 1, JSON.stringify(problems, null, 2));
   const { line, column, path, message, remedy } = problems[0]!;
   assert.ok(remedy.length > 0);
   return `${line}:${column} ${path}: ${message}`;
 }
 
-function configOf(text: string) {
+function parseValidConfig(text: string) {
   const read = parseConfig(text, "/etc/countersign/countersign.yaml");
   assert.ok("config" in read, JSON.stringify("problems" in read && read.problems, null, 2));
   return read.config;
 }
 
 test("a whole file becomes one value, its paths relative to the file", () => {
-  const { actions, agents, groups, apis, loginHintIssuers, ...rest } = configOf(whole);
+  const { actions, agents, groups, apis, loginHintIssuers, ...rest } = parseValidConfig(validConfig);
   assert.equal(agents.size, 0);
   assert.deepEqual(rest, {
     issuer: "https://id.example.com",
@@ -110,8 +110,8 @@ test("a whole file becomes one value, its paths relative to the file", () => {
     permission: {
       timeLimitMs: 3000,
       relations: { approvers: [{ people: [], groups: ["finance"], where: {} }] },
-      outside: {
-        by: "authzen",
+      backend: {
+        kind: "authzen",
         url: "https://pdp.example",
         batch: true,
         tokenFile: "/etc/countersign/pdp.token",
@@ -129,7 +129,7 @@ test("a whole file becomes one value, its paths relative to the file", () => {
 });
 
 test("an action of the file becomes a rule of its API", () => {
-  const rule = configOf(whole).actions.get("refund");
+  const rule = parseValidConfig(validConfig).actions.get("refund");
   assert.ok(rule);
   assert.equal(rule.definition.audience, "https://refunds.example");
   assert.equal(rule.definition.reversibility, "external");
@@ -142,21 +142,21 @@ test("an action of the file becomes a rule of its API", () => {
 });
 
 test("actions are approved together only where both say so, and for one API", () => {
-  const two = `${whole.slice(0, whole.indexOf("actions:"))}actions:\n`;
+  const two = `${validConfig.slice(0, validConfig.indexOf("actions:"))}actions:\n`;
   const action = (type: string, names: string, api = "refunds") => {
-    const one = whole.slice(whole.indexOf("  refund:\n"), whole.indexOf("scopes:"));
+    const one = validConfig.slice(validConfig.indexOf("  refund:\n"), validConfig.indexOf("scopes:"));
     const named = one.replace("  refund:\n", `  ${type}:\n    combinable_with: ${names}\n`);
     return named.replace("api: refunds", `api: ${api}`);
   };
   const both = `${two}${action("refund", "[refund, credit]")}${action("credit", "[refund]")}`;
-  assert.deepEqual(configOf(both).actions.get("refund")?.combinableWith, ["refund", "credit"]);
-  assert.deepEqual(configOf(whole).actions.get("refund")?.combinableWith, []);
+  assert.deepEqual(parseValidConfig(both).actions.get("refund")?.combinableWith, ["refund", "credit"]);
+  assert.deepEqual(parseValidConfig(validConfig).actions.get("refund")?.combinableWith, []);
   assert.equal(
-    configOf(both).actions.get("refund")?.hash,
-    configOf(whole).actions.get("refund")?.hash,
+    parseValidConfig(both).actions.get("refund")?.hash,
+    parseValidConfig(validConfig).actions.get("refund")?.hash,
     "it is a rule around the type, not a part of it",
   );
-  const say = (text: string) => problemsOf(text).map(({ path, message }) => `${path}: ${message}`);
+  const say = (text: string) => parseProblems(text).map(({ path, message }) => `${path}: ${message}`);
   const at = "actions.refund.combinable_with[0]";
   const credit = action("credit", "[]");
   assert.deepEqual(say(`${two}${action("refund", "[credit]")}${credit}`), [
@@ -174,12 +174,12 @@ test("actions are approved together only where both say so, and for one API", ()
     `${at}: credit is for another API, and what is approved together is spent at one`,
     "actions.credit.combinable_with[0]: refund is for another API, and what is approved together is spent at one",
   ]);
-  const scope = whole.replace("    bound:", "    combinable_with: [refunds.export]\n    bound:");
+  const scope = validConfig.replace("    bound:", "    combinable_with: [refunds.export]\n    bound:");
   assert.deepEqual(say(scope), [`${at}: no action is called refunds.export`]);
 });
 
 test("a scope of the file becomes a rule without fields", () => {
-  const rule = configOf(whole).actions.get("refunds.export");
+  const rule = parseValidConfig(validConfig).actions.get("refunds.export");
   assert.ok(rule);
   assert.equal(rule.scope, "refunds.export");
   assert.equal(rule.definition.type, "refunds.export");
@@ -189,7 +189,7 @@ test("a scope of the file becomes a rule without fields", () => {
 });
 
 test("a file says no more than it has to", () => {
-  const config = configOf("issuer: http://localhost:4400\npasskeys: { rp_id: localhost }\n");
+  const config = parseValidConfig("issuer: http://localhost:4400\npasskeys: { rp_id: localhost }\n");
   assert.deepEqual(config.listen, { host: "127.0.0.1", port: 4400 });
   assert.equal(config.store, "/etc/countersign/countersign-data/countersign.db");
   assert.equal(config.keyFile, "/etc/countersign/countersign-data/countersign.key");
@@ -223,7 +223,7 @@ test("the keys of who signs login hint tokens are in one place, which can be cal
 });
 
 test("the configuration is frozen to the last member", () => {
-  const config = configOf(whole);
+  const config = parseValidConfig(validConfig);
   assert.throws(() => Object.assign(config.listen, { port: 1 }), TypeError);
   assert.throws(() => (config.actions as Map<string, unknown>).set("x", 1), TypeError);
   assert.throws(() => (config.groups as Map<string, unknown>).clear(), TypeError);
@@ -239,7 +239,7 @@ test("a key that is unknown is refused, with what was probably meant", () => {
   );
   assert.equal(problem("store: data", "stores: data"), "3:1 stores: unknown key stores");
   assert.equal(problem("origin:", "orign:"), "6:8 log.orign: unknown key orign");
-  const [unknown] = problemsOf(whole.replace("token_lifetime:", "token_lifetme:"));
+  const [unknown] = parseProblems(validConfig.replace("token_lifetime:", "token_lifetme:"));
   assert.equal(unknown?.remedy, "did you mean token_lifetime?");
 });
 
@@ -290,17 +290,17 @@ test("duplicate keys are refused: the last one does not win silently", () => {
 });
 
 test("an alias is refused: a rule stands whole where it is reviewed", () => {
-  const aliased = whole
+  const aliased = validConfig
     .replace("bound: [order, amount, currency]", "bound: &fields [order, amount, currency]")
     .replace("deny_by: [order]", "subject: *fields");
   assert.deepEqual(
-    problemsOf(aliased).map(({ line, message }) => `${line} ${message}`),
+    parseProblems(aliased).map(({ line, message }) => `${line} ${message}`),
     ["28 *fields stands for something written elsewhere"],
   );
-  const inItself = whole
+  const inItself = validConfig
     .replace("schema:", "schema: &self")
     .replace("type: object", "type: object\n      not: *self");
-  assert.match(problemsOf(inItself)[0]!.message, /^\*self stands for something written elsewhere$/);
+  assert.match(parseProblems(inItself)[0]!.message, /^\*self stands for something written elsewhere$/);
 });
 
 test("text that is not YAML is refused with its line", () => {
@@ -316,8 +316,8 @@ test("text that is not YAML is refused with its line", () => {
   );
   assert.match(problem("as: money", "as: !!money money"), /^32:\d+ : Unresolved tag/);
   for (const text of ["- a", "just text"])
-    assert.equal(problemsOf(text)[0]?.message, "this has the wrong form");
-  assert.equal(problemsOf("")[0]?.message, "this is empty");
+    assert.equal(parseProblems(text)[0]?.message, "this has the wrong form");
+  assert.equal(parseProblems("")[0]?.message, "this is empty");
 });
 
 test("an API or group that nobody declared is refused", () => {
@@ -379,7 +379,7 @@ test("a scope has a name of its own, and no fields", () => {
 test("http is for this machine only", () => {
   assert.match(problem("https://id.example.com", "http://id.example.com"), /^1:1 issuer: over http, anybody/);
   for (const host of ["localhost", "localhost:4400", "app.localhost:4400"])
-    assert.deepEqual(problemsOf(`issuer: http://${host}\npasskeys: { rp_id: localhost }\n`), []);
+    assert.deepEqual(parseProblems(`issuer: http://${host}\npasskeys: { rp_id: localhost }\n`), []);
 });
 
 test("an issuer has one exact spelling, without query, fragment or credentials", () => {
@@ -453,21 +453,21 @@ test("no password stands in the file", () => {
 });
 
 test("all problems are named at once, in the order of the file", () => {
-  const text = whole
+  const text = validConfig
     .replace("port: 8080", "port: x")
     .replace("finance: [ada@example.com", "finance: [ada")
     .replace("{amount} for", "{amonut} for")
     .replace("approvers: { groups: [finance] }", "approvers: {}");
   assert.deepEqual(
-    problemsOf(text).map(({ line }) => line),
+    parseProblems(text).map(({ line }) => line),
     [2, 8, 30, 44],
   );
 });
 
 test("a problem in one line of text: file, place, what and remedy", () => {
-  const [first] = problemsOf(whole.replace("store: data", "stor: data"));
+  const [first] = parseProblems(validConfig.replace("store: data", "stor: data"));
   assert.equal(
-    problemText(first!),
+    formatProblem(first!),
     "/etc/countersign/countersign.yaml:3:1: stor: unknown key stor; did you mean store?",
   );
 });
@@ -479,7 +479,7 @@ test("a file is read from disk, and one that is not there is a problem like any 
   const missing = loadConfig(file);
   assert.ok("problems" in missing);
   assert.equal(missing.problems[0]?.message, "there is no such file");
-  writeFileSync(file, whole);
+  writeFileSync(file, validConfig);
   const read = loadConfig(file);
   assert.ok("config" in read);
   assert.equal(read.config.store, join(directory, "data/store.db"));

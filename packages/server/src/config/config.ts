@@ -7,38 +7,38 @@
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { type ActionPolicy, standardScopes } from "../domain/action/action-type.ts";
-import { buildActionRule, deepFreeze } from "../domain/action/build.ts";
+import { buildActionPolicy, deepFreeze } from "../domain/action/build.ts";
 import type { RegistrationPolicy } from "../domain/client/registration.ts";
 import type { OutboundPolicy } from "../domain/url/outbound-url.ts";
 import { type DeclaredAgent, readAgents } from "./agent.ts";
-import { type Path, readDocument } from "./document.ts";
+import { type Path, parseConfigText } from "./document.ts";
 import {
-  checkListening,
+  checkListenSettings,
   type ListenSettings,
-  type Mtls,
-  methodsOffered,
-  readListening,
+  listOfferedAuthMethods,
+  type MtlsSettings,
+  readListenSettings,
 } from "./listening.ts";
-import { checkLoginHintIssuers, type LoginHintIssuers, loginHintIssuers } from "./login-hint-issuer.ts";
+import { checkLoginHintIssuers, type LoginHintIssuers, readLoginHintIssuers } from "./login-hint-issuer.ts";
 import { checkPermission, type PermissionSettings, readPermission } from "./permission.ts";
 import {
   actionSchema,
-  type Finding,
+  actionTypePattern,
   fileSchema,
   type loggingLevels,
+  type SectionProblem,
   scopeSchema,
-  typeForm,
   validate,
 } from "./schema.ts";
-import { didYouMean } from "./spelling.ts";
-import { checkAddresses, defaultOrigin, isPostgres } from "./url-check.ts";
+import { suggestSpelling } from "./spelling.ts";
+import { checkUrls, deriveLogOrigin, isPostgres } from "./url-check.ts";
 
 export type Config = {
   /** The URL that everybody calls the server by; never taken from a request. No slash at its end. */
   readonly issuer: string;
   readonly listen: ListenSettings;
   /** Where and how clients bring certificates. Without it, nobody is asked for one. */
-  readonly mtls?: Mtls;
+  readonly mtls?: MtlsSettings;
   /** The database: a `postgres://` URL, or an absolute path. And the key from outside it: an absolute path. */
   readonly store: string;
   readonly keyFile: string;
@@ -107,26 +107,26 @@ export function loadConfig(file: string): { readonly config: Config } | ConfigPr
 
 /** `file` names the file in problems, and relative paths are relative to it. */
 export function parseConfig(text: string, file: string): { readonly config: Config } | ConfigProblems {
-  const document = readDocument(text);
+  const document = parseConfigText(text);
   if ("problems" in document)
     return { problems: document.problems.map((problem) => ({ file, path: "", ...problem })) };
-  const findings: Finding[] = [];
-  const say = (finding: Finding) => findings.push(finding);
-  const sections = validate(fileSchema, document.value, [], say);
+  const sectionProblems: SectionProblem[] = [];
+  const addProblem = (problem: SectionProblem) => sectionProblems.push(problem);
+  const sections = validate(fileSchema, document.value, [], addProblem);
   if (sections) {
-    checkAddresses(sections, say);
-    checkListening(sections, say);
-    checkLoginHintIssuers(sections.login_hint_issuers, outboundPolicyOf(sections.outbound), say);
+    checkUrls(sections, addProblem);
+    checkListenSettings(sections, addProblem);
+    checkLoginHintIssuers(sections.login_hint_issuers, toOutboundPolicy(sections.outbound), addProblem);
   }
-  const actions = readActions(document.value, say);
-  const from = dirname(resolve(file));
-  if (sections) checkPermission(sections, new Map(actions), say);
+  const actions = readActions(document.value, addProblem);
+  const baseDir = dirname(resolve(file));
+  if (sections) checkPermission(sections, new Map(actions), addProblem);
   const agents = sections
-    ? readAgents(sections, registrationPolicyIn(sections, new Map(actions)), from, say)
+    ? readAgents(sections, buildRegistrationPolicy(sections, new Map(actions)), baseDir, addProblem)
     : [];
-  if (!sections || findings.length > 0) {
-    const problems = findings.map(({ path, message, remedy }) => {
-      return { file, ...document.locate(path), path: spell(path), message, remedy };
+  if (!sections || sectionProblems.length > 0) {
+    const problems = sectionProblems.map(({ path, message, remedy }) => {
+      return { file, ...document.locate(path), path: formatPath(path), message, remedy };
     });
     return { problems: problems.sort((a, b) => a.line - b.line || a.column - b.column) };
   }
@@ -135,22 +135,22 @@ export function parseConfig(text: string, file: string): { readonly config: Conf
   const { mail } = channels;
   const config: Config = {
     issuer,
-    ...readListening(sections, (path) => resolve(from, path)),
-    store: isPostgres(sections.store) ? sections.store : resolve(from, sections.store),
-    keyFile: resolve(from, sections.key_file),
+    ...readListenSettings(sections, (path) => resolve(baseDir, path)),
+    store: isPostgres(sections.store) ? sections.store : resolve(baseDir, sections.store),
+    keyFile: resolve(baseDir, sections.key_file),
     passkeys: { rpId: passkeys.rp_id, rpName: passkeys.rp_name, origin: new URL(issuer).origin },
     log: {
-      origin: log.origin ?? defaultOrigin(issuer),
-      ...(log.checkpoint_file !== undefined && { checkpointFile: resolve(from, log.checkpoint_file) }),
+      origin: log.origin ?? deriveLogOrigin(issuer),
+      ...(log.checkpoint_file !== undefined && { checkpointFile: resolve(baseDir, log.checkpoint_file) }),
     },
-    groups: frozenMap(Object.entries(sections.groups)),
-    apis: frozenMap(Object.entries(sections.apis)),
+    groups: freezeMap(Object.entries(sections.groups)),
+    apis: freezeMap(Object.entries(sections.apis)),
     channels: mail
       ? {
           mail: {
             smtp: mail.smtp,
             from: mail.from,
-            ...(mail.password_file !== undefined && { passwordFile: resolve(from, mail.password_file) }),
+            ...(mail.password_file !== undefined && { passwordFile: resolve(baseDir, mail.password_file) }),
           },
         }
       : {},
@@ -163,89 +163,89 @@ export function parseConfig(text: string, file: string): { readonly config: Conf
     logging: { level: sections.logging.level, accessLog: sections.logging.access_log },
     ...(sections.metrics && { metrics: { ...sections.metrics } }),
     outbound: {
-      ...outboundPolicyOf(outbound),
-      ...(outbound.ca_file !== undefined && { caFile: resolve(from, outbound.ca_file) }),
+      ...toOutboundPolicy(outbound),
+      ...(outbound.ca_file !== undefined && { caFile: resolve(baseDir, outbound.ca_file) }),
     },
     userCodes: sections.user_codes,
-    permission: readPermission(sections, from),
+    permission: readPermission(sections, baseDir),
     registration: { enabled: sections.registration.enabled },
-    agents: frozenMap(agents),
-    loginHintIssuers: frozenMap(loginHintIssuers(sections.login_hint_issuers, from)),
-    actions: frozenMap(actions),
+    agents: freezeMap(agents),
+    loginHintIssuers: freezeMap(readLoginHintIssuers(sections.login_hint_issuers, baseDir)),
+    actions: freezeMap(actions),
   };
   return { config: deepFreeze(config) };
 }
 
 /** What an agent's registration is held against. */
-export function registrationPolicyOf({ actions, outbound, mtls }: Config): RegistrationPolicy {
-  return { types: actions, reach: outbound, methods: methodsOffered(mtls) };
+export function toRegistrationPolicy({ actions, outbound, mtls }: Config): RegistrationPolicy {
+  return { types: actions, outbound: outbound, methods: listOfferedAuthMethods(mtls) };
 }
 
 /** The same, while the file is read. */
-function registrationPolicyIn(
-  { outbound, mtls }: Sections,
+function buildRegistrationPolicy(
+  { outbound, mtls }: ConfigSections,
   types: RegistrationPolicy["types"],
 ): RegistrationPolicy {
   const certificates = mtls && { authoritiesFile: mtls.authorities, proxy: mtls.proxy };
-  return { types, reach: outboundPolicyOf(outbound), methods: methodsOffered(certificates) };
+  return { types, outbound: toOutboundPolicy(outbound), methods: listOfferedAuthMethods(certificates) };
 }
 
-function outboundPolicyOf({ allow_private, allow_http }: Sections["outbound"]): OutboundPolicy {
+function toOutboundPolicy({ allow_private, allow_http }: ConfigSections["outbound"]): OutboundPolicy {
   return { allowPrivate: allow_private, allowHttp: allow_http };
 }
 
 /** One line for people: where, what, and what to do. */
-export function problemText({ file, line, column, path, message, remedy }: ConfigProblem): string {
+export function formatProblem({ file, line, column, path, message, remedy }: ConfigProblem): string {
   return `${file}:${line}:${column}: ${path === "" ? "" : `${path}: `}${message}; ${remedy}`;
 }
 
 /** Each action and scope on its own, with what it refers to elsewhere in the file. */
-function readActions(file: unknown, say: (finding: Finding) => void): [string, ActionPolicy][] {
-  const groups = Object.keys(member(file, "groups"));
-  const apis = member(file, "apis");
-  const types = Object.keys(member(file, "actions"));
-  const rules: [string, ActionPolicy][] = [];
+function readActions(file: unknown, addProblem: (problem: SectionProblem) => void): [string, ActionPolicy][] {
+  const groups = Object.keys(getMember(file, "groups"));
+  const apis = getMember(file, "apis");
+  const types = Object.keys(getMember(file, "actions"));
+  const policies: [string, ActionPolicy][] = [];
   const checkName = (path: Path, type: string) => {
-    if (!typeForm.test(type))
-      say({
+    if (!actionTypePattern.test(type))
+      addProblem({
         path,
         message: `${JSON.stringify(type)} cannot be the name of an action`,
         remedy: "begin with a letter, then letters, digits and . _ : / -, 128 at most",
       });
   };
-  const finish = (
+  const addPolicy = (
     path: Path,
     { api, approvers }: ActionSettings,
-    build: (audience: string) => ReturnType<typeof buildActionRule>,
+    build: (audience: string) => ReturnType<typeof buildActionPolicy>,
   ) => {
     if (!Object.hasOwn(apis, api))
-      say({
+      addProblem({
         path: [...path, "api"],
         message: `no API is called ${api}`,
-        remedy: didYouMean(api, Object.keys(apis)),
+        remedy: suggestSpelling(api, Object.keys(apis)),
       });
     const checkGroup = (group: string, at: Path) => {
       if (!groups.includes(group))
-        say({
+        addProblem({
           path: [...path, "approvers", ...at],
           message: `no group is called ${group}`,
-          remedy: didYouMean(group, groups),
+          remedy: suggestSpelling(group, groups),
         });
     };
     for (const [i, group] of approvers.groups.entries()) checkGroup(group, ["groups", i]);
     for (const [value, owner] of Object.entries(approvers.owner?.of ?? {}))
       if (!owner.includes("@")) checkGroup(owner, ["owner", "of", value]);
-    const audience = member(apis, api).audience;
-    const built = build(typeof audience === "string" ? audience : "");
-    if ("rule" in built) rules.push([built.rule.definition.type, built.rule]);
-    else for (const problem of built.problems) say({ ...problem, path: [...path, ...problem.path] });
+    const audience = getMember(apis, api).audience;
+    const result = build(typeof audience === "string" ? audience : "");
+    if ("rule" in result) policies.push([result.rule.definition.type, result.rule]);
+    else for (const problem of result.problems) addProblem({ ...problem, path: [...path, ...problem.path] });
   };
 
-  const companies = new Map<string, Combination>();
-  for (const [type, value] of Object.entries(member(file, "actions"))) {
+  const combinations = new Map<string, Combination>();
+  for (const [type, value] of Object.entries(getMember(file, "actions"))) {
     const path = ["actions", type];
     checkName(path, type);
-    const action = validate(actionSchema, value, path, say);
+    const action = validate(actionSchema, value, path, addProblem);
     if (!action) continue;
     const {
       schema,
@@ -255,32 +255,40 @@ function readActions(file: unknown, say: (finding: Finding) => void): [string, A
       display,
       combinable_with: combinableWith = [],
     } = action;
-    companies.set(type, { api: action.api, combinableWith });
+    combinations.set(type, { api: action.api, combinableWith });
     const fields = {
       ...{ schema, bound, advisory, denyBy, combinableWith },
       ...{ sentence: display.sentence, rows: display.rows },
     };
-    finish(path, action, (audience) =>
-      buildActionRule({ type, audience, ...fields, ...actionPoliciesOf(action) }),
+    addPolicy(path, action, (audience) =>
+      buildActionPolicy({ type, audience, ...fields, ...toPolicySettings(action) }),
     );
   }
-  checkCombinations(types, companies, say);
-  for (const [scope, value] of Object.entries(member(file, "scopes"))) {
+  checkCombinations(types, combinations, addProblem);
+  for (const [scope, value] of Object.entries(getMember(file, "scopes"))) {
     const path = ["scopes", scope];
     checkName(path, scope);
     if (types.includes(scope))
-      say({ path, message: `${scope} is the name of an action already`, remedy: "rename one of the two" });
+      addProblem({
+        path,
+        message: `${scope} is the name of an action already`,
+        remedy: "rename one of the two",
+      });
     if (standardScopes.includes(scope))
-      say({ path, message: `${scope} has a meaning in OpenID Connect`, remedy: "choose a name of your own" });
-    const action = validate(scopeSchema, value, path, say);
+      addProblem({
+        path,
+        message: `${scope} has a meaning in OpenID Connect`,
+        remedy: "choose a name of your own",
+      });
+    const action = validate(scopeSchema, value, path, addProblem);
     if (!action) continue;
     const { sentence } = action;
-    const fields = { scope, schema: noFields, bound: [], sentence, rows: [] };
-    finish(path, action, (audience) =>
-      buildActionRule({ type: scope, audience, ...fields, ...actionPoliciesOf(action) }),
+    const fields = { scope, schema: emptySchema, bound: [], sentence, rows: [] };
+    addPolicy(path, action, (audience) =>
+      buildActionPolicy({ type: scope, audience, ...fields, ...toPolicySettings(action) }),
     );
   }
-  return rules;
+  return policies;
 }
 
 /** Which types an action may be approved together with, and what it shares with them. */
@@ -289,25 +297,25 @@ type Combination = { readonly api: string; readonly combinableWith: readonly str
 /** Each names an action of the same API, which names it too: otherwise one of the two was not thought of. */
 function checkCombinations(
   types: readonly string[],
-  companies: ReadonlyMap<string, Combination>,
-  say: (finding: Finding) => void,
+  combinations: ReadonlyMap<string, Combination>,
+  addProblem: (problem: SectionProblem) => void,
 ): void {
-  for (const [type, { api, combinableWith }] of companies)
+  for (const [type, { api, combinableWith }] of combinations)
     for (const [i, name] of combinableWith.entries()) {
       const path = ["actions", type, "combinable_with", i];
-      const other = companies.get(name);
+      const other = combinations.get(name);
       if (!types.includes(name))
-        say({ path, message: `no action is called ${name}`, remedy: didYouMean(name, types) });
+        addProblem({ path, message: `no action is called ${name}`, remedy: suggestSpelling(name, types) });
       else if (combinableWith.indexOf(name) < i)
-        say({ path, message: `${name} is listed twice`, remedy: "remove one" });
+        addProblem({ path, message: `${name} is listed twice`, remedy: "remove one" });
       else if (other && other.api !== api)
-        say({
+        addProblem({
           path,
           message: `${name} is for another API, and what is approved together is spent at one`,
           remedy: "remove it: they are asked for apart",
         });
       else if (other && !other.combinableWith.includes(type))
-        say({
+        addProblem({
           path,
           message: `${name} does not name ${type} in turn`,
           remedy: `add ${type} to combinable_with of ${name}, or remove it here`,
@@ -315,29 +323,29 @@ function checkCombinations(
     }
 }
 
-type Sections = ReturnType<typeof fileSchema.parse>;
+type ConfigSections = ReturnType<typeof fileSchema.parse>;
 type ActionSettings = Omit<NonNullable<ReturnType<typeof scopeSchema.parse>>, "sentence">;
 
-const noFields = { type: "object", additionalProperties: false, properties: {} } as const;
+const emptySchema = { type: "object", additionalProperties: false, properties: {} } as const;
 
-function actionPoliciesOf({ reversibility, approvers, level, lifetime, token_lifetime }: ActionSettings) {
+function toPolicySettings({ reversibility, approvers, level, lifetime, token_lifetime }: ActionSettings) {
   return { reversibility, approvers, level, lifetimeSeconds: lifetime, tokenLifetimeSeconds: token_lifetime };
 }
 
-function member(value: unknown, key: string): { readonly [key: string]: unknown } {
+function getMember(value: unknown, key: string): { readonly [key: string]: unknown } {
   if (typeof value !== "object" || value === null || !Object.hasOwn(value, key)) return {};
   const found = (value as { readonly [key: string]: unknown })[key];
   return typeof found === "object" && found !== null ? (found as { readonly [key: string]: unknown }) : {};
 }
 
-function spell(path: Path): string {
+function formatPath(path: Path): string {
   return path
     .map((step, i) => (typeof step === "number" ? `[${step}]` : `${i > 0 ? "." : ""}${step}`))
     .join("");
 }
 
 /** A map that cannot be changed by those who hold it. */
-function frozenMap<V>(entries: readonly (readonly [string, V])[]): ReadonlyMap<string, V> {
+function freezeMap<V>(entries: readonly (readonly [string, V])[]): ReadonlyMap<string, V> {
   const map = new Map(entries.map(([key, value]) => [key, deepFreeze(value)]));
   const refuse = () => {
     throw new TypeError("the configuration does not change while the server runs");

@@ -16,15 +16,17 @@ export type ConfigDocument = {
   readonly locate: (path: Path) => SourcePosition;
 };
 
-export function readDocument(text: string): ConfigDocument | { readonly problems: readonly TextProblem[] } {
+export function parseConfigText(
+  text: string,
+): ConfigDocument | { readonly problems: readonly TextProblem[] } {
   const counter = new LineCounter();
   const document = parseDocument(text, { lineCounter: counter, stringKeys: true, prettyErrors: false });
-  const place = (offset: number): SourcePosition => {
+  const positionAt = (offset: number): SourcePosition => {
     const { line, col } = counter.linePos(offset);
     return { line: Math.max(line, 1), column: Math.max(col, 1) };
   };
   const problems: TextProblem[] = [...document.errors, ...document.warnings].map((error) => ({
-    ...place(error.pos[0]),
+    ...positionAt(error.pos[0]),
     message: error.message,
     remedy:
       remedies[error.code] ??
@@ -33,7 +35,7 @@ export function readDocument(text: string): ConfigDocument | { readonly problems
   visit(document, {
     Alias: (_, alias) => {
       problems.push({
-        ...place(alias.range?.[0] ?? 0),
+        ...positionAt(alias.range?.[0] ?? 0),
         message: `*${alias.source} stands for something written elsewhere`,
         remedy: "write it out: who reviews a rule should see all of it in one place",
       });
@@ -41,7 +43,7 @@ export function readDocument(text: string): ConfigDocument | { readonly problems
     Pair: (_, { key }) => {
       if (isScalar(key) && key.value === "__proto__")
         problems.push({
-          ...place(key.range?.[0] ?? 0),
+          ...positionAt(key.range?.[0] ?? 0),
           message: "__proto__ cannot be a key",
           remedy: "rename it",
         });
@@ -65,7 +67,7 @@ export function readDocument(text: string): ConfigDocument | { readonly problems
         node = item;
       } else break;
     }
-    return place(offset);
+    return positionAt(offset);
   };
   return { value: document.toJS(), locate };
 }

@@ -3,8 +3,8 @@
 import { isIP } from "node:net";
 import { type AuthenticationMethod, authenticationMethods } from "../domain/client/client.ts";
 import type { Path } from "./document.ts";
-import type { Finding } from "./schema.ts";
-import { exactUrlFault } from "./url-check.ts";
+import type { SectionProblem } from "./schema.ts";
+import { findUrlProblem } from "./url-check.ts";
 
 /** A certificate with its chain, and its private key: files in PEM, absolute paths. */
 export type TlsFiles = { readonly certificate: string; readonly key: string };
@@ -16,7 +16,7 @@ export type ListenSettings = {
   readonly tls?: TlsFiles;
 };
 
-export type Mtls = {
+export type MtlsSettings = {
   /** Where clients with a certificate go: the issuer, or a host of its own. No slash at its end. */
   readonly url: string;
   /** A listener of its own, for what clients call and no pages. Without, the main one is asked by everybody. */
@@ -48,56 +48,59 @@ type MtlsSection = {
     | { readonly header: string; readonly addresses: readonly string[]; readonly verified: boolean }
     | undefined;
 };
-type Sections = {
+type ListenSections = {
   readonly issuer: string;
   readonly listen: ListenSection;
   readonly mtls?: MtlsSection | undefined;
 };
 
-export function checkListening({ issuer, listen, mtls }: Sections, say: (finding: Finding) => void): void {
+export function checkListenSettings(
+  { issuer, listen, mtls }: ListenSections,
+  addProblem: (problem: SectionProblem) => void,
+): void {
   if (listen.tls && !issuer.startsWith("https:"))
-    say({
+    addProblem({
       path: ["listen", "tls"],
       message: "the server would listen with TLS, and the issuer says http",
       remedy: "write the issuer with https; or take listen.tls out",
     });
-  if (mtls) checkMtls(issuer, listen, mtls, say);
+  if (mtls) checkMtls(issuer, listen, mtls, addProblem);
 }
 
 function checkMtls(
   issuer: string,
   listen: ListenSection,
   mtls: MtlsSection,
-  say: (finding: Finding) => void,
+  addProblem: (problem: SectionProblem) => void,
 ): void {
-  const finding = (key: string, message: string, remedy: string) =>
-    say({ path: ["mtls", key] as Path, message, remedy });
-  const fault = exactUrlFault(mtls.url, "URL for certificates");
-  if (fault) say({ path: ["mtls", "url"], ...fault });
+  const addMtlsProblem = (key: string, message: string, remedy: string) =>
+    addProblem({ path: ["mtls", key] as Path, message, remedy });
+  const problem = findUrlProblem(mtls.url, "URL for certificates");
+  if (problem) addProblem({ path: ["mtls", "url"], ...problem });
   else if (!mtls.url.startsWith("https:"))
-    finding("url", "there are no certificates over http", "write it with https");
+    addMtlsProblem("url", "there are no certificates over http", "write it with https");
   const isIssuer = mtls.url === issuer;
   if (isIssuer && mtls.listen)
-    finding(
+    addMtlsProblem(
       "listen",
       "a listener of its own is for a URL of its own, and this is the issuer's",
       "take mtls.listen out, and everybody is asked for a certificate; or give mtls.url a port or a host of its own",
     );
   if (!isIssuer && !mtls.listen && !mtls.proxy)
-    finding(
+    addMtlsProblem(
       "url",
       "nothing would answer there",
       "add mtls.listen; or mtls.proxy, if a proxy ends TLS; or write the issuer here",
     );
   if (mtls.proxy && mtls.authorities !== undefined)
-    finding(
+    addMtlsProblem(
       "authorities",
       "the proxy ends TLS, and knows its own authorities",
       "configure them there, and say mtls.proxy.verified",
     );
   const tls = mtls.listen?.tls ?? listen.tls;
   if (!mtls.proxy && !tls && (isIssuer || mtls.listen))
-    finding(
+    addMtlsProblem(
       isIssuer ? "url" : "listen",
       "without TLS nobody can be asked for a certificate",
       "add listen.tls, or mtls.proxy if a proxy ends TLS",
@@ -105,51 +108,51 @@ function checkMtls(
 }
 
 /** How clients can prove themselves to this server: by a certificate only where it can see one, and knows whose word it is. */
-export function methodsOffered(
-  mtls: Pick<Mtls, "authoritiesFile" | "proxy"> | undefined,
+export function listOfferedAuthMethods(
+  mtls: Pick<MtlsSettings, "authoritiesFile" | "proxy"> | undefined,
 ): readonly AuthenticationMethod[] {
-  const vouched = mtls?.authoritiesFile !== undefined || mtls?.proxy?.verified === true;
+  const verifiesCertificates = mtls?.authoritiesFile !== undefined || mtls?.proxy?.verified === true;
   return authenticationMethods.filter((method) => {
-    if (method === "tls_client_auth") return vouched;
+    if (method === "tls_client_auth") return verifiesCertificates;
     return method !== "self_signed_tls_client_auth" || mtls !== undefined;
   });
 }
 
 /** `path` makes a file's path absolute. What is checked above holds. */
-export function readListening(
-  { listen, mtls }: Sections,
-  path: (file: string) => string,
-): { readonly listen: ListenSettings; readonly mtls?: Mtls } {
-  const main = listening(listen, listen.tls, path);
-  if (!mtls) return { listen: main };
+export function readListenSettings(
+  { listen, mtls }: ListenSections,
+  resolvePath: (file: string) => string,
+): { readonly listen: ListenSettings; readonly mtls?: MtlsSettings } {
+  const mainListener = toListenSettings(listen, listen.tls, resolvePath);
+  if (!mtls) return { listen: mainListener };
   const { url, authorities, proxy } = mtls;
-  const read: Mtls = {
+  const settings: MtlsSettings = {
     url,
     // Behind a proxy it is spoken to in clear, unless it was given a certificate of its own.
     ...(mtls.listen && {
-      listen: listening(mtls.listen, mtls.listen.tls ?? (proxy ? undefined : listen.tls), path),
+      listen: toListenSettings(mtls.listen, mtls.listen.tls ?? (proxy ? undefined : listen.tls), resolvePath),
     }),
-    ...(authorities !== undefined && { authoritiesFile: path(authorities) }),
+    ...(authorities !== undefined && { authoritiesFile: resolvePath(authorities) }),
     ...(proxy && {
-      proxy: { ...proxy, header: proxy.header.toLowerCase(), addresses: proxy.addresses.map(asRange) },
+      proxy: { ...proxy, header: proxy.header.toLowerCase(), addresses: proxy.addresses.map(toCidr) },
     }),
   };
-  return { listen: main, mtls: read };
+  return { listen: mainListener, mtls: settings };
 }
 
-function listening(
+function toListenSettings(
   { host, port }: ListenSection,
   tls: TlsSection | undefined,
-  path: (file: string) => string,
+  resolvePath: (file: string) => string,
 ): ListenSettings {
   return {
     host,
     port,
-    ...(tls && { tls: { certificate: path(tls.certificate), key: path(tls.key) } }),
+    ...(tls && { tls: { certificate: resolvePath(tls.certificate), key: resolvePath(tls.key) } }),
   };
 }
 
-function asRange(address: string): string {
-  const kind = isIP(address);
-  return kind === 0 ? address : `${address}/${kind === 4 ? 32 : 128}`;
+function toCidr(address: string): string {
+  const ipVersion = isIP(address);
+  return ipVersion === 0 ? address : `${address}/${ipVersion === 4 ? 32 : 128}`;
 }

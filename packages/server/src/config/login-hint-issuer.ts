@@ -1,14 +1,14 @@
 /** Who else may say, in a `login_hint_token`, whom an agent wants asked (CIBA §7.1): issuers, and where their keys are. */
 import { resolve } from "node:path";
-import { checkEndpoint, type OutboundPolicy } from "../domain/url/outbound-url.ts";
-import type { Finding } from "./schema.ts";
+import { checkOutboundUrl, type OutboundPolicy } from "../domain/url/outbound-url.ts";
+import type { SectionProblem } from "./schema.ts";
 
 export type LoginHintIssuers = ReadonlyMap<string, LoginHintKeys>;
 export type LoginHintKeys =
   /** A JWK Set, read when the server starts: an absolute path. */
   { readonly jwksFile: string } | { readonly jwksUri: string };
 
-type Given = {
+type LoginHintIssuersSection = {
   readonly [issuer: string]: {
     readonly jwks_file?: string | undefined;
     readonly jwks_uri?: string | undefined;
@@ -16,19 +16,23 @@ type Given = {
 };
 
 export function checkLoginHintIssuers(
-  given: Given,
-  reach: OutboundPolicy,
-  say: (finding: Finding) => void,
+  section: LoginHintIssuersSection,
+  policy: OutboundPolicy,
+  addProblem: (problem: SectionProblem) => void,
 ): void {
-  for (const [issuer, { jwks_file: file, jwks_uri: uri }] of Object.entries(given)) {
+  for (const [issuer, { jwks_file: file, jwks_uri: uri }] of Object.entries(section)) {
     const path = ["login_hint_issuers", issuer];
     if (!URL.canParse(issuer))
-      say({ path, message: "the issuer is not a URL", remedy: "write it exactly as iss in its tokens" });
+      addProblem({
+        path,
+        message: "the issuer is not a URL",
+        remedy: "write it exactly as iss in its tokens",
+      });
     if ((file === undefined) === (uri === undefined))
-      say({ path, message: "its keys are in one place", remedy: "write jwks_file, or jwks_uri" });
-    const checked = uri === undefined ? undefined : checkEndpoint(uri, reach);
+      addProblem({ path, message: "its keys are in one place", remedy: "write jwks_file, or jwks_uri" });
+    const checked = uri === undefined ? undefined : checkOutboundUrl(uri, policy);
     if (checked && "refused" in checked)
-      say({
+      addProblem({
         path: [...path, "jwks_uri"],
         message: `the URL cannot be used: ${checked.why}`,
         remedy: "write an https URL; one inside needs its range in outbound.allow_private",
@@ -37,9 +41,12 @@ export function checkLoginHintIssuers(
 }
 
 /** `from` is the directory that paths are relative to. */
-export function loginHintIssuers(given: Given, from: string): readonly (readonly [string, LoginHintKeys])[] {
-  return Object.entries(given).map(([issuer, { jwks_file: file, jwks_uri: uri = "" }]) => [
+export function readLoginHintIssuers(
+  section: LoginHintIssuersSection,
+  baseDir: string,
+): readonly (readonly [string, LoginHintKeys])[] {
+  return Object.entries(section).map(([issuer, { jwks_file: file, jwks_uri: uri = "" }]) => [
     issuer,
-    file === undefined ? { jwksUri: uri } : { jwksFile: resolve(from, file) },
+    file === undefined ? { jwksUri: uri } : { jwksFile: resolve(baseDir, file) },
   ]);
 }

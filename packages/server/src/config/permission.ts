@@ -3,16 +3,16 @@ import { resolve } from "node:path";
 import type { ActionPolicy } from "../domain/action/action-type.ts";
 import type { AgentRelation, ApproverRelation, Relations } from "../domain/policy/relation.ts";
 import type { Path } from "./document.ts";
-import type { Finding, fileSchema } from "./schema.ts";
-import { didYouMean } from "./spelling.ts";
+import type { fileSchema, SectionProblem } from "./schema.ts";
+import { suggestSpelling } from "./spelling.ts";
 
 /** One relation to be checked in OpenFGA, with placeholders in braces. */
 export type OpenFgaCheck = { readonly user: string; readonly relation: string; readonly object: string };
 
-export type OutboundSettings =
-  | { readonly by: "authzen"; readonly url: string; readonly tokenFile?: string; readonly batch: boolean }
+export type PermissionBackendSettings =
+  | { readonly kind: "authzen"; readonly url: string; readonly tokenFile?: string; readonly batch: boolean }
   | {
-      readonly by: "openfga";
+      readonly kind: "openfga";
       readonly url: string;
       readonly storeId: string;
       readonly modelId?: string;
@@ -23,44 +23,47 @@ export type OutboundSettings =
 export type PermissionSettings = {
   readonly relations?: Relations;
   /** Asked within the time limit, or it is a no for now. */
-  readonly outside?: OutboundSettings;
+  readonly backend?: PermissionBackendSettings;
   readonly timeLimitMs: number;
 };
 
-type Sections = ReturnType<typeof fileSchema.parse>;
-type Say = (finding: Finding) => void;
+type ConfigSections = ReturnType<typeof fileSchema.parse>;
+type AddProblem = (problem: SectionProblem) => void;
 
 /** What a template of OpenFGA may have in braces; `bound.<field>` beside these. */
 const placeholders = ["agent", "type", "api", "approver", "email"];
 
 /** Held together with the rest of the file; `actions` are those without problems of their own. */
 export function checkPermission(
-  { permission, groups, actions: declared, scopes }: Sections,
+  { permission, groups, actions: declared, scopes }: ConfigSections,
   actions: ReadonlyMap<string, ActionPolicy>,
-  say: Say,
+  addProblem: AddProblem,
 ): void {
   const { relations, authzen, openfga } = permission;
-  const known = [...Object.keys(declared), ...Object.keys(scopes)];
-  const lines: readonly (readonly [Path, AgentRelation | ApproverRelation])[] = [
-    ...(relations?.agents ?? []).map((line, at) => [["agents", at], line] as const),
-    ...(relations?.approvers ?? []).map((line, at) => [["approvers", at], line] as const),
+  const knownTypes = [...Object.keys(declared), ...Object.keys(scopes)];
+  const entries: readonly (readonly [Path, AgentRelation | ApproverRelation])[] = [
+    ...(relations?.agents ?? []).map((relation, at) => [["agents", at], relation] as const),
+    ...(relations?.approvers ?? []).map((relation, at) => [["approvers", at], relation] as const),
   ];
-  for (const [at, line] of lines) {
+  for (const [at, relation] of entries) {
     const path = ["permission", "relations", ...at];
-    checkGroups("of" in line ? (line.of?.groups ?? []) : "groups" in line ? line.groups : [], path);
-    for (const [i, type] of (line.types ?? []).entries())
-      if (!known.includes(type))
-        say({
+    checkGroups(
+      "of" in relation ? (relation.of?.groups ?? []) : "groups" in relation ? relation.groups : [],
+      path,
+    );
+    for (const [i, type] of (relation.types ?? []).entries())
+      if (!knownTypes.includes(type))
+        addProblem({
           path: [...path, "types", i],
           message: `no action is called ${type}`,
-          remedy: didYouMean(type, known),
+          remedy: suggestSpelling(type, knownTypes),
         });
-    checkWhere(line, path);
-    if ("people" in line && line.people.length + line.groups.length === 0)
-      say({ path, message: "this line is about nobody", remedy: "name people or groups" });
+    checkWhere(relation, path);
+    if ("people" in relation && relation.people.length + relation.groups.length === 0)
+      addProblem({ path, message: "this line is about nobody", remedy: "name people or groups" });
   }
   if (authzen && openfga)
-    say({
+    addProblem({
       path: ["permission", "openfga"],
       message: "authzen is asked already",
       remedy: "keep one of the two",
@@ -70,41 +73,48 @@ export function checkPermission(
   checkUrl(openfga.url, ["permission", "openfga", "url"]);
   for (const [i, check] of openfga.checks.entries())
     for (const key of ["user", "relation", "object"] as const) {
-      const why = templateFault(key, check[key]);
-      if (why)
-        say({
+      const problem = findTemplateProblem(key, check[key]);
+      if (problem)
+        addProblem({
           path: ["permission", "openfga", "checks", i, key],
-          message: why,
+          message: problem,
           remedy: "write it as in user: agent:{agent}, relation: can_ask, object: action:{type}",
         });
     }
-  for (const type of known)
-    if (!fgaName.test(type) && openfga.checks.some((check) => JSON.stringify(check).includes("{type}")))
-      say({
+  for (const type of knownTypes)
+    if (
+      !openFgaNamePattern.test(type) &&
+      openfga.checks.some((check) => JSON.stringify(check).includes("{type}"))
+    )
+      addProblem({
         path: ["permission", "openfga", "checks"],
         message: `the action ${type} cannot be the name of an object in OpenFGA`,
         remedy: "rename the action, without a colon",
       });
 
-  function checkGroups(chosen: readonly string[], path: Path): void {
-    for (const group of chosen)
+  function checkGroups(names: readonly string[], path: Path): void {
+    for (const group of names)
       if (!Object.hasOwn(groups, group))
-        say({ path, message: `no group is called ${group}`, remedy: didYouMean(group, Object.keys(groups)) });
+        addProblem({
+          path,
+          message: `no group is called ${group}`,
+          remedy: suggestSpelling(group, Object.keys(groups)),
+        });
   }
   function checkWhere({ types, where }: AgentRelation | ApproverRelation, path: Path): void {
     for (const field of Object.keys(where)) {
       const at = [...path, "where", field];
       if (types === undefined) {
-        say({ path: at, message: "fields are those of a type", remedy: "name types too" });
+        addProblem({ path: at, message: "fields are those of a type", remedy: "name types too" });
         continue;
       }
       for (const type of types) {
-        const rule = actions.get(type);
-        if (rule && !rule.definition.bound.includes(field))
-          say({
+        const policy = actions.get(type);
+        if (policy && !policy.definition.bound.includes(field))
+          addProblem({
             path: at,
             message: `${field} is no bound field of ${type}`,
-            remedy: didYouMean(field, rule.definition.bound),
+            remedy: suggestSpelling(field, policy.definition.bound),
           });
       }
     }
@@ -112,9 +122,13 @@ export function checkPermission(
   function checkUrl(url: string, path: Path): void {
     const parsed = URL.canParse(url) ? new URL(url) : undefined;
     if (!parsed || !/^https?:$/.test(parsed.protocol) || /[?#]/.test(url))
-      say({ path, message: "this is not the URL of a server", remedy: "write it as https://pdp.example" });
+      addProblem({
+        path,
+        message: "this is not the URL of a server",
+        remedy: "write it as https://pdp.example",
+      });
     else if (parsed.username !== "" || parsed.password !== "")
-      say({
+      addProblem({
         path,
         message: "a secret stands in a file that is meant to be reviewed",
         remedy: "put a token into a file of its own, named by token_file",
@@ -122,35 +136,41 @@ export function checkPermission(
   }
 }
 
-export function readPermission({ permission }: Sections, from: string): PermissionSettings {
+export function readPermission({ permission }: ConfigSections, baseDir: string): PermissionSettings {
   const { relations, authzen, openfga, timeout: seconds } = permission;
-  const tokenIn = (file: string | undefined) => file !== undefined && { tokenFile: resolve(from, file) };
-  const outside: OutboundSettings | undefined = authzen
-    ? { by: "authzen", url: bare(authzen.url), batch: authzen.batch, ...tokenIn(authzen.token_file) }
+  const resolveTokenFile = (file: string | undefined) =>
+    file !== undefined && { tokenFile: resolve(baseDir, file) };
+  const backend: PermissionBackendSettings | undefined = authzen
+    ? {
+        kind: "authzen",
+        url: trimTrailingSlashes(authzen.url),
+        batch: authzen.batch,
+        ...resolveTokenFile(authzen.token_file),
+      }
     : openfga && {
-        by: "openfga",
-        url: bare(openfga.url),
+        kind: "openfga",
+        url: trimTrailingSlashes(openfga.url),
         storeId: openfga.store_id,
         checks: openfga.checks,
         ...(openfga.model_id !== undefined && { modelId: openfga.model_id }),
-        ...tokenIn(openfga.token_file),
+        ...resolveTokenFile(openfga.token_file),
       };
   return {
     timeLimitMs: seconds * 1000,
     ...(relations && { relations: relations as Relations }),
-    ...(outside && { outside }),
+    ...(backend && { backend }),
   };
 }
 
 /** How ids look in OpenFGA, so that none of them can mean another object, a set of users, or everybody. */
-export const fgaName = /^[A-Za-z0-9._@+|/=-]{1,200}$/;
+export const openFgaNamePattern = /^[A-Za-z0-9._@+|/=-]{1,200}$/;
 
-function templateFault(key: keyof OpenFgaCheck, template: string): string | undefined {
-  const odd = [...template.matchAll(/\{([^}]*)\}/g)].find(
+function findTemplateProblem(key: keyof OpenFgaCheck, template: string): string | undefined {
+  const unknownPlaceholder = [...template.matchAll(/\{([^}]*)\}/g)].find(
     ([, name = ""]) => !placeholders.includes(name) && !/^bound\.[A-Za-z0-9_]+$/.test(name),
   );
-  if (odd)
-    return `nothing is known as ${odd[0]}: there are {${placeholders.join("}, {")}} and {bound.<field>}`;
+  if (unknownPlaceholder)
+    return `nothing is known as ${unknownPlaceholder[0]}: there are {${placeholders.join("}, {")}} and {bound.<field>}`;
   const plain = template.replaceAll(/\{[^}]*\}/g, "x");
   if (key === "relation") return /^[^:#@*\s]{1,50}$/.test(plain) ? undefined : "this is no relation";
   return /^[^:#@*\s]+:[^:#*\s]+(#[^:#@*\s]+)?$/.test(plain) && (key === "user" || !plain.includes("#"))
@@ -158,6 +178,6 @@ function templateFault(key: keyof OpenFgaCheck, template: string): string | unde
     : `this is no ${key}`;
 }
 
-function bare(url: string): string {
+function trimTrailingSlashes(url: string): string {
   return url.replace(/\/+$/, "");
 }

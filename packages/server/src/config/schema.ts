@@ -9,7 +9,7 @@ import { formats } from "../domain/action/action-type.ts";
 import { registrationMembers } from "../domain/client/registration.ts";
 import { isCidr } from "../domain/url/ip-address.ts";
 import type { Path } from "./document.ts";
-import { didYouMean } from "./spelling.ts";
+import { suggestSpelling } from "./spelling.ts";
 
 /** An object with these keys and no others. */
 function section<S extends z.core.$ZodLooseShape>(shape: S) {
@@ -23,17 +23,17 @@ function text(pattern: RegExp, what: string, remedy: string) {
   return z.string().regex(pattern, `this is not ${what}\n${remedy}`);
 }
 
-function whole(min: number, max: number, what: string) {
+function integer(min: number, max: number, what: string) {
   const message = `this is not ${what}\nuse a whole number from ${min} to ${max}`;
   return z.int(message).min(min, message).max(max, message);
 }
 
 /** How an e-mail address has to look, here and on the command line. */
-export const addressForm = /^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$/;
+export const emailPattern = /^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$/;
 /** How things that an operator names have to look, here and on the command line. */
-export const nameForm = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
-const name = text(nameForm, "a name", "use letters, digits, dots, underscores and hyphens, 64 at most");
-const email = text(addressForm, "an e-mail address", "write it as name@example.com");
+export const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+const name = text(namePattern, "a name", "use letters, digits, dots, underscores and hyphens, 64 at most");
+const email = text(emailPattern, "an e-mail address", "write it as name@example.com");
 const file = text(/^[^\0]+$/, "a file", "write a path, relative to this file or absolute");
 const flag = z.boolean("this is neither true nor false\nwrite true or false");
 const sentence = z.string();
@@ -46,7 +46,7 @@ const approvers = section({
     field: z.string(),
     of: z.record(
       z.string(),
-      z.string().refine((owner) => addressForm.test(owner) || nameForm.test(owner), {
+      z.string().refine((owner) => emailPattern.test(owner) || namePattern.test(owner), {
         error:
           "this is neither an e-mail address nor a group\nwrite name@example.com, or the name of a group",
       }),
@@ -54,7 +54,7 @@ const approvers = section({
   }).optional(),
 });
 
-const around = {
+const actionSettings = {
   api: z.string(),
   reversibility: z.enum(reversibilities).optional(),
   approvers,
@@ -63,7 +63,7 @@ const around = {
   token_lifetime: seconds.optional(),
 };
 
-const schema = z.custom<JsonObject>(
+const jsonSchema = z.custom<JsonObject>(
   (value) => typeof value === "object" && value !== null && !Array.isArray(value),
   "this is not a JSON Schema\nwrite an object: type, additionalProperties, required, properties",
 );
@@ -71,8 +71,8 @@ const schema = z.custom<JsonObject>(
 const fields = z.array(z.string());
 
 export const actionSchema = section({
-  ...around,
-  schema,
+  ...actionSettings,
+  schema: jsonSchema,
   bound: fields,
   advisory: fields.optional(),
   deny_by: fields.optional(),
@@ -92,7 +92,7 @@ export const actionSchema = section({
   }),
 });
 
-export const scopeSchema = section({ ...around, sentence });
+export const scopeSchema = section({ ...actionSettings, sentence });
 
 /** An agent: its client metadata as the specifications spell it, and what only an operator can say. */
 export const agentSchema = section({
@@ -109,7 +109,7 @@ export const agentSchema = section({
 });
 
 /** RFC 9396 §2 leaves the name open; this one fits an error message, a log line and a command line. */
-export const typeForm = /^[A-Za-z][A-Za-z0-9._:/-]{0,127}$/;
+export const actionTypePattern = /^[A-Za-z][A-Za-z0-9._:/-]{0,127}$/;
 
 const host = z.string().min(1, "this is empty\nwrite an address, such as 127.0.0.1").default("127.0.0.1");
 /** Both in PEM; the certificate with those that lead to its authority. */
@@ -118,7 +118,7 @@ const tls = section({ certificate: file, key: file }).optional();
 /** How clients' certificates reach the server. */
 const mtls = section({
   url: z.string(),
-  listen: section({ host, port: whole(0, 65_535, "a port"), tls }).optional(),
+  listen: section({ host, port: integer(0, 65_535, "a port"), tls }).optional(),
   authorities: file.optional(),
   proxy: section({
     header: text(
@@ -138,7 +138,7 @@ const mtls = section({
 });
 
 /** For which actions a line of relations is. */
-const scoped = {
+const relationScope = {
   types: z
     .array(z.string())
     .min(1, "no type at all\nname one, or leave types out for all of them")
@@ -154,12 +154,12 @@ const people = { people: z.array(email).default([]), groups: z.array(z.string())
 
 const permission = section({
   // Long enough for a check across a network, short enough for an agent that waits.
-  timeout: whole(1, 10, "a limit in seconds").default(2),
+  timeout: integer(1, 10, "a limit in seconds").default(2),
   relations: section({
     agents: z
       .array(
         section({
-          ...scoped,
+          ...relationScope,
           agents: z
             .array(name)
             .min(1, "no agent at all\nname one, or leave agents out for all of them")
@@ -168,7 +168,7 @@ const permission = section({
         }),
       )
       .optional(),
-    approvers: z.array(section({ ...scoped, ...people })).optional(),
+    approvers: z.array(section({ ...relationScope, ...people })).optional(),
   }).optional(),
   authzen: section({
     url: z.string(),
@@ -204,7 +204,7 @@ export const fileSchema = section({
   // This machine only, until the operator opens it or puts a proxy in front.
   listen: section({
     host,
-    port: whole(0, 65_535, "a port").default(4400),
+    port: integer(0, 65_535, "a port").default(4400),
     tls,
   }).prefault({}),
   mtls: mtls.optional(),
@@ -239,7 +239,7 @@ export const fileSchema = section({
       smtp: z.string(),
       from: z
         .string()
-        .refine((from) => addressForm.test(/^[^<>\p{C}"]+ <([^<>]+)>$/u.exec(from)?.[1] ?? from), {
+        .refine((from) => emailPattern.test(/^[^<>\p{C}"]+ <([^<>]+)>$/u.exec(from)?.[1] ?? from), {
           error: 'this is not a sender\nwrite name@example.com, or "Countersign <name@example.com>"',
         }),
       password_file: file.optional(),
@@ -251,11 +251,11 @@ export const fileSchema = section({
   }).prefault({}),
   limits: section({
     // More questions open at once than a person can answer: the agent is asking in a loop.
-    max_pending_per_agent: whole(1, 1000, "a limit of requests").default(20),
+    max_pending_per_agent: integer(1, 1000, "a limit of requests").default(20),
     // One a minute: more than that, all day, and nobody reads what they approve.
-    max_requests_per_hour: whole(1, 100_000, "a limit of requests").default(60),
+    max_requests_per_hour: integer(1, 100_000, "a limit of requests").default(60),
     // CIBA §7.3 names 5 s as the interval where none is given; no agent needs to know sooner.
-    poll_interval: whole(1, 60, "an interval in seconds").default(5),
+    poll_interval: integer(1, 60, "an interval in seconds").default(5),
   }).prefault({}),
   logging: section({
     // What happens is worth a line: there is one for each change, and none for a poll that changes nothing.
@@ -266,7 +266,7 @@ export const fileSchema = section({
   metrics: section({
     // Numbers are for the operator: on a door of their own, and for this machine unless somebody says otherwise.
     host: z.string().min(1, "this is empty\nwrite an address, such as 127.0.0.1").default("127.0.0.1"),
-    port: whole(0, 65_535, "a port"),
+    port: integer(0, 65_535, "a port"),
   }).optional(),
   outbound: section({
     allow_private: z
@@ -294,22 +294,22 @@ export const fileSchema = section({
   scopes: z.record(z.string(), z.unknown()).default({}),
 });
 
-export type Finding = { readonly path: Path; readonly message: string; readonly remedy: string };
+export type SectionProblem = { readonly path: Path; readonly message: string; readonly remedy: string };
 
 /** The value in its shape, or undefined after saying everything that does not fit. */
 export function validate<T>(
-  shape: z.ZodType<T>,
+  schema: z.ZodType<T>,
   value: unknown,
   at: Path,
-  say: (finding: Finding) => void,
+  addProblem: (problem: SectionProblem) => void,
 ): T | undefined {
-  const result = shape.safeParse(value, { error: generic });
+  const result = schema.safeParse(value, { error: describeIssue });
   if (result.success) return result.data;
-  for (const issue of result.error.issues) for (const finding of explain(issue, at)) say(finding);
+  for (const issue of result.error.issues) for (const problem of toProblems(issue, at)) addProblem(problem);
   return undefined;
 }
 
-function explain(issue: z.core.$ZodIssue, at: Path): Finding[] {
+function toProblems(issue: z.core.$ZodIssue, at: Path): SectionProblem[] {
   const path = [...at, ...(issue.path as Path)];
   if (issue.code === "unrecognized_keys")
     return issue.keys.map((key) => ({
@@ -317,7 +317,7 @@ function explain(issue: z.core.$ZodIssue, at: Path): Finding[] {
       message: `unknown key ${key}`,
       remedy: renamedKeys.has(key)
         ? `${key} is now called ${renamedKeys.get(key)}`
-        : didYouMean(key, issue.message.split(" ")),
+        : suggestSpelling(key, issue.message.split(" ")),
     }));
   // A key that does not fit carries its reason inside.
   const message = issue.code === "invalid_key" ? issue.issues[0]?.message : issue.message;
@@ -338,11 +338,11 @@ const renamedKeys: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** Messages for issues that the schemas above give none for. */
-function generic(issue: z.core.$ZodRawIssue): string | undefined {
+function describeIssue(issue: z.core.$ZodRawIssue): string | undefined {
   const { input } = issue;
   if (issue.code === "invalid_type") {
     const key = String(issue.path?.at(-1) ?? "the file");
-    const expected = kinds[issue.expected] ?? issue.expected;
+    const expected = typeLabels[issue.expected] ?? issue.expected;
     if (input === undefined) return `${key} is missing\nadd ${key}: with ${expected}`;
     return `${input === null ? "this is empty" : "this has the wrong form"}\nwrite ${expected}`;
   }
@@ -351,7 +351,7 @@ function generic(issue: z.core.$ZodRawIssue): string | undefined {
   return undefined;
 }
 
-const kinds: { readonly [expected: string]: string } = {
+const typeLabels: { readonly [expected: string]: string } = {
   string: "text",
   boolean: "true or false",
   number: "a number",

@@ -1,8 +1,8 @@
 /** What somebody probably meant to write. */
 
 /** A remedy for a word that is none of those known: the nearest one, or all of them. */
-export function didYouMean(word: string, known: readonly string[]): string {
-  const ranked = known.map((candidate) => ({ candidate, distance: distance(word, candidate) }));
+export function suggestSpelling(word: string, known: readonly string[]): string {
+  const ranked = known.map((candidate) => ({ candidate, distance: computeLevenshtein(word, candidate) }));
   const [best] = ranked.sort((a, b) => a.distance - b.distance);
   // A third of the letters, so that a short word is not taken for any other.
   if (best && best.distance <= Math.max(1, Math.floor(best.candidate.length / 3)))
@@ -11,7 +11,7 @@ export function didYouMean(word: string, known: readonly string[]): string {
 }
 
 /** How many letters are added, left out or changed (Levenshtein), letter case aside. */
-function distance(a: string, b: string): number {
+function computeLevenshtein(a: string, b: string): number {
   const [from, to] = [a.toLowerCase(), b.toLowerCase()];
   let row = Array.from({ length: to.length + 1 }, (_, j) => j);
   for (let i = 1; i <= from.length; i++) {

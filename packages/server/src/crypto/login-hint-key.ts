@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { parseJson } from "@countersign/protocol";
 import type { LoginHintIssuers } from "../config/login-hint-issuer.ts";
 import type { Keys } from "../domain/client/client.ts";
-import { readKeys } from "../domain/client/public-key.ts";
+import { parseJwks } from "../domain/client/public-key.ts";
 
 /** Throws a fault that names the file, where one cannot be read. */
 export function loadLoginHintKeys(issuers: LoginHintIssuers): ReadonlyMap<string, Keys> {
@@ -17,7 +17,7 @@ export function loadLoginHintKeys(issuers: LoginHintIssuers): ReadonlyMap<string
 
 function readKeyFile(file: string): Keys {
   const parsed = parseJson(readFileSync(file, "utf8"));
-  const read = "refused" in parsed ? { why: `it is no JSON (${parsed.path})` } : readKeys(parsed.value);
+  const read = "refused" in parsed ? { why: `it is no JSON (${parsed.path})` } : parseJwks(parsed.value);
   if ("why" in read)
     throw new Error(`the keys of a login hint issuer in ${file} cannot be used: ${read.why}`);
   return { from: "registration", jwks: read.keys };

@@ -15,40 +15,40 @@ export type CreationOptions = PublicKeyCredentialCreationOptionsJSON;
 export type RequestOptions = PublicKeyCredentialRequestOptionsJSON;
 
 /** Loaded when the first passkey is used: half of what starting the server would otherwise cost. */
-const webauthn = () => import("@simplewebauthn/server");
+const loadWebAuthn = () => import("@simplewebauthn/server");
 
-const bytes = (base64url: string) => new Uint8Array(Buffer.from(base64url, "base64url"));
+const decodeBase64Url = (base64url: string) => new Uint8Array(Buffer.from(base64url, "base64url"));
 
 /** Options for `navigator.credentials.create`: a discoverable, user-verifying key that this approver has not got yet. */
-export async function creationOptions(
+export async function createPasskeyCreationOptions(
   relyingParty: RelyingParty,
   approver: Approver,
-  known: readonly Device[],
+  existing: readonly Device[],
   challenge: string,
 ): Promise<CreationOptions> {
-  const options = await (await webauthn()).generateRegistrationOptions({
+  const options = await (await loadWebAuthn()).generateRegistrationOptions({
     rpID: relyingParty.rpId,
     rpName: relyingParty.rpName,
     userID: new Uint8Array(Buffer.from(approver.id)),
     userName: approver.email,
     userDisplayName: approver.name,
-    challenge: bytes(challenge),
+    challenge: decodeBase64Url(challenge),
     attestationType: "none",
-    excludeCredentials: known.map(({ id }) => ({ id })),
+    excludeCredentials: existing.map(({ id }) => ({ id })),
     authenticatorSelection: { residentKey: "required", userVerification: "required" },
   });
   return options as CreationOptions;
 }
 
 /** Options for `navigator.credentials.get`. Without devices the browser offers whatever it holds for this site. */
-export async function requestOptions(
+export async function createPasskeyRequestOptions(
   relyingParty: RelyingParty,
   devices: readonly Device[],
   challenge: string,
 ): Promise<RequestOptions> {
-  const options = await (await webauthn()).generateAuthenticationOptions({
+  const options = await (await loadWebAuthn()).generateAuthenticationOptions({
     rpID: relyingParty.rpId,
-    challenge: bytes(challenge),
+    challenge: decodeBase64Url(challenge),
     userVerification: "required",
     ...(devices.length > 0 && {
       allowCredentials: devices.map(({ id, transports }) => ({ id, transports: [...transports] })),
@@ -58,12 +58,12 @@ export async function requestOptions(
 }
 
 /** The new device that an attestation proves, or undefined where it proves nothing. */
-export async function readAttestation(
+export async function verifyPasskeyAttestation(
   relyingParty: RelyingParty,
   attestation: Attestation,
   challenge: string,
 ): Promise<Pick<Device, "id" | "publicKey" | "counter" | "transports"> | undefined> {
-  const verified = await (await webauthn())
+  const verified = await (await loadWebAuthn())
     .verifyRegistrationResponse({
       response: attestation,
       expectedChallenge: challenge,
@@ -83,38 +83,41 @@ export async function readAttestation(
 }
 
 /** How the browser says that its key can be reached: not signed, and whatever a script wrote there. */
-function readTransports(said: unknown): string[] {
-  const listed: readonly unknown[] = Array.isArray(said) ? said.slice(0, 10) : [];
-  return listed.filter((one): one is string => typeof one === "string" && /^[a-z-]{1,20}$/.test(one));
+function readTransports(reported: unknown): string[] {
+  const items: readonly unknown[] = Array.isArray(reported) ? reported.slice(0, 10) : [];
+  return items.filter((one): one is string => typeof one === "string" && /^[a-z-]{1,20}$/.test(one));
 }
 
 /** The device's new signature counter if the assertion answers this challenge with this device's key. */
-export async function readAssertion(
+export async function verifyPasskeyAssertion(
   relyingParty: RelyingParty,
   assertion: Assertion,
   challenge: string,
   device: Pick<Device, "id" | "publicKey" | "counter">,
 ): Promise<number | undefined> {
-  const verified = await (await webauthn())
+  const verified = await (await loadWebAuthn())
     .verifyAuthenticationResponse({
       response: assertion,
       expectedChallenge: challenge,
       expectedOrigin: relyingParty.origin,
       expectedRPID: relyingParty.rpId,
       requireUserVerification: true,
-      credential: { id: device.id, publicKey: bytes(device.publicKey), counter: device.counter },
+      credential: { id: device.id, publicKey: decodeBase64Url(device.publicKey), counter: device.counter },
     })
     .catch(() => undefined);
   return verified?.verified ? verified.authenticationInfo.newCounter : undefined;
 }
 
 /** A browser's answer as a form carries it. Only its outline is looked at here; what it proves is checked above. */
-export function parseAnswer<T extends Assertion | Attestation>(text: string | undefined): T | undefined {
+export function parsePasskeyResponse<T extends Assertion | Attestation>(
+  text: string | undefined,
+): T | undefined {
   if (text === undefined) return undefined;
   try {
-    const answer: unknown = JSON.parse(text);
-    const outlined = typeof answer === "object" && answer !== null && "id" in answer && "response" in answer;
-    return outlined && typeof answer.id === "string" ? (answer as unknown as T) : undefined;
+    const response: unknown = JSON.parse(text);
+    const isWellFormed =
+      typeof response === "object" && response !== null && "id" in response && "response" in response;
+    return isWellFormed && typeof response.id === "string" ? (response as unknown as T) : undefined;
   } catch {
     return undefined;
   }

@@ -3,7 +3,7 @@
  * sign-in's return list, the fuzz test and docs/endpoints.md follow it. A new page or endpoint is a handler and a row.
  */
 import type { Config } from "../config/config.ts";
-import { aboutPage } from "../page/about.ts";
+import { renderAboutPage } from "../page/about.ts";
 import type { Keyring } from "../usecase/key/keyring.ts";
 import { createActionTypeHandler, createActionTypeListHandler } from "./oauth/endpoint/action-type.ts";
 import {
@@ -120,7 +120,7 @@ export function createRoutes(deps: RouteDeps): readonly Route[] {
       method: "GET",
       path: "/",
       access: "public",
-      page: async (viewer) => ({ page: aboutPage({ issuer, approverName: viewer?.approver.name }) }),
+      page: async (viewer) => ({ page: renderAboutPage({ issuer, approverName: viewer?.approver.name }) }),
     },
     { method: "GET", path: "/assets/:id", access: "public", page: serveAsset },
     // Some clients require an authorization endpoint: it explains what this server is for.

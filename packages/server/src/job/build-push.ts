@@ -4,9 +4,9 @@
  */
 import { hash } from "node:crypto";
 import type { Seal } from "../crypto/secret.ts";
-import { type Callback, pushFault } from "../domain/callback/callback.ts";
+import { type Callback, findPushFault } from "../domain/callback/callback.ts";
 import type { Agent } from "../domain/client/client.ts";
-import { type ApprovalRequest, stateAt } from "../domain/request/request.ts";
+import { type ApprovalRequest, getRequestState } from "../domain/request/request.ts";
 import type { Versioned } from "../store/store.ts";
 import { currentPolicies } from "../usecase/request/authorization.ts";
 import { type IssueDeps, issue } from "../usecase/token/issue.ts";
@@ -57,7 +57,7 @@ function refusalOf(
   request: ApprovalRequest,
 ): { readonly error: PushError; readonly reason?: string | undefined } | undefined {
   const { status, parts } = request;
-  switch (stateAt(request, store.now())) {
+  switch (getRequestState(request, store.now())) {
     case "denied":
       return {
         error: "access_denied",
@@ -71,7 +71,7 @@ function refusalOf(
     case "approved": {
       // The agent and the rules may have changed since it asked.
       const definitions = currentPolicies(config, parts)?.map(({ definition }) => definition) ?? [];
-      return pushFault(agent, definitions) === undefined ? undefined : { error: "transaction_failed" };
+      return findPushFault(agent, definitions) === undefined ? undefined : { error: "transaction_failed" };
     }
     default:
       // Its token was delivered before, or given up; there is no second one.

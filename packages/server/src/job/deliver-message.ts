@@ -7,7 +7,7 @@
 
 import { newEntry } from "../audit/new-entry.ts";
 import type { Approver } from "../domain/people/approver.ts";
-import { type ApprovalRequest, stateAt } from "../domain/request/request.ts";
+import { type ApprovalRequest, getRequestState } from "../domain/request/request.ts";
 import type { Message } from "../store/record.ts";
 import type { Store, Versioned } from "../store/store.ts";
 import { traceCall } from "../tracing/tracing.ts";
@@ -52,7 +52,7 @@ async function deliverOne(
   const approver = await store.read("approver", leased.approver);
   const agent = request && (await store.read("agent", request.record.agent));
   const channel = channels.get(leased.channel);
-  const waiting = request && approver && stateAt(request.record, now) === "pending";
+  const waiting = request && approver && getRequestState(request.record, now) === "pending";
   const wanted = channel && waiting && agent && !agent.record.paused;
   let problem: string | undefined;
   if (!channel) problem = `no channel ${leased.channel} is set up`;

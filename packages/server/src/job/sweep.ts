@@ -4,8 +4,8 @@
  */
 
 import { type Event, newEntry } from "../audit/new-entry.ts";
-import { end as endApproval } from "../domain/request/request.ts";
-import { end as endToken } from "../domain/token/token.ts";
+import { expireRequest as endApproval } from "../domain/request/request.ts";
+import { expireToken as endToken } from "../domain/token/token.ts";
 import { type Kind, unloggedKinds } from "../store/record.ts";
 import type { Outcome, Store, Versioned, Write } from "../store/store.ts";
 import { traceWait } from "../tracing/tracing.ts";

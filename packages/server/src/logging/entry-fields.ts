@@ -2,7 +2,7 @@
 import type { Entry, Json } from "@countersign/protocol";
 
 /** What somebody ought to look at, or would look for first. Everything else went as it should. */
-const warnings: ReadonlySet<string> = new Set([
+const warningEvents: ReadonlySet<string> = new Set([
   "request.refused",
   "spend.refused",
   "token.unknown",
@@ -30,13 +30,13 @@ const loggedFacts = [
   "by",
 ] as const;
 
-export function entryFields({ event, id, request, agent, api, token, facts = {} }: Entry): {
-  readonly at: "info" | "warn";
-  readonly members: { readonly [name: string]: Json | undefined };
+export function toEntryFields({ event, id, request, agent, api, token, facts = {} }: Entry): {
+  readonly severity: "info" | "warn";
+  readonly fields: { readonly [name: string]: Json | undefined };
 } {
-  const members: { [name: string]: Json | undefined } = { entry: id, request, agent, api, token };
-  for (const name of loggedFacts) if (facts[name] !== undefined) members[name] = facts[name];
+  const fields: { [name: string]: Json | undefined } = { entry: id, request, agent, api, token };
+  for (const name of loggedFacts) if (facts[name] !== undefined) fields[name] = facts[name];
   // `level` is how loud the line is.
-  if (facts.level !== undefined) members.proof = facts.level;
-  return { at: warnings.has(event) ? "warn" : "info", members };
+  if (facts.level !== undefined) fields.proof = facts.level;
+  return { severity: warningEvents.has(event) ? "warn" : "info", fields };
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { describeFault, formatError, redactJsonErrors } from "./format-error.ts";
+import { describeFault, formatError, redactMessage } from "./format-error.ts";
 
 test("of an error only class, codes, message and places are told, whatever else it carries", () => {
   const fault = Object.assign(new TypeError("it failed"), {
@@ -70,7 +70,7 @@ const cases: readonly (readonly [said: string, told: string])[] = [
 ];
 for (const [said, told] of cases)
   test(`"${said.slice(0, 40)}…" is told without values`, () => {
-    assert.equal(redactJsonErrors(said), told);
+    assert.equal(redactMessage(said), told);
   });
 
 test("a parser's words are not told, nor what the database says about a value that did not fit", () => {

@@ -17,15 +17,14 @@ const maxDepth = 5;
 const maxMessageLength = 500;
 
 export function describeFault(fault: unknown, depth = 1): FaultText {
-  if (!(fault instanceof Error))
-    return { type: typeof fault, message: redactJsonErrors(String(fault)), at: [] };
-  const code = codeOf(fault);
-  const cause = fault.cause !== undefined && depth < maxDepth ? fault.cause : firstOf(fault);
+  if (!(fault instanceof Error)) return { type: typeof fault, message: redactMessage(String(fault)), at: [] };
+  const code = findCode(fault);
+  const cause = fault.cause !== undefined && depth < maxDepth ? fault.cause : findFirstError(fault);
   return {
     type: fault.constructor?.name ?? "Error",
-    message: messageOf(fault, code),
+    message: toSafeMessage(fault, code),
     ...(code !== undefined && { code }),
-    at: framesOf(fault.stack),
+    at: parseFrames(fault.stack),
     ...(cause !== undefined && { cause: describeFault(cause, depth + 1) }),
   };
 }
@@ -43,11 +42,11 @@ export function formatError(fault: FaultText): string[] {
 }
 
 /** Of several errors at once, as a connection to a name with several addresses has them, one will do. */
-function firstOf(fault: Error): unknown {
+function findFirstError(fault: Error): unknown {
   return fault instanceof AggregateError ? fault.errors[0] : undefined;
 }
 
-function codeOf(fault: Error): string | number | undefined {
+function findCode(fault: Error): string | number | undefined {
   const { code, errcode, status, statusCode } = fault as unknown as { [member: string]: unknown };
   const found = [errcode, code, status, statusCode].find(
     (one) => typeof one === "number" || (typeof one === "string" && /^[A-Za-z0-9_.-]{1,60}$/.test(one)),
@@ -56,14 +55,14 @@ function codeOf(fault: Error): string | number | undefined {
 }
 
 /** What a JSON parser says quotes what it could not read; so does the database, where a value did not fit (SQLSTATE 22, 23). */
-function messageOf(fault: Error, code: string | number | undefined): string {
+function toSafeMessage(fault: Error, code: string | number | undefined): string {
   if (fault instanceof SyntaxError) return "not shown: it quotes what was read";
   const message =
-    typeof code === "string" && /^2[23][0-9A-Z]{3}$/.test(code) ? unquoted(fault.message) : fault.message;
-  return redactJsonErrors(message);
+    typeof code === "string" && /^2[23][0-9A-Z]{3}$/.test(code) ? redactQuotes(fault.message) : fault.message;
+  return redactMessage(message);
 }
 
-function framesOf(stack: string | undefined): string[] {
+function parseFrames(stack: string | undefined): string[] {
   return (
     (stack ?? "")
       .split("\n")
@@ -73,7 +72,7 @@ function framesOf(stack: string | undefined): string[] {
   );
 }
 
-function unquoted(message: string): string {
+function redactQuotes(message: string): string {
   return message.replaceAll(/".*"/gs, '"…"');
 }
 
@@ -81,23 +80,23 @@ function unquoted(message: string): string {
  * A message without what may be somebody's: the query and the account of a URL, e-mail addresses, tokens and hashes, and
  * quotations that are more than one word. Ids of ours stay; of an `auth_req_id`, the part that proves nothing.
  */
-export function redactJsonErrors(message: string): string {
+export function redactMessage(message: string): string {
   return message
     .slice(0, 4 * maxMessageLength)
     .replaceAll(/\b([a-z][a-z0-9+.-]*:\/\/)(?:[^\s/"'<>@]*@)?([^\s"'<>?#]*)(?:[?#][^\s"'<>]*)?/gi, "$1$2")
     .replaceAll(/\b(basic|bearer|dpop) +[^\s"',;]+/gi, "$1 […]")
     .replaceAll(/[^\s"'<>()[\]{},;:=/@]+@[^\s"'<>()[\]{},;:=/@]+/g, "[address]")
-    .replaceAll(/[A-Za-z0-9_+=~-]{16,}(?:\.[A-Za-z0-9_+=~-]+)*/g, opaque)
+    .replaceAll(/[A-Za-z0-9_+=~-]{16,}(?:\.[A-Za-z0-9_+=~-]+)*/g, redactOpaque)
     .replaceAll(/"[^"]*[^\w.:/-][^"]*"/g, '"…"')
     .slice(0, maxMessageLength);
 }
 
-const ownId = /^((?:[a-z]{2,12})_[0-9a-hjkmnp-tv-z]{26})(?:\..+)?$/;
+const idPattern = /^((?:[a-z]{2,12})_[0-9a-hjkmnp-tv-z]{26})(?:\..+)?$/;
 
 /** Words and names of files are left alone: they have no digits among letters of both cases. */
-function opaque(run: string): string {
-  const own = ownId.exec(run)?.[1];
-  if (own !== undefined) return own;
+function redactOpaque(run: string): string {
+  const id = idPattern.exec(run)?.[1];
+  if (id !== undefined) return id;
   const mixed = /[A-Z]/.test(run) && /[a-z]/.test(run) && /[0-9]/.test(run);
   return mixed || /^[0-9a-f]{32,}$/i.test(run) ? "[…]" : run;
 }

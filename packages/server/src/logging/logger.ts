@@ -10,7 +10,7 @@ import { observeCommits } from "../store/observe-commits.ts";
 import type { Store } from "../store/store.ts";
 import { activeTrace } from "../tracing/tracing.ts";
 import { createDedupe } from "./dedupe.ts";
-import { entryFields } from "./entry-fields.ts";
+import { toEntryFields } from "./entry-fields.ts";
 import { describeFault } from "./format-error.ts";
 
 export type Logger = {
@@ -19,72 +19,77 @@ export type Logger = {
   /** An answer to a request, by route and status; undefined where nobody wants a line for each. */
   readonly onResponse: ((route: string, status: number, seconds: number) => void) | undefined;
   /** What happens to the process itself. */
-  readonly say: (
+  readonly logEvent: (
     event: "started" | "stopping" | "stopped",
-    members: Readonly<Record<string, unknown>>,
+    fields: Readonly<Record<string, unknown>>,
   ) => void;
-  readonly fault: (fault: unknown, where: string) => void;
+  readonly logFault: (error: unknown, operation: string) => void;
   /** The fault that ends the process. Written before this returns, as whatever is fatal is. */
-  readonly crash: (fault: unknown) => void;
+  readonly logCrash: (error: unknown) => void;
 };
 
 type Output = { readonly write: (line: string) => void; readonly flushSync?: () => void };
 
 /** Lines wait for each other so long, in milliseconds, or until there are so many bytes of them. */
-const gatherMs = 20;
-const gathered = 8 * 1024;
+const flushIntervalMs = 20;
+const minFlushBytes = 8 * 1024;
 /** What whoever reads has not taken yet, in bytes: then lines are dropped, and counted, rather than memory filled. */
-const maxQueued = 8 * 1024 * 1024;
+const maxQueuedBytes = 8 * 1024 * 1024;
 /** Whoever asks again and again whether the server lives is not news. */
-const probes = new Set(["/livez", "/readyz"]);
+const probeRoutes = new Set(["/livez", "/readyz"]);
 
-export function openLogger({ level, accessLog }: Config["logging"], given?: Output): Logger {
-  const output = given ?? standardError();
+export function openLogger({ level, accessLog }: Config["logging"], customOutput?: Output): Logger {
+  const output = customOutput ?? createStderrOutput();
   const log: PinoLogger = pino(
     {
       level,
       base: undefined,
       messageKey: "event",
-      timestamp,
+      timestamp: formatTimestamp,
       formatters: { level: (label) => ({ level: label }) },
       // A line of a trace can be found from it, and it from the line.
       mixin: activeTrace,
     },
     output,
   );
-  const repetition = createDedupe(() => performance.now());
+  const dedupe = createDedupe(() => performance.now());
   return {
     // Where nothing but faults is written, nothing is watched and nothing measured.
     observe: (store) =>
       level === "error"
         ? store
         : observeCommits(store, (entry) => {
-            const { at, members } = entryFields(entry);
-            log[at](members, entry.event);
+            const { severity, fields } = toEntryFields(entry);
+            log[severity](fields, entry.event);
           }),
     onResponse:
       accessLog && level !== "error"
         ? (route, status, seconds) => {
-            if (probes.has(route) && status < 500) return;
-            const members = { route, status, ms: Math.round(seconds * 100_000) / 100 };
-            log[status >= 500 ? "warn" : "info"](members, "answer");
+            if (probeRoutes.has(route) && status < 500) return;
+            const fields = { route, status, ms: Math.round(seconds * 100_000) / 100 };
+            log[status >= 500 ? "warn" : "info"](fields, "answer");
           }
         : undefined,
-    say: (event, members) => log.info(members, event),
-    fault: (fault, where) => {
-      const told = describeFault(fault);
-      const left = repetition(`${where} ${told.type} ${told.message}`);
-      if (left === undefined) return;
-      log.error({ where, ...(left > 0 && { left_out: left }), fault: told }, "fault");
+    logEvent: (event, fields) => log.info(fields, event),
+    logFault: (fault, where) => {
+      const description = describeFault(fault);
+      const suppressed = dedupe(`${where} ${description.type} ${description.message}`);
+      if (suppressed === undefined) return;
+      log.error({ where, ...(suppressed > 0 && { left_out: suppressed }), fault: description }, "fault");
     },
-    crash: (fault) => log.fatal({ where: "process", fault: describeFault(fault) }, "crash"),
+    logCrash: (fault) => log.fatal({ where: "process", fault: describeFault(fault) }, "crash"),
   };
 
-  function standardError(): Output {
+  function createStderrOutput(): Output {
     // In the background, because whoever reads slowly would hold up every answer; several at a time, because a write costs more
     // than a line. What is left is written when the process ends by itself.
-    const stream = pino.destination({ dest: 2, sync: false, minLength: gathered, maxLength: maxQueued });
-    let leaving = false;
+    const stream = pino.destination({
+      dest: 2,
+      sync: false,
+      minLength: minFlushBytes,
+      maxLength: maxQueuedBytes,
+    });
+    let isFlushScheduled = false;
     let dropped = 0;
     stream.on("drop", () => {
       dropped += 1;
@@ -97,12 +102,12 @@ export function openLogger({ level, accessLog }: Config["logging"], given?: Outp
     return {
       write: (line) => {
         stream.write(line);
-        if (leaving) return;
-        leaving = true;
+        if (isFlushScheduled) return;
+        isFlushScheduled = true;
         setTimeout(() => {
-          leaving = false;
+          isFlushScheduled = false;
           stream.flush();
-        }, gatherMs).unref();
+        }, flushIntervalMs).unref();
       },
       flushSync: () => stream.flushSync(),
     };
@@ -113,7 +118,7 @@ let lastAt = 0;
 let lastTime = "";
 
 /** RFC 3339. Lines of one millisecond share it: writing it out takes as long as the rest of a line. */
-function timestamp(): string {
+function formatTimestamp(): string {
   const now = Date.now();
   if (now !== lastAt) {
     lastAt = now;

@@ -17,7 +17,7 @@ export type Metrics = {
   /** The same channel, each attempt counted, also those that are made again. */
   readonly instrumentChannel: (channel: Channel) => Channel;
   /** What became of a connection to the database, where the store has them. */
-  readonly connection: (event: "opened" | "lost" | "failed") => void;
+  readonly onConnection: (event: "opened" | "lost" | "failed") => void;
   /** An answer to a request, by route and status. */
   readonly onResponse: (route: string, status: number, seconds: number) => void;
   /** In Prometheus' text format. */
@@ -27,7 +27,7 @@ export type Metrics = {
 /** Seconds. People decide within minutes; disks answer within milliseconds. */
 const decisionBuckets = [2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 7200, 86_400];
 const commitBuckets = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2, 10];
-const answerBuckets = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2, 10, 30];
+const responseBuckets = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2, 10, 30];
 export function openMetrics(version: string): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
@@ -38,7 +38,7 @@ export function openMetrics(version: string): Metrics {
     labelNames: ["version"] as const,
     registers,
   }).set({ version }, 1);
-  let watched: Store | undefined;
+  let observedStore: Store | undefined;
 
   const requests = new Counter({
     name: "countersign_requests_total",
@@ -46,7 +46,7 @@ export function openMetrics(version: string): Metrics {
     labelNames: ["event", "type"] as const,
     registers,
   });
-  const refused = new Counter({
+  const asksRefused = new Counter({
     name: "countersign_asks_refused_total",
     help: "Asks that were refused before anybody was disturbed, by error, and by the gate or the limit that they met",
     labelNames: ["error", "gate", "limit"] as const,
@@ -75,7 +75,7 @@ export function openMetrics(version: string): Metrics {
     name: "countersign_message_attempt_seconds",
     help: "Attempts to hand a message to its channel, by outcome: sent, failed",
     labelNames: ["outcome", "channel"] as const,
-    buckets: answerBuckets,
+    buckets: responseBuckets,
     registers,
   });
   const callbacks = new Counter({
@@ -109,35 +109,35 @@ export function openMetrics(version: string): Metrics {
     labelNames: ["event"] as const,
     registers,
   });
-  const answers = new Histogram({
+  const responses = new Histogram({
     name: "countersign_http_answer_seconds",
     help: "Answers of the HTTP endpoints; polls that wait include their wait",
     labelNames: ["route", "status"] as const,
-    buckets: answerBuckets,
+    buckets: responseBuckets,
     registers,
   });
   const refresh = createStoreGauges(registers);
 
   /** `writes` tells how old a request was when it was decided, and of which type it is. */
-  function count(entry: Entry, writes: Change["writes"]): void {
+  function countEntry(entry: Entry, writes: Change["writes"]): void {
     const { event, facts = {} } = entry;
     const text = (name: string) => String(facts[name] ?? "");
-    const [about = "", what = ""] = event.split(".");
+    const [noun = "", verb = ""] = event.split(".");
     if (event === "request.refused")
-      refused.inc({ error: text("error"), gate: text("gate"), limit: text("limit") });
-    else if (about === "request") {
+      asksRefused.inc({ error: text("error"), gate: text("gate"), limit: text("limit") });
+    else if (noun === "request") {
       const request = writes.flatMap((write) =>
         "put" in write && write.put === "request" ? write.record : [],
       )[0];
-      requests.inc({ event: what, type: request ? typeOf(request.parts) : "" });
-      if (what !== "approved" && what !== "denied") return;
-      const verdict = what === "approved" ? "approve" : "deny";
+      requests.inc({ event: verb, type: request ? toTypeLabel(request.parts) : "" });
+      if (verb !== "approved" && verb !== "denied") return;
+      const verdict = verb === "approved" ? "approve" : "deny";
       const channel = text("channel") || "inbox";
-      decisions.inc({ verdict, level: what === "approved" ? text("level") : "session", channel });
+      decisions.inc({ verdict, level: verb === "approved" ? text("level") : "session", channel });
       if (request) decisionSeconds.observe({ verdict, channel }, (entry.at - request.createdAt) / 1000);
-    } else if (about === "message") messages.inc({ outcome: what, channel: text("channel") });
-    else if (about === "callback") callbacks.inc({ outcome: what, mode: text("mode") });
-    else if (about === "token") tokens.inc({ event: what });
+    } else if (noun === "message") messages.inc({ outcome: verb, channel: text("channel") });
+    else if (noun === "callback") callbacks.inc({ outcome: verb, mode: text("mode") });
+    else if (noun === "token") tokens.inc({ event: verb });
     else if (event === "spend.refused") spendsRefused.inc({ error: text("error") });
   }
 
@@ -155,10 +155,10 @@ export function openMetrics(version: string): Metrics {
         }
       },
     }),
-    connection: (event) => connections.inc({ event }),
+    onConnection: (event) => connections.inc({ event }),
     observe: (store) => {
-      watched = store;
-      const timed = async <C extends Change | UnloggedChange>(
+      observedStore = store;
+      const timeWrite = async <C extends Change | UnloggedChange>(
         write: (change: C) => ReturnType<Store["commit"]>,
         change: C,
       ) => {
@@ -172,23 +172,23 @@ export function openMetrics(version: string): Metrics {
           throw error;
         }
       };
-      const clocked: Store = {
+      const timedStore: Store = {
         ...store,
-        commit: (change) => timed(store.commit, change),
-        commitUnlogged: (change) => timed(store.commitUnlogged, change),
+        commit: (change) => timeWrite(store.commit, change),
+        commitUnlogged: (change) => timeWrite(store.commitUnlogged, change),
       };
-      return observeCommits(clocked, count);
+      return observeCommits(timedStore, countEntry);
     },
-    onResponse: (route, status, seconds) => answers.observe({ route, status: String(status) }, seconds),
+    onResponse: (route, status, seconds) => responses.observe({ route, status: String(status) }, seconds),
     scrape: async () => {
-      if (watched) await refresh(watched);
+      if (observedStore) await refresh(observedStore);
       return { contentType: registry.contentType, text: await registry.metrics() };
     },
   };
 }
 
 /** Few series, whatever agents put together: an action of several types is counted as that. */
-function typeOf(parts: readonly { readonly type: string }[]): string {
+function toTypeLabel(parts: readonly { readonly type: string }[]): string {
   const [first = "", ...more] = new Set(parts.map(({ type }) => type));
   return more.length > 0 ? "several" : first;
 }

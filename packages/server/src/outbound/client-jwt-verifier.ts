@@ -9,7 +9,7 @@ import { errors, type JWTHeaderParameters, type JWTPayload, type JWTVerifyOption
 import { createKeySet, type KeySet } from "../crypto/key-set.ts";
 import { LruCache } from "../crypto/lru-cache.ts";
 import type { Seal } from "../crypto/secret.ts";
-import { isOneOf } from "../domain/client/certificate.ts";
+import { matchesAnyKey } from "../domain/client/certificate.ts";
 import { type Agent, secretAlgorithms, signatureAlgorithms } from "../domain/client/client.ts";
 import type { JwksCache } from "./jwks-cache.ts";
 
@@ -90,12 +90,12 @@ export function createClientJwtVerifier(
       }
     },
     hasCertificate: async ({ keys }, certificate) => {
-      if (keys?.from !== "uri") return isOneOf(certificate, registeredKeys(keys).jwks);
+      if (keys?.from !== "uri") return matchesAnyKey(certificate, registeredKeys(keys).jwks);
       const set = await jwksCache.read(keys.uri);
       if (!set) return false;
-      if (isOneOf(certificate, set.jwks)) return true;
+      if (matchesAnyKey(certificate, set.jwks)) return true;
       const refreshed = await jwksCache.refresh(keys.uri, set);
-      return refreshed !== undefined && refreshed !== set && isOneOf(certificate, refreshed.jwks);
+      return refreshed !== undefined && refreshed !== set && matchesAnyKey(certificate, refreshed.jwks);
     },
   };
 }

@@ -6,7 +6,7 @@
 import { parseJson } from "@countersign/protocol";
 import { createKeySet, type KeySet } from "../crypto/key-set.ts";
 import { LruCache } from "../crypto/lru-cache.ts";
-import { readKeys } from "../domain/client/public-key.ts";
+import { parseJwks } from "../domain/client/public-key.ts";
 import type { Outbound } from "./outbound.ts";
 
 export type JwksCache = {
@@ -64,7 +64,7 @@ export function createJwksCache(
     if (!response.complete) return `the answer did not arrive whole, or is longer than ${maxBytes} bytes`;
     const parsed = parseJson(response.body);
     if ("refused" in parsed) return `the answer cannot be read as JSON at ${parsed.path} (${parsed.refused})`;
-    const read = readKeys(parsed.value);
+    const read = parseJwks(parsed.value);
     return "why" in read ? read.why : createKeySet(read.keys);
   }
 

@@ -14,7 +14,12 @@ import {
 import { Agent as HttpsAgent, request as overHttps } from "node:https";
 import { isIP, type LookupFunction } from "node:net";
 import { createSecureContext, getCACertificates } from "node:tls";
-import { checkEndpoint, hostOf, isAddressAllowed, type OutboundPolicy } from "../domain/url/outbound-url.ts";
+import {
+  checkOutboundUrl,
+  hostOf,
+  isAddressAllowed,
+  type OutboundPolicy,
+} from "../domain/url/outbound-url.ts";
 
 export type OutboundRequest = {
   readonly url: string;
@@ -82,7 +87,7 @@ export function createOutbound({ ca, resolve = resolveAddresses, ...policy }: Ou
   }
 
   return async (request) => {
-    const url = checkEndpoint(request.url, policy);
+    const url = checkOutboundUrl(request.url, policy);
     if ("refused" in url) return { failed: "refused", why: `${request.url}: ${url.why}` };
     const deadline = startDeadline(request);
     try {

@@ -1,14 +1,14 @@
 /** The front page: what this server is for, for people who come upon it and for clients that look for a page. */
 import { html } from "hono/html";
-import { type Html, page } from "./layout.ts";
+import { type Html, renderPage } from "./layout.ts";
 
 export type AboutView = {
   readonly issuer: string;
   readonly approverName?: string | undefined;
 };
 
-export function aboutPage({ issuer, approverName }: AboutView): Html {
-  return page({
+export function renderAboutPage({ issuer, approverName }: AboutView): Html {
+  return renderPage({
     title: "A person's yes",
     approverName,
     main: html`<section class="sheet">

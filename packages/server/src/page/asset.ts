@@ -32,7 +32,7 @@ export function findAsset(name: string): Asset | undefined {
 }
 
 /** Where a page finds it. A URL with the present `v` never changes what it gives: cache it for ever. */
-export function assetUrl(name: AssetName): string {
+export function getAssetUrl(name: AssetName): string {
   return `/assets/${name}?v=${assets.get(name)?.hash}`;
 }
 

@@ -20,7 +20,7 @@ import jsQrModule from "jsqr";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { PNG } from "pngjs";
 import { findAsset } from "./asset.ts";
-import { inboxPage } from "./inbox.ts";
+import { renderInboxPage } from "./inbox.ts";
 import { contentSecurityPolicy } from "./layout.ts";
 
 // A CommonJS module that its types describe as an ES module.
@@ -58,7 +58,9 @@ before(async () => {
     return render ? context.html(render()) : context.notFound();
   });
   app.get("/inbox", (context) =>
-    context.html(inboxPage({ approverName: "Ada Lovelace", csrf: "t", now, waiting: inbox, decided: [] })),
+    context.html(
+      renderInboxPage({ approverName: "Ada Lovelace", csrf: "t", now, waiting: inbox, decided: [] }),
+    ),
   );
   app.get("/inbox/events", (context) => {
     if (down) return context.text("down", 503);
@@ -293,7 +295,7 @@ for (const [name, summary] of [
             await page.getByRole("img", { name: "QR code" }).screenshot(),
           );
           const read = jsQR(new Uint8ClampedArray(data), width, height);
-          assert.equal(read?.data, enrolView.elsewhere.address);
+          assert.equal(read?.data, enrolView.otherDevice.address);
         },
         { colorScheme },
       );

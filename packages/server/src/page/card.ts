@@ -5,13 +5,21 @@ import {
   type Card,
   type CardPart,
   type CardRow,
+  formatPartCount,
+  getCardParts,
   type MultiPartCard,
-  partsOf,
-  togetherText,
 } from "../domain/action/card.ts";
 import { checkIcon, clockIcon, codeIcon, crossIcon, fingerprintIcon } from "./icon.ts";
-import { type Html, page, problemLine } from "./layout.ts";
-import { countdown, instant, isExpiringSoon, ordinal, reversibilityLine, rows, sentence } from "./phrase.ts";
+import { type Html, renderPage, renderProblemLine } from "./layout.ts";
+import {
+  renderCountdown,
+  renderInstant,
+  renderOrdinal,
+  renderReversibility,
+  renderRows,
+  renderSentence,
+  renderTimeOfDay,
+} from "./phrase.ts";
 
 /** A passkey ceremony that signs the decision: what the device is asked, and the token that names it in the form. */
 export type DecisionCeremony = {
@@ -61,84 +69,84 @@ export type CardView = {
  * `POST /requests/<id>/decision` with `csrf`, `card`, `verdict`; `via` where there is one; `reason` with a denial; `ceremony` and `assertion` with
  * an approval at level `passkey-signed`. The quiet third form is `POST /requests/<id>/pause-agent` with `csrf`.
  */
-export function cardPage(view: CardView): Html {
-  return view.state === "pending" ? waitingPage(view) : decidedPage(view);
+export function renderCardPage(view: CardView): Html {
+  return view.state === "pending" ? renderPendingPage(view) : renderDecidedPage(view);
 }
 
-function waitingPage(view: CardView): Html {
+function renderPendingPage(view: CardView): Html {
   const { card } = view;
   const open = view.now < view.decideBy;
-  return page({
+  return renderPage({
     title: `${card.agent.name} asks`,
     approverName: view.approverName,
     scripts: view.ceremony && open ? ["countdown.js", "passkey.js"] : ["countdown.js"],
     main: html`<article class="sheet">
-<p class="asks">${monogram(card.agent.name)}<span><bdi class="agent">${card.agent.name}</bdi> asks for your approval</span></p>
-${what(card)}
+<p class="asks">${renderMonogram(card.agent.name)}<span><bdi class="agent">${card.agent.name}</bdi> asks for your approval</span></p>
+${renderAction(card)}
 <section class="decision" aria-label="Your decision" data-decision>
 <ul class="facts">
-<li class="${card.reversibility}">${reversibilityLine(card.reversibility)}</li>
-${open ? deadline(view) : ""}
+<li class="${card.reversibility}">${renderReversibility(card.reversibility)}</li>
+${open ? renderDeadline(view) : ""}
 <li>${codeIcon}<span title="The first part of the action's digest. The same code is in every message about this request, in the log, and in what the agent is given.">Check code <code>${view.shortDigest}</code></span></li>
 </ul>
-${open ? verdicts(view) : html`<p class="closed" role="status">${closedWords}</p>`}
+${open ? renderVerdictForms(view) : html`<p class="closed" role="status">${closedText}</p>`}
 </section>
 <div class="more">
-${finePrint(view)}
-${pauseAgent(view)}
+${renderFinePrint(view)}
+${renderPauseForm(view)}
 </div>
 </article>`,
   });
 }
 
 /** What would be done: the sentence and its rows, or each of several under the word that they are answered as one. */
-function what(card: Card): Html {
+function renderAction(card: Card): Html {
   if (card.v === 1)
-    return html`<h1 id="sentence" class="${sentenceClass(card)}">${sentence(card.sentence)}</h1>
-${rows(card.rows)}
-${words(card.agent, card.words.message, card.words.rows)}`;
-  return html`<h1 id="sentence">${togetherText(card.parts)}</h1>
+    return html`<h1 id="sentence" class="${chooseSentenceClass(card)}">${renderSentence(card.sentence)}</h1>
+${renderRows(card.rows)}
+${renderAgentWords(card.agent, card.words.message, card.words.rows)}`;
+  return html`<h1 id="sentence">${formatPartCount(card.parts)}</h1>
 <p class="lead">If you approve, <bdi>${card.agent.name}</bdi> may do all of them, once.</p>
-${list(card)}`;
+${renderParts(card)}`;
 }
 
 /** Several parts, numbered, each with its rows and what the agent says about it. */
-function list({ agent, parts, words: said }: MultiPartCard): Html {
+function renderParts({ agent, parts, words: said }: MultiPartCard): Html {
   const shown = parts.map(
     (part, at) => html`<li>
-<h2 id="part-${at + 1}" class="${sentenceClass(part)}">${ordinal(at, parts)}${sentence(part.sentence)}</h2>
-${rows(part.rows)}
-${words(agent, undefined, part.words.rows)}
+<h2 id="part-${at + 1}" class="${chooseSentenceClass(part)}">${renderOrdinal(at, parts)}${renderSentence(part.sentence)}</h2>
+${renderRows(part.rows)}
+${renderAgentWords(agent, undefined, part.words.rows)}
 </li>
 `,
   );
   return html`<ol class="parts">\n${shown}</ol>
-${words(agent, said.message, [])}`;
+${renderAgentWords(agent, said.message, [])}`;
 }
 
 /** What the buttons' descriptions are read from. */
-function described(card: Card): string {
+function listDescriptionIds(card: Card): string {
   return ["sentence", ...(card.v === 2 ? card.parts.map((_, at) => `part-${at + 1}`) : [])].join(" ");
 }
 
 /** A verdict on all of it, where there is more than one. */
-function all(card: Card): string {
-  const { length } = partsOf(card);
+function formatVerdictScope(card: Card): string {
+  const { length } = getCardParts(card);
   if (length === 1) return "";
   return length === 2 ? " both" : ` all ${length}`;
 }
 
-const closedWords = "Too late to answer. Unless somebody else answered, it is cancelled and will not happen.";
+const closedText = "Too late to answer. Unless somebody else answered, it is cancelled and will not happen.";
 
-function deadline(view: CardView): Html {
+function renderDeadline(view: CardView): Html {
   const { decideBy, createdAt, now } = view;
-  return html`<li data-until-closed>${clockIcon}<span>Answer within ${countdown(decideBy, now)} or it is cancelled
-<small class="unscripted">open until ${isExpiringSoon(decideBy, now)}</small></span>
+  return html`<li data-until-closed>${clockIcon}<span>Answer within ${renderCountdown(decideBy, now)} or it is cancelled
+<small class="unscripted">open until ${renderTimeOfDay(decideBy, now)}</small></span>
 <progress max="${decideBy - createdAt}" value="${decideBy - now}" aria-hidden="true"></progress></li>`;
 }
 
-function verdicts(view: CardView): Html {
-  const decide = `${requestPath(view)}/decision`;
+function renderVerdictForms(view: CardView): Html {
+  const decide = `${toRequestPath(view)}/decision`;
   const via =
     view.via === undefined
       ? ""
@@ -146,8 +154,8 @@ function verdicts(view: CardView): Html {
 <input type="hidden" name="via" value="${view.via}">`;
   const fields = html`<input type="hidden" name="csrf" value="${view.csrf}">
 <input type="hidden" name="card" value="${view.cardHash}">${via}`;
-  return html`<p class="unseen closed" role="status" data-closed="${closedWords}"></p>
-${problemLine(view.problem)}
+  return html`<p class="unseen closed" role="status" data-closed="${closedText}"></p>
+${renderProblemLine(view.problem)}
 <fieldset>
 <legend class="unseen">Your decision</legend>
 <details class="reason"><summary>Add a reason, if you deny</summary>
@@ -158,23 +166,23 @@ ${problemLine(view.problem)}
 <form id="deny" method="post" action="${decide}" autocomplete="off">
 ${fields}
 <input type="hidden" name="verdict" value="deny">
-<button class="verdict" aria-describedby="${described(view.card)}">${crossIcon}Deny${all(view.card)}</button>
+<button class="verdict" aria-describedby="${listDescriptionIds(view.card)}">${crossIcon}Deny${formatVerdictScope(view.card)}</button>
 </form>
-${request(view, decide, fields)}
+${renderApproveForm(view, decide, fields)}
 </div>
-${hint(view)}
+${renderHint(view)}
 </fieldset>`;
 }
 
 /** Approving: at once, with the passkey's signature, or after signing in again. */
-function request(view: CardView, decide: string, fields: Html): Html {
+function renderApproveForm(view: CardView, decide: string, fields: Html): Html {
   if (mustSignIn(view)) {
-    const next = encodeURIComponent(requestPath(view) + (view.via === undefined ? "" : `?via=${view.via}`));
+    const next = encodeURIComponent(toRequestPath(view) + (view.via === undefined ? "" : `?via=${view.via}`));
     return html`<p><a class="verdict" href="/sign-in?next=${next}">${fingerprintIcon}Sign in to approve</a></p>`;
   }
   const { ceremony } = view;
   const passkey = ceremony
-    ? html` data-passkey="get" data-options="${JSON.stringify(requestOptions(ceremony, view.decideBy - view.now))}"`
+    ? html` data-passkey="get" data-options="${JSON.stringify(toRequestOptions(ceremony, view.decideBy - view.now))}"`
     : "";
   const signature = ceremony
     ? html`<input type="hidden" name="ceremony" value="${ceremony.token}">
@@ -184,11 +192,11 @@ function request(view: CardView, decide: string, fields: Html): Html {
 ${fields}
 <input type="hidden" name="verdict" value="approve">
 ${signature}
-<button class="verdict" aria-describedby="${described(view.card)}${ceremony ? " hint" : ""}"${ceremony ? html` disabled` : ""}>${checkIcon}Approve${all(view.card)}</button>
+<button class="verdict" aria-describedby="${listDescriptionIds(view.card)}${ceremony ? " hint" : ""}"${ceremony ? html` disabled` : ""}>${checkIcon}Approve${formatVerdictScope(view.card)}</button>
 </form>`;
 }
 
-function hint(view: CardView): Html {
+function renderHint(view: CardView): Html {
   if (mustSignIn(view))
     return html`<p class="hint">Approving this needs your passkey again. You can deny without it.</p>`;
   if (!view.ceremony) return html``;
@@ -200,7 +208,10 @@ function mustSignIn(view: CardView): boolean {
 }
 
 /** What the browser is asked (WebAuthn §5.5), good for no longer than the decision. */
-function requestOptions(ceremony: DecisionCeremony, timeout: number): PublicKeyCredentialRequestOptionsJSON {
+function toRequestOptions(
+  ceremony: DecisionCeremony,
+  timeout: number,
+): PublicKeyCredentialRequestOptionsJSON {
   return {
     challenge: ceremony.challenge,
     rpId: ceremony.rpId,
@@ -215,24 +226,28 @@ function requestOptions(ceremony: DecisionCeremony, timeout: number): PublicKeyC
 }
 
 /** What the agent said of its own accord: quoted, marked as unchecked, and never in the server's voice. */
-function words(agent: Card["agent"], message: string | undefined, said: readonly CardRow[]): Html {
-  if (message === undefined && said.length === 0) return html``;
+function renderAgentWords(
+  agent: Card["agent"],
+  message: string | undefined,
+  agentRows: readonly CardRow[],
+): Html {
+  if (message === undefined && agentRows.length === 0) return html``;
   return html`<figure class="words">
 <figcaption><bdi class="agent">${agent.name}</bdi> says, in its own words <em>— not checked</em></figcaption>
 ${message === undefined ? "" : html`<blockquote><bdi class="exact">${message}</bdi></blockquote>`}
-${rows(said)}
+${renderRows(agentRows)}
 </figure>`;
 }
 
-function finePrint(view: CardView): Html {
+function renderFinePrint(view: CardView): Html {
   const { card } = view;
-  const types = [...new Set(partsOf(card).map(({ type }) => type))];
+  const types = [...new Set(getCardParts(card).map(({ type }) => type))];
   return html`<details class="fine"><summary>Fine print</summary>
 <dl class="rows">
 <div><dt>Action type</dt><dd>${types.map((type, at) => html`${at > 0 ? ", " : ""}<code>${type}</code>`)}</dd></div>
 <div><dt>Carried out by</dt><dd><code>${card.audience}</code></dd></div>
-<div><dt>Asked</dt><dd>${instant(view.createdAt)}</dd></div>
-<div><dt>Open until</dt><dd>${isExpiringSoon(view.decideBy, view.now)}</dd></div>
+<div><dt>Asked</dt><dd>${renderInstant(view.createdAt)}</dd></div>
+<div><dt>Open until</dt><dd>${renderTimeOfDay(view.decideBy, view.now)}</dd></div>
 <div><dt>Agent</dt><dd><code>${card.agent.id}</code></dd></div>
 <div><dt>Request</dt><dd><code>${view.requestId}</code></dd></div>
 <div><dt>Digest</dt><dd><code>${card.digest}</code></dd></div>
@@ -240,10 +255,10 @@ function finePrint(view: CardView): Html {
 </details>`;
 }
 
-function pauseAgent(view: CardView): Html {
+function renderPauseForm(view: CardView): Html {
   const name = html`<bdi>${view.card.agent.name}</bdi>`;
   return html`<details class="fine"><summary><span>Something is wrong: pause ${name}</span></summary>
-<form method="post" action="${requestPath(view)}/pause-agent">
+<form method="post" action="${toRequestPath(view)}/pause-agent">
 <p>Everything ${name} asks for, and every approval that it has not picked up yet, is refused until an operator resumes it.</p>
 <input type="hidden" name="csrf" value="${view.csrf}">
 <button class="quiet">Pause this agent</button>
@@ -251,27 +266,27 @@ function pauseAgent(view: CardView): Html {
 </details>`;
 }
 
-function decidedPage(view: CardView): Html {
+function renderDecidedPage(view: CardView): Html {
   const { card, decision } = view;
   const outcome = outcomes[view.state];
-  return page({
+  return renderPage({
     title: `${outcome.short} · ${card.agent.name}`,
     approverName: view.approverName,
     scripts: ["countdown.js"],
     main: html`<article class="sheet">
 <h1 class="outcome">${outcome.done ? checkIcon : crossIcon}${outcome.title}</h1>
 <p class="lead">${outcome.words(card.agent.name)}</p>
-${problemLine(view.problem)}
-${decision ? decided(decision) : ""}
-<p class="asks">${monogram(card.agent.name)}<span><bdi class="agent">${card.agent.name}</bdi> asked</span></p>
-${past(card)}
+${renderProblemLine(view.problem)}
+${decision ? renderDecision(decision) : ""}
+<p class="asks">${renderMonogram(card.agent.name)}<span><bdi class="agent">${card.agent.name}</bdi> asked</span></p>
+${renderPastAction(card)}
 <ul class="facts decision">
-<li class="${outcome.done ? card.reversibility : ""}">${reversibilityLine(card.reversibility)}</li>
+<li class="${outcome.done ? card.reversibility : ""}">${renderReversibility(card.reversibility)}</li>
 <li>${codeIcon}<span>Check code <code>${view.shortDigest}</code></span></li>
 </ul>
 <div class="more">
-${finePrint(view)}
-${pauseAgent(view)}
+${renderFinePrint(view)}
+${renderPauseForm(view)}
 </div>
 <p class="onward"><a href="/inbox">Back to the inbox</a></p>
 </article>`,
@@ -279,23 +294,23 @@ ${pauseAgent(view)}
 }
 
 /** What was asked, once it is over. */
-function past(card: Card): Html {
+function renderPastAction(card: Card): Html {
   if (card.v === 1)
-    return html`<p class="${sentenceClass(card)} past">${sentence(card.sentence)}</p>
-${rows(card.rows)}
-${words(card.agent, card.words.message, card.words.rows)}`;
-  return html`<p class="sentence past">${togetherText(card.parts)}</p>
-<div class="past">${list(card)}</div>`;
+    return html`<p class="${chooseSentenceClass(card)} past">${renderSentence(card.sentence)}</p>
+${renderRows(card.rows)}
+${renderAgentWords(card.agent, card.words.message, card.words.rows)}`;
+  return html`<p class="sentence past">${formatPartCount(card.parts)}</p>
+<div class="past">${renderParts(card)}</div>`;
 }
 
-function decided(decision: NonNullable<CardView["decision"]>): Html {
+function renderDecision(decision: NonNullable<CardView["decision"]>): Html {
   const who = decision.mine ? "You" : html`<bdi>${decision.approverName}</bdi>`;
   const reason = decision.reason
     ? html`<div><dt>Reason</dt><dd><bdi class="exact">${decision.reason}</bdi></dd></div>`
     : "";
   return html`<dl class="rows">
 <div><dt>${decision.verdict === "approve" ? "Approved by" : "Denied by"}</dt><dd>${who}</dd></div>
-<div><dt>When</dt><dd>${instant(decision.at)}</dd></div>
+<div><dt>When</dt><dd>${renderInstant(decision.at)}</dd></div>
 ${reason}
 </dl>`;
 }
@@ -355,11 +370,11 @@ export const outcomes = {
   },
 } satisfies Record<RequestState, Outcome>;
 
-function requestPath(view: CardView): string {
+function toRequestPath(view: CardView): string {
   return `/requests/${encodeURIComponent(view.requestId)}`;
 }
 
-function sentenceClass({ sentence }: CardPart): string {
+function chooseSentenceClass({ sentence }: CardPart): string {
   const length = sentence.reduce(
     (sum, piece) => sum + ("value" in piece ? piece.value : piece.text).length,
     0,
@@ -368,6 +383,6 @@ function sentenceClass({ sentence }: CardPart): string {
 }
 
 /** The agent's first letter in a box: a mark to recognise it by, and decoration for everyone else. */
-export function monogram(name: string): Html {
+export function renderMonogram(name: string): Html {
   return html`<span class="monogram" aria-hidden="true">${[...name][0] ?? ""}</span>`;
 }

@@ -1,7 +1,7 @@
 /** The approver's devices: what can decide in their name, and how to take that away. */
 import { html } from "hono/html";
-import { type Html, page, problemLine } from "./layout.ts";
-import { instant } from "./phrase.ts";
+import { type Html, renderPage, renderProblemLine } from "./layout.ts";
+import { renderInstant } from "./phrase.ts";
 
 export type DevicesView = {
   readonly approverName: string;
@@ -19,10 +19,10 @@ export type DevicesView = {
 type Device = DevicesView["devices"][number];
 
 /** `POST /devices/<id>/remove`, `POST /devices/add`, `POST /sign-out`, each with `csrf`. */
-export function devicesPage(view: DevicesView): Html {
+export function renderDevicesPage(view: DevicesView): Html {
   const csrf = html`<input type="hidden" name="csrf" value="${view.csrf}">`;
-  const last = view.devices.length === 1;
-  return page({
+  const isLast = view.devices.length === 1;
+  return renderPage({
     title: "Devices",
     approverName: view.approverName,
     here: "devices",
@@ -30,9 +30,9 @@ export function devicesPage(view: DevicesView): Html {
     main: html`<section class="sheet">
 <h1>Your devices</h1>
 <p class="lead">Each of these can decide in your name.</p>
-${problemLine(view.problem)}
+${renderProblemLine(view.problem)}
 <ul class="list">
-${view.devices.map((device) => deviceItem(device, last, csrf))}</ul>
+${view.devices.map((device) => renderDevice(device, isLast, csrf))}</ul>
 <div class="actions">
 <form method="post" action="/devices/add">${csrf}<button class="quiet">Add another device</button></form>
 <form method="post" action="/sign-out">${csrf}<button class="quiet">Sign out</button></form>
@@ -41,16 +41,16 @@ ${view.devices.map((device) => deviceItem(device, last, csrf))}</ul>
   });
 }
 
-function deviceItem(device: Device, last: boolean, csrf: Html): Html {
+function renderDevice(device: Device, isLast: boolean, csrf: Html): Html {
   return html`<li>
 <p><strong class="name"><bdi class="exact">${device.name}</bdi></strong>${device.current ? html` <span class="tag">this session</span>` : ""}</p>
-<p class="hint">Added ${instant(device.createdAt)}</p>
-${last ? html`<p class="hint">Your only device. Add another one before you remove it, or ask your operator.</p>` : removal(device, csrf)}
+<p class="hint">Added ${renderInstant(device.createdAt)}</p>
+${isLast ? html`<p class="hint">Your only device. Add another one before you remove it, or ask your operator.</p>` : renderRemoveForm(device, csrf)}
 </li>
 `;
 }
 
-function removal(device: Device, csrf: Html): Html {
+function renderRemoveForm(device: Device, csrf: Html): Html {
   const name = html`<bdi>${device.name}</bdi>`;
   return html`<details class="fine"><summary><span>Remove<span class="unseen"> ${name}</span></span></summary>
 <form method="post" action="/devices/${encodeURIComponent(device.id)}/remove">

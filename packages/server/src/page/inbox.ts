@@ -2,9 +2,9 @@
 import type { RequestState, Reversibility } from "@countersign/protocol";
 import { html } from "hono/html";
 import type { CardPart } from "../domain/action/card.ts";
-import { monogram, outcomes } from "./card.ts";
-import { type Html, page } from "./layout.ts";
-import { countdown, instant, reversibilityLine, summary } from "./phrase.ts";
+import { outcomes, renderMonogram } from "./card.ts";
+import { type Html, renderPage } from "./layout.ts";
+import { renderActionSummary, renderCountdown, renderInstant, renderReversibility } from "./phrase.ts";
 
 export type InboxView = {
   readonly approverName: string;
@@ -31,11 +31,11 @@ export type InboxView = {
 };
 
 /** The inbox. `inbox.js` replaces the element `inbox` when `/inbox/events` sends an event `inbox`. */
-export function inboxPage(view: InboxView): Html {
+export function renderInboxPage(view: InboxView): Html {
   const count = view.waiting.length;
-  const some = count === 1 ? "One request waits for you" : `${count} requests wait for you`;
-  const heading = count === 0 ? "Nothing waits for you" : some;
-  return page({
+  const pendingHeading = count === 1 ? "One request waits for you" : `${count} requests wait for you`;
+  const heading = count === 0 ? "Nothing waits for you" : pendingHeading;
+  return renderPage({
     title: count === 0 ? "Inbox" : `(${count}) Inbox`,
     approverName: view.approverName,
     here: "inbox",
@@ -43,36 +43,36 @@ export function inboxPage(view: InboxView): Html {
     main: html`<p class="unseen" id="inbox-status" role="status"></p>
 <div class="sheet" id="inbox" data-status="${heading}">
 <h1>${heading}</h1>
-${count === 0 ? empty : html`<ul class="list">\n${view.waiting.map((item) => waiting(item, view.now))}</ul>`}
-${view.decided.length === 0 ? "" : html`<h2>Earlier</h2>\n<ul class="list past">\n${view.decided.map(decided)}</ul>`}
+${count === 0 ? emptyInbox : html`<ul class="list">\n${view.waiting.map((item) => renderPendingItem(item, view.now))}</ul>`}
+${view.decided.length === 0 ? "" : html`<h2>Earlier</h2>\n<ul class="list past">\n${view.decided.map(renderDecidedItem)}</ul>`}
 </div>`,
   });
 }
 
-const empty = html`<p class="lead">When an agent needs your approval, it appears here and you are told.</p>`;
+const emptyInbox = html`<p class="lead">When an agent needs your approval, it appears here and you are told.</p>`;
 
-function waiting(item: InboxView["waiting"][number], now: number): Html {
+function renderPendingItem(item: InboxView["waiting"][number], now: number): Html {
   return html`<li>
 <a href="/requests/${encodeURIComponent(item.requestId)}" id="request-${item.requestId}">
-<span class="asks">${monogram(item.agentName)}<bdi class="agent">${item.agentName}</bdi><span class="unseen">asks:</span></span>
-${summary(item.parts)}
+<span class="asks">${renderMonogram(item.agentName)}<bdi class="agent">${item.agentName}</bdi><span class="unseen">asks:</span></span>
+${renderActionSummary(item.parts)}
 </a>
 <ul class="facts">
-<li><span>${countdown(item.decideBy, now)} left</span></li>
-<li class="${item.reversibility}">${reversibilityLine(item.reversibility)}</li>
+<li><span>${renderCountdown(item.decideBy, now)} left</span></li>
+<li class="${item.reversibility}">${renderReversibility(item.reversibility)}</li>
 <li><code title="Check code">${item.shortDigest}</code></li>
 </ul>
 </li>
 `;
 }
 
-function decided(item: InboxView["decided"][number]): Html {
-  const withdrawn = item.state === "cancelled" && item.verdict === "approve" ? " after it was approved" : "";
+function renderDecidedItem(item: InboxView["decided"][number]): Html {
+  const suffix = item.state === "cancelled" && item.verdict === "approve" ? " after it was approved" : "";
   return html`<li>
 <a href="/requests/${encodeURIComponent(item.requestId)}" id="request-${item.requestId}">
-${summary(item.parts)}
+${renderActionSummary(item.parts)}
 </a>
-<p class="facts"><strong>${outcomes[item.state].short}${withdrawn}</strong> <bdi>${item.agentName}</bdi> ${instant(item.at)}</p>
+<p class="facts"><strong>${outcomes[item.state].short}${suffix}</strong> <bdi>${item.agentName}</bdi> ${renderInstant(item.at)}</p>
 </li>
 `;
 }

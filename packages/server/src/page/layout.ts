@@ -5,7 +5,7 @@
  * own stylesheet and modules; `contentSecurityPolicy` holds the browser to that.
  */
 import { html } from "hono/html";
-import { type AssetName, assetUrl } from "./asset.ts";
+import { type AssetName, getAssetUrl } from "./asset.ts";
 import { sealIcon } from "./icon.ts";
 import type { Html } from "./markup.ts";
 
@@ -39,7 +39,7 @@ export type Layout = {
 };
 
 /** The whole document: header with brand and navigation, main, footer. */
-export function page({ title, main, approverName, here, scripts = [] }: Layout): Html {
+export function renderPage({ title, main, approverName, here, scripts = [] }: Layout): Html {
   return html`<!doctype html>
 <html lang="en">
 <head>
@@ -50,14 +50,14 @@ export function page({ title, main, approverName, here, scripts = [] }: Layout):
 <meta name="theme-color" content="#f5f4f0" media="(prefers-color-scheme: light)">
 <meta name="theme-color" content="#0f1213" media="(prefers-color-scheme: dark)">
 <meta name="robots" content="noindex">
-<link rel="icon" href="${assetUrl("icon.svg")}" type="image/svg+xml">
-<link rel="stylesheet" href="${assetUrl("app.css")}">
-${scripts.map((name) => html`<script type="module" src="${assetUrl(name)}"></script>\n`)}</head>
+<link rel="icon" href="${getAssetUrl("icon.svg")}" type="image/svg+xml">
+<link rel="stylesheet" href="${getAssetUrl("app.css")}">
+${scripts.map((name) => html`<script type="module" src="${getAssetUrl(name)}"></script>\n`)}</head>
 <body>
 <a class="skip" href="#main">Skip to content</a>
 <header class="top">
 <a class="brand" href="${approverName === undefined ? "/" : "/inbox"}">${sealIcon}Countersign</a>
-${approverName === undefined ? "" : navigation(here)}
+${approverName === undefined ? "" : renderNavigation(here)}
 </header>
 <main id="main" tabindex="-1">
 ${main}
@@ -71,13 +71,13 @@ ${approverName === undefined ? "" : html`<p>Signed in as <bdi>${approverName}</b
 `;
 }
 
-function navigation(here: Layout["here"]): Html {
+function renderNavigation(here: Layout["here"]): Html {
   const link = (name: NonNullable<Layout["here"]>, label: string) =>
     html`<li><a href="/${name}"${here === name ? html` aria-current="page"` : ""}>${label}</a></li>`;
   return html`<nav aria-label="Pages"><ul>${link("inbox", "Inbox")}${link("devices", "Devices")}</ul></nav>`;
 }
 
 /** A line that must not be missed: something went wrong, and what has not happened because of it. */
-export function problemLine(problem: string | undefined): Html {
+export function renderProblemLine(problem: string | undefined): Html {
   return html`<p class="problem" role="alert" data-problem>${problem ?? ""}</p>`;
 }

@@ -1,6 +1,6 @@
 /** A page that only says something: what happened, what did not, and where to go from here. */
 import { html } from "hono/html";
-import { type Html, page } from "./layout.ts";
+import { type Html, renderPage } from "./layout.ts";
 
 const messages = {
   link_expired: {
@@ -33,18 +33,18 @@ export type MessageView = {
   readonly message: MessageName;
   readonly approverName?: string | undefined;
   /** Where to go from here, a path on this server. */
-  readonly onward?: { readonly href: string; readonly label: string } | undefined;
+  readonly nextLink?: { readonly href: string; readonly label: string } | undefined;
 };
 
-export function messagePage({ message, approverName, onward }: MessageView): Html {
+export function renderMessagePage({ message, approverName, nextLink }: MessageView): Html {
   const { title, text } = messages[message];
-  return page({
+  return renderPage({
     title,
     approverName,
     main: html`<section class="sheet message">
 <h1>${title}</h1>
 <p class="lead">${text}</p>
-${onward ? html`<p class="onward"><a href="${onward.href}">${onward.label}</a></p>` : ""}
+${nextLink ? html`<p class="onward"><a href="${nextLink.href}">${nextLink.label}</a></p>` : ""}
 </section>`,
   });
 }

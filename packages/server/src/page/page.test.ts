@@ -16,9 +16,9 @@ import {
   waiting,
 } from "@countersign/testing/browser/page-fixture";
 import { timeLeft } from "./asset/countdown.js";
-import { assetUrl, findAsset } from "./asset.ts";
-import { cardPage, outcomes } from "./card.ts";
-import { inboxPage } from "./inbox.ts";
+import { findAsset, getAssetUrl } from "./asset.ts";
+import { outcomes, renderCardPage } from "./card.ts";
+import { renderInboxPage } from "./inbox.ts";
 import { contentSecurityPolicy, type Html } from "./layout.ts";
 
 const rendered = new Map(
@@ -106,7 +106,7 @@ test("nothing is loaded from elsewhere, and every link and form stays on this se
 });
 
 test("several actions are one question: each is shown whole and numbered, and the buttons are about all of them", async () => {
-  const page = await show(cardPage(cardView(several)));
+  const page = await show(renderCardPage(cardView(several)));
   const said = text(page);
   assert.match(said, /3 actions, one answer/);
   for (const [at, { rows, words }] of several.parts.entries()) {
@@ -125,9 +125,9 @@ test("several actions are one question: each is shown whole and numbered, and th
       .attributes.get("aria-describedby")!,
     /part-1 part-2 part-3/,
   );
-  const two = await show(cardPage(cardView({ ...several, parts: several.parts.slice(1) })));
+  const two = await show(renderCardPage(cardView({ ...several, parts: several.parts.slice(1) })));
   assert.match(text(form(two, "approve")), /Approve both/);
-  assert.doesNotMatch(await show(cardPage(cardView(refund))), /1 of 1|one answer|Approve all/);
+  assert.doesNotMatch(await show(renderCardPage(cardView(refund))), /1 of 1|one answer|Approve all/);
 });
 
 test("T4: every form is a POST, and no link leads to a decision", () => {
@@ -155,7 +155,7 @@ test("every field that a person fills has a label, and ids are unique", () => {
 });
 
 test("T15: a value stands in a box of its own, isolated from the writing direction around it", async () => {
-  const page = await show(cardPage(cardView(hostile)));
+  const page = await show(renderCardPage(cardView(hostile)));
   assert.ok(page.includes(`<strong class="value short"><bdi>${rightToLeft}</bdi></strong>`));
   const heading = /<h1 id="sentence"[^>]*>([\s\S]*?)<\/h1>/.exec(page)?.[1] ?? "";
   const outside = text(heading.replace(/<strong[\s\S]*?<\/strong>/g, "·"));
@@ -163,7 +163,7 @@ test("T15: a value stands in a box of its own, isolated from the writing directi
 });
 
 test("T16: all that the agent says is shown, once, inside the quotation that says it is not checked", async () => {
-  const page = await show(cardPage(cardView(rollout)));
+  const page = await show(renderCardPage(cardView(rollout)));
   const quotation = /<figure class="words">([\s\S]*?)<\/figure>/.exec(page)?.[1] ?? "";
   assert.match(text(quotation), /^\s*Release agent says, in its own words — not checked/);
   const { words } = rollout;
@@ -171,18 +171,20 @@ test("T16: all that the agent says is shown, once, inside the quotation that say
     assert.ok(text(quotation).includes(said), said);
     assert.equal(text(page).split(said).length, 2, said);
   }
-  assert.ok(!(await show(cardPage(cardView({ ...rollout, words: { rows: [] } })))).includes("own words"));
+  assert.ok(
+    !(await show(renderCardPage(cardView({ ...rollout, words: { rows: [] } })))).includes("own words"),
+  );
 });
 
 test("every bound row is on the card, waiting or decided", async () => {
   for (const state of requestStates) {
-    const page = text(await show(cardPage(cardView(order, { state, ...decision("approve") }))));
+    const page = text(await show(renderCardPage(cardView(order, { state, ...decision("approve") }))));
     for (const row of order.rows) assert.ok(page.includes(row.label) && page.includes(row.value), state);
   }
 });
 
 test("approve and deny differ in nothing but what they say and send", async () => {
-  const page = await show(cardPage(cardView(rollout)));
+  const page = await show(renderCardPage(cardView(rollout)));
   const shape = (markup: string) =>
     markup
       .replace(/<svg[\s\S]*?<\/svg>/g, "")
@@ -196,7 +198,7 @@ test("approve and deny differ in nothing but what they say and send", async () =
 });
 
 test("both answers carry the card's hash and the CSRF token; the reason goes with the denial alone", async () => {
-  const page = await show(cardPage(cardView(rollout)));
+  const page = await show(renderCardPage(cardView(rollout)));
   const common = { csrf: "csrf-token", card: cardView(rollout).cardHash };
   assert.deepEqual(fields(form(page, "deny")), { ...common, verdict: "deny" });
   assert.deepEqual(fields(form(page, "approve")), { ...common, verdict: "approve" });
@@ -206,7 +208,7 @@ test("both answers carry the card's hash and the CSRF token; the reason goes wit
 });
 
 test("at level passkey-signed the approval waits for the passkey, the denial does not", async () => {
-  const page = await show(cardPage(cardView(refund)));
+  const page = await show(renderCardPage(cardView(refund)));
   const approve = form(page, "approve");
   assert.deepEqual(Object.keys(fields(approve)), ["csrf", "card", "verdict", "ceremony", "assertion"]);
   assert.match(approve, /<button [^>]*disabled>/);
@@ -223,7 +225,7 @@ test("at level passkey-signed the approval waits for the passkey, the denial doe
 
 test("where the session is too old the approval is a way to sign in, and the denial stays", async () => {
   for (const view of [cardView(order, { needsSignIn: true }), cardView(refund, { ceremony: undefined })]) {
-    const page = await show(cardPage(view));
+    const page = await show(renderCardPage(view));
     assert.doesNotMatch(page, /value="approve"/);
     assert.match(page, /<a class="verdict" href="\/sign-in\?next=%2Frequests%2Freq-7">/);
     assert.equal(fields(form(page, "deny")).verdict, "deny");
@@ -233,7 +235,7 @@ test("where the session is too old the approval is a way to sign in, and the den
 test("T11: at the instant that deciding closes no form decides, and before it both do", async () => {
   const { decideBy } = cardView(refund);
   const verdicts = async (at: number) => {
-    const page = await show(cardPage(cardView(refund, { now: at })));
+    const page = await show(renderCardPage(cardView(refund, { now: at })));
     return [
       page.includes(`value="approve"`),
       page.includes(`value="deny"`),
@@ -247,14 +249,14 @@ test("T11: at the instant that deciding closes no form decides, and before it bo
 test("a decided card has no form that decides, and says who decided, when and why", async () => {
   for (const state of requestStates.filter((each) => each !== "pending")) {
     const page = await show(
-      cardPage(cardView(refund, { state, ...decision("deny", { reason: "No serial number" }) })),
+      renderCardPage(cardView(refund, { state, ...decision("deny", { reason: "No serial number" }) })),
     );
     assert.doesNotMatch(page, /\/decision"|name="verdict"/, state);
     for (const said of ["Grace Hopper", "22 Nov 2026, 14:29 UTC", "No serial number"])
       assert.ok(text(page).includes(said));
   }
   const mine = await show(
-    cardPage(cardView(refund, { state: "denied", ...decision("deny", { mine: true }) })),
+    renderCardPage(cardView(refund, { state: "denied", ...decision("deny", { mine: true }) })),
   );
   assert.match(text(mine), /Denied by\s*You/);
 });
@@ -270,16 +272,16 @@ test("T26: each state has words of its own", () => {
 
 test("the agent can be paused from every card", async () => {
   for (const state of requestStates) {
-    const page = await show(cardPage(cardView(refund, { state })));
+    const page = await show(renderCardPage(cardView(refund, { state })));
     assert.ok(page.includes(`action="/requests/req-7/pause-agent"`), state);
   }
 });
 
 test("the inbox says in its title how many wait, and holds no form", async () => {
   const view = { approverName: "Ada Lovelace", csrf: "csrf-token", now, decided: [] };
-  const two = await show(inboxPage({ ...view, waiting: [waiting(refund, "a"), waiting(order, "b")] }));
+  const two = await show(renderInboxPage({ ...view, waiting: [waiting(refund, "a"), waiting(order, "b")] }));
   assert.match(two, /<title>\(2\) Inbox · Countersign<\/title>/);
-  assert.match(await show(inboxPage({ ...view, waiting: [] })), /<title>Inbox · Countersign<\/title>/);
+  assert.match(await show(renderInboxPage({ ...view, waiting: [] })), /<title>Inbox · Countersign<\/title>/);
   assert.doesNotMatch(two, /<form/);
 });
 
@@ -305,7 +307,7 @@ test("what is left is rounded down, and never below nothing", () => {
 
 test("an asset's URL names its content, and nothing else is an asset", () => {
   const style = findAsset("app.css");
-  assert.equal(assetUrl("app.css"), `/assets/app.css?v=${style?.hash}`);
+  assert.equal(getAssetUrl("app.css"), `/assets/app.css?v=${style?.hash}`);
   assert.equal(style?.etag, `"${style?.hash}"`);
   assert.match(style?.hash ?? "", /^[\w-]{16}$/);
   for (const name of ["", "asset.ts", "../asset.ts", "constructor", "__proto__"])

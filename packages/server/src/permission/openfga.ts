@@ -4,7 +4,7 @@
  * never sent, and is a no.
  */
 import { CredentialsMethod, OpenFgaClient } from "@openfga/sdk";
-import { fgaName, type OpenFgaCheck } from "../config/permission.ts";
+import { type OpenFgaCheck, openFgaNamePattern } from "../config/permission.ts";
 import type { PermissionQuery } from "../usecase/request/check-permission.ts";
 import type { PermissionBackend } from "./backend.ts";
 
@@ -103,7 +103,7 @@ function fillTemplate(template: string, values: Readonly<Record<string, unknown>
   const text = template.replaceAll(/\{([^}]*)\}/g, (_, name: string) => {
     const value = Object.hasOwn(values, name) ? values[name] : undefined;
     const written = typeof value === "number" || typeof value === "boolean" ? String(value) : value;
-    if (typeof written === "string" && fgaName.test(written)) return written;
+    if (typeof written === "string" && openFgaNamePattern.test(written)) return written;
     isFilled = false;
     return "";
   });

@@ -14,11 +14,11 @@ export async function openPermission(
   config: Pick<Config, "permission" | "apis">,
   onFault: (fault: unknown, where: string) => void,
 ): Promise<PermissionCheck | undefined> {
-  const { outside, timeLimitMs: timeoutMs } = config.permission;
+  const { backend: outside, timeLimitMs: timeoutMs } = config.permission;
   if (!outside) return undefined;
   const token = outside.tokenFile === undefined ? undefined : readFileSync(outside.tokenFile, "utf8").trim();
   const backend =
-    outside.by === "authzen"
+    outside.kind === "authzen"
       ? (await import("./authzen.ts")).createAuthzen(outside, token)
       : (await import("./openfga.ts")).createOpenFga(outside, token, timeoutMs, config.apis);
   return withTimeout(backend, timeoutMs, (fault) => onFault(fault, "permission"));

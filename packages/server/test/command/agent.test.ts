@@ -206,7 +206,7 @@ test("agents are allowed to register themselves, under a name and for types that
   assert.deepEqual([allowance.name, allowance.types, allowance.uses], ["Refund desk", "refund", 2]);
   assert.match(await done("agent", "token", "revoke", allowance.id), /revoked/);
   assert.match(await done("agent", "token", "list"), /no valid initial access tokens/);
-  assert.match(await refused("agent", "token", "revoke", allowance.id), /no allowance/);
+  assert.match(await refused("agent", "token", "revoke", allowance.id), /no initial access token/);
   for (const words of [
     ["agent", "token", "create", "--type", "refund"],
     ["agent", "token", "create", "--name", "X"],

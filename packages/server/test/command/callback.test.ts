@@ -15,7 +15,7 @@ test("the operator sees which agents could not be told, and why", async () => {
     const print = (text: string) => {
       out += `${text}\n`;
     };
-    const terminal = { stdout: print, stderr: print, isTTY: false, stop: new AbortController().signal };
+    const terminal = { stdout: print, stderr: print, isTTY: false, signal: new AbortController().signal };
     assert.equal(await runCommand(["callbacks", ...words, "--config", file], terminal), 0, out);
     return out;
   };

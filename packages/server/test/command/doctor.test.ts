@@ -30,7 +30,7 @@ async function countersign(...words: string[]) {
       said.err += `${text}\n`;
     },
     isTTY: false,
-    stop: stop.signal,
+    signal: stop.signal,
   });
   return { code, ...said };
 }

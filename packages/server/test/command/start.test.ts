@@ -34,7 +34,7 @@ test("a start on SQLite without mail and TLS loads nothing that it does not need
   const folder = mkdtempSync(join(tmpdir(), "countersign-start-"));
   try {
     const file = join(folder, "countersign.yaml");
-    const quiet = { stdout: () => {}, stderr: () => {}, isTTY: false, stop: new AbortController().signal };
+    const quiet = { stdout: () => {}, stderr: () => {}, isTTY: false, signal: new AbortController().signal };
     const issuer = `http://localhost:${await freePort()}`;
     assert.equal(await runCommand(["init", "--config", file, "--issuer", issuer], quiet), 0);
     const child = spawn(process.execPath, ["--import", listening, main, "start", "--config", file]);

@@ -9,7 +9,7 @@ import { type Certificates, createCertificates, selfSigned } from "@countersign/
 import { deploy, issuer, rules } from "@countersign/testing/server/deployment";
 import { exportJWK, generateKeyPair, importJWK, type JWK, SignJWT } from "jose";
 import { createSecretSeal } from "../../src/crypto/seal.ts";
-import { readCertificate } from "../../src/domain/client/certificate.ts";
+import { parseCertificate } from "../../src/domain/client/certificate.ts";
 import { type ClientJwtVerifier, createClientJwtVerifier } from "../../src/outbound/client-jwt-verifier.ts";
 import { createJwksCache } from "../../src/outbound/jwks-cache.ts";
 import { createOutbound } from "../../src/outbound/outbound.ts";
@@ -175,7 +175,7 @@ test("T36, T37: keys are not fetched from inside, unless the operator allows it"
 
 test("a self-signed certificate is found among published keys, also when its key came meanwhile", async () => {
   const [first, second] = [await selfSigned("CN=a"), await selfSigned("CN=a")];
-  const certificate = (made: typeof first) => readCertificate(made.der)!;
+  const certificate = (made: typeof first) => parseCertificate(made.der)!;
   publish(first.publicJwk as JWK);
   assert.equal(await keys.hasCertificate(agent(), certificate(first)), true);
   assert.equal(await keys.hasCertificate(agent(), certificate(second)), false);

@@ -24,7 +24,7 @@ test("a pending poll is one read of the store and no write, and so is one that i
     observe: (store: Store) => capturedOutput(store, calls),
     onResponse: () => {},
     instrumentChannel: <C>(channel: C) => channel,
-    connection: () => {},
+    onConnection: () => {},
     scrape: async () => ({ contentType: "", text: "" }),
   };
   const deployment = await deploy(undefined, { metrics });

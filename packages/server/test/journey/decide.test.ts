@@ -12,7 +12,7 @@ import {
   requestIdOf,
   rules,
 } from "@countersign/testing/server/deployment";
-import { decideBy } from "../../src/domain/request/request.ts";
+import { computeDecideBy } from "../../src/domain/request/request.ts";
 
 let deployment: Deployment;
 let ada: Person;
@@ -237,7 +237,7 @@ test("T11: deciding closes before expiry, and a yes that came just in time can s
   const late = await ask();
   const inTime = await ask();
   const { createdAt, expiresAt } = (await deployment.server.store.read("request", late.id))!.record;
-  const closes = decideBy(createdAt, expiresAt);
+  const closes = computeDecideBy(createdAt, expiresAt);
   const form = {
     ...hidden(formOf(await (await ada.get(`/requests/${late.id}`)).text(), "approve")),
     verdict: "approve",

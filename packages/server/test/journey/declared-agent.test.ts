@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { basic, deploy, rules } from "@countersign/testing/server/deployment";
 import { runCommand } from "../../src/command/cli/run.ts";
-import { loadConfig, parseConfig, problemText } from "../../src/config/config.ts";
+import { formatProblem, loadConfig, parseConfig } from "../../src/config/config.ts";
 import { pauseAgent } from "../../src/usecase/client/client-lifecycle.ts";
 
 const folder = realpathSync(mkdtempSync(join(tmpdir(), "countersign-declared-")));
@@ -38,7 +38,7 @@ const withAgents = (...agents: string[]) => `${rules}\nagents:\n${agents.join(""
 
 function problems(agent: string): string[] {
   const read = parseConfig(withAgents(agent), join(folder, "countersign.yaml"));
-  return "problems" in read ? read.problems.map(problemText) : [];
+  return "problems" in read ? read.problems.map(formatProblem) : [];
 }
 
 async function agentsOf(deployment: Awaited<ReturnType<typeof deploy>>) {
@@ -180,7 +180,7 @@ test("check says what the next start will do, and commands leave declared agents
     const code = await runCommand([...words, "--config", config], {
       stdout: print,
       stderr: print,
-      stop,
+      signal: stop,
       isTTY: false,
     });
     return { code, said };

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { authzen, type DecisionPoint, openFga } from "@countersign/testing/server/decision-point";
 import { type Deployment, deploy, refund, requestIdOf, rules } from "@countersign/testing/server/deployment";
-import { parseConfig, problemText } from "../../src/config/config.ts";
+import { formatProblem, parseConfig } from "../../src/config/config.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "countersign-permission-"));
 writeFileSync(join(folder, "token"), "let-me-ask\n");
@@ -413,7 +413,7 @@ for (const [what, permission, said] of [
     const text = permission.startsWith("{") ? permission : `{ ${permission} }`;
     const read = parseConfig(`${rules}\npermission: ${text}\n`, "/etc/countersign.yaml");
     assert.ok("problems" in read);
-    const found = read.problems.map(problemText);
+    const found = read.problems.map(formatProblem);
     assert.equal(found.length, 1, found.join("\n"));
     assert.match(found[0] ?? "", said);
   });

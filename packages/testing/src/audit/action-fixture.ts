@@ -1,7 +1,7 @@
 /** A refund, declared and asked for: what tests start from. Nothing but tests reads it. */
 
 import type { ActionPolicy } from "../../../server/src/domain/action/action-type.ts";
-import { buildActionRule } from "../../../server/src/domain/action/build.ts";
+import { buildActionPolicy } from "../../../server/src/domain/action/build.ts";
 import type { Declaration } from "../../../server/src/domain/action/declaration.ts";
 
 export const refund = {
@@ -41,7 +41,7 @@ export const refundFields = { order: "A-1", customer: "Grace", amount: "10000.00
 
 /** The rule of a declaration that has no problem. */
 export function ruleOf(declaration: Declaration = refund): ActionPolicy {
-  const built = buildActionRule(declaration);
+  const built = buildActionPolicy(declaration);
   if ("problems" in built) throw new Error(JSON.stringify(built.problems, null, 2));
   return built.rule;
 }

@@ -17,7 +17,7 @@ import {
 import { exportLog, type LogSource } from "../../../server/src/audit/audit.ts";
 import type { NewEntry } from "../../../server/src/audit/new-entry.ts";
 import { type EntryDetails, type Event, newEntry } from "../../../server/src/audit/new-entry.ts";
-import { readAttestation } from "../../../server/src/crypto/passkey.ts";
+import { verifyPasskeyAttestation } from "../../../server/src/crypto/passkey.ts";
 import type { Card } from "../../../server/src/domain/action/card.ts";
 import { openSqlite } from "../../../server/src/store/sqlite/sqlite.ts";
 import type { Store } from "../../../server/src/store/store.ts";
@@ -140,7 +140,7 @@ export function createTestLog(
     enrol: async (approver) => {
       const passkey = createVirtualAuthenticator(site);
       const challenge = randomBytes(32).toString("base64url");
-      const device = await readAttestation(site, passkey.attestation({ challenge }), challenge);
+      const device = await verifyPasskeyAttestation(site, passkey.attestation({ challenge }), challenge);
       const facts = {
         credential: passkey.id,
         public_key: device!.publicKey,

@@ -2,19 +2,19 @@
 import type { RequestState } from "@countersign/protocol";
 import {
   type Card,
+  getCardParts,
   type MultiPartCard,
-  partsOf,
   type SingleCard,
 } from "../../../server/src/domain/action/card.ts";
-import { aboutPage } from "../../../server/src/page/about.ts";
-import { type CardView, cardPage } from "../../../server/src/page/card.ts";
-import { devicesPage } from "../../../server/src/page/devices.ts";
-import { enrolOtherDevicePage, enrolPage } from "../../../server/src/page/enrol.ts";
-import { inboxPage } from "../../../server/src/page/inbox.ts";
+import { renderAboutPage } from "../../../server/src/page/about.ts";
+import { type CardView, renderCardPage } from "../../../server/src/page/card.ts";
+import { renderDevicesPage } from "../../../server/src/page/devices.ts";
+import { renderEnrolPage, renderOtherDevicePage } from "../../../server/src/page/enrol.ts";
+import { renderInboxPage } from "../../../server/src/page/inbox.ts";
 import type { Html } from "../../../server/src/page/layout.ts";
-import { messagePage } from "../../../server/src/page/message.ts";
-import { qrCode } from "../../../server/src/page/qr-code.ts";
-import { signInPage } from "../../../server/src/page/sign-in.ts";
+import { renderMessagePage } from "../../../server/src/page/message.ts";
+import { renderQrCode } from "../../../server/src/page/qr-code.ts";
+import { renderSignInPage } from "../../../server/src/page/sign-in.ts";
 
 export const now = Date.UTC(2026, 10, 22, 14, 30, 23);
 
@@ -217,9 +217,9 @@ export const enrolView = {
   email: "ada@example.com",
   token: "invitation",
   ceremony: { token: "ceremony-2", options: creation },
-  elsewhere: {
+  otherDevice: {
     address: "https://countersign.example.com/enrol/invitation",
-    qrCode: await qrCode("https://countersign.example.com/enrol/invitation"),
+    qrCode: await renderQrCode("https://countersign.example.com/enrol/invitation"),
   },
 };
 export const signInView = { ceremony: { token: "ceremony-3", options: request }, next: "/inbox" };
@@ -230,7 +230,7 @@ export function waiting(card: Card, requestId: string, leftMs = 102_000) {
   return {
     requestId,
     agentName: agent.name,
-    parts: partsOf(card),
+    parts: getCardParts(card),
     reversibility,
     decideBy,
     shortDigest: "7K2M-Q9XD-4TCV",
@@ -241,7 +241,7 @@ export function earlier(card: Card, requestId: string, state: RequestState, verd
   return {
     requestId,
     agentName: card.agent.name,
-    parts: partsOf(card),
+    parts: getCardParts(card),
     state,
     verdict,
     at: now - 3_600_000,
@@ -255,13 +255,13 @@ const reason = "The photos show a different machine. Please ask for the serial n
 
 /** Every page in every shape, by a name for the test's message and the screenshot's file. */
 export const pages: { readonly [name: string]: () => Html } = {
-  "card-refund": () => cardPage(cardView(refund)),
-  "card-order-sign-in": () => cardPage(cardView(order, { needsSignIn: true })),
-  "card-several": () => cardPage(cardView(several)),
-  "card-several-hostile": () => cardPage(cardView(hostileSeveral)),
-  "card-rollout": () => cardPage(cardView(rollout)),
+  "card-refund": () => renderCardPage(cardView(refund)),
+  "card-order-sign-in": () => renderCardPage(cardView(order, { needsSignIn: true })),
+  "card-several": () => renderCardPage(cardView(several)),
+  "card-several-hostile": () => renderCardPage(cardView(hostileSeveral)),
+  "card-rollout": () => renderCardPage(cardView(rollout)),
   "card-hostile": () =>
-    cardPage(
+    renderCardPage(
       cardView(hostile, {
         requestId: hostileText,
         approverName: hostileText,
@@ -270,25 +270,27 @@ export const pages: { readonly [name: string]: () => Html } = {
       }),
     ),
   "card-problem": () =>
-    cardPage(cardView(refund, { problem: "Your passkey was not recognised. Nothing was decided." })),
-  "card-closed": () => cardPage(cardView(refund, { now: now + 102_000 })),
+    renderCardPage(cardView(refund, { problem: "Your passkey was not recognised. Nothing was decided." })),
+  "card-closed": () => renderCardPage(cardView(refund, { now: now + 102_000 })),
   "decided-approved": () =>
-    cardPage(cardView(refund, { state: "approved", ...decision("approve", { mine: true }) })),
-  "decided-several": () => cardPage(cardView(several, { state: "denied", ...decision("deny", { reason }) })),
-  "decided-redeemed": () => cardPage(cardView(rollout, { state: "redeemed", ...decision("approve") })),
-  "decided-denied": () => cardPage(cardView(refund, { state: "denied", ...decision("deny", { reason }) })),
+    renderCardPage(cardView(refund, { state: "approved", ...decision("approve", { mine: true }) })),
+  "decided-several": () =>
+    renderCardPage(cardView(several, { state: "denied", ...decision("deny", { reason }) })),
+  "decided-redeemed": () => renderCardPage(cardView(rollout, { state: "redeemed", ...decision("approve") })),
+  "decided-denied": () =>
+    renderCardPage(cardView(refund, { state: "denied", ...decision("deny", { reason }) })),
   "decided-hostile": () =>
-    cardPage(
+    renderCardPage(
       cardView(hostile, {
         state: "denied",
         ...decision("deny", { reason: hostileText, approverName: hostileText }),
       }),
     ),
-  "decided-expired": () => cardPage(cardView(order, { state: "expired" })),
-  "decided-lapsed": () => cardPage(cardView(order, { state: "lapsed", ...decision("approve") })),
-  "decided-cancelled": () => cardPage(cardView(order, { state: "cancelled" })),
+  "decided-expired": () => renderCardPage(cardView(order, { state: "expired" })),
+  "decided-lapsed": () => renderCardPage(cardView(order, { state: "lapsed", ...decision("approve") })),
+  "decided-cancelled": () => renderCardPage(cardView(order, { state: "cancelled" })),
   inbox: () =>
-    inboxPage({
+    renderInboxPage({
       ...person,
       now,
       waiting: [
@@ -306,53 +308,54 @@ export const pages: { readonly [name: string]: () => Html } = {
       ],
     }),
   "inbox-hostile": () =>
-    inboxPage({
+    renderInboxPage({
       ...person,
       now,
       waiting: [waiting(hostile, hostileText)],
       decided: [earlier(hostile, `2${hostileText}`, "denied")],
     }),
-  "inbox-empty": () => inboxPage({ ...person, now, waiting: [], decided: [] }),
-  enrol: () => enrolPage(enrolView),
+  "inbox-empty": () => renderInboxPage({ ...person, now, waiting: [], decided: [] }),
+  enrol: () => renderEnrolPage(enrolView),
   "enrol-hostile": () =>
-    enrolPage({
+    renderEnrolPage({
       ...enrolView,
       approverName: hostileText,
       email: hostileText,
       token: hostileText,
       problem: hostileText,
-      elsewhere: { ...enrolView.elsewhere, address: hostileText },
+      otherDevice: { ...enrolView.otherDevice, address: hostileText },
       ceremony: { token: hostileText, options: { ...creation, challenge: hostileText } },
     }),
-  "enrol-elsewhere": () => enrolOtherDevicePage(enrolView),
+  "enrol-elsewhere": () => renderOtherDevicePage(enrolView),
   "enrol-elsewhere-hostile": () =>
-    enrolOtherDevicePage({
+    renderOtherDevicePage({
       approverName: hostileText,
       token: hostileText,
-      elsewhere: { ...enrolView.elsewhere, address: hostileText },
+      otherDevice: { ...enrolView.otherDevice, address: hostileText },
     }),
-  "sign-in": () => signInPage(signInView),
+  "sign-in": () => renderSignInPage(signInView),
   "sign-in-hostile": () =>
-    signInPage({
+    renderSignInPage({
       ceremony: { token: hostileText, options: { ...request, challenge: hostileText } },
       next: `/requests/${hostileText}`,
       problem: hostileText,
     }),
-  devices: () => devicesPage({ ...person, devices: [phone, computer] }),
-  "devices-one": () => devicesPage({ ...person, devices: [phone] }),
+  devices: () => renderDevicesPage({ ...person, devices: [phone, computer] }),
+  "devices-one": () => renderDevicesPage({ ...person, devices: [phone] }),
   "devices-hostile": () =>
-    devicesPage({
+    renderDevicesPage({
       approverName: hostileText,
       csrf: hostileText,
       problem: hostileText,
       devices: [phone, { ...computer, id: hostileText, name: hostileText }],
     }),
-  message: () => messagePage({ message: "not_found", onward: { href: "/sign-in", label: "Sign in" } }),
+  message: () =>
+    renderMessagePage({ message: "not_found", nextLink: { href: "/sign-in", label: "Sign in" } }),
   "message-hostile": () =>
-    messagePage({
+    renderMessagePage({
       message: "agent_paused",
       approverName: hostileText,
-      onward: { href: `/${hostileText}`, label: hostileText },
+      nextLink: { href: `/${hostileText}`, label: hostileText },
     }),
-  about: () => aboutPage({ issuer: "https://countersign.example.com" }),
+  about: () => renderAboutPage({ issuer: "https://countersign.example.com" }),
 };

@@ -9,9 +9,9 @@ import { join } from "node:path";
 import { cibaGrantType, type JsonObject } from "@countersign/protocol";
 import {
   type Config,
+  formatProblem,
   parseConfig,
-  problemText,
-  registrationPolicyOf,
+  toRegistrationPolicy,
 } from "../../../server/src/config/config.ts";
 import { createSecretSeal } from "../../../server/src/crypto/seal.ts";
 import { readRegistration } from "../../../server/src/domain/client/registration.ts";
@@ -172,7 +172,7 @@ export async function deploy(
 
   function start(text: string): Promise<Server> {
     const read = parseConfig(text, join(folder, "countersign.yaml"));
-    if ("problems" in read) throw new Error(read.problems.map(problemText).join("\n"));
+    if ("problems" in read) throw new Error(read.problems.map(formatProblem).join("\n"));
     config = read.config;
     origin = config.issuer;
     const onFault = (fault: unknown, where: string) => {
@@ -200,7 +200,7 @@ export async function deploy(
   };
 
   const admit: Deployment["admit"] = async (id, metadata = {}) => {
-    const registration = readRegistration(metadata, registrationPolicyOf(config));
+    const registration = readRegistration(metadata, toRegistrationPolicy(config));
     if ("problems" in registration) throw new Error(JSON.stringify(registration.problems));
     const { proof, ...rest } = registration;
     const name = typeof metadata.client_name === "string" ? metadata.client_name : id;

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseConfig, problemText } from "../../../server/src/config/config.ts";
+import { formatProblem, parseConfig } from "../../../server/src/config/config.ts";
 import { type Listener, listen } from "../../../server/src/http/transport/listener.ts";
 import { type Certificates, createCertificates } from "./certificate.ts";
 import { type Deployment, deploy, issuer, rules } from "./deployment.ts";
@@ -41,7 +41,7 @@ export async function openListeners(lines: string, main = "https"): Promise<List
   // Certificates are good by the machine's clock, and so are clients' assertions.
   Object.defineProperty(deployment.clock, "now", { get: () => Date.now() });
   const read = parseConfig(text, join(folder, "countersign.yaml"));
-  if ("problems" in read) throw new Error(read.problems.map(problemText).join("\n"));
+  if ("problems" in read) throw new Error(read.problems.map(formatProblem).join("\n"));
   const listener = await listen(read.config, deployment.server.apps, (fault) =>
     deployment.faults.push(fault),
   );

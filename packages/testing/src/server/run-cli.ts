@@ -13,7 +13,7 @@ export async function runCli(words: readonly string[]): Promise<CliResult> {
       said.err += `${text}\n`;
     },
     isTTY: false,
-    stop: new AbortController().signal,
+    signal: new AbortController().signal,
   });
   return { code, ...said };
 }

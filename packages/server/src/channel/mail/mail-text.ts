@@ -4,10 +4,10 @@ import {
   type Card,
   type CardPart,
   type CardRow,
-  partsOf,
-  plainText,
-  sentenceText,
-  togetherText,
+  formatCardSummary,
+  formatPartCount,
+  getCardParts,
+  toPlainText,
 } from "../../domain/action/card.ts";
 import { formatDuration } from "../../domain/action/format.ts";
 
@@ -29,14 +29,14 @@ const reversibility: Record<Card["reversibility"], string> = {
 
 /** The subject is the server's sentence; long ones are cut, and the check code says which request it is. */
 export function renderMailSubject({ card, checkCode }: Mail): string {
-  const sentence = sentenceText(card);
+  const sentence = formatCardSummary(card);
   const short = [...sentence].length > 120 ? `${[...sentence].slice(0, 119).join("")}…` : sentence;
   return `Approve or deny: ${short} [${checkCode}]`;
 }
 
 export function renderMailText(mail: Mail): string {
   const { card, checkCode, link } = mail;
-  const parts = partsOf(card);
+  const parts = getCardParts(card);
   const { message } = card.words;
   const quoteAgent = (words: readonly string[]) =>
     words.length > 0 ? [`${card.agent.name} says, in its own words (not checked):`, ...words, ""] : [];
@@ -45,10 +45,10 @@ export function renderMailText(mail: Mail): string {
   return [
     isSingle
       ? `${card.agent.name} asks for your decision:`
-      : `${card.agent.name} asks for your decision: ${togetherText(parts)}.`,
+      : `${card.agent.name} asks for your decision: ${formatPartCount(parts)}.`,
     "",
     ...parts.flatMap(({ sentence, rows, words }, at) => [
-      `    ${isSingle ? "" : `${at + 1} of ${parts.length}: `}${plainText(sentence)}`,
+      `    ${isSingle ? "" : `${at + 1} of ${parts.length}: `}${toPlainText(sentence)}`,
       "",
       ...rows.map(({ label, value }) => `${label}: ${value}`),
       "",
@@ -73,7 +73,7 @@ function quoteRow({ label, value }: CardRow): string {
 
 export function renderMailHtml(mail: Mail): string {
   const { card, checkCode, link } = mail;
-  const parts = partsOf(card);
+  const parts = getCardParts(card);
   const { message } = card.words;
   const isSingle = parts.length === 1;
   return String(html`<!doctype html>
@@ -81,7 +81,7 @@ export function renderMailHtml(mail: Mail): string {
 <head><meta charset="utf-8"><meta name="color-scheme" content="light dark"><title>${renderMailSubject(mail)}</title></head>
 <body style="margin:0;padding:24px;font:16px/1.5 system-ui,sans-serif">
 <div style="max-width:520px;margin:0 auto">
-<p style="margin:0 0 8px">${card.agent.name} asks for your decision:${isSingle ? "" : ` ${togetherText(parts)}.`}</p>
+<p style="margin:0 0 8px">${card.agent.name} asks for your decision:${isSingle ? "" : ` ${formatPartCount(parts)}.`}</p>
 ${parts.map((part, at) => renderPart(card, part, isSingle ? "" : `${at + 1} of ${parts.length}: `, isSingle ? message : undefined))}
 ${isSingle ? "" : renderWords(card, message, [])}
 <p style="margin:0 0 20px">${reversibility[card.reversibility]} Answer within ${formatTimeLeft(mail)}, or it is cancelled.</p>

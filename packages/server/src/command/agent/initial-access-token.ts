@@ -6,10 +6,10 @@ import {
 import type { Command } from "../cli/command.ts";
 import { withStore } from "../cli/deployment.ts";
 import { OperatorError } from "../cli/operator-error.ts";
-import { table } from "../cli/table.ts";
+import { formatTable } from "../cli/table.ts";
 import { parseName } from "./option.ts";
 
-const units: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000 };
+const unitMs: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000 };
 const maxLifetimeMs = 30 * 86_400_000;
 
 export const initialAccessTokenCommands: readonly Command[] = [
@@ -31,16 +31,16 @@ export const initialAccessTokenCommands: readonly Command[] = [
         summary: "lifetime: 30m, 24h, 7d; at most 30d (default: 24h)",
       },
     },
-    run: (given, { stdout }) =>
-      withStore(given, async (store, config) => {
-        const name = given.one("name");
+    run: (args, { stdout }) =>
+      withStore(args, async (store, config) => {
+        const name = args.option("name");
         if (name === undefined)
           throw new OperatorError(
             "missing --name",
             "Agents that register themselves do not choose the name that approvers see on every card.",
           );
         const declared = [...config.actions.keys()];
-        const types = [...new Set(given.many("type"))];
+        const types = [...new Set(args.optionList("type"))];
         const unknown = types.find((type) => !declared.includes(type));
         if (types.length === 0 || unknown !== undefined)
           throw new OperatorError(
@@ -49,8 +49,8 @@ export const initialAccessTokenCommands: readonly Command[] = [
               : `the action type "${unknown}" is not declared`,
             `Declared action types: ${declared.join(", ")}`,
           );
-        const uses = readUses(given.one("uses") ?? "1");
-        const expiresAt = store.now() + readTime(given.one("expires") ?? "24h");
+        const uses = parseUses(args.option("uses") ?? "1");
+        const expiresAt = store.now() + parseDuration(args.option("expires") ?? "24h");
         const { token } = await createInitialAccessToken(store, {
           name: parseName(name),
           types,
@@ -75,13 +75,13 @@ export const initialAccessTokenCommands: readonly Command[] = [
     name: "agent token list",
     summary: "list the initial access tokens that are still valid",
     options: { json: { type: "boolean", summary: "as JSON lines" } },
-    run: (given, { stdout }) =>
-      withStore(given, async (store) => {
+    run: (args, { stdout }) =>
+      withStore(args, async (store) => {
         const now = store.now();
-        const open = (await store.list("initial_access_token")).filter(
+        const valid = (await store.list("initial_access_token")).filter(
           ({ record }) => record.expiresAt > now,
         );
-        const rows = open.map(({ record: { id, name, types, usesLeft, expiresAt } }) => ({
+        const rows = valid.map(({ record: { id, name, types, usesLeft, expiresAt } }) => ({
           id,
           name,
           types: types.join(" "),
@@ -89,9 +89,9 @@ export const initialAccessTokenCommands: readonly Command[] = [
           expires: new Date(expiresAt).toISOString(),
         }));
         stdout(
-          table(
+          formatTable(
             rows,
-            given.flag("json"),
+            args.flag("json"),
             "no valid initial access tokens; create one: countersign agent token create",
           ),
         );
@@ -101,9 +101,9 @@ export const initialAccessTokenCommands: readonly Command[] = [
     name: "agent token revoke",
     args: "<id>",
     summary: "revoke an initial access token; agents that registered with it stay registered",
-    run: (given, { stdout }) =>
-      withStore(given, async (store) => {
-        const [id = ""] = given.words;
+    run: (args, { stdout }) =>
+      withStore(args, async (store) => {
+        const [id = ""] = args.positionals;
         if ((await revokeInitialAccessToken(store, id)) === "unknown")
           throw new OperatorError(
             `no initial access token with id ${id}`,
@@ -114,15 +114,15 @@ export const initialAccessTokenCommands: readonly Command[] = [
   },
 ];
 
-function readUses(text: string): number {
+function parseUses(text: string): number {
   if (!/^[1-9][0-9]{0,3}$/.test(text))
     throw new OperatorError(`--uses: "${text}" is not a number from 1 to 9999`, "For example: --uses 5");
   return Number(text);
 }
 
-function readTime(text: string): number {
+function parseDuration(text: string): number {
   const [, digits = "", unit = ""] = /^([1-9][0-9]{0,5})([mhd])$/.exec(text) ?? [];
-  const ms = Number(digits) * (units[unit] ?? 0);
+  const ms = Number(digits) * (unitMs[unit] ?? 0);
   if (ms === 0 || ms > maxLifetimeMs)
     throw new OperatorError(
       `--expires: "${text}" is not a valid lifetime`,

@@ -1,24 +1,24 @@
 /** Registering an agent by command, and changing what it is registered with: always checked as a whole. */
 import type { JsonObject } from "@countersign/protocol";
-import { type Config, registrationPolicyOf } from "../../config/config.ts";
-import { nameForm } from "../../config/schema.ts";
+import { type Config, toRegistrationPolicy } from "../../config/config.ts";
+import { namePattern } from "../../config/schema.ts";
 import { createSecretSeal } from "../../crypto/seal.ts";
 import { hashSecret, newSecret, type Seal } from "../../crypto/secret.ts";
 import type { Agent } from "../../domain/client/client.ts";
-import { metadataOf } from "../../domain/client/metadata.ts";
+import { toClientMetadata } from "../../domain/client/metadata.ts";
 import {
   type ClientAuthMethod,
   type Registration,
   readRegistration,
 } from "../../domain/client/registration.ts";
-import { typeMetadata } from "../../domain/client/type-metadata.ts";
+import { toTypeMetadata } from "../../domain/client/type-metadata.ts";
 import type { Store, Versioned } from "../../store/store.ts";
 import { addAgent, credentialFor } from "../../usecase/client/client-lifecycle.ts";
 import { type Changed, changeAgent } from "../../usecase/client/update-agent.ts";
 import type { Arguments, Command, Terminal } from "../cli/command.ts";
-import { configFile, readOutsideKey, withStore } from "../cli/deployment.ts";
+import { readRootKey, resolveConfigFile, withStore } from "../cli/deployment.ts";
 import { OperatorError } from "../cli/operator-error.ts";
-import { agentOptions, metadataFrom, parseName, problemsError } from "./option.ts";
+import { agentOptions, parseName, toMetadata, toOperatorError } from "./option.ts";
 
 const shownOnce = "The secret is shown this once; only its hash is kept.";
 const shownOnceSealed = "The secret is shown this once; it is kept encrypted.";
@@ -29,7 +29,7 @@ export const registrationCommands: readonly Command[] = [
     args: "<id>",
     summary: "let an agent in; prints its secret once, where it has one",
     options: agentOptions,
-    run: (given, terminal) => withStore(given, (store, config) => add(given, terminal, store, config)),
+    run: (args, terminal) => withStore(args, (store, config) => add(args, terminal, store, config)),
   },
   {
     name: "agent change",
@@ -39,90 +39,102 @@ export const registrationCommands: readonly Command[] = [
       ...agentOptions,
       name: { ...agentOptions.name!, summary: "what approvers see on every card" },
     },
-    run: (given, terminal) => withStore(given, (store, config) => change(given, terminal, store, config)),
+    run: (args, terminal) => withStore(args, (store, config) => change(args, terminal, store, config)),
   },
   {
     name: "agent secret",
     args: "<id>",
     summary: "give an agent a new secret, printed once; the old one is worth nothing from then on",
-    run: (given, terminal) => withStore(given, (store, config) => renew(given, terminal, store, config)),
+    run: (args, terminal) => withStore(args, (store, config) => renewSecret(args, terminal, store, config)),
   },
   {
     name: "agent hash-secret",
     summary: "read a secret from standard input and print what agents: in the configuration knows it by",
     options: { new: { type: "boolean", summary: "make a secret instead, and print both" } },
-    run: async (given, { stdout }) => {
-      const secret = given.flag("new") ? newSecret() : (await readInput()).replace(/\r?\n$/, "");
+    run: async (args, { stdout }) => {
+      const secret = args.flag("new") ? newSecret() : (await readInput()).replace(/\r?\n$/, "");
       // Nobody guesses 256 random bits, and so the hash has no salt; of a word that somebody chose, it would be no secret.
       if (secret.length < 32)
         throw new OperatorError(
           "a secret of fewer than 32 characters can be guessed from its hash",
           "countersign agent hash-secret --new makes a good one.",
         );
-      if (given.flag("new")) stdout(`client_secret=${secret}`);
+      if (args.flag("new")) stdout(`client_secret=${secret}`);
       // In quotes, because to YAML there are numbers among such hashes.
       stdout(`secret_sha256: "${Buffer.from(hashSecret(secret), "base64url").toString("hex")}"`);
     },
   },
 ];
 
-async function add(given: Arguments, { stdout }: Terminal, store: Store, config: Config): Promise<void> {
-  const [id = ""] = given.words;
-  if (!nameForm.test(id))
+async function add(args: Arguments, { stdout }: Terminal, store: Store, config: Config): Promise<void> {
+  const [id = ""] = args.positionals;
+  if (!namePattern.test(id))
     throw new OperatorError(
       `"${id}" is no id for an agent`,
       "Use up to 64 letters, digits, dots, hyphens and underscores.",
     );
   if (config.agents.has(id))
     throw new OperatorError(
-      `the agent ${id} is declared in ${configFile(given)}`,
+      `the agent ${id} is declared in ${resolveConfigFile(args)}`,
       "It is there from the next start on; or choose another id.",
     );
-  if (given.many("type").length === 0)
+  if (args.optionList("type").length === 0)
     throw new OperatorError(
       "an agent without action types could ask for nothing",
       `Give --type; declared are: ${[...config.actions.keys()].join(", ")}`,
     );
-  const { proof, ...registration } = checked(metadataFrom(given, config) as JsonObject, config);
-  const name = parseName(given.one("name") ?? id);
-  const credential = credentialFor(proof, sealing(config));
-  const answer = await addAgent(store, { id, name, ...registration, credential });
-  if ("refused" in answer)
+  const { proof, ...registration } = parseRegistration(toMetadata(args, config) as JsonObject, config);
+  const name = parseName(args.option("name") ?? id);
+  const credential = credentialFor(proof, createSealer(config));
+  const result = await addAgent(store, { id, name, ...registration, credential });
+  if ("refused" in result)
     throw new OperatorError(
       `there is an agent ${id} already`,
       `countersign agent change ${id} changes it; countersign agent remove ${id} takes it away.`,
     );
   stdout(`agent ${id} may ask for ${registration.types.join(", ")}\nclient_id=${id}`);
-  printSecret(answer.secret, proof.method, stdout);
+  printSecret(result.secret, proof.method, stdout);
 }
 
-async function change(given: Arguments, { stdout }: Terminal, store: Store, config: Config): Promise<void> {
-  const [id = ""] = given.words;
-  const spoken = metadataFrom(given, config);
-  const newName = given.one("name");
-  if (Object.keys(spoken).length === 0 && newName === undefined)
+async function change(args: Arguments, { stdout }: Terminal, store: Store, config: Config): Promise<void> {
+  const [id = ""] = args.positionals;
+  const metadata = toMetadata(args, config);
+  const newName = args.option("name");
+  if (Object.keys(metadata).length === 0 && newName === undefined)
     throw new OperatorError(
       "nothing to change is given",
       "countersign agent change --help lists what can be.",
     );
   const name = newName === undefined ? undefined : parseName(newName);
-  const { changed, method } = await changing(store, id, given, (found) => {
-    const before = { ...metadataOf(found.record), ...typeMetadata(found.record.types, config.actions) };
-    const merged = Object.entries({ ...before, ...spoken }).filter(([, value]) => value !== undefined);
-    const { proof, ...next } = checked(Object.fromEntries(merged) as JsonObject, config);
-    return { ...next, name: name ?? found.record.name, credential: credentialFor(proof, sealing(config)) };
+  const { changed, method } = await changeWithRetry(store, id, args, (found) => {
+    const before = {
+      ...toClientMetadata(found.record),
+      ...toTypeMetadata(found.record.types, config.actions),
+    };
+    const merged = Object.entries({ ...before, ...metadata }).filter(([, value]) => value !== undefined);
+    const { proof, ...next } = parseRegistration(Object.fromEntries(merged) as JsonObject, config);
+    return {
+      ...next,
+      name: name ?? found.record.name,
+      credential: credentialFor(proof, createSealer(config)),
+    };
   });
   if (changed.members.length === 0) stdout(`agent ${id} is registered like that already`);
   else stdout(`agent ${id} is changed: ${changed.members.join(", ")}`);
   printSecret(changed.secret, method, stdout);
 }
 
-async function renew(given: Arguments, { stdout }: Terminal, store: Store, config: Config): Promise<void> {
-  const [id = ""] = given.words;
-  const { changed, method } = await changing(
+async function renewSecret(
+  args: Arguments,
+  { stdout }: Terminal,
+  store: Store,
+  config: Config,
+): Promise<void> {
+  const [id = ""] = args.positionals;
+  const { changed, method } = await changeWithRetry(
     store,
     id,
-    given,
+    args,
     ({ record }) => {
       const { method } = record.credential;
       if (!method.startsWith("client_secret_"))
@@ -130,7 +142,7 @@ async function renew(given: Arguments, { stdout }: Terminal, store: Store, confi
           `agent ${id} has no secret: it proves itself by ${method}`,
           `countersign agent change ${id} changes its keys, or how it proves itself.`,
         );
-      return { ...record, credential: credentialFor({ method } as ClientAuthMethod, sealing(config)) };
+      return { ...record, credential: credentialFor({ method } as ClientAuthMethod, createSealer(config)) };
     },
     true,
   );
@@ -138,44 +150,44 @@ async function renew(given: Arguments, { stdout }: Terminal, store: Store, confi
   printSecret(changed.secret, method, stdout);
 }
 
-type Next = Parameters<typeof changeAgent>[2];
+type AgentUpdate = Parameters<typeof changeAgent>[2];
 
 /** Changes an agent that is this command's to change; again where somebody else did so meanwhile. */
-async function changing(
+async function changeWithRetry(
   store: Store,
   id: string,
-  given: Arguments,
-  nextOf: (found: Versioned<"agent">) => Next,
+  args: Arguments,
+  buildUpdate: (found: Versioned<"agent">) => AgentUpdate,
   renew = false,
 ): Promise<{ readonly changed: Changed; readonly method: string }> {
   for (;;) {
     const found = await store.read("agent", id);
     if (!found) throw new OperatorError(`there is no agent ${id}`, "countersign agent list shows them.");
-    refuseConfigured(found.record, given);
-    const next = nextOf(found);
+    assertNotDeclared(found.record, args);
+    const next = buildUpdate(found);
     const changed = await changeAgent(store, found, next, { by: "command", renew });
     if (changed !== "conflict") return { changed, method: next.credential.method };
   }
 }
 
 /** What the configuration declares, only the configuration changes. */
-export function refuseConfigured({ id, source }: Agent, given: Arguments): void {
+export function assertNotDeclared({ id, source }: Agent, args: Arguments): void {
   if (source === "configuration")
     throw new OperatorError(
-      `the agent ${id} is declared in ${configFile(given)}`,
+      `the agent ${id} is declared in ${resolveConfigFile(args)}`,
       "Change it there, under agents, and start again.",
     );
 }
 
-function checked(metadata: JsonObject, config: Config): Registration {
-  const read = readRegistration(metadata, registrationPolicyOf(config));
-  if ("problems" in read) throw problemsError(read.problems);
-  return read;
+function parseRegistration(metadata: JsonObject, config: Config): Registration {
+  const result = readRegistration(metadata, toRegistrationPolicy(config));
+  if ("problems" in result) throw toOperatorError(result.problems);
+  return result;
 }
 
 /** The key is read only where something has to be sealed. */
-function sealing(config: Config): Seal["seal"] {
-  return (secret) => createSecretSeal(readOutsideKey(config)).seal(secret);
+function createSealer(config: Config): Seal["seal"] {
+  return (secret) => createSecretSeal(readRootKey(config)).seal(secret);
 }
 
 function printSecret(secret: string | undefined, method: string, stdout: Terminal["stdout"]): void {

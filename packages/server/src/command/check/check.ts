@@ -1,60 +1,62 @@
-import { type Config, loadConfig, problemText } from "../../config/config.ts";
+import { type Config, formatProblem, loadConfig } from "../../config/config.ts";
 import { tlsProblems } from "../../http/transport/tls.ts";
 import { idConflictText, planReconciliation } from "../../usecase/client/reconcile-agents.ts";
 import type { Arguments, Command } from "../cli/command.ts";
-import { configFile, withStore } from "../cli/deployment.ts";
+import { resolveConfigFile, withStore } from "../cli/deployment.ts";
 import { OperatorError } from "../cli/operator-error.ts";
 
 export const checkCommand: Command = {
   name: "check",
   summary: "say what is wrong with the configuration, with file, line and remedy",
-  run: async (given, { stdout, stderr }) => {
-    const file = configFile(given);
-    const read = loadConfig(file);
+  run: async (args, { stdout, stderr }) => {
+    const file = resolveConfigFile(args);
+    const result = loadConfig(file);
     const problems =
-      "problems" in read
-        ? read.problems.map(problemText)
-        : tlsProblems(read.config).map(({ refused, remedy }) => `${refused}\n  ${remedy}`);
-    if ("problems" in read || problems.length > 0) {
+      "problems" in result
+        ? result.problems.map(formatProblem)
+        : tlsProblems(result.config).map(({ refused, remedy }) => `${refused}\n  ${remedy}`);
+    if ("problems" in result || problems.length > 0) {
       for (const problem of problems) stderr(problem);
       stderr(`${problems.length} problem${problems.length === 1 ? "" : "s"}`);
       return 1;
     }
-    const types = [...read.config.actions.values()].map(
+    const types = [...result.config.actions.values()].map(
       ({ definition, hash }) => `  ${definition.type.padEnd(24)} ${hash}`,
     );
-    const agents = await agentLines(given, read.config);
-    const lines = [...types, ...permissionLines(read.config), ...agents];
-    stdout([`${file} is sound`, `issuer ${read.config.issuer}`, "action types:", ...lines].join("\n"));
+    const agents = await formatAgentChanges(args, result.config);
+    const lines = [...types, ...formatPermission(result.config), ...agents];
+    stdout([`${file} is sound`, `issuer ${result.config.issuer}`, "action types:", ...lines].join("\n"));
     return 0;
   },
 };
 
 /** What has to permit an ask, beside the rules of the action types. */
-function permissionLines({ permission: { relations, outside } }: Config): readonly string[] {
-  const sides = (["agents", "approvers"] as const).flatMap((side) => {
+function formatPermission({ permission: { relations, backend } }: Config): readonly string[] {
+  const relationLines = (["agents", "approvers"] as const).flatMap((side) => {
     const lines = relations?.[side];
     return lines === undefined ? [] : [`  ${`relations of ${side}`.padEnd(24)} ${lines.length}`];
   });
-  const asked = outside ? [`  ${outside.by.padEnd(24)} ${outside.url}`] : [];
-  return sides.length + asked.length > 0 ? ["permission check:", ...sides, ...asked] : [];
+  const backendLines = backend ? [`  ${backend.kind.padEnd(24)} ${backend.url}`] : [];
+  return relationLines.length + backendLines.length > 0
+    ? ["permission check:", ...relationLines, ...backendLines]
+    : [];
 }
 
 /** What the next start will make of the agents that the file declares; nothing where it declares none, and did not. */
-async function agentLines(given: Arguments, { agents }: Config): Promise<readonly string[]> {
-  const plan = await withStore(given, planReconciliation).catch((error: unknown) => {
+async function formatAgentChanges(args: Arguments, { agents }: Config): Promise<readonly string[]> {
+  const plan = await withStore(args, planReconciliation).catch((error: unknown) => {
     // The file can be sound where there is no store yet, or none that is reached from here.
     if (error instanceof OperatorError) return undefined;
     throw error;
   });
   if (!plan) return agents.size > 0 ? [`agents: ${agents.size}`] : [];
   if (plan.taken.length > 0) throw new OperatorError(plan.taken.map(idConflictText).join("\n"));
-  const coming: readonly (readonly [string, readonly string[]])[] = [
+  const changes: readonly (readonly [string, readonly string[]])[] = [
     ["added", plan.add],
     ["changed", plan.change],
     ["removed", plan.remove],
   ];
-  const lines = coming.flatMap(([what, ids]) =>
+  const lines = changes.flatMap(([what, ids]) =>
     ids.map((id) => `  ${id.padEnd(24)} ${what} at the next start`),
   );
   return agents.size + lines.length > 0 ? [`agents: ${agents.size}`, ...lines] : [];

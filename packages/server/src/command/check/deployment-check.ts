@@ -9,7 +9,7 @@ import { isPostgres } from "../../config/url-check.ts";
 import type { Outbound } from "../../outbound/outbound.ts";
 import type { Store } from "../../store/store.ts";
 import type { Keyring } from "../../usecase/key/keyring.ts";
-import { messageOf } from "../cli/deployment.ts";
+import { getErrorMessage } from "../cli/deployment.ts";
 
 export type CheckResult = {
   readonly about: string;
@@ -25,7 +25,7 @@ export type CheckContext = {
   readonly keyring: Keyring;
   readonly outbound: Outbound;
   /** Whether the mail server takes a connection and the account. Rejects with why not. */
-  readonly tryMail?: (() => Promise<unknown>) | undefined;
+  readonly verifyMail?: (() => Promise<unknown>) | undefined;
 };
 
 const ok = (about: string, summary: string): CheckResult => ({ about, state: "ok", summary });
@@ -49,11 +49,11 @@ const minFreeBytes = 512 * 1024 * 1024;
 const maxUnsignedEntries = 1_000;
 
 /** In the order in which one thing makes the next possible. */
-export async function runChecks(patient: CheckContext): Promise<readonly CheckResult[]> {
-  const parts = [checkIssuer, checkClock, checkKeys, checkLog, checkDisk, checkAgents, checkChannels];
-  const findings = await Promise.all(parts.map((part) => part(patient)));
+export async function runChecks(context: CheckContext): Promise<readonly CheckResult[]> {
+  const checks = [checkIssuer, checkClock, checkKeys, checkLog, checkDisk, checkAgents, checkChannels];
+  const results = await Promise.all(checks.map((check) => check(context)));
   // Last and alone: while it reads the file, nothing else happens here, and the others have time limits.
-  return [...findings.flat(), ...(await checkFile(patient))];
+  return [...results.flat(), ...(await checkFile(context))];
 }
 
 async function checkIssuer({ config }: CheckContext): Promise<CheckResult[]> {
@@ -75,7 +75,7 @@ async function checkIssuer({ config }: CheckContext): Promise<CheckResult[]> {
     return [ok(about, `${config.issuer} answers, under its own name`), ...compareClocks(response)];
   } catch (error) {
     const { cause } = error as { cause?: unknown };
-    const why = messageOf(cause ?? error);
+    const why = getErrorMessage(cause ?? error);
     return [
       fail(
         about,
@@ -87,14 +87,14 @@ async function checkIssuer({ config }: CheckContext): Promise<CheckResult[]> {
 }
 
 function compareClocks(response: Response): CheckResult[] {
-  const said = Date.parse(response.headers.get("date") ?? "");
-  if (Number.isNaN(said)) return [];
-  const apart = Math.abs(said - Date.now());
-  return apart > maxClockSkewMs
+  const serverTimeMs = Date.parse(response.headers.get("date") ?? "");
+  if (Number.isNaN(serverTimeMs)) return [];
+  const skewMs = Math.abs(serverTimeMs - Date.now());
+  return skewMs > maxClockSkewMs
     ? [
         fail(
           "clock",
-          `whoever answers at the issuer is ${seconds(apart)} off this machine's clock`,
+          `whoever answers at the issuer is ${formatSeconds(skewMs)} off this machine's clock`,
           "Synchronise the clocks (NTP).",
         ),
       ]
@@ -102,12 +102,12 @@ function compareClocks(response: Response): CheckResult[] {
 }
 
 async function checkClock({ store }: CheckContext): Promise<CheckResult[]> {
-  const apart = store.now() - Date.now();
-  return Math.abs(apart) > maxClockSkewMs
+  const skewMs = store.now() - Date.now();
+  return Math.abs(skewMs) > maxClockSkewMs
     ? [
         warn(
           "clock",
-          `the database is ${seconds(Math.abs(apart))} ${apart > 0 ? "ahead of" : "behind"} this machine`,
+          `the database is ${formatSeconds(Math.abs(skewMs))} ${skewMs > 0 ? "ahead of" : "behind"} this machine`,
           "The database's clock counts; agents' assertions are held against it. Synchronise both.",
         ),
       ]
@@ -120,18 +120,18 @@ async function checkKeys({ store, keyring }: CheckContext): Promise<CheckResult[
   );
   const newest = Math.max(...active.map(({ record }) => record.activeAt));
   const days = Math.floor((store.now() - newest) / 86_400_000);
-  const signs = `${keyring.jwks().keys.length} published, the newest signs since ${days} days`;
+  const summary = `${keyring.jwks().keys.length} published, the newest signs since ${days} days`;
   return [
     days > 365
-      ? warn("keys", signs, "countersign keys rotate makes a new one, without a restart.")
-      : ok("keys", signs),
+      ? warn("keys", summary, "countersign keys rotate makes a new one, without a restart.")
+      : ok("keys", summary),
   ];
 }
 
 async function checkLog({ store, config }: CheckContext): Promise<CheckResult[]> {
   const [size, newest] = [await store.log.size(), await store.log.newestCheckpoint()];
   const unsigned = size - (newest?.size ?? 0);
-  const findings =
+  const results =
     unsigned > maxUnsignedEntries
       ? [
           fail(
@@ -144,7 +144,7 @@ async function checkLog({ store, config }: CheckContext): Promise<CheckResult[]>
   const { checkpointFile } = config.log;
   if (checkpointFile === undefined)
     return [
-      ...findings,
+      ...results,
       warn(
         "log",
         "checkpoints are kept nowhere but in the database",
@@ -156,9 +156,9 @@ async function checkLog({ store, config }: CheckContext): Promise<CheckResult[]>
     () => false,
   );
   return writable
-    ? findings
+    ? results
     : [
-        ...findings,
+        ...results,
         fail("log", `${checkpointFile} cannot be written to`, "Without it no checkpoint is kept."),
       ];
 }
@@ -166,10 +166,10 @@ async function checkLog({ store, config }: CheckContext): Promise<CheckResult[]>
 async function checkDisk({ config }: CheckContext): Promise<CheckResult[]> {
   if (isPostgres(config.store)) return [];
   const { bavail, bsize } = await statfs(dirname(config.store));
-  const free = bavail * bsize;
-  const summary = `${Math.floor(free / 1024 / 1024)} MB free beside the database`;
+  const freeBytes = bavail * bsize;
+  const summary = `${Math.floor(freeBytes / 1024 / 1024)} MB free beside the database`;
   return [
-    free < minFreeBytes
+    freeBytes < minFreeBytes
       ? warn("disk", summary, "A full disk stops every answer: make room.")
       : ok("disk", summary),
   ];
@@ -177,19 +177,19 @@ async function checkDisk({ config }: CheckContext): Promise<CheckResult[]> {
 
 async function checkFile({ config }: CheckContext): Promise<CheckResult[]> {
   if (isPostgres(config.store)) return [];
-  const { findCorruption: damageIn } = await import("../../store/sqlite/integrity.ts");
-  let damage: string | undefined;
+  const { findCorruption } = await import("../../store/sqlite/integrity.ts");
+  let corruption: string | undefined;
   try {
-    damage = damageIn(config.store);
+    corruption = findCorruption(config.store);
   } catch (error) {
-    damage = messageOf(error);
+    corruption = getErrorMessage(error);
   }
   return [
-    damage === undefined
+    corruption === undefined
       ? ok("database", "every page and index of the file is in order")
       : fail(
           "database",
-          `the file is damaged: ${damage}`,
+          `the file is damaged: ${corruption}`,
           "Stop the server, keep the file, and put the newest backup back that is whole.",
         ),
   ];
@@ -198,76 +198,88 @@ async function checkFile({ config }: CheckContext): Promise<CheckResult[]> {
 async function checkAgents({ store, outbound, config }: CheckContext): Promise<CheckResult[]> {
   const agents = (await store.list("agent")).map(({ record }) => record);
   if (agents.length === 0) return [warn("agents", "there are none", "countersign agent add lets one in.")];
-  const findings: CheckResult[] = [];
+  const results: CheckResult[] = [];
   for (const { id, delivery, keys, types } of agents) {
-    const gone = types.filter((type) => !config.actions.has(type));
-    if (gone.length > 0)
-      findings.push(
+    const undeclaredTypes = types.filter((type) => !config.actions.has(type));
+    if (undeclaredTypes.length > 0)
+      results.push(
         warn(
           `agent ${id}`,
-          `is registered for ${gone.join(", ")}, which the configuration no longer declares`,
+          `is registered for ${undeclaredTypes.join(", ")}, which the configuration no longer declares`,
           `countersign agent change ${id} --type …`,
         ),
       );
     if (delivery.mode !== "poll")
-      findings.push(await reach(`callback of ${id}`, delivery.endpoint, outbound));
-    if (keys?.from === "uri") findings.push(await reach(`keys of ${id}`, keys.uri, outbound, 200));
+      results.push(await checkReachable(`callback of ${id}`, delivery.endpoint, outbound));
+    if (keys?.from === "uri") results.push(await checkReachable(`keys of ${id}`, keys.uri, outbound, 200));
   }
-  const [given, waiting] = [await store.listAbandonedCallbacks(100), await store.listAbandonedMessages(100)];
-  if (given.length > 0)
-    findings.push(warn("callbacks", `${given.length} were given up`, "countersign callbacks lists them."));
-  if (waiting.length > 0)
-    findings.push(warn("messages", `${waiting.length} were given up`, "countersign messages lists them."));
-  return findings.length > 0
-    ? findings
+  const [abandonedCallbacks, abandonedMessages] = [
+    await store.listAbandonedCallbacks(100),
+    await store.listAbandonedMessages(100),
+  ];
+  if (abandonedCallbacks.length > 0)
+    results.push(
+      warn("callbacks", `${abandonedCallbacks.length} were given up`, "countersign callbacks lists them."),
+    );
+  if (abandonedMessages.length > 0)
+    results.push(
+      warn("messages", `${abandonedMessages.length} were given up`, "countersign messages lists them."),
+    );
+  return results.length > 0
+    ? results
     : [ok("agents", `${agents.length}, and what they registered is in order`)];
 }
 
 /** Any answer will do for a callback: it is asked nothing. Keys have to be there. */
-async function reach(about: string, url: string, outbound: Outbound, wanted?: number): Promise<CheckResult> {
-  const answer = await outbound({ url, method: "GET", maxBytes: 0, timeoutMs: timeoutMs });
-  if ("failed" in answer)
+async function checkReachable(
+  about: string,
+  url: string,
+  outbound: Outbound,
+  expectedStatus?: number,
+): Promise<CheckResult> {
+  const response = await outbound({ url, method: "GET", maxBytes: 0, timeoutMs: timeoutMs });
+  if ("failed" in response)
     return fail(
       about,
-      `${url}: ${answer.why}`,
-      answer.failed === "refused"
-        ? "outbound.allow_private summary which inside addresses may be reached."
-        : "Ask whoever runs the agent.",
+      `${url}: ${response.why}`,
+      response.failed === "refused"
+        ? "outbound.allow_private lists the private addresses that may be reached."
+        : "Ask the agent's operator.",
     );
-  return wanted !== undefined && answer.status !== wanted
-    ? fail(about, `${url} answers ${answer.status}`, "Ask whoever runs the agent.")
+  return expectedStatus !== undefined && response.status !== expectedStatus
+    ? fail(about, `${url} answers ${response.status}`, "Ask the agent's operator.")
     : ok(about, `${url} can be reached`);
 }
 
-async function checkChannels({ tryMail, store }: CheckContext): Promise<CheckResult[]> {
+async function checkChannels({ verifyMail, store }: CheckContext): Promise<CheckResult[]> {
   const approvers = (await store.list("approver")).map(({ record }) => record);
-  const without: string[] = [];
+  const withoutDevice: string[] = [];
   for (const { id, email } of approvers)
-    if ((await store.listDevicesOf(id)).length === 0) without.push(email);
-  const findings: CheckResult[] = [];
+    if ((await store.listDevicesOf(id)).length === 0) withoutDevice.push(email);
+  const results: CheckResult[] = [];
   if (approvers.length === 0)
-    findings.push(warn("approvers", "there are none", "countersign approver invite names one."));
-  else if (without.length > 0)
-    findings.push(
+    results.push(warn("approvers", "there are none", "countersign approver invite names one."));
+  else if (withoutDevice.length > 0)
+    results.push(
       warn(
         "approvers",
-        `${without.join(", ")} cannot decide yet: no device`,
+        `${withoutDevice.join(", ")} cannot decide yet: no device`,
         "countersign approver invite makes a new link.",
       ),
     );
-  else findings.push(ok("approvers", `${approvers.length}, each with a device`));
-  if (!tryMail)
+  else results.push(ok("approvers", `${approvers.length}, each with a device`));
+  if (!verifyMail)
     return [
-      ...findings,
+      ...results,
       warn("mail", "is not set up: approvers see requests only in an open inbox", "Set channels.mail."),
     ];
-  return await tryMail().then(
-    () => [...findings, ok("mail", "the server takes our connection and account")],
+  return await verifyMail().then(
+    () => [...results, ok("mail", "the server takes our connection and account")],
     (error: unknown) => [
-      ...findings,
-      fail("mail", messageOf(error), "Nobody hears of requests until that is mended."),
+      ...results,
+      fail("mail", getErrorMessage(error), "Nobody hears of requests until that is mended."),
     ],
   );
 }
 
-const seconds = (ms: number) => `${Math.round(ms / 1000)} s`;
+const formatSeconds = (ms: number) => `${Math.round(ms / 1000)} s`;

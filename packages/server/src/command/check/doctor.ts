@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { Command } from "../cli/command.ts";
 import { withKeyring } from "../cli/deployment.ts";
-import { printable } from "../cli/table.ts";
+import { replaceControlChars } from "../cli/table.ts";
 
 const marks = { ok: "ok  ", warn: "warn", fail: "FAIL" } as const;
 
@@ -10,12 +10,12 @@ export const doctorCommand: Command = {
   summary:
     "look at what has to work: reachability, clocks, keys, log, file, callbacks, channels; changes nothing",
   options: { json: { type: "boolean", summary: "as JSON lines" } },
-  run: (given, { stdout }) =>
-    withKeyring(given, async (store, config, keyring) => {
+  run: (args, { stdout }) =>
+    withKeyring(args, async (store, config, keyring) => {
       // Loaded here, because no other command needs them.
       const { createOutbound } = await import("../../outbound/outbound.ts");
-      const { runChecks: examine } = await import("./deployment-check.ts");
-      const { caFile, ...reach } = config.outbound;
+      const { runChecks } = await import("./deployment-check.ts");
+      const { caFile, ...policy } = config.outbound;
       const ca = caFile === undefined ? undefined : readFileSync(caFile, "utf8");
       const { mail } = config.channels;
       const channel =
@@ -24,22 +24,22 @@ export const doctorCommand: Command = {
           store.now(),
         );
       try {
-        const findings = await examine({
+        const results = await runChecks({
           config,
           store,
           keyring,
-          outbound: createOutbound({ ...reach, ca }),
-          tryMail: channel?.verifyConnection,
+          outbound: createOutbound({ ...policy, ca }),
+          verifyMail: channel?.verifyConnection,
         });
-        for (const finding of findings) {
-          const { state, about, summary, remedy } = finding;
-          if (given.flag("json")) stdout(JSON.stringify(finding));
+        for (const result of results) {
+          const { state, about, summary, remedy } = result;
+          if (args.flag("json")) stdout(JSON.stringify(result));
           else
             stdout(
-              `${marks[state]}  ${`${about}:`.padEnd(12)} ${printable(summary)}${remedy ? `\n      ${remedy}` : ""}`,
+              `${marks[state]}  ${`${about}:`.padEnd(12)} ${replaceControlChars(summary)}${remedy ? `\n      ${remedy}` : ""}`,
             );
         }
-        return findings.some(({ state }) => state === "fail") ? 1 : 0;
+        return results.some(({ state }) => state === "fail") ? 1 : 0;
       } finally {
         channel?.close();
       }

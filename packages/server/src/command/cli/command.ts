@@ -11,7 +11,7 @@ export type Terminal = {
   readonly stderr: (text: string) => void;
   /** Whether a person sees what is printed, rather than a file or another program. */
   readonly isTTY: boolean;
-  readonly stop: AbortSignal;
+  readonly signal: AbortSignal;
 };
 
 export type Option = ParseArgsOptionsConfig[string] & {
@@ -22,9 +22,9 @@ export type Option = ParseArgsOptionsConfig[string] & {
 };
 
 export type Arguments = {
-  readonly words: readonly string[];
-  readonly one: (name: string) => string | undefined;
-  readonly many: (name: string) => readonly string[];
+  readonly positionals: readonly string[];
+  readonly option: (name: string) => string | undefined;
+  readonly optionList: (name: string) => readonly string[];
   readonly flag: (name: string) => boolean;
 };
 
@@ -36,5 +36,5 @@ export type Command = {
   readonly args?: string;
   readonly options?: { readonly [name: string]: Option };
   /** Answers the exit code; nothing means 0. */
-  readonly run: (given: Arguments, terminal: Terminal) => Promise<number> | Promise<void>;
+  readonly run: (args: Arguments, terminal: Terminal) => Promise<number> | Promise<void>;
 };

@@ -5,7 +5,7 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { createCheckpointWriter } from "../../audit/checkpoint-file.ts";
-import { type Config, loadConfig, problemText } from "../../config/config.ts";
+import { type Config, formatProblem, loadConfig } from "../../config/config.ts";
 import { isPostgres } from "../../config/url-check.ts";
 import { createRootKey, loadRootKey, type RootKey } from "../../crypto/root-key.ts";
 import { openStore } from "../../store/open.ts";
@@ -16,59 +16,59 @@ import { type Keyring, openKeyring } from "../../usecase/key/keyring.ts";
 import type { Arguments } from "./command.ts";
 import { OperatorError } from "./operator-error.ts";
 
-export function configFile(given: Arguments): string {
-  return resolve(given.one("config") ?? "countersign.yaml");
+export function resolveConfigFile(args: Arguments): string {
+  return resolve(args.option("config") ?? "countersign.yaml");
 }
 
-export function readConfig(given: Arguments): Config {
-  const file = configFile(given);
-  const read = loadConfig(file);
-  if ("problems" in read)
-    throw new OperatorError(`${file} cannot be used:\n${read.problems.map(problemText).join("\n")}`);
+export function readConfig(args: Arguments): Config {
+  const file = resolveConfigFile(args);
+  const result = loadConfig(file);
+  if ("problems" in result)
+    throw new OperatorError(`${file} cannot be used:\n${result.problems.map(formatProblem).join("\n")}`);
   // A connection's password is no matter for a reviewed file.
-  const elsewhere = process.env.COUNTERSIGN_STORE;
-  return elsewhere ? { ...read.config, store: elsewhere } : read.config;
+  const storeFromEnv = process.env.COUNTERSIGN_STORE;
+  return storeFromEnv ? { ...result.config, store: storeFromEnv } : result.config;
 }
 
 /** Makes the key and the store of a new deployment. Answers what it made; leaves a deployment that is there alone. */
 export async function createDeployment(config: Config): Promise<readonly string[]> {
   const { store, keyFile } = config;
   if (await exists(store)) return [];
-  const fromEnvironment = Boolean(process.env.COUNTERSIGN_KEY);
-  if (!fromEnvironment && existsSync(keyFile))
+  const keyFromEnv = Boolean(process.env.COUNTERSIGN_KEY);
+  if (!keyFromEnv && existsSync(keyFile))
     throw new OperatorError(
       `the key ${keyFile} is there, and its database ${store} is not`,
       "Put the database back. To begin anew, with an empty log and no denials, move the key away first.",
     );
   // No place is made for what comes from elsewhere: there may be none that can be written to.
-  for (const file of [...(isPostgres(store) ? [] : [store]), ...(fromEnvironment ? [] : [keyFile])])
+  for (const file of [...(isPostgres(store) ? [] : [store]), ...(keyFromEnv ? [] : [keyFile])])
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-  if (!fromEnvironment) createRootKey(keyFile);
-  const opened = await openExisting(store, true);
+  if (!keyFromEnv) createRootKey(keyFile);
+  const newStore = await openExisting(store, true);
   try {
-    await openKeys(opened, config);
+    await openKeys(newStore, config);
   } finally {
-    await opened.close();
+    await newStore.close();
   }
-  const place = isPostgres(store) ? "the tables in PostgreSQL" : store;
-  return fromEnvironment ? [place] : [keyFile, place];
+  const storeLabel = isPostgres(store) ? "the tables in PostgreSQL" : store;
+  return keyFromEnv ? [storeLabel] : [keyFile, storeLabel];
 }
 
-export function readOutsideKey(config: Config): RootKey {
+export function readRootKey(config: Config): RootKey {
   try {
     return loadRootKey(config.keyFile);
   } catch (error) {
     const missing = error instanceof Error && "code" in error && error.code === "ENOENT";
     throw new OperatorError(
-      `the key from outside the database cannot be read: ${missing ? `${config.keyFile} is not there` : messageOf(error)}`,
+      `the key from outside the database cannot be read: ${missing ? `${config.keyFile} is not there` : getErrorMessage(error)}`,
       "Put the key file back, or set COUNTERSIGN_KEY. A new key cannot open what the old one sealed.",
     );
   }
 }
 
 /** What cannot be opened is something that an operator can do something about. */
-export function storeProblem(error: unknown): OperatorError {
-  if (!(error instanceof StoreNotFoundError)) return new OperatorError(messageOf(error));
+export function toStoreError(error: unknown): OperatorError {
+  if (!(error instanceof StoreNotFoundError)) return new OperatorError(getErrorMessage(error));
   return new OperatorError(
     error.message,
     "countersign init makes the first one; put a lost one back from its backup.",
@@ -80,7 +80,7 @@ async function openExisting(location: string, create = false): Promise<Store> {
   try {
     return await openStore({ location, create, maxConnections: 2 });
   } catch (error) {
-    throw storeProblem(error);
+    throw toStoreError(error);
   }
 }
 
@@ -91,25 +91,25 @@ async function exists(location: string): Promise<boolean> {
     return true;
   } catch (error) {
     if (error instanceof StoreNotFoundError) return false;
-    throw storeProblem(error);
+    throw toStoreError(error);
   }
 }
 
 async function openKeys(store: Store, config: Config): Promise<Keyring> {
-  const outside = readOutsideKey(config);
+  const rootKey = readRootKey(config);
   try {
-    return await openKeyring(store, outside, config.issuer, config.log.origin);
+    return await openKeyring(store, rootKey, config.issuer, config.log.origin);
   } catch (error) {
-    throw new OperatorError(messageOf(error));
+    throw new OperatorError(getErrorMessage(error));
   }
 }
 
 /** Runs `work` with the store open. Another process, the server too, may have it open at the same time. */
 export async function withStore<T>(
-  given: Arguments,
+  args: Arguments,
   work: (store: Store, config: Config) => Promise<T>,
 ): Promise<T> {
-  const config = readConfig(given);
+  const config = readConfig(args);
   const store = await openExisting(config.store);
   try {
     return await work(store, config);
@@ -119,27 +119,27 @@ export async function withStore<T>(
 }
 
 export function withKeyring<T>(
-  given: Arguments,
+  args: Arguments,
   work: (store: Store, config: Config, keyring: Keyring) => Promise<T>,
 ): Promise<T> {
-  return withStore(given, async (store, config) => await work(store, config, await openKeys(store, config)));
+  return withStore(args, async (store, config) => await work(store, config, await openKeys(store, config)));
 }
 
 /** Puts what is already logged in its place and under a checkpoint, as the server's own round does. */
-export async function settleLog(store: Store, config: Config, keyring: Keyring): Promise<void> {
+export async function checkpointNow(store: Store, config: Config, keyring: Keyring): Promise<void> {
   const append = createCheckpointWriter(config.log.checkpointFile);
   const publish = (note: string) =>
     append(note).catch((error: unknown) => {
-      throw new OperatorError(`the checkpoint file cannot be written: ${messageOf(error)}`);
+      throw new OperatorError(`the checkpoint file cannot be written: ${getErrorMessage(error)}`);
     });
   await checkpoint({ store, signCheckpoint: keyring.signCheckpoint, publish });
 }
 
 /** A request's id, also from the `auth_req_id` that begins with it: both are called `req_…`. */
-export function parseRequestId(word: string): string {
-  return word.split(".")[0] ?? "";
+export function parseRequestId(text: string): string {
+  return text.split(".")[0] ?? "";
 }
 
-export function messageOf(error: unknown): string {
+export function getErrorMessage(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

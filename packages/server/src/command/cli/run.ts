@@ -3,10 +3,10 @@ import { parseArgs } from "node:util";
 import { describeFault, formatError } from "../../logging/format-error.ts";
 import type { Arguments, Command, Option, Terminal } from "./command.ts";
 import { OperatorError } from "./operator-error.ts";
-import { version } from "./version.ts";
+import { readVersion } from "./version.ts";
 
 /** Command nouns in the order of the overview. A file is loaded when its noun is used, or for the overview. */
-const files: { readonly [noun: string]: () => Promise<readonly Command[]> } = {
+const loaders: { readonly [noun: string]: () => Promise<readonly Command[]> } = {
   init: async () => [(await import("../init.ts")).initCommand],
   check: async () => [(await import("../check/check.ts")).checkCommand],
   doctor: async () => [(await import("../check/doctor.ts")).doctorCommand],
@@ -26,11 +26,11 @@ const files: { readonly [noun: string]: () => Promise<readonly Command[]> } = {
   store: async () => (await import("../store.ts")).storeCommands,
 };
 
-async function commandsOf(noun: string): Promise<readonly Command[]> {
-  return Object.hasOwn(files, noun) ? ((await files[noun]?.()) ?? []) : [];
+async function loadCommands(noun: string): Promise<readonly Command[]> {
+  return Object.hasOwn(loaders, noun) ? ((await loaders[noun]?.()) ?? []) : [];
 }
 
-const everywhere: { readonly [name: string]: Option } = {
+const globalOptions: { readonly [name: string]: Option } = {
   config: {
     type: "string",
     short: "c",
@@ -42,41 +42,41 @@ const everywhere: { readonly [name: string]: Option } = {
 
 export async function runCommand(argv: readonly string[], terminal: Terminal): Promise<number> {
   try {
-    const noun = await commandsOf(argv[0] ?? "");
+    const noun = await loadCommands(argv[0] ?? "");
     const command = noun.findLast(({ name }) => name.split(" ").every((word, at) => argv[at] === word));
     if (argv.length === 1 && (argv[0] === "--version" || argv[0] === "-v")) {
-      terminal.stdout(version());
+      terminal.stdout(readVersion());
       return 0;
     }
-    if (!command) return await unknown(noun, argv, terminal);
-    const options = { ...command.options, ...everywhere };
+    if (!command) return await printOverview(noun, argv, terminal);
+    const options = { ...command.options, ...globalOptions };
     const rest = argv.slice(command.name.split(" ").length);
     const { values, positionals } = parseArgs({ args: [...rest], options, allowPositionals: true });
     if (values.help) {
-      terminal.stdout(help(command));
+      terminal.stdout(formatHelp(command));
       return 0;
     }
-    const wanted = (command.args ?? "").split(" ").filter((word) => word.startsWith("<")).length;
-    const most = (command.args ?? "").split(" ").filter(Boolean).length;
-    if (positionals.length < wanted || positionals.length > most)
+    const minPositionals = (command.args ?? "").split(" ").filter((word) => word.startsWith("<")).length;
+    const maxPositionals = (command.args ?? "").split(" ").filter(Boolean).length;
+    if (positionals.length < minPositionals || positionals.length > maxPositionals)
       throw new OperatorError(
         `usage: countersign ${command.name} ${command.args ?? ""}`.trim(),
         `See countersign ${command.name} --help.`,
         2,
       );
-    const given: Arguments = {
-      words: positionals,
-      one: (name) => values[name] as string | undefined,
-      many: (name) => (values[name] as string[] | undefined) ?? [],
+    const args: Arguments = {
+      positionals: positionals,
+      option: (name) => values[name] as string | undefined,
+      optionList: (name) => (values[name] as string[] | undefined) ?? [],
       flag: (name) => values[name] === true,
     };
-    return (await command.run(given, terminal)) ?? 0;
+    return (await command.run(args, terminal)) ?? 0;
   } catch (error) {
-    return explain(error, terminal);
+    return reportError(error, terminal);
   }
 }
 
-function explain(error: unknown, { stderr }: Terminal): number {
+function reportError(error: unknown, { stderr }: Terminal): number {
   if (error instanceof OperatorError) {
     stderr(`countersign: ${error.message}`);
     if (error.remedy) stderr(error.remedy);
@@ -91,23 +91,23 @@ function explain(error: unknown, { stderr }: Terminal): number {
   return 70;
 }
 
-async function unknown(
+async function printOverview(
   noun: readonly Command[],
   argv: readonly string[],
   { stdout, stderr }: Terminal,
 ): Promise<number> {
-  const asked = argv.length === 0 || argv[0] === "--help" || argv[0] === "-h" || argv[0] === "help";
+  const isHelp = argv.length === 0 || argv[0] === "--help" || argv[0] === "-h" || argv[0] === "help";
   const commands =
-    noun.length > 0 ? [] : (await Promise.all(Object.values(files).map((file) => file()))).flat();
-  if (asked) stdout(overview(commands));
-  else if (noun.length > 0) stderr(overview(noun));
-  else stderr(`countersign: unknown command "${argv[0]}"\n\n${overview(commands)}`);
-  return asked ? 0 : 2;
+    noun.length > 0 ? [] : (await Promise.all(Object.values(loaders).map((file) => file()))).flat();
+  if (isHelp) stdout(formatOverview(commands));
+  else if (noun.length > 0) stderr(formatOverview(noun));
+  else stderr(`countersign: unknown command "${argv[0]}"\n\n${formatOverview(commands)}`);
+  return isHelp ? 0 : 2;
 }
 
-function overview(some: readonly Command[]): string {
-  const lines = some.map(
-    ({ name, args: takes = "", summary: says }) => `  ${`${name} ${takes}`.padEnd(34)} ${says}`,
+function formatOverview(commands: readonly Command[]): string {
+  const lines = commands.map(
+    ({ name, args = "", summary }) => `  ${`${name} ${args}`.padEnd(34)} ${summary}`,
   );
   return [
     "usage: countersign <command> [options]",
@@ -119,12 +119,12 @@ function overview(some: readonly Command[]): string {
   ].join("\n");
 }
 
-function help({ name, args: takes = "", summary: says, options = {} }: Command): string {
-  const lines = Object.entries({ ...options, ...everywhere }).map(
+function formatHelp({ name, args = "", summary, options = {} }: Command): string {
+  const lines = Object.entries({ ...options, ...globalOptions }).map(
     ([long, { short, value, summary: text }]) => {
       const spelled = `${short ? `-${short}, ` : "    "}--${long}${value ? ` ${value}` : ""}`;
       return `  ${spelled.padEnd(34)} ${text}`;
     },
   );
-  return [`usage: countersign ${name} ${takes}`.trimEnd(), "", says, "", ...lines].join("\n");
+  return [`usage: countersign ${name} ${args}`.trimEnd(), "", summary, "", ...lines].join("\n");
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 
-/** Of this package, as its manifest summary: it lies above the sources as it does above what is published of them. */
-export function version(): string {
+/** Returns the version in the package manifest, which lies above the sources and above the published files alike. */
+export function readVersion(): string {
   return String(JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8")).version);
 }

@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { hashJson, type Json, type JsonObject } from "@countersign/protocol";
 import { refund, refundFields, ruleOf } from "@countersign/testing/audit/action-fixture";
-import { buildActionRule } from "./build.ts";
+import { buildActionPolicy } from "./build.ts";
 import type { Declaration } from "./declaration.ts";
 import type { DeclarationProblem } from "./schema.ts";
 
 function problemsOf(change: Partial<Declaration>): readonly DeclarationProblem[] {
-  const built = buildActionRule({ ...refund, ...change });
+  const built = buildActionPolicy({ ...refund, ...change });
   return "problems" in built ? built.problems : [];
 }
 

@@ -35,7 +35,7 @@ export type Row = {
  * Who may approve. Where `owner` knows the value of its field, that owner and nobody else; otherwise people and groups.
  * An owner is an e-mail address or the name of a group (which has no `@`).
  */
-export type ApproverRule = {
+export type ApproverPolicy = {
   readonly people: readonly string[];
   readonly groups: readonly string[];
   readonly owner?: { readonly field: string; readonly of: { readonly [value: string]: string } };
@@ -60,7 +60,7 @@ export type ActionPolicy = {
   readonly definition: ActionType;
   /** base64url SHA-256 of the canonical definition. */
   readonly hash: string;
-  readonly approvers: ApproverRule;
+  readonly approvers: ApproverPolicy;
   readonly lifetimeSeconds: { readonly default: number; readonly max: number };
   readonly tokenLifetimeSeconds: number;
   /** Types, itself perhaps among them, with which it may be one action. They must name it too: see `together.ts`. */

@@ -17,14 +17,14 @@ const defaults = {
 };
 
 /** Turns a declaration into a rule, or names everything that is wrong with it. */
-export function buildActionRule(
+export function buildActionPolicy(
   declaration: Declaration,
 ): { readonly rule: ActionPolicy } | { readonly problems: readonly DeclarationProblem[] } {
   const { scope } = declaration;
   const advisory = declaration.advisory ?? [];
   const lifetimeSeconds = declaration.lifetimeSeconds ?? defaults.lifetimeSeconds;
   const tokenLifetimeSeconds = declaration.tokenLifetimeSeconds ?? defaults.tokenLifetimeSeconds;
-  const complete = {
+  const resolved = {
     ...declaration,
     advisory,
     // Every bound field, so that a denial is never wider than what was denied unless the operator says so.
@@ -32,8 +32,8 @@ export function buildActionRule(
     lifetimeSeconds,
     tokenLifetimeSeconds,
   };
-  const read = readSchema(declaration.schema);
-  const problems = [...read.problems, ...checkDeclaration(complete, read)];
+  const fields = readSchema(declaration.schema);
+  const problems = [...fields.problems, ...checkDeclaration(resolved, fields)];
   if (problems.length > 0) return { problems };
   const compiled = compileSchema(declaration.schema);
   if ("problems" in compiled) return compiled;
@@ -43,9 +43,9 @@ export function buildActionRule(
     schema: declaration.schema,
     bound: declaration.bound,
     advisory,
-    denyBy: complete.denyBy,
+    denyBy: resolved.denyBy,
     sentence: declaration.sentence,
-    rows: declaration.rows.map(withoutGaps),
+    rows: declaration.rows.map(omitUndefined),
     reversibility: declaration.reversibility ?? defaults.reversibility,
     audience: declaration.audience,
     level: declaration.level ?? defaults.level,
@@ -64,7 +64,7 @@ export function buildActionRule(
 }
 
 /** A member that is undefined has no canonical form: an absent one is left out. */
-function withoutGaps(row: Row): Row {
+function omitUndefined(row: Row): Row {
   const { label, field, as, currency, unit } = row;
   return {
     label,

@@ -3,17 +3,17 @@ import { test } from "node:test";
 import { actionDigest, hashJson, type Json, type JsonObject, partsDigest } from "@countersign/protocol";
 import { refund, refundFields, ruleOf, sampleRules } from "@countersign/testing/audit/action-fixture";
 import fc from "fast-check";
-import { cardHash, readMessage, renderCard, type SingleCard, sentenceText } from "./card.ts";
-import { type ReadPart, readAction } from "./parse-details.ts";
+import { formatCardSummary, hashCard, parseBindingMessage, renderCard, type SingleCard } from "./card.ts";
+import { type ParsedPart, parseDetails } from "./parse-details.ts";
 
-const rule = ruleOf();
+const policy = ruleOf();
 const agent = { id: "agent-1", name: "Ticket agent" };
 const expiresAt = Date.UTC(2026, 10, 22);
 const salt = "c2FsdHNhbHRzYWx0c2FsdA";
 
 /** One part of the refund's type. */
-function part(bound: JsonObject, advisory: JsonObject = {}): ReadPart {
-  return { rule, bound, advisory };
+function part(bound: JsonObject, advisory: JsonObject = {}): ParsedPart {
+  return { policy, bound, advisory };
 }
 
 function render(bound: JsonObject, advisory: JsonObject = {}, message?: string): SingleCard {
@@ -41,7 +41,7 @@ test("the server writes the sentence and tells values apart from its own words",
     { text: " for order " },
     { value: "“A-1”", field: "order" },
   ]);
-  assert.equal(sentenceText(card), "Refund $10,000.00 to “Grace” for order “A-1”");
+  assert.equal(formatCardSummary(card), "Refund $10,000.00 to “Grace” for order “A-1”");
 });
 
 test("the card carries the rows, who asks, and what the type says about itself", () => {
@@ -86,7 +86,7 @@ test("a card of several parts shows each of them whole, in the order asked, and 
   const kinder = ruleOf({ ...refund, type: "credit", sentence: "Credit {amount} to {customer}" });
   const mild = { ...kinder.definition, reversibility: "reversible", level: "session" } as const;
   const parts = [
-    { rule: { ...kinder, definition: mild }, bound: { ...refundFields, order: "A-2" }, advisory: {} },
+    { policy: { ...kinder, definition: mild }, bound: { ...refundFields, order: "A-2" }, advisory: {} },
     part(refundFields, { reason: "Late" }),
     part({ ...refundFields, order: "A-3" }),
   ];
@@ -100,27 +100,27 @@ test("a card of several parts shows each of them whole, in the order asked, and 
   assert.deepEqual(card.words, { message: "Please" });
   assert.deepEqual([card.reversibility, card.level], ["irreversible", "passkey-signed"]);
   assert.equal(
-    sentenceText(card),
+    formatCardSummary(card),
     "3 actions, one answer: (1) Credit $10,000.00 to “Grace”; (2) Refund $10,000.00 to “Grace” for order “A-1”; (3) Refund $10,000.00 to “Grace” for order “A-3”",
   );
-  const digested = parts.map(({ rule, bound }) => ({
-    type: rule.definition.type,
-    typeHash: rule.hash,
+  const digested = parts.map(({ policy, bound }) => ({
+    type: policy.definition.type,
+    typeHash: policy.hash,
     bound,
   }));
-  assert.equal(card.digest, partsDigest(rule.definition.audience, digested));
+  assert.equal(card.digest, partsDigest(policy.definition.audience, digested));
   const turned = renderCard({ parts: parts.toReversed(), agent, message: "Please", expiresAt, salt });
   assert.ok("v" in turned && turned.digest !== card.digest);
 });
 
 test("the card's digest is the action's, and its hash covers all of it", () => {
   const card = render(refundFields, {}, "Please");
-  const { type, audience } = rule.definition;
-  assert.equal(card.digest, actionDigest({ type, audience, typeHash: rule.hash, bound: refundFields }));
-  assert.equal(cardHash(card), hashJson(card as unknown as Json));
+  const { type, audience } = policy.definition;
+  assert.equal(card.digest, actionDigest({ type, audience, typeHash: policy.hash, bound: refundFields }));
+  assert.equal(hashCard(card), hashJson(card as unknown as Json));
   const other = render(refundFields, {}, "Please!");
   assert.equal(other.digest, card.digest);
-  assert.notEqual(cardHash(other), cardHash(card));
+  assert.notEqual(hashCard(other), hashCard(card));
   assert.notEqual(render({ ...refundFields, order: "A-2" }).digest, card.digest);
 });
 
@@ -133,13 +133,13 @@ test("two cards of the same ask have different hashes, so that a hash alone conf
   const input = { parts: [part(refundFields)], agent, expiresAt };
   const [one, two] = ["AAAAAAAAAAAAAAAAAAAAAA", salt].map((own) => renderCard({ ...input, salt: own }));
   assert.ok(one && two && !("refused" in one) && !("refused" in two));
-  assert.notEqual(cardHash(one), cardHash(two));
+  assert.notEqual(hashCard(one), hashCard(two));
 });
 
 test("a card without a message or advisory field has a canonical form too", () => {
   const card = render(refundFields);
   assert.deepEqual(card.words, { rows: [] });
-  assert.match(cardHash(card), /^[A-Za-z0-9_-]{43}$/);
+  assert.match(hashCard(card), /^[A-Za-z0-9_-]{43}$/);
 });
 
 test("T14: a value that no row would show is a fault, not a card", () => {
@@ -167,7 +167,7 @@ test("a value that cannot be shown as declared is refused with the path of its f
 test("T15: markup and quotation marks in a value stay text and stay inside their marks", () => {
   const card = render({ ...refundFields, customer: "<b>Grace</b>", order: "A-1” (a test, no money moves)" });
   assert.equal(
-    sentenceText(card),
+    formatCardSummary(card),
     "Refund $10,000.00 to “<b>Grace</b>” for order “A-1\\” (a test, no money moves)”",
   );
   assert.equal(card.rows.find((row) => row.field === "order")?.value, "A-1” (a test, no money moves)");
@@ -175,17 +175,17 @@ test("T15: markup and quotation marks in a value stay text and stay inside their
 
 test("T16: a message that is accepted is on the card, word for word", () => {
   for (const text of ["Please approve", "返金 💶 for Zoë", "x".repeat(256), "<script>alert(1)</script>"]) {
-    const read = readMessage(text);
+    const read = parseBindingMessage(text);
     assert.ok(!("refused" in read));
     assert.equal(render(refundFields, {}, read.message).words.message, text);
   }
 });
 
 test("a message is measured and quoted in NFC, and an empty one is none", () => {
-  assert.deepEqual(readMessage("Zoe\u0308"), { message: "Zo\u00eb" });
-  assert.ok(!("refused" in readMessage("e\u0301".repeat(256))));
-  assert.deepEqual(readMessage(""), {});
-  assert.deepEqual(readMessage(undefined), {});
+  assert.deepEqual(parseBindingMessage("Zoe\u0308"), { message: "Zo\u00eb" });
+  assert.ok(!("refused" in parseBindingMessage("e\u0301".repeat(256))));
+  assert.deepEqual(parseBindingMessage(""), {});
+  assert.deepEqual(parseBindingMessage(undefined), {});
 });
 
 test("T15: a message that cannot be shown as it is is refused", () => {
@@ -200,7 +200,7 @@ test("T15: a message that cannot be shown as it is is refused", () => {
     ["   ", "space"],
     ["a  b", "space"],
   ] as const) {
-    const answer = readMessage(text);
+    const answer = parseBindingMessage(text);
     assert.ok("refused" in answer, JSON.stringify(text));
     assert.equal(answer.refused, "invalid_binding_message");
     assert.match(answer.why, new RegExp(`^binding_message .*${why}`));
@@ -278,8 +278,8 @@ test("T15: no accepted text ever reaches a card with an invisible character, and
       text,
       (order, customer, copies, reason, message) => {
         const sent = { ...refundFields, order, customer, copies, reason };
-        const read = readAction(JSON.stringify([{ type: "refund", ...sent }]), sampleRules);
-        const words = readMessage(message);
+        const read = parseDetails(JSON.stringify([{ type: "refund", ...sent }]), sampleRules);
+        const words = parseBindingMessage(message);
         if ("refused" in read || "refused" in words) {
           refused++;
           return;
@@ -311,7 +311,7 @@ test("a scope's card is its fixed sentence and the agent's message", () => {
   const schema = { type: "object", additionalProperties: false, properties: {} };
   const scope = { type: "export", scope: "export", schema, bound: [], rows: [], advisory: [], denyBy: [] };
   const exporting = ruleOf({ ...refund, ...scope, sentence: "Export it all" });
-  const parts = [{ rule: exporting, bound: {}, advisory: {} }];
+  const parts = [{ policy: exporting, bound: {}, advisory: {} }];
   const card = single(renderCard({ parts, agent, message: "Now", expiresAt, salt }));
   assert.deepEqual(card.sentence, [{ text: "Export it all" }]);
   assert.deepEqual(card.words, { message: "Now", rows: [] });

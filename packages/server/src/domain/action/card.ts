@@ -16,7 +16,7 @@ import { strongerLevel } from "../policy/level.ts";
 import type { Row } from "./action-type.ts";
 import { parseSentence, textFaults } from "./declaration.ts";
 import { type FormatRefusal, formatValue } from "./format.ts";
-import type { DetailsRefusal, ReadPart } from "./parse-details.ts";
+import type { DetailsRefusal, ParsedPart } from "./parse-details.ts";
 import { quote } from "./quotation.ts";
 
 /** A piece of the sentence. A value that is free text is in “ ” already. */
@@ -56,7 +56,7 @@ type CardHeader = {
 /** Writes the card of an action that `readAction` accepted, or refuses a value that cannot be shown as declared. */
 export function renderCard(input: {
   /** Never empty, and all for one API. */
-  readonly parts: readonly ReadPart[];
+  readonly parts: readonly ParsedPart[];
   readonly agent: { readonly id: string; readonly name: string };
   /** As `readMessage` gave it. */
   readonly message?: string | undefined;
@@ -67,36 +67,38 @@ export function renderCard(input: {
 }): Card | DetailsRefusal {
   const { expiresAt, salt } = input;
   const agent = { id: input.agent.id, name: input.agent.name };
-  const shown: CardPart[] = [];
+  const rendered: CardPart[] = [];
   for (const [at, part] of input.parts.entries()) {
     const card = renderPart(part, at);
     if ("refused" in card) return card;
-    shown.push(card);
+    rendered.push(card);
   }
-  const definitions = input.parts.map(({ rule }) => rule.definition);
-  const [first, ...others] = shown;
+  const definitions = input.parts.map(({ policy }) => policy.definition);
+  const [first, ...others] = rendered;
   const audience = definitions[0]?.audience;
   if (!first || audience === undefined) throw new Error("a card has at least one part");
-  const digested = input.parts.map(({ rule, bound }) => {
-    return { type: rule.definition.type, typeHash: rule.hash, bound };
+  const digestParts = input.parts.map(({ policy, bound }) => {
+    return { type: policy.definition.type, typeHash: policy.hash, bound };
   });
-  const hardest = Math.max(...definitions.map(({ reversibility }) => reversibilities.indexOf(reversibility)));
+  const strictest = Math.max(
+    ...definitions.map(({ reversibility }) => reversibilities.indexOf(reversibility)),
+  );
   const message = { ...(input.message !== undefined && { message: input.message }) };
-  const rest = {
-    reversibility: reversibilities[hardest]!,
+  const shared = {
+    reversibility: reversibilities[strictest]!,
     level: input.level ?? definitions.map(({ level }) => level).reduce(strongerLevel),
     audience,
-    digest: partsDigest(audience, digested),
+    digest: partsDigest(audience, digestParts),
     expiresAt,
     salt,
   };
-  if (others.length > 0) return { v: 2, agent, parts: shown, words: message, ...rest };
+  if (others.length > 0) return { v: 2, agent, parts: rendered, words: message, ...shared };
   const { type, sentence, rows, words } = first;
-  return { v: 1, type, agent, sentence, rows, words: { ...message, ...words }, ...rest };
+  return { v: 1, type, agent, sentence, rows, words: { ...message, ...words }, ...shared };
 }
 
 /** What would be done, each part on its own. */
-export function partsOf(card: Card): readonly CardPart[] {
+export function getCardParts(card: Card): readonly CardPart[] {
   return card.v === 1 ? [card] : card.parts;
 }
 
@@ -104,12 +106,12 @@ export function partsOf(card: Card): readonly CardPart[] {
  * What stands above several parts. It speaks of the answer alone: that all of it then happens, or none, is the API's to
  * keep.
  */
-export function togetherText(parts: readonly unknown[]): string {
+export function formatPartCount(parts: readonly unknown[]): string {
   return `${parts.length} actions, one answer`;
 }
 
-function renderPart({ rule, bound, advisory }: ReadPart, at: number): CardPart | DetailsRefusal {
-  const { definition } = rule;
+function renderPart({ policy, bound, advisory }: ParsedPart, at: number): CardPart | DetailsRefusal {
+  const { definition } = policy;
   const rows: CardRow[] = [];
   const words: CardRow[] = [];
   const values = new Map<string, string>();
@@ -119,11 +121,11 @@ function renderPart({ rule, bound, advisory }: ReadPart, at: number): CardPart |
     const value = Object.hasOwn(fields, row.field) ? fields[row.field] : undefined;
     if (value === undefined) continue;
     const currency = row.currency === undefined ? undefined : bound[row.currency];
-    const shown = formatValue(row, value, currency);
-    if (typeof shown !== "string") return refuse(row, at, shown.refused);
-    const cardRow = { label: row.label, value: shown, field: row.field };
+    const formatted = formatValue(row, value, currency);
+    if (typeof formatted !== "string") return refuse(row, at, formatted.refused);
+    const cardRow = { label: row.label, value: formatted, field: row.field };
     (fields === bound ? rows : words).push(cardRow);
-    values.set(row.field, row.as === "text" && typeof value === "string" ? quote(shown) : shown);
+    values.set(row.field, row.as === "text" && typeof value === "string" ? quote(formatted) : formatted);
     seen.add(row.field);
     if (row.currency !== undefined && fields === bound) seen.add(row.currency);
   }
@@ -134,20 +136,20 @@ function renderPart({ rule, bound, advisory }: ReadPart, at: number): CardPart |
 }
 
 /** What would be done as plain text, in one line: for a mail's subject, a log line, a terminal. */
-export function sentenceText(card: Card): string {
-  const parts = partsOf(card);
-  const texts = parts.map(({ sentence }) => plainText(sentence));
+export function formatCardSummary(card: Card): string {
+  const parts = getCardParts(card);
+  const texts = parts.map(({ sentence }) => toPlainText(sentence));
   if (texts.length === 1) return texts.join();
-  return `${togetherText(parts)}: ${texts.map((text, at) => `(${at + 1}) ${text}`).join("; ")}`;
+  return `${formatPartCount(parts)}: ${texts.map((text, at) => `(${at + 1}) ${text}`).join("; ")}`;
 }
 
 /** One sentence as plain text. */
-export function plainText(sentence: CardPart["sentence"]): string {
-  return sentence.map((piece) => ("text" in piece ? piece.text : piece.value)).join("");
+export function toPlainText(sentence: CardPart["sentence"]): string {
+  return sentence.map((token) => ("text" in token ? token.text : token.value)).join("");
 }
 
 /** base64url SHA-256 of the canonical card: what the approver's signature commits to having shown. */
-export function cardHash(card: Card): string {
+export function hashCard(card: Card): string {
   return hashJson(card as unknown as Json);
 }
 
@@ -155,7 +157,7 @@ export function cardHash(card: Card): string {
  * A binding message (CIBA §7.1) as it will be quoted: one line, at most 256 code points after normalization to NFC. An
  * empty one is none. `why` is error text.
  */
-export function readMessage(
+export function parseBindingMessage(
   text: string | undefined,
 ): { readonly message?: string } | { readonly refused: "invalid_binding_message"; readonly why: string } {
   const message = (text ?? "").normalize("NFC");

@@ -13,15 +13,15 @@ export type Combinable = Pick<ActionPolicy, "combinableWith"> & {
 export const maxParts = 10;
 
 /** The first two, by their places, that may not be parts of one action; undefined where all may. */
-export function findNotCombinable(rules: readonly Combinable[]): readonly [number, number] | undefined {
-  for (const [right, rule] of rules.entries()) {
-    const left = rules.slice(0, right).findIndex((other) => !mayJoin(other, rule));
+export function findNotCombinable(policies: readonly Combinable[]): readonly [number, number] | undefined {
+  for (const [right, policy] of policies.entries()) {
+    const left = policies.slice(0, right).findIndex((other) => !isCombinable(other, policy));
     if (left >= 0) return [left, right];
   }
   return undefined;
 }
 
-function mayJoin(one: Combinable, other: Combinable): boolean {
+function isCombinable(one: Combinable, other: Combinable): boolean {
   return (
     one.combinableWith.includes(other.definition.type) &&
     other.combinableWith.includes(one.definition.type) &&

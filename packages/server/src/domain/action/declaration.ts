@@ -8,7 +8,7 @@ import {
   type JsonObject,
   type Reversibility,
 } from "@countersign/protocol";
-import type { ApproverRule, Format, Row } from "./action-type.ts";
+import type { ApproverPolicy, Format, Row } from "./action-type.ts";
 import type { DeclarationProblem, FieldKind, Fields } from "./schema.ts";
 
 export type Declaration = {
@@ -22,7 +22,7 @@ export type Declaration = {
   readonly sentence: string;
   readonly rows: readonly Row[];
   readonly reversibility?: Reversibility;
-  readonly approvers: ApproverRule;
+  readonly approvers: ApproverPolicy;
   readonly level?: AuthenticationLevel;
   readonly lifetimeSeconds?: { readonly default: number; readonly max: number };
   readonly tokenLifetimeSeconds?: number;
@@ -32,33 +32,37 @@ export type Declaration = {
 
 /** A sentence in pieces: text, or a field between braces. Undefined if the braces do not match. */
 export function parseSentence(sentence: string): readonly SentencePart[] | undefined {
-  const pieces = sentence.split(/(\{[^{}]*\})/).filter((piece) => piece !== "");
-  const parts = pieces.map((piece): SentencePart => {
-    const field = /^\{(.*)\}$/.exec(piece)?.[1];
-    return field === undefined ? { text: piece } : { field };
+  const tokens = sentence.split(/(\{[^{}]*\})/).filter((token) => token !== "");
+  const parts = tokens.map((token): SentencePart => {
+    const field = /^\{(.*)\}$/.exec(token)?.[1];
+    return field === undefined ? { text: token } : { field };
   });
   return parts.some((part) => "text" in part && /[{}]/.test(part.text)) ? undefined : parts;
 }
 export type SentencePart = { readonly text: string } | { readonly field: string };
 
-type Complete = Declaration &
+type ResolvedDeclaration = Declaration &
   Required<Pick<Declaration, "advisory" | "denyBy" | "lifetimeSeconds" | "tokenLifetimeSeconds">>;
-type Say = (path: DeclarationProblem["path"], message: string, remedy: string) => void;
+type AddProblem = (path: DeclarationProblem["path"], message: string, remedy: string) => void;
 
-export function checkDeclaration(declaration: Complete, fields: Fields): DeclarationProblem[] {
+export function checkDeclaration(declaration: ResolvedDeclaration, fields: Fields): DeclarationProblem[] {
   const problems: DeclarationProblem[] = [];
-  const say: Say = (path, message, remedy) => problems.push({ path, message, remedy });
-  checkLists(declaration, fields, say);
-  for (const [i, row] of declaration.rows.entries()) checkRow(row, i, declaration, fields, say);
-  checkShown(declaration, fields, say);
-  checkSentence(declaration, fields, say);
-  checkApprovers(declaration, fields, say);
-  checkLifetimes(declaration, say);
+  const addProblem: AddProblem = (path, message, remedy) => problems.push({ path, message, remedy });
+  checkLists(declaration, fields, addProblem);
+  for (const [i, row] of declaration.rows.entries()) checkRow(row, i, declaration, fields, addProblem);
+  checkDisplayed(declaration, fields, addProblem);
+  checkSentence(declaration, fields, addProblem);
+  checkApprovers(declaration, fields, addProblem);
+  checkLifetimes(declaration, addProblem);
   return problems;
 }
 
 /** Each field is bound or advisory, once. */
-function checkLists({ bound, advisory, denyBy }: Complete, { kinds, required }: Fields, say: Say): void {
+function checkLists(
+  { bound, advisory, denyBy }: ResolvedDeclaration,
+  { kinds, required }: Fields,
+  addProblem: AddProblem,
+): void {
   const lists: [string, readonly string[]][] = [
     ["bound", bound],
     ["advisory", advisory],
@@ -68,16 +72,16 @@ function checkLists({ bound, advisory, denyBy }: Complete, { kinds, required }: 
   for (const [list, names] of lists)
     for (const [i, name] of names.entries()) {
       const path = [list, i];
-      if (!kinds.has(name)) say(path, `no field is called ${name}`, knownFields(kinds));
-      else if (names.indexOf(name) < i) say(path, `${name} is listed twice`, "remove one");
+      if (!kinds.has(name)) addProblem(path, `no field is called ${name}`, listFields(kinds));
+      else if (names.indexOf(name) < i) addProblem(path, `${name} is listed twice`, "remove one");
       else if (list === "deny_by" && !bound.includes(name))
-        say(
+        addProblem(
           path,
           `${name} is not bound`,
           "a denial is remembered by bound fields: bind it, or leave it out here",
         );
       else if (list === "deny_by" && !required.has(name))
-        say(
+        addProblem(
           path,
           `${name} may be left out`,
           "whoever was denied would leave it out: add it to required in the schema, or leave it out here",
@@ -86,9 +90,9 @@ function checkLists({ bound, advisory, denyBy }: Complete, { kinds, required }: 
   for (const name of kinds.keys()) {
     const path = ["schema", "properties", name];
     if (bound.includes(name) && advisory.includes(name))
-      say(path, `${name} is both bound and advisory`, "list it under one of the two");
+      addProblem(path, `${name} is both bound and advisory`, "list it under one of the two");
     if (!bound.includes(name) && !advisory.includes(name))
-      say(
+      addProblem(
         path,
         `${name} is neither bound nor advisory`,
         "list it under bound, or under advisory if it decides nothing",
@@ -109,39 +113,47 @@ const compatibleFormats: { readonly [format in Format]: readonly FieldKind[] } =
 function checkRow(
   row: Row,
   i: number,
-  { rows, bound }: Complete,
+  { rows, bound }: ResolvedDeclaration,
   { kinds, required }: Fields,
-  say: Say,
+  addProblem: AddProblem,
 ): void {
   const path = ["display", "rows", i];
-  checkText(row.label, [...path, "label"], 60, say);
+  checkText(row.label, [...path, "label"], 60, addProblem);
   const kind = kinds.get(row.field);
   if (kind === undefined) {
-    say([...path, "field"], `no field is called ${row.field}`, knownFields(kinds));
+    addProblem([...path, "field"], `no field is called ${row.field}`, listFields(kinds));
     return;
   }
   if (rows.findIndex((other) => other.field === row.field) < i)
-    say([...path, "field"], `${row.field} already has a row`, "remove one");
+    addProblem([...path, "field"], `${row.field} already has a row`, "remove one");
   if (!compatibleFormats[row.as].includes(kind)) {
-    const fitting = Object.entries(compatibleFormats).filter(([, accepted]) => accepted.includes(kind));
+    const compatible = Object.entries(compatibleFormats).filter(([, accepted]) => accepted.includes(kind));
     const article = kind === "integer" ? "an" : "a";
-    const remedy = `${article} ${kind} can be shown as ${fitting.map(([format]) => format).join(", ")}`;
-    say([...path, "as"], `${row.field} is ${article} ${kind}, which cannot be shown as ${row.as}`, remedy);
+    const remedy = `${article} ${kind} can be shown as ${compatible.map(([format]) => format).join(", ")}`;
+    addProblem(
+      [...path, "as"],
+      `${row.field} is ${article} ${kind}, which cannot be shown as ${row.as}`,
+      remedy,
+    );
   }
   if (row.unit !== undefined) {
-    checkText(row.unit, [...path, "unit"], 40, say);
+    checkText(row.unit, [...path, "unit"], 40, addProblem);
     if (row.as !== "quantity")
-      say([...path, "unit"], "only a quantity has a unit", "remove it, or show it as quantity");
+      addProblem([...path, "unit"], "only a quantity has a unit", "remove it, or show it as quantity");
   }
   const isMoney = row.as === "money" || row.as === "money-minor";
   if (!isMoney && row.currency !== undefined)
-    say([...path, "currency"], "only money has a currency", "remove it, or show the field as money");
+    addProblem([...path, "currency"], "only money has a currency", "remove it, or show the field as money");
   if (!isMoney) return;
   const { currency } = row;
   if (currency === undefined)
-    say(path, "money without a currency", "add currency: with the bound field that holds the ISO 4217 code");
+    addProblem(
+      path,
+      "money without a currency",
+      "add currency: with the bound field that holds the ISO 4217 code",
+    );
   else if (!bound.includes(currency) || kinds.get(currency) !== "string" || !required.has(currency))
-    say(
+    addProblem(
       [...path, "currency"],
       `${currency} is not a bound, required text field`,
       "name one that is, to hold the ISO 4217 code",
@@ -149,92 +161,124 @@ function checkRow(
 }
 
 /** What an agent can send is shown: a bound field as a fact, an advisory one as the agent's words. */
-function checkShown({ bound, advisory, rows }: Complete, { kinds, required }: Fields, say: Say): void {
-  const inRow = new Set(rows.map((row) => row.field));
+function checkDisplayed(
+  { bound, advisory, rows }: ResolvedDeclaration,
+  { kinds, required }: Fields,
+  addProblem: AddProblem,
+): void {
+  const displayed = new Set(rows.map((row) => row.field));
   // A currency is shown by the amount beside it, so only where that amount is always there.
-  const asCurrency = new Set(
+  const displayedAsCurrency = new Set(
     rows
       .filter((row) => required.has(row.field) && bound.includes(row.field))
       .flatMap((row) => row.currency ?? []),
   );
   for (const [i, name] of bound.entries())
-    if (kinds.has(name) && !inRow.has(name) && !asCurrency.has(name))
-      say(
+    if (kinds.has(name) && !displayed.has(name) && !displayedAsCurrency.has(name))
+      addProblem(
         ["bound", i],
         `the bound field ${name} is not displayed`,
         "give it a row under display, or make it the currency of a required, bound amount: who approves must see all that is bound",
       );
   for (const [i, name] of advisory.entries())
-    if (kinds.has(name) && !inRow.has(name))
-      say(
+    if (kinds.has(name) && !displayed.has(name))
+      addProblem(
         ["advisory", i],
         `the advisory field ${name} is not displayed`,
         "give it a row with a label under display",
       );
 }
 
-function checkSentence({ sentence, rows, bound, scope }: Complete, { required }: Fields, say: Say): void {
+function checkSentence(
+  { sentence, rows, bound, scope }: ResolvedDeclaration,
+  { required }: Fields,
+  addProblem: AddProblem,
+): void {
   const path = scope === undefined ? ["display", "sentence"] : ["sentence"];
-  checkText(sentence, path, 200, say);
+  checkText(sentence, path, 200, addProblem);
   const parts = parseSentence(sentence);
-  if (!parts) say(path, "the braces of this sentence do not match", "write each field as {field}");
+  if (!parts) addProblem(path, "the braces of this sentence do not match", "write each field as {field}");
   for (const part of parts ?? []) {
     if (!("field" in part)) continue;
     const name = part.field;
     if (scope !== undefined)
-      say(path, `a scope has no fields, so {${name}} has no value`, "write the sentence without braces");
+      addProblem(
+        path,
+        `a scope has no fields, so {${name}} has no value`,
+        "write the sentence without braces",
+      );
     else if (!bound.includes(name))
-      say(path, `{${name}} is not a bound field`, "the sentence is the server's: use bound fields only");
+      addProblem(
+        path,
+        `{${name}} is not a bound field`,
+        "the sentence is the server's: use bound fields only",
+      );
     else if (!rows.some((row) => row.field === name))
-      say(path, `{${name}} has no row to say how it is shown`, `add a row for ${name} under display`);
+      addProblem(path, `{${name}} has no row to say how it is shown`, `add a row for ${name} under display`);
     else if (!required.has(name))
-      say(path, `{${name}} is optional, so the sentence can have a gap`, "list it as required in the schema");
+      addProblem(
+        path,
+        `{${name}} is optional, so the sentence can have a gap`,
+        "list it as required in the schema",
+      );
   }
 }
 
-function checkApprovers({ approvers, bound }: Complete, { kinds }: Fields, say: Say): void {
+function checkApprovers(
+  { approvers, bound }: ResolvedDeclaration,
+  { kinds }: Fields,
+  addProblem: AddProblem,
+): void {
   const { people, groups, owner } = approvers;
   if (people.length === 0 && groups.length === 0 && owner === undefined)
-    say(["approvers"], "nobody may approve this", "name people, groups, or an owner");
+    addProblem(["approvers"], "nobody may approve this", "name people, groups, or an owner");
   if (owner === undefined) return;
   if (!bound.includes(owner.field) || kinds.get(owner.field) !== "string")
-    say(
+    addProblem(
       ["approvers", "owner", "field"],
       `${owner.field} is not a bound text field`,
       "an owner is looked up by a bound field of type string, or the agent would choose who approves",
     );
   if (Object.keys(owner.of).length === 0)
-    say(["approvers", "owner", "of"], "no value has an owner", "write value: e-mail address or group");
+    addProblem(["approvers", "owner", "of"], "no value has an owner", "write value: e-mail address or group");
 }
 
-function checkLifetimes({ lifetimeSeconds, tokenLifetimeSeconds }: Complete, say: Say): void {
-  const { default: normal, max } = lifetimeSeconds;
+function checkLifetimes(
+  { lifetimeSeconds, tokenLifetimeSeconds }: ResolvedDeclaration,
+  addProblem: AddProblem,
+): void {
+  const { default: defaultSeconds, max } = lifetimeSeconds;
   // An agent asks for whole seconds; below ten nobody can read the card, beyond a week nobody remembers what it was about.
   for (const [name, seconds] of Object.entries(lifetimeSeconds))
     if (!Number.isInteger(seconds) || seconds < 10 || seconds > 604_800)
-      say(
+      addProblem(
         ["lifetime", name],
         "this is not a lifetime of a request",
         "use whole seconds from 10 to 604800 (a week)",
       );
-  if (normal > max)
-    say(
+  if (defaultSeconds > max)
+    addProblem(
       ["lifetime", "default"],
-      `the default of ${normal} s is beyond the maximum of ${max} s`,
+      `the default of ${defaultSeconds} s is beyond the maximum of ${max} s`,
       "raise max or lower default",
     );
   if (!Number.isInteger(tokenLifetimeSeconds) || tokenLifetimeSeconds < 1 || tokenLifetimeSeconds > 300)
-    say(
+    addProblem(
       ["token_lifetime"],
       "this is not a lifetime of a token",
       "use whole seconds from 1 to 300: a token is for a call that is ready to be made",
     );
 }
 
-function checkText(text: string, path: DeclarationProblem["path"], maxCodePoints: number, say: Say): void {
+function checkText(
+  text: string,
+  path: DeclarationProblem["path"],
+  maxCodePoints: number,
+  addProblem: AddProblem,
+): void {
   const fault = text === "" ? "empty" : inspectText(text, { maxCodePoints });
   if (fault !== undefined)
-    say(
+    addProblem(
       path,
       `this cannot stand on a card: it ${fault === "empty" ? "is empty" : textFaults[fault]}`,
       `write one line of at most ${maxCodePoints} visible characters`,
@@ -250,6 +294,6 @@ export const textFaults = {
   too_long: "is too long",
 } as const;
 
-function knownFields(kinds: ReadonlyMap<string, FieldKind>): string {
+function listFields(kinds: ReadonlyMap<string, FieldKind>): string {
   return `the schema's fields are: ${[...kinds.keys()].join(", ") || "none"}`;
 }

@@ -12,14 +12,14 @@ export type FormatRefusal =
   | "unknown_currency"
   | "not_a_duration"
   | "not_a_time";
-export type FormatError = { readonly refused: FormatRefusal };
+export type FormatRefused = { readonly refused: FormatRefusal };
 
 /** The value as its row wants it shown. `currency` is the value of the row's currency field. */
 export function formatValue(
   row: Pick<Row, "as" | "unit">,
   value: Json,
   currency?: Json,
-): string | FormatError {
+): string | FormatRefused {
   const text = typeof value === "string" ? value : undefined;
   const integer = typeof value === "number" && Number.isSafeInteger(value) ? value : undefined;
   switch (row.as) {
@@ -45,36 +45,36 @@ export function formatValue(
 }
 
 /** A string as it is; an integer without grouping, as it may be a number of something; a boolean as yes or no. */
-export function formatText(value: Json): string | FormatError {
+export function formatText(value: Json): string | FormatRefused {
   if (typeof value === "string") return value;
   if (typeof value === "boolean") return value ? "yes" : "no";
   return Number.isSafeInteger(value) ? String(value) : { refused: "wrong_type" };
 }
 
 /** `“a”, “b”`; "none" if it is empty. */
-export function formatList(value: Json): string | FormatError {
+export function formatList(value: Json): string | FormatRefused {
   if (!Array.isArray(value)) return { refused: "wrong_type" };
-  const shown: string[] = [];
+  const formatted: string[] = [];
   for (const item of value) {
     const text = formatText(item);
     if (typeof text !== "string") return text;
-    shown.push(typeof item === "string" ? quote(text) : text);
+    formatted.push(typeof item === "string" ? quote(text) : text);
   }
-  return shown.length === 0 ? "none" : shown.join(", ");
+  return formatted.length === 0 ? "none" : formatted.join(", ");
 }
 
 /** A decimal string and an ISO 4217 code: "10000.00" and "USD" are $10,000.00. All decimals given are kept. */
-export function formatMoney(amount: string, currency: string): string | FormatError {
-  const decimals = decimalsOf(amount);
+export function formatMoney(amount: string, currency: string): string | FormatRefused {
+  const decimals = countDecimals(amount);
   if (decimals === undefined) return { refused: "not_a_decimal" };
   if (!currencies.has(currency)) return { refused: "unknown_currency" };
-  return showMoney(amount, Math.max(decimals, minorDigits(currency)), currency);
+  return showMoney(amount, Math.max(decimals, getMinorDigits(currency)), currency);
 }
 
 /** An integer of minor units: 1000000 and "USD" are $10,000.00. */
-export function formatMinorMoney(amount: number, currency: string): string | FormatError {
+export function formatMinorMoney(amount: number, currency: string): string | FormatRefused {
   if (!currencies.has(currency)) return { refused: "unknown_currency" };
-  const digits = minorDigits(currency);
+  const digits = getMinorDigits(currency);
   const sign = amount < 0 ? "-" : "";
   const padded = String(Math.abs(amount)).padStart(digits + 1, "0");
   const whole = padded.slice(0, padded.length - digits);
@@ -82,19 +82,19 @@ export function formatMinorMoney(amount: number, currency: string): string | For
 }
 
 /** A decimal, or an integer, with its thousands grouped, and the unit as the operator wrote it: "1,250.5 kg". */
-export function formatQuantity(amount: string | number, unit?: string): string | FormatError {
-  const digits = typeof amount === "number" ? 0 : decimalsOf(amount);
+export function formatQuantity(amount: string | number, unit?: string): string | FormatRefused {
+  const digits = typeof amount === "number" ? 0 : countDecimals(amount);
   if (digits === undefined) return { refused: "not_a_decimal" };
   const format = new Intl.NumberFormat("en-US", {
     minimumFractionDigits: digits,
     maximumFractionDigits: digits,
   });
-  const shown = format.format(String(amount) as `${number}`);
-  return unit === undefined ? shown : `${shown} ${unit}`;
+  const formatted = format.format(String(amount) as `${number}`);
+  return unit === undefined ? formatted : `${formatted} ${unit}`;
 }
 
 /** Seconds in days of 24 hours, hours, minutes and seconds: 5400 is "1 hour 30 minutes". */
-export function formatDuration(seconds: number): string | FormatError {
+export function formatDuration(seconds: number): string | FormatRefused {
   if (!Number.isSafeInteger(seconds) || seconds < 0) return { refused: "not_a_duration" };
   const counts = [
     [Math.floor(seconds / 86_400), "day"],
@@ -102,8 +102,8 @@ export function formatDuration(seconds: number): string | FormatError {
     [Math.floor(seconds / 60) % 60, "minute"],
     [seconds % 60, "second"],
   ] as const;
-  const shown = counts.filter(([count]) => count > 0);
-  const words = shown.map(
+  const nonZero = counts.filter(([count]) => count > 0);
+  const words = nonZero.map(
     ([count, unit]) => `${count.toLocaleString("en-US")} ${unit}${count === 1 ? "" : "s"}`,
   );
   return words.length === 0 ? "0 seconds" : words.join(" ");
@@ -116,7 +116,7 @@ const months = [
 ];
 
 /** RFC 3339 with any offset, shown in UTC: "Sunday 22 November 2026, 14:00 UTC", with seconds if there are any. */
-export function formatTime(time: string): string | FormatError {
+export function formatTime(time: string): string | FormatRefused {
   const match = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?(?:Z|([+-])([01]\d|2[0-3]):([0-5]\d))$/.exec(
     time,
   );
@@ -131,7 +131,7 @@ export function formatTime(time: string): string | FormatError {
 }
 
 /** Integer seconds since the epoch, shown as `formatTime` does. */
-export function formatEpochSeconds(seconds: number, fraction = ""): string | FormatError {
+export function formatEpochSeconds(seconds: number, fraction = ""): string | FormatRefused {
   const date = new Date(seconds * 1000);
   const year = date.getUTCFullYear();
   if (!Number.isSafeInteger(seconds) || !(year >= 0 && year <= 9999)) return { refused: "not_a_time" };
@@ -143,7 +143,7 @@ export function formatEpochSeconds(seconds: number, fraction = ""): string | For
 }
 
 /** How many decimals a plain decimal has; undefined if it is none. 15 digits and 8 decimals are exact in every step. */
-function decimalsOf(amount: string): number | undefined {
+function countDecimals(amount: string): number | undefined {
   const match = /^-?(?:0|[1-9]\d{0,14})(?:\.(\d{1,8}))?$/.exec(amount);
   return match ? (match[1]?.length ?? 0) : undefined;
 }
@@ -151,20 +151,20 @@ function decimalsOf(amount: string): number | undefined {
 const currencies: ReadonlySet<string> = new Set(Intl.supportedValuesOf("currency"));
 
 /** ISO 4217 minor units, where they are not two. `Intl` follows CLDR, which has none for a dozen that have two. */
-const unusualDigits: { readonly [digits: string]: readonly string[] } = {
+const minorDigitExceptions: { readonly [digits: string]: readonly string[] } = {
   0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(" "),
   3: "BHD IQD JOD KWD LYD OMR TND".split(" "),
   4: ["CLF", "UYW"],
 };
 
-function minorDigits(currency: string): number {
-  const unusual = Object.entries(unusualDigits).find(([, codes]) => codes.includes(currency));
+function getMinorDigits(currency: string): number {
+  const unusual = Object.entries(minorDigitExceptions).find(([, codes]) => codes.includes(currency));
   return unusual ? Number(unusual[0]) : 2;
 }
 
 /** `Intl` reads the text itself, so that nothing is rounded on the way. */
 function showMoney(amount: string, digits: number, currency: string): string {
-  const format = moneyFormat(currency, digits);
+  const format = getMoneyFormat(currency, digits);
   // Plain spaces for no-break ones: nothing on a card is invisible, not even what the server wrote.
   return format.format(amount as `${number}`).replaceAll(/[\u00A0\u202F]/g, " ");
 }
@@ -172,7 +172,7 @@ function showMoney(amount: string, digits: number, currency: string): string {
 /** Kept, because making one costs more than all the rest of a card. There are as many as currencies and digits. */
 const moneyFormats = new Map<string, Intl.NumberFormat>();
 
-function moneyFormat(currency: string, digits: number): Intl.NumberFormat {
+function getMoneyFormat(currency: string, digits: number): Intl.NumberFormat {
   const key = `${currency} ${digits}`;
   let format = moneyFormats.get(key);
   if (!format) {

@@ -3,10 +3,10 @@ import { test } from "node:test";
 import { refund, refundFields, ruleOf, sampleRules } from "@countersign/testing/audit/action-fixture";
 import fc from "fast-check";
 import type { ActionPolicy } from "./action-type.ts";
-import { type DetailsRefusal, readAction } from "./parse-details.ts";
+import { type DetailsRefusal, parseDetails } from "./parse-details.ts";
 
 function readText(text: string) {
-  return readAction(text, sampleRules);
+  return parseDetails(text, sampleRules);
 }
 
 function read(fields: object) {
@@ -14,7 +14,7 @@ function read(fields: object) {
 }
 
 /** The refusal, as the words after `invalid_authorization_details`. */
-function refusal(answer: ReturnType<typeof readAction>): string {
+function refusal(answer: ReturnType<typeof parseDetails>): string {
   assert.ok("refused" in answer, "it was accepted");
   assert.equal(answer.refused, "invalid_authorization_details");
   return `${answer.path} ${answer.why}`;
@@ -24,7 +24,7 @@ test("an action is read into its rule, what is bound and what is only said", () 
   const answer = read({ parcels: 2, copies: ["bob"], reason: "It was late.\nTwice." });
   assert.ok(!("refused" in answer));
   assert.equal(answer.length, 1);
-  assert.equal(answer[0]?.rule, sampleRules.get("refund"));
+  assert.equal(answer[0]?.policy, sampleRules.get("refund"));
   assert.deepEqual(answer[0]?.bound, { ...refundFields, parcels: 2, copies: ["bob"] });
   assert.deepEqual(answer[0]?.advisory, { reason: "It was late.\nTwice." });
 });
@@ -98,8 +98,8 @@ test("an unknown type is refused without repeating it raw", () => {
 test("a scope that is an action is not asked for in authorization_details", () => {
   const schema = { type: "object", additionalProperties: false, properties: {} };
   const scope = { type: "export", scope: "export", schema, bound: [], rows: [], advisory: [], denyBy: [] };
-  const rules = new Map([["export", ruleOf({ ...refund, ...scope, sentence: "Export it all" })]]);
-  assert.match(refusal(readAction(`[{"type":"export"}]`, rules)), /is asked for as a scope/);
+  const policies = new Map([["export", ruleOf({ ...refund, ...scope, sentence: "Export it all" })]]);
+  assert.match(refusal(parseDetails(`[{"type":"export"}]`, policies)), /is asked for as a scope/);
 });
 
 test("T15: a bound text that cannot be seen as it is is refused, never repaired", () => {
@@ -133,13 +133,13 @@ test("T15: the agent's own words may have lines, and nothing that is invisible",
 test("a text of no declared length still has an end", () => {
   const order = { type: "string", pattern: "^A*$" } as const;
   const schema = { ...refund.schema, properties: { ...refund.schema.properties, order } };
-  const rules = new Map([["refund", ruleOf({ ...refund, schema })]]);
+  const policies = new Map([["refund", ruleOf({ ...refund, schema })]]);
   const long = JSON.stringify([{ type: "refund", ...refundFields, order: "A".repeat(4001) }]);
-  assert.equal(refusal(readAction(long, rules)), "$[0].order is too long");
+  assert.equal(refusal(parseDetails(long, policies)), "$[0].order is too long");
 });
 
 test("every refusal can stand in an error_description, whatever was sent", () => {
-  const description = (answer: ReturnType<typeof readAction>) =>
+  const description = (answer: ReturnType<typeof parseDetails>) =>
     assert.match(refusal(answer), /^[\x20-\x21\x23-\x5B\x5D-\x7E]+$/);
   const text = fc.string({ unit: "binary", maxLength: 30 });
   fc.assert(fc.property(text, (type) => description(readText(JSON.stringify([{ type: `x${type}` }])))));
@@ -149,9 +149,9 @@ test("every refusal can stand in an error_description, whatever was sent", () =>
 
 test("a validator's own words are brought into that alphabet too", () => {
   const fault = { path: ["amount"], why: 'must match "then" \\ schema\n' };
-  const rules = new Map([["refund", { ...ruleOf(), validate: () => fault }]]);
+  const policies = new Map([["refund", { ...ruleOf(), validate: () => fault }]]);
   assert.equal(
-    refusal(readAction('[{"type":"refund"}]', rules)),
+    refusal(parseDetails('[{"type":"refund"}]', policies)),
     "$[0].amount must match <U+0022>then<U+0022> <U+005C> schema<U+000A>",
   );
 });
@@ -170,10 +170,10 @@ test("several details are read in their order, each into its own type", () => {
     { type: "credit", ...refundFields },
     { type: "refund", ...refundFields, order: "A-2" },
   ];
-  const answer = readAction(JSON.stringify(sent), joined);
+  const answer = parseDetails(JSON.stringify(sent), joined);
   assert.ok(!("refused" in answer));
   assert.deepEqual(
-    answer.map(({ rule, bound, advisory }) => ({ type: rule.definition.type, ...bound, ...advisory })),
+    answer.map(({ policy, bound, advisory }) => ({ type: policy.definition.type, ...bound, ...advisory })),
     sent,
   );
 });
@@ -181,7 +181,7 @@ test("several details are read in their order, each into its own type", () => {
 test("the same detail twice is refused, however it is written; the agent's own words do not make it another", () => {
   const { order, ...rest } = refundFields;
   const turned = { ...rest, order, type: "refund", reason: "Once more" };
-  const said = refusal(readAction(JSON.stringify([{ type: "refund", ...refundFields }, turned]), joined));
+  const said = refusal(parseDetails(JSON.stringify([{ type: "refund", ...refundFields }, turned]), joined));
   assert.equal(said, "$[1] says the same as a detail before it");
 });
 
@@ -193,7 +193,7 @@ test("how much is asked for at once has an end, and the refusal says where", () 
       order: `${at}`,
       ...fields,
     }));
-  const read = (value: unknown) => readAction(JSON.stringify(value), joined);
+  const read = (value: unknown) => parseDetails(JSON.stringify(value), joined);
   assert.ok(!("refused" in read(details(10))));
   assert.equal(refusal(read(details(11))), "$ holds 11 details; one request is for 1 to 10 of them");
   assert.equal(refusal(read([])), "$ holds 0 details; one request is for 1 to 10 of them");
@@ -244,7 +244,7 @@ test("T14: whatever JSON is sent, it is refused in words, or read with nothing i
   let accepted = 0;
   fc.assert(
     fc.property(details, (text) => {
-      const answer = readAction(text, joined);
+      const answer = parseDetails(text, joined);
       if ("refused" in answer) {
         assert.match(refusal(answer), /^[\x20-\x21\x23-\x5B\x5D-\x7E]+$/);
         return;
@@ -252,7 +252,11 @@ test("T14: whatever JSON is sent, it is refused in words, or read with nothing i
       accepted += 1;
       const sent = JSON.parse(text) as { [name: string]: unknown }[];
       assert.deepEqual(
-        answer.map(({ rule, bound, advisory }) => ({ type: rule.definition.type, ...bound, ...advisory })),
+        answer.map(({ policy, bound, advisory }) => ({
+          type: policy.definition.type,
+          ...bound,
+          ...advisory,
+        })),
         sent,
       );
       for (const one of sent)

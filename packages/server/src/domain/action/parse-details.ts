@@ -6,21 +6,21 @@ import { inspectText, type Json, type JsonObject, type JsonRefusal, parseJson } 
 import type { ActionPolicy } from "./action-type.ts";
 import { findNotCombinable, maxParts } from "./combination.ts";
 import { textFaults } from "./declaration.ts";
-import { errorName, errorPath, errorText } from "./quotation.ts";
+import { escapeErrorText, formatErrorPath, quoteErrorName } from "./quotation.ts";
 import { maxTextCodePoints } from "./schema.ts";
 
 /** Bytes of the text. A form holds more, but a person reads no more. */
-const longestDetails = 32 * 1024;
+const maxDetailsBytes = 32 * 1024;
 
 /**
  * Bytes of what would be granted. The token carries it, and a token must fit into a header field: servers take 16 KB of
  * those in all, and base64url makes four bytes of three.
  */
-const longestGrant = 8 * 1024;
+const maxGrantBytes = 8 * 1024;
 
 /** One detail as it was asked for: `bound` is digested, signed and granted; `advisory` is only ever quoted. */
-export type ReadPart = {
-  readonly rule: ActionPolicy;
+export type ParsedPart = {
+  readonly policy: ActionPolicy;
   readonly bound: JsonObject;
   readonly advisory: JsonObject;
 };
@@ -36,67 +36,70 @@ export type DetailsRefusal = {
  * Reads one detail, or several that the operator lets be one action, in their order. Never empty. Scopes that are actions
  * are not asked for here, but by their scope.
  */
-export function readAction(
+export function parseDetails(
   text: string,
-  rules: ReadonlyMap<string, ActionPolicy>,
-): readonly ReadPart[] | DetailsRefusal {
-  if (Buffer.byteLength(text) > longestDetails) return refuse("$", `is longer than ${longestDetails} bytes`);
+  policies: ReadonlyMap<string, ActionPolicy>,
+): readonly ParsedPart[] | DetailsRefusal {
+  if (Buffer.byteLength(text) > maxDetailsBytes)
+    return refuse("$", `is longer than ${maxDetailsBytes} bytes`);
   const parsed = parseJson(text);
   if ("refused" in parsed) return refuse(parsed.path, jsonFaults[parsed.refused]);
   const details = parsed.value;
   if (!Array.isArray(details)) return refuse("$", "must be an array of objects, most often of one");
   if (details.length < 1 || details.length > maxParts)
     return refuse("$", `holds ${details.length} details; one request is for 1 to ${maxParts} of them`);
-  const parts: ReadPart[] = [];
+  const parts: ParsedPart[] = [];
   for (const [at, detail] of details.entries()) {
-    const part = readPart(detail, at, rules);
+    const part = parsePart(detail, at, policies);
     if ("refused" in part) return part;
     parts.push(part);
   }
-  return inOneAction(parts) ?? parts;
+  return checkCombination(parts) ?? parts;
 }
 
 /** Why these may not be asked for in one request, if they may not. */
-function inOneAction(parts: readonly ReadPart[]): DetailsRefusal | undefined {
+function checkCombination(parts: readonly ParsedPart[]): DetailsRefusal | undefined {
   // The fields stand in the order of their definition, so that equal details are equal texts.
-  const granted = parts.map(({ rule, bound }) => JSON.stringify({ type: rule.definition.type, ...bound }));
-  const size = granted.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
-  if (size > longestGrant)
-    return refuse("$", `binds ${size} bytes, and a token has room for ${longestGrant}`);
-  const pair = findNotCombinable(parts.map(({ rule }) => rule));
+  const grantedTexts = parts.map(({ policy, bound }) =>
+    JSON.stringify({ type: policy.definition.type, ...bound }),
+  );
+  const size = grantedTexts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+  if (size > maxGrantBytes)
+    return refuse("$", `binds ${size} bytes, and a token has room for ${maxGrantBytes}`);
+  const pair = findNotCombinable(parts.map(({ policy }) => policy));
   if (pair) {
-    const [left, right] = pair.map((at) => errorName(parts[at]!.rule.definition.type));
+    const [left, right] = pair.map((at) => quoteErrorName(parts[at]!.policy.definition.type));
     const both = left === right ? `two of ${left}` : `${left} and ${right}`;
     return refuse(`$[${pair[1]}]`, `must be a request of its own: ${both} are not approved together here`);
   }
-  const again = granted.findIndex((text, at) => granted.indexOf(text) < at);
+  const duplicate = grantedTexts.findIndex((text, at) => grantedTexts.indexOf(text) < at);
   // Two lines that say the same are read as one.
-  return again < 0 ? undefined : refuse(`$[${again}]`, "says the same as a detail before it");
+  return duplicate < 0 ? undefined : refuse(`$[${duplicate}]`, "says the same as a detail before it");
 }
 
-function readPart(
+function parsePart(
   detail: Json,
   at: number,
-  rules: ReadonlyMap<string, ActionPolicy>,
-): ReadPart | DetailsRefusal {
+  policies: ReadonlyMap<string, ActionPolicy>,
+): ParsedPart | DetailsRefusal {
   if (typeof detail !== "object" || detail === null || Array.isArray(detail))
     return refuse(`$[${at}]`, "must be an object");
   const { type, ...fields } = detail as JsonObject;
   if (typeof type !== "string") return refuse(`$[${at}].type`, "is required, and must be a string");
-  const rule = rules.get(type);
-  if (!rule) return refuse(`$[${at}].type`, `${errorName(type)} is not an action type of this server`);
-  if (rule.scope !== undefined)
+  const policy = policies.get(type);
+  if (!policy) return refuse(`$[${at}].type`, `${quoteErrorName(type)} is not an action type of this server`);
+  if (policy.scope !== undefined)
     return refuse(
       `$[${at}].type`,
-      `${errorName(type)} is asked for as a scope, without authorization_details`,
+      `${quoteErrorName(type)} is asked for as a scope, without authorization_details`,
     );
-  const fault = rule.validate(fields);
-  if (fault) return refuse(errorPath([at, ...fault.path]), fault.why);
-  const { bound, advisory } = rule.definition;
+  const fault = policy.validate(fields);
+  if (fault) return refuse(formatErrorPath([at, ...fault.path]), fault.why);
+  const { bound, advisory } = policy.definition;
   return (
     findUndisplayable(fields, at, bound, false) ??
     findUndisplayable(fields, at, advisory, true) ?? {
-      rule,
+      policy,
       bound: pick(fields, bound),
       advisory: pick(fields, advisory),
     }
@@ -116,7 +119,7 @@ function findUndisplayable(
       if (typeof item !== "string") continue;
       const fault = inspectText(item, { maxCodePoints: maxTextCodePoints, lineBreaks });
       const path = Array.isArray(value) ? [at, name, i] : [at, name];
-      if (fault !== undefined) return refuse(errorPath(path), textFaults[fault]);
+      if (fault !== undefined) return refuse(formatErrorPath(path), textFaults[fault]);
     }
   }
   return undefined;
@@ -129,7 +132,7 @@ function pick(fields: JsonObject, names: readonly string[]): JsonObject {
 }
 
 function refuse(path: string, why: string): DetailsRefusal {
-  return { refused: "invalid_authorization_details", path: errorText(path), why: errorText(why) };
+  return { refused: "invalid_authorization_details", path: escapeErrorText(path), why: escapeErrorText(why) };
 }
 
 const jsonFaults: { readonly [fault in JsonRefusal["refused"]]: string } = {

@@ -4,7 +4,7 @@ import type { Json, JsonObject } from "@countersign/protocol";
 import { refund } from "@countersign/testing/audit/action-fixture";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import fc from "fast-check";
-import { isPlain } from "./plain-schema.ts";
+import { isPlainSchema } from "./plain-schema.ts";
 
 const authority = new Ajv2020({ strict: true, logger: false });
 const isValid = (schema: Json) => authority.validateSchema(schema as JsonObject) === true;
@@ -26,7 +26,7 @@ test("whatever is plain is valid to the meta-schema, however its keywords are fi
   fc.assert(
     fc.property(schema, fc.boolean(), (inner, nested) => {
       const whole = nested ? { type: "object", properties: { field: inner } } : inner;
-      if (!isPlain(whole)) return;
+      if (!isPlainSchema(whole)) return;
       plain += 1;
       assert.ok(isValid(whole), JSON.stringify(whole));
     }),
@@ -36,7 +36,7 @@ test("whatever is plain is valid to the meta-schema, however its keywords are fi
 });
 
 test("what is declared in the ordinary way is plain, and a condition is not", () => {
-  assert.ok(isPlain(refund.schema));
-  assert.ok(!isPlain({ ...refund.schema, if: { required: ["order"] } }));
-  assert.ok(!isPlain({ type: "string", maxLength: -1 }));
+  assert.ok(isPlainSchema(refund.schema));
+  assert.ok(!isPlainSchema({ ...refund.schema, if: { required: ["order"] } }));
+  assert.ok(!isPlainSchema({ type: "string", maxLength: -1 }));
 });

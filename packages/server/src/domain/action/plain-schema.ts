@@ -4,40 +4,40 @@
  */
 import type { Json, JsonObject } from "@countersign/protocol";
 
-export function isPlain(schema: Json): boolean {
+export function isPlainSchema(schema: Json): boolean {
   return (
     isObject(schema) && Object.entries(schema).every(([keyword, value]) => keywords.get(keyword)?.(value))
   );
 }
 
-const isText = (value: Json) => typeof value === "string";
+const isString = (value: Json) => typeof value === "string";
 const isNumber = (value: Json) => typeof value === "number";
 const isCount = (value: Json) => Number.isSafeInteger(value) && Number(value) >= 0;
 const isType = (value: Json) =>
   typeof value === "string" && ["object", "string", "integer", "boolean", "array"].includes(value);
 const areNames = (value: Json) =>
-  Array.isArray(value) && value.every(isText) && new Set(value).size === value.length;
+  Array.isArray(value) && value.every(isString) && new Set(value).size === value.length;
 
 /** Without those that hold conditions: a condition can be any schema. */
 const keywords = new Map<string, (value: Json) => boolean>([
-  ["$comment", isText],
-  ["title", isText],
-  ["description", isText],
+  ["$comment", isString],
+  ["title", isString],
+  ["description", isString],
   ["type", isType],
   ["enum", Array.isArray],
   ["const", () => true],
   ["additionalProperties", (value) => typeof value === "boolean"],
-  ["properties", (value) => isObject(value) && Object.values(value).every(isPlain)],
+  ["properties", (value) => isObject(value) && Object.values(value).every(isPlainSchema)],
   ["required", areNames],
   ["minLength", isCount],
   ["maxLength", isCount],
-  ["pattern", isText],
+  ["pattern", isString],
   ["minimum", isNumber],
   ["maximum", isNumber],
   ["exclusiveMinimum", isNumber],
   ["exclusiveMaximum", isNumber],
   ["multipleOf", (value) => typeof value === "number" && value > 0],
-  ["items", isPlain],
+  ["items", isPlainSchema],
   ["minItems", isCount],
   ["maxItems", isCount],
   ["uniqueItems", (value) => typeof value === "boolean"],

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { errorName, errorPath, errorText, quote } from "./quotation.ts";
+import { escapeErrorText, formatErrorPath, quote, quoteErrorName } from "./quotation.ts";
 
 test("a plain value is quoted as it is", () => {
   assert.equal(quote("order A-1"), "“order A-1”");
@@ -25,19 +25,19 @@ test("error text stays in the alphabet of error_description, whatever it is made
   const text = fc.string({ unit: "binary", maxLength: 80 });
   fc.assert(
     fc.property(text, (name) => {
-      for (const safe of [errorText(name), errorName(name), errorPath([0, name])])
+      for (const safe of [escapeErrorText(name), quoteErrorName(name), formatErrorPath([0, name])])
         assert.match(safe, /^[\x20-\x21\x23-\x5B\x5D-\x7E]*$/);
     }),
   );
-  assert.equal(errorText('say "hi"\n'), "say <U+0022>hi<U+0022><U+000A>");
+  assert.equal(escapeErrorText('say "hi"\n'), "say <U+0022>hi<U+0022><U+000A>");
 });
 
 test("a name is cut short and cannot close its own marks", () => {
-  assert.equal(errorName("it's"), "'it<U+0027>s'");
-  assert.equal(errorName("a".repeat(50)), `'${"a".repeat(40)}...'`);
+  assert.equal(quoteErrorName("it's"), "'it<U+0027>s'");
+  assert.equal(quoteErrorName("a".repeat(50)), `'${"a".repeat(40)}...'`);
 });
 
 test("a path names plain members plainly and others between marks", () => {
-  assert.equal(errorPath([0, "to", 2]), "$[0].to[2]");
-  assert.equal(errorPath([0, "am\u200bount"]), "$[0]['am<U+200B>ount']");
+  assert.equal(formatErrorPath([0, "to", 2]), "$[0].to[2]");
+  assert.equal(formatErrorPath([0, "am\u200bount"]), "$[0]['am<U+200B>ount']");
 });

@@ -12,30 +12,30 @@ export function quote(text: string): string {
 }
 
 /** The text in the alphabet of `error_description`: a character outside it becomes its code point, <U+200B>. */
-export function errorText(text: string): string {
+export function escapeErrorText(text: string): string {
   let safe = "";
   for (const character of text)
-    safe += /[\x20-\x21\x23-\x5B\x5D-\x7E]/.test(character) ? character : `<U+${hex(character)}>`;
+    safe += /[\x20-\x21\x23-\x5B\x5D-\x7E]/.test(character) ? character : `<U+${toHex(character)}>`;
   return safe;
 }
 
 /** A name that an agent chose, for error text: its first 40 characters in ' '. */
-export function errorName(name: string): string {
+export function quoteErrorName(name: string): string {
   const characters = [...name];
   const rest = characters.length > 40 ? "..." : "";
-  return `'${errorText(characters.slice(0, 40).join("")).replaceAll("'", "<U+0027>")}${rest}'`;
+  return `'${escapeErrorText(characters.slice(0, 40).join("")).replaceAll("'", "<U+0027>")}${rest}'`;
 }
 
 /** The path of a member, as error text: `$[0].amount`, or `$[0]['caf<U+00E9>']` where the name is not a plain one. */
-export function errorPath(steps: readonly (string | number)[]): string {
+export function formatErrorPath(steps: readonly (string | number)[]): string {
   let path = "$";
   for (const step of steps) {
     if (typeof step === "number") path += `[${step}]`;
-    else path += /^[A-Za-z_][A-Za-z0-9_]{0,63}$/.test(step) ? `.${step}` : `[${errorName(step)}]`;
+    else path += /^[A-Za-z_][A-Za-z0-9_]{0,63}$/.test(step) ? `.${step}` : `[${quoteErrorName(step)}]`;
   }
   return path;
 }
 
-function hex(character: string): string {
+function toHex(character: string): string {
   return (character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0");
 }

@@ -4,7 +4,7 @@
  */
 import type { Json, JsonObject } from "@countersign/protocol";
 import { Ajv2020, type ErrorObject, type Options } from "ajv/dist/2020.js";
-import { isPlain } from "./plain-schema.ts";
+import { isPlainSchema } from "./plain-schema.ts";
 
 /** `path` is spelled as in the configuration file, from the action type on: ["display", "rows", 0, "field"]. */
 export type DeclarationProblem = {
@@ -30,16 +30,16 @@ export const maxTextCodePoints = 4000;
 /** No list on a card is longer. */
 const maxListItems = 1000;
 
-const topKeywords = [
+const rootKeywords = [
   ...["$comment", "title", "description", "type", "additionalProperties", "properties", "required"],
   ...["dependentRequired", "allOf", "anyOf", "oneOf", "not", "if", "then", "else"],
 ];
-const anyField = ["$comment", "title", "description", "type", "enum", "const"];
+const commonKeywords = ["$comment", "title", "description", "type", "enum", "const"];
 const fieldKeywords: { readonly [kind in FieldKind]: readonly string[] } = {
-  string: [...anyField, "minLength", "maxLength", "pattern"],
-  integer: [...anyField, "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"],
-  boolean: anyField,
-  list: [...anyField, "items", "minItems", "maxItems", "uniqueItems"],
+  string: [...commonKeywords, "minLength", "maxLength", "pattern"],
+  integer: [...commonKeywords, "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"],
+  boolean: commonKeywords,
+  list: [...commonKeywords, "items", "minItems", "maxItems", "uniqueItems"],
 };
 
 /** Reads the fields that a schema declares, and names all that this version cannot show or bind. */
@@ -48,28 +48,28 @@ export function readSchema(
 ): Fields & { readonly problems: readonly DeclarationProblem[] } {
   const problems: DeclarationProblem[] = [];
   const kinds = new Map<string, FieldKind>();
-  const problem = (path: DeclarationProblem["path"], message: string, remedy: string) =>
+  const addProblem = (path: DeclarationProblem["path"], message: string, remedy: string) =>
     problems.push({ path: ["schema", ...path], message, remedy });
 
-  if (own(schema, "type") !== "object")
-    problem(["type"], "the schema is not of an object", "write type: object");
-  if (own(schema, "additionalProperties") !== false)
-    problem(
+  if (getOwn(schema, "type") !== "object")
+    addProblem(["type"], "the schema is not of an object", "write type: object");
+  if (getOwn(schema, "additionalProperties") !== false)
+    addProblem(
       ["additionalProperties"],
       "the schema lets undeclared fields through",
       "write additionalProperties: false",
     );
   for (const keyword of Object.keys(schema))
-    if (!topKeywords.includes(keyword))
-      problem(
+    if (!rootKeywords.includes(keyword))
+      addProblem(
         [keyword],
         `the keyword ${keyword} is not supported here`,
-        `use only ${topKeywords.join(", ")}`,
+        `use only ${rootKeywords.join(", ")}`,
       );
 
-  const properties = own(schema, "properties");
+  const properties = getOwn(schema, "properties");
   if (!isObject(properties))
-    problem(
+    addProblem(
       ["properties"],
       "the schema declares no fields",
       "write properties: with a schema for each field",
@@ -77,7 +77,7 @@ export function readSchema(
   for (const [name, field] of isObject(properties) ? Object.entries(properties) : []) {
     const path = ["properties", name];
     if (!/^[A-Za-z][A-Za-z0-9_]{0,63}$/.test(name) || name in Object.prototype || name === "type")
-      problem(
+      addProblem(
         path,
         "this cannot be the name of a field",
         "use a letter, then letters, digits and underscores, 64 at most, and not `type`, which names the action type",
@@ -85,22 +85,22 @@ export function readSchema(
     const kind = isObject(field) ? kindOf(field) : undefined;
     kinds.set(name, kind ?? "string");
     if (!isObject(field) || kind === undefined) {
-      problem(
+      addProblem(
         path,
         "a field is a string, an integer, a boolean or an array of one of these; objects inside an action are not supported",
         "write type: with one of these; a decimal is a string, and what is nested becomes fields of its own",
       );
       continue;
     }
-    checkField(field, kind, path, problem);
+    checkField(field, kind, path, addProblem);
   }
 
-  const required = own(schema, "required") ?? [];
+  const required = getOwn(schema, "required") ?? [];
   const names = Array.isArray(required) ? required.filter((name) => typeof name === "string") : [];
   for (const [i, name] of names.entries())
     if (!kinds.has(name))
-      problem(["required", i], `no field is called ${name}`, `declare it: ${known(kinds)}`);
-  checkValues(schema, [], problem);
+      addProblem(["required", i], `no field is called ${name}`, `declare it: ${listFields(kinds)}`);
+  checkValues(schema, [], addProblem);
   return { kinds, required: new Set(names), problems };
 }
 
@@ -113,10 +113,10 @@ export function compileSchema(
 ):
   | { readonly validate: (fields: unknown) => FieldFault | undefined }
   | { readonly problems: readonly DeclarationProblem[] } {
-  const ajv = isPlain(schema) ? forPlain() : forAny();
+  const ajv = isPlainSchema(schema) ? getPlainAjv() : getFullAjv();
   if (!ajv.validateSchema(schema)) {
     const problems = (ajv.errors ?? []).map((error) => ({
-      path: ["schema", ...pointer(error.instancePath)],
+      path: ["schema", ...parseJsonPointer(error.instancePath)],
       message: `this is not valid JSON Schema: it ${error.message}`,
       remedy: "see https://json-schema.org/draft/2020-12",
     }));
@@ -125,7 +125,7 @@ export function compileSchema(
   try {
     const check = ajv.compile(schema);
     return {
-      validate: (fields) => (check(fields) ? unsafeInteger(fields) : faultOf(check.errors?.[0])),
+      validate: (fields) => (check(fields) ? findUnsafeInteger(fields) : toFieldFault(check.errors?.[0])),
     };
   } catch (error) {
     const message = `this schema cannot be used: ${error instanceof Error ? error.message : String(error)}`;
@@ -139,42 +139,47 @@ export function compileSchema(
 const options: Options = { strict: true, strictTypes: true, ownProperties: true, logger: false };
 
 /** Compiles without holding the schema against the meta-schema of its dialect, whose own compiling takes a tenth of a second. */
-const forPlain = once(() => new Ajv2020({ ...options, meta: false, validateSchema: false }));
-const forAny = once(() => new Ajv2020(options));
+const getPlainAjv = memoize(() => new Ajv2020({ ...options, meta: false, validateSchema: false }));
+const getFullAjv = memoize(() => new Ajv2020(options));
 
-function once<T>(make: () => T): () => T {
-  let made: T | undefined;
-  return () => (made ??= make());
+function memoize<T>(make: () => T): () => T {
+  let cached: T | undefined;
+  return () => (cached ??= make());
 }
 
 function kindOf(field: JsonObject): FieldKind | undefined {
-  const type = own(field, "type");
+  const type = getOwn(field, "type");
   if (type === "string" || type === "integer" || type === "boolean") return type;
   if (type !== "array") return undefined;
-  const items = own(field, "items");
+  const items = getOwn(field, "items");
   const item = isObject(items) ? kindOf(items) : undefined;
   return item === undefined || item === "list" ? undefined : "list";
 }
 
-type Say = (path: DeclarationProblem["path"], message: string, remedy: string) => void;
+type AddProblem = (path: DeclarationProblem["path"], message: string, remedy: string) => void;
 
-function checkField(field: JsonObject, kind: FieldKind, path: readonly string[], problem: Say): void {
+function checkField(
+  field: JsonObject,
+  kind: FieldKind,
+  path: readonly string[],
+  addProblem: AddProblem,
+): void {
   for (const keyword of Object.keys(field))
     if (!fieldKeywords[kind].includes(keyword))
-      problem(
+      addProblem(
         [...path, keyword],
         `the keyword ${keyword} is not supported for this field`,
         `use only ${fieldKeywords[kind].join(", ")}`,
       );
   if (kind === "list") {
-    const max = own(field, "maxItems");
+    const max = getOwn(field, "maxItems");
     if (typeof max !== "number" || max > maxListItems)
-      problem(path, "nothing bounds how long this list can be", `add maxItems, ${maxListItems} at most`);
-    const items = own(field, "items");
-    if (isObject(items)) checkField(items, kindOf(items) ?? "string", [...path, "items"], problem);
+      addProblem(path, "nothing bounds how long this list can be", `add maxItems, ${maxListItems} at most`);
+    const items = getOwn(field, "items");
+    if (isObject(items)) checkField(items, kindOf(items) ?? "string", [...path, "items"], addProblem);
   }
   if (kind === "string" && !isBounded(field))
-    problem(
+    addProblem(
       path,
       "nothing bounds how long this text can be",
       `add maxLength, ${maxTextCodePoints} at most, or an enum, a const or a pattern from ^ to $`,
@@ -182,29 +187,30 @@ function checkField(field: JsonObject, kind: FieldKind, path: readonly string[],
 }
 
 function isBounded(field: JsonObject): boolean {
-  const max = own(field, "maxLength");
+  const max = getOwn(field, "maxLength");
   if (typeof max === "number") return max <= maxTextCodePoints;
-  const pattern = own(field, "pattern");
+  const pattern = getOwn(field, "pattern");
   if (typeof pattern === "string" && pattern.startsWith("^") && pattern.endsWith("$")) return true;
   return Object.hasOwn(field, "enum") || Object.hasOwn(field, "const");
 }
 
 /** What has no canonical form cannot be hashed, nor compared with what an agent sends. */
-function checkValues(value: Json, path: readonly (string | number)[], problem: Say): void {
+function checkValues(value: Json, path: readonly (string | number)[], addProblem: AddProblem): void {
   if (typeof value === "number" && !Number.isSafeInteger(value))
-    problem(
+    addProblem(
       path,
       "numbers here are integers that JSON can hold exactly",
       "use an integer up to 9007199254740991",
     );
   if (typeof value === "string" && !value.isWellFormed())
-    problem(path, "this text is not well-formed Unicode", "remove the lone surrogate");
-  if (Array.isArray(value)) for (const [i, item] of value.entries()) checkValues(item, [...path, i], problem);
+    addProblem(path, "this text is not well-formed Unicode", "remove the lone surrogate");
+  if (Array.isArray(value))
+    for (const [i, item] of value.entries()) checkValues(item, [...path, i], addProblem);
   else if (isObject(value))
-    for (const [key, member] of Object.entries(value)) checkValues(member, [...path, key], problem);
+    for (const [key, member] of Object.entries(value)) checkValues(member, [...path, key], addProblem);
 }
 
-function unsafeInteger(fields: unknown): FieldFault | undefined {
+function findUnsafeInteger(fields: unknown): FieldFault | undefined {
   for (const [name, value] of Object.entries(fields as JsonObject)) {
     const values = Array.isArray(value) ? value : [value];
     const i = values.findIndex((item) => typeof item === "number" && !Number.isSafeInteger(item));
@@ -217,10 +223,10 @@ function unsafeInteger(fields: unknown): FieldFault | undefined {
   return undefined;
 }
 
-function faultOf(error: ErrorObject | undefined): FieldFault {
+function toFieldFault(error: ErrorObject | undefined): FieldFault {
   if (!error) return { path: [], why: "does not match the schema of this action type" };
   const { params, keyword } = error;
-  const path = pointer(error.instancePath);
+  const path = parseJsonPointer(error.instancePath);
   if (keyword === "required" || keyword === "dependentRequired")
     return { path: [...path, String(params.missingProperty)], why: "is required" };
   if (keyword === "additionalProperties")
@@ -230,18 +236,18 @@ function faultOf(error: ErrorObject | undefined): FieldFault {
 }
 
 /** A JSON pointer's steps; a step of digits is an index, as no field's name begins with one. */
-function pointer(path: string): (string | number)[] {
+function parseJsonPointer(path: string): (string | number)[] {
   const steps = path.split("/").slice(1);
   return steps.map((step) =>
     /^\d+$/.test(step) ? Number(step) : step.replaceAll("~1", "/").replaceAll("~0", "~"),
   );
 }
 
-function known(kinds: ReadonlyMap<string, FieldKind>): string {
+function listFields(kinds: ReadonlyMap<string, FieldKind>): string {
   return `the schema's fields are ${[...kinds.keys()].join(", ") || "none"}`;
 }
 
-function own(object: JsonObject, key: string): Json | undefined {
+function getOwn(object: JsonObject, key: string): Json | undefined {
   return Object.hasOwn(object, key) ? object[key] : undefined;
 }
 

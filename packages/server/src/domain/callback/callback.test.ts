@@ -3,10 +3,10 @@ import { test } from "node:test";
 import {
   abandon,
   type Callback,
+  findPushFault,
   lease,
   leaseMs,
-  open,
-  pushFault,
+  newCallback,
   queue,
   replaceToken,
   resultOf,
@@ -14,7 +14,7 @@ import {
 } from "./callback.ts";
 
 const now = Date.UTC(2026, 0, 15, 12);
-const silent = open({ id: "req_1", agent: "agent_1", mode: "push", sealedToken: "old" }, now);
+const silent = newCallback({ id: "req_1", agent: "agent_1", mode: "push", sealedToken: "old" }, now);
 const waiting = queue(silent, now)!;
 const leased = lease(waiting, now)!;
 const givenUp = abandon({ ...leased, sealedBody: "sealed" }, "broken", now);
@@ -87,7 +87,7 @@ test("T39: what is bound to a key, or cannot be taken back, is not pushed", () =
   const mild = { type: "promote", reversibility: "reversible" } as const;
   const outside = { type: "order", reversibility: "external" } as const;
   const grave = { type: "refund", reversibility: "irreversible" } as const;
-  assert.equal(pushFault({}, [mild, outside]), undefined);
-  assert.match(pushFault({}, [mild, grave]) ?? "", /refund/);
-  assert.match(pushFault({ binding: "mtls" }, [mild]) ?? "", /bound/);
+  assert.equal(findPushFault({}, [mild, outside]), undefined);
+  assert.match(findPushFault({}, [mild, grave]) ?? "", /refund/);
+  assert.match(findPushFault({ binding: "mtls" }, [mild]) ?? "", /bound/);
 });

@@ -32,14 +32,17 @@ export type Callback = {
 /** Longer than an attempt may take, and short enough that after a crash a pushed token still has time. */
 export const leaseMs = 15_000;
 /** Delay after each failed attempt. When they are used up, the callback is given up. */
-const delaysMs = [1_000, 5_000, 20_000, 60_000, 300_000];
+const retryDelaysMs = [1_000, 5_000, 20_000, 60_000, 300_000];
 /** What a token has to be good for when it arrives: less, and the agent could not use it. */
-const usefulMs = 5_000;
-const keptMs = 30 * 24 * 3_600_000;
+const minRemainingMs = 5_000;
+const retentionMs = 30 * 24 * 3_600_000;
 
 /** Nothing is sent before there is an answer. */
-export function open(about: Pick<Callback, "id" | "agent" | "mode" | "sealedToken">, now: number): Callback {
-  return { ...about, state: "silent", attempts: 0, dueAt: now };
+export function newCallback(
+  fields: Pick<Callback, "id" | "agent" | "mode" | "sealedToken">,
+  now: number,
+): Callback {
+  return { ...fields, state: "silent", attempts: 0, dueAt: now };
 }
 
 /** There is an answer. Undefined where it is on its way, or was given up: the first one is what counts. */
@@ -53,12 +56,12 @@ export function queue(callback: Callback, now: number): Callback | undefined {
  */
 export function replaceToken(
   callback: Callback | undefined,
-  fresh: Callback,
-  answered: boolean,
+  replacement: Callback,
+  isDecided: boolean,
   now: number,
 ): Callback {
-  if (callback && callback.state !== "given_up") return { ...callback, sealedToken: fresh.sealedToken };
-  return answered ? { ...fresh, state: "waiting", dueAt: now } : fresh;
+  if (callback && callback.state !== "given_up") return { ...callback, sealedToken: replacement.sealedToken };
+  return isDecided ? { ...replacement, state: "waiting", dueAt: now } : replacement;
 }
 
 /** Undefined where it is not due: nothing is to be said yet, or somebody is saying it. */
@@ -68,17 +71,17 @@ export function lease(callback: Callback, now: number): Callback | undefined {
 }
 
 /** Tries again later. Undefined where that would be once too often, or too late for the token. */
-export function scheduleRetry(callback: Callback, problem: string, now: number): Callback | undefined {
-  const delay = delaysMs[callback.attempts - 1];
+export function scheduleRetry(callback: Callback, error: string, now: number): Callback | undefined {
+  const delay = retryDelaysMs[callback.attempts - 1];
   if (delay === undefined) return undefined;
   const dueAt = now + delay;
-  if (callback.token && dueAt + usefulMs > callback.token.expiresAt) return undefined;
-  return { ...callback, dueAt, lastError: problem };
+  if (callback.token && dueAt + minRemainingMs > callback.token.expiresAt) return undefined;
+  return { ...callback, dueAt, lastError: error };
 }
 
 /** The body goes, with the token that it holds; what happened stays to be seen for a while. */
-export function abandon({ sealedBody: _, ...callback }: Callback, problem: string, now: number): Callback {
-  return { ...callback, state: "given_up", dueAt: now + keptMs, lastError: problem };
+export function abandon({ sealedBody: _, ...callback }: Callback, error: string, now: number): Callback {
+  return { ...callback, state: "given_up", dueAt: now + retentionMs, lastError: error };
 }
 
 /** What a status means (CIBA §10.2, §10.3.1): a redirect is never followed, and will be there again. */
@@ -88,11 +91,11 @@ export function resultOf(status: number): "taken" | "later" | "never" {
 }
 
 /** A push carries no proof of a key, and nobody watches where it goes: why it is not for this, if it is not. */
-export function pushFault(
+export function findPushFault(
   { binding }: Pick<Agent, "binding">,
   definitions: readonly Pick<ActionType, "type" | "reversibility">[],
 ): string | undefined {
   if (binding) return "a token that is bound to a key cannot be pushed";
-  const grave = definitions.find(({ reversibility }) => reversibility === "irreversible");
-  return grave && `what cannot be taken back is not pushed, and ${grave.type} cannot`;
+  const irreversible = definitions.find(({ reversibility }) => reversibility === "irreversible");
+  return irreversible && `what cannot be taken back is not pushed, and ${irreversible.type} cannot`;
 }

@@ -3,7 +3,7 @@ import { isIP } from "node:net";
 import type { CertificateName } from "./client.ts";
 import { parseDistinguishedName } from "./distinguished-name.ts";
 
-const forms: Readonly<Record<CertificateName, (value: string) => boolean>> = {
+const validators: Readonly<Record<CertificateName, (value: string) => boolean>> = {
   subject_dn: (value) => parseDistinguishedName(value) !== undefined,
   san_dns: (value) => /^(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/.test(value),
   san_uri: (value) => URL.canParse(value),
@@ -12,5 +12,5 @@ const forms: Readonly<Record<CertificateName, (value: string) => boolean>> = {
 };
 
 export function isCertificateValue(name: CertificateName, value: string): boolean {
-  return value.length <= 500 && forms[name](value);
+  return value.length <= 500 && validators[name](value);
 }

@@ -7,7 +7,7 @@ import type { CertificateName } from "./client.ts";
 import { equalNames, parseDistinguishedName, parseSubject } from "./distinguished-name.ts";
 
 /** Undefined for what is no certificate. */
-export function readCertificate(der: Uint8Array | string): X509Certificate | undefined {
+export function parseCertificate(der: Uint8Array | string): X509Certificate | undefined {
   try {
     return new X509Certificate(der);
   } catch {
@@ -19,14 +19,14 @@ export function readCertificate(der: Uint8Array | string): X509Certificate | und
 export function hasName(certificate: X509Certificate, name: CertificateName, value: string): boolean {
   if (name === "subject_dn")
     return equalNames(parseSubject(certificate.subject), parseDistinguishedName(value));
-  const [label, normal] = alternatives[name];
-  const wanted = normal(value);
-  return alternativeNames(certificate).some(
-    ([kind, written]) => kind === label && normal(written) === wanted,
+  const [label, normalize] = subjectAltTypes[name];
+  const expected = normalize(value);
+  return parseSubjectAltNames(certificate).some(
+    ([kind, actual]) => kind === label && normalize(actual) === expected,
   );
 }
 
-const alternatives: Readonly<
+const subjectAltTypes: Readonly<
   Record<Exclude<CertificateName, "subject_dn">, readonly [string, (value: string) => string]>
 > = {
   san_dns: ["DNS", (value) => value.toLowerCase()],
@@ -38,7 +38,7 @@ const alternatives: Readonly<
 };
 
 /** As `node:crypto` lists them: `DNS:a, URI:b`, and a value with anything odd in it as a JSON string. */
-function alternativeNames({ subjectAltName = "" }: X509Certificate): (readonly [string, string])[] {
+function parseSubjectAltNames({ subjectAltName = "" }: X509Certificate): (readonly [string, string])[] {
   const names: [string, string][] = [];
   const entry = /([A-Za-z ]+):("(?:[^"\\]|\\.)*"|[^",]*)(?:, |$)/y;
   while (entry.lastIndex < subjectAltName.length) {
@@ -58,7 +58,7 @@ export function isCurrent({ validFromDate, validToDate }: X509Certificate, now: 
  * Whether it is the certificate of one of these keys. A key that was registered with a certificate (`x5c`) is good for
  * that one alone; any other key for every certificate that has it.
  */
-export function isOneOf(certificate: X509Certificate, jwks: readonly JsonObject[]): boolean {
+export function matchesAnyKey(certificate: X509Certificate, jwks: readonly JsonObject[]): boolean {
   return jwks.some((jwk) => {
     const { x5c } = jwk;
     if (x5c !== undefined) return Array.isArray(x5c) && x5c[0] === certificate.raw.toString("base64");

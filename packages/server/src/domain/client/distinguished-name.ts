@@ -46,12 +46,12 @@ const attribute = /^ *([A-Za-z][A-Za-z0-9-]*|\d+(?:\.\d+)+) *= *((?:\\[\s\S]|[^\
 function parseAttribute(text: string): string | undefined {
   const [, type, written] = attribute.exec(text) ?? [];
   if (type === undefined || written === undefined) return undefined;
-  const value = written.startsWith("#") ? readHex(written.trim().slice(1)) : readText(written);
-  return value === undefined ? undefined : `${oidOf(type)}=${value}`;
+  const value = written.startsWith("#") ? parseHex(written.trim().slice(1)) : parseText(written);
+  return value === undefined ? undefined : `${resolveOid(type)}=${value}`;
 }
 
 /** RFC 4514 §2.4: a backslash goes before a special character, or before two digits for one byte of UTF-8. */
-function readText(written: string): string | undefined {
+function parseText(written: string): string | undefined {
   const trimmed = /^((?:\\[\s\S]|[^\\])*?) *$/.exec(written)?.[1] ?? "";
   const bytes: Uint8Array[] = [];
   for (const [piece, hex, escaped, plain] of trimmed.matchAll(/\\([0-9a-fA-F]{2})|\\([\s\S])|([^\\]+)/g)) {
@@ -66,7 +66,7 @@ function readText(written: string): string | undefined {
 const textTags = [0x0c, 0x13, 0x16];
 
 /** RFC 4514 §2.4, `#` and BER: how the value of an attribute without a name is written. Short texts only. */
-function readHex(hex: string): string | undefined {
+function parseHex(hex: string): string | undefined {
   const ber = /^(?:[0-9a-fA-F]{2})+$/.test(hex) ? Buffer.from(hex, "hex") : Buffer.alloc(0);
   const [tag = 0, length = 0] = ber;
   if (!textTags.includes(tag) || length > 127 || ber.length !== length + 2) return undefined;
@@ -114,6 +114,6 @@ const oids: ReadonlyMap<string, string> = new Map(
   }).flatMap(([oid, names]) => names.split(" ").map((name) => [name, oid] as const)),
 );
 
-function oidOf(type: string): string {
+function resolveOid(type: string): string {
   return oids.get(type.toLowerCase()) ?? type.toLowerCase();
 }

@@ -5,7 +5,7 @@
 import { cibaGrantType, type JsonObject } from "@countersign/protocol";
 import type { Agent } from "./client.ts";
 
-export function metadataOf(agent: Agent): JsonObject {
+export function toClientMetadata(agent: Agent): JsonObject {
   const { credential, keys, delivery, binding } = agent;
   return {
     client_name: agent.name,

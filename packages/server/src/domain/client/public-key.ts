@@ -1,17 +1,17 @@
 /** A client's public keys as it registers them (RFC 7517): read strictly, because whatever they verify is believed. */
 import { createPublicKey, type JsonWebKey, type KeyObject } from "node:crypto";
 import type { Json, JsonObject } from "@countersign/protocol";
-import { readCertificate } from "./certificate.ts";
+import { parseCertificate } from "./certificate.ts";
 import type { SignatureAlgorithm } from "./client.ts";
 
 /** More than one agent rotates through. */
-const mostKeys = 20;
+const maxKeys = 20;
 /** RFC 7518 §3.3: 2048 bits at least. */
-const leastModulus = 2048;
+const minModulusBits = 2048;
 /** Parameters of RFC 7518 §6.2.2, §6.3.2 and §6.4, which only an owner of the key should have. */
 const privateMembers = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 /** Which keys an algorithm takes (RFC 7518 §6, RFC 8037 §2). */
-const keyForms: Readonly<Record<SignatureAlgorithm, { readonly kty: string; readonly crv?: string }>> = {
+const keyTypes: Readonly<Record<SignatureAlgorithm, { readonly kty: string; readonly crv?: string }>> = {
   ES256: { kty: "EC", crv: "P-256" },
   PS256: { kty: "RSA" },
   RS256: { kty: "RSA" },
@@ -21,25 +21,25 @@ const keyForms: Readonly<Record<SignatureAlgorithm, { readonly kty: string; read
 const knownTypes = ["EC", "RSA", "OKP"];
 
 /** The keys of a JWK Set that can be understood, or why the set is refused. Those of other types are left out (RFC 7517 §5). */
-export function readKeys(jwks: Json): { readonly keys: readonly JsonObject[] } | { readonly why: string } {
+export function parseJwks(jwks: Json): { readonly keys: readonly JsonObject[] } | { readonly why: string } {
   const given = isObject(jwks) ? jwks.keys : undefined;
   if (!Array.isArray(given) || !given.every(isObject))
     return { why: 'this is no JWK Set, which looks like {"keys":[{"kty":"EC",...}]}' };
-  if (given.length > mostKeys) return { why: `this JWK Set holds more than ${mostKeys} keys` };
+  if (given.length > maxKeys) return { why: `this JWK Set holds more than ${maxKeys} keys` };
   if (given.some((jwk) => jwk.kty === "oct" || privateMembers.some((member) => member in jwk)))
     return { why: "this JWK Set holds a private or symmetric key; only public keys belong here" };
   const keys = given.filter(({ kty }) => knownTypes.includes(String(kty)));
   if (keys.length === 0) return { why: "this JWK Set holds no key that can be used here" };
   for (const jwk of keys) {
-    const why = faultOf(jwk);
+    const why = findKeyFault(jwk);
     if (why !== undefined) return { why };
   }
   return { keys };
 }
 
 /** Whether signatures by this algorithm can be verified with this key, as it is meant to be used (RFC 7517 §4.2 to §4.4). */
-export function fits(jwk: JsonObject, algorithm: SignatureAlgorithm): boolean {
-  const { kty, crv } = keyForms[algorithm];
+export function supportsAlgorithm(jwk: JsonObject, algorithm: SignatureAlgorithm): boolean {
+  const { kty, crv } = keyTypes[algorithm];
   const { key_ops: operations } = jwk;
   return (
     jwk.kty === kty &&
@@ -50,25 +50,25 @@ export function fits(jwk: JsonObject, algorithm: SignatureAlgorithm): boolean {
   );
 }
 
-function faultOf(jwk: JsonObject): string | undefined {
-  const key = readKey(jwk);
+function findKeyFault(jwk: JsonObject): string | undefined {
+  const key = parseKey(jwk);
   if (!key) return `a key of type ${String(jwk.kty)} cannot be read`;
-  if (key.asymmetricKeyType === "rsa" && (key.asymmetricKeyDetails?.modulusLength ?? 0) < leastModulus)
-    return `an RSA key has fewer than ${leastModulus} bits`;
-  return jwk.x5c === undefined || isItsCertificate(jwk.x5c, key)
+  if (key.asymmetricKeyType === "rsa" && (key.asymmetricKeyDetails?.modulusLength ?? 0) < minModulusBits)
+    return `an RSA key has fewer than ${minModulusBits} bits`;
+  return jwk.x5c === undefined || isCertificateOf(jwk.x5c, key)
     ? undefined
     : "a certificate (x5c) is not that of its key";
 }
 
 /** RFC 7517 §4.7: the first certificate is that of the key. Written in the one way of base64 that it is compared in. */
-function isItsCertificate(chain: Json, key: KeyObject): boolean {
+function isCertificateOf(chain: Json, key: KeyObject): boolean {
   const [first] = Array.isArray(chain) ? chain : [];
   if (typeof first !== "string") return false;
-  const certificate = readCertificate(Buffer.from(first, "base64"));
+  const certificate = parseCertificate(Buffer.from(first, "base64"));
   return certificate?.raw.toString("base64") === first && certificate.publicKey.equals(key);
 }
 
-function readKey(jwk: JsonObject): KeyObject | undefined {
+function parseKey(jwk: JsonObject): KeyObject | undefined {
   try {
     return createPublicKey({ key: jwk as JsonWebKey, format: "jwk" });
   } catch {

@@ -7,9 +7,9 @@ import { createCertificates } from "@countersign/testing/server/certificate";
 import fc from "fast-check";
 import type { ActionPolicy } from "../action/action-type.ts";
 import { type Agent, authenticationMethods } from "./client.ts";
-import { metadataOf } from "./metadata.ts";
+import { toClientMetadata } from "./metadata.ts";
 import { type Registration, type RegistrationPolicy, readRegistration } from "./registration.ts";
-import { typeMetadata } from "./type-metadata.ts";
+import { toTypeMetadata } from "./type-metadata.ts";
 
 const types = new Map<string, ActionPolicy>([
   ["refund", ruleOf({ ...refund, reversibility: "irreversible" })],
@@ -28,8 +28,8 @@ const types = new Map<string, ActionPolicy>([
     }),
   ],
 ]);
-const reach = { allowPrivate: [], allowHttp: false };
-const terms: RegistrationPolicy = { types, reach, methods: authenticationMethods };
+const outbound = { allowPrivate: [], allowHttp: false };
+const policy: RegistrationPolicy = { types, outbound, methods: authenticationMethods };
 
 function publicJwk(kind: "ec" | "rsa" | "weak" | "ed25519" | "p384"): JsonObject {
   const { publicKey } = {
@@ -46,7 +46,7 @@ const ec = publicJwk("ec");
 const endpoint = "https://agent.example/ping";
 
 function read(metadata: JsonObject): Registration {
-  const answer = readRegistration(metadata, terms);
+  const answer = readRegistration(metadata, policy);
   assert.ok(!("problems" in answer), JSON.stringify(answer));
   return answer;
 }
@@ -59,7 +59,7 @@ function agentWith({ proof, ...registered }: Registration): Agent {
 
 /** The members that something is wrong with. */
 function wrong(metadata: JsonObject): string[] {
-  const answer = readRegistration(metadata, terms);
+  const answer = readRegistration(metadata, policy);
   return "problems" in answer ? answer.problems.map(({ member }) => member) : [];
 }
 
@@ -121,12 +121,15 @@ test("what an agent was registered with reads back as the same, whatever it was"
       ...(signed && { backchannel_authentication_request_signing_alg: "ES256" }),
       ...rest,
       ...binding,
-      ...typeMetadata(some, types),
+      ...toTypeMetadata(some, types),
     }));
   fc.assert(
     fc.property(metadata, (given: JsonObject) => {
       const registered = read(given);
-      const written = { ...metadataOf(agentWith(registered)), ...typeMetadata(registered.types, types) };
+      const written = {
+        ...toClientMetadata(agentWith(registered)),
+        ...toTypeMetadata(registered.types, types),
+      };
       assert.deepEqual(read(written), registered);
     }),
   );
@@ -335,7 +338,7 @@ test("a key is used as it is meant to be: another curve, another algorithm, anot
 test("where the server sees no certificates, nobody is registered to prove something by one", () => {
   const methods = authenticationMethods.filter((method) => !method.includes("tls"));
   const without = (metadata: JsonObject) => {
-    const answer = readRegistration(metadata, { ...terms, methods });
+    const answer = readRegistration(metadata, { ...policy, methods });
     return "problems" in answer ? answer.problems.map(({ member }) => member) : [];
   };
   assert.deepEqual(
@@ -358,7 +361,7 @@ test("everything that is wrong is said at once", () => {
 
 test("whatever JSON is sent is read or refused, and never a fault", () => {
   const members = [
-    ...Object.keys(metadataOf(agentWith(read({})))),
+    ...Object.keys(toClientMetadata(agentWith(read({})))),
     "jwks",
     "jwks_uri",
     "scope",
@@ -369,7 +372,7 @@ test("whatever JSON is sent is read or refused, and never a fault", () => {
   const anything = fc.jsonValue({ maxDepth: 3 }) as fc.Arbitrary<never>;
   fc.assert(
     fc.property(fc.dictionary(fc.constantFrom(...members), anything), (metadata) => {
-      assert.ok(readRegistration(metadata, terms));
+      assert.ok(readRegistration(metadata, policy));
     }),
   );
 });

@@ -6,8 +6,8 @@
  */
 import { cibaGrantType, type Json, type JsonObject } from "@countersign/protocol";
 import type { ActionPolicy } from "../action/action-type.ts";
-import { pushFault } from "../callback/callback.ts";
-import { checkEndpoint, type OutboundPolicy } from "../url/outbound-url.ts";
+import { findPushFault } from "../callback/callback.ts";
+import { checkOutboundUrl, type OutboundPolicy } from "../url/outbound-url.ts";
 import { isCertificateValue } from "./certificate-name.ts";
 import {
   type Agent,
@@ -21,8 +21,8 @@ import {
   secretAlgorithms,
   signatureAlgorithms,
 } from "./client.ts";
-import type { Problem, Say } from "./problem.ts";
-import { fits, readKeys } from "./public-key.ts";
+import type { AddProblem, Problem } from "./problem.ts";
+import { parseJwks, supportsAlgorithm } from "./public-key.ts";
 import { readTypes } from "./type-metadata.ts";
 
 export type Metadata = JsonObject;
@@ -43,7 +43,7 @@ export type RegistrationPolicy = {
   /** The action types that it may be for. */
   readonly types: ReadonlyMap<string, ActionPolicy>;
   /** Where its URLs may lead. */
-  readonly reach: OutboundPolicy;
+  readonly outbound: OutboundPolicy;
   /** How agents can prove themselves to this server. */
   readonly methods: readonly AuthenticationMethod[];
 };
@@ -69,26 +69,30 @@ export const registrationMembers = [
 
 export function readRegistration(
   metadata: Metadata,
-  { types: allowed, reach, methods }: RegistrationPolicy,
+  { types: allowed, outbound, methods }: RegistrationPolicy,
 ): Registration | { readonly problems: readonly Problem[] } {
   const problems: Problem[] = [];
-  const say: Say = (member, message, remedy) => problems.push({ member, message, remedy });
-  rejectUnsupported(metadata, say);
-  const keys = readKeySource(metadata, reach, say);
-  const proof = readClientAuthMethod(metadata, methods, say);
-  const assertionAlgorithm = readAssertionAlgorithm(metadata, proof.method, say);
-  const delivery = readDelivery(metadata, reach, say);
+  const addProblem: AddProblem = (member, message, remedy) => problems.push({ member, message, remedy });
+  rejectUnsupported(metadata, addProblem);
+  const keys = readKeySource(metadata, outbound, addProblem);
+  const proof = readClientAuthMethod(metadata, methods, addProblem);
+  const assertionAlgorithm = readAssertionAlgorithm(metadata, proof.method, addProblem);
+  const delivery = readDelivery(metadata, outbound, addProblem);
   const request = "backchannel_authentication_request_signing_alg";
-  const requestAlgorithm = readOne(metadata, request, signatureAlgorithms, say);
-  const userCode = readFlag(metadata, "backchannel_user_code_parameter", say);
-  const binding = readBinding(metadata, methods, say);
-  const types = readTypes(metadata, allowed, say);
+  const requestAlgorithm = readEnum(metadata, request, signatureAlgorithms, addProblem);
+  const userCode = readBoolean(metadata, "backchannel_user_code_parameter", addProblem);
+  const binding = readBinding(metadata, methods, addProblem);
+  const types = readTypes(metadata, allowed, addProblem);
   if (proof.method === "private_key_jwt")
-    requireKey(keys, assertionAlgorithm, "token_endpoint_auth_method", say);
-  if (requestAlgorithm) requireKey(keys, requestAlgorithm, request, say);
+    requireKey(keys, assertionAlgorithm, "token_endpoint_auth_method", addProblem);
+  if (requestAlgorithm) requireKey(keys, requestAlgorithm, request, addProblem);
   if (proof.method === "self_signed_tls_client_auth" && !keys)
-    say("token_endpoint_auth_method", `${proof.method} needs its certificate`, "give jwks or jwks_uri");
-  if (delivery.mode === "push") checkPush(binding, types, allowed, say);
+    addProblem(
+      "token_endpoint_auth_method",
+      `${proof.method} needs its certificate`,
+      "give jwks or jwks_uri",
+    );
+  if (delivery.mode === "push") checkPush(binding, types, allowed, addProblem);
   if (problems.length > 0) return { problems };
   return {
     proof,
@@ -103,61 +107,79 @@ export function readRegistration(
 }
 
 /** What belongs to other flows, or promises what is not here. */
-function rejectUnsupported(metadata: Metadata, say: Say): void {
+function rejectUnsupported(metadata: Metadata, addProblem: AddProblem): void {
   const { grant_types: grants, redirect_uris: redirects, response_types: responses } = metadata;
-  if (grants !== undefined && !(isTexts(grants) && grants.includes(cibaGrantType)))
-    say("grant_types", `the one grant here is ${cibaGrantType}`, "name it, or leave grant_types out");
+  if (grants !== undefined && !(isStringArray(grants) && grants.includes(cibaGrantType)))
+    addProblem("grant_types", `the one grant here is ${cibaGrantType}`, "name it, or leave grant_types out");
   // Nothing redirects here. Clients send these from habit; none is registered.
-  if (redirects !== undefined && !isTexts(redirects))
-    say("redirect_uris", "this is not a list of URIs", "leave it out: nothing redirects here");
-  if (responses !== undefined && !isTexts(responses))
-    say("response_types", "this is not a list", "leave it out: no response goes through a browser here");
+  if (redirects !== undefined && !isStringArray(redirects))
+    addProblem("redirect_uris", "this is not a list of URIs", "leave it out: nothing redirects here");
+  if (responses !== undefined && !isStringArray(responses))
+    addProblem(
+      "response_types",
+      "this is not a list",
+      "leave it out: no response goes through a browser here",
+    );
   if (metadata.software_statement !== undefined)
-    say("software_statement", "nobody's statements are trusted here", "leave it out");
+    addProblem("software_statement", "nobody's statements are trusted here", "leave it out");
   const { subject_type: subject, id_token_signed_response_alg: algorithm } = metadata;
   if (subject !== undefined && subject !== "public")
-    say("subject_type", "subjects are public here", "leave it out, or say public");
+    addProblem("subject_type", "subjects are public here", "leave it out, or say public");
   if (algorithm !== undefined && algorithm !== "ES256")
-    say("id_token_signed_response_alg", "ID tokens are signed with ES256", "leave it out, or say ES256");
+    addProblem(
+      "id_token_signed_response_alg",
+      "ID tokens are signed with ES256",
+      "leave it out, or say ES256",
+    );
   for (const member of ["id_token_encrypted_response_alg", "request_object_encryption_alg"])
-    if (metadata[member] !== undefined) say(member, "nothing is encrypted here beyond TLS", "leave it out");
+    if (metadata[member] !== undefined)
+      addProblem(member, "nothing is encrypted here beyond TLS", "leave it out");
 }
 
-function readKeySource({ jwks, jwks_uri: uri }: Metadata, reach: OutboundPolicy, say: Say): Keys | undefined {
+function readKeySource(
+  { jwks, jwks_uri: uri }: Metadata,
+  outbound: OutboundPolicy,
+  addProblem: AddProblem,
+): Keys | undefined {
   if (jwks !== undefined && uri !== undefined) {
-    say("jwks", "jwks and jwks_uri exclude each other", "give one of the two");
+    addProblem("jwks", "jwks and jwks_uri exclude each other", "give one of the two");
     return undefined;
   }
   if (jwks !== undefined) {
-    const read = readKeys(jwks);
+    const read = parseJwks(jwks);
     if ("keys" in read) return { from: "registration", jwks: read.keys };
-    say("jwks", read.why, "give a JWK Set of public keys: EC P-256, Ed25519, or RSA of 2048 bits at least");
+    addProblem(
+      "jwks",
+      read.why,
+      "give a JWK Set of public keys: EC P-256, Ed25519, or RSA of 2048 bits at least",
+    );
   }
   if (uri === undefined) return undefined;
-  const url = readUrl(uri, "jwks_uri", reach, say);
+  const url = readUrl(uri, "jwks_uri", outbound, addProblem);
   return url === undefined ? undefined : { from: "uri", uri: url };
 }
 
 function readClientAuthMethod(
   metadata: Metadata,
   offered: RegistrationPolicy["methods"],
-  say: Say,
+  addProblem: AddProblem,
 ): ClientAuthMethod {
   const member = "token_endpoint_auth_method";
   const method =
-    readOne<AuthenticationMethod>(metadata, member, authenticationMethods, say) ?? "client_secret_basic";
+    readEnum<AuthenticationMethod>(metadata, member, authenticationMethods, addProblem) ??
+    "client_secret_basic";
   if (!offered.includes(method))
-    say(member, `${method} ${noCertificates}`, "use another; mtls is configured by the operator");
+    addProblem(member, `${method} ${noCertificates}`, "use another; mtls is configured by the operator");
   const given = certificateNames.filter((name) => metadata[`tls_client_auth_${name}`] !== undefined);
   if (method !== "tls_client_auth") {
     for (const name of given)
-      say(`tls_client_auth_${name}`, `this is for tls_client_auth, not for ${method}`, "leave it out");
+      addProblem(`tls_client_auth_${name}`, `this is for tls_client_auth, not for ${method}`, "leave it out");
     return { method };
   }
   const [name, ...others] = given;
   // RFC 8705 §2.1.2: exactly one of them.
   if (name === undefined || others.length > 0) {
-    say(
+    addProblem(
       member,
       `tls_client_auth needs ${name === undefined ? "the name in" : "exactly one name of"} its certificate`,
       `give one of ${certificateNames.map((each) => `tls_client_auth_${each}`).join(", ")}`,
@@ -166,46 +188,55 @@ function readClientAuthMethod(
   }
   const value = metadata[`tls_client_auth_${name}`];
   if (typeof value === "string" && isCertificateValue(name, value)) return { method, name, value };
-  say(`tls_client_auth_${name}`, "this cannot be in a certificate", "write it as the certificate has it");
+  addProblem(
+    `tls_client_auth_${name}`,
+    "this cannot be in a certificate",
+    "write it as the certificate has it",
+  );
   return { method, name, value: "" };
 }
 
 function readAssertionAlgorithm(
   metadata: Metadata,
   method: AuthenticationMethod,
-  say: Say,
+  addProblem: AddProblem,
 ): string | undefined {
   const member = "token_endpoint_auth_signing_alg";
   if (metadata[member] === undefined) return undefined;
-  if (method === "private_key_jwt") return readOne(metadata, member, signatureAlgorithms, say);
-  if (method === "client_secret_jwt") return readOne(metadata, member, secretAlgorithms, say);
-  say(member, `${method} signs nothing`, "leave it out");
+  if (method === "private_key_jwt") return readEnum(metadata, member, signatureAlgorithms, addProblem);
+  if (method === "client_secret_jwt") return readEnum(metadata, member, secretAlgorithms, addProblem);
+  addProblem(member, `${method} signs nothing`, "leave it out");
   return undefined;
 }
 
-function readDelivery(metadata: Metadata, reach: OutboundPolicy, say: Say): Delivery {
-  const mode = readOne(metadata, "backchannel_token_delivery_mode", deliveryModes, say) ?? "poll";
+function readDelivery(metadata: Metadata, outbound: OutboundPolicy, addProblem: AddProblem): Delivery {
+  const mode = readEnum(metadata, "backchannel_token_delivery_mode", deliveryModes, addProblem) ?? "poll";
   const member = "backchannel_client_notification_endpoint";
   const given = metadata[member];
   if (mode === "poll") {
-    if (given !== undefined) say(member, "an agent that polls is not called", "leave it out, or use ping");
+    if (given !== undefined)
+      addProblem(member, "an agent that polls is not called", "leave it out, or use ping");
     return { mode };
   }
-  if (given === undefined) say(member, `${mode} needs an endpoint to call`, "give its https URL");
-  const endpoint = given === undefined ? undefined : readUrl(given, member, reach, say);
+  if (given === undefined) addProblem(member, `${mode} needs an endpoint to call`, "give its https URL");
+  const endpoint = given === undefined ? undefined : readUrl(given, member, outbound, addProblem);
   return { mode, endpoint: endpoint ?? "" };
 }
 
 const noCertificates = "needs certificates of clients, and this server sees none";
 
-function readBinding(metadata: Metadata, offered: RegistrationPolicy["methods"], say: Say): Agent["binding"] {
-  const dpop = readFlag(metadata, "dpop_bound_access_tokens", say);
+function readBinding(
+  metadata: Metadata,
+  offered: RegistrationPolicy["methods"],
+  addProblem: AddProblem,
+): Agent["binding"] {
+  const dpop = readBoolean(metadata, "dpop_bound_access_tokens", addProblem);
   const member = "tls_client_certificate_bound_access_tokens";
-  const mtls = readFlag(metadata, member, say);
+  const mtls = readBoolean(metadata, member, addProblem);
   if (mtls && !offered.includes("self_signed_tls_client_auth"))
-    say(member, `this ${noCertificates}`, "bind by DPoP; mtls is configured by the operator");
+    addProblem(member, `this ${noCertificates}`, "bind by DPoP; mtls is configured by the operator");
   if (dpop && mtls)
-    say("dpop_bound_access_tokens", "a token is bound to one key, by DPoP or by mTLS", "choose one");
+    addProblem("dpop_bound_access_tokens", "a token is bound to one key, by DPoP or by mTLS", "choose one");
   if (dpop) return "dpop";
   return mtls ? "mtls" : undefined;
 }
@@ -214,56 +245,71 @@ function checkPush(
   binding: Agent["binding"],
   types: readonly string[],
   allowed: RegistrationPolicy["types"],
-  say: Say,
+  addProblem: AddProblem,
 ): void {
   const member = "backchannel_token_delivery_mode";
-  const fault = pushFault(
+  const fault = findPushFault(
     { binding },
     types.flatMap((type) => allowed.get(type)?.definition ?? []),
   );
-  if (fault !== undefined) say(member, fault, "use ping or poll");
+  if (fault !== undefined) addProblem(member, fault, "use ping or poll");
 }
 
 /** That signatures can be verified. Keys behind a URL are seen when they are needed. */
-function requireKey(keys: Keys | undefined, algorithm: string | undefined, member: string, say: Say): void {
-  if (!keys) say(member, "this needs the agent's public keys", "give jwks or jwks_uri");
+function requireKey(
+  keys: Keys | undefined,
+  algorithm: string | undefined,
+  member: string,
+  addProblem: AddProblem,
+): void {
+  if (!keys) addProblem(member, "this needs the agent's public keys", "give jwks or jwks_uri");
   if (keys?.from !== "registration") return;
   const wanted = signatureAlgorithms.filter((one) => algorithm === undefined || one === algorithm);
-  if (!keys.jwks.some((jwk) => wanted.some((one) => fits(jwk, one))))
-    say("jwks", `no key in it is for signatures by ${wanted.join(", ")}`, "add one, or choose otherwise");
+  if (!keys.jwks.some((jwk) => wanted.some((one) => supportsAlgorithm(jwk, one))))
+    addProblem(
+      "jwks",
+      `no key in it is for signatures by ${wanted.join(", ")}`,
+      "add one, or choose otherwise",
+    );
 }
 
-function readUrl(given: Json, member: string, reach: OutboundPolicy, say: Say): string | undefined {
-  const read = checkEndpoint(typeof given === "string" ? given : "", reach);
-  if (!("refused" in read)) return given as string;
-  say(member, `the URL cannot be used: ${read.why}`, "give an https URL at a public address");
+function readUrl(
+  value: Json,
+  member: string,
+  outbound: OutboundPolicy,
+  addProblem: AddProblem,
+): string | undefined {
+  const checked = checkOutboundUrl(typeof value === "string" ? value : "", outbound);
+  if (!("refused" in checked)) return value as string;
+  addProblem(member, `the URL cannot be used: ${checked.why}`, "give an https URL at a public address");
   return undefined;
 }
 
-function readOne<T extends string>(
+function readEnum<T extends string>(
   metadata: Metadata,
   member: string,
   known: readonly T[],
-  say: Say,
+  addProblem: AddProblem,
 ): T | undefined {
-  const given = metadata[member];
-  if (given === undefined) return undefined;
-  const found = known.find((one) => one === given);
-  if (found === undefined) say(member, "this is not one of the values possible here", `use ${list(known)}`);
+  const value = metadata[member];
+  if (value === undefined) return undefined;
+  const found = known.find((one) => one === value);
+  if (found === undefined)
+    addProblem(member, "this is not one of the values possible here", `use ${joinWithOr(known)}`);
   return found;
 }
 
-function readFlag(metadata: Metadata, member: string, say: Say): boolean {
-  const given = metadata[member];
-  if (given !== undefined && typeof given !== "boolean")
-    say(member, "this is neither true nor false", "write true or false");
-  return given === true;
+function readBoolean(metadata: Metadata, member: string, addProblem: AddProblem): boolean {
+  const value = metadata[member];
+  if (value !== undefined && typeof value !== "boolean")
+    addProblem(member, "this is neither true nor false", "write true or false");
+  return value === true;
 }
 
-function list(words: readonly string[]): string {
+function joinWithOr(words: readonly string[]): string {
   return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
 }
 
-function isTexts(value: Json): value is readonly string[] {
+function isStringArray(value: Json): value is readonly string[] {
   return Array.isArray(value) && value.every((one) => typeof one === "string");
 }

@@ -4,64 +4,64 @@
  */
 import type { Json, JsonObject } from "@countersign/protocol";
 import { type ActionPolicy, standardScopes } from "../action/action-type.ts";
-import type { Say } from "./problem.ts";
+import type { AddProblem } from "./problem.ts";
 
 type Types = ReadonlyMap<string, ActionPolicy>;
 
 /** Of those allowed, the ones named; all of a sort where its member is left out. */
-export function readTypes(metadata: JsonObject, allowed: Types, say: Say): readonly string[] {
+export function readTypes(metadata: JsonObject, allowed: Types, addProblem: AddProblem): readonly string[] {
   const isScope = (type: string) => allowed.get(type)?.scope !== undefined;
   const known = [...allowed.keys()];
-  const details = readDetails(metadata.authorization_details_types, say);
-  const scopes = readScopes(metadata.scope, say);
+  const details = readDetails(metadata.authorization_details_types, addProblem);
+  const scopes = readScopes(metadata.scope, addProblem);
   for (const type of details ?? [])
     if (!allowed.has(type) || isScope(type))
-      say(
+      addProblem(
         "authorization_details_types",
         `${JSON.stringify(type)} is not an action type that this agent may be registered for`,
-        remedyFor(known.filter((one) => !isScope(one))),
+        formatRemedy(known.filter((one) => !isScope(one))),
       );
   for (const scope of scopes ?? [])
     if (!isScope(scope))
-      say(
+      addProblem(
         "scope",
         `${JSON.stringify(scope)} is not an action scope that this agent may be registered for`,
-        remedyFor(known.filter(isScope)),
+        formatRemedy(known.filter(isScope)),
       );
   const types = [...(details ?? known.filter((one) => !isScope(one))), ...(scopes ?? known.filter(isScope))];
   if (types.length === 0)
-    say(
+    addProblem(
       "authorization_details_types",
       "an agent without action types could ask for nothing",
-      remedyFor(known),
+      formatRemedy(known),
     );
   return types;
 }
 
 /** The reverse. Both members are always there, so that what is left out stays out. */
-export function typeMetadata(types: readonly string[], rules: Types): JsonObject {
-  const isScope = (type: string) => rules.get(type)?.scope !== undefined;
+export function toTypeMetadata(types: readonly string[], policies: Types): JsonObject {
+  const isScope = (type: string) => policies.get(type)?.scope !== undefined;
   return {
     authorization_details_types: types.filter((type) => !isScope(type)),
     scope: ["openid", ...types.filter(isScope)].join(" "),
   };
 }
 
-function readDetails(given: Json | undefined, say: Say): readonly string[] | undefined {
+function readDetails(given: Json | undefined, addProblem: AddProblem): readonly string[] | undefined {
   if (given === undefined) return undefined;
   if (Array.isArray(given) && given.every((one) => typeof one === "string")) return [...new Set(given)];
-  say("authorization_details_types", "this is not a list of action types", 'write it as ["refund"]');
+  addProblem("authorization_details_types", "this is not a list of action types", 'write it as ["refund"]');
   return [];
 }
 
-function readScopes(given: Json | undefined, say: Say): readonly string[] | undefined {
+function readScopes(given: Json | undefined, addProblem: AddProblem): readonly string[] | undefined {
   if (given === undefined) return undefined;
   if (typeof given === "string")
     return [...new Set(given.split(" ").filter((one) => one !== "" && !standardScopes.includes(one)))];
-  say("scope", "this is not text", "write scopes in one text, with spaces between them");
+  addProblem("scope", "this is not text", "write scopes in one text, with spaces between them");
   return [];
 }
 
-function remedyFor(types: readonly string[]): string {
+function formatRemedy(types: readonly string[]): string {
   return types.length > 0 ? `choose from ${types.join(", ")}` : "none is possible here; leave it out";
 }

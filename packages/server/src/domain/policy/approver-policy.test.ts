@@ -1,21 +1,21 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { JsonObject } from "@countersign/protocol";
-import type { ApproverRule } from "../action/action-type.ts";
+import type { ApproverPolicy } from "../action/action-type.ts";
 import { mayDecide, selectCandidates } from "./approver-policy.ts";
 
 const groups = new Map([
   ["finance", ["Bob@example.com", "ada@example.com"]],
   ["oncall", ["eve@example.com", "dan@example.com"]],
 ]);
-const finance: ApproverRule = { people: ["Carol@Example.com"], groups: ["finance"] };
-const owned: ApproverRule = {
+const finance: ApproverPolicy = { people: ["Carol@Example.com"], groups: ["finance"] };
+const owned: ApproverPolicy = {
   people: ["carol@example.com"],
   groups: [],
   owner: { field: "service", of: { foo: "Ada@example.com", bar: "oncall", gone: "nobodies" } },
 };
-const ownedOnly: ApproverRule = { ...owned, people: [] };
-const one = (approvers: ApproverRule, bound: JsonObject = {}) => [{ approvers, bound }];
+const ownedOnly: ApproverPolicy = { ...owned, people: [] };
+const one = (approvers: ApproverPolicy, bound: JsonObject = {}) => [{ approvers, bound }];
 const owner = { by: "owner" } as const;
 const by = (email: string) => ({ by: "email", email }) as const;
 

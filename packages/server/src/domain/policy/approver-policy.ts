@@ -3,7 +3,7 @@
  * An agent's hint selects among those whom the rule allows and never adds anybody.
  */
 import type { JsonObject } from "@countersign/protocol";
-import type { ApproverRule } from "../action/action-type.ts";
+import type { ApproverPolicy } from "../action/action-type.ts";
 import { normalizeEmail } from "../people/approver.ts";
 
 /** Whom the agent wants asked: whoever the rule says, one person, or those of a group. */
@@ -13,7 +13,7 @@ export type Hint =
   | { readonly by: "group"; readonly group: string };
 
 /** The operator's rule for one part of an action, with the fields of that part. */
-export type CandidateResult = { readonly approvers: ApproverRule; readonly bound: JsonObject };
+export type PartPolicy = { readonly approvers: ApproverPolicy; readonly bound: JsonObject };
 
 /** Members, by group. */
 export type Groups = ReadonlyMap<string, readonly string[]>;
@@ -23,38 +23,40 @@ export type Groups = ReadonlyMap<string, readonly string[]>;
  * action, all of it. `unknown_user_id`: nobody hinted at is one of those who may.
  */
 export function selectCandidates(
-  parts: readonly CandidateResult[],
+  parts: readonly PartPolicy[],
   groups: Groups,
   hint: Hint,
 ): string[] | { readonly refused: "unknown_user_id" | "access_denied" } {
-  const all = allowed(parts, groups);
+  const all = listAllowedEmails(parts, groups);
   if (all.length === 0) return { refused: "access_denied" };
   if (hint.by === "owner") return all;
-  const hinted = hint.by === "email" ? [hint.email] : (groups.get(hint.group) ?? []);
-  const wanted = new Set(hinted.map(normalizeEmail));
-  const chosen = all.filter((email) => wanted.has(email));
+  const hintedNames = hint.by === "email" ? [hint.email] : (groups.get(hint.group) ?? []);
+  const hintedEmails = new Set(hintedNames.map(normalizeEmail));
+  const chosen = all.filter((email) => hintedEmails.has(email));
   return chosen.length > 0 ? chosen : { refused: "unknown_user_id" };
 }
 
 /** Whether this person may decide at this instant, asked again when they do. */
-export function mayDecide(parts: readonly CandidateResult[], groups: Groups, email: string): boolean {
-  return allowed(parts, groups).includes(normalizeEmail(email));
+export function mayDecide(parts: readonly PartPolicy[], groups: Groups, email: string): boolean {
+  return listAllowedEmails(parts, groups).includes(normalizeEmail(email));
 }
 
 /** Everyone whom the rules of all parts allow; of no parts, nobody. */
-function allowed(parts: readonly CandidateResult[], groups: Groups): string[] {
-  const [first = [], ...others] = parts.map((part) => allowedPart(part, groups));
+function listAllowedEmails(parts: readonly PartPolicy[], groups: Groups): string[] {
+  const [first = [], ...others] = parts.map((part) => listAllowedForPart(part, groups));
   return first.filter((email) => others.every((other) => other.includes(email)));
 }
 
 /** Everyone the rule allows: the owner where there is one for this action, otherwise people and groups. */
-function allowedPart({ approvers: rule, bound }: CandidateResult, groups: Groups): string[] {
-  const owner = ownerOf(rule, bound);
+function listAllowedForPart({ approvers: policy, bound }: PartPolicy, groups: Groups): string[] {
+  const owner = ownerOf(policy, bound);
   const names =
-    owner === undefined ? [...rule.people, ...rule.groups.flatMap(membersOf)] : [owner].flatMap(who);
+    owner === undefined
+      ? [...policy.people, ...policy.groups.flatMap(membersOf)]
+      : [owner].flatMap(expandName);
   return [...new Set(names.map(normalizeEmail))].sort();
 
-  function who(name: string): readonly string[] {
+  function expandName(name: string): readonly string[] {
     return name.includes("@") ? [name] : membersOf(name);
   }
   function membersOf(group: string): readonly string[] {
@@ -62,7 +64,7 @@ function allowedPart({ approvers: rule, bound }: CandidateResult, groups: Groups
   }
 }
 
-function ownerOf({ owner }: ApproverRule, bound: JsonObject): string | undefined {
+function ownerOf({ owner }: ApproverPolicy, bound: JsonObject): string | undefined {
   if (owner === undefined || !Object.hasOwn(bound, owner.field)) return undefined;
   const value = bound[owner.field];
   return typeof value === "string" && Object.hasOwn(owner.of, value) ? owner.of[value] : undefined;

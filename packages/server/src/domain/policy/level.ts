@@ -10,12 +10,12 @@ export function strongerLevel(a: AuthenticationLevel, b: AuthenticationLevel): A
 
 const acrPrefix = "urn:countersign:acr:";
 
-export function acrOf(level: AuthenticationLevel): string {
+export function toAcr(level: AuthenticationLevel): string {
   return acrPrefix + level;
 }
 
-export function levelOfAcr(acr: string): AuthenticationLevel | undefined {
-  return authenticationLevels.find((level) => acrOf(level) === acr);
+export function parseAcr(acr: string): AuthenticationLevel | undefined {
+  return authenticationLevels.find((level) => toAcr(level) === acr);
 }
 
 /** RFC 8176: a passkey with user verification proves possession of a key, presence, and a second factor. */

@@ -9,20 +9,20 @@ import { normalizeEmail } from "../people/approver.ts";
 import type { Groups } from "./approver-policy.ts";
 
 /** For which actions a line is. Where a field is named, its value is one of those given; of a list, each item is. */
-type Scope = {
+type RelationScope = {
   /** All of them, where it says nothing. */
   readonly types?: readonly string[];
   readonly where: { readonly [field: string]: readonly Json[] };
 };
 type People = { readonly people: readonly string[]; readonly groups: readonly string[] };
 
-export type AgentRelation = Scope & {
+export type AgentRelation = RelationScope & {
   /** Ids; every agent, where it says nothing. */
   readonly agents?: readonly string[];
   /** Of whom they may ask; of everyone whom the action's own rule names, where it says nothing. */
   readonly of?: People;
 };
-export type ApproverRelation = Scope & People;
+export type ApproverRelation = RelationScope & People;
 
 export type Relations = {
   readonly agents?: readonly AgentRelation[];
@@ -39,7 +39,7 @@ export function isRelated(
   parts: readonly Part[],
   email: string,
 ): boolean {
-  const isOneOf = ({ people, groups: chosen }: People) =>
+  const includesApprover = ({ people, groups: chosen }: People) =>
     [...people, ...chosen.flatMap((group) => groups.get(group) ?? [])]
       .map(normalizeEmail)
       .includes(normalizeEmail(email));
@@ -47,16 +47,17 @@ export function isRelated(
     (part) =>
       (agents === undefined ||
         agents.some(
-          (line) =>
-            (line.agents === undefined || line.agents.includes(agent)) &&
-            covers(line, part) &&
-            (line.of === undefined || isOneOf(line.of)),
+          (relation) =>
+            (relation.agents === undefined || relation.agents.includes(agent)) &&
+            matchesScope(relation, part) &&
+            (relation.of === undefined || includesApprover(relation.of)),
         )) &&
-      (approvers === undefined || approvers.some((line) => covers(line, part) && isOneOf(line))),
+      (approvers === undefined ||
+        approvers.some((relation) => matchesScope(relation, part) && includesApprover(relation))),
   );
 }
 
-function covers({ types, where }: Scope, { type, bound }: Part): boolean {
+function matchesScope({ types, where }: RelationScope, { type, bound }: Part): boolean {
   if (types !== undefined && !types.includes(type)) return false;
   return Object.entries(where).every(([field, values]) => {
     const value = Object.hasOwn(bound, field) ? bound[field] : undefined;

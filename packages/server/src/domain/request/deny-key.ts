@@ -6,12 +6,12 @@ import { hashJson, type JsonObject } from "@countersign/protocol";
 import type { ActionType } from "../action/action-type.ts";
 
 /** The subject fields of an action, as the type names them. */
-export function denyFields(definition: Pick<ActionType, "denyBy">, bound: JsonObject): JsonObject {
+export function selectDenyFields(definition: Pick<ActionType, "denyBy">, bound: JsonObject): JsonObject {
   return Object.fromEntries(
     definition.denyBy.flatMap((field) => (field in bound ? [[field, bound[field]!]] : [])),
   );
 }
 
-export function denyKey(agent: string, type: string, subject: JsonObject): string {
-  return hashJson({ agent, type, subject });
+export function computeDenyKey(agent: string, type: string, fields: JsonObject): string {
+  return hashJson({ agent, type, subject: fields });
 }

@@ -6,13 +6,13 @@ import {
   type ApprovalRequest,
   approve,
   cancel,
+  computeDecideBy,
   type Decision,
-  decideBy,
   deny,
-  end,
+  expireRequest,
+  getRequestState,
   type RequestStatus,
   redeem,
-  stateAt,
 } from "./request.ts";
 
 const createdAt = 1_000_000;
@@ -51,7 +51,7 @@ function approvalIn(state: RequestState): ApprovalRequest {
     delivery: "poll",
     dedupeKey: "a",
     createdAt,
-    decideBy: decideBy(createdAt, expiresAt),
+    decideBy: computeDecideBy(createdAt, expiresAt),
     expiresAt,
     status: standings[state],
   };
@@ -62,7 +62,7 @@ const events = {
   deny: (request: ApprovalRequest, now: number) => deny(request, decision, now),
   cancel,
   redeem: (request: ApprovalRequest, now: number) => redeem(request, "tok_1", now),
-  end,
+  end: expireRequest,
 };
 type Event = keyof typeof events;
 
@@ -99,8 +99,8 @@ const expired: Table = {
 
 const times: readonly (readonly [string, number, Table])[] = [
   ["while deciding is open", createdAt, inTime],
-  ["at the last instant for deciding", decideBy(createdAt, expiresAt) - 1, inTime],
-  ["when deciding has closed", decideBy(createdAt, expiresAt), closed],
+  ["at the last instant for deciding", computeDecideBy(createdAt, expiresAt) - 1, inTime],
+  ["when deciding has closed", computeDecideBy(createdAt, expiresAt), closed],
   ["just before expiry", expiresAt - 1, closed],
   ["at the instant expiresAt", expiresAt, expired],
   ["long after", expiresAt + 1e9, expired],
@@ -119,21 +119,21 @@ for (const [when, now, table] of times)
 
 test("T26: a request expires at the instant expiresAt, not after it, and expired is never denied", () => {
   const request = approvalIn("pending");
-  assert.equal(stateAt(request, expiresAt - 1), "pending");
-  assert.equal(stateAt(request, expiresAt), "expired");
-  assert.equal(stateAt(approvalIn("denied"), expiresAt), "denied");
+  assert.equal(getRequestState(request, expiresAt - 1), "pending");
+  assert.equal(getRequestState(request, expiresAt), "expired");
+  assert.equal(getRequestState(approvalIn("denied"), expiresAt), "denied");
 });
 
 test("T19: an approval that nobody redeems lapses at expiresAt and gives no token afterwards", () => {
-  assert.equal(stateAt(approvalIn("approved"), expiresAt), "lapsed");
+  assert.equal(getRequestState(approvalIn("approved"), expiresAt), "lapsed");
   assert.deepEqual(redeem(approvalIn("approved"), "tok", expiresAt), { refused: "lapsed" });
 });
 
 test("deciding closes five seconds before expiry, or a tenth of the lifetime where that is less", () => {
-  assert.equal(decideBy(0, 120_000), 115_000);
-  assert.equal(decideBy(0, 50_000), 45_000);
-  assert.equal(decideBy(0, 10_000), 9_000);
-  assert.equal(decideBy(0, 1_000), 900);
+  assert.equal(computeDecideBy(0, 120_000), 115_000);
+  assert.equal(computeDecideBy(0, 50_000), 45_000);
+  assert.equal(computeDecideBy(0, 10_000), 9_000);
+  assert.equal(computeDecideBy(0, 1_000), 900);
 });
 
 test("in any history a request reaches one final state and stays there, and only an approval becomes a token", () => {

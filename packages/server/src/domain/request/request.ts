@@ -16,14 +16,14 @@ import type { Card } from "../action/card.ts";
 import type { DeliveryMode } from "../client/client.ts";
 
 /** One thing that would be done, and the key under which a denial of it is remembered. */
-export type AskedPart = Readonly<ActionPart> & { readonly denyKey: string };
+export type RequestPart = Readonly<ActionPart> & { readonly denyKey: string };
 
 /** What was asked: written once, never changed. */
-export type Asked = {
+export type RequestContent = {
   readonly id: string;
   readonly agent: string;
   /** What would be done, never empty: digested, signed, put into the token and recomputed by the verifier. */
-  readonly parts: readonly AskedPart[];
+  readonly parts: readonly RequestPart[];
   readonly audience: string;
   readonly digest: string;
   readonly card: Card;
@@ -71,19 +71,19 @@ export type RequestStatus =
       readonly token: string;
     };
 
-export type ApprovalRequest = Asked & { readonly status: RequestStatus };
+export type ApprovalRequest = RequestContent & { readonly status: RequestStatus };
 
 /** Why an event changes nothing. `closed`: too late to decide, too early to call it expired. */
 export type RequestRefusal = Exclude<RequestState, "pending"> | "pending" | "closed";
 export type RequestRefused = { readonly refused: RequestRefusal };
 
 /** When deciding closes: five seconds before expiry, or a tenth of the lifetime if that is less. */
-export function decideBy(createdAt: number, expiresAt: number): number {
+export function computeDecideBy(createdAt: number, expiresAt: number): number {
   return expiresAt - Math.min(5_000, Math.floor((expiresAt - createdAt) / 10));
 }
 
 /** The state at `now`. Expiry is a fact of the clock, whether or not anybody has written it down yet. */
-export function stateAt(
+export function getRequestState(
   request: { readonly expiresAt: number; readonly status: { readonly state: RequestState } },
   now: number,
 ): RequestState {
@@ -98,7 +98,7 @@ export function approve(
   decision: Decision,
   now: number,
 ): ApprovalRequest | RequestRefused {
-  const refused = undecidable(request, now);
+  const refused = checkDecidable(request, now);
   return refused ?? { ...request, status: { state: "approved", decision } };
 }
 
@@ -107,13 +107,13 @@ export function deny(
   decision: Decision,
   now: number,
 ): ApprovalRequest | RequestRefused {
-  const refused = undecidable(request, now);
+  const refused = checkDecidable(request, now);
   return refused ?? { ...request, status: { state: "denied", decision, endedAt: now } };
 }
 
 /** The operator withdraws the request, also after it was approved, as long as no token exists. */
 export function cancel(request: ApprovalRequest, now: number): ApprovalRequest | RequestRefused {
-  const state = stateAt(request, now);
+  const state = getRequestState(request, now);
   if (state !== "pending" && state !== "approved") return { refused: state };
   return { ...request, status: { state: "cancelled", endedAt: now } };
 }
@@ -125,13 +125,13 @@ export function redeem(
   now: number,
 ): ApprovalRequest | RequestRefused {
   const { status } = request;
-  const state = stateAt(request, now);
+  const state = getRequestState(request, now);
   if (state !== "approved" || status.state !== "approved") return { refused: state };
   return { ...request, status: { state: "redeemed", decision: status.decision, endedAt: now, token } };
 }
 
 /** Writes down what the clock has already done: pending becomes expired, approved becomes lapsed. */
-export function end(request: ApprovalRequest, now: number): ApprovalRequest | RequestRefused {
+export function expireRequest(request: ApprovalRequest, now: number): ApprovalRequest | RequestRefused {
   const { status, expiresAt } = request;
   if (now < expiresAt) return { refused: status.state };
   if (status.state === "pending") return { ...request, status: { state: "expired", endedAt: expiresAt } };
@@ -140,8 +140,8 @@ export function end(request: ApprovalRequest, now: number): ApprovalRequest | Re
   return { refused: status.state };
 }
 
-function undecidable(request: ApprovalRequest, now: number): RequestRefused | undefined {
-  const state = stateAt(request, now);
+function checkDecidable(request: ApprovalRequest, now: number): RequestRefused | undefined {
+  const state = getRequestState(request, now);
   if (state !== "pending") return { refused: state };
   return now < request.decideBy ? undefined : { refused: "closed" };
 }

@@ -3,15 +3,15 @@ import { test } from "node:test";
 import { type TokenState, tokenStates } from "@countersign/protocol";
 import fc from "fast-check";
 import {
-  detailsOf,
-  end,
+  expireToken,
   finish,
+  getTokenState,
   reservationTimeoutMs,
   reserve,
   type Spend,
-  stateAt,
   type Token,
-  typeHashesOf,
+  toAuthorizationDetails,
+  toTypeHashClaim,
 } from "./token.ts";
 
 const issuedAt = 1_000_000;
@@ -55,7 +55,7 @@ const attempts = {
   fail: (token, now) => finish(token, "failed", spend, now),
   "complete somebody else's": (token, now) =>
     finish(token, "completed", { ...spend, spendId: "spend-2" }, now),
-  end,
+  end: expireToken,
 } satisfies Record<string, Attempt>;
 
 type Row = { readonly [state in TokenState]: string };
@@ -94,13 +94,15 @@ test("T11: a token is not reserved at the instant it expires, and completed all 
 });
 
 test("a reservation that nobody ends becomes unknown, and stays used", () => {
-  const silent = end(tokenIn("reserved"), issuedAt + reservationTimeoutMs);
+  const silent = expireToken(tokenIn("reserved"), issuedAt + reservationTimeoutMs);
   assert.ok(!("refused" in silent));
   assert.equal(silent.state, "unknown");
   assert.deepEqual(reserve(silent, { ...spend, spendId: "spend-2" }, issuedAt + 1), {
     refused: "already_spent",
   });
-  assert.deepEqual(end(tokenIn("reserved"), issuedAt + reservationTimeoutMs - 1), { refused: "reserved" });
+  assert.deepEqual(expireToken(tokenIn("reserved"), issuedAt + reservationTimeoutMs - 1), {
+    refused: "reserved",
+  });
 });
 
 test("T17: in any history nothing returns to issued, and one spend id at most ever holds the token", () => {
@@ -122,7 +124,7 @@ test("T17: in any history nothing returns to issued, and one spend id at most ev
         token = next;
       }
       assert.ok(holders.size <= 1);
-      assert.notEqual(stateAt(token, now + reservationTimeoutMs), "issued");
+      assert.notEqual(getTokenState(token, now + reservationTimeoutMs), "issued");
     }),
   );
 });
@@ -130,15 +132,18 @@ test("T17: in any history nothing returns to issued, and one spend id at most ev
 test("a token says its action, also of a type that is called openid; only a scope that is the action has no details", () => {
   const bound = { service: "foo" };
   const of = (type: string, fields = {}) => [{ type, typeHash: "t", bound: fields }];
-  assert.deepEqual(detailsOf({ parts: of("openid", bound), scope: "openid" }), [
+  assert.deepEqual(toAuthorizationDetails({ parts: of("openid", bound), scope: "openid" }), [
     { type: "openid", ...bound },
   ]);
-  assert.equal(detailsOf({ parts: of("calendar.clear"), scope: "openid calendar.clear" }), undefined);
+  assert.equal(
+    toAuthorizationDetails({ parts: of("calendar.clear"), scope: "openid calendar.clear" }),
+    undefined,
+  );
   const several = [...of("refund", bound), { type: "notify", typeHash: "u", bound: {} }];
-  assert.deepEqual(detailsOf({ parts: several, scope: "openid" }), [
+  assert.deepEqual(toAuthorizationDetails({ parts: several, scope: "openid" }), [
     { type: "refund", ...bound },
     { type: "notify" },
   ]);
-  assert.deepEqual(typeHashesOf({ parts: several }), { act_type_hashes: ["t", "u"] });
-  assert.deepEqual(typeHashesOf({ parts: of("refund") }), { act_type_hash: "t" });
+  assert.deepEqual(toTypeHashClaim({ parts: several }), { act_type_hashes: ["t", "u"] });
+  assert.deepEqual(toTypeHashClaim({ parts: of("refund") }), { act_type_hash: "t" });
 });

@@ -61,12 +61,12 @@ export type Spend = {
   readonly digest: string;
 };
 
-export function stateAt(token: Token, now: number): TokenState {
+export function getTokenState(token: Token, now: number): TokenState {
   return token.state === "issued" && now >= token.expiresAt ? "expired" : token.state;
 }
 
 /** `authorization_details` as granted (RFC 9396 §7); a scope that is an action has none. */
-export function detailsOf({
+export function toAuthorizationDetails({
   scope,
   parts,
 }: Pick<Token, "scope" | "parts">): readonly JsonObject[] | undefined {
@@ -76,7 +76,7 @@ export function detailsOf({
 }
 
 /** The claim that says under which definitions it was approved: one hash, or one for each detail, in their order. */
-export function typeHashesOf({
+export function toTypeHashClaim({
   parts,
 }: Pick<Token, "parts">):
   | { readonly act_type_hash: string }
@@ -91,9 +91,9 @@ export const reservationTimeoutMs = 10 * 60_000;
 /** Reserves the token for one run. Asked again with the same spend id while it is reserved: the same answer. */
 export function reserve(token: Token, spend: Spend, now: number): Token | SpendRefused {
   if (token.audience !== spend.audience) return { refused: "invalid_token" };
-  const state = stateAt(token, now);
-  const again = token.spend?.id === spend.spendId && token.spend.api === spend.api;
-  if (state === "reserved" && again && token.digest === spend.digest) return token;
+  const state = getTokenState(token, now);
+  const isRetry = token.spend?.id === spend.spendId && token.spend.api === spend.api;
+  if (state === "reserved" && isRetry && token.digest === spend.digest) return token;
   if (state === "expired") return { refused: "expired_token" };
   if (state === "revoked") return { refused: "invalid_token" };
   if (state !== "issued") return { refused: "already_spent" };
@@ -117,12 +117,12 @@ export function finish(
 
 /** Ends a token that nobody has begun to use; said twice, it is the same (RFC 7009 §2.2). */
 export function revoke(token: Token, now: number): Token | { readonly refused: TokenState } {
-  const state = stateAt(token, now);
+  const state = getTokenState(token, now);
   return state === "issued" ? { ...token, state: "revoked" } : { refused: state };
 }
 
 /** Writes down what the clock has already done: an unspent token expires, a silent reservation becomes unknown. */
-export function end(token: Token, now: number): Token | { readonly refused: TokenState } {
+export function expireToken(token: Token, now: number): Token | { readonly refused: TokenState } {
   if (token.state === "issued" && now >= token.expiresAt) return { ...token, state: "expired" };
   if (token.state === "reserved" && token.spend && now >= token.spend.reservedAt + reservationTimeoutMs)
     return { ...token, state: "unknown" };

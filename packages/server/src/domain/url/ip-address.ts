@@ -14,23 +14,23 @@ export function isCidr(text: string): boolean {
 }
 
 export function inRange(address: string, ranges: readonly string[]): boolean {
-  const reached = addressReached(address);
+  const effective = toEffectiveAddress(address);
   return ranges
     .map(ipaddr.parseCIDR)
-    .some((range) => reached?.kind() === range[0].kind() && reached.match(range));
+    .some((range) => effective?.kind() === range[0].kind() && effective.match(range));
 }
 
 /** Not private, not loopback, not link-local, not reserved for anything: unicast on the internet. */
 export function isPublic(address: string): boolean {
-  const reached = addressReached(address);
-  if (reached?.range() !== "unicast") return false;
-  return reached.kind() === "ipv4" || reached.match(globalUnicast);
+  const effective = toEffectiveAddress(address);
+  if (effective?.range() !== "unicast") return false;
+  return effective.kind() === "ipv4" || effective.match(globalUnicast);
 }
 
 /** An IPv4 address inside an IPv6 one (RFC 4291 §2.5.5, RFC 6052) is the one that is reached. */
-function addressReached(text: string): Address | undefined {
+function toEffectiveAddress(text: string): Address | undefined {
   if (!ipaddr.isValid(text)) return undefined;
   const address = ipaddr.process(text);
-  const wrapped = address.kind() === "ipv6" && address.match(nat64);
-  return wrapped ? ipaddr.fromByteArray(address.toByteArray().slice(12)) : address;
+  const isNat64 = address.kind() === "ipv6" && address.match(nat64);
+  return isNat64 ? ipaddr.fromByteArray(address.toByteArray().slice(12)) : address;
 }

@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { inRange, isPublic } from "./ip-address.ts";
-import { checkEndpoint } from "./outbound-url.ts";
+import { checkOutboundUrl } from "./outbound-url.ts";
 
 const closed = { allowPrivate: [], allowHttp: false };
 
-function refusal(url: string, reach = closed as Parameters<typeof checkEndpoint>[1]): string | undefined {
-  const checked = checkEndpoint(url, reach);
+function refusal(url: string, reach = closed as Parameters<typeof checkOutboundUrl>[1]): string | undefined {
+  const checked = checkOutboundUrl(url, reach);
   return "refused" in checked ? checked.refused : undefined;
 }
 

@@ -13,10 +13,10 @@ export type OutboundPolicy = {
   readonly allowHttp: boolean;
 };
 
-export type EndpointRefusal = "not_a_url" | "not_https" | "credentials" | "fragment" | "private_address";
-export type EndpointRefused = { readonly refused: EndpointRefusal; readonly why: string };
+export type OutboundUrlRefusal = "not_a_url" | "not_https" | "credentials" | "fragment" | "private_address";
+export type OutboundUrlRefused = { readonly refused: OutboundUrlRefusal; readonly why: string };
 
-const reasons: Readonly<Record<EndpointRefusal, string>> = {
+const reasons: Readonly<Record<OutboundUrlRefusal, string>> = {
   not_a_url: "it is not an absolute URL of at most 2000 visible ASCII characters",
   not_https: "it does not begin with https://",
   credentials: "it holds a name or a password",
@@ -25,16 +25,16 @@ const reasons: Readonly<Record<EndpointRefusal, string>> = {
 };
 
 /** What the URL alone tells. `why` fits after "the URL cannot be used: ", and into an `error_description`. */
-export function checkEndpoint(text: string, reach: OutboundPolicy): URL | EndpointRefused {
+export function checkOutboundUrl(text: string, policy: OutboundPolicy): URL | OutboundUrlRefused {
   if (!/^[\x21-\x7e]{1,2000}$/.test(text) || !URL.canParse(text)) return refuse("not_a_url");
   const url = new URL(text);
-  const secure = url.protocol === "https:";
-  if (!secure && !(url.protocol === "http:" && reach.allowHttp)) return refuse("not_https");
+  const isHttps = url.protocol === "https:";
+  if (!isHttps && !(url.protocol === "http:" && policy.allowHttp)) return refuse("not_https");
   if (url.username !== "" || url.password !== "") return refuse("credentials");
   // An empty fragment leaves nothing in `url.hash`.
   if (text.includes("#")) return refuse("fragment");
   const host = hostOf(url);
-  return isIP(host) !== 0 && !isAddressAllowed(host, url, reach) ? refuse("private_address") : url;
+  return isIP(host) !== 0 && !isAddressAllowed(host, url, policy) ? refuse("private_address") : url;
 }
 
 /** The host, an IPv6 address without its brackets. Other spellings of an address (`0x7f.1`) are resolved by `URL`. */
@@ -51,6 +51,6 @@ export function isAddressAllowed(
   return (protocol === "https:" && isPublic(address)) || inRange(address, allowPrivate);
 }
 
-function refuse(refused: EndpointRefusal): EndpointRefused {
+function refuse(refused: OutboundUrlRefusal): OutboundUrlRefused {
   return { refused, why: reasons[refused] };
 }

@@ -4,7 +4,7 @@
  */
 
 import type { Agent } from "../../domain/client/client.ts";
-import { levelOfAcr } from "../../domain/policy/level.ts";
+import { parseAcr } from "../../domain/policy/level.ts";
 import type { AskInput } from "../../usecase/request/ask.ts";
 import { type Form, required } from "./form.ts";
 import { type HintDeps, readHint } from "./hint.ts";
@@ -76,7 +76,7 @@ function readExpiry(text: string | undefined): number | undefined {
 /** The first level asked for that is known here: they come in order of preference. None known is refused, not dropped. */
 function readAcr(text: string | undefined): AskInput["level"] {
   if (text === undefined) return undefined;
-  const level = text.split(" ").map(levelOfAcr).find(Boolean);
+  const level = text.split(" ").map(parseAcr).find(Boolean);
   if (!level) throw new OAuthError("invalid_request", "none of the acr_values can be honoured here");
   return level;
 }

@@ -4,7 +4,7 @@
  * client exists.
  */
 import { hash, timingSafeEqual } from "node:crypto";
-import { hasName, isCurrent, readCertificate } from "../../domain/client/certificate.ts";
+import { hasName, isCurrent, parseCertificate } from "../../domain/client/certificate.ts";
 import type { Agent, Api } from "../../domain/client/client.ts";
 import type { Store, Versioned } from "../../store/store.ts";
 import { anonymousPeer, type ClientCertificate, type TlsPeer } from "../transport/peer.ts";
@@ -86,7 +86,7 @@ async function verifyCertificate(
   { der, verified }: ClientCertificate,
 ): Promise<boolean> {
   const { credential } = agent;
-  const certificate = readCertificate(der);
+  const certificate = parseCertificate(der);
   if (!certificate) return false;
   switch (credential.method) {
     // RFC 8705 §2.1: match the name only in a certificate that a configured authority has signed.

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { isPublic } from "../../domain/url/ip-address.ts";
-import { checkEndpoint } from "../../domain/url/outbound-url.ts";
+import { checkOutboundUrl } from "../../domain/url/outbound-url.ts";
 import { anonymousPeer } from "../transport/peer.ts";
 import { fromFetchRequest } from "../transport/protocol-request.ts";
 import { readClientCredentials } from "./client-credentials.ts";
@@ -130,7 +130,7 @@ test("T35, T58: a URL that may be called is https, to no address inside, with no
   );
   fc.assert(
     fc.property(fc.array(parts, { maxLength: 6 }), (all) => {
-      const url = checkEndpoint(all.join(""), { allowPrivate: [], allowHttp: false });
+      const url = checkOutboundUrl(all.join(""), { allowPrivate: [], allowHttp: false });
       if ("refused" in url) return;
       assert.equal(url.protocol, "https:");
       assert.deepEqual([url.username, url.password, url.hash], ["", "", ""]);

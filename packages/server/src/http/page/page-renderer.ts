@@ -3,7 +3,7 @@
  * never changes a request.
  */
 import { contentSecurityPolicy, type Html } from "../../page/layout.ts";
-import { type MessageName, messagePage } from "../../page/message.ts";
+import { type MessageName, renderMessagePage } from "../../page/message.ts";
 import { type Form, readForm } from "../oauth/form.ts";
 import { OAuthError } from "../oauth/oauth-error.ts";
 import type { FormHandler, PageHandler, SessionFormHandler, SessionPageHandler } from "../route.ts";
@@ -105,9 +105,9 @@ const pageHeaders = {
 };
 
 function renderMessage(name: MessageName, viewer: Viewer | undefined): Html {
-  return messagePage({
+  return renderMessagePage({
     message: name,
     approverName: viewer?.approver.name,
-    onward: viewer && { href: "/inbox", label: "To the inbox" },
+    nextLink: viewer && { href: "/inbox", label: "To the inbox" },
   });
 }

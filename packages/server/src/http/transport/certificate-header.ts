@@ -2,7 +2,7 @@
  * A client's certificate as a proxy that has ended TLS passes it on: `Client-Cert` (RFC 9440 §2.2), or the PEM text
  * URL-encoded, as nginx writes `$ssl_client_escaped_cert`. Whether the header may be believed is not decided here.
  */
-import { readCertificate } from "../../domain/client/certificate.ts";
+import { parseCertificate } from "../../domain/client/certificate.ts";
 
 /** A long chain fits several times over; this is one certificate. */
 const longest = 32_768;
@@ -11,7 +11,7 @@ const longest = 32_768;
 export function readCertificateHeader(value: string): Uint8Array | undefined {
   if (value.length > longest) return undefined;
   const base64 = /^:([A-Za-z0-9+/]+={0,2}):$/.exec(value)?.[1];
-  const certificate = readCertificate(base64 === undefined ? readPem(value) : Buffer.from(base64, "base64"));
+  const certificate = parseCertificate(base64 === undefined ? readPem(value) : Buffer.from(base64, "base64"));
   // What is read is what was sent, and nothing after it.
   if (base64 !== undefined && certificate?.raw.toString("base64") !== base64) return undefined;
   return certificate?.raw;

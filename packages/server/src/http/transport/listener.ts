@@ -9,7 +9,7 @@ import type { AddressInfo } from "node:net";
 import { type SecureContextOptions, Server as TlsServer } from "node:tls";
 import { getRequestListener } from "@hono/node-server";
 import type { Config } from "../../config/config.ts";
-import type { ListenSettings, Mtls } from "../../config/listening.ts";
+import type { ListenSettings, MtlsSettings } from "../../config/listening.ts";
 import type { App } from "../app.ts";
 import { OAuthError } from "../oauth/oauth-error.ts";
 import { peerReader } from "./peer.ts";
@@ -49,7 +49,7 @@ type ListenerEntry = {
   readonly at: ListenSettings;
   readonly app: App;
   /** How certificates come in here, if they do. */
-  readonly mtls?: Mtls | undefined;
+  readonly mtls?: MtlsSettings | undefined;
 };
 
 export async function listen(
@@ -172,7 +172,7 @@ function cannotListen({ host, port }: ListenSettings, cause: NodeJS.ErrnoExcepti
 /** Undefined in clear. */
 function secureContext(
   { tls }: ListenSettings,
-  mtls: Mtls | undefined,
+  mtls: MtlsSettings | undefined,
 ): SecureContextOptions | TlsRefusal | undefined {
   if (!tls) return undefined;
   const own = readTls(tls);

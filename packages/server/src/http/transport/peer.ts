@@ -5,7 +5,7 @@
 import { hash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import type { TLSSocket } from "node:tls";
-import type { Mtls } from "../../config/listening.ts";
+import type { MtlsSettings } from "../../config/listening.ts";
 import { inRange } from "../../domain/url/ip-address.ts";
 import { readCertificateHeader } from "./certificate-header.ts";
 
@@ -29,7 +29,7 @@ export function clientCertificate(der: Uint8Array, verified: boolean): ClientCer
 /** Undefined: a certificate came that cannot be read. */
 type PeerReader = (incoming: IncomingMessage) => TlsPeer | undefined;
 
-export function peerReader(mtls: Mtls | undefined): PeerReader {
+export function peerReader(mtls: MtlsSettings | undefined): PeerReader {
   if (!mtls) return () => anonymousPeer;
   const { proxy } = mtls;
   if (!proxy) return peerOfConnection();

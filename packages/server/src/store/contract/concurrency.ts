@@ -1,7 +1,7 @@
 /** Of all that want the same thing at the same time, one gets it, whichever process it asked through. */
 import assert from "node:assert/strict";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { type ApprovalRequest, approve, deny, end, redeem } from "../../domain/request/request.ts";
+import { type ApprovalRequest, approve, deny, expireRequest, redeem } from "../../domain/request/request.ts";
 import { reserve } from "../../domain/token/token.ts";
 import { absent, type Outcome, type Store, type Versioned } from "../store.ts";
 import { assertNotRefused, type ContractCase, put } from "./contract-case.ts";
@@ -92,7 +92,7 @@ export function concurrencyContract(contractCase: ContractCase): void {
           };
           const expire = async () => {
             while (sweeper.now() < request.expiresAt) await nextTurn();
-            return writeApproval(sweeper, found, assertNotRefused(end(request, sweeper.now())));
+            return writeApproval(sweeper, found, assertNotRefused(expireRequest(request, sweeper.now())));
           };
           const [decided, expired] = await Promise.all([decide(), expire()]);
           assert.deepEqual([decided, expired].sort(), ["committed", "conflict"]);

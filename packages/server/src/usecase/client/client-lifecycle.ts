@@ -7,7 +7,7 @@ import type { NewEntry } from "../../audit/new-entry.ts";
 import { type EntryDetails, newEntry } from "../../audit/new-entry.ts";
 import { hashSecret, newSecret, type Seal } from "../../crypto/secret.ts";
 import type { Agent, Api, Credential } from "../../domain/client/client.ts";
-import { metadataOf } from "../../domain/client/metadata.ts";
+import { toClientMetadata } from "../../domain/client/metadata.ts";
 import type { ClientAuthMethod } from "../../domain/client/registration.ts";
 import { absent, type Store } from "../../store/store.ts";
 
@@ -76,7 +76,7 @@ export function agentAdded(
   about: Pick<EntryDetails, "facts" | "texts"> = {},
 ): NewEntry {
   const { source, types } = record;
-  const facts = { source, types: [...types], ...metadataOf(record), ...about.facts };
+  const facts = { source, types: [...types], ...toClientMetadata(record), ...about.facts };
   return newEntry("agent.added", now, { ...about, agent: record.id, facts });
 }
 

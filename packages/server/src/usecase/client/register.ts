@@ -6,7 +6,7 @@
 import { timingSafeEqual } from "node:crypto";
 import type { Json, JsonObject } from "@countersign/protocol";
 import { newEntry } from "../../audit/new-entry.ts";
-import { type Config, registrationPolicyOf } from "../../config/config.ts";
+import { type Config, toRegistrationPolicy } from "../../config/config.ts";
 import { hashSecret, newSecret, type Seal } from "../../crypto/secret.ts";
 import type { Agent } from "../../domain/client/client.ts";
 import type { Problem } from "../../domain/client/problem.ts";
@@ -157,7 +157,7 @@ function readWithin(
   types: readonly string[],
   metadata: JsonObject,
 ): Registration | { readonly problems: readonly Problem[] } {
-  const terms = registrationPolicyOf(config);
+  const terms = toRegistrationPolicy(config);
   const allowed = [...terms.types].filter(([type]) => types.includes(type));
   return readRegistration(metadata, { ...terms, types: new Map(allowed) });
 }

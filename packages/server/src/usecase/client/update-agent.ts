@@ -5,7 +5,7 @@
 import { canonicalize, type Json, type JsonObject } from "@countersign/protocol";
 import { newEntry } from "../../audit/new-entry.ts";
 import type { Agent, Credential } from "../../domain/client/client.ts";
-import { metadataOf } from "../../domain/client/metadata.ts";
+import { toClientMetadata } from "../../domain/client/metadata.ts";
 import type { Store, Versioned, Write } from "../../store/store.ts";
 import { makeCredential, type NewAgent, type NewCredential } from "./client-lifecycle.ts";
 
@@ -80,7 +80,7 @@ function keptCredential(before: Credential, wanted: NewCredential): Credential |
 /** Each member that is another now, with its new value; null where it is gone. */
 export function diffAgents(before: Agent, after: Agent): JsonObject {
   const [old, now] = [before, after].map((agent): { readonly [member: string]: Json } => ({
-    ...metadataOf(agent),
+    ...toClientMetadata(agent),
     types: [...agent.types],
   }));
   const changed: { [member: string]: Json } = {};

@@ -7,9 +7,9 @@ import { newEntry } from "../../audit/new-entry.ts";
 import {
   type Attestation,
   type CreationOptions,
-  creationOptions,
+  createPasskeyCreationOptions,
   type RelyingParty,
-  readAttestation,
+  verifyPasskeyAttestation,
 } from "../../crypto/passkey.ts";
 import type { Mac } from "../../crypto/root-key.ts";
 import { hashSecret, newSecret } from "../../crypto/secret.ts";
@@ -128,7 +128,7 @@ export async function openEnrolment(
   approver: Approver,
 ): Promise<{ readonly ceremony: string; readonly options: CreationOptions }> {
   const ceremony = beginCeremony(ceremonies, store.now() + ceremonyMs, "enrol", approver.id);
-  const options = await creationOptions(
+  const options = await createPasskeyCreationOptions(
     relyingParty,
     approver,
     await store.listDevicesOf(approver.id),
@@ -153,7 +153,8 @@ export async function enrol(
   const now = store.now();
   const used = finishCeremony(deps.ceremonies, input.ceremony, now, "enrol", approver.id);
   const proved =
-    used && (await readAttestation(relyingParty, input.attestation, computeChallenge(input.ceremony)));
+    used &&
+    (await verifyPasskeyAttestation(relyingParty, input.attestation, computeChallenge(input.ceremony)));
   if (!proved) return { refused: "bad_passkey" };
 
   const test = invitation?.record.test;

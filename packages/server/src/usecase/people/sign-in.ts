@@ -6,10 +6,10 @@
 import { newEntry } from "../../audit/new-entry.ts";
 import {
   type Assertion,
+  createPasskeyRequestOptions,
   type RelyingParty,
   type RequestOptions,
-  readAssertion,
-  requestOptions,
+  verifyPasskeyAssertion,
 } from "../../crypto/passkey.ts";
 import type { Mac } from "../../crypto/root-key.ts";
 import { hashSecret, newSecret } from "../../crypto/secret.ts";
@@ -60,7 +60,10 @@ export async function openSignIn({
   ceremonies,
 }: SignInDeps): Promise<{ readonly ceremony: string; readonly options: RequestOptions }> {
   const ceremony = beginCeremony(ceremonies, store.now() + ceremonyMs, "sign-in");
-  return { ceremony, options: await requestOptions(relyingParty, [], computeChallenge(ceremony)) };
+  return {
+    ceremony,
+    options: await createPasskeyRequestOptions(relyingParty, [], computeChallenge(ceremony)),
+  };
 }
 
 export async function signIn(
@@ -72,7 +75,7 @@ export async function signIn(
   const device = await store.read("device", input.assertion.id);
   const approver = device && (await store.read("approver", device.record.approver));
   if (!used || !device || !approver) return { refused: "bad_passkey" };
-  const counter = await readAssertion(
+  const counter = await verifyPasskeyAssertion(
     relyingParty,
     input.assertion,
     computeChallenge(input.ceremony),

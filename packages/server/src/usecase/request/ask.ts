@@ -9,12 +9,12 @@ import { newEntry } from "../../audit/new-entry.ts";
 import type { Config } from "../../config/config.ts";
 import type { Seal } from "../../crypto/secret.ts";
 import type { ActionPolicy } from "../../domain/action/action-type.ts";
-import { cardHash, readMessage, renderCard, sentenceText } from "../../domain/action/card.ts";
-import type { ReadPart } from "../../domain/action/parse-details.ts";
+import { formatCardSummary, hashCard, parseBindingMessage, renderCard } from "../../domain/action/card.ts";
+import type { ParsedPart } from "../../domain/action/parse-details.ts";
 import { newId } from "../../domain/id.ts";
 import { strongerLevel } from "../../domain/policy/level.ts";
-import { denyFields, denyKey } from "../../domain/request/deny-key.ts";
-import { type ApprovalRequest, type AskedPart, decideBy } from "../../domain/request/request.ts";
+import { computeDenyKey, selectDenyFields } from "../../domain/request/deny-key.ts";
+import { type ApprovalRequest, computeDecideBy, type RequestPart } from "../../domain/request/request.ts";
 import type { Replay, UnloggedKind } from "../../store/record.ts";
 import { absent, type Store, type Versioned, type Write } from "../../store/store.ts";
 import { traceparent } from "../../tracing/tracing.ts";
@@ -111,8 +111,8 @@ async function createRequest(
   const { store, config } = deps;
   const now = store.now();
   const { callbackSeal } = deps;
-  const rules = passed.parts.map(({ rule }) => rule);
-  const callback = await readCallback(callbackSeal, agent.record, rules, input.notificationToken);
+  const policies = passed.parts.map(({ policy }) => policy);
+  const callback = await readCallback(callbackSeal, agent.record, policies, input.notificationToken);
   if (callback && "refused" in callback) return callback;
 
   const content = hashContent(input, passed);
@@ -132,7 +132,7 @@ async function createRequest(
     return { refused: "invalid_request", why: "this request was sent before; each ask is signed anew" };
   const replayWrites: Write<"replay">[] = once ? [{ put: "replay", record: once, ifVersion: absent }] : [];
 
-  const parts = passed.parts.map((part) => toAskedPart(agent.record.id, part));
+  const parts = passed.parts.map((part) => toRequestPart(agent.record.id, part));
   const drafted = draftRequest(agent, input, passed, parts, now);
   if ("refused" in drafted) return drafted;
   const same = await findDuplicate(store, drafted, content, now);
@@ -218,10 +218,10 @@ async function checkLimits(
   return undefined;
 }
 
-function toAskedPart(agent: string, { rule, bound }: ReadPart): AskedPart {
-  const { definition, hash: typeHash } = rule;
+function toRequestPart(agent: string, { policy, bound }: ParsedPart): RequestPart {
+  const { definition, hash: typeHash } = policy;
   const { type } = definition;
-  return { type, typeHash, bound, denyKey: denyKey(agent, type, denyFields(definition, bound)) };
+  return { type, typeHash, bound, denyKey: computeDenyKey(agent, type, selectDenyFields(definition, bound)) };
 }
 
 /** The request as it would be kept, its card written, or why it cannot be shown. */
@@ -229,21 +229,21 @@ function draftRequest(
   { record: agent }: Versioned<"agent">,
   input: AskInput,
   { parts: read, audience, people }: ResolvedAsk,
-  parts: readonly AskedPart[],
+  parts: readonly RequestPart[],
   createdAt: number,
 ): ApprovalRequest | AskRefused {
-  const rules = read.map(({ rule }) => rule);
-  const least = (seconds: (rule: ActionPolicy) => number) => Math.min(...rules.map(seconds));
+  const policies = read.map(({ policy }) => policy);
+  const least = (seconds: (policy: ActionPolicy) => number) => Math.min(...policies.map(seconds));
   const wanted = input.requestedExpirySeconds ?? least(({ lifetimeSeconds }) => lifetimeSeconds.default);
   const seconds = Math.min(
     wanted,
     least(({ lifetimeSeconds }) => lifetimeSeconds.max),
   );
   const expiresAt = createdAt + seconds * 1000;
-  const level = rules
+  const level = policies
     .map(({ definition }) => definition.level)
     .reduce(strongerLevel, input.level ?? "session");
-  const words = readMessage(input.message);
+  const words = parseBindingMessage(input.message);
   if ("refused" in words) return words;
   const salt = randomBytes(16).toString("base64url");
   const card = renderCard({ parts: read, agent, message: words.message, level, expiresAt, salt });
@@ -256,16 +256,16 @@ function draftRequest(
     audience,
     digest: card.digest,
     card,
-    cardHash: cardHash(card),
-    scope: ["openid", ...rules.flatMap(({ scope }) => scope ?? [])].join(" "),
+    cardHash: hashCard(card),
+    scope: ["openid", ...policies.flatMap(({ scope }) => scope ?? [])].join(" "),
     candidates: people.map(({ id }) => id),
     level,
-    tokenLifetimeSeconds: least((rule) => rule.tokenLifetimeSeconds),
+    tokenLifetimeSeconds: least((policy) => policy.tokenLifetimeSeconds),
     dedupeKey: `same:${hashJson({ agent: agent.id, digest: card.digest, level })}`,
     delivery: agent.delivery.mode,
     ...(trace !== undefined && { traceparent: trace }),
     createdAt,
-    decideBy: decideBy(createdAt, expiresAt),
+    decideBy: computeDecideBy(createdAt, expiresAt),
     expiresAt,
     status: { state: "pending" },
   };
@@ -302,7 +302,7 @@ function createdEntry({ id, agent, parts, audience, digest, card, ...rest }: App
     candidates: [...rest.candidates],
     expires_at: rest.expiresAt,
   };
-  const texts = { card: JSON.stringify(card), sentence: sentenceText(card) };
+  const texts = { card: JSON.stringify(card), sentence: formatCardSummary(card) };
   return newEntry("request.created", now, { request: id, agent, digest, facts, texts });
 }
 
@@ -322,7 +322,7 @@ async function refuse(
     error: refusal.refused,
     ...(refusal.gate && { gate: refusal.gate }),
     ...(refusal.limit && { limit: refusal.limit }),
-    ...("parts" in passed && typeFacts(passed.parts.map(({ rule }) => rule.definition.type))),
+    ...("parts" in passed && typeFacts(passed.parts.map(({ policy }) => policy.definition.type))),
   };
   const entry = newEntry("request.refused", store.now(), { agent, facts, texts: { why: refusal.why } });
   await store.commit({ writes: [], entries: [entry] });

@@ -11,16 +11,16 @@ import type { Approver } from "../../domain/people/approver.ts";
 import { mayDecide } from "../../domain/policy/approver-policy.ts";
 import { strongerLevel } from "../../domain/policy/level.ts";
 import { isRelated } from "../../domain/policy/relation.ts";
-import type { ApprovalRequest, AskedPart } from "../../domain/request/request.ts";
+import type { ApprovalRequest, RequestPart } from "../../domain/request/request.ts";
 import { absent, type Store, type Write } from "../../store/store.ts";
 
 /** The rules in force, one for each part; undefined where a type is gone, or they are not approved together any more. */
 export function currentPolicies(
   config: Config,
-  parts: readonly Pick<AskedPart, "type">[],
+  parts: readonly Pick<RequestPart, "type">[],
 ): readonly ActionPolicy[] | undefined {
-  const rules = parts.flatMap(({ type }) => config.actions.get(type) ?? []);
-  return rules.length === parts.length && !findNotCombinable(rules) ? rules : undefined;
+  const policies = parts.flatMap(({ type }) => config.actions.get(type) ?? []);
+  return policies.length === parts.length && !findNotCombinable(policies) ? policies : undefined;
 }
 
 /** The level that an approval of this request needs now; undefined where nobody may approve it any more. */
@@ -40,9 +40,9 @@ export function mayApprove(
   { email }: Approver,
   { parts }: ApprovalRequest,
 ): boolean {
-  const rules = currentPolicies(config, parts);
-  if (!rules || !parts.every(({ type }) => types.includes(type))) return false;
-  const ruled = rules.map(({ approvers }, at) => ({ approvers, bound: parts[at]!.bound }));
+  const policies = currentPolicies(config, parts);
+  if (!policies || !parts.every(({ type }) => types.includes(type))) return false;
+  const ruled = policies.map(({ approvers }, at) => ({ approvers, bound: parts[at]!.bound }));
   const { relations } = config.permission;
   return (
     mayDecide(ruled, config.groups, email) &&
@@ -51,13 +51,13 @@ export function mayApprove(
 }
 
 /** Whether a person has denied any part of it, under whatever terms. */
-export async function isDenied(store: Store, parts: readonly AskedPart[]): Promise<boolean> {
+export async function isDenied(store: Store, parts: readonly RequestPart[]): Promise<boolean> {
   for (const { denyKey: latchKey } of parts) if (await store.read("denial", latchKey)) return true;
   return false;
 }
 
 /** That none of it is latched, as guards of a commit. */
-export function guardDenials(parts: readonly AskedPart[]): readonly Write[] {
+export function guardDenials(parts: readonly RequestPart[]): readonly Write[] {
   const ids = new Set(parts.map(({ denyKey: latchKey }) => latchKey));
   return [...ids].map((id) => ({ check: "denial", id, ifVersion: absent }));
 }

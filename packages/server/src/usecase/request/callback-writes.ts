@@ -5,9 +5,15 @@
 
 import type { Seal } from "../../crypto/secret.ts";
 import type { ActionPolicy } from "../../domain/action/action-type.ts";
-import { type Callback, open, pushFault, queue, replaceToken } from "../../domain/callback/callback.ts";
+import {
+  type Callback,
+  findPushFault,
+  newCallback,
+  queue,
+  replaceToken,
+} from "../../domain/callback/callback.ts";
 import type { Agent } from "../../domain/client/client.ts";
-import { type ApprovalRequest, stateAt } from "../../domain/request/request.ts";
+import { type ApprovalRequest, getRequestState } from "../../domain/request/request.ts";
 import { absent, type Store, type Write } from "../../store/store.ts";
 
 /** How an ask wants to be answered, where not by polling. */
@@ -18,13 +24,13 @@ type CallbackRefused = { readonly refused: "unauthorized_client" | "invalid_requ
 export async function readCallback(
   { seal }: Seal,
   agent: Agent,
-  rules: readonly ActionPolicy[],
+  policies: readonly ActionPolicy[],
   notificationToken: string | undefined,
 ): Promise<CallbackSettings | CallbackRefused | undefined> {
   const { mode } = agent.delivery;
   if (mode === "poll") return undefined;
-  const definitions = rules.map(({ definition }) => definition);
-  const fault = mode === "push" ? pushFault(agent, definitions) : undefined;
+  const definitions = policies.map(({ definition }) => definition);
+  const fault = mode === "push" ? findPushFault(agent, definitions) : undefined;
   if (fault !== undefined) return { refused: "unauthorized_client", why: fault };
   if (notificationToken === undefined)
     return { refused: "invalid_request", why: `a ${mode} client gives a client_notification_token` };
@@ -37,7 +43,7 @@ export function createCallback(
   { id, agent, createdAt }: ApprovalRequest,
 ): readonly Write<"callback">[] {
   if (!wanted) return [];
-  return [{ put: "callback", record: open({ ...wanted, id, agent }, createdAt), ifVersion: absent }];
+  return [{ put: "callback", record: newCallback({ ...wanted, id, agent }, createdAt), ifVersion: absent }];
 }
 
 /** With an ask that joins a request: the agent may have lost what it was told the first time, and listens anew. */
@@ -48,11 +54,11 @@ export async function updateCallbackToken(
   now: number,
 ): Promise<readonly Write<"callback">[]> {
   const { id, agent, delivery } = request;
-  const answered = stateAt(request, now) !== "pending";
+  const answered = getRequestState(request, now) !== "pending";
   // Asked while the agent polled, its answer will not look for a callback.
   if (!wanted || (delivery === "poll" && !answered)) return [];
   const found = await store.read("callback", id);
-  const fresh = open({ ...wanted, id, agent }, now);
+  const fresh = newCallback({ ...wanted, id, agent }, now);
   const record = replaceToken(found?.record, fresh, answered, now);
   return [{ put: "callback", record, ifVersion: found?.version ?? absent }];
 }

@@ -9,15 +9,15 @@ import { newEntry } from "../../audit/new-entry.ts";
 import type { Config } from "../../config/config.ts";
 import {
   type Assertion,
+  createPasskeyRequestOptions,
   type RelyingParty,
   type RequestOptions,
-  readAssertion,
-  requestOptions,
+  verifyPasskeyAssertion,
 } from "../../crypto/passkey.ts";
 import type { Mac } from "../../crypto/root-key.ts";
 import type { Approver, Device, Session } from "../../domain/people/approver.ts";
 import { freshPasskeyMs, passkeyAmr } from "../../domain/policy/level.ts";
-import { denyFields } from "../../domain/request/deny-key.ts";
+import { selectDenyFields } from "../../domain/request/deny-key.ts";
 import {
   type ApprovalRequest,
   approve,
@@ -85,7 +85,11 @@ export async function beginDecision(
   const devices = await store.listDevicesOf(approver.id);
   return {
     ceremony,
-    options: await requestOptions(relyingParty, devices, decisionChallengeOf(request, approver.id, ceremony)),
+    options: await createPasskeyRequestOptions(
+      relyingParty,
+      devices,
+      decisionChallengeOf(request, approver.id, ceremony),
+    ),
   };
 }
 
@@ -217,7 +221,7 @@ async function verifyDecision(
   const device = await store.read("device", signed.assertion.id);
   if (!used || device?.record.approver !== approver.id) return { refused: "bad_passkey" };
   const challenge = decisionChallengeOf(request, approver.id, signed.ceremony);
-  const counter = await readAssertion(deps.relyingParty, signed.assertion, challenge, device.record);
+  const counter = await verifyPasskeyAssertion(deps.relyingParty, signed.assertion, challenge, device.record);
   if (counter === undefined) return { refused: "bad_passkey" };
   const answered: Device = { ...device.record, counter };
   return {
@@ -252,7 +256,7 @@ async function writeDenials(
   for (const { denyKey: id, type, bound } of parts) {
     const before = await store.read("denial", id);
     const definition = config.actions.get(type)?.definition;
-    const fields = definition ? denyFields(definition, bound) : bound;
+    const fields = definition ? selectDenyFields(definition, bound) : bound;
     const record = { id, agent, type, fields, requestId: request.id, deniedAt: now };
     writes.set(
       id,

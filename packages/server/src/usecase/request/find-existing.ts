@@ -3,7 +3,7 @@
  * request has ended; or because the same action still waits, or was approved and is not redeemed. Nobody is asked by it.
  */
 import { hashJson } from "@countersign/protocol";
-import { type ApprovalRequest, stateAt } from "../../domain/request/request.ts";
+import { type ApprovalRequest, getRequestState } from "../../domain/request/request.ts";
 import type { DedupeKey, UnloggedKind } from "../../store/record.ts";
 import { absent, type Store, type Versioned, type Write } from "../../store/store.ts";
 import type { AskParameters, ResolvedAsk } from "./resolve-ask.ts";
@@ -42,7 +42,7 @@ export async function findByIdempotencyKey(
 /** What the agent said. Not who is enrolled or how a type is declared today: those may change between two tries. */
 export function hashContent({ hint, level }: AskParameters, { parts }: ResolvedAsk): string {
   return hashJson({
-    parts: parts.map(({ rule, bound }) => ({ type: rule.definition.type, bound })),
+    parts: parts.map(({ policy, bound }) => ({ type: policy.definition.type, bound })),
     hint: { ...hint },
     level: level ?? "",
   });
@@ -57,7 +57,7 @@ export async function findDuplicate(
 ): Promise<ExistingRequest> {
   const way = await wayOf(store, id, await store.read("dedupe_key", id), content);
   const { request } = way;
-  return request && ["pending", "approved"].includes(stateAt(request, now))
+  return request && ["pending", "approved"].includes(getRequestState(request, now))
     ? way
     : { ...way, request: undefined };
 }

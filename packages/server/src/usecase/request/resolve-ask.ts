@@ -5,7 +5,7 @@
  */
 import type { AuthenticationLevel } from "@countersign/protocol";
 import type { Config } from "../../config/config.ts";
-import { type ReadPart, readAction } from "../../domain/action/parse-details.ts";
+import { type ParsedPart, parseDetails } from "../../domain/action/parse-details.ts";
 import type { Agent } from "../../domain/client/client.ts";
 import type { Approver } from "../../domain/people/approver.ts";
 import { type Hint as RuleHint, selectCandidates } from "../../domain/policy/approver-policy.ts";
@@ -29,7 +29,7 @@ export type AskParameters = {
 
 /** What passed: the parts of one action, for one API, and those who may decide it, all of them known here. */
 export type ResolvedAsk = {
-  readonly parts: readonly ReadPart[];
+  readonly parts: readonly ParsedPart[];
   readonly audience: string;
   readonly people: readonly Approver[];
 };
@@ -72,14 +72,14 @@ function parseAskParameters(
 
   const parts = parseParts(config, details, actionScopes);
   if ("refused" in parts) return parts;
-  const foreign = parts.find(({ rule }) => !agent.types.includes(rule.definition.type));
+  const foreign = parts.find(({ policy }) => !agent.types.includes(policy.definition.type));
   if (foreign)
     return {
-      refused: foreign.rule.scope ? "invalid_scope" : "invalid_authorization_details",
-      why: `this agent is not registered for the action type ${foreign.rule.definition.type}`,
+      refused: foreign.policy.scope ? "invalid_scope" : "invalid_authorization_details",
+      why: `this agent is not registered for the action type ${foreign.policy.definition.type}`,
       gate: "registration",
     };
-  const { type, audience } = parts[0]!.rule.definition;
+  const { type, audience } = parts[0]!.policy.definition;
   if (wanted !== undefined && wanted !== audience)
     return { refused: "invalid_target", why: `the action type ${type} is for ${audience}` };
   return { parts, audience };
@@ -90,10 +90,10 @@ function parseParts(
   config: Config,
   details: string | undefined,
   scopes: readonly string[],
-): readonly ReadPart[] | GateRefused {
+): readonly ParsedPart[] | GateRefused {
   if (details === undefined) {
-    const rule = scopes.length === 1 ? config.actions.get(scopes[0]!) : undefined;
-    if (rule) return [{ rule, bound: {}, advisory: {} }];
+    const policy = scopes.length === 1 ? config.actions.get(scopes[0]!) : undefined;
+    if (policy) return [{ policy, bound: {}, advisory: {} }];
     return {
       refused: "invalid_authorization_details",
       why: "say what would be done: authorization_details, or one scope that is declared as an action",
@@ -104,7 +104,7 @@ function parseParts(
       refused: "invalid_authorization_details",
       why: "one request is one action: details or an action scope",
     };
-  const read = readAction(details, config.actions);
+  const read = parseDetails(details, config.actions);
   return "refused" in read ? { refused: read.refused, why: `${read.path} ${read.why}` } : read;
 }
 
@@ -112,7 +112,7 @@ function parseParts(
 async function selectPeople(
   { store, config }: { readonly store: Store; readonly config: Config },
   { id: agent }: Agent,
-  parts: readonly ReadPart[],
+  parts: readonly ParsedPart[],
   hint: Hint,
 ): Promise<readonly Approver[] | GateRefused> {
   let ruleHint: RuleHint;
@@ -121,7 +121,7 @@ async function selectPeople(
     if (!found) return applyPolicy("unknown_user_id", "nobody here is known by that hint");
     ruleHint = { by: "email", email: found.record.email };
   } else ruleHint = hint;
-  const asked = parts.map(({ rule: { approvers, definition }, bound }) => ({
+  const asked = parts.map(({ policy: { approvers, definition }, bound }) => ({
     approvers,
     type: definition.type,
     bound,

@@ -3,7 +3,7 @@
 import type { Config } from "../../config/config.ts";
 import type { Api } from "../../domain/client/client.ts";
 import type { Decision } from "../../domain/request/request.ts";
-import { hashToken, stateAt, type Token } from "../../domain/token/token.ts";
+import { getTokenState, hashToken, type Token } from "../../domain/token/token.ts";
 import type { Store } from "../../store/store.ts";
 
 /** A token that may be spent, and what it stands for. */
@@ -16,7 +16,7 @@ export async function introspect(
 ): Promise<Introspected | undefined> {
   const found = await store.read("token", hashToken(accessToken));
   if (!found || found.record.audience !== config.apis.get(api.api)?.audience) return undefined;
-  if (stateAt(found.record, store.now()) !== "issued") return undefined;
+  if (getTokenState(found.record, store.now()) !== "issued") return undefined;
   const agent = await store.read("agent", found.record.agent);
   if (!agent || agent.record.paused) return undefined;
   const status = (await store.read("request", found.record.requestId))?.record.status;

@@ -9,14 +9,14 @@ import { newEntry } from "../../audit/new-entry.ts";
 import type { Config } from "../../config/config.ts";
 import type { Signer } from "../../crypto/jwt-signer.ts";
 import { newId } from "../../domain/id.ts";
-import { acrOf, strongerLevel } from "../../domain/policy/level.ts";
+import { strongerLevel, toAcr } from "../../domain/policy/level.ts";
 import { type ApprovalRequest, type Decision, redeem as redeemed } from "../../domain/request/request.ts";
 import {
   type Confirmation,
-  detailsOf,
   hashToken,
   type Token,
-  typeHashesOf,
+  toAuthorizationDetails,
+  toTypeHashClaim,
 } from "../../domain/token/token.ts";
 import { absent, type Store, type Versioned, type Write } from "../../store/store.ts";
 import { traceLink } from "../../tracing/tracing.ts";
@@ -70,13 +70,13 @@ export async function issue(
   const { decision } = request.status;
   if (resource !== undefined && resource !== request.audience) return { refused: "invalid_target" };
 
-  const rules = currentPolicies(config, request.parts);
+  const policies = currentPolicies(config, request.parts);
   const person = await store.read("approver", decision.approver);
-  if (!rules || !person || !(await isStillAuthorized({ store, config }, agent, request, decision, person)))
+  if (!policies || !person || !(await isStillAuthorized({ store, config }, agent, request, decision, person)))
     return { refused: "access_denied" };
   const lifetimeSeconds = Math.min(
     request.tokenLifetimeSeconds,
-    ...rules.map((rule) => rule.tokenLifetimeSeconds),
+    ...policies.map((rule) => rule.tokenLifetimeSeconds),
   );
 
   const jti = newId("tok", now);
@@ -84,13 +84,13 @@ export async function issue(
   if ("refused" in next) return "conflict";
   const issuedAtSeconds = Math.floor(now / 1000);
   const expiresAtSeconds = issuedAtSeconds + lifetimeSeconds;
-  const details = detailsOf(request);
+  const details = toAuthorizationDetails(request);
   const common = {
     sub: decision.approver,
     iat: issuedAtSeconds,
     exp: expiresAtSeconds,
     auth_time: Math.floor(decision.authenticatedAt / 1000),
-    acr: acrOf(decision.level),
+    acr: toAcr(decision.level),
     amr: decision.amr,
   };
   const idTokenFor = (extra: Record<string, unknown>) =>
@@ -105,7 +105,7 @@ export async function issue(
     scope: request.scope,
     ...(details && { authorization_details: details }),
     act_digest: request.digest,
-    ...typeHashesOf(request),
+    ...toTypeHashClaim(request),
     approved_by: [decision.approver],
     ...(confirmation && { cnf: confirmation }),
   });

@@ -3,7 +3,7 @@
  * one gets it and the others see a redeemed approval. If we crash after its commit and before the answer, the token is
  * lost, not doubled.
  */
-import { stateAt } from "../../domain/request/request.ts";
+import { getRequestState } from "../../domain/request/request.ts";
 import type { Confirmation } from "../../domain/token/token.ts";
 import type { PollState, Store, Versioned } from "../../store/store.ts";
 import { type IssueDeps, type IssuedToken, type IssueRefusal, issue } from "./issue.ts";
@@ -73,7 +73,7 @@ export async function redeem(
   for (let waited = false; ; status = await store.readStatus(id)) {
     const now = store.now();
     if (status?.agent !== agent.record.id) return { refused: "invalid_grant" };
-    switch (stateAt({ expiresAt: status.expiresAt, status: status }, now)) {
+    switch (getRequestState({ expiresAt: status.expiresAt, status: status }, now)) {
       case "pending": {
         if (waited) return { refused: "authorization_pending" };
         const tempo = pollLimiter(authReqId, now, pollWaiters.isHeld(id));

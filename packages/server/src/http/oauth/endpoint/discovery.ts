@@ -4,9 +4,9 @@
  */
 import { authenticationLevels, cibaGrantType, proofAlgorithms } from "@countersign/protocol";
 import type { Config } from "../../../config/config.ts";
-import { methodsOffered } from "../../../config/listening.ts";
+import { listOfferedAuthMethods } from "../../../config/listening.ts";
 import { deliveryModes, secretAlgorithms, signatureAlgorithms } from "../../../domain/client/client.ts";
-import { acrOf } from "../../../domain/policy/level.ts";
+import { toAcr } from "../../../domain/policy/level.ts";
 import { ungrantedScopes } from "../../../usecase/request/resolve-ask.ts";
 
 export type Endpoints = Readonly<
@@ -43,7 +43,7 @@ export function endpoints(issuer: string): Endpoints {
 export function metadata(config: Config) {
   const at = endpoints(config.issuer);
   const rules = [...config.actions.values()];
-  const clientMethods = methodsOffered(config.mtls);
+  const clientMethods = listOfferedAuthMethods(config.mtls);
   const assertionAlgorithms = [...signatureAlgorithms, ...secretAlgorithms];
   return {
     issuer: config.issuer,
@@ -70,7 +70,7 @@ export function metadata(config: Config) {
     introspection_endpoint_auth_methods_supported: ["client_secret_basic", "client_secret_post"],
     subject_types_supported: ["public"],
     id_token_signing_alg_values_supported: ["ES256"],
-    acr_values_supported: authenticationLevels.map(acrOf),
+    acr_values_supported: authenticationLevels.map(toAcr),
     scopes_supported: ["openid", ...ungrantedScopes, ...rules.flatMap(({ scope }) => scope ?? [])],
     claims_supported: ["iss", "sub", "aud", "exp", "iat", "auth_time", "acr", "amr"],
     authorization_details_types_supported: rules.flatMap(({ scope, definition }) =>

@@ -3,8 +3,8 @@
  * any other nothing is said, not even why (§2.2). `token_type_hint` is not needed: there is one kind of token.
  */
 import type { Config } from "../../../config/config.ts";
-import { acrOf } from "../../../domain/policy/level.ts";
-import { detailsOf, typeHashesOf } from "../../../domain/token/token.ts";
+import { toAcr } from "../../../domain/policy/level.ts";
+import { toAuthorizationDetails, toTypeHashClaim } from "../../../domain/token/token.ts";
 import type { Store } from "../../../store/store.ts";
 import { type Introspected, introspect } from "../../../usecase/token/introspect.ts";
 import type { EndpointHandler } from "../../route.ts";
@@ -35,14 +35,14 @@ function render({ token, decision }: Introspected, issuer: string) {
     iat: Math.floor(token.issuedAt / 1000),
     exp: Math.floor(token.expiresAt / 1000),
     auth_time: Math.floor(decision.authenticatedAt / 1000),
-    acr: acrOf(decision.level),
+    acr: toAcr(decision.level),
     amr: decision.amr,
     scope: token.scope,
     token_type: token.confirmation && "jkt" in token.confirmation ? "DPoP" : "Bearer",
     ...(token.confirmation && { cnf: token.confirmation }),
-    authorization_details: detailsOf(token),
+    authorization_details: toAuthorizationDetails(token),
     act_digest: token.digest,
-    ...typeHashesOf(token),
+    ...toTypeHashClaim(token),
     approved_by: token.approvedBy,
   };
 }

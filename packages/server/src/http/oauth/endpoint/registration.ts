@@ -4,9 +4,9 @@
  */
 import { type JsonObject, parseJson } from "@countersign/protocol";
 import type { Config } from "../../../config/config.ts";
-import { metadataOf } from "../../../domain/client/metadata.ts";
+import { toClientMetadata } from "../../../domain/client/metadata.ts";
 import type { Problem } from "../../../domain/client/problem.ts";
-import { typeMetadata } from "../../../domain/client/type-metadata.ts";
+import { toTypeMetadata } from "../../../domain/client/type-metadata.ts";
 import {
   changeRegistered,
   type RegisterDeps,
@@ -96,8 +96,8 @@ function information(
     ...(secret !== undefined && { client_secret: secret, client_secret_expires_at: 0 }),
     registration_access_token: token,
     registration_client_uri: `${config.issuer}/register/${agent.id}`,
-    ...metadataOf(agent),
-    ...typeMetadata(agent.types, config.actions),
+    ...toClientMetadata(agent),
+    ...toTypeMetadata(agent.types, config.actions),
   };
   return jsonResponse(body, { status });
 }

@@ -1,6 +1,6 @@
 /** `POST /spend`: the API that is about to act reserves the token, and says afterwards how it ended. */
 import { type SpendOperation, spendOperations } from "@countersign/protocol";
-import { detailsOf, type SpendRefusal, type Token } from "../../../domain/token/token.ts";
+import { type SpendRefusal, type Token, toAuthorizationDetails } from "../../../domain/token/token.ts";
 import { type SpendDeps, type SpendInput, spend } from "../../../usecase/token/spend.ts";
 import type { EndpointHandler } from "../../route.ts";
 import { jsonResponse } from "../../transport/response.ts";
@@ -55,6 +55,6 @@ function render(token: Token) {
     sub: token.subject,
     approved_by: token.approvedBy,
     act_digest: token.digest,
-    authorization_details: detailsOf(token),
+    authorization_details: toAuthorizationDetails(token),
   };
 }

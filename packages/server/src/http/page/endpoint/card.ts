@@ -1,10 +1,10 @@
 /** The card: shown by GET to those who may decide, decided by POST, and the button that stops its agent. */
 import { inspectText, shortDigest } from "@countersign/protocol";
-import { type Assertion, parseAnswer } from "../../../crypto/passkey.ts";
+import { type Assertion, parsePasskeyResponse } from "../../../crypto/passkey.ts";
 import type { Approver } from "../../../domain/people/approver.ts";
 import { freshPasskeyMs } from "../../../domain/policy/level.ts";
-import { type ApprovalRequest, stateAt } from "../../../domain/request/request.ts";
-import { type CardView, cardPage } from "../../../page/card.ts";
+import { type ApprovalRequest, getRequestState } from "../../../domain/request/request.ts";
+import { type CardView, renderCardPage } from "../../../page/card.ts";
 import { pauseAgent } from "../../../usecase/client/client-lifecycle.ts";
 import { isDenied, requiredLevel } from "../../../usecase/request/authorization.ts";
 import {
@@ -65,7 +65,7 @@ async function showCard(deps: CardDeps, viewer: Viewer, id: string, request: Req
   const found = await deps.store.read("request", id);
   if (!found?.record.candidates.includes(viewer.approver.id)) return unreadable;
   const via = channelOf(deps, new URL(request.url).searchParams.get("via"));
-  return { page: cardPage(await viewOf(deps, viewer, found.record, via)) };
+  return { page: renderCardPage(await viewOf(deps, viewer, found.record, via)) };
 }
 
 /** The channel that a link or a form says it came by, if there is such a channel here. */
@@ -79,7 +79,7 @@ async function decideOnCard(deps: CardDeps, viewer: Viewer, form: Form, id: stri
   const reason = readReason(form.get("reason"));
   const channel = channelOf(deps, form.get("via"));
   if (reason === null) return await showAgain(deps, viewer, id, channel, unreadableReason);
-  const assertion = parseAnswer<Assertion>(form.get("assertion"));
+  const assertion = parsePasskeyResponse<Assertion>(form.get("assertion"));
   const ceremony = form.get("ceremony");
   const answer = await decide(deps, {
     requestId: id,
@@ -107,7 +107,7 @@ async function showAgain(
   const found = await deps.store.read("request", id);
   if (!found?.record.candidates.includes(viewer.approver.id)) return unreadable;
   const view = await viewOf(deps, viewer, found.record, channel);
-  return { page: cardPage({ ...view, problem }), status: 409 };
+  return { page: renderCardPage({ ...view, problem }), status: 409 };
 }
 
 async function pauseAgentFromCard(deps: CardDeps, viewer: Viewer, id: string): Promise<PageResult> {
@@ -125,7 +125,7 @@ async function viewOf(
 ): Promise<CardView> {
   const { store, config } = deps;
   const now = store.now();
-  const state = stateAt(request, now);
+  const state = getRequestState(request, now);
   const level = requiredLevel(config, request) ?? request.level;
   const open = state === "pending" && now < request.decideBy;
   const signing =

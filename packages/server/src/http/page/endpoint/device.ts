@@ -1,6 +1,6 @@
 /** My devices: what can decide in my name. Adding one needs a fresh passkey, removing leaves at least one. */
 import { freshPasskeyMs } from "../../../domain/policy/level.ts";
-import { devicesPage } from "../../../page/devices.ts";
+import { renderDevicesPage } from "../../../page/devices.ts";
 import type { Store } from "../../../store/store.ts";
 import { inviteSelf } from "../../../usecase/people/enrol.ts";
 import { removeOwnDevice } from "../../../usecase/people/remove-approver.ts";
@@ -35,7 +35,7 @@ async function list({ store }: DeviceDeps, viewer: Viewer, problem?: string): Pr
     createdAt,
     current: id === session.device,
   }));
-  return { page: devicesPage({ approverName: approver.name, devices, csrf, problem }) };
+  return { page: renderDevicesPage({ approverName: approver.name, devices, csrf, problem }) };
 }
 
 /** Leads to an enrolment link of one's own, to be opened on the other device, or on this one. */

@@ -1,7 +1,7 @@
 /** The page behind an invitation. Opening it uses nothing up; the passkey that is made there does. */
-import { type Attestation, parseAnswer } from "../../../crypto/passkey.ts";
-import { enrolOtherDevicePage, enrolPage, type OtherDeviceLink } from "../../../page/enrol.ts";
-import { qrCode } from "../../../page/qr-code.ts";
+import { type Attestation, parsePasskeyResponse } from "../../../crypto/passkey.ts";
+import { type OtherDeviceLink, renderEnrolPage, renderOtherDevicePage } from "../../../page/enrol.ts";
+import { renderQrCode } from "../../../page/qr-code.ts";
 import { type EnrolDeps, enrol, openEnrolment, readInvitation } from "../../../usecase/people/enrol.ts";
 import type { Form } from "../../oauth/form.ts";
 import type { FormHandler, PageHandler } from "../../route.ts";
@@ -29,12 +29,12 @@ async function showEnrolment(deps: EnrolmentDeps, secret: string, problem?: stri
   if ("refused" in invitation) return expired;
   const { approver } = invitation;
   const { ceremony, options } = await openEnrolment(deps, approver);
-  const page = enrolPage({
+  const page = renderEnrolPage({
     approverName: approver.name,
     email: approver.email,
     token: secret,
     ceremony: { token: ceremony, options },
-    elsewhere: await otherDeviceLink(deps, secret),
+    otherDevice: await otherDeviceLink(deps, secret),
     problem,
   });
   return { page, status: problem === undefined ? 200 : 409 };
@@ -44,19 +44,21 @@ async function showEnrolment(deps: EnrolmentDeps, secret: string, problem?: stri
 async function showEnrolmentLink(deps: EnrolmentDeps, secret: string): Promise<PageResult> {
   const invitation = await readInvitation(deps.store, secret);
   if ("refused" in invitation) return expired;
-  const elsewhere = await otherDeviceLink(deps, secret);
-  return { page: enrolOtherDevicePage({ approverName: invitation.approver.name, token: secret, elsewhere }) };
+  const otherDevice = await otherDeviceLink(deps, secret);
+  return {
+    page: renderOtherDevicePage({ approverName: invitation.approver.name, token: secret, otherDevice }),
+  };
 }
 
 async function otherDeviceLink({ issuer }: EnrolmentDeps, secret: string): Promise<OtherDeviceLink> {
   const address = `${issuer}/enrol/${encodeURIComponent(secret)}`;
-  return { address, qrCode: await qrCode(address) };
+  return { address, qrCode: await renderQrCode(address) };
 }
 
 async function finishEnrolment(deps: EnrolmentDeps, form: Form, secret: string): Promise<PageResult> {
   const invitation = await readInvitation(deps.store, secret);
   if ("refused" in invitation) return expired;
-  const attestation = parseAnswer<Attestation>(form.get("attestation"));
+  const attestation = parsePasskeyResponse<Attestation>(form.get("attestation"));
   if (!attestation) return await showEnrolment(deps, secret, "No passkey arrived. Nothing was enrolled.");
   const answer = await enrol(deps, {
     approver: invitation.approver,

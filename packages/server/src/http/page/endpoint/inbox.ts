@@ -1,8 +1,8 @@
 /** The inbox, and the stream that tells it when to look again (server-sent events, WHATWG HTML §9.2). */
 import { shortDigest } from "@countersign/protocol";
-import { partsOf } from "../../../domain/action/card.ts";
-import { type ApprovalRequest, stateAt } from "../../../domain/request/request.ts";
-import { type InboxView, inboxPage } from "../../../page/inbox.ts";
+import { getCardParts } from "../../../domain/action/card.ts";
+import { type ApprovalRequest, getRequestState } from "../../../domain/request/request.ts";
+import { type InboxView, renderInboxPage } from "../../../page/inbox.ts";
 import type { ChangeEvent, Store } from "../../../store/store.ts";
 import type { SessionPageHandler } from "../../route.ts";
 import type { PageResult } from "../page-result.ts";
@@ -37,7 +37,7 @@ async function showInbox({ store }: InboxDeps, { approver, csrf }: Viewer): Prom
     waiting: waiting.map((request) => ({
       requestId: request.id,
       agentName: request.card.agent.name,
-      parts: partsOf(request.card),
+      parts: getCardParts(request.card),
       reversibility: request.card.reversibility,
       decideBy: request.decideBy,
       shortDigest: shortDigest(request.digest),
@@ -45,14 +45,14 @@ async function showInbox({ store }: InboxDeps, { approver, csrf }: Viewer): Prom
     decided: decided.map((request) => ({
       requestId: request.id,
       agentName: request.card.agent.name,
-      parts: partsOf(request.card),
-      state: stateAt(request, now),
+      parts: getCardParts(request.card),
+      state: getRequestState(request, now),
       ...rulingOf(request),
     })),
     now,
     csrf,
   };
-  return { page: inboxPage(view) };
+  return { page: renderInboxPage(view) };
 }
 
 function rulingOf({

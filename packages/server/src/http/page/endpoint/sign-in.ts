@@ -1,6 +1,6 @@
 /** Signing in with a passkey, and out. */
-import { type Assertion, parseAnswer } from "../../../crypto/passkey.ts";
-import { signInPage } from "../../../page/sign-in.ts";
+import { type Assertion, parsePasskeyResponse } from "../../../crypto/passkey.ts";
+import { renderSignInPage } from "../../../page/sign-in.ts";
 import { openSignIn, type SignInDeps, signIn, signOut } from "../../../usecase/people/sign-in.ts";
 import type { Form } from "../../oauth/form.ts";
 import type { FormHandler, PageHandler, SessionFormHandler } from "../../route.ts";
@@ -31,7 +31,7 @@ async function showSignIn(deps: SignInPageDeps, request: Request): Promise<PageR
 
 async function finishSignIn(deps: SignInPageDeps, form: Form): Promise<PageResult> {
   const next = deps.safeReturnTo(form.get("next"));
-  const assertion = parseAnswer<Assertion>(form.get("assertion"));
+  const assertion = parsePasskeyResponse<Assertion>(form.get("assertion"));
   const answer = assertion && (await signIn(deps, { ceremony: form.get("ceremony") ?? "", assertion }));
   if (answer && !("refused" in answer)) return { redirect: next, cookie: deps.sessions.cookie(answer) };
   return await askForPasskey(
@@ -48,6 +48,6 @@ async function finishSignOut(deps: SignInPageDeps, { session }: Viewer): Promise
 
 async function askForPasskey(deps: SignInPageDeps, next: string, problem?: string): Promise<PageResult> {
   const { ceremony, options } = await openSignIn(deps);
-  const page = signInPage({ ceremony: { token: ceremony, options }, next, problem });
+  const page = renderSignInPage({ ceremony: { token: ceremony, options }, next, problem });
   return { page, status: problem === undefined ? 200 : 409 };
 }
