@@ -175,5 +175,5 @@ test("what cannot be copied or migrated is refused with what to do about it", as
   const newer = await countersign("store migrate", { COUNTERSIGN_STORE: empty });
   assert.deepEqual([newer.code, /written by a newer version of countersign/.test(newer.err)], [1, true]);
   const older = await countersign("start", { COUNTERSIGN_STORE: empty });
-  assert.deepEqual([older.code, /newer version .*start that one/.test(older.err)], [1, true]);
+  assert.deepEqual([older.code, /newer version .*start the newer version/.test(older.err)], [1, true]);
 });
