@@ -1,4 +1,4 @@
-/** Holds the documents to the code where both say the same thing. */
+/** Checks the documents against the code. */
 import assert from "node:assert/strict";
 import { existsSync, globSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -57,6 +57,29 @@ test("every file that the documents name is there", () => {
   assert.deepEqual(missing, []);
 });
 
+test("every heading that the documents link to is there", () => {
+  const missing: string[] = [];
+  for (const file of globSync("{docs/**/*.md,*.md,packages/*/README.md,examples/*.md}")) {
+    const text = readFileSync(file, "utf8");
+    for (const [, path = "", anchor = ""] of text.matchAll(/\]\((?!https?:)([^)#]*)#([^)]+)\)/g)) {
+      const target = path === "" ? file : join(dirname(file), path);
+      if (!existsSync(target) || !anchorsOf(readFileSync(target, "utf8")).includes(anchor))
+        missing.push(`${file}: ${path}#${anchor}`);
+    }
+  }
+  assert.deepEqual(missing, []);
+});
+
+/** The anchors that GitHub derives from the headings of a Markdown text. */
+function anchorsOf(text: string): string[] {
+  return [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading = ""]) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}\s_-]/gu, "")
+      .replace(/ /g, "-"),
+  );
+}
+
 test("the threat model has a row for T1 to T62", () => {
   const rows = [...threats.matchAll(/^\| (T\d+) +\|/gm)].map(([, threat]) => threat);
   assert.deepEqual(
@@ -100,7 +123,7 @@ test("every test that the threat model names is there, and a threat without one 
 });
 
 test("every key of the configuration is in its reference", () => {
-  const operations = readFileSync("docs/operations.md", "utf8");
+  const operations = readFileSync("docs/operations/configure.md", "utf8");
   const shapes = [fileSchema, actionSchema, scopeSchema, agentSchema];
   const missing = shapes
     .flatMap((shape) => keysOf(shape))

@@ -30,7 +30,7 @@ issuer: ${name}
 listen: { host: 127.0.0.1, port: ${listenPort} }
 
 # In clear, for a proxy in front that ends TLS. Or TLS here: listen: { ..., tls: { certificate: FILE, key: FILE } }
-# Agents that prove themselves by a certificate go to a URL of their own, mtls: docs/operations.md shows how.
+# Agents that prove themselves by a certificate go to a URL of their own, mtls: docs/operations/tls.md shows how.
 
 # Paths are relative to this file. The key encrypts what the store must not hold in clear: back it up elsewhere, and
 # never together with the store. The environment variable COUNTERSIGN_KEY can take its place.
@@ -145,7 +145,7 @@ actions:
 #     reversibility: irreversible
 #     approvers: { people: [${email}] }
 
-# Which agents may ask whom for what, beside the rules above; another server can be asked, too. See docs/operations.md.
+# Which agents may ask whom for what, beside the rules above; another server can be asked, too. See docs/operations/people-and-agents.md.
 # permission:
 #   relations:
 #     agents: [{ agents: [refund-agent], types: [refund], of: { groups: [finance] } }]
