@@ -139,7 +139,7 @@ test("what it denied may be asked for again where the plan says so, and the log 
   assert.equal((await world.ask(agent(), details)).status, 200);
   const [newest] = (await world.store.log.newest(1000))
     .map(({ line }) => JSON.parse(line))
-    .filter(({ event }) => event === "latch.reopened");
+    .filter(({ event }) => event === "denial.released");
   assert.ok(newest);
 });
 

@@ -223,7 +223,7 @@ test("T20: a push that was changed on the way is refused by the agent, and its t
   assert.equal((await agent.redeem(ask)).outcome, "pending");
   for (let round = 0; round < 8; round += 1) await stage.pass(60_000);
   const events = await told(ask);
-  assert(events.includes("token.revoked") && events.includes("callback.given_up"), events.join());
+  assert(events.includes("token.revoked") && events.includes("callback.abandoned"), events.join());
 });
 
 test("T20: a push that reaches a process which cannot use it is not taken, and comes again to the one that waits", async () => {

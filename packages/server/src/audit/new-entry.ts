@@ -1,68 +1,20 @@
 /**
- * One log entry in the making. Personal text goes in as a commitment, its preimage beside the log, so that it can be
- * erased without touching a leaf.
+ * Creates audit log entries. Personal text enters an entry as a commitment (a salted hash); the text and its salt are kept
+ * beside the log, so that they can be erased without changing a leaf.
  */
-import { commitText, type Entry, type JsonObject } from "@countersign/protocol";
+import { commitText, type Entry } from "@countersign/protocol";
 import { newId } from "../domain/id.ts";
+import type { AnyEntryDetails, EntryDetails, Event } from "./event.ts";
 
-/** A log entry on its way in, with the personal text that its commitments stand for. The text can be erased later. */
+/** A new log entry, and the personal texts that its commitments stand for. */
 export type NewEntry = {
   readonly entry: Entry;
   readonly texts: { readonly [name: string]: { readonly text: string; readonly salt: string } };
 };
 
-/** Everything that is ever logged. */
-export type Event =
-  | "request.created"
-  | "request.refused"
-  | "request.approved"
-  | "request.denied"
-  | "request.expired"
-  | "request.lapsed"
-  | "request.cancelled"
-  | "token.issued"
-  | "token.reserved"
-  | "token.completed"
-  | "token.failed"
-  | "token.unknown"
-  | "token.expired"
-  | "token.revoked"
-  | "spend.refused"
-  | "message.sent"
-  | "message.given_up"
-  | "callback.failed"
-  | "callback.sent"
-  | "callback.given_up"
-  | "latch.reopened"
-  | "agent.added"
-  | "agent.changed"
-  | "agent.paused"
-  | "agent.resumed"
-  | "agent.removed"
-  | "registration.allowed"
-  | "registration.expired"
-  | "registration.withdrawn"
-  | "api.added"
-  | "api.removed"
-  | "approver.invited"
-  | "approver.removed"
-  | "approver.signed_in"
-  | "approver.user_code_set"
-  | "invitation.expired"
-  | "device.enrolled"
-  | "device.removed"
-  | "type.published"
-  | "key.created"
-  | "texts.erased";
-
-export type EntryDetails = Pick<Entry, "request" | "agent" | "approver" | "token" | "api" | "digest"> & {
-  readonly facts?: JsonObject;
-  /** Personal text by name; undefined ones are left out. */
-  readonly texts?: { readonly [name: string]: string | undefined };
-};
-
-export function newEntry(event: Event, at: number, about: EntryDetails): NewEntry {
-  const { texts: given = {}, ...rest } = about;
+/** Creates an entry at `at` (milliseconds since the epoch). The event decides which members and facts are required. */
+export function newEntry<E extends Event>(event: E, at: number, about: EntryDetails<E>): NewEntry {
+  const { texts: given = {}, ...rest } = about as AnyEntryDetails;
   const texts: { [name: string]: { text: string; salt: string } } = {};
   const commitments: { [name: string]: string } = {};
   for (const [name, text] of Object.entries(given)) {

@@ -82,7 +82,7 @@ async function deliverOne(
   await store.commit({
     writes: [{ put: "message", record: done, ifVersion: version }],
     entries: [
-      newEntry(problem === undefined ? "message.sent" : "message.given_up", store.now(), {
+      newEntry(problem === undefined ? "message.sent" : "message.abandoned", store.now(), {
         request: leased.requestId,
         approver: leased.approver,
         facts: { channel: leased.channel, attempts: leased.attempts },

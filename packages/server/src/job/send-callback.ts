@@ -103,7 +103,7 @@ async function concludingChange(
   const now = store.now();
   const { id, agent, mode, attempts: attempt, token } = callback;
   const problem = "problem" in posted ? posted.problem : `the endpoint answered ${posted.status}`;
-  const entry = (event: "callback.sent" | "callback.failed" | "callback.given_up") =>
+  const entry = (event: "callback.sent" | "callback.failed" | "callback.abandoned") =>
     newEntry(event, now, {
       request: id,
       agent,
@@ -126,8 +126,8 @@ async function concludingChange(
   const revoked = await revokeToken(store, callback, now);
   const given = put(abandon(callback, problem, now));
   return revoked
-    ? { writes: [given, revoked.write], entries: [revoked.entry, entry("callback.given_up")] }
-    : { writes: [given], entries: [entry("callback.given_up")] };
+    ? { writes: [given, revoked.write], entries: [revoked.entry, entry("callback.abandoned")] }
+    : { writes: [given], entries: [entry("callback.abandoned")] };
 }
 
 /** The end of a token that could not be delivered. Undefined where it was none, or somebody had it and used it. */

@@ -3,7 +3,7 @@
  * ended, and things that were only kept for a while. Nothing depends on it being on time: readers ask the clock.
  */
 
-import { type Event, newEntry } from "../audit/new-entry.ts";
+import { newEntry } from "../audit/new-entry.ts";
 import { expireRequest as endApproval } from "../domain/request/request.ts";
 import { expireToken as endToken } from "../domain/token/token.ts";
 import { type Kind, unloggedKinds } from "../store/record.ts";
@@ -57,7 +57,7 @@ export async function sweep(
     work.push(() =>
       store.commit({
         writes: [{ delete: "initial_access_token", id: record.id, ifVersion: version }],
-        entries: [newEntry("registration.expired", now, { facts: { grant: record.id } })],
+        entries: [newEntry("initial_access_token.expired", now, { facts: { grant: record.id } })],
       }),
     );
   return await forEachChunk(work);
@@ -93,7 +93,7 @@ function sweepRequest(store: Store, { record, version }: Versioned<"request">, n
   const next = endApproval(record, now);
   if ("refused" in next) return [];
   const { id: request, agent, digest } = record;
-  const entry = newEntry(`request.${next.status.state}` as Event, now, {
+  const entry = newEntry(next.status.state === "lapsed" ? "request.lapsed" : "request.expired", now, {
     request,
     agent,
     digest,
@@ -115,7 +115,12 @@ function sweepToken(store: Store, { record, version }: Versioned<"token">, now: 
   const next = endToken(record, now);
   if ("refused" in next) return [];
   const { requestId: request, agent, jti: token, digest } = record;
-  const entry = newEntry(`token.${next.state}` as Event, now, { request, agent, token, digest });
+  const entry = newEntry(next.state === "unknown" ? "token.unknown" : "token.expired", now, {
+    request,
+    agent,
+    token,
+    digest,
+  });
   return [
     () => store.commit({ writes: [{ put: "token", record: next, ifVersion: version }], entries: [entry] }),
   ];

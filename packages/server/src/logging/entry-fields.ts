@@ -1,20 +1,10 @@
-/** What a line says of an entry of the audit log: which ids and facts, and how loudly. */
+/** The log line of an audit entry: its ids, the facts that may be logged, and its severity. */
 import type { Entry, Json } from "@countersign/protocol";
-
-/** What somebody ought to look at, or would look for first. Everything else went as it should. */
-const warningEvents: ReadonlySet<string> = new Set([
-  "request.refused",
-  "spend.refused",
-  "token.unknown",
-  "message.given_up",
-  "callback.failed",
-  "callback.given_up",
-  "agent.paused",
-]);
+import { findEvent } from "../audit/event.ts";
 
 /**
- * Facts whose values are the operator's own names, or words and numbers of ours. No other fact of an entry leaves: some hold
- * what an agent registered, and public keys. Who decided is in the audit log alone.
+ * Facts that are logged: the operator's names, and words and numbers of ours. Other facts may hold what an agent registered,
+ * or public keys. The approver is never logged.
  */
 const loggedFacts = [
   "type",
@@ -36,7 +26,7 @@ export function toEntryFields({ event, id, request, agent, api, token, facts = {
 } {
   const fields: { [name: string]: Json | undefined } = { entry: id, request, agent, api, token };
   for (const name of loggedFacts) if (facts[name] !== undefined) fields[name] = facts[name];
-  // `level` is how loud the line is.
-  if (facts.level !== undefined) fields.proof = facts.level;
-  return { severity: warningEvents.has(event) ? "warn" : "info", fields };
+  // `level` is the severity of the line.
+  if (facts.level !== undefined) fields.auth_level = facts.level;
+  return { severity: findEvent(event)?.severity ?? "info", fields };
 }

@@ -24,9 +24,9 @@ test("below the configured level nothing is written", () => {
   onResponse?.("/spend", 503, 0.001);
   logFault(new Error("x"), "sweep");
   assert.deepEqual(
-    lines.map(({ level, event, where }) => [level, event, where]),
+    lines.map(({ level, event, operation }) => [level, event, operation]),
     [
-      ["warn", "answer", undefined],
+      ["warn", "request", undefined],
       ["error", "fault", "sweep"],
     ],
   );
@@ -97,7 +97,7 @@ test("a fault that happens all the time is one line, and another is another", ()
   logFault(new Error("the database is away"), "deliver");
   logFault(new Error("the disk is full"), "sweep");
   assert.deepEqual(
-    lines.map(({ where, fault: { message } }) => `${where}: ${message}`),
+    lines.map(({ operation, fault: { message } }) => `${operation}: ${message}`),
     ["sweep: the database is away", "deliver: the database is away", "sweep: the disk is full"],
   );
 });

@@ -67,7 +67,7 @@ export function openLogger({ level, accessLog }: Config["logging"], customOutput
         ? (route, status, seconds) => {
             if (probeRoutes.has(route) && status < 500) return;
             const fields = { route, status, ms: Math.round(seconds * 100_000) / 100 };
-            log[status >= 500 ? "warn" : "info"](fields, "answer");
+            log[status >= 500 ? "warn" : "info"](fields, "request");
           }
         : undefined,
     logEvent: (event, fields) => log.info(fields, event),
@@ -77,7 +77,7 @@ export function openLogger({ level, accessLog }: Config["logging"], customOutput
       if (suppressed === undefined) return;
       log.error({ where, ...(suppressed > 0 && { left_out: suppressed }), fault: description }, "fault");
     },
-    logCrash: (fault) => log.fatal({ where: "process", fault: describeFault(fault) }, "crash"),
+    logCrash: (fault) => log.fatal({ operation: "process", fault: describeFault(fault) }, "crash"),
   };
 
   function createStderrOutput(): Output {

@@ -4,8 +4,10 @@
  * done: each change carries its log entries, and they are counted as they are committed, so that the numbers and the log
  * cannot tell two stories. Nothing here holds a name, a text or a secret; it never changes what happens.
  */
+
 import type { Entry } from "@countersign/protocol";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import { findEvent } from "../audit/event.ts";
 import type { Channel } from "../job/deliver-message.ts";
 import { observeCommits } from "../store/observe-commits.ts";
 import type { Change, Store, UnloggedChange } from "../store/store.ts";
@@ -122,10 +124,11 @@ export function openMetrics(version: string): Metrics {
   function countEntry(entry: Entry, writes: Change["writes"]): void {
     const { event, facts = {} } = entry;
     const text = (name: string) => String(facts[name] ?? "");
-    const [noun = "", verb = ""] = event.split(".");
-    if (event === "request.refused")
+    const verb = event.slice(event.indexOf(".") + 1);
+    const metric = findEvent(event)?.metric;
+    if (metric === "requestsRefused")
       asksRefused.inc({ error: text("error"), gate: text("gate"), limit: text("limit") });
-    else if (noun === "request") {
+    else if (metric === "requests") {
       const request = writes.flatMap((write) =>
         "put" in write && write.put === "request" ? write.record : [],
       )[0];
@@ -135,10 +138,10 @@ export function openMetrics(version: string): Metrics {
       const channel = text("channel") || "inbox";
       decisions.inc({ verdict, level: verb === "approved" ? text("level") : "session", channel });
       if (request) decisionSeconds.observe({ verdict, channel }, (entry.at - request.createdAt) / 1000);
-    } else if (noun === "message") messages.inc({ outcome: verb, channel: text("channel") });
-    else if (noun === "callback") callbacks.inc({ outcome: verb, mode: text("mode") });
-    else if (noun === "token") tokens.inc({ event: verb });
-    else if (event === "spend.refused") spendsRefused.inc({ error: text("error") });
+    } else if (metric === "messages") messages.inc({ outcome: verb, channel: text("channel") });
+    else if (metric === "callbacks") callbacks.inc({ outcome: verb, mode: text("mode") });
+    else if (metric === "tokens") tokens.inc({ event: verb });
+    else if (metric === "spendsRefused") spendsRefused.inc({ error: text("error") });
   }
 
   return {

@@ -345,7 +345,7 @@ test("an allowance that expires is swept away, and the log says so", async () =>
   const names = (await deployment.server.store.list("initial_access_token")).map(({ record }) => record.name);
   assert.ok(!names.includes("Late"));
   const events = (await deployment.server.store.log.newest(50)).map(({ line }) => JSON.parse(line).event);
-  assert.ok(events.includes("registration.expired"));
+  assert.ok(events.includes("initial_access_token.expired"));
 });
 
 test("metadata names the endpoint where registration is on; where it is not, there is nothing", async () => {

@@ -139,9 +139,9 @@ test("each thing that happens is one line with its ids, and each answer where th
   assert.equal(of("spend.refused").level, "warn");
   assert.equal(of("spend.refused").error, "digest_mismatch");
   assert.equal(of("token.completed").api, "refunds-api");
-  assert.equal(of("request.approved").proof, "session");
+  assert.equal(of("request.approved").auth_level, "session");
   assert.match(of("request.created").entry, /^log_/);
-  const answers = said.filter(({ event }) => event === "answer");
+  const answers = said.filter(({ event }) => event === "request");
   assert.ok(answers.some(({ route, status, ms }) => route === "/bc-authorize" && status === 200 && ms > 0));
   assert.ok(answers.some(({ route }) => route === "/requests/:id/decision"));
 });
@@ -162,8 +162,8 @@ test("the fault that ends the process is a line like the others, and the process
     .split("\n")
     .filter((line) => line.includes('"event":"crash"'));
   assert.equal(crashed.length, 1, doomed.said());
-  const { level, where, fault } = JSON.parse(crashed[0] ?? "");
-  assert.deepEqual([level, where, fault.message], ["fatal", "process", "[address] could not be reached"]);
+  const { level, operation, fault } = JSON.parse(crashed[0] ?? "");
+  assert.deepEqual([level, operation, fault.message], ["fatal", "process", "[address] could not be reached"]);
   assert.equal(words.exec(doomed.printed())?.[0], undefined);
 });
 
@@ -234,12 +234,14 @@ test("a hostile story leaves none of its secrets, and nothing that anybody wrote
 
   const faults = lines().filter(({ event }) => event === "fault");
   assert.ok(
-    faults.every(({ level, where, fault }) => level === "error" && where && fault.type && fault.message),
+    faults.every(
+      ({ level, operation, fault }) => level === "error" && operation && fault.type && fault.message,
+    ),
   );
   const said = JSON.stringify(faults);
   assert.match(said, /OpenFGA answered 400 \(validation_error\)/);
   assert.match(said, /no such table/);
-  assert.match(said, /"where":"POST \/bc-authorize"/);
+  assert.match(said, /"operation":"POST \/bc-authorize"/);
 
   const printed = node.printed();
   assert.equal(words.exec(printed)?.[0], undefined);

@@ -176,7 +176,7 @@ test("a mail that is refused each time is given up visibly, and the request is n
   assert.equal(given?.attempts, 6);
   assert.match(given?.lastError ?? "", /try again later/);
   const [entry] = await deployment.server.store.log.newest(1, id);
-  assert.equal(JSON.parse(entry?.line ?? "{}").event, "message.given_up");
+  assert.equal(JSON.parse(entry?.line ?? "{}").event, "message.abandoned");
   assert.equal((await ada.decide(id, "deny")).status, 303);
 });
 

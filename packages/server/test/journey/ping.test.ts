@@ -196,7 +196,7 @@ test("an endpoint in trouble is tried again, later each time, and then given up,
   const told = (await stage.told(request)).filter(({ event }) => event.startsWith("callback."));
   assert.deepEqual(
     told.map(({ event, facts }) => [event, facts?.attempt, facts?.status]),
-    [...[1, 2, 3, 4, 5].map((attempt) => ["callback.failed", attempt, 503]), ["callback.given_up", 6, 503]],
+    [...[1, 2, 3, 4, 5].map((attempt) => ["callback.failed", attempt, 503]), ["callback.abandoned", 6, 503]],
   );
 });
 
@@ -220,7 +220,7 @@ test("an endpoint that refuses is not asked again", async () => {
     await stage.pass(0);
     await stage.pass(600_000);
     assert.equal(stage.receiver.received.length, 1, String(status));
-    assert.deepEqual((await events(request)).slice(2), ["callback.given_up"]);
+    assert.deepEqual((await events(request)).slice(2), ["callback.abandoned"]);
     stage.receiver.received.length = 0;
   }
 });
@@ -239,7 +239,7 @@ test("T36: a redirect of a callback is not followed, and ends it", async () => {
       stage.receiver.received.map(({ path }) => path),
       ["/cb"],
     );
-    assert.deepEqual((await events(request)).slice(2), ["callback.given_up"]);
+    assert.deepEqual((await events(request)).slice(2), ["callback.abandoned"]);
     stage.receiver.received.length = 0;
   }
 });
@@ -322,7 +322,7 @@ test("T37: an endpoint whose name leads inside is not called, and not tried agai
   await stage.pass(0);
   await stage.pass(600_000);
   assert.equal(stage.receiver.received.length, 0);
-  assert.deepEqual((await events(request)).slice(2), ["callback.given_up"]);
+  assert.deepEqual((await events(request)).slice(2), ["callback.abandoned"]);
   const [given] = await stage.deployment.server.store.listAbandonedCallbacks(1);
   assert.match(given?.lastError ?? "", /^localhost leads to (127\.0\.0\.1|::1), which is not public$/);
   await stage.deployment.restart();

@@ -207,7 +207,7 @@ test("T20: a push that cannot be delivered is tried until its token is too old, 
       "token.issued",
       ...Array(3).fill("callback.failed"),
       "token.revoked",
-      "callback.given_up",
+      "callback.abandoned",
       // The API tried it all the same.
       "spend.refused",
     ],
@@ -226,7 +226,7 @@ test("T20: an endpoint that refuses a push has no use for its token, and the tok
     await stage.pass(600_000);
     assert.equal(pushes().length, 1, String(status));
     assert.equal((await tokenOf(pushes()[0]))?.state, "revoked");
-    assert.deepEqual(await afterDecision(request), ["token.issued", "token.revoked", "callback.given_up"]);
+    assert.deepEqual(await afterDecision(request), ["token.issued", "token.revoked", "callback.abandoned"]);
   }
 });
 
@@ -237,7 +237,7 @@ test("a token that was used although the answer to its push was lost is left as 
   await stage.pass(0);
   assert.equal((await spend(pushes()[0])).status, 200);
   for (const delay of [1_000, 5_000, 20_000]) await stage.pass(delay);
-  assert.equal((await afterDecision(request)).at(-1), "callback.given_up");
+  assert.equal((await afterDecision(request)).at(-1), "callback.abandoned");
   assert.equal((await tokenOf(pushes()[0]))?.state, "reserved");
 });
 
@@ -294,7 +294,7 @@ test("what does not hold any more when its token would be made is pushed as a re
   };
   await store().commit({
     writes: [{ put: "denial", record: latch, ifVersion: absent }],
-    entries: [newEntry("latch.reopened", store().now(), { agent: "pushed" })],
+    entries: [newEntry("denial.released", store().now(), { agent: "pushed" })],
   });
   await approveAnyway(latched.request, stage.ada.approver);
   await stage.pass(0);

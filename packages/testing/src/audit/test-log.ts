@@ -15,8 +15,9 @@ import {
   verifierKey,
 } from "@countersign/protocol";
 import { exportLog, type LogSource } from "../../../server/src/audit/audit.ts";
+import type { AnyEntryDetails } from "../../../server/src/audit/event.ts";
 import type { NewEntry } from "../../../server/src/audit/new-entry.ts";
-import { type EntryDetails, type Event, newEntry } from "../../../server/src/audit/new-entry.ts";
+import { newEntry } from "../../../server/src/audit/new-entry.ts";
 import { verifyPasskeyAttestation } from "../../../server/src/crypto/passkey.ts";
 import type { Card } from "../../../server/src/domain/action/card.ts";
 import { openSqlite } from "../../../server/src/store/sqlite/sqlite.ts";
@@ -45,7 +46,7 @@ export type Asked = {
 export type Issued = { readonly asked: Asked; readonly token: string; readonly expiresAt: number };
 /** What differs from an entry as it ought to be. */
 export type Changed = {
-  readonly about?: Partial<EntryDetails>;
+  readonly about?: Partial<AnyEntryDetails>;
   readonly facts?: { readonly [name: string]: Json };
 };
 
@@ -60,7 +61,7 @@ export type TestLog = {
   /** Every entry so far, as it went in. */
   readonly entries: readonly NewEntry[];
   readonly add: (entry: NewEntry) => Promise<void>;
-  readonly write: (event: string, about: EntryDetails) => Promise<NewEntry>;
+  readonly write: (event: string, about: AnyEntryDetails) => Promise<NewEntry>;
   /** Signs what the log is now and answers the note. */
   readonly checkpoint: () => Promise<string>;
   readonly lines: () => Promise<string[]>;
@@ -106,12 +107,12 @@ export function createTestLog(
     entries.push(entry);
     clock.now += 1_000;
   }
-  async function write(event: string, about: EntryDetails): Promise<NewEntry> {
-    const entry = newEntry(event as Event, clock.now, about);
+  async function write(event: string, about: AnyEntryDetails): Promise<NewEntry> {
+    const entry = newEntry(event as "key.created", clock.now, about);
     await add(entry);
     return entry;
   }
-  const about = ({ id: request, digest }: Asked): EntryDetails => ({ request, agent: "agent-1", digest });
+  const about = ({ id: request, digest }: Asked): AnyEntryDetails => ({ request, agent: "agent-1", digest });
   const fresh = (word: string) => {
     serial += 1;
     return `${word}_${serial}`;
@@ -300,7 +301,7 @@ export async function writeHistory(book: TestLog): Promise<{ readonly ada: Signe
 
   const denied = await book.ask();
   await book.decide(denied, "apr_bob", "denied");
-  await book.write("latch.reopened", { request: denied.id, agent: "agent-1", facts: { type: "refund" } });
+  await book.write("denial.released", { request: denied.id, agent: "agent-1", facts: { type: "refund" } });
   await book.write("request.refused", {
     agent: "agent-1",
     facts: { error: "access_denied" },

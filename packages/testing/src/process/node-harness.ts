@@ -17,7 +17,7 @@ import { enrol, type StoryTarget } from "./story.ts";
 export type Node = { readonly url: string; child?: ChildProcess };
 
 /** A line of standard error, as an operator's tools read it. */
-export type Fault = { readonly where: string; readonly fault: { readonly type: string } };
+export type Fault = { readonly operation: string; readonly fault: { readonly type: string } };
 
 export type NodeHarness = {
   readonly nodes: readonly Node[];

@@ -1,5 +1,6 @@
 /** When an agent was told of an answer, as the log must tell it; each rule with its own sentence. */
 
+import { toCurrentEvent } from "../event.ts";
 import { quote } from "../problem.ts";
 import { type EntryCheck, requestOf, tokenOf } from "./log-state.ts";
 
@@ -11,7 +12,9 @@ export const callbackChecks = {
 
   abandonedWithLiveToken: (entry, logState) => {
     const token = tokenOf(entry, logState);
-    return entry.event === "callback.given_up" && token?.state === "issued" && entry.at < token.expiresAt
+    return toCurrentEvent(entry.event) === "callback.abandoned" &&
+      token?.state === "issued" &&
+      entry.at < token.expiresAt
       ? `the token ${quote(entry.token!)} could not be delivered, and was left alive`
       : undefined;
   },

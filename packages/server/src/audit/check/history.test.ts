@@ -218,7 +218,7 @@ const counterexamples: { readonly [rule in keyof typeof entryChecks]: Counterexa
     tell: async (book) => {
       const { asked, token } = await tokenFor(book);
       const { request, agent } = about(asked);
-      await book.write("callback.given_up", { request, agent, token, facts: { mode: "push", attempt: 1 } });
+      await book.write("callback.abandoned", { request, agent, token, facts: { mode: "push", attempt: 1 } });
     },
   },
   settledAfterReserved: {

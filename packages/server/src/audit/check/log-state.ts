@@ -10,6 +10,7 @@ import {
   type RequestState,
   type TokenState,
 } from "@countersign/protocol";
+import { findEvent, toCurrentEvent } from "../event.ts";
 
 export type LoggedRequest = {
   readonly agent: string;
@@ -50,26 +51,6 @@ export type LogState = {
 
 export type EntryCheck = (entry: Entry, logState: LogState) => string | undefined;
 
-/** The events that are about one request, and what an entry of each must name beside it. */
-export const requestEvents: { readonly [event: string]: readonly (keyof Entry)[] } = {
-  "request.created": ["request", "agent", "digest", "facts"],
-  "request.approved": ["request", "agent", "approver", "digest", "facts"],
-  "request.denied": ["request", "agent", "approver", "digest", "facts"],
-  "request.expired": ["request", "agent", "digest"],
-  "request.lapsed": ["request", "agent", "digest"],
-  "request.cancelled": ["request", "agent", "digest"],
-  "token.issued": ["request", "agent", "approver", "token", "digest", "facts"],
-  "token.reserved": ["request", "agent", "token", "api", "digest"],
-  "token.completed": ["request", "agent", "token", "api", "digest"],
-  "token.failed": ["request", "agent", "token", "api", "digest"],
-  "token.unknown": ["request", "agent", "token", "digest"],
-  "token.expired": ["request", "agent", "token", "digest"],
-  "token.revoked": ["request", "agent", "token", "digest"],
-  "callback.failed": ["request", "agent", "facts"],
-  "callback.sent": ["request", "agent", "facts"],
-  "callback.given_up": ["request", "agent", "facts"],
-};
-
 export function createLogState(): LogState {
   return { ids: new IdSet(), requests: new Map(), tokens: new Map(), devices: new Map() };
 }
@@ -84,7 +65,8 @@ export function tokenOf({ token }: Entry, logState: LogState): LoggedToken | und
 
 /** Adds an entry that no rule objects to. */
 export function applyEntry(logState: LogState, entry: Entry): void {
-  const { event, facts = {} } = entry;
+  const { facts = {} } = entry;
+  const event = toCurrentEvent(entry.event);
   if (event === "device.enrolled") {
     const device = readDevice(entry);
     if (device) logState.devices.set(copyString(String(facts.credential)), device);
@@ -101,7 +83,7 @@ export function applyEntry(logState: LogState, entry: Entry): void {
       state: "issued" as const,
     };
     logState.tokens.set(copyString(entry.token!), token);
-  } else if (Object.hasOwn(requestEvents, event)) {
+  } else if (findEvent(event)?.history) {
     const [noun, state] = event.split(".");
     if (noun === "request") setRequestState(logState, entry, state as RequestState);
     else if (noun === "token")

@@ -1,7 +1,8 @@
 /** What may happen to a request, and in which order; each rule with its own sentence. */
 import { type AuthenticationLevel, authenticationLevels, type RequestState } from "@countersign/protocol";
+import { findEvent, listHistoryMembers } from "../event.ts";
 import { quote } from "../problem.ts";
-import { type EntryCheck, readCreatedRequest, requestEvents, requestOf } from "./log-state.ts";
+import { type EntryCheck, readCreatedRequest, requestOf } from "./log-state.ts";
 
 const decisions = ["request.approved", "request.denied"];
 const allowedFrom: { readonly [event: string]: readonly RequestState[] } = {
@@ -17,15 +18,13 @@ export const requestChecks = {
     logState.ids.has(id) ? `the id ${quote(id)} was given to an earlier entry` : undefined,
 
   eventIsKnown: ({ event }) =>
-    /^(request|token|callback)\./.test(event) &&
-    event !== "request.refused" &&
-    !Object.hasOwn(requestEvents, event)
+    /^(request|token|callback)\./.test(event) && event !== "request.refused" && !findEvent(event)?.history
       ? `${quote(event)} is not an event that these rules know`
       : undefined,
 
   entryIsComplete: (entry) => {
     const { event } = entry;
-    const needed = Object.hasOwn(requestEvents, event) ? requestEvents[event]! : [];
+    const needed = listHistoryMembers(event) ?? [];
     const missing = needed.find((name) => entry[name] === undefined);
     if (missing !== undefined) return `${event} does not say its ${missing}`;
     return event === "request.created" && !readCreatedRequest(entry)

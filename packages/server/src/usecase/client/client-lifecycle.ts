@@ -3,8 +3,9 @@
  * Pausing an agent stops its asks, its redemptions and the spending of its tokens, in one write.
  */
 
+import type { AnyEntryDetails } from "../../audit/event.ts";
 import type { NewEntry } from "../../audit/new-entry.ts";
-import { type EntryDetails, newEntry } from "../../audit/new-entry.ts";
+import { newEntry } from "../../audit/new-entry.ts";
 import { hashSecret, newSecret, type Seal } from "../../crypto/secret.ts";
 import type { Agent, Api, Credential } from "../../domain/client/client.ts";
 import { toClientMetadata } from "../../domain/client/metadata.ts";
@@ -69,11 +70,11 @@ export async function makeAgent(
   return { record, ...(secret !== undefined && { secret }) };
 }
 
-/** All that it is registered with is in the entry: who wants to know later which key could sign, or who was called, finds it. */
+/** Records the complete registration, so that an auditor can tell later which keys and endpoints were valid. */
 export function agentAdded(
   record: Agent,
   now: number,
-  about: Pick<EntryDetails, "facts" | "texts"> = {},
+  about: Pick<AnyEntryDetails, "facts" | "texts"> = {},
 ): NewEntry {
   const { source, types } = record;
   const facts = { source, types: [...types], ...toClientMetadata(record), ...about.facts };
@@ -147,7 +148,11 @@ export async function remove(
     if (!found) return { refused: "unknown" };
     const outcome = await store.commit({
       writes: [{ delete: kind, id, ifVersion: found.version }],
-      entries: [newEntry(`${kind}.removed`, store.now(), { [kind]: id })],
+      entries: [
+        kind === "agent"
+          ? newEntry("agent.removed", store.now(), { agent: id })
+          : newEntry("api.removed", store.now(), { api: id }),
+      ],
     });
     if (outcome === "committed") return "done";
   }

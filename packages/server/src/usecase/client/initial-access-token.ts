@@ -24,7 +24,7 @@ export async function createInitialAccessToken(
   const facts = { grant: id, name, types: [...types], uses, expires_at: expiresAt };
   await store.commit({
     writes: [{ put: "initial_access_token", record, ifVersion: absent }],
-    entries: [newEntry("registration.allowed", now, { facts })],
+    entries: [newEntry("initial_access_token.created", now, { facts })],
   });
   return { id, token };
 }
@@ -41,7 +41,7 @@ export async function revokeInitialAccessToken(store: Store, id: string): Promis
     if (!found) return "unknown";
     const outcome = await store.commit({
       writes: [{ delete: "initial_access_token", id, ifVersion: found.version }],
-      entries: [newEntry("registration.withdrawn", store.now(), { facts: { grant: id } })],
+      entries: [newEntry("initial_access_token.revoked", store.now(), { facts: { grant: id } })],
     });
     if (outcome === "committed") return "done";
   }

@@ -13,7 +13,7 @@ export async function publishTypes(store: Store, config: Config): Promise<void> 
     // A conflict means that another node has published the same bytes at this moment.
     await store.commit({
       writes: [{ put: "action_type", record, ifVersion: absent }],
-      entries: [newEntry("type.published", now, { facts: { type, hash } })],
+      entries: [newEntry("action_type.published", now, { facts: { type, hash } })],
     });
   }
 }

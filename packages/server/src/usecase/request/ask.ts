@@ -291,7 +291,7 @@ function createMessages(config: Config, request: ApprovalRequest, now: number): 
 }
 
 function createdEntry({ id, agent, parts, audience, digest, card, ...rest }: ApprovalRequest, now: number) {
-  const facts: JsonObject = {
+  const facts = {
     ...typeFacts(parts.map(({ type }) => type)),
     ...(parts.length === 1
       ? { type_hash: parts[0]!.typeHash }
@@ -318,7 +318,7 @@ async function refuse(
   passed: ResolvedAsk | AskRefused,
   refusal: AskRefused,
 ): Promise<AskRefused> {
-  const facts: JsonObject = {
+  const facts = {
     error: refusal.refused,
     ...(refusal.gate && { gate: refusal.gate }),
     ...(refusal.limit && { limit: refusal.limit }),

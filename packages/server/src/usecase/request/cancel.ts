@@ -40,7 +40,7 @@ export async function releaseDenial(
   const found = denials.filter(({ record }) => record.id === id || record.requestId === id);
   const now = store.now();
   const entries = found.map(({ record: { agent, requestId: request, type } }) =>
-    newEntry("latch.reopened", now, { request, agent, facts: { type } }),
+    newEntry("denial.released", now, { request, agent, facts: { type } }),
   );
   const [first, ...others] = entries;
   if (!first) return { refused: "unknown" };

@@ -5,7 +5,7 @@
  */
 
 import { type AuthenticationLevel, decisionChallenge, type JsonObject } from "@countersign/protocol";
-import { newEntry } from "../../audit/new-entry.ts";
+import { type NewEntry, newEntry } from "../../audit/new-entry.ts";
 import type { Config } from "../../config/config.ts";
 import {
   type Assertion,
@@ -118,16 +118,29 @@ export async function decide(deps: DecideDeps, input: DecideInput): Promise<Appr
     };
     const writes: Write[] = [];
     let next: ApprovalRequest | { refused: RequestRefusal };
-    let facts: JsonObject = {};
+    let entry: NewEntry;
+    const about = {
+      request: request.id,
+      agent: request.agent,
+      approver: approver.id,
+      digest: request.digest,
+      texts: { reason: input.reason },
+    };
+    const shared = {
+      card_hash: request.cardHash,
+      ...(channel !== undefined && { channel }),
+      ...(session.test && { test: true }),
+    };
     if (verdict === "deny") {
       const reason = input.reason === undefined ? {} : { reason: input.reason };
       next = deny(request, { ...decision, level: "session", ...reason }, now);
       writes.push(...(await writeDenials(store, config, request, now)));
+      entry = newEntry("request.denied", now, { ...about, facts: shared });
     } else {
       const proof = await verifyDecision(deps, input, found, now);
       if ("refused" in proof) return proof;
       writes.push(...proof.writes);
-      facts = proof.facts;
+      entry = newEntry("request.approved", now, { ...about, facts: { ...shared, ...proof.facts } });
       const proved: Decision = { ...decision, level: proof.level, authenticatedAt: proof.authenticatedAt };
       next = approve(request, proved, now);
     }
@@ -137,21 +150,7 @@ export async function decide(deps: DecideDeps, input: DecideInput): Promise<Appr
     const outcome = await store.commit({
       notOnOrAfter: request.decideBy,
       writes: [{ put: "request", record: next, ifVersion: found.version }, ...present.writes, ...writes],
-      entries: [
-        newEntry(verdict === "deny" ? "request.denied" : "request.approved", now, {
-          request: request.id,
-          agent: request.agent,
-          approver: approver.id,
-          digest: request.digest,
-          facts: {
-            card_hash: request.cardHash,
-            ...(channel !== undefined && { channel }),
-            ...facts,
-            ...(session.test && { test: true }),
-          },
-          texts: { reason: input.reason },
-        }),
-      ],
+      entries: [entry],
     });
     if (outcome === "committed") {
       traceWait(request, now, verdict);
@@ -181,7 +180,7 @@ type VerifiedDecision = {
   readonly level: AuthenticationLevel;
   readonly authenticatedAt: number;
   readonly writes: readonly Write[];
-  readonly facts: JsonObject;
+  readonly facts: JsonObject & { readonly level: string };
 };
 
 async function verifyDecision(

@@ -4,7 +4,9 @@
  * A call whose digest is not the approved one burns nothing and is logged.
  */
 
-import { type Event, newEntry } from "../../audit/new-entry.ts";
+import type { SpendOperation } from "@countersign/protocol";
+import type { Event } from "../../audit/event.ts";
+import { newEntry } from "../../audit/new-entry.ts";
 import type { Config } from "../../config/config.ts";
 import type { Api } from "../../domain/client/client.ts";
 import {
@@ -60,11 +62,17 @@ export async function spend({ store, config }: SpendDeps, input: SpendInput): Pr
         { put: "token", record: next, ifVersion: found.version },
         ...(agent ? [{ check: "agent" as const, id: token.agent, ifVersion: agent.version }] : []),
       ],
-      entries: [newEntry(`token.${next.state}` as Event, now, about(api, token))],
+      entries: [newEntry(spendEvents[operation], now, about(api, token))],
     });
     if (outcome === "committed") return next;
   }
 }
+
+const spendEvents = {
+  reserve: "token.reserved",
+  complete: "token.completed",
+  fail: "token.failed",
+} as const satisfies Record<SpendOperation, Event>;
 
 function about(api: Api, { requestId: request, agent, jti, digest }: Token) {
   return { request: request, agent, token: jti, api: api.id, digest };
