@@ -75,7 +75,7 @@ export function openLogger({ level, accessLog }: Config["logging"], customOutput
       const description = describeFault(fault);
       const suppressed = dedupe(`${where} ${description.type} ${description.message}`);
       if (suppressed === undefined) return;
-      log.error({ where, ...(suppressed > 0 && { left_out: suppressed }), fault: description }, "fault");
+      log.error({ operation: where, ...(suppressed > 0 && { suppressed }), fault: description }, "fault");
     },
     logCrash: (fault) => log.fatal({ operation: "process", fault: describeFault(fault) }, "crash"),
   };
