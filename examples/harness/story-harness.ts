@@ -96,7 +96,7 @@ async function setUp(story: Story, port: number, folder: string, started: Ending
   const [, agentSecret, apiProcess, ...invitations] = await Promise.all([
     run(command, ["start"]).line(/listens on /),
     countersign("agent", "add", agent.id, "--name", agent.name, "--type", agent.type).then(secretIn),
-    countersign("api", "add", api.id, "--api", api.of).then((said) => {
+    countersign("api", "add", api.id, "--for", api.of).then((said) => {
       const credentials = environment(issuer, api.id, secretIn(said));
       return run(new URL("api.ts", story.folder), [], { ...credentials, PORT: "0" }).line(/listens on (\S+)/);
     }),

@@ -11,25 +11,31 @@ export const apiCommands: readonly Command[] = [
   {
     name: "api add",
     args: "<id>",
-    summary: "give an API credentials to spend tokens with; prints its secret once",
-    options: { api: { type: "string", value: "NAME", summary: "which of the configuration's apis it is" } },
+    summary: "create credentials with which an API spends tokens; prints the secret once",
+    options: {
+      for: {
+        type: "string",
+        value: "API",
+        summary: "the API in the configuration (apis) that the credentials are for",
+      },
+    },
     run: (args, { stdout }) =>
       withStore(args, async (store, config) => {
         const [id = ""] = args.positionals;
-        if (!namePattern.test(id)) throw new OperatorError(`"${id}" is no id for an API`, idRemedy);
-        const api = args.option("api");
+        if (!namePattern.test(id)) throw new OperatorError(`"${id}" is not a valid id`, idRemedy);
+        const api = args.option("for");
         const names = [...config.apis.keys()].join(", ");
         const audience = api === undefined ? undefined : config.apis.get(api)?.audience;
         if (api === undefined || audience === undefined)
           throw new OperatorError(
-            api === undefined ? "which API is it?" : `the API "${api}" is not declared`,
-            `Give --api; declared are: ${names}`,
+            api === undefined ? "missing --for" : `the API "${api}" is not declared`,
+            `Declared APIs: ${names}`,
           );
         const result = await addApi(store, id, api);
         if ("refused" in result)
           throw new OperatorError(
-            `there are credentials ${id} already`,
-            `countersign api remove ${id} takes them away first.`,
+            `credentials with the id ${id} already exist`,
+            `To replace them, first run countersign api remove ${id}`,
           );
         stdout(
           `${id} may spend tokens for ${audience}\nclient_id=${id}\nclient_secret=${result.secret}\nThe secret is shown this once; only its hash is kept.`,
@@ -38,8 +44,8 @@ export const apiCommands: readonly Command[] = [
   },
   {
     name: "api list",
-    summary: "the APIs that may spend tokens",
-    options: { json: { type: "boolean", summary: "as JSON lines" } },
+    summary: "list the API credentials",
+    options: { json: { type: "boolean", summary: "print JSON lines" } },
     run: (args, { stdout }) =>
       withStore(args, async (store, config) => {
         const rows = (await store.list("api")).map(({ record: { id, api } }) => ({
@@ -47,13 +53,15 @@ export const apiCommands: readonly Command[] = [
           api,
           audience: config.apis.get(api)?.audience ?? "(not declared any more)",
         }));
-        stdout(formatTable(rows, args.flag("json"), "no API credentials yet: countersign api add"));
+        stdout(
+          formatTable(rows, args.flag("json"), "no API credentials; create them with countersign api add"),
+        );
       }),
   },
   {
     name: "api remove",
     args: "<id>",
-    summary: "take an API's credentials away",
+    summary: "remove an API's credentials",
     run: (args, { stdout }) =>
       withStore(args, async (store) => {
         const [id = ""] = args.positionals;

@@ -37,8 +37,8 @@ function readUserCodeFile(file: string): string {
   }
   if (code.length < 6 || inspectText(code, { maxCodePoints: 64 }) !== undefined)
     throw new OperatorError(
-      "that is no user code",
-      "Use 6 to 64 visible characters; five wrong ones are heard in a quarter of an hour.",
+      "invalid user code",
+      "Use 6 to 64 visible characters. Five wrong attempts are accepted in 15 minutes.",
     );
   return code;
 }
@@ -47,12 +47,12 @@ export const approverCommands: readonly Command[] = [
   {
     name: "approver invite",
     args: "<email>",
-    summary: "make a one-time enrolment link for a person, also for a further or lost device",
+    summary: "create a one-time enrolment link for an approver: first, additional or replacement device",
     options: {
       name: {
         type: "string",
         value: "NAME",
-        summary: "how the pages and the log call them (default: the e-mail address)",
+        summary: "display name in pages and in the log (default: the e-mail address)",
       },
       qr: { type: "boolean", summary: "the link as a QR code too, also where nobody watches" },
     },
@@ -61,12 +61,12 @@ export const approverCommands: readonly Command[] = [
         const [email = ""] = args.positionals;
         if (!emailPattern.test(email))
           throw new OperatorError(
-            `"${email}" is no e-mail address`,
-            "The rules in the configuration name approvers by it.",
+            `"${email}" is not an e-mail address`,
+            "The configuration identifies approvers by e-mail address.",
           );
         const name = args.option("name") ?? email;
         if (inspectText(name, { maxCodePoints: 80 }) !== undefined)
-          throw new OperatorError("that name cannot be shown as it is", "Use up to 80 visible characters.");
+          throw new OperatorError("invalid name", "Use up to 80 visible characters.");
         if (!isNamed(config, normalizeEmail(email)))
           stdout(`note: no rule in the configuration names ${email}, so nothing will be asked of them`);
         const { secret, approver } = await invite(store, email, name);
@@ -78,7 +78,7 @@ export const approverCommands: readonly Command[] = [
   {
     name: "approver code",
     args: "<email>",
-    summary: "give a person a user code, which agents registered for it must send; prints it once",
+    summary: "set an approver's user code (printed once), which agents registered for user codes must send",
     options: {
       file: { type: "string", value: "FILE", summary: "the code that they chose (default: one is made up)" },
       remove: { type: "boolean", summary: "take it away" },
@@ -103,8 +103,8 @@ export const approverCommands: readonly Command[] = [
   },
   {
     name: "approver list",
-    summary: "the approvers, how many devices each has, and whether a user code",
-    options: { json: { type: "boolean", summary: "as JSON lines" } },
+    summary: "list the approvers, their number of devices, and whether they have a user code",
+    options: { json: { type: "boolean", summary: "print JSON lines" } },
     run: (args, { stdout }) =>
       withStore(args, async (store) => {
         const rows = [];
@@ -119,7 +119,7 @@ export const approverCommands: readonly Command[] = [
   {
     name: "approver remove",
     args: "<email>",
-    summary: "a person leaves: with all devices and sessions; what they decided stays",
+    summary: "remove an approver with all devices and sessions; past decisions are kept",
     run: (args, { stdout }) =>
       withStore(args, async (store) => {
         const [email = ""] = args.positionals;
@@ -133,8 +133,8 @@ export const approverCommands: readonly Command[] = [
 export const deviceCommands: readonly Command[] = [
   {
     name: "device list",
-    summary: "the devices that can decide, and whose each is",
-    options: { json: { type: "boolean", summary: "as JSON lines" } },
+    summary: "list the enrolled devices and their owners",
+    options: { json: { type: "boolean", summary: "print JSON lines" } },
     run: (args, { stdout }) =>
       withStore(args, async (store) => {
         const rows = [];
@@ -147,7 +147,7 @@ export const deviceCommands: readonly Command[] = [
   {
     name: "device remove",
     args: "<id>",
-    summary: "take a device away, and the sessions on it: a lost phone",
+    summary: "remove a device and its sessions, such as a lost phone",
     run: (args, { stdout }) =>
       withStore(args, async (store) => {
         const [id = ""] = args.positionals;

@@ -14,14 +14,11 @@ export const backupCommand: Command = {
     const config = readConfig(args);
     if (isPostgres(config.store))
       throw new OperatorError(
-        "this store is PostgreSQL, which has backups of its own",
-        "Use pg_dump, or continuous archiving; keep the outside key apart from it.",
+        "backup supports SQLite only, and this store is PostgreSQL",
+        "Use pg_dump or continuous archiving, and keep the root key in a separate place.",
       );
     if (!existsSync(config.store))
-      throw new OperatorError(
-        `there is no database ${config.store}`,
-        "countersign init makes the first one.",
-      );
+      throw new OperatorError(`the database ${config.store} does not exist`, "Create it: countersign init");
     const to = resolve(args.positionals[0] ?? "");
     const { backupSqlite } = await import("../store/sqlite/backup.ts");
     await backupSqlite(config.store, to).catch((error: unknown) => {

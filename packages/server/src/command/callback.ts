@@ -7,8 +7,8 @@ const maxRows = 100;
 export const callbackCommands: readonly Command[] = [
   {
     name: "callbacks",
-    summary: "which agents could not be told of an answer, and why",
-    options: { json: { type: "boolean", summary: "as JSON lines" } },
+    summary: "list the callbacks that could not be delivered, and why",
+    options: { json: { type: "boolean", summary: "print JSON lines" } },
     run: (args, { stdout }) =>
       withStore(args, async (store) => {
         const due = (await store.due("callback", Number.MAX_SAFE_INTEGER, maxRows)).map(

@@ -8,7 +8,7 @@ export const denialCommands: readonly Command[] = [
   {
     name: "denials list",
     summary: "list the actions that are blocked by a denial",
-    options: { json: { type: "boolean", summary: "as JSON lines" } },
+    options: { json: { type: "boolean", summary: "print JSON lines" } },
     run: (args, { stdout }) =>
       withStore(args, async (store) => {
         const rows = (await store.list("denial")).map(({ record }) => ({

@@ -10,7 +10,7 @@ import { readTextFile, toFileError } from "./log.ts";
 const exportCommand: Command = {
   name: "evidence export",
   args: "<request> [file]",
-  summary: "everything about one request in one document that proves itself (default: to standard output)",
+  summary: "export the evidence of a request as one verifiable document (default: to standard output)",
   run: (args, { stdout }) =>
     withKeyring(args, async (store, config, keyring) => {
       const [id = "", file] = args.positionals;
@@ -19,8 +19,8 @@ const exportCommand: Command = {
       const document = await exportEvidence(store.log, keyring.logKey, request);
       if (typeof document !== "string")
         throw new OperatorError(
-          `the log says nothing about ${request}`,
-          "countersign requests shows what was asked.",
+          `the log has no entries for ${request}`,
+          "List the requests: countersign requests",
         );
       if (file === undefined) return stdout(document);
       try {
@@ -35,7 +35,7 @@ const exportCommand: Command = {
 const verifyCommand: Command = {
   name: "evidence verify",
   args: "<file>",
-  summary: "check such a document, offline, and say what it proves",
+  summary: "verify an evidence document offline and report what it proves",
   options: {
     key: { type: "string", value: "KEY", summary: "the log's public key, from somewhere you trust" },
   },

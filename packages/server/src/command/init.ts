@@ -9,13 +9,12 @@ const sampleApprover = "ada@example.com";
 
 export const initCommand: Command = {
   name: "init",
-  summary:
-    "write a commented countersign.yaml, and make the key and the database that it names; overwrites nothing",
+  summary: "write a commented countersign.yaml and create its root key and database; never overwrites files",
   options: {
     issuer: {
       type: "string",
       value: "URL",
-      summary: "where agents and approvers reach this server (default: http://localhost:4400)",
+      summary: "the URL at which agents and approvers reach this server (default: http://localhost:4400)",
     },
     approver: {
       type: "string",
@@ -24,7 +23,7 @@ export const initCommand: Command = {
     },
     "if-missing": {
       type: "boolean",
-      summary: "end well where there is a database already, and leave it alone",
+      summary: "exit 0 without changes if the database exists",
     },
   },
   run: async (args, { stdout }) => {
@@ -36,11 +35,11 @@ export const initCommand: Command = {
     }
     const createdPaths = await createDeployment(readConfig(args));
     if (configExists && createdPaths.length === 0 && args.flag("if-missing"))
-      stdout("nothing to do: it is there already");
+      stdout("nothing to do: the database exists");
     else if (configExists && createdPaths.length === 0)
       throw new OperatorError(
-        `${file} and its database are there already`,
-        "countersign check looks at them; countersign start runs them.",
+        `${file} and its database already exist`,
+        "Validate them with countersign check, or run countersign start.",
       );
     for (const path of createdPaths) stdout(`made ${path}`);
     if (createdPaths.length > 1)
@@ -56,7 +55,7 @@ function writeSample(args: Arguments, file: string): void {
   });
   const result = parseConfig(text, file);
   if ("problems" in result)
-    throw new OperatorError(`that will not do:\n${result.problems.map(formatProblem).join("\n")}`);
+    throw new OperatorError(`invalid value:\n${result.problems.map(formatProblem).join("\n")}`);
   writeFileSync(file, text, { flag: "wx" });
 }
 
@@ -65,7 +64,7 @@ function formatNextSteps(file: string, approver: string): string {
 Next:
   1. read ${file}; it declares one action, "refund", to play with
   2. countersign agent add refund-agent --name "Refund desk" --type refund
-  3. countersign api add refunds-api --api refunds
+  3. countersign api add refunds-api --for refunds
   4. countersign approver invite ${approver}
   5. countersign start`;
 }

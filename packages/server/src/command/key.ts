@@ -15,8 +15,8 @@ export const keyCommands: readonly Command[] = [
   },
   {
     name: "keys list",
-    summary: "the signing keys, public halves only",
-    options: { json: { type: "boolean", summary: "as JSON lines" } },
+    summary: "list the signing keys (public keys only)",
+    options: { json: { type: "boolean", summary: "print JSON lines" } },
     run: (args, { stdout }) =>
       withKeyring(args, async (store, _config, keyring) => {
         const rows = (await store.list("key")).map(({ record }) => ({

@@ -91,7 +91,7 @@ function printReport(result: VerifyReport | AuditProblems, { stdout, stderr }: T
 const exportCommand: Command = {
   name: "log export",
   args: "[file]",
-  summary: "write the log as text that a stranger can verify (default: to standard output)",
+  summary: "export the log as text that anyone can verify (default: to standard output)",
   run: (args, terminal) =>
     withKeyring(args, async (store, config, keyring) => {
       await checkpointNow(store, config, keyring);
@@ -117,7 +117,7 @@ const exportCommand: Command = {
 
 const showCommand: Command = {
   name: "log show",
-  summary: "the newest entries, oldest first",
+  summary: "list the newest entries, oldest first",
   options: {
     request: { type: "string", value: "ID", summary: "only those about this request" },
     limit: { type: "string", value: "N", summary: "how many (default: 50)" },
@@ -151,13 +151,13 @@ function formatEntry({ index, line, texts }: LoggedEntry): string {
 
 const keyCommand: Command = {
   name: "log key",
-  summary: "the log's public key: hand it to those who will verify",
+  summary: "print the log's public key, for those who verify it",
   run: (args, { stdout }) => withKeyring(args, async (_store, _config, keyring) => stdout(keyring.logKey)),
 };
 
 const checkpointCommand: Command = {
   name: "log checkpoint",
-  summary: "the newest signed checkpoint: keep a copy where nobody here can change it",
+  summary: "print the newest signed checkpoint; keep a copy on a system that this one cannot change",
   run: (args, { stdout }) =>
     withKeyring(args, async (store, config, keyring) => {
       await checkpointNow(store, config, keyring);
@@ -175,7 +175,7 @@ const eraseCommand: Command = {
       const erasedCount = await eraseTexts(store, request);
       if (erasedCount === 0) throw new OperatorError(`the log holds no text about ${request}`);
       stdout(
-        `erased the texts of ${erasedCount === 1 ? "one entry" : `${erasedCount} entries`}; what they were can no longer be shown or proved`,
+        `erased the texts of ${erasedCount === 1 ? "one entry" : `${erasedCount} entries`}; they can no longer be shown or proved`,
       );
     }),
 };
@@ -200,8 +200,8 @@ function readNotes(file: string): string[] {
   const notes = text.match(notePattern) ?? [];
   if (notes.length === 0 || text.replaceAll(notePattern, "").trim() !== "")
     throw new OperatorError(
-      `${file} is no file of signed checkpoints, or a part of it is damaged`,
-      "countersign log checkpoint prints one as it should be.",
+      `${file} is not a file of signed checkpoints, or is damaged`,
+      "Print a valid one: countersign log checkpoint",
     );
   return notes;
 }

@@ -7,8 +7,8 @@ const maxRows = 100;
 export const messageCommands: readonly Command[] = [
   {
     name: "messages",
-    summary: "what could not be delivered, and why",
-    options: { json: { type: "boolean", summary: "as JSON lines" } },
+    summary: "list the messages that could not be delivered, and why",
+    options: { json: { type: "boolean", summary: "print JSON lines" } },
     run: (args, { stdout }) =>
       withStore(args, async (store) => {
         const waiting = await store.due("message", Number.MAX_SAFE_INTEGER, maxRows);

@@ -25,7 +25,7 @@ export async function openMetricsListener(
       reject(
         new OperatorError(
           `cannot listen for metrics on ${host}:${port}: ${code === "EADDRINUSE" ? "the port is in use" : message}`,
-          "Change metrics.port, or stop what is in the way.",
+          "Change metrics.port, or stop the process that uses it.",
         ),
       ),
     );

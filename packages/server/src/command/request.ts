@@ -11,11 +11,11 @@ const states = requestStates.join(", ");
 
 const listCommand: Command = {
   name: "requests",
-  summary: "what was asked, newest first, and how it stands",
+  summary: "list the requests and their status, newest first",
   options: {
     state: { type: "string", value: "STATE", summary: `only those: ${states}` },
     limit: { type: "string", value: "N", summary: "how many (default: 50)" },
-    json: { type: "boolean", summary: "as JSON lines" },
+    json: { type: "boolean", summary: "print JSON lines" },
   },
   run: (args, { stdout }) =>
     withStore(args, async (store) => {
@@ -40,7 +40,7 @@ const listCommand: Command = {
 const showCommand: Command = {
   name: "requests show",
   args: "<id>",
-  summary: "one request: its card, who may decide, what became of it",
+  summary: "show a request: card, approvers, status",
   run: (args, { stdout }) =>
     withStore(args, async (store) => {
       const [argument = ""] = args.positionals;
@@ -62,7 +62,7 @@ const showCommand: Command = {
 const cancelCommand: Command = {
   name: "requests cancel",
   args: "<id>",
-  summary: "withdraw a request that has not become a token",
+  summary: "cancel a request for which no token has been issued",
   run: (args, { stdout }) =>
     withStore(args, async (store) => {
       const [argument = ""] = args.positionals;
@@ -72,7 +72,7 @@ const cancelCommand: Command = {
         throw new OperatorError(
           result.refused === "unknown"
             ? `there is no request ${id}`
-            : `the request is ${result.refused} and stays so`,
+            : `the request cannot be cancelled: its status is ${result.refused}`,
         );
       stdout(`${id} is cancelled`);
     }),

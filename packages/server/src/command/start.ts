@@ -5,7 +5,7 @@ import { readVersion } from "./cli/version.ts";
 
 export const startCommand: Command = {
   name: "start",
-  summary: "run the server until it is told to stop (SIGTERM or SIGINT)",
+  summary: "run the server until SIGTERM or SIGINT",
   run: async (args, { stdout, signal }) => {
     const config = readConfig(args);
     // Loaded here, because no other command needs them.

@@ -22,7 +22,7 @@ const copyCommand: Command = {
     const config = readConfig(args);
     const to = args.option("to") ?? process.env.COUNTERSIGN_COPY_TO ?? "";
     if (isPostgres(config.store)) throw new OperatorError("this store is PostgreSQL already");
-    if (!existsSync(config.store)) throw new OperatorError(`there is no database ${config.store}`);
+    if (!existsSync(config.store)) throw new OperatorError(`the database ${config.store} does not exist`);
     if (!isPostgres(to))
       throw new OperatorError("--to takes a URL like postgres://account@host/database", undefined, 2);
     const rootKey = readRootKey(config);
@@ -40,8 +40,8 @@ const copyCommand: Command = {
       });
       if ("problems" in report)
         throw new OperatorError(
-          "the log was copied, and does not verify there",
-          "countersign log verify, on the old store, says whether it did before.",
+          "the log was copied, but the copy does not verify",
+          "Check whether the original verifies: run countersign log verify on the old store.",
         );
     } finally {
       await store.close();
@@ -53,7 +53,7 @@ const copyCommand: Command = {
 
 const migrateCommand: Command = {
   name: "store migrate",
-  summary: "bring the tables up to this version (start does it as well)",
+  summary: "migrate the database to this version (start does so too)",
   run: async (args, { stdout }) => {
     const { store: location } = readConfig(args);
     try {

@@ -152,7 +152,7 @@ test("what is not given stays, what belonged to the way before goes, and the log
   assert.equal(moved.tls_client_certificate_bound_access_tokens, false);
   assert.equal(moved.tls_client_auth_san_dns, "moving.example");
   assert.match(await done("agent", "change", "moving", "--bound", "none"), /registered like that already/);
-  assert.match(await refused("agent", "change", "moving"), /nothing to change/);
+  assert.match(await refused("agent", "change", "moving"), /no changes given/);
 
   const entries = await changesOf("moving");
   assert.deepEqual(entries.at(-1), {

@@ -43,7 +43,7 @@ test("init overwrites nothing", async () => {
   const before = readFileSync(at("countersign.yaml"), "utf8");
   const again = await countersign("init");
   assert.equal(again.code, 1);
-  assert.match(again.err, /there already/);
+  assert.match(again.err, /already exist/);
   assert.equal(readFileSync(at("countersign.yaml"), "utf8"), before);
 });
 
@@ -113,8 +113,8 @@ test("an agent's secret is shown once and kept nowhere; its ids and names are ch
     ["agent", "add", "other", "--type", "refund", "--name", "A\u202e"],
     ["agent", "add", "other", "--type", "refund", "--auth", "none"],
     ["agent", "pause", "nobody"],
-    ["api", "add", "bad id", "--api", "refunds"],
-    ["api", "add", "refunds-api", "--api", "nothing"],
+    ["api", "add", "bad id", "--for", "refunds"],
+    ["api", "add", "refunds-api", "--for", "nothing"],
     ["approver", "invite", "nobody"],
     ["approver", "invite", "a@example.com", "--name", "A\u202e"],
     ["approver", "remove", "nobody@example.com"],

@@ -84,7 +84,7 @@ before(async () => {
   );
   await done("init");
   const agent = { id: "agent-1", secret: secretIn(await done("agent add agent-1 --type refund")) };
-  const api = { id: "refunds-api", secret: secretIn(await done("api add refunds-api --api refunds")) };
+  const api = { id: "refunds-api", secret: secretIn(await done("api add refunds-api --for refunds")) };
   const link = (await done("approver invite ada@example.com")).trim().split("\n").at(-1) ?? "";
   const child = await startProcess(at("countersign.yaml"));
   const cookie = await enrol(new URL(link), issuer);

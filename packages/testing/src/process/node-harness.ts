@@ -83,7 +83,7 @@ export async function createNodeHarness({
     };
     const api = {
       id: "refunds-api",
-      secret: secretIn(await command("api", "add", "refunds-api", "--api", "refunds")),
+      secret: secretIn(await command("api", "add", "refunds-api", "--for", "refunds")),
     };
     const link = (await command("approver", "invite", "ada@example.com")).trim().split("\n").at(-1) ?? "";
     await Promise.all(nodes.map(start));

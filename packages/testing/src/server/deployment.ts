@@ -206,7 +206,7 @@ export async function deploy(
     const name = typeof metadata.client_name === "string" ? metadata.client_name : id;
     const credential = credentialFor(proof, createSecretSeal(rootKey).seal);
     const added = await addAgent(server.store, { id, name, ...rest, credential });
-    if ("refused" in added) throw new Error(`there is an agent ${id} already`);
+    if ("refused" in added) throw new Error(`agent ${id} already exists`);
     return { id, secret: added.secret ?? "" };
   };
 

@@ -10,8 +10,8 @@ import { assertNotDeclared, registrationCommands } from "./registration.ts";
 
 const listCommand: Command = {
   name: "agent list",
-  summary: "the agents, and what each may ask for",
-  options: { json: { type: "boolean", summary: "as JSON lines" } },
+  summary: "list the agents and their action types",
+  options: { json: { type: "boolean", summary: "print JSON lines" } },
   run: (args, { stdout }) =>
     withStore(args, async (store) => {
       const agents = (await store.list("agent")).map(({ record }) => record);
@@ -31,7 +31,7 @@ const listCommand: Command = {
 const showCommand: Command = {
   name: "agent show",
   args: "<id>",
-  summary: "all that an agent is registered with",
+  summary: "show an agent's registration",
   options: { json: { type: "boolean", summary: "as JSON" } },
   run: (args, { stdout }) =>
     withStore(args, async (store) => {
@@ -97,7 +97,7 @@ function createPauseCommand(name: "pause" | "resume", summary: string): Command 
 const removeCommand: Command = {
   name: "agent remove",
   args: "<id>",
-  summary: "take an agent's credentials away",
+  summary: "remove an agent and its credentials",
   run: (args, { stdout }) =>
     withStore(args, async (store) => {
       const [id = ""] = args.positionals;

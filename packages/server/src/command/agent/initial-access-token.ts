@@ -74,7 +74,7 @@ export const initialAccessTokenCommands: readonly Command[] = [
   {
     name: "agent token list",
     summary: "list the initial access tokens that are still valid",
-    options: { json: { type: "boolean", summary: "as JSON lines" } },
+    options: { json: { type: "boolean", summary: "print JSON lines" } },
     run: (args, { stdout }) =>
       withStore(args, async (store) => {
         const now = store.now();

@@ -35,13 +35,13 @@ const signingAlgMember = "backchannel_authentication_request_signing_alg";
 const optionSpecs: { readonly [option: string]: OptionSpec } = {
   auth: {
     value: "METHOD",
-    summary: `how it proves itself: ${authenticationMethods.join(", ")} (default: ${authenticationMethods[0]})`,
+    summary: `authentication method: ${authenticationMethods.join(", ")} (default: ${authenticationMethods[0]})`,
     members: ["token_endpoint_auth_method"],
     clears: [...tlsMembers, "token_endpoint_auth_signing_alg"],
   },
   "auth-alg": {
     value: "ALG",
-    summary: "the one algorithm of its assertions",
+    summary: "the only algorithm accepted for its client assertions",
     members: ["token_endpoint_auth_signing_alg"],
   },
   jwks: {
@@ -53,7 +53,7 @@ const optionSpecs: { readonly [option: string]: OptionSpec } = {
   },
   "jwks-uri": {
     value: "URL",
-    summary: "where it publishes its public keys",
+    summary: "the URL of its JWK Set",
     members: ["jwks_uri"],
     clears: ["jwks"],
   },
@@ -68,23 +68,27 @@ const optionSpecs: { readonly [option: string]: OptionSpec } = {
   "tls-san-email": createTlsNameOption("san_email", "ADDRESS", "an e-mail address in its certificate"),
   delivery: {
     value: "MODE",
-    summary: `how it learns of an answer: ${deliveryModes.join(", ")} (default: ${deliveryModes[0]})`,
+    summary: `token delivery mode: ${deliveryModes.join(", ")} (default: ${deliveryModes[0]})`,
     members: ["backchannel_token_delivery_mode"],
     parse: (mode) => ({
       backchannel_token_delivery_mode: mode,
       ...(mode === "poll" && { [endpointMember]: undefined }),
     }),
   },
-  callback: { value: "URL", summary: "what is called, for ping and push", members: [endpointMember] },
+  callback: {
+    value: "URL",
+    summary: "the notification endpoint; required for ping and push",
+    members: [endpointMember],
+  },
   "signed-requests": {
     value: "ALG",
-    summary: `each of its asks is signed: ${signatureAlgorithms.join(", ")}; or none`,
+    summary: `require signed requests: ${signatureAlgorithms.join(", ")}; or none`,
     members: [signingAlgMember],
     parse: (algorithm) => ({ [signingAlgMember]: algorithm === "none" ? undefined : algorithm }),
   },
   bound: {
     value: "BY",
-    summary: "its tokens are bound to a key of its own: dpop, mtls; or none",
+    summary: "sender-constrain its tokens: dpop, mtls or none",
     members: boundMembers,
     clears: boundMembers,
     parse: parseBound,
@@ -147,7 +151,7 @@ function findOption(member: string): string | undefined {
 export function parseName(name: string): string {
   if (name !== "" && inspectText(name, { maxCodePoints: 60 }) === undefined) return name;
   throw new OperatorError(
-    "that name cannot be shown as it is",
+    "invalid name",
     "Use up to 60 visible characters: approvers read it on every card.",
   );
 }

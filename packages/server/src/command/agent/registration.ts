@@ -27,14 +27,14 @@ export const registrationCommands: readonly Command[] = [
   {
     name: "agent add",
     args: "<id>",
-    summary: "let an agent in; prints its secret once, where it has one",
+    summary: "register an agent; prints its secret, if it has one, once",
     options: agentOptions,
     run: (args, terminal) => withStore(args, (store, config) => add(args, terminal, store, config)),
   },
   {
     name: "agent change",
     args: "<id>",
-    summary: "change what an agent is registered with; what is not given stays",
+    summary: "change an agent's registration; options that are not given keep their value",
     options: {
       ...agentOptions,
       name: { ...agentOptions.name!, summary: "what approvers see on every card" },
@@ -44,20 +44,20 @@ export const registrationCommands: readonly Command[] = [
   {
     name: "agent secret",
     args: "<id>",
-    summary: "give an agent a new secret, printed once; the old one is worth nothing from then on",
+    summary: "rotate the client secret (printed once); the old one stops working at once",
     run: (args, terminal) => withStore(args, (store, config) => renewSecret(args, terminal, store, config)),
   },
   {
     name: "agent hash-secret",
-    summary: "read a secret from standard input and print what agents: in the configuration knows it by",
-    options: { new: { type: "boolean", summary: "make a secret instead, and print both" } },
+    summary: "print the secret_sha256 for agents: in the configuration; reads the secret from standard input",
+    options: { new: { type: "boolean", summary: "generate a secret and print it with its hash" } },
     run: async (args, { stdout }) => {
       const secret = args.flag("new") ? newSecret() : (await readInput()).replace(/\r?\n$/, "");
       // Nobody guesses 256 random bits, and so the hash has no salt; of a word that somebody chose, it would be no secret.
       if (secret.length < 32)
         throw new OperatorError(
-          "a secret of fewer than 32 characters can be guessed from its hash",
-          "countersign agent hash-secret --new makes a good one.",
+          "the secret has fewer than 32 characters and could be guessed from its hash",
+          "Generate one: countersign agent hash-secret --new",
         );
       if (args.flag("new")) stdout(`client_secret=${secret}`);
       // In quotes, because to YAML there are numbers among such hashes.
@@ -70,18 +70,18 @@ async function add(args: Arguments, { stdout }: Terminal, store: Store, config: 
   const [id = ""] = args.positionals;
   if (!namePattern.test(id))
     throw new OperatorError(
-      `"${id}" is no id for an agent`,
+      `"${id}" is not a valid id`,
       "Use up to 64 letters, digits, dots, hyphens and underscores.",
     );
   if (config.agents.has(id))
     throw new OperatorError(
       `the agent ${id} is declared in ${resolveConfigFile(args)}`,
-      "It is there from the next start on; or choose another id.",
+      "The server registers it at its next start. Choose another id for a second agent.",
     );
   if (args.optionList("type").length === 0)
     throw new OperatorError(
-      "an agent without action types could ask for nothing",
-      `Give --type; declared are: ${[...config.actions.keys()].join(", ")}`,
+      "missing --type: an agent without action types cannot request anything",
+      `Declared action types: ${[...config.actions.keys()].join(", ")}`,
     );
   const { proof, ...registration } = parseRegistration(toMetadata(args, config) as JsonObject, config);
   const name = parseName(args.option("name") ?? id);
@@ -89,8 +89,8 @@ async function add(args: Arguments, { stdout }: Terminal, store: Store, config: 
   const result = await addAgent(store, { id, name, ...registration, credential });
   if ("refused" in result)
     throw new OperatorError(
-      `there is an agent ${id} already`,
-      `countersign agent change ${id} changes it; countersign agent remove ${id} takes it away.`,
+      `agent ${id} already exists`,
+      `Change it with countersign agent change ${id}, or remove it with countersign agent remove ${id}`,
     );
   stdout(`agent ${id} may ask for ${registration.types.join(", ")}\nclient_id=${id}`);
   printSecret(result.secret, proof.method, stdout);
@@ -101,10 +101,7 @@ async function change(args: Arguments, { stdout }: Terminal, store: Store, confi
   const metadata = toMetadata(args, config);
   const newName = args.option("name");
   if (Object.keys(metadata).length === 0 && newName === undefined)
-    throw new OperatorError(
-      "nothing to change is given",
-      "countersign agent change --help lists what can be.",
-    );
+    throw new OperatorError("no changes given", "List the options: countersign agent change --help");
   const name = newName === undefined ? undefined : parseName(newName);
   const { changed, method } = await changeWithRetry(store, id, args, (found) => {
     const before = {
@@ -139,8 +136,8 @@ async function renewSecret(
       const { method } = record.credential;
       if (!method.startsWith("client_secret_"))
         throw new OperatorError(
-          `agent ${id} has no secret: it proves itself by ${method}`,
-          `countersign agent change ${id} changes its keys, or how it proves itself.`,
+          `agent ${id} has no secret: it authenticates with ${method}`,
+          `Change its keys or its authentication method with countersign agent change ${id}`,
         );
       return { ...record, credential: credentialFor({ method } as ClientAuthMethod, createSealer(config)) };
     },
@@ -175,7 +172,7 @@ export function assertNotDeclared({ id, source }: Agent, args: Arguments): void 
   if (source === "configuration")
     throw new OperatorError(
       `the agent ${id} is declared in ${resolveConfigFile(args)}`,
-      "Change it there, under agents, and start again.",
+      "Change it there, under agents, and restart the server.",
     );
 }
 

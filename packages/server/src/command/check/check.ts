@@ -7,7 +7,7 @@ import { OperatorError } from "../cli/operator-error.ts";
 
 export const checkCommand: Command = {
   name: "check",
-  summary: "say what is wrong with the configuration, with file, line and remedy",
+  summary: "validate the configuration; reports every problem with file, line and remedy",
   run: async (args, { stdout, stderr }) => {
     const file = resolveConfigFile(args);
     const result = loadConfig(file);

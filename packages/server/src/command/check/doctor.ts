@@ -8,8 +8,8 @@ const marks = { ok: "ok  ", warn: "warn", fail: "FAIL" } as const;
 export const doctorCommand: Command = {
   name: "doctor",
   summary:
-    "look at what has to work: reachability, clocks, keys, log, file, callbacks, channels; changes nothing",
-  options: { json: { type: "boolean", summary: "as JSON lines" } },
+    "diagnose a deployment: reachability, clocks, keys, log, files, callbacks, channels; changes nothing",
+  options: { json: { type: "boolean", summary: "print JSON lines" } },
   run: (args, { stdout }) =>
     withKeyring(args, async (store, config, keyring) => {
       // Loaded here, because no other command needs them.

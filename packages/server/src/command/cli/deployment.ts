@@ -37,8 +37,8 @@ export async function createDeployment(config: Config): Promise<readonly string[
   const keyFromEnv = Boolean(process.env.COUNTERSIGN_KEY);
   if (!keyFromEnv && existsSync(keyFile))
     throw new OperatorError(
-      `the key ${keyFile} is there, and its database ${store} is not`,
-      "Put the database back. To begin anew, with an empty log and no denials, move the key away first.",
+      `the root key ${keyFile} exists, but its database ${store} does not`,
+      "Restore the database. To start over with an empty log and no denials, move the key away first.",
     );
   // No place is made for what comes from elsewhere: there may be none that can be written to.
   for (const file of [...(isPostgres(store) ? [] : [store]), ...(keyFromEnv ? [] : [keyFile])])
@@ -60,8 +60,8 @@ export function readRootKey(config: Config): RootKey {
   } catch (error) {
     const missing = error instanceof Error && "code" in error && error.code === "ENOENT";
     throw new OperatorError(
-      `the key from outside the database cannot be read: ${missing ? `${config.keyFile} is not there` : getErrorMessage(error)}`,
-      "Put the key file back, or set COUNTERSIGN_KEY. A new key cannot open what the old one sealed.",
+      `the root key cannot be read: ${missing ? `${config.keyFile} does not exist` : getErrorMessage(error)}`,
+      "Restore the key file, or set COUNTERSIGN_KEY. A new key cannot decrypt what the old one encrypted.",
     );
   }
 }
@@ -71,7 +71,7 @@ export function toStoreError(error: unknown): OperatorError {
   if (!(error instanceof StoreNotFoundError)) return new OperatorError(getErrorMessage(error));
   return new OperatorError(
     error.message,
-    "countersign init makes the first one; put a lost one back from its backup.",
+    "Create a new one with countersign init, or restore a lost one from its backup.",
   );
 }
 

@@ -40,6 +40,8 @@ const globalOptions: { readonly [name: string]: Option } = {
   help: { type: "boolean", short: "h", summary: "print this help" },
 };
 
+const exitStatus = "Exit status: 0 success, 1 operator error, 2 usage error, 70 internal error.";
+
 export async function runCommand(argv: readonly string[], terminal: Terminal): Promise<number> {
   try {
     const noun = await loadCommands(argv[0] ?? "");
@@ -115,7 +117,7 @@ function formatOverview(commands: readonly Command[]): string {
     ...lines,
     "",
     "countersign <command> --help lists the options of a command; countersign --version prints the version.",
-    "Exit status: 0 success, 1 operator error, 2 usage error, 70 internal error.",
+    exitStatus,
   ].join("\n");
 }
 
@@ -126,5 +128,7 @@ function formatHelp({ name, args = "", summary, options = {} }: Command): string
       return `  ${spelled.padEnd(34)} ${text}`;
     },
   );
-  return [`usage: countersign ${name} ${args}`.trimEnd(), "", summary, "", ...lines].join("\n");
+  return [`usage: countersign ${name} ${args}`.trimEnd(), "", summary, "", ...lines, "", exitStatus].join(
+    "\n",
+  );
 }
