@@ -1,21 +1,21 @@
 /**
- * The `countersign` command, one file per noun. A command reads its arguments, calls operations, and prints what a
- * person or a script needs next. What the operator did wrong is said in a sentence with a remedy and exit code 1 (2 for
- * words that were not understood); only a fault of ours shows a stack.
+ * The `countersign` command, one file per noun. A command parses its arguments, calls use cases, and prints the result.
+ * Operator errors are printed with a remedy and exit with 1, usage errors exit with 2; only an internal error (70)
+ * prints a stack.
  */
 import type { ParseArgsOptionsConfig } from "node:util";
 
-/** Where a command's words go, and what ends it early. */
+/** The output streams of a command, and the signal that stops it. */
 export type Terminal = {
   readonly stdout: (text: string) => void;
   readonly stderr: (text: string) => void;
-  /** Whether a person sees what is printed, rather than a file or another program. */
+  /** Whether standard output is a terminal. */
   readonly isTTY: boolean;
   readonly signal: AbortSignal;
 };
 
 export type Option = ParseArgsOptionsConfig[string] & {
-  /** What `--help` says. */
+  /** Its description in `--help`. */
   readonly summary: string;
   /** The placeholder for its value. */
   readonly value?: string;
@@ -32,9 +32,9 @@ export type Command = {
   /** One or two words: `start`, `agent add`. */
   readonly name: string;
   readonly summary: string;
-  /** What follows the name: `<id>`. */
+  /** Positional arguments after the name: `<id>`, or `[id]` if optional. */
   readonly args?: string;
   readonly options?: { readonly [name: string]: Option };
-  /** Answers the exit code; nothing means 0. */
+  /** Returns the exit code; undefined means 0. */
   readonly run: (args: Arguments, terminal: Terminal) => Promise<number> | Promise<void>;
 };

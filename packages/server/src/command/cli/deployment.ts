@@ -30,7 +30,7 @@ export function readConfig(args: Arguments): Config {
   return storeFromEnv ? { ...result.config, store: storeFromEnv } : result.config;
 }
 
-/** Makes the key and the store of a new deployment. Answers what it made; leaves a deployment that is there alone. */
+/** Creates the root key and store of a new deployment. Returns what was created: nothing if the store exists. */
 export async function createDeployment(config: Config): Promise<readonly string[]> {
   const { store, keyFile } = config;
   if (await exists(store)) return [];
