@@ -21,7 +21,7 @@ export async function readAsk(
   agent: Agent,
   form: Form,
 ): Promise<Omit<AskInput, "idempotencyKey">> {
-  const { parameters, replayGuard: once } = await readParameters(deps, agent, form);
+  const { parameters, replayGuard } = await readParameters(deps, agent, form);
   const unknown = unsupported.find((name) => parameters.has(name));
   if (unknown) throw new OAuthError("invalid_request", `${unknown} is not supported`);
   return {
@@ -35,7 +35,7 @@ export async function readAsk(
     ),
     audience: readAudience(parameters),
     level: readAcr(parameters.get("acr_values")),
-    once,
+    replayGuard,
     notificationToken: readNotificationToken(agent, parameters.get("client_notification_token")),
   };
 }

@@ -1,31 +1,32 @@
 /**
- * An agent asks. Everything that can be refused is refused before any person is disturbed: by the first gate, the latch,
- * the limits. What remains becomes durable, with its messages and its log entry, before the agent hears of it. An action
- * that is still waiting for an answer is asked once, whatever words it comes with.
+ * `ask`: an agent requests approval of an action. In order: resolve the parameters and the approvers, find an existing
+ * request, authorize, commit. Whatever is refused is refused before an approver is notified; the request, its messages and
+ * its audit entry are one write, durable before the agent is answered.
  */
-import { randomBytes } from "node:crypto";
-import { hashJson, type JsonObject } from "@countersign/protocol";
 import { newEntry } from "../../audit/new-entry.ts";
 import type { Config } from "../../config/config.ts";
 import type { Seal } from "../../crypto/secret.ts";
-import type { ActionPolicy } from "../../domain/action/action-type.ts";
-import { formatCardSummary, hashCard, parseBindingMessage, renderCard } from "../../domain/action/card.ts";
-import type { ParsedPart } from "../../domain/action/parse-details.ts";
-import { newId } from "../../domain/id.ts";
-import { strongerLevel } from "../../domain/policy/level.ts";
-import { computeDenyKey, selectDenyFields } from "../../domain/request/deny-key.ts";
-import { type ApprovalRequest, computeDecideBy, type RequestPart } from "../../domain/request/request.ts";
+import type { Agent } from "../../domain/client/client.ts";
+import type { Approver } from "../../domain/people/approver.ts";
+import type { ApprovalRequest } from "../../domain/request/request.ts";
 import type { Replay, UnloggedKind } from "../../store/record.ts";
 import { absent, type Store, type Versioned, type Write } from "../../store/store.ts";
-import { traceparent } from "../../tracing/tracing.ts";
+import { retryOnConflict } from "../retry-on-conflict.ts";
 import { guardDenials, isDenied } from "./authorization.ts";
-import { createCallback, readCallback, updateCallbackToken } from "./callback-writes.ts";
+import {
+  type CallbackSettings,
+  createCallback,
+  readCallback,
+  updateCallbackToken,
+} from "./callback-writes.ts";
 import { checkPermission, type PermissionCheck, type PermissionRefusal } from "./check-permission.ts";
+import { createdEntry, createMessages, type DraftInput, draftRequest, typeFacts } from "./draft-request.ts";
 import {
   type Acknowledgement,
   findByIdempotencyKey,
   findDuplicate,
   hashContent,
+  putDedupeKey,
   returnExisting,
 } from "./find-existing.ts";
 import {
@@ -37,17 +38,16 @@ import {
 } from "./resolve-ask.ts";
 import { checkUserCode, type UserCodeRefusal } from "./user-code.ts";
 
-export type AskInput = AskParameters & {
-  readonly message?: string;
-  readonly requestedExpirySeconds?: number;
-  readonly idempotencyKey?: string;
-  /** What the agent was told by the person whom it wants asked. */
-  readonly userCode?: string | undefined;
-  /** What makes a signed ask good for one request; kept with it. */
-  readonly once?: Replay | undefined;
-  /** Of an agent that is pinged or pushed to: by which it will know that it is us. */
-  readonly notificationToken?: string;
-};
+export type AskInput = AskParameters &
+  DraftInput & {
+    readonly idempotencyKey?: string;
+    /** CIBA `user_code`. */
+    readonly userCode?: string | undefined;
+    /** The replay record of a signed request object, which is good for one request. */
+    readonly replayGuard?: Replay | undefined;
+    /** CIBA `client_notification_token`; required for ping and push. */
+    readonly notificationToken?: string;
+  };
 
 export type AskRefusal =
   | GateRefusal
@@ -56,7 +56,7 @@ export type AskRefusal =
   | "invalid_binding_message"
   | "invalid_request"
   | "unauthorized_client";
-/** `gate` says which part of the first gate it was, if any; `limit` is the key of the limit that was met, if it was one. */
+/** `gate`: the part of the first gate that refused, if it was one. `limit`: the configuration key of the limit, if any. */
 type AskRefused = {
   readonly refused: AskRefusal;
   readonly why: string;
@@ -67,18 +67,18 @@ type AskRefused = {
 export type AskDeps = {
   readonly store: Store;
   readonly config: Config;
-  /** Keeps notification tokens. */
+  /** Seals notification tokens. */
   readonly callbackSeal: Seal;
-  /** A check outside this server, where there is one. */
+  /** The external permission check, if one is configured. */
   readonly permission?: PermissionCheck | undefined;
 };
 
 const hourMs = 3_600_000;
-const attempts = 8;
+const maxAttempts = 8;
 
 /**
- * `authenticated`: who the agent is, as it proved when the request came in. If something of what was read is not so any more
- * when it is written, all of it is read again, and so a pause meanwhile is seen.
+ * Requests approval for an authenticated agent. If a record that was read changes before the commit, everything is read
+ * again, so a concurrent pause is seen. Returns the acknowledgement or a refusal, which is logged.
  */
 export async function ask(
   deps: AskDeps,
@@ -86,117 +86,111 @@ export async function ask(
   input: AskInput,
 ): Promise<Acknowledgement | AskRefused> {
   const { id } = authenticated.record;
-  // The commit holds to latches and limits. Looking at them before is for a try that tells somebody else, and for one that
-  // says what stood in its way.
-  let precheck = deps.permission !== undefined || deps.config.userCodes || input.userCode !== undefined;
-  let agent: Versioned<"agent"> | undefined = authenticated;
-  for (let attempt = 0; attempt < attempts; attempt += 1) {
-    if (!agent) return { refused: "access_denied", why: "this agent was removed" };
-    const passed = await resolveAsk(deps, agent.record, input);
-    const answer = "refused" in passed ? passed : await createRequest(deps, agent, input, passed, precheck);
-    if (answer !== "conflict") return "refused" in answer ? await refuse(deps, id, passed, answer) : answer;
-    precheck = true;
-    agent = await deps.store.read("agent", id);
-  }
-  throw new Error("an ask met a conflict each time it was tried");
+  return await retryOnConflict(maxAttempts, async (attempt) => {
+    const agent = attempt === 0 ? authenticated : await deps.store.read("agent", id);
+    if (!agent) return { refused: "access_denied", why: "this agent was removed" } as const;
+    const resolved = await resolveAsk(deps, agent.record, input);
+    if ("refused" in resolved) return await logRefusal(deps, id, resolved, resolved);
+    const result = await askOnce(deps, agent, input, resolved, attempt > 0);
+    return result !== "conflict" && "refused" in result
+      ? await logRefusal(deps, id, resolved, result)
+      : result;
+  });
 }
 
-async function createRequest(
+async function askOnce(
   deps: AskDeps,
   agent: Versioned<"agent">,
   input: AskInput,
-  passed: ResolvedAsk,
-  precheck: boolean,
+  resolved: ResolvedAsk,
+  isRetry: boolean,
 ): Promise<Acknowledgement | AskRefused | "conflict"> {
-  const { store, config } = deps;
+  const { store } = deps;
   const now = store.now();
-  const { callbackSeal } = deps;
-  const policies = passed.parts.map(({ policy }) => policy);
-  const callback = await readCallback(callbackSeal, agent.record, policies, input.notificationToken);
+  const policies = resolved.parts.map(({ policy }) => policy);
+  const callback = await readCallback(deps.callbackSeal, agent.record, policies, input.notificationToken);
   if (callback && "refused" in callback) return callback;
 
-  const content = hashContent(input, passed);
-  const keyed = await findByIdempotencyKey(store, agent.record.id, input.idempotencyKey, content);
-  if ("refused" in keyed) return keyed;
-  if (keyed.request) {
-    if (!(await isUnchanged(store, agent))) return "conflict";
-    return await returnExisting(
-      store,
-      keyed.request,
-      await updateCallbackToken(store, callback, keyed.request, now),
-    );
-  }
+  // Find an existing request: by Idempotency-Key, then by content.
+  const contentHash = hashContent(input, resolved);
+  const byKey = await findByIdempotencyKey(store, agent.record.id, input.idempotencyKey, contentHash);
+  if (byKey && "refused" in byKey) return byKey;
+  if (byKey?.request) return await joinRequest(store, agent, byKey.request, callback, [], now);
+  const replay = await guardReplay(store, input.replayGuard);
+  if ("refused" in replay) return replay;
+  const draft = draftRequest(agent.record, input, resolved, now);
+  if ("refused" in draft) return draft;
+  const duplicate = await findDuplicate(store, draft, contentHash, now);
 
-  const { once } = input;
-  if (once && (await store.read("replay", once.id)))
-    return { refused: "invalid_request", why: "this request was sent before; each ask is signed anew" };
-  const replayWrites: Write<"replay">[] = once ? [{ put: "replay", record: once, ifVersion: absent }] : [];
-
-  const parts = passed.parts.map((part) => toRequestPart(agent.record.id, part));
-  const drafted = draftRequest(agent, input, passed, parts, now);
-  if ("refused" in drafted) return drafted;
-  const same = await findDuplicate(store, drafted, content, now);
-  if ((precheck || same.request) && (await isDenied(store, parts)))
-    return { refused: "access_denied", why: "a person has denied this action; only a person can re-open it" };
-  const over = precheck && !same.request ? await checkLimits(deps, agent.record.id, now) : undefined;
-  if (over) return over;
-  // Only for what would disturb somebody: what waits already has been checked, and will be when it is approved.
-  const { permission } = deps;
-  const people =
-    permission && !same.request
-      ? await checkPermission(
-          permission,
-          { agent: agent.record.id, audience: passed.audience, parts },
-          passed.people,
-        )
-      : passed.people;
-  if ("refused" in people) return people;
-  // Last, so that whether a code was right is heard only together with the commit that guards it.
-  const code =
-    config.userCodes || input.userCode !== undefined
-      ? await checkUserCode(deps, agent.record, people, input.userCode)
-      : { writes: [] };
-  if ("refused" in code) return code;
-  const request = { ...drafted, candidates: people.map(({ id }) => id) };
-  const existing = same.request;
-  const sideWrites: Write<UnloggedKind>[] = [
-    ...replayWrites,
-    ...code.writes,
-    ...keyed.keep(existing ?? request),
-  ];
-  if (existing) {
-    if (!(await isUnchanged(store, agent))) return "conflict";
-    return await returnExisting(store, existing, [
-      ...sideWrites,
-      ...(await updateCallbackToken(store, callback, existing, now)),
-    ]);
-  }
-
-  const { maxPendingPerAgent, maxRequestsPerHour } = config.limits;
-  const outcome = await store.commit({
-    writes: [
-      { check: "agent", id: agent.record.id, ifVersion: agent.version },
-      ...guardDenials(parts),
-      { put: "request", record: request, ifVersion: absent },
-      ...same.keep(request),
-      ...createMessages(config, request, now),
-      ...sideWrites,
-      ...createCallback(callback, request),
-    ],
-    entries: [createdEntry(request, now)],
-    maxPending: { agent: agent.record.id, limit: maxPendingPerAgent },
-    maxCreatedSince: { agent: agent.record.id, since: now - hourMs, limit: maxRequestsPerHour },
+  const authorized = await authorizeAsk(deps, agent.record, input, resolved, draft, {
+    isDuplicate: duplicate.request !== undefined,
+    isRetry,
+    now,
   });
-  if (outcome === "conflict") return "conflict";
-  return { requestId: request.id, expiresAt: request.expiresAt, joined: false };
+  if ("refused" in authorized) return authorized;
+
+  const request = duplicate.request ?? { ...draft, candidates: authorized.people.map(({ id }) => id) };
+  const sideWrites: Write<UnloggedKind>[] = [
+    ...replay.writes,
+    ...authorized.writes,
+    ...(byKey ? [putDedupeKey(byKey, request)] : []),
+  ];
+  if (duplicate.request) return await joinRequest(store, agent, request, callback, sideWrites, now);
+  return await commitRequest(deps, agent, request, [
+    putDedupeKey(duplicate, request),
+    ...createMessages(deps.config, request, now),
+    ...sideWrites,
+    ...createCallback(callback, request),
+  ]);
 }
 
-/** Whether nothing about an agent has changed. What is asked anew, the commit itself holds to it. */
-async function isUnchanged(store: Store, { record, version }: Versioned<"agent">): Promise<boolean> {
-  return (await store.read("agent", record.id))?.version === version;
+/** A signed request object is good once. */
+async function guardReplay(
+  store: Store,
+  record: Replay | undefined,
+): Promise<{ readonly writes: readonly Write<"replay">[] } | AskRefused> {
+  if (!record) return { writes: [] };
+  if (await store.read("replay", record.id))
+    return { refused: "invalid_request", why: "this request object was used before; sign a new one" };
+  return { writes: [{ put: "replay", record, ifVersion: absent }] };
 }
 
-/** The limit that stands in the way of one more request. The commit holds to the same ones. */
+/**
+ * Denials, limits, permission, user code, in this order. The commit enforces denials and limits; they are checked before it
+ * only if the checks after them have side effects, or if a retry must report the reason. A duplicate skips limits and
+ * permission: its request was checked when it was created and is checked again on approval. The user code comes last:
+ * whether it was right may only become visible together with the commit that counts the attempt.
+ */
+async function authorizeAsk(
+  deps: AskDeps,
+  agent: Agent,
+  { userCode }: AskInput,
+  { audience, people }: ResolvedAsk,
+  { parts }: ApprovalRequest,
+  about: { readonly isDuplicate: boolean; readonly isRetry: boolean; readonly now: number },
+): Promise<
+  | { readonly people: readonly Approver[]; readonly writes: readonly Write<"user_code_attempts">[] }
+  | AskRefused
+> {
+  const { store, config, permission } = deps;
+  const usesUserCode = config.userCodes || userCode !== undefined;
+  const checksFirst = about.isRetry || permission !== undefined || usesUserCode;
+  if ((checksFirst || about.isDuplicate) && (await isDenied(store, parts)))
+    return { refused: "access_denied", why: "a person has denied this action; only a person can release it" };
+  const overLimit =
+    checksFirst && !about.isDuplicate ? await checkLimits(deps, agent.id, about.now) : undefined;
+  if (overLimit) return overLimit;
+  const permitted =
+    permission && !about.isDuplicate
+      ? await checkPermission(permission, { agent: agent.id, audience, parts }, people)
+      : people;
+  if ("refused" in permitted) return permitted;
+  if (!usesUserCode) return { people: permitted, writes: [] };
+  const code = await checkUserCode(deps, agent, permitted, userCode);
+  return "refused" in code ? code : { people: permitted, writes: code.writes };
+}
+
+/** Returns the limit that one more request would exceed. The commit enforces the same limits. */
 async function checkLimits(
   { store, config }: AskDeps,
   agentId: string,
@@ -206,123 +200,68 @@ async function checkLimits(
   if ((await store.countPending(agentId, now)) >= maxPendingPerAgent)
     return {
       refused: "access_denied",
-      why: "this agent has too many requests waiting; wait for those first",
+      why: "this agent has too many pending requests; wait for those first",
       limit: "max_pending_per_agent",
     };
   if ((await store.countCreatedSince(agentId, now - hourMs)) >= maxRequestsPerHour)
     return {
       refused: "access_denied",
-      why: `this agent has asked ${maxRequestsPerHour} times within an hour`,
+      why: `this agent has made ${maxRequestsPerHour} requests within an hour`,
       limit: "max_requests_per_hour",
     };
   return undefined;
 }
 
-function toRequestPart(agent: string, { policy, bound }: ParsedPart): RequestPart {
-  const { definition, hash: typeHash } = policy;
-  const { type } = definition;
-  return { type, typeHash, bound, denyKey: computeDenyKey(agent, type, selectDenyFields(definition, bound)) };
+/** Returns an existing request, unless the agent changed since it was authenticated. */
+async function joinRequest(
+  store: Store,
+  agent: Versioned<"agent">,
+  request: ApprovalRequest,
+  callback: CallbackSettings | undefined,
+  sideWrites: readonly Write<UnloggedKind>[],
+  now: number,
+): Promise<Acknowledgement | "conflict"> {
+  if ((await store.read("agent", agent.record.id))?.version !== agent.version) return "conflict";
+  const callbackWrites = await updateCallbackToken(store, callback, request, now);
+  return await returnExisting(store, request, [...sideWrites, ...callbackWrites]);
 }
 
-/** The request as it would be kept, its card written, or why it cannot be shown. */
-function draftRequest(
-  { record: agent }: Versioned<"agent">,
-  input: AskInput,
-  { parts: read, audience, people }: ResolvedAsk,
-  parts: readonly RequestPart[],
-  createdAt: number,
-): ApprovalRequest | AskRefused {
-  const policies = read.map(({ policy }) => policy);
-  const least = (seconds: (policy: ActionPolicy) => number) => Math.min(...policies.map(seconds));
-  const wanted = input.requestedExpirySeconds ?? least(({ lifetimeSeconds }) => lifetimeSeconds.default);
-  const seconds = Math.min(
-    wanted,
-    least(({ lifetimeSeconds }) => lifetimeSeconds.max),
-  );
-  const expiresAt = createdAt + seconds * 1000;
-  const level = policies
-    .map(({ definition }) => definition.level)
-    .reduce(strongerLevel, input.level ?? "session");
-  const words = parseBindingMessage(input.message);
-  if ("refused" in words) return words;
-  const salt = randomBytes(16).toString("base64url");
-  const card = renderCard({ parts: read, agent, message: words.message, level, expiresAt, salt });
-  if ("refused" in card) return { refused: card.refused, why: `${card.path} ${card.why}` };
-  const trace = traceparent();
-  return {
-    id: newId("req", createdAt),
-    agent: agent.id,
-    parts,
-    audience,
-    digest: card.digest,
-    card,
-    cardHash: hashCard(card),
-    scope: ["openid", ...policies.flatMap(({ scope }) => scope ?? [])].join(" "),
-    candidates: people.map(({ id }) => id),
-    level,
-    tokenLifetimeSeconds: least((policy) => policy.tokenLifetimeSeconds),
-    dedupeKey: `same:${hashJson({ agent: agent.id, digest: card.digest, level })}`,
-    delivery: agent.delivery.mode,
-    ...(trace !== undefined && { traceparent: trace }),
-    createdAt,
-    decideBy: computeDecideBy(createdAt, expiresAt),
-    expiresAt,
-    status: { state: "pending" },
-  };
+async function commitRequest(
+  { store, config }: AskDeps,
+  agent: Versioned<"agent">,
+  request: ApprovalRequest,
+  writes: readonly Write[],
+): Promise<Acknowledgement | "conflict"> {
+  const { id } = agent.record;
+  const { createdAt } = request;
+  const { maxPendingPerAgent, maxRequestsPerHour } = config.limits;
+  const outcome = await store.commit({
+    writes: [
+      { check: "agent", id, ifVersion: agent.version },
+      ...guardDenials(request.parts),
+      { put: "request", record: request, ifVersion: absent },
+      ...writes,
+    ],
+    entries: [createdEntry(request, createdAt)],
+    maxPending: { agent: id, limit: maxPendingPerAgent },
+    maxCreatedSince: { agent: id, since: createdAt - hourMs, limit: maxRequestsPerHour },
+  });
+  if (outcome === "conflict") return "conflict";
+  return { requestId: request.id, expiresAt: request.expiresAt, joined: false };
 }
 
-/** One message for each candidate on each channel that is set up. Content is rendered from the card when it is sent. */
-function createMessages(config: Config, request: ApprovalRequest, now: number): Write[] {
-  return Object.keys(config.channels).flatMap((channel) =>
-    request.candidates.map((approver) => ({
-      put: "message" as const,
-      record: {
-        id: newId("msg", now),
-        channel,
-        requestId: request.id,
-        approver,
-        attempts: 0,
-        state: "waiting" as const,
-        dueAt: now,
-      },
-      ifVersion: absent,
-    })),
-  );
-}
-
-function createdEntry({ id, agent, parts, audience, digest, card, ...rest }: ApprovalRequest, now: number) {
-  const facts = {
-    ...typeFacts(parts.map(({ type }) => type)),
-    ...(parts.length === 1
-      ? { type_hash: parts[0]!.typeHash }
-      : { type_hashes: parts.map(({ typeHash }) => typeHash) }),
-    audience,
-    card_hash: rest.cardHash,
-    level: rest.level,
-    candidates: [...rest.candidates],
-    expires_at: rest.expiresAt,
-  };
-  const texts = { card: JSON.stringify(card), sentence: formatCardSummary(card) };
-  return newEntry("request.created", now, { request: id, agent, digest, facts, texts });
-}
-
-/** How the log names what was asked for: `type`, or `types` where an action has several parts. */
-function typeFacts(types: readonly string[]): JsonObject {
-  return types.length === 1 ? { type: types[0]! } : { types: [...types] };
-}
-
-/** A refusal is evidence too: who asked for what type of action, and what it was told. */
-async function refuse(
+/** Logs a refusal: the agent, the type of action, and the error it was given. */
+async function logRefusal(
   { store }: AskDeps,
   agent: string,
-  passed: ResolvedAsk | AskRefused,
+  resolved: ResolvedAsk | AskRefused,
   refusal: AskRefused,
 ): Promise<AskRefused> {
   const facts = {
     error: refusal.refused,
     ...(refusal.gate && { gate: refusal.gate }),
     ...(refusal.limit && { limit: refusal.limit }),
-    ...("parts" in passed && typeFacts(passed.parts.map(({ policy }) => policy.definition.type))),
+    ...("parts" in resolved && typeFacts(resolved.parts.map(({ policy }) => policy.definition.type))),
   };
   const entry = newEntry("request.refused", store.now(), { agent, facts, texts: { why: refusal.why } });
   await store.commit({ writes: [], entries: [entry] });

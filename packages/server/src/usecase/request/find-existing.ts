@@ -1,45 +1,50 @@
 /**
- * An ask that leads to a request which is there already: by the Idempotency-Key that the agent gave it, also after that
- * request has ended; or because the same action still waits, or was approved and is not redeemed. Nobody is asked by it.
+ * Finds the request that an ask leads to without a new one: the request of the same Idempotency-Key, also after it ended, or
+ * the request for the same action that is pending or approved and not redeemed. No approver is notified.
  */
 import { hashJson } from "@countersign/protocol";
 import { type ApprovalRequest, getRequestState } from "../../domain/request/request.ts";
-import type { DedupeKey, UnloggedKind } from "../../store/record.ts";
+import type { UnloggedKind } from "../../store/record.ts";
 import { absent, type Store, type Versioned, type Write } from "../../store/store.ts";
 import type { AskParameters, ResolvedAsk } from "./resolve-ask.ts";
 
 export type Acknowledgement = {
   readonly requestId: string;
   readonly expiresAt: number;
-  /** True where the same action was already waiting, or the same key was used before, and this is its answer. */
+  /** True if an existing request is returned instead of a new one. */
   readonly joined: boolean;
 };
 
-/** An idempotency key outlives its request by this: longer than any task is retried for. */
-const keptAfterExpiryMs = 30 * 24 * 3_600_000;
+/** An idempotency key is kept for this time after its request expired: longer than tasks are retried. */
+const retentionMs = 30 * 24 * 3_600_000;
 
-/** The request that a key leads to, if there is one, and what makes it lead there from now on. */
-export type ExistingRequest = {
+/** A deduplication key as read, and the request that it leads to, if any. */
+export type DedupeLookup = {
+  readonly id: string;
+  readonly contentHash: string;
+  readonly key: Versioned<"dedupe_key"> | undefined;
   readonly request: ApprovalRequest | undefined;
-  readonly keep: (request: ApprovalRequest) => readonly Write<"dedupe_key">[];
 };
 
-/** `invalid_request`: the key was used to ask for something else. */
+/** Returns undefined without a key. Refuses a key that was used for another request. */
 export async function findByIdempotencyKey(
   store: Store,
   agentId: string,
-  key: string | undefined,
-  content: string,
-): Promise<ExistingRequest | { readonly refused: "invalid_request"; readonly why: string }> {
-  if (!key) return { request: undefined, keep: () => [] };
-  const id = `key:${hashJson({ agent: agentId, key })}`;
-  const found = await store.read("dedupe_key", id);
-  if (found && found.record.contentHash !== content)
-    return { refused: "invalid_request", why: "this Idempotency-Key was used to ask for something else" };
-  return await wayOf(store, id, found, content);
+  idempotencyKey: string | undefined,
+  contentHash: string,
+): Promise<DedupeLookup | undefined | { readonly refused: "invalid_request"; readonly why: string }> {
+  if (!idempotencyKey) return undefined;
+  const lookup = await readDedupeKey(
+    store,
+    `key:${hashJson({ agent: agentId, key: idempotencyKey })}`,
+    contentHash,
+  );
+  if (lookup.key && lookup.key.record.contentHash !== contentHash)
+    return { refused: "invalid_request", why: "this Idempotency-Key was used for another request" };
+  return lookup;
 }
 
-/** What the agent said. Not who is enrolled or how a type is declared today: those may change between two tries. */
+/** Hashes what the agent sent. Enrolments and type definitions may change between two tries and are left out. */
 export function hashContent({ hint, level }: AskParameters, { parts }: ResolvedAsk): string {
   return hashJson({
     parts: parts.map(({ policy, bound }) => ({ type: policy.definition.type, bound })),
@@ -48,43 +53,45 @@ export function hashContent({ hint, level }: AskParameters, { parts }: ResolvedA
   });
 }
 
-/** The same action at the same level, as long as its request may still become a token. */
+/** Looks for a request for the same action at the same level that may still become a token. */
 export async function findDuplicate(
   store: Store,
-  { dedupeKey: id }: ApprovalRequest,
-  content: string,
+  { dedupeKey }: ApprovalRequest,
+  contentHash: string,
   now: number,
-): Promise<ExistingRequest> {
-  const way = await wayOf(store, id, await store.read("dedupe_key", id), content);
-  const { request } = way;
+): Promise<DedupeLookup> {
+  const lookup = await readDedupeKey(store, dedupeKey, contentHash);
+  const { request } = lookup;
   return request && ["pending", "approved"].includes(getRequestState(request, now))
-    ? way
-    : { ...way, request: undefined };
+    ? lookup
+    : { ...lookup, request: undefined };
 }
 
-async function wayOf(
-  store: Store,
-  id: string,
-  found: Versioned<"dedupe_key"> | undefined,
-  content: string,
-): Promise<ExistingRequest> {
-  const request = found && (await store.read("request", found.record.requestId));
+async function readDedupeKey(store: Store, id: string, contentHash: string): Promise<DedupeLookup> {
+  const key = await store.read("dedupe_key", id);
+  const request = key && (await store.read("request", key.record.requestId));
+  return { id, contentHash, key, request: request?.record };
+}
+
+/** Returns the write that makes the key lead to `request`. */
+export function putDedupeKey(
+  { id, contentHash, key }: DedupeLookup,
+  request: ApprovalRequest,
+): Write<"dedupe_key"> {
   return {
-    request: request?.record,
-    keep: (request) => {
-      const keptUntil = request.expiresAt + keptAfterExpiryMs;
-      const record: DedupeKey = { id, requestId: request.id, contentHash: content, keptUntil };
-      return [{ put: "dedupe_key", record, ifVersion: found?.version ?? absent }];
-    },
+    put: "dedupe_key",
+    record: { id, requestId: request.id, contentHash, keptUntil: request.expiresAt + retentionMs },
+    ifVersion: key?.version ?? absent,
   };
 }
 
-/** Leads an ask to a request that is there, with whatever the ask leaves behind. */
+/** Commits the ask's side writes, if any, and returns the existing request. */
 export async function returnExisting(
   store: Store,
   { id, expiresAt }: ApprovalRequest,
-  writes: readonly Write<UnloggedKind>[],
+  sideWrites: readonly Write<UnloggedKind>[],
 ): Promise<Acknowledgement | "conflict"> {
-  if (writes.length > 0 && (await store.commitUnlogged({ writes })) === "conflict") return "conflict";
+  if (sideWrites.length > 0 && (await store.commitUnlogged({ writes: sideWrites })) === "conflict")
+    return "conflict";
   return { requestId: id, expiresAt, joined: true };
 }
