@@ -26,7 +26,7 @@ import { deploy, rules } from "@countersign/testing/server/deployment";
 import { freePort } from "@countersign/testing/server/tls-fetch";
 import postgres from "postgres";
 import { parse, parseAllDocuments } from "yaml";
-import { sampleConfig } from "../packages/server/src/config/sample.ts";
+import { writeSampleConfig } from "../packages/server/src/config/sample.ts";
 import { openMetrics } from "../packages/server/src/metrics/metrics.ts";
 
 const read = (file: string) => readFileSync(file, "utf8");
@@ -68,7 +68,7 @@ test("the image copies what is there, runs as nobody, and starts the published c
 });
 
 test("ports, probes, accounts, files and versions are the same in image, Compose and manifests, and what the server has", async () => {
-  const config = sampleConfig({ issuer: "http://localhost:4400", approver: "ada@example.com" });
+  const config = writeSampleConfig({ issuer: "http://localhost:4400", approver: "ada@example.com" });
   assert.match(config, new RegExp(`^listen: .*port: ${port} `, "m"));
   const [server] = podOf("Deployment").containers;
   const ports = new Map(server.ports.map((one: any) => [one.name, one.containerPort]));

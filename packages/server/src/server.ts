@@ -14,9 +14,9 @@ import { loadLoginHintKeys } from "./crypto/login-hint-key.ts";
 import { createMac, type RootKey } from "./crypto/root-key.ts";
 import { createSeal, createSecretSeal } from "./crypto/seal.ts";
 import { type App, type AppDeps, createApp, createProtocolApp } from "./http/app.ts";
-import { proofUrls } from "./http/oauth/dpop.ts";
-import { endpoints } from "./http/oauth/endpoint/discovery.ts";
-import { notificationBody } from "./http/oauth/notification.ts";
+import { listProofUrls } from "./http/oauth/dpop.ts";
+import { listEndpoints } from "./http/oauth/endpoint/discovery.ts";
+import { encodeNotification } from "./http/oauth/notification.ts";
 import { createPageRenderer } from "./http/page/page-renderer.ts";
 import { createBrowserSessions } from "./http/page/session.ts";
 import type { Access } from "./http/route.ts";
@@ -36,7 +36,7 @@ import { openPermission } from "./permission/permission.ts";
 import { openStore } from "./store/open.ts";
 import type { Store } from "./store/store.ts";
 import { openTelemetry } from "./tracing/tracing.ts";
-import { checkpoint } from "./usecase/audit/checkpoint.ts";
+import { writeCheckpoint } from "./usecase/audit/checkpoint.ts";
 import { publishTypes } from "./usecase/client/publish-action-types.ts";
 import { reconcileAgents } from "./usecase/client/reconcile-agents.ts";
 import { type Keyring, openKeyring } from "./usecase/key/keyring.ts";
@@ -106,7 +106,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   const authReqIds = createAuthReqIds(rootKey);
   const secrets = createSecretSeal(rootKey);
   const pollWaiters = createPollWaiters(store);
-  const urls = [config.issuer, ...(config.mtls ? [config.mtls.url] : [])].map(endpoints);
+  const urls = [config.issuer, ...(config.mtls ? [config.mtls.url] : [])].map(listEndpoints);
   const published = createJwksCache(() => store.now(), outbound, onFault);
   const csrf = createMac(rootKey, "csrf");
   const sessions = createBrowserSessions({
@@ -130,7 +130,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     pollWaiters,
     relyingParty: config.passkeys,
     audiences: new Set([config.issuer, ...urls.flatMap((at) => [at.token, at.bcAuthorize, at.revoke])]),
-    proofUrls: proofUrls(urls.map(({ token }) => token)),
+    listProofUrls: listProofUrls(urls.map(({ token }) => token)),
     nonces: config.dpop.requireNonce ? createDpopNonces(createMac(rootKey, "dpop-nonce").make) : undefined,
     ceremonies: createMac(rootKey, "ceremony"),
     callbackSeal,
@@ -148,7 +148,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   const app = createApp(routes, appDeps);
   const protocol = createProtocolApp(routes, appDeps);
 
-  const callbackClient = { encode: notificationBody, send: createCallbackSender(outbound) };
+  const callbackClient = { encode: encodeNotification, send: createCallbackSender(outbound) };
   const dispatch = createCallbackWorker(
     { store, config, signer: keyring.signer, authReqIds, callbackSeal, callbackClient },
     onFault,
@@ -163,7 +163,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
       {
         name: "checkpoint",
         when: ["log"],
-        work: () => checkpoint({ store, signCheckpoint: keyring.signCheckpoint, publish }),
+        work: () => writeCheckpoint({ store, signCheckpoint: keyring.signCheckpoint, publish }),
       },
       { name: "keys", when: { everyMs: 30_000 }, work: () => keyring.reload() },
     ],

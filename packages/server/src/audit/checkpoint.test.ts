@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Hash, leafHash, rootOf } from "@countersign/protocol";
-import { createTree, equalHashes } from "./checkpoint.ts";
+import { areHashesEqual, createTree } from "./checkpoint.ts";
 
 test("a tree that only grows has the root of all its leaves at every size", () => {
   const tree = createTree();
   const leaves: Hash[] = [];
   for (let size = 0; size <= 70; size += 1) {
     assert.equal(tree.size(), size);
-    assert.ok(equalHashes(tree.root(), rootOf(leaves)), `at ${size}`);
+    assert.ok(areHashesEqual(tree.root(), rootOf(leaves)), `at ${size}`);
     const leaf = leafHash(`entry ${size}`);
     leaves.push(leaf);
     tree.append(leaf);

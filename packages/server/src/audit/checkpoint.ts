@@ -2,7 +2,7 @@
 import { appendLeaves, type Checkpoint, type Hash, openCheckpoint, treeRoot } from "@countersign/protocol";
 
 /** The log's own name: a verifier key begins with it (C2SP signed-note). */
-export function originOf(key: string): string {
+export function readOrigin(key: string): string {
   return key.slice(0, key.indexOf("+"));
 }
 
@@ -58,6 +58,6 @@ export function createTree(): MerkleTree {
   };
 }
 
-export function equalHashes(a: Hash, b: Hash): boolean {
+export function areHashesEqual(a: Hash, b: Hash): boolean {
   return Buffer.compare(a, b) === 0;
 }

@@ -13,7 +13,13 @@ import {
   verifyInclusion,
 } from "@countersign/protocol";
 import { createHistory } from "./check/history.ts";
-import { isVerifierKey, noteFaults, originOf, parseOwnCheckpoint, requireVerifierKey } from "./checkpoint.ts";
+import {
+  isVerifierKey,
+  noteFaults,
+  parseOwnCheckpoint,
+  readOrigin,
+  requireVerifierKey,
+} from "./checkpoint.ts";
 import { documentFaults, type EntryWithProof, formatDocument, readDocument } from "./document.ts";
 import type { SequencedEntry, StoredCheckpoint } from "./export.ts";
 import { entryFaults, isObject, readEntry, type Texts } from "./parse-entry.ts";
@@ -83,7 +89,7 @@ export async function exportEvidence(
   const entries: EntryWithProof[] = [];
   for (const { index, line, texts } of [...enrolments, ...covered].sort((a, b) => a.index - b.index))
     entries.push({ index, entry: line, proof: await source.inclusion(index, size), texts });
-  return formatDocument({ origin: originOf(key), key, request, checkpoint: checkpoint.note, entries });
+  return formatDocument({ origin: readOrigin(key), key, request, checkpoint: checkpoint.note, entries });
 }
 
 /** Which credential signed what this leaf says, if any did. */
@@ -130,7 +136,7 @@ export async function verifyEvidence(
   if (!isVerifierKey(key)) return fail("the document names a key that is none");
   if (trusted !== undefined && key !== trusted)
     return fail("the document names another key than the trusted one");
-  if (origin !== originOf(key)) return fail("the document's origin is not the name of its key");
+  if (origin !== readOrigin(key)) return fail("the document's origin is not the name of its key");
   const checkpoint = parseOwnCheckpoint(document.checkpoint, key);
   if ("refused" in checkpoint) return fail(`the checkpoint ${noteFaults[checkpoint.refused]}`);
 

@@ -2,7 +2,7 @@
  * Writes the log out, as far as it is under a checkpoint. What is in the log never changes, so a snapshot needs no lock:
  * the checkpoints are read first, and the entries up to the newest of them are already there.
  */
-import { originOf } from "./checkpoint.ts";
+import { readOrigin } from "./checkpoint.ts";
 import { formatCheckpointRow, formatEntryRow, formatHeader } from "./line.ts";
 import type { Texts } from "./parse-entry.ts";
 
@@ -26,7 +26,7 @@ const pageSize = 500;
 export async function* exportLog(source: LogSource, key: string): AsyncGenerator<string> {
   const checkpoints = await source.checkpoints();
   const size = checkpoints.at(-1)?.size ?? 0;
-  yield formatHeader({ origin: originOf(key), key, size });
+  yield formatHeader({ origin: readOrigin(key), key, size });
   let from = 0;
   for (const { size: end, note } of checkpoints) {
     for await (const { index, line, texts } of entriesOf(source, from, end))

@@ -8,12 +8,12 @@
 import { type Hash, leafHash, openCheckpoint } from "@countersign/protocol";
 import { type Counts, createHistory } from "./check/history.ts";
 import {
+  areHashesEqual,
   createTree,
-  equalHashes,
   isVerifierKey,
   noteFaults,
-  originOf,
   parseOwnCheckpoint,
+  readOrigin,
   requireVerifierKey,
 } from "./checkpoint.ts";
 import {
@@ -104,7 +104,7 @@ export async function verifyLog(
       else key ??= header.key;
       if (trusted !== undefined && header.key !== trusted)
         addProblem("the header names another key than the trusted one");
-      if (header.origin !== originOf(header.key))
+      if (header.origin !== readOrigin(header.key))
         addProblem("the header's origin is not the name of its key");
     }
     if (key === undefined) return;
@@ -137,7 +137,7 @@ export async function verifyLog(
     const { size, root } = checkpoint;
     if (size < nextIndex || size > nextIndex + unreadLines)
       return void addProblem(`a checkpoint of ${size} entries stands after ${lastPosition()}`);
-    if (size !== tree.size() || !equalHashes(root, tree.root()))
+    if (size !== tree.size() || !areHashesEqual(root, tree.root()))
       return void addProblem(
         `the first ${size} entries are not those that were signed; the first ${coveredSize} are`,
       );
@@ -147,7 +147,7 @@ export async function verifyLog(
 
   function compareTrustedCheckpoints(): void {
     for (const root of trustedCheckpoints.bySize.get(tree.size()) ?? [])
-      if (!equalHashes(root, tree.root()))
+      if (!areHashesEqual(root, tree.root()))
         addProblem(
           `the first ${tree.size()} entries are not those of the checkpoint that was kept elsewhere`,
         );

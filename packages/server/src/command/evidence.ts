@@ -3,7 +3,7 @@ import { shortDigest } from "@countersign/protocol";
 import { exportEvidence, verifyEvidence } from "../audit/audit.ts";
 import { type Card, formatCardSummary } from "../domain/action/card.ts";
 import type { Command } from "./cli/command.ts";
-import { checkpointNow, parseRequestId, withKeyring } from "./cli/deployment.ts";
+import { parseRequestId, withKeyring, writeCheckpointNow } from "./cli/deployment.ts";
 import { OperatorError } from "./cli/operator-error.ts";
 import { readTextFile, toFileError } from "./log.ts";
 
@@ -15,7 +15,7 @@ const exportCommand: Command = {
     withKeyring(args, async (store, config, keyring) => {
       const [id = "", file] = args.positionals;
       const request = parseRequestId(id);
-      await checkpointNow(store, config, keyring);
+      await writeCheckpointNow(store, config, keyring);
       const document = await exportEvidence(store.log, keyring.logKey, request);
       if (typeof document !== "string")
         throw new OperatorError(

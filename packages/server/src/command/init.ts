@@ -1,6 +1,6 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { formatProblem, parseConfig } from "../config/config.ts";
-import { sampleConfig } from "../config/sample.ts";
+import { writeSampleConfig } from "../config/sample.ts";
 import type { Arguments, Command } from "./cli/command.ts";
 import { createDeployment, readConfig, resolveConfigFile } from "./cli/deployment.ts";
 import { OperatorError } from "./cli/operator-error.ts";
@@ -49,7 +49,7 @@ export const initCommand: Command = {
 };
 
 function writeSample(args: Arguments, file: string): void {
-  const text = sampleConfig({
+  const text = writeSampleConfig({
     issuer: args.option("issuer") ?? "http://localhost:4400",
     approver: args.option("approver") ?? sampleApprover,
   });

@@ -13,7 +13,7 @@ import {
 import type { LoggedEntry } from "../store/store.ts";
 import { eraseTexts } from "../usecase/audit/erase.ts";
 import type { Command, Terminal } from "./cli/command.ts";
-import { checkpointNow, withKeyring, withStore } from "./cli/deployment.ts";
+import { withKeyring, withStore, writeCheckpointNow } from "./cli/deployment.ts";
 import { OperatorError } from "./cli/operator-error.ts";
 import { replaceControlChars } from "./cli/table.ts";
 
@@ -47,7 +47,7 @@ const verifyCommand: Command = {
     if (file !== undefined)
       return printReport(await verifyLines(splitLines(readChunks(file)), options), terminal);
     return await withKeyring(args, async (store, config, keyring) => {
-      await checkpointNow(store, config, keyring);
+      await writeCheckpointNow(store, config, keyring);
       const ownOptions = { key: keyring.logKey, ...options };
       return printReport(await verifyLines(exportLog(store.log, keyring.logKey), ownOptions), terminal);
     });
@@ -94,7 +94,7 @@ const exportCommand: Command = {
   summary: "export the log as text that anyone can verify (default: to standard output)",
   run: (args, terminal) =>
     withKeyring(args, async (store, config, keyring) => {
-      await checkpointNow(store, config, keyring);
+      await writeCheckpointNow(store, config, keyring);
       const [file] = args.positionals;
       if (file === undefined) {
         for await (const line of exportLog(store.log, keyring.logKey)) terminal.stdout(line);
@@ -160,7 +160,7 @@ const checkpointCommand: Command = {
   summary: "print the newest signed checkpoint; keep a copy on a system that this one cannot change",
   run: (args, { stdout }) =>
     withKeyring(args, async (store, config, keyring) => {
-      await checkpointNow(store, config, keyring);
+      await writeCheckpointNow(store, config, keyring);
       stdout(((await store.log.newestCheckpoint())?.note ?? "").trimEnd());
     }),
 };

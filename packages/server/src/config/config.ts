@@ -7,7 +7,7 @@
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { type ActionPolicy, standardScopes } from "../domain/action/action-type.ts";
-import { buildActionPolicy, deepFreeze } from "../domain/action/build.ts";
+import { buildActionPolicy, freezeDeep } from "../domain/action/build.ts";
 import type { RegistrationPolicy } from "../domain/client/registration.ts";
 import type { OutboundPolicy } from "../domain/url/outbound-url.ts";
 import { type DeclaredAgent, readAgents } from "./agent.ts";
@@ -173,7 +173,7 @@ export function parseConfig(text: string, file: string): { readonly config: Conf
     loginHintIssuers: freezeMap(readLoginHintIssuers(sections.login_hint_issuers, baseDir)),
     actions: freezeMap(actions),
   };
-  return { config: deepFreeze(config) };
+  return { config: freezeDeep(config) };
 }
 
 /** What an agent's registration is held against. */
@@ -346,7 +346,7 @@ function formatPath(path: Path): string {
 
 /** A map that cannot be changed by those who hold it. */
 function freezeMap<V>(entries: readonly (readonly [string, V])[]): ReadonlyMap<string, V> {
-  const map = new Map(entries.map(([key, value]) => [key, deepFreeze(value)]));
+  const map = new Map(entries.map(([key, value]) => [key, freezeDeep(value)]));
   const refuse = () => {
     throw new TypeError("the configuration does not change while the server runs");
   };

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseConfig } from "./config.ts";
-import { sampleConfig } from "./sample.ts";
+import { writeSampleConfig } from "./sample.ts";
 
 function parsed(text: string) {
   const read = parseConfig(text, "/etc/countersign.yaml");
@@ -9,7 +9,7 @@ function parsed(text: string) {
   return read.config;
 }
 
-const local = sampleConfig({ issuer: "http://localhost:4400", approver: "ada@example.com" });
+const local = writeSampleConfig({ issuer: "http://localhost:4400", approver: "ada@example.com" });
 
 test("the first configuration has no problem, and a refund to play with", () => {
   const config = parsed(local);
@@ -40,12 +40,12 @@ test("the limits in its comment are the defaults", () => {
 
 test("another issuer changes the domain of passkeys and the port", () => {
   const own = parsed(
-    sampleConfig({ issuer: "https://countersign.example:8443", approver: "bob@example.com" }),
+    writeSampleConfig({ issuer: "https://countersign.example:8443", approver: "bob@example.com" }),
   );
   assert.equal(own.passkeys.rpId, "countersign.example");
   assert.equal(own.listen.port, 8443);
   assert.equal(
-    parsed(sampleConfig({ issuer: "https://a.example", approver: "b@a.example" })).listen.port,
+    parsed(writeSampleConfig({ issuer: "https://a.example", approver: "b@a.example" })).listen.port,
     4400,
   );
 });
@@ -57,7 +57,7 @@ test("an issuer or approver that will not do is written harmlessly, and refused 
     ["http://localhost:4400", "ada\n  - : [", "groups.finance[0]"],
     ["http://localhost:4400\nlisten: 1", "ada@example.com", "issuer"],
   ] as const) {
-    const read = parseConfig(sampleConfig({ issuer, approver }), "countersign.yaml");
+    const read = parseConfig(writeSampleConfig({ issuer, approver }), "countersign.yaml");
     assert.ok("problems" in read);
     assert.deepEqual(
       read.problems.map((problem) => problem.path),

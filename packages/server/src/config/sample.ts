@@ -4,7 +4,7 @@
  * The text of a first `countersign.yaml`. `issuer` is the URL that clients will use, without a slash at its end;
  * `approver` is the e-mail address of the one who may approve the refund in it.
  */
-export function sampleConfig({
+export function writeSampleConfig({
   issuer,
   approver,
 }: {

@@ -14,7 +14,12 @@ import {
   type ProtocolHandler,
   type ProtocolRequest,
 } from "./transport/protocol-request.ts";
-import { jsonResponse, type ProtocolResponse, securityHeaders, toResponse } from "./transport/response.ts";
+import {
+  createJsonResponse,
+  type ProtocolResponse,
+  securityHeaders,
+  toResponse,
+} from "./transport/response.ts";
 
 type Fetch = (request: Request, peer: TlsPeer) => Response | Promise<Response>;
 
@@ -65,7 +70,7 @@ export function createApp(routes: readonly Route[], deps: AppDeps): App {
     if (!route.path.includes(":")) exact.set(route.path, handle(""));
     else patterns.push({ path: new RegExp(`^${route.path.replace(/:\w+/, "([a-z0-9_]{1,64})")}$`), handle });
   }
-  const notFound = () => jsonResponse({ error: "not_found" }, { status: 404 });
+  const notFound = () => createJsonResponse({ error: "not_found" }, { status: 404 });
   const serveNotFound = wrapServe("none", "", notFound, deps);
   router.notFound(async (context) =>
     toFetchResponse(await serveNotFound(fromFetchRequest(context.req.raw), context.env, "", context.req.raw)),
@@ -153,7 +158,7 @@ function wrapServe(
 
 /** An unexpected error: the caller learns only that it may retry. */
 function unavailable(): ProtocolResponse {
-  return jsonResponse(
+  return createJsonResponse(
     {
       error: "temporarily_unavailable",
       error_description:

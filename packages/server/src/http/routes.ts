@@ -10,7 +10,7 @@ import {
   type BackchannelAuthenticationDeps,
   createBackchannelAuthenticationHandler,
 } from "./oauth/endpoint/backchannel-authentication.ts";
-import { metadata } from "./oauth/endpoint/discovery.ts";
+import { createMetadata } from "./oauth/endpoint/discovery.ts";
 import { createIntrospectionHandler } from "./oauth/endpoint/introspection.ts";
 import { createRegistrationHandlers, type RegistrationDeps } from "./oauth/endpoint/registration.ts";
 import { createRevocationHandler } from "./oauth/endpoint/revocation.ts";
@@ -25,7 +25,7 @@ import { createSignInHandlers, type SignInPageDeps } from "./page/endpoint/sign-
 import { createSafeReturnTo } from "./page/return-to.ts";
 import type { BrowserSessions } from "./page/session.ts";
 import type { Route } from "./route.ts";
-import { publicJson, textResponse } from "./transport/response.ts";
+import { createPublicJson, createTextResponse } from "./transport/response.ts";
 
 /** What the handlers of all rows need together; each receives its own named part. */
 export type RouteDeps = BackchannelAuthenticationDeps &
@@ -45,7 +45,7 @@ export type RouteDeps = BackchannelAuthenticationDeps &
 export function createRoutes(deps: RouteDeps): readonly Route[] {
   const { config, store, keyring, isReady } = deps;
   const { issuer } = config;
-  const document = metadata(config);
+  const document = createMetadata(config);
   const registration = createRegistrationHandlers(deps);
   const card = createCardHandlers(deps);
   const inbox = createInboxHandlers(deps);
@@ -55,15 +55,15 @@ export function createRoutes(deps: RouteDeps): readonly Route[] {
 
   const routes: readonly Route[] = [
     // Process probes and published documents.
-    { method: "GET", path: "/livez", access: "public", document: () => textResponse("ok\n") },
+    { method: "GET", path: "/livez", access: "public", document: () => createTextResponse("ok\n") },
     {
       method: "GET",
       path: "/readyz",
       access: "public",
       document: async () =>
         (await isReady())
-          ? textResponse("ok\n")
-          : textResponse("not ready\n", { status: 503, headers: { "retry-after": "2" } }),
+          ? createTextResponse("ok\n")
+          : createTextResponse("not ready\n", { status: 503, headers: { "retry-after": "2" } }),
     },
     ...["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"].map(
       (path) =>
@@ -71,14 +71,14 @@ export function createRoutes(deps: RouteDeps): readonly Route[] {
           method: "GET",
           path,
           access: "public",
-          document: () => publicJson(document, "max-age=300"),
+          document: () => createPublicJson(document, "max-age=300"),
         }) as const,
     ),
     {
       method: "GET",
       path: "/jwks",
       access: "public",
-      document: () => publicJson(keyring.jwks(), "max-age=300"),
+      document: () => createPublicJson(keyring.jwks(), "max-age=300"),
     },
     { method: "GET", path: "/action-types", access: "public", document: createActionTypeListHandler(deps) },
     { method: "GET", path: "/action-types/:hash", access: "public", document: createActionTypeHandler(deps) },
@@ -86,13 +86,13 @@ export function createRoutes(deps: RouteDeps): readonly Route[] {
       method: "GET",
       path: "/log/checkpoint",
       access: "public",
-      document: async () => textResponse((await store.log.newestCheckpoint())?.note ?? ""),
+      document: async () => createTextResponse((await store.log.newestCheckpoint())?.note ?? ""),
     },
     {
       method: "GET",
       path: "/log/key",
       access: "public",
-      document: () => textResponse(`${keyring.logKey}\n`),
+      document: () => createTextResponse(`${keyring.logKey}\n`),
     },
 
     // Agents and APIs.

@@ -8,7 +8,7 @@ import { type Callback, findPushFault } from "../domain/callback/callback.ts";
 import type { Agent } from "../domain/client/client.ts";
 import { type ApprovalRequest, getRequestState } from "../domain/request/request.ts";
 import type { Versioned } from "../store/store.ts";
-import { currentPolicies } from "../usecase/request/authorization.ts";
+import { getCurrentPolicies } from "../usecase/request/authorization.ts";
 import { type IssueDeps, issue } from "../usecase/token/issue.ts";
 import type { CallbackClient, PushError } from "./callback-client.ts";
 
@@ -70,7 +70,7 @@ function refusalOf(
       return { error: "expired_token" };
     case "approved": {
       // The agent and the rules may have changed since it asked.
-      const definitions = currentPolicies(config, parts)?.map(({ definition }) => definition) ?? [];
+      const definitions = getCurrentPolicies(config, parts)?.map(({ definition }) => definition) ?? [];
       return findPushFault(agent, definitions) === undefined ? undefined : { error: "transaction_failed" };
     }
     default:

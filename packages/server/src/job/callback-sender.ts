@@ -1,7 +1,7 @@
 /** Posts to agents' callbacks (CIBA §10.2, §10.3). Of the answer only the status is read. */
 
 import type { Outbound } from "../outbound/outbound.ts";
-import { traceparent } from "../tracing/tracing.ts";
+import { getTraceparent } from "../tracing/tracing.ts";
 import type { CallbackClient } from "./callback-client.ts";
 
 /** Shorter than the lease under which it is sent. */
@@ -9,7 +9,7 @@ const timeoutMs = 8_000;
 
 export function createCallbackSender(outbound: Outbound): CallbackClient["send"] {
   return async (endpoint, notificationToken, body, stop) => {
-    const trace = traceparent();
+    const trace = getTraceparent();
     const response = await outbound({
       url: endpoint,
       method: "POST",

@@ -6,7 +6,7 @@
 
 import type { NewEntry } from "../audit/new-entry.ts";
 import { newEntry } from "../audit/new-entry.ts";
-import { abandon, type Callback, resultOf, scheduleRetry } from "../domain/callback/callback.ts";
+import { abandon, type Callback, getResult, scheduleRetry } from "../domain/callback/callback.ts";
 import { revoke } from "../domain/token/token.ts";
 import type { Change, Store, Versioned, Write } from "../store/store.ts";
 import { traceCall } from "../tracing/tracing.ts";
@@ -113,7 +113,7 @@ async function concludingChange(
     });
   const put = (record: Callback): Write => ({ put: "callback", record, ifVersion });
 
-  const outcome = "status" in posted ? resultOf(posted.status) : posted.final ? "never" : "later";
+  const outcome = "status" in posted ? getResult(posted.status) : posted.final ? "never" : "later";
   // The agent has asked again and listens with another token by now: it is told with that one, whatever became of this.
   const anew = callback.sealedToken === usedToken ? undefined : { ...callback, dueAt: now };
   if (outcome === "taken")

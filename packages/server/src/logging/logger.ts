@@ -8,7 +8,7 @@ import { type Logger as PinoLogger, pino } from "pino";
 import type { Config } from "../config/config.ts";
 import { observeCommits } from "../store/observe-commits.ts";
 import type { Store } from "../store/store.ts";
-import { activeTrace } from "../tracing/tracing.ts";
+import { getActiveTrace } from "../tracing/tracing.ts";
 import { createDedupe } from "./dedupe.ts";
 import { toEntryFields } from "./entry-fields.ts";
 import { describeFault } from "./format-error.ts";
@@ -48,7 +48,7 @@ export function openLogger({ level, accessLog }: Config["logging"], customOutput
       timestamp: formatTimestamp,
       formatters: { level: (label) => ({ level: label }) },
       // A line of a trace can be found from it, and it from the line.
-      mixin: activeTrace,
+      mixin: getActiveTrace,
     },
     output,
   );

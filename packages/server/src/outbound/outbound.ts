@@ -16,9 +16,9 @@ import { isIP, type LookupFunction } from "node:net";
 import { createSecureContext, getCACertificates } from "node:tls";
 import {
   checkOutboundUrl,
-  hostOf,
   isAddressAllowed,
   type OutboundPolicy,
+  readHost,
 } from "../domain/url/outbound-url.ts";
 
 export type OutboundRequest = {
@@ -77,7 +77,7 @@ export function createOutbound({ ca, resolve = resolveAddresses, ...policy }: Ou
 
   /** The addresses that the URL leads to, all of them allowed. */
   async function resolveAllowedAddresses(url: URL): Promise<readonly string[] | OutboundFailure> {
-    const host = hostOf(url);
+    const host = readHost(url);
     const addresses = isIP(host) ? [host] : await addressesOf(host);
     if (addresses.length === 0) return { failed: "unreachable", why: `${host} has no address` };
     const forbidden = addresses.find((address) => !isAddressAllowed(address, url, policy));

@@ -15,7 +15,7 @@ import {
   several,
   waiting,
 } from "@countersign/testing/browser/page-fixture";
-import { timeLeft } from "./asset/countdown.js";
+import { formatTimeLeft } from "./asset/countdown.js";
 import { findAsset, getAssetUrl } from "./asset.ts";
 import { outcomes, renderCardPage } from "./card.ts";
 import { renderInboxPage } from "./inbox.ts";
@@ -302,7 +302,7 @@ test("what is left is rounded down, and never below nothing", () => {
     [86_400_000, "1 day 0 h"],
     [190_800_000, "2 days 5 h"],
   ];
-  for (const [ms, said] of cases) assert.equal(timeLeft(ms), said);
+  for (const [ms, said] of cases) assert.equal(formatTimeLeft(ms), said);
 });
 
 test("an asset's URL names its content, and nothing else is an asset", () => {

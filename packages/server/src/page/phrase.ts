@@ -2,7 +2,7 @@
 import type { Reversibility } from "@countersign/protocol";
 import { html } from "hono/html";
 import { type CardPart, type CardRow, formatPartCount } from "../domain/action/card.ts";
-import { timeLeft } from "./asset/countdown.js";
+import { formatTimeLeft } from "./asset/countdown.js";
 import { externalIcon, irreversibleIcon, reversibleIcon } from "./icon.ts";
 import type { Html } from "./layout.ts";
 
@@ -73,7 +73,7 @@ export function renderTimeOfDay(at: number, now: number): Html {
 /** What is left until `at`, as `1:42`; the browser's script counts it down. */
 export function renderCountdown(at: number, now: number): Html {
   const leftMs = Math.max(0, at - now);
-  return html`<span class="left" role="timer" data-left="${leftMs}">${timeLeft(leftMs)}</span>`;
+  return html`<span class="left" role="timer" data-left="${leftMs}">${formatTimeLeft(leftMs)}</span>`;
 }
 
 const dateStyles = {

@@ -60,7 +60,7 @@ export function encodeUnloggedChange(change: UnloggedChange): ChangeRows {
 }
 
 /** Approvers in whose inbox an approval is: its candidates while it is written as pending, then nobody. */
-export function inboxesOf(request: ApprovalRequest): readonly string[] {
+export function listInboxes(request: ApprovalRequest): readonly string[] {
   return request.status.state === "pending" ? [...new Set(request.candidates)] : [];
 }
 
@@ -90,7 +90,7 @@ function encodeWrite(write: Write): WriteRow {
 function encodePut<K extends Kind>(kind: K, record: Records[K], ifVersion: number): WriteRow {
   const table: Table<Records[K]> = tables[kind];
   const columns = Object.values(table.columns).map((column) => column(record));
-  const waiting = kind === "request" ? inboxesOf(record as ApprovalRequest) : undefined;
+  const waiting = kind === "request" ? listInboxes(record as ApprovalRequest) : undefined;
   const dueAt = table.dueAt(record);
   // An engine would refuse it in the middle of a transaction that others share.
   if (dueAt !== null && !Number.isSafeInteger(dueAt)) throw new Error(`${dueAt} is no instant of a ${kind}`);

@@ -16,17 +16,17 @@ export function openTelemetry(): typeof OpenTelemetry | undefined {
 }
 
 /** The `traceparent` of what is under way, for later. */
-export function traceparent(): string | undefined {
+export function getTraceparent(): string | undefined {
   const api = openTelemetry();
   if (!api?.trace.getActiveSpan()) return undefined;
   const { context, propagation } = api;
-  const carrier: { traceparent?: string } = {};
+  const carrier: { getTraceparent?: string } = {};
   propagation.inject(context.active(), carrier);
-  return carrier.traceparent;
+  return carrier.getTraceparent;
 }
 
 /** By which a line of a log and the trace that it is part of can be found from each other. */
-export function activeTrace(): { readonly trace_id?: string; readonly span_id?: string } {
+export function getActiveTrace(): { readonly trace_id?: string; readonly span_id?: string } {
   const span = openTelemetry()?.trace.getActiveSpan()?.spanContext();
   return span ? { trace_id: span.traceId, span_id: span.spanId } : {};
 }
@@ -42,11 +42,11 @@ export function traceWait(request: ApprovalRequest, endedAt: number, how: string
   tracer.startSpan("wait for a person", { startTime: request.createdAt, attributes }, asked).end(endedAt);
 }
 
-type Traced = { readonly id: string; readonly traceparent?: string | undefined };
+type Traced = { readonly id: string; readonly getTraceparent?: string | undefined };
 
 /** A call that nobody is waiting for, made in the trace of the ask that it goes back to. A throw is one here, too. */
 export async function traceCall<T>(
-  { id, traceparent: asked }: Traced,
+  { id, getTraceparent: asked }: Traced,
   name: string,
   work: () => Promise<T>,
 ): Promise<T> {
@@ -74,9 +74,9 @@ export function traceLink(request: Traced): void {
   const span = api?.trace.getActiveSpan();
   if (!api || !span) return;
   span.setAttribute("countersign.request", request.id);
-  if (request.traceparent === undefined) return;
+  if (request.getTraceparent === undefined) return;
   const { propagation, ROOT_CONTEXT, trace } = api;
-  const asked = propagation.extract(ROOT_CONTEXT, { traceparent: request.traceparent });
+  const asked = propagation.extract(ROOT_CONTEXT, { traceparent: request.getTraceparent });
   const linked = trace.getSpanContext(asked);
   if (linked) span.addLink({ context: linked });
 }

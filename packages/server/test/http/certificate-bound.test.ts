@@ -14,7 +14,7 @@ import {
 } from "@countersign/testing/server/deployment";
 import { createProofKey } from "@countersign/testing/server/dpop-key";
 import { decodeJwt } from "jose";
-import { anonymousPeer, clientCertificate, type TlsPeer } from "../../src/http/transport/peer.ts";
+import { anonymousPeer, type TlsPeer, toClientCertificate } from "../../src/http/transport/peer.ts";
 import { addAgent } from "../../src/usecase/client/client-lifecycle.ts";
 
 let deployment: Deployment;
@@ -34,7 +34,7 @@ before(async () => {
   assert.ok("secret" in added);
   bound = { id: "agent-mtls", secret: added.secret ?? "" };
   const { der } = await selfSigned("CN=agent-mtls");
-  peer = { certificate: clientCertificate(der, false) };
+  peer = { certificate: toClientCertificate(der, false) };
 });
 after(async () => {
   assert.deepEqual(deployment.faults, []);

@@ -9,7 +9,7 @@ import {
 } from "@countersign/testing/server/certificate";
 import { basic, type Deployment, deploy, issuer } from "@countersign/testing/server/deployment";
 import type { AuthenticationMethod, CertificateName } from "../../src/domain/client/client.ts";
-import { clientCertificate, type TlsPeer } from "../../src/http/transport/peer.ts";
+import { type TlsPeer, toClientCertificate } from "../../src/http/transport/peer.ts";
 import { addAgent, type NewAgent } from "../../src/usecase/client/client-lifecycle.ts";
 
 let deployment: Deployment;
@@ -49,7 +49,7 @@ async function named(name: CertificateName, value: string): Promise<string> {
 }
 
 const peer = ({ der }: Certificate, verified = true): TlsPeer => ({
-  certificate: clientCertificate(der, verified),
+  certificate: toClientCertificate(der, verified),
 });
 
 /** `unsupported_grant_type` is what an authenticated client hears. */
@@ -210,7 +210,7 @@ test("a certificate alone names nobody: client_id is needed, and is that of a re
 
 test("what is no certificate proves nothing, and is no fault", async () => {
   const id = await named("subject_dn", "CN=agent");
-  const odd = { certificate: clientCertificate(new Uint8Array([48, 3, 2, 1, 1]), true) };
+  const odd = { certificate: toClientCertificate(new Uint8Array([48, 3, 2, 1, 1]), true) };
   assert.equal(await call({ client_id: id }, odd), "invalid_client");
 });
 

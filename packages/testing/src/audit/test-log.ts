@@ -22,7 +22,7 @@ import { verifyPasskeyAttestation } from "../../../server/src/crypto/passkey.ts"
 import type { Card } from "../../../server/src/domain/action/card.ts";
 import { openSqlite } from "../../../server/src/store/sqlite/sqlite.ts";
 import type { Store } from "../../../server/src/store/store.ts";
-import { checkpoint } from "../../../server/src/usecase/audit/checkpoint.ts";
+import { writeCheckpoint } from "../../../server/src/usecase/audit/checkpoint.ts";
 import {
   createVirtualAuthenticator,
   type VirtualAuthenticator,
@@ -127,7 +127,7 @@ export function createTestLog(
     add,
     write,
     checkpoint: async () => {
-      const note = await checkpoint({
+      const note = await writeCheckpoint({
         store,
         signCheckpoint: ({ size, root }) => signCheckpoint({ origin, size, root }, keys.privateKey),
         publish: async () => {},

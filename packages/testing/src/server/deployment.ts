@@ -16,7 +16,7 @@ import {
 import { createSecretSeal } from "../../../server/src/crypto/seal.ts";
 import { readRegistration } from "../../../server/src/domain/client/registration.ts";
 import { createServer, type Server, type ServerOptions } from "../../../server/src/server.ts";
-import { addAgent, addApi, credentialFor } from "../../../server/src/usecase/client/client-lifecycle.ts";
+import { addAgent, addApi, createCredential } from "../../../server/src/usecase/client/client-lifecycle.ts";
 import { invite } from "../../../server/src/usecase/people/enrol.ts";
 import { createVirtualAuthenticator, type VirtualAuthenticator } from "../browser/virtual-authenticator.ts";
 
@@ -204,7 +204,7 @@ export async function deploy(
     if ("problems" in registration) throw new Error(JSON.stringify(registration.problems));
     const { proof, ...rest } = registration;
     const name = typeof metadata.client_name === "string" ? metadata.client_name : id;
-    const credential = credentialFor(proof, createSecretSeal(rootKey).seal);
+    const credential = createCredential(proof, createSecretSeal(rootKey).seal);
     const added = await addAgent(server.store, { id, name, ...rest, credential });
     if ("refused" in added) throw new Error(`agent ${id} already exists`);
     return { id, secret: added.secret ?? "" };

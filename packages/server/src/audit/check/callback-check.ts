@@ -2,16 +2,16 @@
 
 import { toCurrentEvent } from "../event.ts";
 import { quote } from "../problem.ts";
-import { type EntryCheck, requestOf, tokenOf } from "./log-state.ts";
+import { type EntryCheck, findRequest, findToken } from "./log-state.ts";
 
 export const callbackChecks = {
   callbackAfterDecision: (entry, logState) =>
-    entry.event.startsWith("callback.") && requestOf(entry, logState)?.state === "pending"
+    entry.event.startsWith("callback.") && findRequest(entry, logState)?.state === "pending"
       ? `the agent of ${quote(entry.request!)} was told of an answer, and there was none`
       : undefined,
 
   abandonedWithLiveToken: (entry, logState) => {
-    const token = tokenOf(entry, logState);
+    const token = findToken(entry, logState);
     return toCurrentEvent(entry.event) === "callback.abandoned" &&
       token?.state === "issued" &&
       entry.at < token.expiresAt

@@ -55,11 +55,11 @@ export function createLogState(): LogState {
   return { ids: new IdSet(), requests: new Map(), tokens: new Map(), devices: new Map() };
 }
 
-export function requestOf({ request }: Entry, logState: LogState): LoggedRequest | undefined {
+export function findRequest({ request }: Entry, logState: LogState): LoggedRequest | undefined {
   return request === undefined ? undefined : logState.requests.get(request);
 }
 
-export function tokenOf({ token }: Entry, logState: LogState): LoggedToken | undefined {
+export function findToken({ token }: Entry, logState: LogState): LoggedToken | undefined {
   return token === undefined ? undefined : logState.tokens.get(token);
 }
 

@@ -2,7 +2,7 @@
 import { type AuthenticationLevel, authenticationLevels, type RequestState } from "@countersign/protocol";
 import { findEvent, listHistoryMembers } from "../event.ts";
 import { quote } from "../problem.ts";
-import { type EntryCheck, readCreatedRequest, requestOf } from "./log-state.ts";
+import { type EntryCheck, findRequest, readCreatedRequest } from "./log-state.ts";
 
 const decisions = ["request.approved", "request.denied"];
 const allowedFrom: { readonly [event: string]: readonly RequestState[] } = {
@@ -33,17 +33,17 @@ export const requestChecks = {
   },
 
   createdFirst: (entry, logState) =>
-    entry.request !== undefined && entry.event !== "request.created" && !requestOf(entry, logState)
+    entry.request !== undefined && entry.event !== "request.created" && !findRequest(entry, logState)
       ? `${quote(entry.event)} is about ${quote(entry.request)}, which was not created before it`
       : undefined,
 
   createdOnce: (entry, logState) =>
-    entry.event === "request.created" && requestOf(entry, logState)
+    entry.event === "request.created" && findRequest(entry, logState)
       ? `${quote(entry.request!)} was created before`
       : undefined,
 
   endsOnce: (entry, logState) => {
-    const state = requestOf(entry, logState)?.state;
+    const state = findRequest(entry, logState)?.state;
     if (
       !Object.hasOwn(allowedFrom, entry.event) ||
       state === undefined ||
@@ -55,7 +55,7 @@ export const requestChecks = {
   },
 
   statesInOrder: (entry, logState) => {
-    const state = requestOf(entry, logState)?.state;
+    const state = findRequest(entry, logState)?.state;
     if (!Object.hasOwn(allowedFrom, entry.event) || (state !== "pending" && state !== "approved"))
       return undefined;
     return allowedFrom[entry.event]!.includes(state)
@@ -64,7 +64,7 @@ export const requestChecks = {
   },
 
   decidedByCandidate: (entry, logState) => {
-    const request = requestOf(entry, logState);
+    const request = findRequest(entry, logState);
     if (!decisions.includes(entry.event) || request?.state !== "pending") return undefined;
     return request.candidates.includes(entry.approver!)
       ? undefined
@@ -72,21 +72,21 @@ export const requestChecks = {
   },
 
   decidedInTime: (entry, logState) => {
-    const request = requestOf(entry, logState);
+    const request = findRequest(entry, logState);
     return decisions.includes(entry.event) && request && entry.at >= request.expiresAt
       ? `${quote(entry.request!)} was decided after it had expired`
       : undefined;
   },
 
   cancelledInTime: (entry, logState) => {
-    const request = requestOf(entry, logState);
+    const request = findRequest(entry, logState);
     return entry.event === "request.cancelled" && request && entry.at >= request.expiresAt
       ? `${quote(entry.request!)} was cancelled after it had expired`
       : undefined;
   },
 
   notExpiredEarly: (entry, logState) => {
-    const request = requestOf(entry, logState);
+    const request = findRequest(entry, logState);
     const ended = entry.event === "request.expired" || entry.event === "request.lapsed";
     return ended && request && entry.at < request.expiresAt
       ? `${quote(entry.request!)} was written off before its time had run out`
@@ -94,28 +94,28 @@ export const requestChecks = {
   },
 
   sameDigest: (entry, logState) => {
-    const digest = requestOf(entry, logState)?.digest;
+    const digest = findRequest(entry, logState)?.digest;
     return digest !== undefined && entry.digest !== undefined && entry.digest !== digest
       ? `${quote(entry.event)} has another digest than the request that it is about`
       : undefined;
   },
 
   sameAgent: (entry, logState) => {
-    const agent = requestOf(entry, logState)?.agent;
+    const agent = findRequest(entry, logState)?.agent;
     return agent !== undefined && entry.agent !== undefined && entry.agent !== agent
       ? `${quote(entry.event)} names another agent than the one that asked`
       : undefined;
   },
 
   sameCard: (entry, logState) => {
-    const request = requestOf(entry, logState);
+    const request = findRequest(entry, logState);
     return decisions.includes(entry.event) && request && entry.facts?.card_hash !== request.cardHash
       ? `${quote(entry.request!)} was decided on another card than the one that was made for it`
       : undefined;
   },
 
   levelReached: (entry, logState) => {
-    const request = requestOf(entry, logState);
+    const request = findRequest(entry, logState);
     if (entry.event !== "request.approved" || !request) return undefined;
     const reached = authenticationLevels.indexOf(entry.facts?.level as AuthenticationLevel);
     return reached < authenticationLevels.indexOf(request.level)

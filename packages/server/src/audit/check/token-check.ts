@@ -1,33 +1,33 @@
 /** One approval, one token, one use, as the log must tell it; each rule with its own sentence. */
 import type { TokenState } from "@countersign/protocol";
 import { quote } from "../problem.ts";
-import { type EntryCheck, requestOf, tokenOf } from "./log-state.ts";
+import { type EntryCheck, findRequest, findToken } from "./log-state.ts";
 
 const settled = ["token.completed", "token.failed", "token.unknown"];
 const unspent = ["token.reserved", "token.expired", "token.revoked"];
 
 export const tokenChecks = {
   issuedOnce: (entry, logState) =>
-    entry.event === "token.issued" && requestOf(entry, logState)?.state === "redeemed"
+    entry.event === "token.issued" && findRequest(entry, logState)?.state === "redeemed"
       ? `${quote(entry.request!)} was turned into a token before`
       : undefined,
 
   issuedAfterApproval: (entry, logState) => {
-    const state = requestOf(entry, logState)?.state;
+    const state = findRequest(entry, logState)?.state;
     if (entry.event !== "token.issued" || state === undefined || state === "approved" || state === "redeemed")
       return undefined;
     return `a token was issued for ${quote(entry.request!)}, which was ${state} and not approved`;
   },
 
   issuedInTime: (entry, logState) => {
-    const request = requestOf(entry, logState);
+    const request = findRequest(entry, logState);
     return entry.event === "token.issued" && request && entry.at >= request.expiresAt
       ? `a token was issued for ${quote(entry.request!)} after it had expired`
       : undefined;
   },
 
   issuedForDecision: (entry, logState) => {
-    const request = requestOf(entry, logState);
+    const request = findRequest(entry, logState);
     if (entry.event !== "token.issued" || request?.approver === undefined) return undefined;
     if (entry.approver !== request.approver)
       return "a token was issued in the name of somebody who did not approve";
@@ -39,41 +39,41 @@ export const tokenChecks = {
   },
 
   tokenIsNew: (entry, logState) =>
-    entry.event === "token.issued" && tokenOf(entry, logState)
+    entry.event === "token.issued" && findToken(entry, logState)
       ? `the token ${quote(entry.token!)} was issued before`
       : undefined,
 
   tokenIsOfRequest: (entry, logState) => {
-    if (entry.token === undefined || entry.event === "token.issued" || !requestOf(entry, logState))
+    if (entry.token === undefined || entry.event === "token.issued" || !findRequest(entry, logState))
       return undefined;
-    return tokenOf(entry, logState)?.request === entry.request
+    return findToken(entry, logState)?.request === entry.request
       ? undefined
       : `${quote(entry.event)} names the token ${quote(entry.token)}, which was not issued for that request`;
   },
 
   spentOnce: (entry, logState) => {
-    const token = tokenOf(entry, logState);
+    const token = findToken(entry, logState);
     return unspent.includes(entry.event) && token && token.state !== "issued"
       ? `the token ${quote(entry.token!)} was ${token.state} already: ${entry.event} cannot follow`
       : undefined;
   },
 
   reservedInTime: (entry, logState) => {
-    const token = tokenOf(entry, logState);
+    const token = findToken(entry, logState);
     return entry.event === "token.reserved" && token && entry.at >= token.expiresAt
       ? `the token ${quote(entry.token!)} was reserved after it had expired`
       : undefined;
   },
 
   tokenNotExpiredEarly: (entry, logState) => {
-    const token = tokenOf(entry, logState);
+    const token = findToken(entry, logState);
     return entry.event === "token.expired" && token && entry.at < token.expiresAt
       ? `the token ${quote(entry.token!)} was written off before its time had run out`
       : undefined;
   },
 
   settledAfterReserved: (entry, logState) => {
-    const token = tokenOf(entry, logState);
+    const token = findToken(entry, logState);
     if (!settled.includes(entry.event) || !token) return undefined;
     const from: readonly TokenState[] =
       entry.event === "token.unknown" ? ["reserved"] : ["reserved", "unknown"];

@@ -13,7 +13,7 @@ import {
 } from "../../domain/client/registration.ts";
 import { toTypeMetadata } from "../../domain/client/type-metadata.ts";
 import type { Store, Versioned } from "../../store/store.ts";
-import { addAgent, credentialFor } from "../../usecase/client/client-lifecycle.ts";
+import { addAgent, createCredential } from "../../usecase/client/client-lifecycle.ts";
 import { type Changed, changeAgent } from "../../usecase/client/update-agent.ts";
 import type { Arguments, Command, Terminal } from "../cli/command.ts";
 import { readRootKey, resolveConfigFile, withStore } from "../cli/deployment.ts";
@@ -85,7 +85,7 @@ async function add(args: Arguments, { stdout }: Terminal, store: Store, config: 
     );
   const { proof, ...registration } = parseRegistration(toMetadata(args, config) as JsonObject, config);
   const name = parseName(args.option("name") ?? id);
-  const credential = credentialFor(proof, createSealer(config));
+  const credential = createCredential(proof, createSealer(config));
   const result = await addAgent(store, { id, name, ...registration, credential });
   if ("refused" in result)
     throw new OperatorError(
@@ -113,7 +113,7 @@ async function change(args: Arguments, { stdout }: Terminal, store: Store, confi
     return {
       ...next,
       name: name ?? found.record.name,
-      credential: credentialFor(proof, createSealer(config)),
+      credential: createCredential(proof, createSealer(config)),
     };
   });
   if (changed.members.length === 0) stdout(`agent ${id} is registered like that already`);
@@ -139,7 +139,10 @@ async function renewSecret(
           `agent ${id} has no secret: it authenticates with ${method}`,
           `Change its keys or its authentication method with countersign agent change ${id}`,
         );
-      return { ...record, credential: credentialFor({ method } as ClientAuthMethod, createSealer(config)) };
+      return {
+        ...record,
+        credential: createCredential({ method } as ClientAuthMethod, createSealer(config)),
+      };
     },
     true,
   );

@@ -1,6 +1,6 @@
 import { type Config, formatProblem, loadConfig } from "../../config/config.ts";
-import { tlsProblems } from "../../http/transport/tls.ts";
-import { idConflictText, planReconciliation } from "../../usecase/client/reconcile-agents.ts";
+import { findTlsProblems } from "../../http/transport/tls.ts";
+import { formatIdConflict, planReconciliation } from "../../usecase/client/reconcile-agents.ts";
 import type { Arguments, Command } from "../cli/command.ts";
 import { resolveConfigFile, withStore } from "../cli/deployment.ts";
 import { OperatorError } from "../cli/operator-error.ts";
@@ -14,7 +14,7 @@ export const checkCommand: Command = {
     const problems =
       "problems" in result
         ? result.problems.map(formatProblem)
-        : tlsProblems(result.config).map(({ refused, remedy }) => `${refused}\n  ${remedy}`);
+        : findTlsProblems(result.config).map(({ refused, remedy }) => `${refused}\n  ${remedy}`);
     if ("problems" in result || problems.length > 0) {
       for (const problem of problems) stderr(problem);
       stderr(`${problems.length} problem${problems.length === 1 ? "" : "s"}`);
@@ -50,7 +50,7 @@ async function formatAgentChanges(args: Arguments, { agents }: Config): Promise<
     throw error;
   });
   if (!plan) return agents.size > 0 ? [`agents: ${agents.size}`] : [];
-  if (plan.taken.length > 0) throw new OperatorError(plan.taken.map(idConflictText).join("\n"));
+  if (plan.taken.length > 0) throw new OperatorError(plan.taken.map(formatIdConflict).join("\n"));
   const changes: readonly (readonly [string, readonly string[]])[] = [
     ["added", plan.add],
     ["changed", plan.change],

@@ -11,7 +11,7 @@ import { createRootKey, loadRootKey, type RootKey } from "../../crypto/root-key.
 import { openStore } from "../../store/open.ts";
 import type { Store } from "../../store/store.ts";
 import { StoreNotFoundError } from "../../store/store-not-found-error.ts";
-import { checkpoint } from "../../usecase/audit/checkpoint.ts";
+import { writeCheckpoint } from "../../usecase/audit/checkpoint.ts";
 import { type Keyring, openKeyring } from "../../usecase/key/keyring.ts";
 import type { Arguments } from "./command.ts";
 import { OperatorError } from "./operator-error.ts";
@@ -126,13 +126,13 @@ export function withKeyring<T>(
 }
 
 /** Puts what is already logged in its place and under a checkpoint, as the server's own round does. */
-export async function checkpointNow(store: Store, config: Config, keyring: Keyring): Promise<void> {
+export async function writeCheckpointNow(store: Store, config: Config, keyring: Keyring): Promise<void> {
   const append = createCheckpointWriter(config.log.checkpointFile);
   const publish = (note: string) =>
     append(note).catch((error: unknown) => {
       throw new OperatorError(`the checkpoint file cannot be written: ${getErrorMessage(error)}`);
     });
-  await checkpoint({ store, signCheckpoint: keyring.signCheckpoint, publish });
+  await writeCheckpoint({ store, signCheckpoint: keyring.signCheckpoint, publish });
 }
 
 /** A request's id, also from the `auth_req_id` that begins with it: both are called `req_…`. */

@@ -60,7 +60,7 @@ export function buildActionPolicy(
     validate: compiled.validate,
     ...(scope === undefined ? {} : { scope }),
   };
-  return { rule: deepFreeze(rule) };
+  return { rule: freezeDeep(rule) };
 }
 
 /** A member that is undefined has no canonical form: an absent one is left out. */
@@ -76,9 +76,9 @@ function omitUndefined(row: Row): Row {
 }
 
 /** Freezes a value and all that it holds, and gives it back. Functions stay as they are. */
-export function deepFreeze<T>(value: T): T {
+export function freezeDeep<T>(value: T): T {
   if (typeof value !== "object" || value === null || Object.isFrozen(value)) return value;
   Object.freeze(value);
-  for (const member of Object.values(value)) deepFreeze(member);
+  for (const member of Object.values(value)) freezeDeep(member);
   return value;
 }

@@ -12,7 +12,7 @@ import {
   type Reversibility,
   reversibilities,
 } from "@countersign/protocol";
-import { strongerLevel } from "../policy/level.ts";
+import { maxLevel } from "../policy/level.ts";
 import type { Row } from "./action-type.ts";
 import { parseSentence, textFaults } from "./declaration.ts";
 import { type FormatRefusal, formatValue } from "./format.ts";
@@ -86,7 +86,7 @@ export function renderCard(input: {
   const message = { ...(input.message !== undefined && { message: input.message }) };
   const shared = {
     reversibility: reversibilities[strictest]!,
-    level: input.level ?? definitions.map(({ level }) => level).reduce(strongerLevel),
+    level: input.level ?? definitions.map(({ level }) => level).reduce(maxLevel),
     audience,
     digest: partsDigest(audience, digestParts),
     expiresAt,

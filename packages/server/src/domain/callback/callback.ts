@@ -85,7 +85,7 @@ export function abandon({ sealedBody: _, ...callback }: Callback, error: string,
 }
 
 /** What a status means (CIBA §10.2, §10.3.1): a redirect is never followed, and will be there again. */
-export function resultOf(status: number): "taken" | "later" | "never" {
+export function getResult(status: number): "taken" | "later" | "never" {
   if (status >= 200 && status < 300) return "taken";
   return status >= 500 || status === 429 ? "later" : "never";
 }

@@ -4,7 +4,7 @@ import { isIP } from "node:net";
 import type { JsonObject } from "@countersign/protocol";
 import ipaddr from "ipaddr.js";
 import type { CertificateName } from "./client.ts";
-import { equalNames, parseDistinguishedName, parseSubject } from "./distinguished-name.ts";
+import { areNamesEqual, parseDistinguishedName, parseSubject } from "./distinguished-name.ts";
 
 /** Undefined for what is no certificate. */
 export function parseCertificate(der: Uint8Array | string): X509Certificate | undefined {
@@ -18,7 +18,7 @@ export function parseCertificate(der: Uint8Array | string): X509Certificate | un
 /** Whether it bears the name: its whole subject, or one of its alternative names. Wildcards stand for themselves. */
 export function hasName(certificate: X509Certificate, name: CertificateName, value: string): boolean {
   if (name === "subject_dn")
-    return equalNames(parseSubject(certificate.subject), parseDistinguishedName(value));
+    return areNamesEqual(parseSubject(certificate.subject), parseDistinguishedName(value));
   const [label, normalize] = subjectAltTypes[name];
   const expected = normalize(value);
   return parseSubjectAltNames(certificate).some(

@@ -3,10 +3,10 @@ import { X509Certificate } from "node:crypto";
 import { test } from "node:test";
 import { selfSigned } from "@countersign/testing/server/certificate";
 import fc from "fast-check";
-import { equalNames, parseDistinguishedName, parseSubject } from "./distinguished-name.ts";
+import { areNamesEqual, parseDistinguishedName, parseSubject } from "./distinguished-name.ts";
 
 const same = (one: string, other: string) =>
-  equalNames(parseDistinguishedName(one), parseDistinguishedName(other));
+  areNamesEqual(parseDistinguishedName(one), parseDistinguishedName(other));
 
 test("attributes have several names, in any case, and one of numbers", () => {
   for (const [one, other] of [

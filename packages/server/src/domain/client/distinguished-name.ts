@@ -17,7 +17,7 @@ export function parseSubject(subject: string): DistinguishedName | undefined {
   return parseSteps(subject.split("\n").reverse());
 }
 
-export function equalNames(
+export function areNamesEqual(
   one: DistinguishedName | undefined,
   other: DistinguishedName | undefined,
 ): boolean {

@@ -4,7 +4,7 @@ import { type AuthenticationLevel, authenticationLevels } from "@countersign/pro
 /** The `passkey` level wants a passkey used no longer ago than this. */
 export const freshPasskeyMs = 5 * 60_000;
 
-export function strongerLevel(a: AuthenticationLevel, b: AuthenticationLevel): AuthenticationLevel {
+export function maxLevel(a: AuthenticationLevel, b: AuthenticationLevel): AuthenticationLevel {
   return authenticationLevels.indexOf(a) >= authenticationLevels.indexOf(b) ? a : b;
 }
 

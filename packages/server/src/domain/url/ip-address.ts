@@ -13,7 +13,7 @@ export function isCidr(text: string): boolean {
   return ipaddr.isValidCIDR(text);
 }
 
-export function inRange(address: string, ranges: readonly string[]): boolean {
+export function isInRange(address: string, ranges: readonly string[]): boolean {
   const effective = toEffectiveAddress(address);
   return ranges
     .map(ipaddr.parseCIDR)

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { inRange, isPublic } from "./ip-address.ts";
+import { isInRange, isPublic } from "./ip-address.ts";
 import { checkOutboundUrl } from "./outbound-url.ts";
 
 const closed = { allowPrivate: [], allowHttp: false };
@@ -111,8 +111,8 @@ test("public is what is unicast on the internet, and nothing else", () => {
     "",
   ];
   for (const address of others) assert.equal(isPublic(address), false, address);
-  assert.equal(inRange("nonsense", ["10.0.0.0/8"]), false);
-  assert.equal(inRange("10.0.0.1", ["fd00::/8"]), false);
+  assert.equal(isInRange("nonsense", ["10.0.0.0/8"]), false);
+  assert.equal(isInRange("10.0.0.1", ["fd00::/8"]), false);
 });
 
 test("T58: no spelling of a private IPv4 address gets through", () => {

@@ -3,7 +3,7 @@
  * registered, and again each time something is sent there (`outbound/`), where its name is also resolved.
  */
 import { isIP } from "node:net";
-import { inRange, isPublic } from "./ip-address.ts";
+import { isInRange, isPublic } from "./ip-address.ts";
 
 /** How far calls may reach beyond https to public addresses. */
 export type OutboundPolicy = {
@@ -33,12 +33,12 @@ export function checkOutboundUrl(text: string, policy: OutboundPolicy): URL | Ou
   if (url.username !== "" || url.password !== "") return refuse("credentials");
   // An empty fragment leaves nothing in `url.hash`.
   if (text.includes("#")) return refuse("fragment");
-  const host = hostOf(url);
+  const host = readHost(url);
   return isIP(host) !== 0 && !isAddressAllowed(host, url, policy) ? refuse("private_address") : url;
 }
 
 /** The host, an IPv6 address without its brackets. Other spellings of an address (`0x7f.1`) are resolved by `URL`. */
-export function hostOf(url: URL): string {
+export function readHost(url: URL): string {
   return url.hostname.replace(/^\[|\]$/g, "");
 }
 
@@ -48,7 +48,7 @@ export function isAddressAllowed(
   { protocol }: URL,
   { allowPrivate }: OutboundPolicy,
 ): boolean {
-  return (protocol === "https:" && isPublic(address)) || inRange(address, allowPrivate);
+  return (protocol === "https:" && isPublic(address)) || isInRange(address, allowPrivate);
 }
 
 function refuse(refused: OutboundUrlRefusal): OutboundUrlRefused {

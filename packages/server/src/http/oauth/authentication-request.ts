@@ -6,7 +6,7 @@
 import type { Agent } from "../../domain/client/client.ts";
 import { parseAcr } from "../../domain/policy/level.ts";
 import type { AskInput } from "../../usecase/request/ask.ts";
-import { type Form, required } from "./form.ts";
+import { type Form, requireParameter } from "./form.ts";
 import { type HintDeps, readHint } from "./hint.ts";
 import { OAuthError } from "./oauth-error.ts";
 import { type RequestObjectDeps, readParameters } from "./request-object.ts";
@@ -26,7 +26,7 @@ export async function readAsk(
   if (unknown) throw new OAuthError("invalid_request", `${unknown} is not supported`);
   return {
     details: parameters.get("authorization_details"),
-    scopes: [...new Set(required(parameters, "scope").split(" ").filter(Boolean))],
+    scopes: [...new Set(requireParameter(parameters, "scope").split(" ").filter(Boolean))],
     hint: await readHint(deps, agent, parameters),
     message: parameters.get("binding_message"),
     userCode: parameters.get("user_code"),

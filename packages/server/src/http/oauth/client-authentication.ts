@@ -10,7 +10,11 @@ import type { Store, Versioned } from "../../store/store.ts";
 import { anonymousPeer, type ClientCertificate, type TlsPeer } from "../transport/peer.ts";
 import type { ProtocolRequest } from "../transport/protocol-request.ts";
 import { type AssertionDeps, verifyClientAssertion } from "./client-assertion.ts";
-import { type ClientCredentials, invalidClient, readClientCredentials } from "./client-credentials.ts";
+import {
+  type ClientCredentials,
+  createInvalidClientError,
+  readClientCredentials,
+} from "./client-credentials.ts";
 import type { Form } from "./form.ts";
 
 export type AuthenticationDeps = AssertionDeps;
@@ -42,7 +46,7 @@ export async function authenticateClient(
   else if ("assertion" in credentials)
     valid = agent && (await verifyAssertion(deps, agent, credentials.assertion));
   else valid = agent && (await verifyCertificate(deps, agent, credentials.certificate));
-  if (!found || !valid) throw invalidClient(credentials.by);
+  if (!found || !valid) throw createInvalidClientError(credentials.by);
   return found;
 }
 
@@ -55,7 +59,7 @@ export async function authenticateApi(
   const credentials = readClientCredentials(request, form, anonymousPeer);
   const found = await store.read("api", credentials.id);
   const valid = "secret" in credentials && isSecretValid(credentials.secret, found?.record.secretHash);
-  if (!found || !valid) throw invalidClient(credentials.by);
+  if (!found || !valid) throw createInvalidClientError(credentials.by);
   return found.record;
 }
 

@@ -3,7 +3,7 @@
 import type { ClientCertificate, TlsPeer } from "../transport/peer.ts";
 import type { ProtocolRequest } from "../transport/protocol-request.ts";
 import type { Form } from "./form.ts";
-import { issuerOf } from "./jwt.ts";
+import { readIssuer } from "./jwt.ts";
 import { OAuthError } from "./oauth-error.ts";
 
 export type ClientCredentials =
@@ -33,8 +33,9 @@ export function readClientCredentials(
   if (assertion !== undefined) {
     if (form.get("client_assertion_type") !== assertionType)
       throw new OAuthError("invalid_request", "client_assertion_type is missing or not known");
-    const issuer = issuerOf(assertion);
-    if (issuer === undefined || (id !== undefined && id !== issuer)) throw invalidClient("assertion");
+    const issuer = readIssuer(assertion);
+    if (issuer === undefined || (id !== undefined && id !== issuer))
+      throw createInvalidClientError("assertion");
     return { by: "assertion", id: issuer, assertion };
   }
   // A certificate proves something only where nothing else is given: others bring one to have their tokens bound to it.
@@ -49,20 +50,20 @@ function readBasic(authorization: string, id: string | undefined): ClientCredent
   const encoded = /^basic ([a-z0-9+/=_-]+)$/i.exec(authorization)?.[1];
   const pair = encoded === undefined ? "" : Buffer.from(encoded, "base64").toString("utf8");
   const colon = pair.indexOf(":");
-  if (colon < 0) throw invalidClient("client_secret_basic");
+  if (colon < 0) throw createInvalidClientError("client_secret_basic");
   try {
     const [own = "", secret = ""] = [pair.slice(0, colon), pair.slice(colon + 1)].map((half) =>
       decodeURIComponent(half.replaceAll("+", " ")),
     );
-    if (id !== undefined && id !== own) throw invalidClient("client_secret_basic");
+    if (id !== undefined && id !== own) throw createInvalidClientError("client_secret_basic");
     return { by: "client_secret_basic", id: own, secret };
   } catch {
-    throw invalidClient("client_secret_basic");
+    throw createInvalidClientError("client_secret_basic");
   }
 }
 
 /** Whatever is wrong, the answer is the same; `WWW-Authenticate` only where Basic was tried (RFC 6749 §5.2). */
-export function invalidClient(by: ClientCredentials["by"]): OAuthError {
+export function createInvalidClientError(by: ClientCredentials["by"]): OAuthError {
   const description = "client authentication failed";
   if (by !== "client_secret_basic") return new OAuthError("invalid_client", description, { status: 401 });
   const headers = { "www-authenticate": 'Basic realm="countersign"' };

@@ -39,7 +39,7 @@ function decode(text: string): string {
 }
 
 /** A parameter that must be there. */
-export function required(form: Form, name: string): string {
+export function requireParameter(form: Form, name: string): string {
   const value = form.get(name);
   if (value === undefined) throw new OAuthError("invalid_request", `${name} is missing`);
   return value;

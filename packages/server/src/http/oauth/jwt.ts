@@ -22,7 +22,7 @@ export function isTyped(typ: unknown, own: string): boolean {
 }
 
 /** Whose it says it is; nothing about it has been checked. */
-export function issuerOf(jwt: string): string | undefined {
+export function readIssuer(jwt: string): string | undefined {
   try {
     const { iss } = decodeJwt<{ iss?: unknown }>(jwt);
     return typeof iss === "string" ? iss : undefined;

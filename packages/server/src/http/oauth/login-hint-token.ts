@@ -10,7 +10,7 @@ import type { Keys } from "../../domain/client/client.ts";
 import type { ClientJwtVerifier, JwtRefusal } from "../../outbound/client-jwt-verifier.ts";
 import type { Store } from "../../store/store.ts";
 import type { Hint } from "../../usecase/request/resolve-ask.ts";
-import { clockTolerance, isAudience, issuerOf, isTyped, readPayload } from "./jwt.ts";
+import { clockTolerance, isAudience, isTyped, readIssuer, readPayload } from "./jwt.ts";
 import { readSubjectIdentifier } from "./login-hint.ts";
 import { OAuthError } from "./oauth-error.ts";
 
@@ -26,7 +26,7 @@ export type LoginHintDeps = {
 const maxLifetimeSeconds = 24 * 3600;
 
 export async function readLoginHintToken(deps: LoginHintDeps, token: string): Promise<Hint> {
-  const issuer = issuerOf(token) ?? "";
+  const issuer = readIssuer(token) ?? "";
   const keys = deps.loginHintKeys.get(issuer);
   if (!keys) throw invalid("is of no issuer that is known here");
   const wanted = { issuer, requiredClaims: ["aud", "exp"], clockTolerance };

@@ -1,6 +1,6 @@
 /** A protocol error on its way out: thrown at the edge only, rendered in one place, always as JSON. */
 import type { AskError, RegistrationError, SpendError, TokenError } from "@countersign/protocol";
-import { jsonResponse, type ProtocolResponse } from "../transport/response.ts";
+import { createJsonResponse, type ProtocolResponse } from "../transport/response.ts";
 
 export type OAuthErrorCode = AskError | TokenError | SpendError | RegistrationError;
 
@@ -37,7 +37,7 @@ export class OAuthError extends Error {
   /** RFC 6749 §5.2; the description keeps to the alphabet that it allows. */
   toProtocolResponse(): ProtocolResponse {
     const description = this.message.replace(allowed, "?");
-    return jsonResponse(
+    return createJsonResponse(
       { error: this.code, ...(description && { error_description: description }), ...this.members },
       { status: this.status, headers: this.headers },
     );

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { JsonObject } from "@countersign/protocol";
 import fc from "fast-check";
 import { OAuthError } from "./oauth-error.ts";
-import { parametersOf, parseClaims } from "./request-object.ts";
+import { parseClaims, toParameters } from "./request-object.ts";
 
 const names = [
   "scope",
@@ -23,7 +23,7 @@ const jwt = (payload: string) => `e30.${Buffer.from(payload).toString("base64url
 /** The parameters of this text, or the code that it is refused with. Anything else that is thrown is a fault. */
 function read(payload: string) {
   try {
-    return parametersOf(parseClaims(jwt(payload)));
+    return toParameters(parseClaims(jwt(payload)));
   } catch (error) {
     if (error instanceof OAuthError) return error;
     throw error;
@@ -60,7 +60,7 @@ test("what a parameter says is what the claim said: text as it is, JSON as its v
   fc.assert(
     fc.property(text, details, fc.maxSafeInteger(), (hint, authorization_details, requested_expiry) => {
       const claims = { login_hint: hint, authorization_details, requested_expiry } as JsonObject;
-      const form = parametersOf(parseClaims(jwt(JSON.stringify(claims))));
+      const form = toParameters(parseClaims(jwt(JSON.stringify(claims))));
       assert.equal(form.get("login_hint"), hint);
       assert.equal(form.get("requested_expiry"), String(requested_expiry));
       assert.equal(form.get("authorization_details"), JSON.stringify(authorization_details));

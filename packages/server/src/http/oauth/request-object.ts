@@ -67,7 +67,7 @@ export async function readParameters(
     id: hash("sha256", JSON.stringify(["request object", agent.id, jti]), "base64url"),
     expiresAt: ((claims.exp as number) + 2 * clockTolerance) * 1000,
   };
-  return { parameters: parametersOf(claims), replayGuard };
+  return { parameters: toParameters(claims), replayGuard };
 }
 
 /** The claims of a request object that this agent signed for this server, and that is good now. */
@@ -127,7 +127,7 @@ export function parseClaims(request: string): JsonObject {
 }
 
 /** The claims as the parameters that they stand for. What no specification knows is left out where it is no text. */
-export function parametersOf(claims: JsonObject): Form {
+export function toParameters(claims: JsonObject): Form {
   const form = new Map<string, string>();
   for (const [name, value] of Object.entries(claims)) {
     if (about.includes(name)) continue;

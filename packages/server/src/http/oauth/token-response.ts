@@ -2,7 +2,7 @@
 import type { IssuedToken } from "../../usecase/token/issue.ts";
 
 /** RFC 6749 §5.1, CIBA §10.1.1, RFC 9396 §7. */
-export function tokenResponse(grant: IssuedToken) {
+export function toTokenResponse(grant: IssuedToken) {
   return {
     access_token: grant.accessToken,
     token_type: grant.tokenType,
@@ -17,7 +17,7 @@ export function tokenResponse(grant: IssuedToken) {
 const describable = /^[\x20-\x21\x23-\x5b\x5d-\x7e]*$/;
 
 /** The approver's reason, in a member of its own, and as the description where it fits that alphabet. */
-export function denialOf(
+export function toDenial(
   description: string,
   reason: string | undefined,
 ): { readonly description: string; readonly members: { readonly denial_reason?: string } } {

@@ -12,7 +12,7 @@ import type { Config } from "../../config/config.ts";
 import type { ListenSettings, MtlsSettings } from "../../config/listening.ts";
 import type { App } from "../app.ts";
 import { OAuthError } from "../oauth/oauth-error.ts";
-import { peerReader } from "./peer.ts";
+import { createPeerReader } from "./peer.ts";
 import { fromIncomingMessage, type ProtocolHandler, writeResponse } from "./protocol-request.ts";
 import { type ProtocolResponse, toResponse } from "./response.ts";
 import { readCertificates, readTls, suites, type TlsRefusal } from "./tls.ts";
@@ -97,7 +97,7 @@ async function open(
 ): Promise<Opened | TlsRefusal> {
   const secure = secureContext(at, mtls);
   if (secure && "refused" in secure) return secure;
-  const peerOf = peerReader(mtls);
+  const peerOf = createPeerReader(mtls);
   const requestCert = mtls !== undefined && !mtls.proxy;
   const handleFetch = getRequestListener((request, { incoming }) => {
     const peer = peerOf(incoming as IncomingMessage);

@@ -6,7 +6,7 @@ import { hash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import type { TLSSocket } from "node:tls";
 import type { MtlsSettings } from "../../config/listening.ts";
-import { inRange } from "../../domain/url/ip-address.ts";
+import { isInRange } from "../../domain/url/ip-address.ts";
 import { readCertificateHeader } from "./certificate-header.ts";
 
 export type ClientCertificate = {
@@ -22,22 +22,22 @@ export type TlsPeer = { readonly certificate?: ClientCertificate };
 /** Somebody without a certificate: nearly everybody. */
 export const anonymousPeer: TlsPeer = {};
 
-export function clientCertificate(der: Uint8Array, verified: boolean): ClientCertificate {
+export function toClientCertificate(der: Uint8Array, verified: boolean): ClientCertificate {
   return { der, thumbprint: hash("sha256", der, "base64url"), verified };
 }
 
 /** Undefined: a certificate came that cannot be read. */
 type PeerReader = (incoming: IncomingMessage) => TlsPeer | undefined;
 
-export function peerReader(mtls: MtlsSettings | undefined): PeerReader {
+export function createPeerReader(mtls: MtlsSettings | undefined): PeerReader {
   if (!mtls) return () => anonymousPeer;
   const { proxy } = mtls;
   if (!proxy) return peerOfConnection();
   return ({ headers, socket }) => {
     const value = headers[proxy.header];
-    if (value === undefined || !inRange(socket.remoteAddress ?? "", proxy.addresses)) return anonymousPeer;
+    if (value === undefined || !isInRange(socket.remoteAddress ?? "", proxy.addresses)) return anonymousPeer;
     const der = typeof value === "string" ? readCertificateHeader(value) : undefined;
-    return der && { certificate: clientCertificate(der, proxy.verified) };
+    return der && { certificate: toClientCertificate(der, proxy.verified) };
   };
 }
 
@@ -49,7 +49,7 @@ function peerOfConnection(): PeerReader {
     if (!peer) {
       const { authorized } = socket as TLSSocket;
       const certificate = (socket as TLSSocket).getPeerX509Certificate();
-      peer = certificate ? { certificate: clientCertificate(certificate.raw, authorized) } : anonymousPeer;
+      peer = certificate ? { certificate: toClientCertificate(certificate.raw, authorized) } : anonymousPeer;
       known.set(socket, peer);
     }
     return peer;

@@ -16,7 +16,7 @@ export type ProtocolResponse = {
 const jsonHeaders = { "content-type": "application/json", "cache-control": "no-store", ...securityHeaders };
 
 /** A JSON response that must not be cached. Status 200 by default. */
-export function jsonResponse(
+export function createJsonResponse(
   body: unknown,
   { status = 200, headers }: { status?: number; headers?: Readonly<Record<string, string>> } = {},
 ): ProtocolResponse {
@@ -32,7 +32,7 @@ export function toResponse({ status, headers, body }: ProtocolResponse): Respons
 }
 
 /** A JSON document that may be cached as `cacheControl` says. */
-export function publicJson(body: unknown, cacheControl: string, status = 200): ProtocolResponse {
+export function createPublicJson(body: unknown, cacheControl: string, status = 200): ProtocolResponse {
   return {
     status,
     headers: { "content-type": "application/json", "cache-control": cacheControl, ...securityHeaders },
@@ -41,7 +41,7 @@ export function publicJson(body: unknown, cacheControl: string, status = 200): P
 }
 
 /** A plain text document, revalidated on each use. */
-export function textResponse(
+export function createTextResponse(
   body: string,
   { status = 200, headers }: { status?: number; headers?: Readonly<Record<string, string>> } = {},
 ): ProtocolResponse {

@@ -29,7 +29,7 @@ export const suites = {
 } as const satisfies SecureContextOptions;
 
 /** What is wrong with the files that the configuration names. */
-export function tlsProblems({ listen, mtls }: Pick<Config, "listen" | "mtls">): readonly TlsRefusal[] {
+export function findTlsProblems({ listen, mtls }: Pick<Config, "listen" | "mtls">): readonly TlsRefusal[] {
   const [main, second] = [listen.tls, mtls?.listen?.tls];
   const read = [
     main && readTls(main),

@@ -9,7 +9,7 @@
  * @param {number} ms
  * @returns {string}
  */
-export function timeLeft(ms) {
+export function formatTimeLeft(ms) {
   const seconds = Math.max(0, Math.floor(ms / 1000));
   const minutes = Math.floor(seconds / 60);
   const hours = Math.floor(minutes / 60);
@@ -28,7 +28,7 @@ function tick(age) {
     const end = ends.get(element) ?? Date.now() + Number(element.getAttribute("data-left")) - age;
     ends.set(element, end);
     const left = end - Date.now();
-    const text = timeLeft(left);
+    const text = formatTimeLeft(left);
     if (element.textContent !== text) element.textContent = text;
     const card = element.closest("[data-decision]");
     if (card) follow(card, left);

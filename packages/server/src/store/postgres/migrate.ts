@@ -5,7 +5,7 @@ import { listPending, schemaVersion } from "../migration/migrations.ts";
 import { StoreNotFoundError } from "../store-not-found-error.ts";
 import { beginSql, type Run, type Script } from "./connection.ts";
 import type { Pool } from "./pool.ts";
-import { schemaSql } from "./schema.ts";
+import { createSchemaSql } from "./schema.ts";
 
 /** Any number will do, as long as nobody else in this database uses it. */
 const migrationLock = 4_353_474_001;
@@ -45,7 +45,7 @@ export async function migrateInTransaction(
       `written by a newer version of countersign (schema ${currentVersion}; this version reads schema ${schemaVersion}): start the newer version`,
     );
   if (currentVersion === 0) {
-    await script(schemaSql(schema));
+    await script(createSchemaSql(schema));
     const summary = "the current tables";
     await recordMigration(run, schema, schemaVersion, summary);
     return [summary];

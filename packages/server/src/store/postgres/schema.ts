@@ -9,7 +9,7 @@ export const columnTypeOf = (column: string): "bigint" | "text" =>
   column.endsWith("_at") ? "bigint" : "text";
 
 /** What a new database starts with. `schema` is a name that was checked, and is written into the text. */
-export function schemaSql(schema: string): string {
+export function createSchemaSql(schema: string): string {
   return [
     ...Object.keys(tables).map((kind) => tableSql(schema, kind as Kind)),
     indexSql(schema),

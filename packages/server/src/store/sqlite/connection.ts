@@ -165,7 +165,7 @@ export function isBusy(error: unknown): boolean {
 }
 
 /** True for a fault of the whole file, after which SQLite may already have dropped the transaction under way. */
-export function breaksTransaction(error: unknown): boolean {
+export function isTransactionBroken(error: unknown): boolean {
   const code = error instanceof Error ? resultCode(error.cause) : undefined;
   return code !== undefined && code !== sqliteConstraint;
 }

@@ -4,7 +4,7 @@
  * they awaited, have had their say. While the disk works, the next requests gather in the sockets, so that the
  * batches grow with the load. It knows nothing of what is written.
  */
-import { breaksTransaction, busyTimeoutMs, type Connection, isBusy } from "./connection.ts";
+import { busyTimeoutMs, type Connection, isBusy, isTransactionBroken } from "./connection.ts";
 
 /** How long the others are answered before a batch that found another process writing is tried again. */
 const retryDelayMs = 10;
@@ -76,7 +76,7 @@ export function createGroupCommit(connection: Connection): GroupCommit {
       commit.run();
     } catch (error) {
       const isJobError =
-        results.length < batch.length && !breaksTransaction(error) && connection.inTransaction();
+        results.length < batch.length && !isTransactionBroken(error) && connection.inTransaction();
       rollBack();
       if (isJobError && batch.length > 1) writeSeparately(batch);
       else for (const { reject } of batch) reject(error);

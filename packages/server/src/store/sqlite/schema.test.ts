@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { schemaVersion } from "../migration/migrations.ts";
-import { schemaSql } from "./schema.ts";
+import { createSchemaSql } from "./schema.ts";
 import { openSqlite } from "./sqlite.ts";
 
 function inDirectory(sentence: string, check: (directory: string) => Promise<void> | void): void {
@@ -33,7 +33,7 @@ function refuses(path: string, why: RegExp): void {
 }
 
 test("a change of the schema is a new version of it", () => {
-  const digest = hash("sha256", schemaSql(), "base64url");
+  const digest = hash("sha256", createSchemaSql(), "base64url");
   assert.deepEqual(
     { schemaVersion, digest },
     { schemaVersion: 2, digest: "d_KxI3fKqc7KOKl3ZVTqSGP03rPvPpt5Se0eGixm0aw" },

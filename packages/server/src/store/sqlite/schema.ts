@@ -75,7 +75,7 @@ function forbid(table: string, event: "DELETE" | "UPDATE"): string {
 }
 
 /** Everything that a new file starts with. */
-export function schemaSql(): string {
+export function createSchemaSql(): string {
   return [...Object.keys(tables).map((kind) => tableSql(kind as Kind)), indexSql, logSql].join("\n");
 }
 
@@ -116,7 +116,7 @@ export function prepareSchema(
   database.exec("BEGIN IMMEDIATE");
   try {
     const found = checkSchema(database);
-    if (found === "empty") database.exec(schemaSql());
+    if (found === "empty") database.exec(createSchemaSql());
     else if (found === "older") {
       migrate(database);
       migrated = true;

@@ -11,7 +11,7 @@ import { type Kind, tables } from "../record.ts";
 import { absent, type ChangeEvent, type Outcome } from "../store.ts";
 import { openConnection } from "./connection.ts";
 import { queries } from "./reader.ts";
-import { schemaSql } from "./schema.ts";
+import { createSchemaSql } from "./schema.ts";
 import { openSqlite } from "./sqlite.ts";
 
 storeContract("SQLite", async (): Promise<OpenedStore> => {
@@ -134,7 +134,7 @@ test("every reader of records is answered by an index, without sorting", () => {
   // How several of them are one statement.
   const together = /^(COMPOUND QUERY|LEFT-MOST SUBQUERY|UNION ALL|SCAN CONSTANT ROW|SCALAR SUBQUERY \d+)$/;
   const database = new DatabaseSync(":memory:");
-  database.exec(schemaSql());
+  database.exec(createSchemaSql());
   const statements = Object.values(queries).flatMap((query) =>
     typeof query === "string" ? [query] : Object.keys(tables).map((kind) => query(kind as Kind)),
   );

@@ -8,7 +8,7 @@ import type { Store } from "../../store/store.ts";
 export type CheckpointDeps = {
   readonly store: Store;
   /** Signs with the log's own key. Built in `keys/`. */
-  readonly signCheckpoint: (checkpoint: Omit<Checkpoint, "origin">) => string;
+  readonly signCheckpoint: (writeCheckpoint: Omit<Checkpoint, "origin">) => string;
   /** Takes each new checkpoint off this process; a throw is a fault for the log of the operator. */
   readonly publish: (note: string) => Promise<void>;
 };
@@ -17,7 +17,7 @@ export type CheckpointDeps = {
 const batch = 200;
 
 /** One round. Answers the new checkpoint, or undefined where nothing has been added since the last one. */
-export async function checkpoint({
+export async function writeCheckpoint({
   store,
   signCheckpoint,
   publish,

@@ -33,7 +33,7 @@ export type NewCredential =
   | { readonly method: "client_secret_jwt"; readonly seal: Seal["seal"] };
 
 /** The credential to make for how an agent is to prove itself. */
-export function credentialFor(proof: ClientAuthMethod, seal: Seal["seal"]): NewCredential {
+export function createCredential(proof: ClientAuthMethod, seal: Seal["seal"]): NewCredential {
   return proof.method === "client_secret_jwt" ? { method: proof.method, seal } : (proof as NewCredential);
 }
 
@@ -46,7 +46,7 @@ export async function addAgent(
   const { record, secret } = await makeAgent(input, now);
   const outcome = await store.commit({
     writes: [{ put: "agent", record, ifVersion: absent }],
-    entries: [agentAdded(record, now)],
+    entries: [newAgentEntry(record, now)],
   });
   if (outcome === "conflict") return { refused: "taken" };
   return secret === undefined ? {} : { secret };
@@ -71,7 +71,7 @@ export async function makeAgent(
 }
 
 /** Records the complete registration, so that an auditor can tell later which keys and endpoints were valid. */
-export function agentAdded(
+export function newAgentEntry(
   record: Agent,
   now: number,
   about: Pick<AnyEntryDetails, "facts" | "texts"> = {},

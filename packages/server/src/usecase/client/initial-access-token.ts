@@ -19,7 +19,7 @@ export async function createInitialAccessToken(
 ): Promise<{ readonly id: string; readonly token: string }> {
   const now = store.now();
   const token = newSecret();
-  const id = initialAccessTokenId(token);
+  const id = computeInitialAccessTokenId(token);
   const record: InitialAccessToken = { id, name, types, usesLeft: uses, createdAt: now, expiresAt };
   const facts = { grant: id, name, types: [...types], uses, expires_at: expiresAt };
   await store.commit({
@@ -30,7 +30,7 @@ export async function createInitialAccessToken(
 }
 
 /** What an initial access token is known by: its hash in hexadecimal, so that it can stand on a command line. */
-export function initialAccessTokenId(token: string): string {
+export function computeInitialAccessTokenId(token: string): string {
   return Buffer.from(hashSecret(token), "base64url").toString("hex");
 }
 

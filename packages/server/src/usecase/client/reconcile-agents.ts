@@ -44,7 +44,7 @@ export async function planReconciliation(store: Store, { agents: declared }: Con
 export async function reconcileAgents(store: Store, config: Config): Promise<void> {
   for (;;) {
     const plan = await planReconciliation(store, config);
-    if (plan.taken.length > 0) throw new Error(plan.taken.map(idConflictText).join("\n"));
+    if (plan.taken.length > 0) throw new Error(plan.taken.map(formatIdConflict).join("\n"));
     if (plan.add.length + plan.change.length + plan.remove.length === 0) return;
     for (const id of plan.add)
       await addAgent(store, { id, ...config.agents.get(id)!, source: "configuration" });
@@ -57,7 +57,7 @@ export async function reconcileAgents(store: Store, config: Config): Promise<voi
   }
 }
 
-export function idConflictText({ id, source }: Agent): string {
+export function formatIdConflict({ id, source }: Agent): string {
   const how = source === "registration" ? "registered itself" : "was added by command";
   return `agents.${id}: an agent with this id ${how}; name it otherwise here, or first: countersign agent remove ${id}`;
 }

@@ -13,8 +13,8 @@ import type { Problem } from "../../domain/client/problem.ts";
 import { type Registration, readRegistration } from "../../domain/client/registration.ts";
 import { newId } from "../../domain/id.ts";
 import { absent, type Store, type Versioned, type Write } from "../../store/store.ts";
-import { agentAdded, credentialFor, makeAgent } from "./client-lifecycle.ts";
-import { initialAccessTokenId } from "./initial-access-token.ts";
+import { createCredential, makeAgent, newAgentEntry } from "./client-lifecycle.ts";
+import { computeInitialAccessTokenId } from "./initial-access-token.ts";
 import { changeAgent } from "./update-agent.ts";
 
 export type RegisterDeps = {
@@ -47,7 +47,7 @@ export async function register(
   initialToken: string,
   metadata: JsonObject,
 ): Promise<Registered | RegisterRefused> {
-  const id = initialAccessTokenId(initialToken);
+  const id = computeInitialAccessTokenId(initialToken);
   for (;;) {
     const now = store.now();
     const grant = await store.read("initial_access_token", id);
@@ -62,7 +62,7 @@ export async function register(
         id: newId("agent", now),
         name,
         ...registration,
-        credential: credentialFor(proof, secrets.seal),
+        credential: createCredential(proof, secrets.seal),
         source: "registration",
         registration: { tokenHash: hashSecret(token), types },
       },
@@ -79,7 +79,9 @@ export async function register(
     const outcome = await store.commit({
       notOnOrAfter: expiresAt,
       writes: [used, { put: "agent", record, ifVersion: absent }],
-      entries: [agentAdded(record, now, { facts: { grant: id }, texts: { said_name: saidName(metadata) } })],
+      entries: [
+        newAgentEntry(record, now, { facts: { grant: id }, texts: { said_name: saidName(metadata) } }),
+      ],
     });
     if (outcome === "committed") return { agent: record, token, ...(secret !== undefined && { secret }) };
   }
@@ -111,7 +113,7 @@ export async function changeRegistered(
     const read = readWithin(config, registration!.types, metadata);
     if ("problems" in read) return { refused: "metadata", problems: read.problems };
     const { proof, ...rest } = read;
-    const next = { ...rest, name, credential: credentialFor(proof, secrets.seal) };
+    const next = { ...rest, name, credential: createCredential(proof, secrets.seal) };
     const changed = await changeAgent(store, found, next, { by: "registration" });
     if (changed === "conflict") continue;
     const now = await findRegistered(store, id, token);

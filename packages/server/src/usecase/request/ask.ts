@@ -20,7 +20,13 @@ import {
   updateCallbackToken,
 } from "./callback-writes.ts";
 import { checkPermission, type PermissionCheck, type PermissionRefusal } from "./check-permission.ts";
-import { createdEntry, createMessages, type DraftInput, draftRequest, typeFacts } from "./draft-request.ts";
+import {
+  createMessages,
+  type DraftInput,
+  draftRequest,
+  newCreatedEntry,
+  toTypeFacts,
+} from "./draft-request.ts";
 import {
   type Acknowledgement,
   findByIdempotencyKey,
@@ -242,7 +248,7 @@ async function commitRequest(
       { put: "request", record: request, ifVersion: absent },
       ...writes,
     ],
-    entries: [createdEntry(request, createdAt)],
+    entries: [newCreatedEntry(request, createdAt)],
     maxPending: { agent: id, limit: maxPendingPerAgent },
     maxCreatedSince: { agent: id, since: createdAt - hourMs, limit: maxRequestsPerHour },
   });
@@ -261,7 +267,7 @@ async function logRefusal(
     error: refusal.refused,
     ...(refusal.gate && { gate: refusal.gate }),
     ...(refusal.limit && { limit: refusal.limit }),
-    ...("parts" in resolved && typeFacts(resolved.parts.map(({ policy }) => policy.definition.type))),
+    ...("parts" in resolved && toTypeFacts(resolved.parts.map(({ policy }) => policy.definition.type))),
   };
   const entry = newEntry("request.refused", store.now(), { agent, facts, texts: { why: refusal.why } });
   await store.commit({ writes: [], entries: [entry] });

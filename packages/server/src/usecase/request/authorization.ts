@@ -9,13 +9,13 @@ import { findNotCombinable } from "../../domain/action/combination.ts";
 import type { Agent } from "../../domain/client/client.ts";
 import type { Approver } from "../../domain/people/approver.ts";
 import { mayDecide } from "../../domain/policy/approver-policy.ts";
-import { strongerLevel } from "../../domain/policy/level.ts";
+import { maxLevel } from "../../domain/policy/level.ts";
 import { isRelated } from "../../domain/policy/relation.ts";
 import type { ApprovalRequest, RequestPart } from "../../domain/request/request.ts";
 import { absent, type Store, type Write } from "../../store/store.ts";
 
 /** The rules in force, one for each part; undefined where a type is gone, or they are not approved together any more. */
-export function currentPolicies(
+export function getCurrentPolicies(
   config: Config,
   parts: readonly Pick<RequestPart, "type">[],
 ): readonly ActionPolicy[] | undefined {
@@ -24,13 +24,13 @@ export function currentPolicies(
 }
 
 /** The level that an approval of this request needs now; undefined where nobody may approve it any more. */
-export function requiredLevel(
+export function getRequiredLevel(
   config: Config,
   { parts, level }: ApprovalRequest,
 ): AuthenticationLevel | undefined {
-  return currentPolicies(config, parts)
+  return getCurrentPolicies(config, parts)
     ?.map(({ definition }) => definition.level)
-    .reduce(strongerLevel, level);
+    .reduce(maxLevel, level);
 }
 
 /** Whether this agent may still ask for all of it, and of this person, and the person still decide all of it. */
@@ -40,7 +40,7 @@ export function mayApprove(
   { email }: Approver,
   { parts }: ApprovalRequest,
 ): boolean {
-  const policies = currentPolicies(config, parts);
+  const policies = getCurrentPolicies(config, parts);
   if (!policies || !parts.every(({ type }) => types.includes(type))) return false;
   const ruled = policies.map(({ approvers }, at) => ({ approvers, bound: parts[at]!.bound }));
   const { relations } = config.permission;

@@ -28,7 +28,7 @@ import {
 import { absent, type Store, type Versioned, type Write } from "../../store/store.ts";
 import { traceWait } from "../../tracing/tracing.ts";
 import { beginCeremony, finishCeremony } from "../people/ceremony.ts";
-import { guardDenials, isDenied, mayApprove, requiredLevel } from "./authorization.ts";
+import { getRequiredLevel, guardDenials, isDenied, mayApprove } from "./authorization.ts";
 import { queueCallback } from "./callback-writes.ts";
 import { checkPermission, type PermissionCheck } from "./check-permission.ts";
 
@@ -190,7 +190,7 @@ async function verifyDecision(
   now: number,
 ): Promise<VerifiedDecision | DecideRefused> {
   const { store, config } = deps;
-  const level = requiredLevel(config, request);
+  const level = getRequiredLevel(config, request);
   const agent = await store.read("agent", request.agent);
   if (!agent || !level || !mayApprove(config, agent.record, approver, request))
     return { refused: "no_authority" };

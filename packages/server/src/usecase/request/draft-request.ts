@@ -8,11 +8,11 @@ import { formatCardSummary, hashCard, parseBindingMessage, renderCard } from "..
 import type { ParsedPart } from "../../domain/action/parse-details.ts";
 import type { Agent } from "../../domain/client/client.ts";
 import { newId } from "../../domain/id.ts";
-import { strongerLevel } from "../../domain/policy/level.ts";
+import { maxLevel } from "../../domain/policy/level.ts";
 import { computeDenyKey, selectDenyFields } from "../../domain/request/deny-key.ts";
 import { type ApprovalRequest, computeDecideBy, type RequestPart } from "../../domain/request/request.ts";
 import { absent, type Write } from "../../store/store.ts";
-import { traceparent } from "../../tracing/tracing.ts";
+import { getTraceparent } from "../../tracing/tracing.ts";
 import type { AskParameters, ResolvedAsk } from "./resolve-ask.ts";
 
 export type DraftInput = Pick<AskParameters, "level"> & {
@@ -41,15 +41,13 @@ export function draftRequest(
     minimum(({ lifetimeSeconds }) => lifetimeSeconds.max),
   );
   const expiresAt = createdAt + seconds * 1000;
-  const level = policies
-    .map(({ definition }) => definition.level)
-    .reduce(strongerLevel, input.level ?? "session");
+  const level = policies.map(({ definition }) => definition.level).reduce(maxLevel, input.level ?? "session");
   const words = parseBindingMessage(input.message);
   if ("refused" in words) return words;
   const salt = randomBytes(16).toString("base64url");
   const card = renderCard({ parts: read, agent, message: words.message, level, expiresAt, salt });
   if ("refused" in card) return { refused: card.refused, why: `${card.path} ${card.why}` };
-  const trace = traceparent();
+  const trace = getTraceparent();
   return {
     id: newId("req", createdAt),
     agent: agent.id,
@@ -97,12 +95,12 @@ export function createMessages(config: Config, request: ApprovalRequest, now: nu
   );
 }
 
-export function createdEntry(
+export function newCreatedEntry(
   { id, agent, parts, audience, digest, card, ...rest }: ApprovalRequest,
   now: number,
 ): NewEntry {
   const facts = {
-    ...typeFacts(parts.map(({ type }) => type)),
+    ...toTypeFacts(parts.map(({ type }) => type)),
     ...(parts.length === 1
       ? { type_hash: parts[0]!.typeHash }
       : { type_hashes: parts.map(({ typeHash }) => typeHash) }),
@@ -117,6 +115,6 @@ export function createdEntry(
 }
 
 /** Returns the `type` fact, or `types` if the action has several parts. */
-export function typeFacts(types: readonly string[]): JsonObject {
+export function toTypeFacts(types: readonly string[]): JsonObject {
   return types.length === 1 ? { type: types[0]! } : { types: [...types] };
 }

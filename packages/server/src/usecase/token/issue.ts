@@ -9,7 +9,7 @@ import { newEntry } from "../../audit/new-entry.ts";
 import type { Config } from "../../config/config.ts";
 import type { Signer } from "../../crypto/jwt-signer.ts";
 import { newId } from "../../domain/id.ts";
-import { strongerLevel, toAcr } from "../../domain/policy/level.ts";
+import { maxLevel, toAcr } from "../../domain/policy/level.ts";
 import { type ApprovalRequest, type Decision, redeem as redeemed } from "../../domain/request/request.ts";
 import {
   type Confirmation,
@@ -21,11 +21,11 @@ import {
 import { absent, type Store, type Versioned, type Write } from "../../store/store.ts";
 import { traceLink } from "../../tracing/tracing.ts";
 import {
-  currentPolicies,
+  getCurrentPolicies,
+  getRequiredLevel,
   guardDenials,
   isDenied,
   mayApprove,
-  requiredLevel,
 } from "../request/authorization.ts";
 
 export type IssueDeps = { readonly store: Store; readonly config: Config; readonly signer: Signer };
@@ -70,7 +70,7 @@ export async function issue(
   const { decision } = request.status;
   if (resource !== undefined && resource !== request.audience) return { refused: "invalid_target" };
 
-  const policies = currentPolicies(config, request.parts);
+  const policies = getCurrentPolicies(config, request.parts);
   const person = await store.read("approver", decision.approver);
   if (!policies || !person || !(await isStillAuthorized({ store, config }, agent, request, decision, person)))
     return { refused: "access_denied" };
@@ -177,12 +177,12 @@ async function isStillAuthorized(
   { level }: Decision,
   { record: person }: Versioned<"approver">,
 ): Promise<boolean> {
-  const needed = requiredLevel(config, request);
+  const needed = getRequiredLevel(config, request);
   return (
     !agent.paused &&
     mayApprove(config, agent, person, request) &&
     needed !== undefined &&
-    strongerLevel(level, needed) === level &&
+    maxLevel(level, needed) === level &&
     !(await isDenied(store, request.parts))
   );
 }

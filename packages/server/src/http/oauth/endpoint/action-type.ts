@@ -2,7 +2,7 @@
 import type { Config } from "../../../config/config.ts";
 import type { Store } from "../../../store/store.ts";
 import type { DocumentHandler } from "../../route.ts";
-import { publicJson } from "../../transport/response.ts";
+import { createPublicJson } from "../../transport/response.ts";
 
 /** `GET /action-types`: the types in force. */
 export function createActionTypeListHandler({ config }: { readonly config: Config }): DocumentHandler {
@@ -12,7 +12,7 @@ export function createActionTypeListHandler({ config }: { readonly config: Confi
       definition,
       ...(combinableWith.length > 0 && { combinable_with: combinableWith }),
     }));
-    return publicJson({ action_types: types }, "max-age=60");
+    return createPublicJson({ action_types: types }, "max-age=60");
   };
 }
 
@@ -20,7 +20,7 @@ export function createActionTypeListHandler({ config }: { readonly config: Confi
 export function createActionTypeHandler({ store }: { readonly store: Store }): DocumentHandler {
   return async (hash) => {
     const found = await store.read("action_type", hash);
-    if (!found) return publicJson({ error: "not_found" }, "no-store", 404);
-    return publicJson({ hash, definition: found.record.definition }, "max-age=31536000, immutable");
+    if (!found) return createPublicJson({ error: "not_found" }, "no-store", 404);
+    return createPublicJson({ hash, definition: found.record.definition }, "max-age=31536000, immutable");
   };
 }

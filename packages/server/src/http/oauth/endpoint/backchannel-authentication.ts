@@ -3,7 +3,7 @@ import type { AuthReqIds } from "../../../crypto/auth-req-id.ts";
 import { type AskDeps, type AskRefusal, ask } from "../../../usecase/request/ask.ts";
 import type { EndpointHandler } from "../../route.ts";
 import type { ProtocolRequest } from "../../transport/protocol-request.ts";
-import { jsonResponse } from "../../transport/response.ts";
+import { createJsonResponse } from "../../transport/response.ts";
 import { type AuthenticationRequestDeps, readAsk } from "../authentication-request.ts";
 import { type AuthenticationDeps, authenticateAgent } from "../client-authentication.ts";
 import { readForm } from "../form.ts";
@@ -44,7 +44,7 @@ export function createBackchannelAuthenticationHandler(deps: BackchannelAuthenti
         ...(status === 503 && { headers: { "retry-after": retryAfterSeconds } }),
       });
     }
-    return jsonResponse({
+    return createJsonResponse({
       auth_req_id: deps.authReqIds.issue(result.requestId, agent.record.id),
       expires_in: Math.max(1, Math.ceil((result.expiresAt - deps.store.now()) / 1000)),
       ...(agent.record.delivery.mode !== "push" && { interval: deps.config.limits.pollIntervalSeconds }),

@@ -25,7 +25,7 @@ export type Endpoints = Readonly<
   >
 >;
 
-export function endpoints(issuer: string): Endpoints {
+export function listEndpoints(issuer: string): Endpoints {
   return {
     authorize: `${issuer}/authorize`,
     bcAuthorize: `${issuer}/bc-authorize`,
@@ -40,8 +40,8 @@ export function endpoints(issuer: string): Endpoints {
   };
 }
 
-export function metadata(config: Config) {
-  const at = endpoints(config.issuer);
+export function createMetadata(config: Config) {
+  const at = listEndpoints(config.issuer);
   const rules = [...config.actions.values()];
   const clientMethods = listOfferedAuthMethods(config.mtls);
   const assertionAlgorithms = [...signatureAlgorithms, ...secretAlgorithms];
@@ -50,7 +50,7 @@ export function metadata(config: Config) {
     jwks_uri: at.jwks,
     ...calledEndpoints(at),
     // RFC 8705 §5: the same, for clients that bring a certificate.
-    ...(config.mtls && { mtls_endpoint_aliases: calledEndpoints(endpoints(config.mtls.url)) }),
+    ...(config.mtls && { mtls_endpoint_aliases: calledEndpoints(listEndpoints(config.mtls.url)) }),
     // RFC 8705 §3.3: for clients that are registered for it.
     tls_client_certificate_bound_access_tokens: config.mtls !== undefined,
     ...(config.registration.enabled && { registration_endpoint: at.register }),

@@ -8,9 +8,9 @@ import { toAuthorizationDetails, toTypeHashClaim } from "../../../domain/token/t
 import type { Store } from "../../../store/store.ts";
 import { type Introspected, introspect } from "../../../usecase/token/introspect.ts";
 import type { EndpointHandler } from "../../route.ts";
-import { jsonResponse } from "../../transport/response.ts";
+import { createJsonResponse } from "../../transport/response.ts";
 import { authenticateApi } from "../client-authentication.ts";
-import { readForm, required } from "../form.ts";
+import { readForm, requireParameter } from "../form.ts";
 
 export type IntrospectionDeps = { readonly store: Store; readonly config: Config };
 
@@ -18,8 +18,8 @@ export function createIntrospectionHandler(deps: IntrospectionDeps): EndpointHan
   return async (request) => {
     const form = await readForm(request);
     const api = await authenticateApi(deps.store, request, form);
-    const found = await introspect(deps, api, required(form, "token"));
-    return jsonResponse(found ? render(found, deps.config.issuer) : { active: false });
+    const found = await introspect(deps, api, requireParameter(form, "token"));
+    return createJsonResponse(found ? render(found, deps.config.issuer) : { active: false });
   };
 }
 

@@ -19,7 +19,7 @@ import {
 import type { EndpointHandler } from "../../route.ts";
 import { readBody } from "../../transport/body.ts";
 import type { ProtocolRequest } from "../../transport/protocol-request.ts";
-import { jsonResponse, type ProtocolResponse, securityHeaders } from "../../transport/response.ts";
+import { createJsonResponse, type ProtocolResponse, securityHeaders } from "../../transport/response.ts";
 import { OAuthError, type OAuthErrorCode } from "../oauth-error.ts";
 
 /** Members with an error code of their own (RFC 7591 §3.2.2). */
@@ -99,7 +99,7 @@ function information(
     ...toClientMetadata(agent),
     ...toTypeMetadata(agent.types, config.actions),
   };
-  return jsonResponse(body, { status });
+  return createJsonResponse(body, { status });
 }
 
 function refusal(answer: RegisterRefused): OAuthError {

@@ -4,16 +4,16 @@
  */
 import { revokeToken } from "../../../usecase/token/revoke.ts";
 import type { EndpointHandler } from "../../route.ts";
-import { jsonResponse } from "../../transport/response.ts";
+import { createJsonResponse } from "../../transport/response.ts";
 import { type AuthenticationDeps, authenticateAgent } from "../client-authentication.ts";
-import { readForm, required } from "../form.ts";
+import { readForm, requireParameter } from "../form.ts";
 
 /** `token_type_hint` is not needed: there is one kind of token, found by its hash (§2.1). */
 export function createRevocationHandler(deps: AuthenticationDeps): EndpointHandler {
   return async (request, peer) => {
     const form = await readForm(request);
     const agent = await authenticateAgent(deps, request, form, peer);
-    await revokeToken(deps.store, agent.record.id, required(form, "token"));
-    return jsonResponse({});
+    await revokeToken(deps.store, agent.record.id, requireParameter(form, "token"));
+    return createJsonResponse({});
   };
 }

@@ -3,9 +3,9 @@ import { type SpendOperation, spendOperations } from "@countersign/protocol";
 import { type SpendRefusal, type Token, toAuthorizationDetails } from "../../../domain/token/token.ts";
 import { type SpendDeps, type SpendInput, spend } from "../../../usecase/token/spend.ts";
 import type { EndpointHandler } from "../../route.ts";
-import { jsonResponse } from "../../transport/response.ts";
+import { createJsonResponse } from "../../transport/response.ts";
 import { authenticateApi } from "../client-authentication.ts";
-import { type Form, readForm, required } from "../form.ts";
+import { type Form, readForm, requireParameter } from "../form.ts";
 import { OAuthError } from "../oauth-error.ts";
 
 const descriptions: Record<SpendRefusal, string> = {
@@ -22,7 +22,7 @@ export function createSpendHandler(deps: SpendDeps): EndpointHandler {
     const answer = await spend(deps, { api, ...readSpend(form) });
     if ("refused" in answer)
       throw new OAuthError(answer.refused, descriptions[answer.refused], { status: 409 });
-    return jsonResponse(render(answer));
+    return createJsonResponse(render(answer));
   };
 }
 
@@ -31,18 +31,18 @@ function readSpend(
 ):
   | Omit<SpendInput & { operation: "reserve" }, "api">
   | Omit<SpendInput & { operation: "complete" | "fail" }, "api"> {
-  const operation = required(form, "operation") as SpendOperation;
+  const operation = requireParameter(form, "operation") as SpendOperation;
   if (!spendOperations.includes(operation))
     throw new OAuthError("invalid_request", "operation is reserve, complete or fail");
-  const spendId = required(form, "spend_id");
+  const spendId = requireParameter(form, "spend_id");
   if (!/^[A-Za-z0-9_-]{22,128}$/.test(spendId))
     throw new OAuthError(
       "invalid_request",
       "spend_id is 22 to 128 characters of base64url, fresh for each attempt",
     );
-  const common = { accessToken: required(form, "token"), spendId };
+  const common = { accessToken: requireParameter(form, "token"), spendId };
   return operation === "reserve"
-    ? { ...common, operation, digest: required(form, "act_digest") }
+    ? { ...common, operation, digest: requireParameter(form, "act_digest") }
     : { ...common, operation };
 }
 

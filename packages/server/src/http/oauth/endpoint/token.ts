@@ -9,15 +9,15 @@ import {
   redeem,
 } from "../../../usecase/token/redeem.ts";
 import type { EndpointHandler } from "../../route.ts";
-import { jsonResponse } from "../../transport/response.ts";
+import { createJsonResponse } from "../../transport/response.ts";
 import { type AuthenticationDeps, authenticateClient } from "../client-authentication.ts";
 import { readClientCredentials } from "../client-credentials.ts";
 import { bindToken } from "../confirmation.ts";
 import type { DpopDeps } from "../dpop.ts";
-import { readForm, required } from "../form.ts";
+import { readForm, requireParameter } from "../form.ts";
 import { OAuthError, type OAuthErrorCode } from "../oauth-error.ts";
 import { parsePreferWait } from "../prefer.ts";
-import { denialOf, tokenResponse } from "../token-response.ts";
+import { toDenial, toTokenResponse } from "../token-response.ts";
 
 const errors = {
   authorization_pending: ["authorization_pending", "nobody has decided yet"],
@@ -46,10 +46,10 @@ export function createTokenHandler(deps: TokenDeps): EndpointHandler {
     // One read per poll: the agent, and the status of the request that `auth_req_id` belongs to.
     const { agent: found, asked } = await findRedeemTarget(deps, credentials.id, form.get("auth_req_id"));
     const agent = await authenticateClient(deps, found, credentials);
-    if (required(form, "grant_type") !== cibaGrantType)
+    if (requireParameter(form, "grant_type") !== cibaGrantType)
       throw new OAuthError("unsupported_grant_type", `the only supported grant type is ${cibaGrantType}`);
 
-    const authReqId = required(form, "auth_req_id");
+    const authReqId = requireParameter(form, "auth_req_id");
     // Before the poll is counted: a response that only carries a nonce is not a poll (RFC 9449 §8).
     const bound = bindToken(deps, request, agent.record, peer);
     const binding = bound instanceof Promise ? await bound : bound;
@@ -69,7 +69,7 @@ export function createTokenHandler(deps: TokenDeps): EndpointHandler {
       const retryAfterSeconds = deps.config.limits.pollIntervalSeconds + slowDownSeconds;
       throw refusal(result, retryAfterSeconds, headers);
     }
-    return jsonResponse(tokenResponse(result), { headers });
+    return createJsonResponse(toTokenResponse(result), { headers });
   };
 }
 
@@ -85,6 +85,6 @@ function refusal(
     });
   if (refused === "registration_changed")
     return new OAuthError(code, description, { status: 503, headers: { ...headers, "retry-after": "1" } });
-  const denial = denialOf(description, reason);
+  const denial = toDenial(description, reason);
   return new OAuthError(code, denial.description, { headers, members: denial.members });
 }

@@ -6,7 +6,7 @@ import { freshPasskeyMs } from "../../../domain/policy/level.ts";
 import { type ApprovalRequest, getRequestState } from "../../../domain/request/request.ts";
 import { type CardView, renderCardPage } from "../../../page/card.ts";
 import { pauseAgent } from "../../../usecase/client/client-lifecycle.ts";
-import { isDenied, requiredLevel } from "../../../usecase/request/authorization.ts";
+import { getRequiredLevel, isDenied } from "../../../usecase/request/authorization.ts";
 import {
   beginDecision,
   type DecideDeps,
@@ -126,7 +126,7 @@ async function viewOf(
   const { store, config } = deps;
   const now = store.now();
   const state = getRequestState(request, now);
-  const level = requiredLevel(config, request) ?? request.level;
+  const level = getRequiredLevel(config, request) ?? request.level;
   const open = state === "pending" && now < request.decideBy;
   const signing =
     open && level === "passkey-signed" ? await beginDecision(deps, request, viewer.approver) : undefined;
