@@ -40,6 +40,19 @@ test("the tree names what stands in the server's source, and nothing else", () =
   assert.deepEqual(shown.sort(), names.sort());
 });
 
+test("the endpoints are the rows of the route table", () => {
+  const routes = readFileSync(`${source}/http/routes.ts`, "utf8");
+  const metadata = [...routes.matchAll(/"(\/\.well-known\/[^"]+)"/g)].map(([, path]) => `GET ${path} public`);
+  const rows = routes.matchAll(/method: "([A-Z]+)",\s*path(?:: "([^"]+)")?,\s*access: "([a-z]+)"/g);
+  const served = [...rows].flatMap(([, method, path, access]) =>
+    path === undefined ? metadata : [`${method} ${path} ${access}`],
+  );
+  const shown = rowsOf(readFileSync("docs/endpoints.md", "utf8")).map(
+    ([method, path = "", access]) => `${method} ${path.replaceAll("`", "")} ${access}`,
+  );
+  assert.deepEqual(shown, served);
+});
+
 /** Files and directories as documents spell them: from the root, from `packages`, or from the server's source. */
 const paths = /`([a-z][\w/-]*\/[\w.-]+\.(?:ts|js|yaml)|[a-z-]+\/)`/g;
 
