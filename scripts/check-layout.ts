@@ -31,7 +31,7 @@ const maxFileLines = 500;
 const maxDirectoryFiles = 20;
 /** First words of exported functions in the server: imperative verbs, and the predicates. */
 const verbs = new Set(
-  `abandon commit add apply approve ask assert authenticate backup begin bind build cancel change check compile compute copy
+  `abandon commit define add apply approve ask assert authenticate backup begin bind build cancel change check compile compute copy
   create decide deliver deny derive describe diff draft encode enrol erase escape expire export find finish format freeze
   from generate get guard hash introspect invite issue lease list listen load lock make matches migrate new normalize
   observe open parse pause plan prepare publish put queue quote read reconcile redact redeem register release remove

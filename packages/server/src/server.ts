@@ -26,7 +26,7 @@ import { createCallbackSender } from "./job/callback-sender.ts";
 import { createCallbackWorker } from "./job/callback-worker.ts";
 import { type Channel, deliver } from "./job/deliver-message.ts";
 import { createScheduler } from "./job/scheduler.ts";
-import { expiringKinds, sweep } from "./job/sweep.ts";
+import { sweep } from "./job/sweep.ts";
 import type { Logger } from "./logging/logger.ts";
 import type { Metrics } from "./metrics/metrics.ts";
 import { createClientJwtVerifier } from "./outbound/client-jwt-verifier.ts";
@@ -34,6 +34,7 @@ import { createJwksCache } from "./outbound/jwks-cache.ts";
 import { createOutbound } from "./outbound/outbound.ts";
 import { openPermission } from "./permission/permission.ts";
 import { openStore } from "./store/open.ts";
+import { sweptKinds } from "./store/record/records.ts";
 import type { Store } from "./store/store.ts";
 import { openTelemetry } from "./tracing/tracing.ts";
 import { writeCheckpoint } from "./usecase/audit/checkpoint.ts";
@@ -157,7 +158,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   const rounds = createScheduler(
     store,
     [
-      { name: "sweep", when: expiringKinds, work: (found) => sweep(store, found) },
+      { name: "sweep", when: sweptKinds, work: (found) => sweep(store, found) },
       { name: "deliver", when: ["message"], work: () => deliver({ store, channels }) },
       { name: "notify", when: ["callback"], work: () => dispatch.round() },
       {

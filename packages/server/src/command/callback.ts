@@ -14,10 +14,10 @@ export const callbackCommands: readonly Command[] = [
         const due = (await store.due("callback", Number.MAX_SAFE_INTEGER, maxRows)).map(
           ({ record }) => record,
         );
-        const failing = due.filter(({ state, lastError }) => state === "waiting" && lastError !== undefined);
+        const failing = due.filter(({ state, lastError }) => state === "queued" && lastError !== undefined);
         const rows = [...failing, ...(await store.listAbandonedCallbacks(maxRows))].map((callback) => ({
           request: callback.id,
-          state: callback.state === "given_up" ? "given up" : "trying",
+          state: callback.state === "abandoned" ? "given up" : "trying",
           mode: callback.mode,
           agent: callback.agent,
           attempts: callback.attempts,

@@ -17,7 +17,7 @@ export const messageCommands: readonly Command[] = [
           .filter(({ lastError }) => lastError !== undefined);
         const rows = [...failing, ...(await store.listAbandonedMessages(maxRows))].map((message) => ({
           id: message.id,
-          state: message.state === "given_up" ? "given up" : "trying",
+          state: message.state === "abandoned" ? "given up" : "trying",
           channel: message.channel,
           request: message.requestId,
           approver: message.approver,

@@ -74,7 +74,7 @@ export function createCallbackWorker(
   }
 
   function choose({ id, agent, state }: Callback): boolean {
-    if (stopping.signal.aborted || underWay.has(id) || state !== "waiting") return false;
+    if (stopping.signal.aborted || underWay.has(id) || state !== "queued") return false;
     const ofAgent = [...underWay.values()].filter((one) => one === agent).length;
     const full = underWay.size >= maxConcurrent || ofAgent >= maxConcurrentPerAgent;
     crowded ||= full;

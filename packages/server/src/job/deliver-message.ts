@@ -8,7 +8,7 @@
 import { newEntry } from "../audit/new-entry.ts";
 import type { Approver } from "../domain/people/approver.ts";
 import { type ApprovalRequest, getRequestState } from "../domain/request/request.ts";
-import type { Message } from "../store/record.ts";
+import type { Message } from "../store/record/message.ts";
 import type { Store, Versioned } from "../store/store.ts";
 import { traceCall } from "../tracing/tracing.ts";
 
@@ -78,7 +78,7 @@ async function deliverOne(
   const done: Message =
     problem === undefined
       ? { ...leased, state: "sent" }
-      : { ...leased, state: "given_up", lastError: problem };
+      : { ...leased, state: "abandoned", lastError: problem };
   await store.commit({
     writes: [{ put: "message", record: done, ifVersion: version }],
     entries: [

@@ -2,7 +2,7 @@
  * What is done without being asked: in rounds, each never twice at once. One question to the store says which of them
  * there is anything to do for, mostly for none. A fault is reported, and does not end them. It decides nothing.
  */
-import type { Kind } from "../store/record.ts";
+import type { Kind } from "../store/record/records.ts";
 import type { Store } from "../store/store.ts";
 
 export type PendingKinds = ReadonlySet<Kind | "log">;

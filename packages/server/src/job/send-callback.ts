@@ -79,7 +79,7 @@ async function withLease(
 ): Promise<Versioned<"callback"> | undefined> {
   const found = await store.read("callback", id);
   const { record } = found ?? {};
-  return record?.state === "waiting" && record.attempts === attempts && record.dueAt === dueAt
+  return record?.state === "queued" && record.attempts === attempts && record.dueAt === dueAt
     ? found
     : undefined;
 }

@@ -1,78 +1,79 @@
 /**
- * Writes down what the clock has done: requests that expired or lapsed, tokens that expired or whose spend never
- * ended, and things that were only kept for a while. Nothing depends on it being on time: readers ask the clock.
+ * Writes what the clock has ended: expired and lapsed requests, expired tokens and spends that never completed; and deletes
+ * records that have expired. Nothing depends on it being on time: readers compare with the clock themselves.
  */
-
 import { newEntry } from "../audit/new-entry.ts";
-import { expireRequest as endApproval } from "../domain/request/request.ts";
-import { expireToken as endToken } from "../domain/token/token.ts";
-import { type Kind, unloggedKinds } from "../store/record.ts";
+import { expireRequest } from "../domain/request/request.ts";
+import { expireToken } from "../domain/token/token.ts";
+import { type EndingKind, type Kind, sweptKinds, transientKinds } from "../store/record/records.ts";
 import type { Outcome, Store, Versioned, Write } from "../store/store.ts";
 import { traceWait } from "../tracing/tracing.ts";
 import { queueCallback } from "../usecase/request/callback-writes.ts";
 
 const batchSize = 500;
-/** As many as a batch of PostgreSQL's holds. */
+/** The size of a PostgreSQL batch. */
 const chunkSize = 64;
-/** What was only kept for a while. Messages and callbacks have their own ends. */
-const transientKinds = unloggedKinds.filter((kind) => kind !== "message" && kind !== "callback");
-
-/** All that a round looks at. */
-export const expiringKinds: readonly Kind[] = [
-  ...(["request", "token", "callback", "invitation", "initial_access_token"] as const),
-  ...transientKinds,
-];
 
 type Work = () => Promise<Outcome>;
 
-/** One round over these kinds. Answers how many records it wrote. */
+/** Returns the writes that end a record which is due. */
+type End<K extends EndingKind> = (store: Store, found: Versioned<K>, now: number) => readonly Work[];
+
+/** One for each kind that expires with a log entry. */
+const endings: { readonly [K in EndingKind]: End<K> } = {
+  request: endRequest,
+  token: endToken,
+  invitation: (store, { record, version }, now) => [
+    () =>
+      store.commit({
+        writes: [{ delete: "invitation", id: record.id, ifVersion: version }],
+        entries: [newEntry("invitation.expired", now, { approver: record.approver })],
+      }),
+  ],
+  initial_access_token: (store, { record, version }, now) => [
+    () =>
+      store.commit({
+        writes: [{ delete: "initial_access_token", id: record.id, ifVersion: version }],
+        entries: [newEntry("initial_access_token.expired", now, { facts: { grant: record.id } })],
+      }),
+  ],
+};
+const endingKinds = Object.keys(endings) as EndingKind[];
+
+/** Sweeps these kinds once. Returns how many records were written. */
 export async function sweep(
   store: Store,
-  kinds: ReadonlySet<Kind | "log"> = new Set(expiringKinds),
+  kinds: ReadonlySet<Kind | "log"> = new Set(sweptKinds),
 ): Promise<number> {
   const now = store.now();
   const due = async <K extends Kind>(kind: K) =>
     kinds.has(kind) ? await store.due(kind, now, batchSize) : [];
   const work: Work[] = [];
-  for (const found of await due("request")) work.push(...sweepRequest(store, found, now));
-  for (const found of await due("token")) work.push(...sweepToken(store, found, now));
+  for (const kind of endingKinds)
+    for (const found of await due(kind)) work.push(...(endings[kind] as End<EndingKind>)(store, found, now));
   for (const kind of transientKinds)
     for (const { record, version } of await due(kind))
       work.push(() =>
         store.commitUnlogged({ writes: [{ delete: kind, id: record.id, ifVersion: version }] }),
       );
   for (const { record, version } of await due("callback"))
-    if (record.state === "given_up")
+    if (record.state === "abandoned")
       work.push(() =>
         store.commitUnlogged({ writes: [{ delete: "callback", id: record.id, ifVersion: version }] }),
       );
-  for (const { record, version } of await due("invitation"))
-    work.push(() =>
-      store.commit({
-        writes: [{ delete: "invitation", id: record.id, ifVersion: version }],
-        entries: [newEntry("invitation.expired", now, { approver: record.approver })],
-      }),
-    );
-  for (const { record, version } of await due("initial_access_token"))
-    work.push(() =>
-      store.commit({
-        writes: [{ delete: "initial_access_token", id: record.id, ifVersion: version }],
-        entries: [newEntry("initial_access_token.expired", now, { facts: { grant: record.id } })],
-      }),
-    );
   return await forEachChunk(work);
 }
 
 /**
- * Several nodes sweep the same, and each record is swept by one. In an order of its own each has mostly others before it;
- * where it comes to what has been swept already, the rest of its round is left to whoever is ahead.
+ * Commits the work chunk by chunk, in random order, so that nodes that sweep at the same time rarely meet. Stops once another
+ * node has swept most of a chunk.
  */
 async function forEachChunk(work: readonly Work[]): Promise<number> {
   const portions = shuffle(Array.from({ length: Math.ceil(work.length / chunkSize) }, (_, at) => at));
   let wrote = 0;
   for (const at of portions) {
     const some = work.slice(at * chunkSize, (at + 1) * chunkSize);
-    // What is asked for in one turn of the event loop shares a commit.
+    // Commits of one turn of the event loop share a transaction.
     const outcomes = await Promise.all(some.map((one) => one()));
     const committed = outcomes.filter((outcome) => outcome === "committed").length;
     wrote += committed;
@@ -81,16 +82,16 @@ async function forEachChunk(work: readonly Work[]): Promise<number> {
   return wrote;
 }
 
-/** In any order: nothing here has to be guessed by nobody. */
+/** Random order. `Math.random` is enough: the order is not security-relevant. */
 function shuffle<T>(list: readonly T[]): readonly T[] {
   return list
-    .map((one) => ({ one, place: Math.random() }))
-    .sort((a, b) => a.place - b.place)
+    .map((one) => ({ one, rank: Math.random() }))
+    .sort((a, b) => a.rank - b.rank)
     .map(({ one }) => one);
 }
 
-function sweepRequest(store: Store, { record, version }: Versioned<"request">, now: number): Work[] {
-  const next = endApproval(record, now);
+function endRequest(store: Store, { record, version }: Versioned<"request">, now: number): Work[] {
+  const next = expireRequest(record, now);
   if ("refused" in next) return [];
   const { id: request, agent, digest } = record;
   const entry = newEntry(next.status.state === "lapsed" ? "request.lapsed" : "request.expired", now, {
@@ -111,8 +112,8 @@ function sweepRequest(store: Store, { record, version }: Versioned<"request">, n
   ];
 }
 
-function sweepToken(store: Store, { record, version }: Versioned<"token">, now: number): Work[] {
-  const next = endToken(record, now);
+function endToken(store: Store, { record, version }: Versioned<"token">, now: number): Work[] {
+  const next = expireToken(record, now);
   if ("refused" in next) return [];
   const { requestId: request, agent, jti: token, digest } = record;
   const entry = newEntry(next.state === "unknown" ? "token.unknown" : "token.expired", now, {

@@ -2,7 +2,7 @@
  * Records as they are read from their JSON. Those that are looked at in every request and change seldom (who may ask, spend,
  * decide) are parsed once for each text: the row is still read each time, and a text that is another is parsed anew.
  */
-import type { Kind, Records } from "./record.ts";
+import { definitions, type Kind, kinds, type Records } from "./record/records.ts";
 import type { AgentAndStatus, PollState, Versioned } from "./store.ts";
 
 export type VersionedRow = { readonly version: number; readonly body: string };
@@ -15,12 +15,9 @@ type CachedRecord = { readonly body: string; readonly record: unknown };
 
 /** How many are kept of each kind. Beyond that all are forgotten, and those in use are soon there again. */
 const maxCachedPerKind = 2_000;
-const cache: { readonly [K in Kind]?: Map<string, CachedRecord> } = {
-  agent: new Map(),
-  api: new Map(),
-  approver: new Map(),
-  session: new Map(),
-};
+const cache: { readonly [K in Kind]?: Map<string, CachedRecord> } = Object.fromEntries(
+  kinds.filter((kind) => definitions[kind].cached).map((kind) => [kind, new Map<string, CachedRecord>()]),
+);
 
 /** A record is what was put under its kind: only a change writes bodies. `id` is what its row was found by. */
 export function parseRecord<K extends Kind>(kind: K, { body }: RecordJson, id?: string): Records[K] {

@@ -6,12 +6,13 @@
 import { entryLine } from "@countersign/protocol";
 import type { NewEntry } from "../audit/new-entry.ts";
 import type { ApprovalRequest } from "../domain/request/request.ts";
-import { type ColumnValue, type Kind, type Records, type Table, tables, unloggedKinds } from "./record.ts";
+import type { ColumnValue, RecordDefinition } from "./record/define-record.ts";
+import { definitions, type Kind, type Records } from "./record/records.ts";
 import type { Change, ChangeEvent, UnloggedChange, Write } from "./store.ts";
 
 export type PutRow = {
   readonly dueAt: number | null;
-  /** In the order in which `tables` names them. */
+  /** In the order in which the definition names them. */
   readonly columns: readonly ColumnValue[];
   /** The record as JSON. */
   readonly body: string;
@@ -52,9 +53,8 @@ export function encodeChange(change: Change): ChangeRows {
 
 /** Throws also for a kind that holds a decision or authority. */
 export function encodeUnloggedChange(change: UnloggedChange): ChangeRows {
-  const kinds: readonly Kind[] = unloggedKinds;
   const rows = encodeRows({ ...change, entries: [] });
-  const refused = rows.writes.find((write) => !kinds.includes(write.kind));
+  const refused = rows.writes.find((write) => definitions[write.kind].logged);
   if (refused) throw new Error(`a record of kind ${refused.kind} cannot be written without a log entry`);
   return rows;
 }
@@ -88,14 +88,14 @@ function encodeWrite(write: Write): WriteRow {
 }
 
 function encodePut<K extends Kind>(kind: K, record: Records[K], ifVersion: number): WriteRow {
-  const table: Table<Records[K]> = tables[kind];
-  const columns = Object.values(table.columns).map((column) => column(record));
+  const definition: RecordDefinition<Records[K]> = definitions[kind];
+  const columns = Object.values(definition.columns).map((column) => column(record));
   const waiting = kind === "request" ? listInboxes(record as ApprovalRequest) : undefined;
-  const dueAt = table.dueAt(record);
+  const dueAt = definition.dueAt(record);
   // An engine would refuse it in the middle of a transaction that others share.
   if (dueAt !== null && !Number.isSafeInteger(dueAt)) throw new Error(`${dueAt} is no instant of a ${kind}`);
   const act = { dueAt, columns, body: JSON.stringify(record), waiting };
-  return { kind, id: table.id(record), ifVersion, act };
+  return { kind, id: definition.id(record), ifVersion, act };
 }
 
 function encodeEntry({ entry, texts }: NewEntry): EntryRow {

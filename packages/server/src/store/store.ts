@@ -10,7 +10,7 @@ import type { NewEntry } from "../audit/new-entry.ts";
 import type { DeliveryMode } from "../domain/client/client.ts";
 import type { Approver, Device } from "../domain/people/approver.ts";
 import type { ApprovalRequest } from "../domain/request/request.ts";
-import type { Kind, LeasedKind, Records, UnloggedKind } from "./record.ts";
+import type { Kind, LeasedKind, Records, UnloggedKind } from "./record/records.ts";
 
 export type MaybePromise<T> = T | Promise<T>;
 

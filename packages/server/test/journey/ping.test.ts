@@ -359,7 +359,7 @@ test("what was given up stays to be seen for a month, and not for ever", async (
   await cancelRequest(stage.deployment.server.store, request);
   await stage.pass(0);
   await stage.pass(29 * 24 * 3_600_000);
-  assert.equal((await callbackOf(request))?.state, "given_up");
+  assert.equal((await callbackOf(request))?.state, "abandoned");
   await stage.pass(24 * 3_600_000);
   assert.equal(await callbackOf(request), undefined);
 });

@@ -327,7 +327,7 @@ async function approveAnyway(request: string, approver: string): Promise<void> {
       },
       {
         put: "callback",
-        record: { ...callback.record, state: "waiting", dueAt: at },
+        record: { ...callback.record, state: "queued", dueAt: at },
         ifVersion: callback.version,
       },
     ],

@@ -58,6 +58,31 @@ describe("upgrade from schema 1 (SQLite)", () => {
     assert.deepEqual([...schemaOf(file)].sort(), [...schemaOf(fresh)].sort());
   });
 
+  test("outbox states are renamed, in the column and in the record", async () => {
+    const file = unpack();
+    const older = new DatabaseSync(file);
+    const insert = (table: string, id: string, state: string) =>
+      older
+        .prepare(`INSERT INTO ${table} (id, version, due_at, state, body) VALUES (?, 1, 1, ?, ?)`)
+        .run(id, state, JSON.stringify({ id, approval: "req_1", state, attempts: 0, dueAt: 1 }));
+    for (const state of ["waiting", "sent", "given_up"]) insert("message", `msg_${state}`, state);
+    for (const state of ["waiting", "silent", "given_up"]) insert("callback", `req_${state}`, state);
+    older.close();
+    const store = openSqlite({ path: file });
+    const states = async (kind: "message" | "callback") =>
+      (await store.list(kind)).map(({ record }) => record.state);
+    assert.deepEqual(await states("message"), ["abandoned", "sent", "queued"]);
+    assert.deepEqual(await states("callback"), ["abandoned", "idle", "queued"]);
+    const ids = (records: readonly { readonly id: string }[]) => records.map(({ id }) => id);
+    assert.deepEqual(ids(await store.listAbandonedMessages(9)), ["msg_given_up"]);
+    assert.deepEqual(ids(await store.listAbandonedCallbacks(9)), ["req_given_up"]);
+    assert.deepEqual(
+      (await store.claim("callback", { limit: 9 })).map(({ record }) => record.id),
+      ["req_waiting"],
+    );
+    await store.close();
+  });
+
   test("a second start changes nothing and says nothing", async () => {
     const file = unpack();
     await openSqlite({ path: file }).close();

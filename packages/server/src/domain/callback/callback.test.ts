@@ -14,37 +14,37 @@ import {
 } from "./callback.ts";
 
 const now = Date.UTC(2026, 0, 15, 12);
-const silent = newCallback({ id: "req_1", agent: "agent_1", mode: "push", sealedToken: "old" }, now);
-const waiting = queue(silent, now)!;
-const leased = lease(waiting, now)!;
+const idle = newCallback({ id: "req_1", agent: "agent_1", mode: "push", sealedToken: "old" }, now);
+const queued = queue(idle, now)!;
+const leased = lease(queued, now)!;
 const givenUp = abandon({ ...leased, sealedBody: "sealed" }, "broken", now);
-const states: { readonly [state: string]: Callback } = { silent, waiting, leased, givenUp };
+const states: { readonly [state: string]: Callback } = { idle, queued, leased, givenUp };
 
 test("what each event makes of each state", () => {
   const table = Object.entries(states).map(([state, callback]) => [
     state,
     queue(callback, now)?.state,
     lease(callback, now)?.attempts,
-    replaceToken(callback, { ...silent, sealedToken: "new" }, false, now).state,
-    replaceToken(callback, { ...silent, sealedToken: "new" }, true, now).state,
+    replaceToken(callback, { ...idle, sealedToken: "new" }, false, now).state,
+    replaceToken(callback, { ...idle, sealedToken: "new" }, true, now).state,
   ]);
   assert.deepEqual(table, [
     // announced, leased, asked again before there is an answer, and after
-    ["silent", "waiting", undefined, "silent", "silent"],
-    ["waiting", undefined, 1, "waiting", "waiting"],
-    ["leased", undefined, undefined, "waiting", "waiting"],
-    ["givenUp", undefined, undefined, "silent", "waiting"],
+    ["idle", "queued", undefined, "idle", "idle"],
+    ["queued", undefined, 1, "queued", "queued"],
+    ["leased", undefined, undefined, "queued", "queued"],
+    ["givenUp", undefined, undefined, "idle", "queued"],
   ]);
 });
 
 test("the newest token counts, and a lease is not shortened by it", () => {
   for (const [state, callback] of Object.entries(states)) {
-    const again = replaceToken(callback, { ...silent, sealedToken: "new" }, true, now);
+    const again = replaceToken(callback, { ...idle, sealedToken: "new" }, true, now);
     assert.equal(again.sealedToken, "new", state);
   }
-  assert.equal(replaceToken(leased, { ...silent, sealedToken: "new" }, true, now).dueAt, leased.dueAt);
-  assert.deepEqual(replaceToken(undefined, silent, false, now), silent);
-  assert.deepEqual(replaceToken(undefined, silent, true, now), waiting);
+  assert.equal(replaceToken(leased, { ...idle, sealedToken: "new" }, true, now).dueAt, leased.dueAt);
+  assert.deepEqual(replaceToken(undefined, idle, false, now), idle);
+  assert.deepEqual(replaceToken(undefined, idle, true, now), queued);
 });
 
 test("a lease can be taken again when it has run out, and not before", () => {
@@ -64,7 +64,10 @@ test("attempts end, with the body and what was in it", () => {
     callback = lease(later, later.dueAt)!;
   }
   assert.deepEqual(gaps, [1_000, 5_000, 20_000, 60_000, 300_000]);
-  assert.deepEqual([givenUp.state, givenUp.sealedBody, givenUp.lastError], ["given_up", undefined, "broken"]);
+  assert.deepEqual(
+    [givenUp.state, givenUp.sealedBody, givenUp.lastError],
+    ["abandoned", undefined, "broken"],
+  );
 });
 
 test("T20: a token is not sent again when it would arrive with less than five seconds left", () => {

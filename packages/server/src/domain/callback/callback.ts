@@ -3,9 +3,9 @@
  * the request and gone once it has arrived. While an attempt is under way it is leased: whoever finds the lease run out
  * may try again.
  *
- *      silent ── announce ──▶ waiting ── lease ──▶ waiting ── (taken) ──▶ gone
- *                                ▲                    │
- *                                └──── postpone ──────┼── giveUp ──▶ given_up ── (a month) ──▶ gone
+ *      idle ── queue ──▶ queued ── lease ──▶ queued ── (sent) ──▶ deleted
+ *                          ▲                   │
+ *                          └── scheduleRetry ──┼── abandon ──▶ abandoned ── (30 days) ──▶ deleted
  */
 import type { ActionType } from "../action/action-type.ts";
 import type { Agent, DeliveryMode } from "../client/client.ts";
@@ -18,7 +18,7 @@ export type Callback = {
   readonly mode: Exclude<DeliveryMode, "poll">;
   /** `client_notification_token`, encrypted under the key from outside the database. */
   readonly sealedToken: string;
-  readonly state: "silent" | "waiting" | "given_up";
+  readonly state: "idle" | "queued" | "abandoned";
   readonly attempts: number;
   /** When the next attempt is due; while one is under way, when its lease ends; given up, when it is forgotten. */
   readonly dueAt: number;
@@ -42,12 +42,12 @@ export function newCallback(
   fields: Pick<Callback, "id" | "agent" | "mode" | "sealedToken">,
   now: number,
 ): Callback {
-  return { ...fields, state: "silent", attempts: 0, dueAt: now };
+  return { ...fields, state: "idle", attempts: 0, dueAt: now };
 }
 
 /** There is an answer. Undefined where it is on its way, or was given up: the first one is what counts. */
 export function queue(callback: Callback, now: number): Callback | undefined {
-  return callback.state === "silent" ? { ...callback, state: "waiting", dueAt: now } : undefined;
+  return callback.state === "idle" ? { ...callback, state: "queued", dueAt: now } : undefined;
 }
 
 /**
@@ -60,13 +60,14 @@ export function replaceToken(
   isDecided: boolean,
   now: number,
 ): Callback {
-  if (callback && callback.state !== "given_up") return { ...callback, sealedToken: replacement.sealedToken };
-  return isDecided ? { ...replacement, state: "waiting", dueAt: now } : replacement;
+  if (callback && callback.state !== "abandoned")
+    return { ...callback, sealedToken: replacement.sealedToken };
+  return isDecided ? { ...replacement, state: "queued", dueAt: now } : replacement;
 }
 
 /** Undefined where it is not due: nothing is to be said yet, or somebody is saying it. */
 export function lease(callback: Callback, now: number): Callback | undefined {
-  if (callback.state !== "waiting" || callback.dueAt > now) return undefined;
+  if (callback.state !== "queued" || callback.dueAt > now) return undefined;
   return { ...callback, attempts: callback.attempts + 1, dueAt: now + leaseMs };
 }
 
@@ -81,7 +82,7 @@ export function scheduleRetry(callback: Callback, error: string, now: number): C
 
 /** The body goes, with the token that it holds; what happened stays to be seen for a while. */
 export function abandon({ sealedBody: _, ...callback }: Callback, error: string, now: number): Callback {
-  return { ...callback, state: "given_up", dueAt: now + retentionMs, lastError: error };
+  return { ...callback, state: "abandoned", dueAt: now + retentionMs, lastError: error };
 }
 
 /** What a status means (CIBA §10.2, §10.3.1): a redirect is never followed, and will be there again. */

@@ -9,7 +9,7 @@ import type { Json, JsonObject } from "@countersign/protocol";
 import type { Config } from "../../config/config.ts";
 import type { Agent } from "../../domain/client/client.ts";
 import type { ClientJwtVerifier, JwtRefusal } from "../../outbound/client-jwt-verifier.ts";
-import type { Replay } from "../../store/record.ts";
+import type { Replay } from "../../store/record/replay.ts";
 import type { Store } from "../../store/store.ts";
 import type { Form } from "./form.ts";
 import { clockTolerance, isAudience, isTyped, readPayload } from "./jwt.ts";

@@ -38,14 +38,14 @@ export function claimContract(contractCase: ContractCase): void {
   contractCase("of those that are named only what is due is claimed", async ({ store }) => {
     const later = store.now() + 3_600_000;
     const [due, other] = [aCallback(), aCallback()];
-    const [silent, gone, early] = [
-      aCallback({ state: "silent" }),
-      aCallback({ state: "given_up" }),
+    const [idle, gone, early] = [
+      aCallback({ state: "idle" }),
+      aCallback({ state: "abandoned" }),
       aCallback({ dueAt: later }),
     ];
-    for (const record of [due, other, silent, gone, early])
+    for (const record of [due, other, idle, gone, early])
       await store.commitUnlogged({ writes: [{ put: "callback", record, ifVersion: absent }] });
-    const ids = [early, gone, silent, due].map(({ id }) => id);
+    const ids = [early, gone, idle, due].map(({ id }) => id);
     const found = await store.claim("callback", { ids: [...ids, uniqueId("req"), due.id] });
     assert.deepEqual(
       found.map(({ record, version }) => [record.id, record.attempts, version]),
@@ -118,12 +118,12 @@ export function claimContract(contractCase: ContractCase): void {
         const now = (await store.read("message", record.id))!;
         const was = {
           written: now.record.lastError === "written",
-          claimContract: now.record.attempts === 1,
+          claimed: now.record.attempts === 1,
           version: now.version,
         };
         const expected = {
           written: outcome === "committed",
-          claimContract: (found as readonly unknown[]).length === 1,
+          claimed: (found as readonly unknown[]).length === 1,
           version: 1 + Number(outcome === "committed") + (found as readonly unknown[]).length,
         };
         assert.deepEqual(was, expected, `round ${round}`);

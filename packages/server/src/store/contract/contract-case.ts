@@ -1,6 +1,6 @@
 /** How a rule of the contract is written down, and the few words that most of them need. */
 import assert from "node:assert/strict";
-import type { Kind, Records } from "../record.ts";
+import type { Kind, Records } from "../record/records.ts";
 import type { Outcome, Store, Write } from "../store.ts";
 import { anEntry } from "./fixture.ts";
 

@@ -6,7 +6,10 @@ import type { Agent } from "../../domain/client/client.ts";
 import type { Approver, Device, Session } from "../../domain/people/approver.ts";
 import type { ApprovalRequest, Decision } from "../../domain/request/request.ts";
 import type { Token } from "../../domain/token/token.ts";
-import type { DedupeKey, Denial, Message, Replay } from "../record.ts";
+import type { DedupeKey } from "../record/dedupe-key.ts";
+import type { Denial } from "../record/denial.ts";
+import type { Message } from "../record/message.ts";
+import type { Replay } from "../record/replay.ts";
 import { absent, type Change, type Store, type Write } from "../store.ts";
 
 /** An instant in 2026; the store's own clock is asked only where a rule is about it. */
@@ -191,7 +194,7 @@ export function aMessage(overrides: Partial<Message> = {}): Message {
     requestId: "req_1",
     approver: "apr_1",
     attempts: 0,
-    state: "waiting",
+    state: "queued",
     dueAt: testNow,
     ...overrides,
   };
@@ -203,7 +206,7 @@ export function aCallback(overrides: Partial<Callback> = {}): Callback {
     agent: "agent_1",
     mode: "ping",
     sealedToken: "c2VhbGVk",
-    state: "waiting",
+    state: "queued",
     attempts: 0,
     dueAt: testNow,
     ...overrides,

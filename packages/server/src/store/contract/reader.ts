@@ -1,7 +1,7 @@
 /** Each reader by name finds what it says, in the order it says. */
 import assert from "node:assert/strict";
 import { type ApprovalRequest, deny, redeem } from "../../domain/request/request.ts";
-import type { Kind, Records } from "../record.ts";
+import type { Kind, Records } from "../record/records.ts";
 import { absent, type Store } from "../store.ts";
 import { assertNotRefused, type ContractCase, commit, put } from "./contract-case.ts";
 import {
@@ -65,7 +65,7 @@ export function readerContract(contractCase: ContractCase): void {
       writes: [{ put: "message", record: aMessage({ dueAt: later }), ifVersion: absent }],
     });
     await store.commitUnlogged({
-      writes: [{ put: "callback", record: aCallback({ state: "silent" }), ifVersion: absent }],
+      writes: [{ put: "callback", record: aCallback({ state: "idle" }), ifVersion: absent }],
     });
     assert.deepEqual(await found(), []);
     const [message, callback] = [aMessage(), aCallback()];
@@ -283,7 +283,7 @@ export function readerContract(contractCase: ContractCase): void {
   });
 
   contractCase("messages that were given up are listed, newest first", async ({ store }) => {
-    const [first, , third] = (["given_up", "sent", "given_up", "waiting"] as const).map((state) =>
+    const [first, , third] = (["abandoned", "sent", "abandoned", "queued"] as const).map((state) =>
       aMessage({ state }),
     );
     await putAll(store, "message", [third!, aMessage({ state: "sent" }), first!]);
@@ -292,10 +292,10 @@ export function readerContract(contractCase: ContractCase): void {
   });
 
   contractCase("callbacks that were given up are listed, newest first", async ({ store }) => {
-    const [first, , third] = (["given_up", "waiting", "given_up", "silent"] as const).map((state) =>
+    const [first, , third] = (["abandoned", "queued", "abandoned", "idle"] as const).map((state) =>
       aCallback({ state }),
     );
-    await putAll(store, "callback", [third!, aCallback({ state: "waiting" }), first!]);
+    await putAll(store, "callback", [third!, aCallback({ state: "queued" }), first!]);
     assert.deepEqual(await store.listAbandonedCallbacks(9), [third, first]);
     assert.deepEqual(await store.listAbandonedCallbacks(1), [third]);
   });

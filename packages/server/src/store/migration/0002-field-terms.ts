@@ -1,4 +1,4 @@
-/** Renames tables, columns, indexes and JSON members to the field's terms (approval → request, latch → denial, …). */
+/** Renames tables, columns, indexes, JSON members and outbox states to the field's terms (approval → request, latch → denial, …). */
 import type { JsonObject } from "@countersign/protocol";
 import type { Migration } from "./definition.ts";
 
@@ -10,6 +10,21 @@ const tables: readonly (readonly [from: string, to: string])[] = [
   ["guess", "user_code_attempts"],
   ["published_type", "action_type"],
 ];
+
+/** States of the outbox: messages and callbacks. */
+const states: { readonly [from: string]: string } = {
+  waiting: "queued",
+  silent: "idle",
+  given_up: "abandoned",
+};
+const whenStates = Object.entries(states)
+  .map(([from, to]) => `WHEN '${from}' THEN '${to}'`)
+  .join(" ");
+
+function renameState(record: JsonObject): JsonObject {
+  const state = String(record.state);
+  return { ...record, state: states[state] ?? state };
+}
 
 export const renameToFieldTerms: Migration = {
   number: 2,
@@ -49,6 +64,11 @@ export const renameToFieldTerms: Migration = {
         "waiting_request",
         `CREATE INDEX waiting_request ON ${table("waiting")} (request);`,
       ),
+      ...["message", "callback"].flatMap((outbox) => [
+        `UPDATE ${table(outbox)} SET state = CASE state ${whenStates} ELSE state END;`,
+        `DROP INDEX ${table(`${outbox}_given_up`)};`,
+        `CREATE INDEX ${outbox}_abandoned ON ${table(outbox)} (id) WHERE state = 'abandoned';`,
+      ]),
     ].join("\n");
   },
   bodies: {
@@ -65,6 +85,7 @@ export const renameToFieldTerms: Migration = {
       contentHash: content!,
     }),
     token: ({ approval, ...rest }) => ({ ...rest, requestId: approval! }),
-    message: ({ approval, ...rest }) => ({ ...rest, requestId: approval! }),
+    message: ({ approval, ...rest }) => ({ ...renameState(rest), requestId: approval! }),
+    callback: renameState,
   },
 };

@@ -4,7 +4,7 @@
  * that guards about what is *not* there hold as well, and two batches never wait for each other.
  */
 import { hash } from "node:crypto";
-import { type Kind, tables } from "../record.ts";
+import { definitions, kinds } from "../record/records.ts";
 import type { ChangeRows } from "../row.ts";
 import type { ChangeEvent, Outcome } from "../store.ts";
 import { databaseNow } from "./clock.ts";
@@ -17,10 +17,6 @@ export type BatchWriter = (batch: readonly ChangeRows[]) => Promise<readonly Out
 
 /** Whoever writes, tells: by a notification of the same transaction, heard once it is committed. */
 export type EncodeNotifications = (changeEvents: readonly ChangeEvent[]) => readonly string[];
-
-const kinds = Object.keys(tables) as Kind[];
-/** New ones have ids that nobody else can have made up: there is nothing to lock, and the table refuses a second one. */
-const newIdKinds: readonly Kind[] = ["request", "message", "callback", "token", "session"];
 
 export function createBatchWriter(
   pool: Pool,
@@ -166,7 +162,7 @@ function locksOf(schema: string, batch: readonly ChangeRows[]): Map<string, bool
       if (agent !== undefined) addLock(`asks of ${agent}`, true);
     for (const write of writes)
       if (write.act === "check") addLock(recordName(write), false);
-      else if (write.ifVersion > 0 || !newIdKinds.includes(write.kind)) addLock(recordName(write), true);
+      else if (write.ifVersion > 0 || !definitions[write.kind].hasRandomId) addLock(recordName(write), true);
   }
   const sorted = [...keys].sort(([a], [b]) => (a < b ? -1 : 1));
   return new Map(sorted.map(([key, exclusive]) => [String(key), exclusive]));

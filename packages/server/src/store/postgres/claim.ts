@@ -3,7 +3,8 @@
  * (`SKIP LOCKED`), so that nodes share out what is due and none waits. A batch writes rows that it has locked by name
  * alone: a record whose name is taken is somebody's who writes it, and is passed over as well.
  */
-import { type LeasedKind, leases, type Records } from "../record.ts";
+import type { RecordDefinition } from "../record/define-record.ts";
+import { definitions, type LeasedKind, leasedKinds, type Records } from "../record/records.ts";
 import { encodeUnloggedChange, type WriteRow } from "../row.ts";
 import type { ClaimFilter, Store, Versioned, Write } from "../store.ts";
 import { databaseNow } from "./clock.ts";
@@ -19,21 +20,22 @@ export function createClaim({ run, transaction }: Pool, schema: string): Store["
   const statementsOf = (kind: LeasedKind) => {
     const table = `${schema}."${kind}"`;
     const claimable = `SELECT id, version, body FROM ${table}
-      WHERE state = 'waiting' AND due_at <= (SELECT ${databaseNow})`;
+      WHERE state = 'queued' AND due_at <= (SELECT ${databaseNow})`;
     // The row first: whoever holds its name and has not written yet keeps us from the name, and whoever has, from the row.
     const locked = (found: string) => `WITH found AS MATERIALIZED (${found} FOR UPDATE SKIP LOCKED)
       SELECT version, body, ${databaseNow} AS now FROM found
       WHERE pg_try_advisory_xact_lock(${lockKeySql(`'${schema} ${kind} ' || id`)})`;
     return {
-      any: `SELECT 1 AS due FROM ${table} WHERE state = 'waiting' AND due_at <= (SELECT ${databaseNow}) LIMIT 1`,
+      any: `SELECT 1 AS due FROM ${table} WHERE state = 'queued' AND due_at <= (SELECT ${databaseNow}) LIMIT 1`,
       due: locked(`${claimable} ORDER BY due_at, id LIMIT $1`),
       among: locked(`${claimable} AND id = ANY ($1::text[])`),
     };
   };
-  const statements = { message: statementsOf("message"), callback: statementsOf("callback") };
+  const statements = new Map(leasedKinds.map((kind) => [kind, statementsOf(kind)]));
 
   return async <K extends LeasedKind>(kind: K, filter: ClaimFilter) => {
-    const { any, due, among } = statements[kind];
+    const { any, due, among } = statements.get(kind)!;
+    const definition: RecordDefinition<Records[K]> = definitions[kind];
     // Nothing is locked, and nothing begun, where nothing is due: most rounds find nothing.
     if (!("ids" in filter) && (await run(any)).length === 0) return [];
     return await transaction(async (runInTransaction) => {
@@ -44,7 +46,7 @@ export function createClaim({ run, transaction }: Pool, schema: string): Store["
           : runInTransaction<ClaimableRow>(due, filter.limit),
       ]);
       const leased = found.flatMap(({ version, body, now }): Versioned<K>[] => {
-        const record: Records[K] | undefined = leases[kind](JSON.parse(body) as Records[K], now);
+        const record = definition.lease(JSON.parse(body) as Records[K], now);
         return record ? [{ record, version: version + 1 }] : [];
       });
       // Durability point. Crashing before COMMIT leaves them due; after it, leased to nobody, and due when that ends.

@@ -5,7 +5,7 @@
  * the end, or not even a table.
  */
 import { treeRoot } from "@countersign/protocol";
-import { type Kind, tables } from "../record.ts";
+import { definitions, kinds } from "../record/records.ts";
 import { openConnection } from "../sqlite/connection.ts";
 import { beginSql, type Run, type SqlValue } from "./connection.ts";
 import { migrateInTransaction } from "./migrate.ts";
@@ -52,7 +52,7 @@ export async function copyToPostgres(
           await insertRows(run, target, table, rows);
           count += rows.length;
         }
-        if (table.name in tables) copied.records += count;
+        if (table.name in definitions) copied.records += count;
         if (table.name === "log_entry") copied.entries = count;
       }
       await verifyRoot(run);
@@ -126,7 +126,7 @@ async function insertRows(
   );
 }
 
-const recordTables = (Object.keys(tables) as Kind[]).map((kind): CopiedTable => {
+const recordTables = kinds.map((kind): CopiedTable => {
   const extraColumns = columnsOf(kind).map((name) => [name, columnTypeOf(name)] as const);
   const columns = [
     ["id", "text"],

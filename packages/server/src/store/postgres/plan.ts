@@ -3,7 +3,7 @@
  * seeing those before it, and what is left to write. Pure: the database has locked what the batch looks at, and told
  * what is there. It never guesses: a count that an earlier change of the batch may have lowered is taken as it was.
  */
-import { type Kind, tables } from "../record.ts";
+import { definitions, type Kind } from "../record/records.ts";
 import type { ChangeRows, EntryRow, PutRow, WriteRow } from "../row.ts";
 import type { Outcome } from "../store.ts";
 
@@ -71,7 +71,7 @@ export function planBatch(batch: readonly ChangeRows[], found: LockedRows): Plan
   return { outcomes, writes: [...writes.values()], entries };
 }
 
-const names = Object.keys(tables.request.columns);
+const names = Object.keys(definitions.request.columns);
 const [agentAt, stateAt, createdAt, expiresAt] = ["agent", "state", "created_at", "expires_at"].map((name) =>
   names.indexOf(name),
 ) as [number, number, number, number];

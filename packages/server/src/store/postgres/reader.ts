@@ -1,7 +1,4 @@
-/**
- * Everything that is read of records, each reader one statement that an index answers. Records are plain values, read
- * from their JSON; `standing` reads columns only.
- */
+/** Readers of records, each one prepared statement. Records are parsed from their JSON; `readStatus` reads columns only. */
 import {
   type AgentAndStatusRow,
   parseAgentAndStatus,
@@ -10,21 +7,19 @@ import {
   type RecordJson,
   type VersionedRow,
 } from "../parse.ts";
-import { type Kind, type Records, tables, timedKinds } from "../record.ts";
+import { buildSharedQueries } from "../query.ts";
+import { type Kind, kinds, type Records, timedKinds } from "../record/records.ts";
 import type { PollState, Store } from "../store.ts";
 import { databaseNow } from "./clock.ts";
 import type { Pool } from "./pool.ts";
 
 type Readers = Omit<Store, "now" | "commit" | "commitUnlogged" | "claim" | "log" | "watch" | "close">;
 
-/** Every statement that reads records; the tests hold each of them to an index. */
+/** Every statement that reads records; the tests check that an index answers each of them. */
 export function buildQueries(schema: string) {
-  const tableName = (kind: Kind) => `${schema}."${kind}"`;
+  const tableName = (name: string) => `${schema}."${name}"`;
   return {
-    read: (kind: Kind) => `SELECT version, body FROM ${tableName(kind)} WHERE id = $1`,
-    list: (kind: Kind) => `SELECT version, body FROM ${tableName(kind)} ORDER BY id`,
-    due: (kind: Kind) =>
-      `SELECT version, body FROM ${tableName(kind)} WHERE due_at <= $1 ORDER BY due_at, id LIMIT $2`,
+    ...buildSharedQueries({ table: tableName, param: (n) => `$${n}`, orderedJoin: "JOIN" }),
     listPendingKinds: [
       ...timedKinds.map(
         (kind) => `SELECT '${kind}' AS what
@@ -34,32 +29,13 @@ export function buildQueries(schema: string) {
         OR coalesce((SELECT max(leaf_index) + 1 FROM ${schema}.log_entry), 0)
           <> coalesce((SELECT max(size) FROM ${schema}.checkpoint), 0)`,
     ].join(" UNION ALL "),
-    status: `SELECT agent, state, expires_at AS "expiresAt" FROM ${tableName("request")} WHERE id = $1`,
     findNotPending: `SELECT asked.id FROM unnest($1::text[]) AS asked (id)
       WHERE NOT EXISTS (SELECT 1 FROM ${tableName("request")} AS found WHERE found.id = asked.id AND state = 'pending')`,
-    readAgentAndStatus: `SELECT held.version, held.body, request.agent, request.state, request.expires_at AS "expiresAt"
-      FROM ${tableName("agent")} AS held LEFT JOIN ${tableName("request")} AS request ON request.id = $2 WHERE held.id = $1`,
-    findApproverByEmail: `SELECT body FROM ${tableName("approver")} WHERE email = $1`,
-    listDevicesOf: `SELECT body FROM ${tableName("device")} WHERE approver = $1 ORDER BY id`,
-    listSessionsOn: `SELECT version, body FROM ${tableName("session")} WHERE device = $1 ORDER BY id`,
-    listPendingFor: `SELECT body FROM ${schema}.waiting JOIN ${tableName("request")} ON id = waiting.request
-      WHERE waiting.approver = $1 ORDER BY waiting.request`,
-    listDecidedBy: `SELECT body FROM ${tableName("request")} WHERE decided_by = $1 ORDER BY id DESC LIMIT $2`,
-    listRequests: `SELECT body FROM ${tableName("request")} ORDER BY id DESC LIMIT $1`,
-    listRequestsInState: `SELECT body FROM ${tableName("request")} WHERE state = $1 ORDER BY id DESC LIMIT $2`,
-    countPending: `SELECT count(*) AS count FROM ${tableName("request")}
-      WHERE agent = $1 AND state = 'pending' AND expires_at > $2`,
-    listPendingCreatedAt: `SELECT created_at AS at FROM ${tableName("request")}
-      WHERE state = 'pending' AND expires_at > $1 ORDER BY id LIMIT $2`,
-    countCreatedSince: `SELECT count(*) AS count FROM ${tableName("request")} WHERE agent = $1 AND created_at >= $2`,
-    listAbandonedMessages: `SELECT body FROM ${tableName("message")} WHERE state = 'given_up' ORDER BY id DESC LIMIT $1`,
-    listAbandonedCallbacks: `SELECT body FROM ${tableName("callback")} WHERE state = 'given_up' ORDER BY id DESC LIMIT $1`,
   };
 }
 
 export function createReaders({ run }: Pool, schema: string): Readers {
   const queries = buildQueries(schema);
-  const kinds = Object.keys(tables) as Kind[];
   const byKind = new Map(
     kinds.map((kind) => [
       kind,

@@ -1,8 +1,9 @@
-/** The tables, derived from the list in `record.ts`, in a schema of their own. */
-import { type Kind, tables } from "../record.ts";
+/** The tables, derived from the record definitions, in a schema of their own. */
+import { createIndexSql } from "../record/index-sql.ts";
+import { definitions, type Kind, kinds } from "../record/records.ts";
 
 /** Columns of a kind besides id, version, due_at and body, in the order in which they are written. */
-export const columnsOf = (kind: Kind): readonly string[] => Object.keys(tables[kind].columns);
+export const columnsOf = (kind: Kind): readonly string[] => Object.keys(definitions[kind].columns);
 
 /** As SQL declares it: instants are numbers, everything else is text. */
 export const columnTypeOf = (column: string): "bigint" | "text" =>
@@ -11,8 +12,8 @@ export const columnTypeOf = (column: string): "bigint" | "text" =>
 /** What a new database starts with. `schema` is a name that was checked, and is written into the text. */
 export function createSchemaSql(schema: string): string {
   return [
-    ...Object.keys(tables).map((kind) => tableSql(schema, kind as Kind)),
-    indexSql(schema),
+    ...kinds.map((kind) => tableSql(schema, kind)),
+    inboxSql(schema),
     logSql(schema),
     appendOnlySql(schema),
   ].join("\n");
@@ -28,21 +29,13 @@ function tableSql(schema: string, kind: Kind): string {
 CREATE TABLE ${schema}."${kind}" (
   id text COLLATE "C" NOT NULL PRIMARY KEY, version integer NOT NULL, due_at bigint, ${columns.join("")}body text NOT NULL
 );
-CREATE INDEX "${kind}_due" ON ${schema}."${kind}" (due_at, id) WHERE due_at IS NOT NULL;`;
+CREATE INDEX "${kind}_due" ON ${schema}."${kind}" (due_at, id) WHERE due_at IS NOT NULL;
+${createIndexSql(kind, (table) => `${schema}."${table}"`)}`;
 }
 
-function indexSql(schema: string): string {
+/** The requests in each approver's inbox. */
+function inboxSql(schema: string): string {
   return `
-CREATE UNIQUE INDEX approver_email ON ${schema}.approver (email);
-CREATE INDEX device_approver ON ${schema}.device (approver, id);
-CREATE INDEX session_device ON ${schema}.session (device, id);
-CREATE INDEX request_state ON ${schema}.request (state, id);
-CREATE INDEX request_decided_by ON ${schema}.request (decided_by, id) WHERE decided_by IS NOT NULL;
-CREATE INDEX request_pending ON ${schema}.request (agent, expires_at) WHERE state = 'pending';
-CREATE INDEX request_asked ON ${schema}.request (agent, created_at);
-CREATE INDEX message_given_up ON ${schema}.message (id) WHERE state = 'given_up';
-CREATE INDEX callback_given_up ON ${schema}.callback (id) WHERE state = 'given_up';
-
 CREATE TABLE ${schema}.waiting (
   approver text COLLATE "C" NOT NULL, request text COLLATE "C" NOT NULL, PRIMARY KEY (approver, request)
 );

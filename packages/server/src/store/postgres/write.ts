@@ -1,11 +1,9 @@
 /** Rows on their way into the tables: for each kind one statement for what is new, one for what changed, one for what goes. */
-import { type Kind, tables } from "../record.ts";
+import { kinds } from "../record/records.ts";
 import type { PutRow, WriteRow } from "../row.ts";
 import type { Run, SqlValue } from "./connection.ts";
 import type { Plan } from "./plan.ts";
 import { columnsOf, columnTypeOf } from "./schema.ts";
-
-const kinds = Object.keys(tables) as Kind[];
 
 /** Sends the statements, inside a transaction that holds what they write; each is answered by its promise. */
 export type RowWriter = (run: Run, writes: Plan["writes"]) => Promise<unknown>[];

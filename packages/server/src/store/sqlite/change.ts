@@ -2,7 +2,7 @@
  * One change, written inside a transaction that is already under way. All guards are looked at before the first row
  * is touched, so that a conflict leaves nothing to undo.
  */
-import { type Kind, tables } from "../record.ts";
+import { type Kind, kinds } from "../record/records.ts";
 import type { ChangeRows, PutRow, WriteRow } from "../row.ts";
 import { absent, type Outcome } from "../store.ts";
 import type { Connection } from "./connection.ts";
@@ -16,12 +16,11 @@ export function createChangeWriter(
   clock: () => number,
   append: Append,
 ): (change: ChangeRows) => Outcome {
-  const kinds = Object.keys(tables) as Kind[];
   const statements = new Map(kinds.map((kind) => [kind, prepareStatements(connection, kind)]));
   const deleteInbox = connection.prepare("DELETE FROM waiting WHERE request = ?");
   const insertInbox = connection.prepare("INSERT INTO waiting (approver, request) VALUES (?, ?)");
-  const countPending = connection.prepare<{ waiting: number }>(queries.countPending);
-  const countCreatedSince = connection.prepare<{ asked: number }>(queries.countCreatedSince);
+  const countPending = connection.prepare<{ count: number }>(queries.countPending);
+  const countCreatedSince = connection.prepare<{ count: number }>(queries.countCreatedSince);
   const statementsOf = (kind: Kind) => statements.get(kind)!;
 
   function versionMatches({ kind, id, ifVersion }: WriteRow): boolean {
@@ -50,10 +49,10 @@ export function createChangeWriter(
   function guardsHold({ notOnOrAfter, maxPending, maxCreatedSince }: ChangeRows): boolean {
     const now = clock();
     if (notOnOrAfter !== undefined && now >= notOnOrAfter) return false;
-    if (maxPending && countPending.get(maxPending.agent, now)!.waiting >= maxPending.limit) return false;
+    if (maxPending && countPending.get(maxPending.agent, now)!.count >= maxPending.limit) return false;
     return (
       !maxCreatedSince ||
-      countCreatedSince.get(maxCreatedSince.agent, maxCreatedSince.since)!.asked < maxCreatedSince.limit
+      countCreatedSince.get(maxCreatedSince.agent, maxCreatedSince.since)!.count < maxCreatedSince.limit
     );
   }
 

@@ -1,12 +1,12 @@
-/** Leases what has to leave: found and leased in one transaction, and none is begun where there is nothing to lease. */
-
+/** Leases outbox records that are due, in one transaction; none is begun if no record is due. */
 import { parseVersioned, type VersionedRow } from "../parse.ts";
-import { type LeasedKind, leases, type Records } from "../record.ts";
+import type { RecordDefinition } from "../record/define-record.ts";
+import { definitions, type LeasedKind, leasedKinds, type Records } from "../record/records.ts";
 import { type ChangeRows, encodeUnloggedChange } from "../row.ts";
 import type { ClaimFilter, Outcome, Store, Versioned, Write } from "../store.ts";
 import type { Connection } from "./connection.ts";
 import type { GroupCommit } from "./group-commit.ts";
-import { queries } from "./reader.ts";
+import { claimableSql, queries } from "./reader.ts";
 
 export function createClaim(
   connection: Connection,
@@ -15,23 +15,26 @@ export function createClaim(
   write: (change: ChangeRows) => Outcome,
 ): Store["claim"] {
   const { prepare } = connection;
-  const due = {
-    message: prepare<VersionedRow>(queries.claimableMessages),
-    callback: prepare<VersionedRow>(queries.claimableCallbacks),
-  };
-  const read = {
-    message: prepare<VersionedRow>(queries.read("message")),
-    callback: prepare<VersionedRow>(queries.read("callback")),
-  };
+  const statements = new Map(
+    leasedKinds.map((kind) => [
+      kind,
+      {
+        due: prepare<VersionedRow>(claimableSql(kind)),
+        read: prepare<VersionedRow>(queries.read(kind)),
+      },
+    ]),
+  );
 
   return async <K extends LeasedKind>(kind: K, filter: ClaimFilter) => {
+    const { due, read } = statements.get(kind)!;
+    const definition: RecordDefinition<Records[K]> = definitions[kind];
     const found = (): readonly VersionedRow[] =>
       "ids" in filter
-        ? [...new Set(filter.ids)].flatMap((id) => read[kind].get(id) ?? [])
-        : due[kind].all(clock(), filter.limit);
+        ? [...new Set(filter.ids)].flatMap((id) => read.get(id) ?? [])
+        : due.all(clock(), filter.limit);
     const lease = (row: VersionedRow): readonly Versioned<K>[] => {
       const { record: current, version } = parseVersioned(kind, row);
-      const record: Records[K] | undefined = leases[kind](current, clock());
+      const record = definition.lease(current, clock());
       if (!record) return [];
       write(
         encodeUnloggedChange({ writes: [{ put: kind, record, ifVersion: version } as Write<LeasedKind>] }),

@@ -1,7 +1,4 @@
-/**
- * Everything that is read of records, each reader one statement that an index answers. Records are plain values, read
- * from their JSON; `standing` reads columns only.
- */
+/** Readers of records, each one prepared statement. Records are parsed from their JSON; `readStatus` reads columns only. */
 import {
   type AgentAndStatusRow,
   parseAgentAndStatus,
@@ -10,20 +7,22 @@ import {
   type RecordJson,
   type VersionedRow,
 } from "../parse.ts";
-import { type Kind, type LeasedKind, tables, timedKinds } from "../record.ts";
+import { buildSharedQueries } from "../query.ts";
+import { type Kind, kinds, type LeasedKind, timedKinds } from "../record/records.ts";
 import type { PollState, Store } from "../store.ts";
 import type { Connection } from "./connection.ts";
 
 type Readers = Omit<Store, "now" | "commit" | "commitUnlogged" | "claim" | "log" | "watch" | "close">;
 
-const claimable = (kind: LeasedKind) =>
-  `SELECT version, body FROM ${kind} WHERE due_at <= ? AND state = 'waiting' ORDER BY due_at, id LIMIT ?`;
+const shared = buildSharedQueries({
+  table: (name) => `"${name}"`,
+  param: (n) => `?${n}`,
+  orderedJoin: "CROSS JOIN",
+});
 
-/** Every statement that reads records; the tests hold each of them to an index. */
+/** Every statement that reads records; the tests check that an index answers each of them. */
 export const queries = {
-  read: (kind: Kind) => `SELECT version, body FROM "${kind}" WHERE id = ?`,
-  list: (kind: Kind) => `SELECT version, body FROM "${kind}" ORDER BY id`,
-  due: (kind: Kind) => `SELECT version, body FROM "${kind}" WHERE due_at <= ? ORDER BY due_at, id LIMIT ?`,
+  ...shared,
   listPendingKinds: [
     ...timedKinds.map(
       (kind) => `SELECT '${kind}' AS what WHERE EXISTS (SELECT 1 FROM "${kind}" WHERE due_at <= ?1)`,
@@ -31,31 +30,14 @@ export const queries = {
     `SELECT 'log' WHERE EXISTS (SELECT 1 FROM log_entry WHERE leaf_index IS NULL)
       OR coalesce((SELECT max(leaf_index) + 1 FROM log_entry), 0) <> coalesce((SELECT max(size) FROM checkpoint), 0)`,
   ].join(" UNION ALL "),
-  claimableMessages: claimable("message"),
-  claimableCallbacks: claimable("callback"),
-  status: "SELECT agent, state, expires_at AS expiresAt FROM request WHERE id = ?",
-  readAgentAndStatus: `SELECT held.version, held.body, request.agent, request.state, request.expires_at AS expiresAt
-    FROM agent AS held LEFT JOIN request ON request.id = ?2 WHERE held.id = ?1`,
-  findApproverByEmail: "SELECT body FROM approver WHERE email = ?",
-  listDevicesOf: "SELECT body FROM device WHERE approver = ? ORDER BY id",
-  listSessionsOn: "SELECT version, body FROM session WHERE device = ? ORDER BY id",
-  listPendingFor: `SELECT body FROM waiting CROSS JOIN request ON id = waiting.request
-    WHERE waiting.approver = ? ORDER BY waiting.request`,
-  listDecidedBy: "SELECT body FROM request WHERE decided_by = ? ORDER BY id DESC LIMIT ?",
-  listRequests: "SELECT body FROM request ORDER BY id DESC LIMIT ?",
-  listRequestsInState: "SELECT body FROM request WHERE state = ? ORDER BY id DESC LIMIT ?",
-  countPending:
-    "SELECT count(*) AS waiting FROM request WHERE agent = ? AND state = 'pending' AND expires_at > ?",
-  listPendingCreatedAt:
-    "SELECT created_at AS at FROM request WHERE state = 'pending' AND expires_at > ? ORDER BY id LIMIT ?",
-  countCreatedSince: "SELECT count(*) AS asked FROM request WHERE agent = ? AND created_at >= ?",
-  listAbandonedMessages: "SELECT body FROM message WHERE state = 'given_up' ORDER BY id DESC LIMIT ?",
-  listAbandonedCallbacks: "SELECT body FROM callback WHERE state = 'given_up' ORDER BY id DESC LIMIT ?",
 };
+
+/** Outbox records that are due and not leased. */
+export const claimableSql = (kind: LeasedKind) =>
+  `SELECT version, body FROM ${kind} WHERE due_at <= ? AND state = 'queued' ORDER BY due_at, id LIMIT ?`;
 
 export function createReaders(connection: Connection, clock: () => number): Readers {
   const { prepare } = connection;
-  const kinds = Object.keys(tables) as Kind[];
   const byKind = new Map(
     kinds.map((kind) => [
       kind,
@@ -77,9 +59,9 @@ export function createReaders(connection: Connection, clock: () => number): Read
   const listDecidedBy = prepare<RecordJson>(queries.listDecidedBy);
   const listRequests = prepare<RecordJson>(queries.listRequests);
   const listRequestsInState = prepare<RecordJson>(queries.listRequestsInState);
-  const countPending = prepare<{ waiting: number }>(queries.countPending);
+  const countPending = prepare<{ count: number }>(queries.countPending);
   const listPendingCreatedAt = prepare<{ at: number }>(queries.listPendingCreatedAt);
-  const countCreatedSince = prepare<{ asked: number }>(queries.countCreatedSince);
+  const countCreatedSince = prepare<{ count: number }>(queries.countCreatedSince);
   const listAbandonedMessages = prepare<RecordJson>(queries.listAbandonedMessages);
   const listAbandonedCallbacks = prepare<RecordJson>(queries.listAbandonedCallbacks);
 
@@ -115,9 +97,9 @@ export function createReaders(connection: Connection, clock: () => number): Read
       (state === undefined ? listRequests.all(limit) : listRequestsInState.all(state, limit)).map((row) =>
         parseRecord("request", row),
       ),
-    countPending: (agentId, now) => countPending.get(agentId, now)!.waiting,
+    countPending: (agentId, now) => countPending.get(agentId, now)!.count,
     listPendingCreatedAt: (now, limit) => listPendingCreatedAt.all(now, limit).map(({ at }) => at),
-    countCreatedSince: (agentId, since) => countCreatedSince.get(agentId, since)!.asked,
+    countCreatedSince: (agentId, since) => countCreatedSince.get(agentId, since)!.count,
     listAbandonedMessages: (limit) =>
       listAbandonedMessages.all(limit).map((row) => parseRecord("message", row)),
     listAbandonedCallbacks: (limit) =>

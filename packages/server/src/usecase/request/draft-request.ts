@@ -87,7 +87,7 @@ export function createMessages(config: Config, request: ApprovalRequest, now: nu
         requestId: request.id,
         approver,
         attempts: 0,
-        state: "waiting" as const,
+        state: "queued" as const,
         dueAt: now,
       },
       ifVersion: absent,

@@ -4,7 +4,7 @@
  */
 import { hashJson } from "@countersign/protocol";
 import { type ApprovalRequest, getRequestState } from "../../domain/request/request.ts";
-import type { UnloggedKind } from "../../store/record.ts";
+import type { UnloggedKind } from "../../store/record/records.ts";
 import { absent, type Store, type Versioned, type Write } from "../../store/store.ts";
 import type { AskParameters, ResolvedAsk } from "./resolve-ask.ts";
 

@@ -9,7 +9,7 @@ import { newEntry } from "../../audit/new-entry.ts";
 import type { Config } from "../../config/config.ts";
 import type { Agent } from "../../domain/client/client.ts";
 import type { Approver } from "../../domain/people/approver.ts";
-import type { UserCodeAttempts } from "../../store/record.ts";
+import type { UserCodeAttempts } from "../../store/record/people.ts";
 import { absent, type Store, type Write } from "../../store/store.ts";
 
 export type UserCodeRefusal = "missing_user_code" | "invalid_user_code" | "invalid_request" | "access_denied";
