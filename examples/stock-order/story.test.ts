@@ -87,9 +87,9 @@ test("T26: an order that nobody answers has expired, which is not a no", async (
   const agent = stage.agent(toolCall("call-5", "SLOW", { answerWithinSeconds: 2 }));
   assert.deepEqual(await agent.outcome(), { outcome: "expired" });
   assert.deepEqual(await orders("SLOW"), []);
-  const latches = (await stage.countersign("denials", "list", "--json")).split("\n");
+  const denials = (await stage.countersign("denials", "list", "--json")).split("\n");
   assert.deepEqual(
-    latches.map((latch) => JSON.parse(JSON.parse(latch).subject).symbol),
+    denials.map((denial) => JSON.parse(JSON.parse(denial).fields).symbol),
     ["WINS"],
   );
 });
