@@ -1,4 +1,4 @@
-import { canonicalize, type Json, type JsonObject } from "@countersign/protocol";
+import { canonicalize, InvalidArgumentError, type Json, type JsonObject } from "@countersign/protocol";
 
 /**
  * What would be done: the action type's name, as the operator declared it, and its fields. Numbers are safe integers;
@@ -29,19 +29,28 @@ type GrantedOne<A extends Action> = { readonly type: A["type"] } & {
 
 type Widened<V> = V extends string ? string : V extends number ? number : V extends boolean ? boolean : V;
 
-/** Throws a TypeError that names the field, and what to write instead, where an action is not plain JSON of this protocol. */
+/** Throws an InvalidArgumentError that names the field and its remedy, for an action that is not JSON of this protocol. */
 export function requireJson(value: Json, path: string): void {
   if (typeof value === "number" && !Number.isSafeInteger(value))
-    throw new TypeError(
+    throw new InvalidArgumentError(
       Number.isInteger(value) || !Number.isFinite(value)
         ? `${path} is ${value}, which JSON cannot carry exactly: write it as a string`
         : `${path} is ${value}: a number in an action is an integer; write a decimal as a string, "${value}"`,
     );
   if (value === undefined)
-    throw new TypeError(`${path} is undefined, which is not JSON: leave the field out`);
+    throw new InvalidArgumentError(`${path} is undefined, which is not JSON: leave the field out`);
   if (Array.isArray(value)) for (const [at, one] of value.entries()) requireJson(one, `${path}[${at}]`);
   else if (isObject(value))
     for (const [field, one] of Object.entries(value)) requireJson(one, `${path}.${field}`);
+}
+
+/** Returns the canonical JSON. Throws an InvalidArgumentError for a value that is not JSON of this protocol. */
+export function canonicalizeArgument(value: Json): string {
+  try {
+    return canonicalize(value);
+  } catch (cause) {
+    throw new InvalidArgumentError((cause as Error).message, { cause });
+  }
 }
 
 /** Where an action has its type: nothing that looks like a decimal there is one. */

@@ -5,6 +5,7 @@
  * pings and pushes; with authorization details (RFC 9396). It never chooses an approver, never asks a second time on its own after a no or a silence, never runs
  * anything without a token in its hand, and never guesses what became of an answer that did not arrive.
  */
+import { InvalidArgumentError } from "@countersign/protocol";
 import type { Actions } from "./action.ts";
 import { type Ask, type Asked, ask, type NewAsk } from "./ask.ts";
 import { createCallback } from "./callback.ts";
@@ -15,7 +16,7 @@ import {
   isByCertificate,
 } from "./client-authentication.ts";
 import { type Clock, machineClock } from "./clock.ts";
-import { type Abortable, createConnection } from "./connection.ts";
+import { type Abortable, createConnection, rejectAborted } from "./connection.ts";
 import { countersigned, type Run, type RunOptions, type StoredRunOptions } from "./countersigned.ts";
 import { createProver, type DpopKey } from "./dpop.ts";
 import { createPushCheck } from "./push.ts";
@@ -24,6 +25,18 @@ import { type Countersigned, type Outcome, type Redemption, redeemOnce } from ".
 import { createSigner, type PrivateKey, type Sign } from "./signing-key.ts";
 import { wait } from "./wait.ts";
 
+export {
+  AbortError,
+  AuthenticationError,
+  CountersignError,
+  type ErrorCode,
+  GrantMismatchError,
+  InvalidArgumentError,
+  MetadataError,
+  NetworkError,
+  ResponseError,
+  TimeoutError,
+} from "@countersign/protocol";
 export type { Action, Actions, Granted } from "./action.ts";
 export type { Ask, Asked, NewAsk } from "./ask.ts";
 export type { Credentials } from "./client-authentication.ts";
@@ -133,11 +146,11 @@ export interface Agent {
 export function createAgent(credentials: Credentials, options: AgentOptions = {}): Agent {
   const { clientAuthentication: method, dpop = false, longPollSeconds = 25 } = options;
   if (!Number.isInteger(longPollSeconds) || longPollSeconds < 0 || longPollSeconds > 60)
-    throw new TypeError("longPollSeconds must be a whole number from 0 to 60");
+    throw new InvalidArgumentError("longPollSeconds must be a whole number from 0 to 60");
   const clock = options.clock ?? machineClock;
   const callback = options.callback && createCallback(credentials, options.callback);
   if (callback?.mode === "push" && (dpop !== false || options.certificateBound))
-    throw new TypeError(
+    throw new InvalidArgumentError(
       "what is pushed cannot be bound to a key: dpop and certificateBound need poll or ping",
     );
   const network = options.fetch ?? fetch;
@@ -156,9 +169,10 @@ export function createAgent(credentials: Credentials, options: AgentOptions = {}
     clock,
   });
   const agent: Agent = {
-    ask: (wanted, { signal } = {}) => ask(connection, wanted, signal),
-    redeem: (pending, { signal } = {}) => redeemOnce(connection, pending, signal),
-    wait: (pending, { signal } = {}) => wait(connection, pending, { signal, holdSeconds: longPollSeconds }),
+    ask: (wanted, { signal } = {}) => rejectAborted(ask(connection, wanted, signal), signal),
+    redeem: (pending, { signal } = {}) => rejectAborted(redeemOnce(connection, pending, signal), signal),
+    wait: (pending, { signal } = {}) =>
+      rejectAborted(wait(connection, pending, { signal, holdSeconds: longPollSeconds }), signal),
     countersigned: <A extends Actions, R>(
       wanted: NewAsk<A>,
       run: Run<A, R>,
@@ -183,6 +197,6 @@ export function createAgent(credentials: Credentials, options: AgentOptions = {}
 function requestSigner({ privateKey }: Credentials, key: boolean | PrivateKey = false): Sign | undefined {
   if (key === false) return undefined;
   const own = key === true ? privateKey : key;
-  if (!own) throw new TypeError("signRequests needs a private key: the credentials have none");
+  if (!own) throw new InvalidArgumentError("signRequests needs a private key: the credentials have none");
   return createSigner(own);
 }

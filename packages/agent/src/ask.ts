@@ -1,6 +1,11 @@
-import type { AskError } from "@countersign/protocol";
+import {
+  type AskError,
+  type CountersignError,
+  InvalidArgumentError,
+  ResponseError,
+} from "@countersign/protocol";
 import { type Action, type Actions, requireJson } from "./action.ts";
-import { type Connection, isUnavailable, type TokenReply } from "./connection.ts";
+import { type Connection, isUnavailable, type TokenReply, unansweredError } from "./connection.ts";
 import { type AskRefused, readRefusal } from "./refusal.ts";
 
 /** What to ask for, and whom. */
@@ -90,7 +95,7 @@ export async function ask<A extends Actions>(
 ): Promise<Asked<A>> {
   const { idempotencyKey = crypto.randomUUID() } = wanted;
   if (!/^[\x21-\x7e]{1,255}$/.test(idempotencyKey))
-    throw new TypeError("idempotencyKey must be 1 to 255 visible ASCII characters");
+    throw new InvalidArgumentError("idempotencyKey must be 1 to 255 visible ASCII characters");
   const action = actionOf(wanted);
   requireJson(action, wanted.actions ? "actions" : "action");
   const parameters = {
@@ -108,7 +113,7 @@ export async function ask<A extends Actions>(
   const headers = { "idempotency-key": idempotencyKey };
 
   // Set by an attempt whose fate is not known: somebody may be reading the card already.
-  let unanswered: Error | undefined;
+  let unanswered: CountersignError | undefined;
   for (let attempt = 0; ; attempt += 1) {
     const answer = await connection.post("backchannel_authentication_endpoint", parameters, {
       headers,
@@ -128,7 +133,7 @@ export async function ask<A extends Actions>(
     if (pause === undefined || retryAfter > maxPauseMs) {
       if (!unanswered && !("unanswered" in answer)) return readRefusal(answer);
       const repeat = `the same ask can be repeated with idempotencyKey ${idempotencyKey} without asking anybody twice`;
-      throw new Error(`no answer to the ask in ${attempt + 1} attempts; ${repeat}`, { cause: unanswered });
+      throw unansweredError(`no answer to the ask in ${attempt + 1} attempts; ${repeat}`, unanswered);
     }
     await connection.clock.sleep(Math.max(pause, retryAfter), signal);
   }
@@ -150,7 +155,7 @@ function readTimes(
     typeof interval !== "number" ||
     interval <= 0
   )
-    throw new Error("the answer to the ask lacks auth_req_id, expires_in or interval");
+    throw new ResponseError("the answer to the ask lacks auth_req_id, expires_in or interval");
   return {
     authReqId,
     askedAt: now,

@@ -2,6 +2,7 @@
  * How an agent is told of an answer instead of asking for it (CIBA §5): `ping` says that there is one, `push` brings it.
  * Which of them is a matter of the agent's registration; here is what this side needs for it.
  */
+import { InvalidArgumentError } from "@countersign/protocol";
 import { type CallbackInbox, createCallbackInbox } from "./callback-inbox.ts";
 import type { Credentials } from "./client-authentication.ts";
 import { createNotificationTokens, type NotificationTokens } from "./notification-token.ts";
@@ -26,11 +27,11 @@ export function createCallback(credentials: Credentials, setup: CallbackSetup): 
   const { issuer, clientId, clientSecret } = credentials;
   const { mode = "ping", secret = clientSecret } = setup;
   if (secret === undefined)
-    throw new TypeError(
+    throw new InvalidArgumentError(
       "callback.secret is missing: 32 or more random characters, the same in every process",
     );
   if (setup.secret !== undefined && setup.secret.length < 32)
-    throw new TypeError("callback.secret must be 32 or more random characters");
+    throw new InvalidArgumentError("callback.secret must be 32 or more random characters");
   return {
     mode,
     tokens: createNotificationTokens(secret, { issuer, clientId }),

@@ -1,3 +1,4 @@
+import { InvalidArgumentError } from "@countersign/protocol";
 import type { Clock } from "./clock.ts";
 import { createSecretSigner, createSigner, type PrivateKey, type Sign } from "./signing-key.ts";
 
@@ -46,11 +47,11 @@ export function createClientAuthentication(
   const { clientId, clientSecret, privateKey } = credentials;
   if (isByCertificate(method)) return async () => ({ headers: {}, form: { client_id: clientId } });
   if (method === "private_key_jwt") {
-    if (!privateKey) throw new TypeError("private_key_jwt needs the agent's privateKey");
+    if (!privateKey) throw new InvalidArgumentError("private_key_jwt needs the agent's privateKey");
     return byAssertion(credentials, clock, createSigner(privateKey));
   }
   if (!clientSecret)
-    throw new TypeError(
+    throw new InvalidArgumentError(
       privateKey
         ? `${method} needs the agent's clientSecret`
         : "an agent needs its clientSecret or its privateKey, or a certificate: tls_client_auth",

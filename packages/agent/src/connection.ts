@@ -2,7 +2,15 @@
  * One agent's line to its server: finds the endpoints, proves who is calling, and tells an answer from the lack of one.
  * It never follows a redirect, never waits longer than half a minute beyond what it asked the server to, and decides nothing.
  */
-import { type JsonObject, parseJson } from "@countersign/protocol";
+import {
+  AbortError,
+  type CountersignError,
+  type JsonObject,
+  MetadataError,
+  NetworkError,
+  parseJson,
+  TimeoutError,
+} from "@countersign/protocol";
 import { isObject } from "./action.ts";
 import type { Callback } from "./callback.ts";
 import type { Authenticate } from "./client-authentication.ts";
@@ -32,8 +40,25 @@ export type Connection = {
   /** The server's metadata, read once. */
   metadata(signal?: AbortSignal): Promise<Metadata | NetworkFailure>;
 };
-/** Aborting rejects with the signal's own reason. It ends the waiting here; at the server the ask goes on. */
+/**
+ * Aborting rejects with an AbortError (ERR_ABORTED) whose `cause` is the signal's reason. The request stays open at the
+ * server.
+ */
 export type Abortable = { readonly signal?: AbortSignal };
+
+/** Returns the error for an aborted signal. */
+export function abortError(signal: AbortSignal): AbortError {
+  return new AbortError("the operation was aborted", { cause: signal.reason });
+}
+
+/** Replaces a rejection with the signal's reason by an AbortError. */
+export async function rejectAborted<T>(pending: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  try {
+    return await pending;
+  } catch (error) {
+    throw signal?.aborted && error === signal.reason ? abortError(signal) : error;
+  }
+}
 
 export type PostOptions = Abortable & {
   readonly headers?: Record<string, string>;
@@ -53,7 +78,7 @@ export type TokenReply = {
   readonly body: JsonObject | undefined;
 };
 /** No answer, or none that came from the server itself: whether the request took effect is not known. */
-export type NetworkFailure = { readonly unanswered: Error };
+export type NetworkFailure = { readonly unanswered: CountersignError };
 
 export type ConnectionDeps = Needs & {
   readonly clientId: string;
@@ -138,9 +163,9 @@ async function discover(deps: ConnectionDeps, signal?: AbortSignal): Promise<Met
   if ("unanswered" in answer) return answer;
   const { status, body } = answer;
   if (isUnavailable(status))
-    return { unanswered: new Error(`${issuer} answered ${status} instead of its metadata`) };
+    return { unanswered: new NetworkError(`${issuer} answered ${status} instead of its metadata`) };
   if (status !== 200 || !body)
-    throw new Error(`${issuer} answered ${status} instead of its metadata: is this the issuer URL?`);
+    throw new MetadataError(`${issuer} answered ${status} instead of its metadata: is this the issuer URL?`);
   return readMetadata(body, deps);
 }
 
@@ -161,7 +186,7 @@ async function send(
     });
     const text = await response.text();
     const { status, headers } = response;
-    if (status >= 500 && status !== 503) return { unanswered: new Error(`${url} answered ${status}`) };
+    if (status >= 500 && status !== 503) return { unanswered: new NetworkError(`${url} answered ${status}`) };
     const read = parseJson(text);
     return {
       status,
@@ -172,11 +197,20 @@ async function send(
     };
   } catch (cause) {
     signal?.throwIfAborted();
-    return { unanswered: new Error(`no answer from ${url}`, { cause }) };
+    const isTimeout = (cause as Error | undefined)?.name === "TimeoutError";
+    const Failure = isTimeout ? TimeoutError : NetworkError;
+    return { unanswered: new Failure(`no answer from ${url}`, { cause }) };
   }
 }
 
-/** The server says that it did nothing: try again later. */
+/** Returns an error with the code of the last failure, or ERR_NETWORK if no attempt failed. */
+export function unansweredError(message: string, cause: CountersignError | undefined): CountersignError {
+  return cause instanceof TimeoutError
+    ? new TimeoutError(message, { cause })
+    : new NetworkError(message, { cause });
+}
+
+/** The server did nothing: retry later. */
 export function isUnavailable(status: number): boolean {
   return status === 503 || status === 429;
 }

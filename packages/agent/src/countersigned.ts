@@ -1,7 +1,7 @@
-import { canonicalize } from "@countersign/protocol";
-import type { Actions, Granted } from "./action.ts";
+import { InvalidArgumentError } from "@countersign/protocol";
+import { type Actions, canonicalizeArgument, type Granted } from "./action.ts";
 import { type Ask, type Asked, actionOf, type NewAsk } from "./ask.ts";
-import type { Abortable } from "./connection.ts";
+import { type Abortable, abortError } from "./connection.ts";
 import type { Countersigned, Outcome } from "./redeem.ts";
 import type { Approved } from "./token-response.ts";
 
@@ -39,10 +39,10 @@ export async function countersigned<A extends Actions, R>(
 ): Promise<Countersigned<R>> {
   const key = wanted.idempotencyKey;
   if (store && key === undefined)
-    throw new TypeError("with a store, an ask needs its idempotencyKey to be found by");
+    throw new InvalidArgumentError("with a store, an ask needs its idempotencyKey to be found by");
   const kept = await store?.get(key!);
-  if (kept && canonicalize(kept.action) !== canonicalize(actionOf(wanted)))
-    throw new TypeError(`idempotencyKey ${key} was used to ask for another action`);
+  if (kept && canonicalizeArgument(kept.action) !== canonicalizeArgument(actionOf(wanted)))
+    throw new InvalidArgumentError(`idempotencyKey ${key} was used to ask for another action`);
   const asked = kept
     ? { outcome: "asked" as const, ask: kept as Ask<A> }
     : await agent.ask(wanted, { signal });
@@ -56,7 +56,7 @@ export async function countersigned<A extends Actions, R>(
     await forget(store, key);
     return outcome;
   }
-  signal?.throwIfAborted();
+  if (signal?.aborted) throw abortError(signal);
   try {
     return { outcome: "approved", result: await run(outcome.action, outcome.token, outcome) };
   } finally {

@@ -1,7 +1,8 @@
 /** Proofs of possession (RFC 9449): who holds the key that a token is bound to shows it anew with each request. */
+import { InvalidArgumentError } from "@countersign/protocol";
 import { base64url, exportJWK, generateKeyPair, importJWK, type JWK, SignJWT } from "jose";
 import type { Clock } from "./clock.ts";
-import { algorithmOf } from "./signing-key.ts";
+import { algorithmOf, requireUsableKey } from "./signing-key.ts";
 
 /** A key pair of the agent's own: as Web Crypto makes it, or as a private JWK. */
 export type DpopKey = CryptoKeyPair | { readonly jwk: JWK };
@@ -21,7 +22,8 @@ export function createProver(key: DpopKey | undefined, clock: Clock): Prove {
   let ready: ReturnType<typeof readKey> | undefined;
   return async ({ method, url, nonce, token }) => {
     ready ??= readKey(key);
-    const { alg, jwk, privateKey } = await ready;
+    const { alg, jwk, privateKey } = await requireUsableKey(ready);
+    if (!URL.canParse(url)) throw new InvalidArgumentError(`not a URL: ${url}`);
     const { origin, pathname } = new URL(url);
     const claims = {
       jti: crypto.randomUUID(),
@@ -31,7 +33,8 @@ export function createProver(key: DpopKey | undefined, clock: Clock): Prove {
       ...(nonce !== undefined && { nonce }),
       ...(token !== undefined && { ath: await sha256(token) }),
     };
-    return new SignJWT(claims).setProtectedHeader({ typ: "dpop+jwt", alg, jwk }).sign(privateKey);
+    const jwt = new SignJWT(claims).setProtectedHeader({ typ: "dpop+jwt", alg, jwk });
+    return requireUsableKey(jwt.sign(privateKey));
   };
 }
 

@@ -2,7 +2,7 @@
  * Takes callbacks in (CIBA §10.2, §10.3, §12): a web-standard handler, which believes nothing before it has seen a token
  * of ours, and answers at once. Whatever the agent does about it happens afterwards, elsewhere.
  */
-import { type JsonObject, parseJson } from "@countersign/protocol";
+import { InvalidArgumentError, type JsonObject, parseJson } from "@countersign/protocol";
 import { type Actions, isObject } from "./action.ts";
 import type { Ask } from "./ask.ts";
 import type { Callback, CallbackSetup } from "./callback.ts";
@@ -39,7 +39,7 @@ export function createReceiver(deps: ReceiverDeps): Receive {
   const { mode, tokens, callbackInbox, checkPush, options } = deps;
   const { store, onReady, onProblem = () => {} } = options;
   if ((store === undefined) !== (onReady === undefined))
-    throw new TypeError("callback.store and callback.onReady go together");
+    throw new InvalidArgumentError("callback.store and callback.onReady go together");
 
   return async (request) => {
     if (request.method !== "POST") return answer(405, { allow: "POST" });

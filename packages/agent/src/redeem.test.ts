@@ -189,11 +189,13 @@ test("a scope that is an action is granted without details", async () => {
 test("an ask of another agent or issuer is not redeemed", async () => {
   const requests = stand.seen.length;
   await assert.rejects(agent.redeem({ ...ask, clientId: "another" }), /belongs to another/);
-  await assert.rejects(agent.redeem({ ...ask, issuer: "https://other.example" }), TypeError);
+  await assert.rejects(agent.redeem({ ...ask, issuer: "https://other.example" }), {
+    code: "ERR_INVALID_ARGUMENT",
+  });
   assert.equal(stand.seen.length, requests);
 });
 
-test("aborting a token request rejects with the signal's own reason", async () => {
+test("aborting a token request rejects with ERR_ABORTED and the signal's reason as cause", async () => {
   stand.token = ["never"];
   const requests = stand.seen.length;
   const controller = new AbortController();
@@ -201,5 +203,6 @@ test("aborting a token request rejects with the signal's own reason", async () =
   const redeeming = agent.redeem(ask, { signal: controller.signal });
   await until(() => stand.seen.length > requests);
   controller.abort(reason);
-  assert.equal(await failureOf(redeeming), reason);
+  const failure = await failureOf(redeeming);
+  assert.equal(failure.cause, reason);
 });

@@ -1,4 +1,4 @@
-import { cibaGrantType, type TokenError } from "@countersign/protocol";
+import { cibaGrantType, InvalidArgumentError, ResponseError, type TokenError } from "@countersign/protocol";
 import type { Action, Actions } from "./action.ts";
 import type { Ask } from "./ask.ts";
 import type { Callback } from "./callback.ts";
@@ -8,6 +8,7 @@ import {
   type NetworkFailure,
   type PostOptions,
   type TokenReply,
+  unansweredError,
 } from "./connection.ts";
 import { type AskRefused, readRefusal } from "./refusal.ts";
 import { type Approved, readApproved } from "./token-response.ts";
@@ -56,9 +57,10 @@ export async function redeemOnce<A extends Actions>(
 ): Promise<Redemption<A>> {
   const answer = await redeem(connection, ask, { signal });
   if ("unanswered" in answer)
-    throw new Error("the token request was not answered: redeem again to learn what became of it", {
-      cause: answer.unanswered,
-    });
+    throw unansweredError(
+      "the token request was not answered: redeem again to learn what became of it",
+      answer.unanswered,
+    );
   if (answer.outcome !== "waiting") return answer;
   return { outcome: "pending", retryAt: connection.clock.now() + answer.milliseconds, ask: answer.ask };
 }
@@ -70,7 +72,7 @@ export async function redeem<A extends Actions>(
 ): Promise<Outcome<A> | Waiting<A> | NetworkFailure> {
   const { issuer, clientId, clock, callback } = connection;
   if (ask.issuer !== issuer || ask.clientId !== clientId)
-    throw new TypeError(
+    throw new InvalidArgumentError(
       `this ask belongs to ${ask.clientId} at ${ask.issuer}, not to ${clientId} at ${issuer}`,
     );
   if (callback?.mode === "push") return takeResult(connection, callback, ask);
@@ -109,7 +111,7 @@ function takeResult<A extends Actions>(
   callbackInbox.put(authReqId, news);
   const standing = readPending(ask, { status: 400, held: false, body: pushed }, 0);
   if (standing.outcome !== "waiting") return standing;
-  throw new Error(`the server pushed ${pushed.error}, which is no end`);
+  throw new ResponseError(`the server pushed ${pushed.error}, which is no end`);
 }
 
 function readPending<A extends Actions>(

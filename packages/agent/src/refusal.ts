@@ -1,3 +1,4 @@
+import { ResponseError } from "@countersign/protocol";
 import { isUnavailable, type TokenReply } from "./connection.ts";
 
 /** The server will not do it, with its error code: a matter of rules or of set-up, not of a person's decision. */
@@ -13,5 +14,5 @@ export function readRefusal<E extends string>({ status, body }: TokenReply): Ask
   if (typeof error === "string")
     return { outcome: "refused", error: error as E, ...(typeof description === "string" && { description }) };
   if (isUnavailable(status)) return { outcome: "refused", error: "temporarily_unavailable" as E };
-  throw new Error(`the authorization server answered ${status} without an OAuth error`);
+  throw new ResponseError(`the authorization server answered ${status} without an OAuth error`);
 }

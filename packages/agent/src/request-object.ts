@@ -1,5 +1,6 @@
 /** How what is asked for travels: as a form, or signed, with all of it inside one JWT (CIBA §7.1.1). */
-import { canonicalize, type Json } from "@countersign/protocol";
+import type { Json } from "@countersign/protocol";
+import { canonicalizeArgument } from "./action.ts";
 import type { Clock } from "./clock.ts";
 import type { Sign } from "./signing-key.ts";
 
@@ -13,7 +14,7 @@ export function asForm(parameters: Parameters): Form {
   return Object.fromEntries(
     Object.entries(given(parameters)).map(([name, value]) => [
       name,
-      typeof value === "string" ? value : canonicalize(value),
+      typeof value === "string" ? value : canonicalizeArgument(value),
     ]),
   );
 }
@@ -27,7 +28,7 @@ export async function asRequestObject(
   const iat = Math.floor(clock.now() / 1000);
   const claims = {
     // Through the canonical form, which refuses what JSON would round or leave out.
-    ...JSON.parse(canonicalize(given(parameters))),
+    ...JSON.parse(canonicalizeArgument(given(parameters))),
     iss: clientId,
     aud: issuer,
     jti: crypto.randomUUID(),

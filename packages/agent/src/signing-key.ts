@@ -1,4 +1,5 @@
 /** Keys that an agent signs with: its client assertions, its signed asks. Nothing here is ever printed or sent. */
+import { AuthenticationError, InvalidArgumentError } from "@countersign/protocol";
 import { importJWK, importPKCS8, type JWK, type JWTPayload, SignJWT } from "jose";
 
 export const signingAlgorithms = ["ES256", "PS256", "RS256", "EdDSA"] as const;
@@ -44,10 +45,16 @@ export function createSigner(key: PrivateKey): Sign {
       : key.jwk
         ? importJWK(key.jwk, alg)
         : importPKCS8(key.pem, alg);
-    return new SignJWT(claims)
-      .setProtectedHeader({ alg, ...(kid && { kid }), ...(typ && { typ }) })
-      .sign(await ready);
+    const jwt = new SignJWT(claims).setProtectedHeader({ alg, ...(kid && { kid }), ...(typ && { typ }) });
+    return requireUsableKey(ready.then((loaded) => jwt.sign(loaded)));
   };
+}
+
+/** Replaces a rejection by an AuthenticationError: the key cannot be read, or cannot sign. */
+export function requireUsableKey<T>(signed: Promise<T>): Promise<T> {
+  return signed.catch((cause) => {
+    throw new AuthenticationError("the agent's key cannot sign", { cause });
+  });
 }
 
 /** Signs with a secret that the server knows as well (`client_secret_jwt`). */
@@ -59,7 +66,7 @@ export function createSecretSigner(secret: string): Sign {
 export function algorithmOf({ algorithm, jwk, key }: Partial<PrivateKey>): string {
   const found = algorithm ?? (jwk ? algorithmOfJwk(jwk) : key && algorithmOfKey(key));
   if (found) return found;
-  throw new TypeError("a private key must be a P-256, Ed25519 or RSA key, or name its algorithm");
+  throw new InvalidArgumentError("a private key must be a P-256, Ed25519 or RSA key, or name its algorithm");
 }
 
 function algorithmOfJwk({ alg, kty, crv }: JWK): string | undefined {

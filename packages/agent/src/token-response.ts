@@ -1,5 +1,5 @@
 /** What a yes brings, from the token endpoint or pushed: the token, held against what was asked for. */
-import type { Json, JsonObject } from "@countersign/protocol";
+import { GrantMismatchError, type Json, type JsonObject, ResponseError } from "@countersign/protocol";
 import { decodeJwt } from "jose";
 import { type Action, type Actions, type Granted, isObject, narrowedFields, widenedAt } from "./action.ts";
 import type { Ask } from "./ask.ts";
@@ -84,7 +84,8 @@ function readGranted(asked: Actions, details: Json | undefined): Actions {
     const action: Json = details[at];
     if (!isObject(action) || typeof action.type !== "string") throw malformed("authorization_details");
     const widened = widenedAt(one, action, several ? `actions[${at}]` : "action");
-    if (widened) throw new Error(`the server granted something that was not asked for: ${widened}`);
+    if (widened)
+      throw new GrantMismatchError(`the server granted something that was not asked for: ${widened}`);
     return action as Action;
   });
   return several ? granted : granted[0]!;
@@ -117,6 +118,8 @@ function readSubject(idToken: Json | undefined, issuer: string, clientId: string
   return sub;
 }
 
-function malformed(member: string): Error {
-  return new Error(`the token response is malformed: ${member}. The approval is used up; ask a person again`);
+function malformed(member: string): ResponseError {
+  return new ResponseError(
+    `the token response is malformed: ${member}. The approval is used up; ask a person again`,
+  );
 }

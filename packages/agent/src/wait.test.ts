@@ -206,7 +206,7 @@ test("one single token request is never held, and neither is any where the agent
     assert.throws(() => createAgent(credentials(), { longPollSeconds }), /longPollSeconds/);
 });
 
-test("aborting ends the waiting at once with the signal's own reason, and cancels nothing", async () => {
+test("aborting ends the waiting at once with ERR_ABORTED and the signal's reason as cause, and cancels nothing", async () => {
   const reason = new Error("shutting down");
   const controller = new AbortController();
   const waiting = createAgent(credentials()).wait(
@@ -214,7 +214,7 @@ test("aborting ends the waiting at once with the signal's own reason, and cancel
     { signal: controller.signal },
   );
   controller.abort(reason);
-  await assert.rejects(waiting, reason);
+  await assert.rejects(waiting, { code: "ERR_ABORTED", cause: reason });
   await assert.rejects(machineClock.sleep(60_000, AbortSignal.abort(reason)), reason);
   assert.equal(stand.seen.length, 0);
 });

@@ -1,3 +1,4 @@
+import { TimeoutError } from "@countersign/protocol";
 import type { Actions } from "./action.ts";
 import type { Ask } from "./ask.ts";
 import type { Clock } from "./clock.ts";
@@ -59,7 +60,7 @@ export async function wait<A extends Actions>(
         if (answer.heard || mode === "push") pause = Math.max(pause, patience());
       } else return answer;
       if (clock.elapsed() > silentUntil)
-        throw new Error(
+        throw new TimeoutError(
           mode === "push"
             ? "nothing was pushed for this ask, and it must be over: how it ended is not known here"
             : "the server no longer says how the ask stands: wait for it again later",

@@ -1,6 +1,6 @@
 /**
  * What two sides must compute identically: names, canonical bytes, action digests, decision challenges, log entries, log
- * proofs, and what a DPoP proof must say. Agent, verifier, server and an auditor with none of the three get the same answer from the same input, and
+ * proofs, and what a DPoP proof must say; and the error classes of the SDKs. Agent, verifier, server and an auditor with none of the three get the same answer from the same input, and
  * the golden vectors in `vectors/` let another implementation do so too. Everything here is a pure function of its
  * arguments (only `commitText` draws random bytes, and takes them from the caller where they matter). It never reads a
  * clock, a file, a network or a configuration, never decides who may do what, and never repairs its input.
@@ -11,6 +11,18 @@ export { canonicalize } from "./canonical.ts";
 export { type Checkpoint, openCheckpoint, signCheckpoint, verifierKey } from "./checkpoint.ts";
 export { decisionChallenge, type SignedDecision } from "./decision.ts";
 export { commitText, type Entry, entryLine, opensCommitment } from "./entry.ts";
+export {
+  AbortError,
+  AuthenticationError,
+  CountersignError,
+  type ErrorCode,
+  GrantMismatchError,
+  InvalidArgumentError,
+  MetadataError,
+  NetworkError,
+  ResponseError,
+  TimeoutError,
+} from "./error.ts";
 export { type Json, type JsonObject, type JsonRefusal, parseJson } from "./json.ts";
 export {
   appendLeaves,

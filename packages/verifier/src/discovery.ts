@@ -1,3 +1,4 @@
+import { InvalidArgumentError, MetadataError } from "@countersign/protocol";
 import { createRemoteJWKSet, customFetch, type JWTVerifyGetKey } from "jose";
 
 /** What the verifier needs of the server: the keys that sign its tokens, and where tokens are spent. */
@@ -48,14 +49,14 @@ async function read(deps: DiscoveryDeps): Promise<AuthorizationServer> {
     signal: AbortSignal.timeout(maxRequestMs),
   });
   if (response.status !== 200)
-    throw new Error(`${issuer} answered ${response.status} instead of its metadata`);
+    throw new MetadataError(`${issuer} answered ${response.status} instead of its metadata`);
   const metadata = (await response.json()) as { readonly [name: string]: unknown } | null;
   if (typeof metadata?.issuer !== "string" || new URL(metadata.issuer).href !== new URL(issuer).href)
-    throw new Error(`the metadata at ${issuer} is for another issuer`);
+    throw new MetadataError(`the metadata at ${issuer} is for another issuer`);
   const endpointOf = (name: string): string => {
     const url = metadata[name];
-    if (typeof url !== "string") throw new Error(`the metadata of ${issuer} has no ${name}`);
-    requireSecure(url, name, deps);
+    if (typeof url !== "string") throw new MetadataError(`the metadata of ${issuer} has no ${name}`);
+    requireSecure(url, name, deps, MetadataError);
     return url;
   };
   return {
@@ -68,10 +69,15 @@ async function read(deps: DiscoveryDeps): Promise<AuthorizationServer> {
   };
 }
 
-function requireSecure(url: string, name: string, { allowHttp }: DiscoveryDeps): void {
-  if (!URL.canParse(url)) throw new TypeError(`${name} is not a URL: ${url}`);
+function requireSecure(
+  url: string,
+  name: string,
+  { allowHttp }: DiscoveryDeps,
+  Failure: typeof InvalidArgumentError | typeof MetadataError = InvalidArgumentError,
+): void {
+  if (!URL.canParse(url)) throw new Failure(`${name} is not a URL: ${url}`);
   const { protocol, hostname } = new URL(url);
   const here = /^(localhost|.+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname);
   if (protocol === "https:" || (protocol === "http:" && (here || allowHttp))) return;
-  throw new TypeError(`${name} must be https: (${url}); http: only on this machine, or with allowHttp`);
+  throw new Failure(`${name} must be https: (${url}); http: only on this machine, or with allowHttp`);
 }

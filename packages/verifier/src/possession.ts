@@ -8,6 +8,7 @@ import {
   comparableUrl,
   createDpopNonces,
   type DpopNonces,
+  InvalidArgumentError,
   proofAlgorithms,
   proofFaults,
   readDpopProof,
@@ -103,7 +104,7 @@ export function createPossession(deps: PossessionDeps) {
 function readBase(baseUrl: string | undefined): string | undefined {
   if (baseUrl === undefined) return undefined;
   if (comparableUrl(baseUrl) === undefined || /[?#]/.test(baseUrl))
-    throw new TypeError(`baseUrl is no http: or https: URL without a query: ${baseUrl}`);
+    throw new InvalidArgumentError(`baseUrl is no http: or https: URL without a query: ${baseUrl}`);
   return baseUrl.replace(/\/$/, "");
 }
 

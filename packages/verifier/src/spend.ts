@@ -1,5 +1,14 @@
 import { randomBytes } from "node:crypto";
-import type { SpendError, SpendOperation } from "@countersign/protocol";
+import {
+  AuthenticationError,
+  type CountersignError,
+  GrantMismatchError,
+  NetworkError,
+  ResponseError,
+  type SpendError,
+  type SpendOperation,
+  TimeoutError,
+} from "@countersign/protocol";
 import type { Action, Checked, CheckedToken, DerivedActions } from "./check.ts";
 import type { Clock } from "./clock.ts";
 import type { Discover } from "./discovery.ts";
@@ -36,7 +45,7 @@ type SpendReply = {
   readonly retryAfterSeconds: number;
   readonly body: { readonly [member: string]: unknown };
 };
-type SpendFailure = { readonly unanswered: Error; readonly retryAfterSeconds: number };
+type SpendFailure = { readonly unanswered: CountersignError; readonly retryAfterSeconds: number };
 type Spend = { readonly token: string; readonly spendId: string; readonly jti: string };
 
 const maxRequestMs = 5_000;
@@ -78,10 +87,10 @@ export function createSpender(deps: SpenderDeps, discover: Discover) {
       const text = await response.text();
       const retryAfterSeconds = readRetryAfter(response);
       if (status >= 500 || status === 429)
-        return { unanswered: new Error(`the spend endpoint answered ${status}`), retryAfterSeconds };
+        return { unanswered: new NetworkError(`the spend endpoint answered ${status}`), retryAfterSeconds };
       return { status, retryAfterSeconds, body: JSON.parse(text) ?? {} };
     } catch (cause) {
-      return { unanswered: new Error("no answer from the spend endpoint", { cause }), retryAfterSeconds: 1 };
+      return { unanswered: readFailure(cause), retryAfterSeconds: 1 };
     }
   }
 
@@ -118,13 +127,15 @@ export function createSpender(deps: SpenderDeps, discover: Discover) {
     const { error } = body;
     if (typeof error === "string" && Object.hasOwn(reasons, error))
       return reject(reasons[error as keyof typeof reasons]);
-    if (status !== 200)
-      throw new Error(
+    if (status !== 200) {
+      const Failure = status === 401 || status === 403 ? AuthenticationError : ResponseError;
+      throw new Failure(
         `the spend endpoint does not accept this API's requests: ${status} ${typeof error === "string" ? error : ""}`,
       );
+    }
     const ours = body.state === "reserved" && body.spend_id === spend.spendId && body.jti === spend.jti;
     if (!ours || body.act_digest !== facts.digest)
-      throw new Error("the spend endpoint reserved something else");
+      throw new GrantMismatchError("the spend endpoint reserved something else");
     let ended: Promise<void> | undefined;
     const end = (operation: "complete" | "fail") => {
       ended ??= say(operation, spend);
@@ -170,7 +181,7 @@ export function createSpender(deps: SpenderDeps, discover: Discover) {
     if ("unanswered" in answer) return { error: answer.unanswered, lasting: false };
     if (answer.status === 200) return undefined;
     return {
-      error: new Error(`the spend endpoint answered ${answer.status} ${answer.body.error ?? ""}`),
+      error: new ResponseError(`the spend endpoint answered ${answer.status} ${answer.body.error ?? ""}`),
       lasting: true,
     };
   }
@@ -181,6 +192,13 @@ export function createSpender(deps: SpenderDeps, discover: Discover) {
       while (background.size > 0) await Promise.all(background);
     },
   };
+}
+
+/** Returns the error of a request without a usable response; `cause` says why, also for unusable metadata. */
+function readFailure(cause: unknown): CountersignError {
+  const isTimeout = (cause as Error | undefined)?.name === "TimeoutError";
+  const Failure = isTimeout ? TimeoutError : NetworkError;
+  return new Failure("no answer from the spend endpoint", { cause });
 }
 
 /** RFC 6749 §2.3.1: both halves are form-encoded before they are joined. */

@@ -19,6 +19,17 @@ import type { Problem } from "./problem.ts";
 import type { Rejection } from "./rejection.ts";
 import { createSpender, type Reservation, type Spent } from "./spend.ts";
 
+export {
+  AuthenticationError,
+  CountersignError,
+  type ErrorCode,
+  GrantMismatchError,
+  InvalidArgumentError,
+  MetadataError,
+  NetworkError,
+  ResponseError,
+  TimeoutError,
+} from "@countersign/protocol";
 export type { Authorization, Call, ClientCertificate } from "./call.ts";
 export type { Action, Checked, DerivedAction, DerivedActions } from "./check.ts";
 export type { Clock } from "./clock.ts";
