@@ -1,9 +1,9 @@
 /**
- * The SDK for the one who asks. An agent that meets something it may not do on its own asks a person, waits, and
- * turns the answer into a token for that one action: `ask`, `wait`, `redeem`, and `countersigned`, which does all three
- * around a function of yours. It speaks CIBA (OpenID Connect CIBA Core 1.0) in all its modes: it polls, or `receive`s
- * pings and pushes; with authorization details (RFC 9396). It never chooses an approver, never asks a second time on its own after a no or a silence, never runs
- * anything without a token in its hand, and never guesses what became of an answer that did not arrive.
+ * The agent's SDK. Requests a person's approval for one action, waits for the decision and exchanges it for a token:
+ * `ask`, `wait`, `redeem`, and `countersigned`, which combines them around a function of the caller. Implements OpenID
+ * Connect CIBA Core 1.0 (poll, ping and push) with authorization details (RFC 9396). It never selects an approver,
+ * never repeats a denied or expired request, never runs the function without a token, and never infers the outcome of
+ * a request whose response was lost.
  */
 import { InvalidArgumentError } from "@countersign/protocol";
 import type { Actions } from "./action.ts";
@@ -58,74 +58,121 @@ export type { AskRefused } from "./refusal.ts";
 export type { PrivateKey, SigningAlgorithm } from "./signing-key.ts";
 export type { Approved } from "./token-response.ts";
 
+/** Options of `createAgent`. */
 export type AgentOptions = {
   /**
-   * How the agent proves itself: what it is registered for. Without it, `client_secret_basic` for a secret and
-   * `private_key_jwt` for a key.
+   * The registered client authentication method. Default: `client_secret_basic` with a secret, `private_key_jwt` with a
+   * key.
    */
   readonly clientAuthentication?: ClientAuthenticationMethod;
-  /** Signs each ask whole (CIBA §7.1.1), with a key of its own or, `true`, with the credentials' private key. */
+  /** Signs each authentication request (CIBA §7.1.1) with the given key or, if `true`, with the credentials' key. */
   readonly signRequests?: boolean | PrivateKey;
-  /** Has tokens bound to a key (RFC 9449): to this one or, `true`, to one that never leaves this process. */
+  /** Requests tokens bound to the given key (RFC 9449) or, if `true`, to a key generated for this process. */
   readonly dpop?: boolean | DpopKey;
-  /** Tokens are bound to the certificate that `fetch` presents (RFC 8705 §3), and the API asks for the same one. */
+  /** Requests tokens bound to the client certificate that `fetch` presents (RFC 8705 §3). Default: false. */
   readonly certificateBound?: boolean;
   /**
-   * For how many seconds `wait` lets the server hold each token request until there is an answer (`Prefer: wait`, RFC
-   * 7240): 25 unless said otherwise, 0 for not at all. A server that does not do so is polled at its interval.
+   * Seconds for which `wait` asks the server to hold each token request (`Prefer: wait`, RFC 7240). 0 to 60, default 25;
+   * 0 disables long polling. A server without long polling is polled at its interval.
    */
   readonly longPollSeconds?: number;
   /**
-   * For an agent that is registered for ping or push: an endpoint of yours hands its requests to `receive`. A ping wakes
-   * whoever waits; should one be lost, `wait` still asks now and then.
+   * Required for agents registered for ping or push: an endpoint of the application passes its requests to `receive`. A
+   * ping wakes `wait`, which also polls every 30 seconds in case a ping is lost.
    */
   readonly callback?: CallbackOptions;
-  /** Used instead of the global `fetch`: to go through a proxy, or to present a client certificate. */
+  /** Replaces the global `fetch`, for example to use a proxy or to present a client certificate. */
   readonly fetch?: typeof fetch;
-  /**
-   * Lets the issuer be `http:` beyond this machine. Secrets and tokens then travel in clear: for closed networks
-   * only.
-   */
+  /** Allows `http:` URLs beyond this machine. They send secrets and tokens in clear text: for closed networks only. */
   readonly allowHttp?: boolean;
-  /** Used instead of the machine's clock: in tests, or where a workflow engine's sleep survives a restart. */
+  /** Replaces the machine's clock, for tests or for a workflow engine whose sleep survives a restart. */
   readonly clock?: Clock;
 };
 
+/** A client of one authorization server. Create it with `createAgent`. */
 export interface Agent {
   /**
-   * Asks, and comes back at once: with the ask, or with why nobody was asked. Lost connections and 503 are tried
-   * again, up to four times; the idempotency key makes that safe, since the same key never asks anybody twice.
-   * Rejects when no answer was to be had (`cause` says why), and with a TypeError for an action that is not plain JSON.
+   * Sends an approval request and returns without waiting for the decision. Lost connections, 5xx and 429 are retried, at
+   * most four attempts in all; the idempotency key prevents a second request.
+   *
+   * @param wanted - The action or actions, the approver, and an optional message, lifetime and idempotency key.
+   * @param options - `signal` aborts the attempts; the server may have received the request.
+   * @returns The request as plain JSON (`asked`), or the server's refusal (`refused`).
+   * @throws {CountersignError} `ERR_INVALID_ARGUMENT`: the action is not JSON, or the idempotency key is invalid.
+   * `ERR_NETWORK`, `ERR_TIMEOUT`: no response in four attempts; repeat with the same idempotency key. `ERR_RESPONSE`: the
+   * response is malformed. `ERR_METADATA`: the server's metadata is unusable. `ERR_AUTHENTICATION`: the agent's key cannot
+   * sign. `ERR_ABORTED`: the signal was aborted.
+   * @example
+   * const asked = await agent.ask({
+   *   action: { type: "refund", order: "A-1001", amount: "19.90" },
+   *   approver: "owner",
+   *   idempotencyKey: "refund-4711",
+   * });
+   * if (asked.outcome === "asked") await save(asked.ask);
    */
   ask<A extends Actions>(wanted: NewAsk<A>, options?: Abortable): Promise<Asked<A>>;
 
   /**
-   * One token request (CIBA §10.1): how the ask stands. Go on with `ask` from a `pending` answer, not before `retryAt`.
-   * Rejects when no answer arrived; nothing is known then, and the next request tells: `lost` if this one had been
-   * redeemed. Rejects too when the server hands out something other than what was asked, which is never used. An agent
-   * that is pushed to makes no request, and is told of what has come.
+   * Sends one token request (CIBA §10.1). A push agent sends none and reads what was pushed to this process.
+   *
+   * @param ask - The request, from `ask` or from a `pending` result, whose interval may be longer.
+   * @param options - `signal` aborts the request; an approval may then have been redeemed.
+   * @returns The outcome, or `pending` with the time `retryAt` before which not to send another.
+   * @throws {CountersignError} `ERR_NETWORK`, `ERR_TIMEOUT`: no response; the next call returns `lost` if this one
+   * redeemed the approval. `ERR_GRANT_MISMATCH`: the server granted an action other than the requested one; its token is
+   * not used. `ERR_RESPONSE`: the response is malformed. `ERR_INVALID_ARGUMENT`: the request belongs to another agent or
+   * issuer. `ERR_METADATA`, `ERR_AUTHENTICATION`, `ERR_ABORTED`: as for `ask`.
+   * @example
+   * const result = await agent.redeem(ask);
+   * if (result.outcome === "pending") await schedule(result.ask, result.retryAt);
    */
   redeem<A extends Actions>(ask: Ask<A>, options?: Abortable): Promise<Redemption<A>>;
 
   /**
-   * Polls until it is over, at the server's pace (`interval`, `slow_down`, `Retry-After`), through lost connections; a
-   * server that holds requests answers the moment there is a decision. With a callback it waits to be told instead. Whether
-   * the time is up is for the server to say. Rejects if there was no word from it for a minute after the ask must have
-   * ended; `wait` again later.
+   * Waits for the decision and redeems an approval. Polls at the server's pace (`interval`, `slow_down`, `Retry-After`),
+   * with long polling where the server supports it, or waits for a callback. Lost connections are retried. Only the
+   * server decides that a request has expired.
+   *
+   * @param ask - The request, from `ask`, also in another process.
+   * @param options - `signal` stops waiting; the request stays open at the server.
+   * @returns The final outcome.
+   * @throws {CountersignError} `ERR_TIMEOUT`: the server returned no status until one minute after the expiry; call `wait`
+   * again later. `ERR_GRANT_MISMATCH`, `ERR_RESPONSE`, `ERR_INVALID_ARGUMENT`, `ERR_METADATA`, `ERR_AUTHENTICATION`,
+   * `ERR_ABORTED`: as for `redeem`.
+   * @example
+   * const outcome = await agent.wait(ask, { signal: AbortSignal.timeout(600_000) });
+   * if (outcome.outcome === "approved") await callPayments(outcome.action, outcome.token);
    */
   wait<A extends Actions>(ask: Ask<A>, options?: Abortable): Promise<Outcome<A>>;
 
   /**
-   * Takes in what the server sends to the agent's callback endpoint (CIBA §10.2, §10.3): a web-standard handler, for Hono,
-   * Next and whatever else has `Request` and `Response`; `@countersign/agent/express` adapts it. Without `callback` in the
-   * options it answers 404.
+   * Handles a request to the agent's callback endpoint (CIBA §10.2, §10.3). A web-standard handler, for Hono, Next.js and
+   * other frameworks with `Request` and `Response`; `@countersign/agent/express` adapts it to Express.
+   *
+   * @param request - The request as received, with its body unread.
+   * @returns 204 if the callback was accepted, otherwise the status that CIBA requires; 404 without the `callback` option.
+   * Rejects only with an error of the application's store.
+   * @example
+   * export const POST = agent.receive;
    */
   readonly receive: Receive;
 
   /**
-   * Asks, waits, and if approved hands the granted action and its token to `run`, once. Whatever `run` throws is
-   * thrown on. With a `store` the ask outlives this process: call again with the same `idempotencyKey` and it is
-   * taken up where it was, without asking anybody twice. The outcome `lost` then says that `run` may have run.
+   * Sends an approval request, waits, and calls `run` once with the granted action and its token if approved. With a
+   * `store`, the request survives a restart: a call with the same `idempotencyKey` resumes it. The outcome `lost` then
+   * means that `run` may have run.
+   *
+   * @param wanted - The request, as for `ask`. `idempotencyKey` is required with a `store`.
+   * @param run - Called at most once for each approval.
+   * @param options - `store` keeps the request until it ends; `signal` stops waiting, and is not passed to `run`.
+   * @returns `approved` with the result of `run`, or the outcome for which it did not run.
+   * @throws {CountersignError} `ERR_INVALID_ARGUMENT`: also if the store has another action under the idempotency key. All
+   * other codes: as for `ask` and `wait`. Errors of `run` and of the store are thrown unchanged.
+   * @example
+   * const outcome = await agent.countersigned(
+   *   { action: { type: "refund", order: "A-1001", amount: "19.90" }, approver: "owner" },
+   *   (granted, token) => callPayments(granted, token),
+   * );
    */
   countersigned<A extends Actions, R>(
     wanted: NewAsk<A> & { readonly idempotencyKey: string },
@@ -140,8 +187,19 @@ export interface Agent {
 }
 
 /**
- * An agent by its credentials, as `countersign agent add` gave them out. Reads the server's metadata when first
- * needed. Throws a TypeError for an issuer that is no URL, or is `http:` beyond this machine.
+ * Creates an agent. Sends no request; the server's metadata is fetched when first needed, and cached.
+ *
+ * @param credentials - The issuer, client id, and secret or key, as printed by `countersign agent add`.
+ * @param options - All optional; the defaults suit an agent registered for polling with bearer tokens.
+ * @returns The agent.
+ * @throws {CountersignError} `ERR_INVALID_ARGUMENT`: the issuer is not an https: URL, a credential is missing, or options
+ * contradict each other.
+ * @example
+ * const agent = createAgent({
+ *   issuer: "https://countersign.example",
+ *   clientId: process.env.COUNTERSIGN_CLIENT_ID!,
+ *   clientSecret: process.env.COUNTERSIGN_CLIENT_SECRET!,
+ * });
  */
 export function createAgent(credentials: Credentials, options: AgentOptions = {}): Agent {
   const { clientAuthentication: method, dpop = false, longPollSeconds = 25 } = options;
@@ -178,7 +236,7 @@ export function createAgent(credentials: Credentials, options: AgentOptions = {}
       run: Run<A, R>,
       runOptions: RunOptions | StoredRunOptions = {},
     ) => {
-      // Its callback is for this call, and not for `onReady`, from the first moment on.
+      // Subscribe first: a callback for this request must reach this call, not `onReady`.
       const { idempotencyKey: key } = wanted;
       const leave = key === undefined ? undefined : callback?.callbackInbox.subscribe(key);
       return countersigned(agent, wanted, run, runOptions).finally(leave);

@@ -8,26 +8,26 @@ import { type Action, type Actions, requireJson } from "./action.ts";
 import { type Connection, isUnavailable, type TokenReply, unansweredError } from "./connection.ts";
 import { type AskRefused, readRefusal } from "./refusal.ts";
 
-/** What to ask for, and whom. */
+/** An approval request: the action, the approver and optional limits. */
 export type NewAsk<A extends Actions = Action> = {
   /**
-   * `"owner"` leaves the choice to the operator's rule; an e-mail address selects among those whom the rule allows.
-   * Settle it in code: an approver that a language model may fill in is an approver that it may choose.
+   * `"owner"` applies the operator's rule; an e-mail address selects one of the approvers that the rule allows. Set it in
+   * code: never let a language model provide it.
    */
   readonly approver: "owner" | (string & {});
-  /** A word to the approver, shown as the agent's own, in quotation marks: at most 256 characters. */
+  /** A message to the approver, shown in quotation marks as the agent's. At most 256 characters. */
   readonly message?: string;
-  /** The approver's code, where the agent is registered to send one, so that nobody is disturbed who is not awaiting it. */
+  /** The approver's user code (CIBA `user_code`), required if the agent is registered for it. */
   readonly userCode?: string;
-  /** How long the approver has. Without it, what the action type says; never more than it allows. */
+  /** Seconds until the request expires. Default and maximum: those of the action type. */
   readonly lifetimeSeconds?: number;
   /**
-   * Your name for this one intention, a ticket or job number: 1 to 255 visible ASCII characters. The same key never
-   * asks anybody twice, whatever became of the first ask; asking anew takes a new key. Without one, a random key is used.
+   * Identifies this intention, for example a ticket number: 1 to 255 visible ASCII characters. A repeated key returns the
+   * first request, whatever its outcome; a new request needs a new key. Default: a random key.
    */
   readonly idempotencyKey?: string;
   /**
-   * The API that would act (RFC 8707). The action type knows it already; an ask that names another one is refused.
+   * The API that runs the action (RFC 8707). Default: the API of the action type. Another one is refused.
    */
   readonly resource?: string;
 } & (
@@ -65,9 +65,9 @@ export type Ask<A extends Actions = Action> = {
   /** What is asked for; of several, the list. */
   readonly action: A;
   readonly askedAt: number;
-  /** When the server gives up waiting, by this machine's clock. The server's own clock decides. */
+  /** When the request expires, by this machine's clock. The server's clock decides. */
   readonly expiresAt: number;
-  /** The least time between two token requests. */
+  /** Minimum time between two token requests. */
   readonly intervalSeconds: number;
   /**
    * True where the server knew this ask already: an identical one was waiting, or the idempotency key was used
@@ -108,11 +108,11 @@ export async function ask<A extends Actions>(
     resource: wanted.resource,
     client_notification_token: await connection.callback?.tokens.make(idempotencyKey),
   };
-  // The callback may be here before the answer is.
+  // The callback can arrive before the response.
   connection.callback?.callbackInbox.expect(idempotencyKey);
   const headers = { "idempotency-key": idempotencyKey };
 
-  // Set by an attempt whose fate is not known: somebody may be reading the card already.
+  // Set by an attempt whose outcome is unknown: the server may have received the request.
   let unanswered: CountersignError | undefined;
   for (let attempt = 0; ; attempt += 1) {
     const answer = await connection.post("backchannel_authentication_endpoint", parameters, {

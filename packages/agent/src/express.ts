@@ -1,9 +1,16 @@
-/** The callback endpoint for Express: `app.post("/countersign", callback(agent))`. */
 import { Readable } from "node:stream";
 import type { RequestHandler } from "express";
 import type { Agent } from "./agent.ts";
 
-/** It reads the body itself; behind `express.json()` or another parser it makes do with what that has left. */
+/**
+ * Creates the handler of the agent's callback endpoint for Express. Reads the body itself, or uses the body that
+ * `express.json()` or another parser has read.
+ *
+ * @param agent - An agent with the `callback` option.
+ * @returns The handler. It rejects only with an error of the application's store.
+ * @example
+ * app.post("/countersign", callback(agent));
+ */
 export function callback(agent: Pick<Agent, "receive">): RequestHandler {
   return async (req, res) => {
     const answer = await agent.receive(

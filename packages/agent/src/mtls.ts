@@ -1,10 +1,6 @@
-/**
- * A `fetch` for Node that presents a client certificate (RFC 8705), for `createAgent` and for the calls to an API whose
- * tokens are bound to that certificate. It follows no redirect, and trusts what Node trusts, or `ca` alone.
- */
 import { Agent, request } from "node:https";
 
-/** Certificate chain and private key as PEM; `ca` where the server's certificate is not publicly trusted. */
+/** Certificate chain and private key as PEM. `ca` replaces Node's trusted certificate authorities. */
 export type ClientCertificate = {
   readonly cert: string | Uint8Array;
   readonly key: string | Uint8Array;
@@ -12,9 +8,23 @@ export type ClientCertificate = {
   readonly ca?: string | Uint8Array;
 };
 
-/** Statuses that a `Response` takes no body for. */
+/** Statuses for which `Response` does not accept a body. */
 const bodiless = new Set([204, 205, 304]);
 
+/**
+ * Creates a `fetch` for Node that presents a client certificate (RFC 8705), for `createAgent` and for calls to an API
+ * whose tokens are bound to that certificate. It does not follow redirects.
+ *
+ * @param certificate - The certificate chain, its private key, and optionally a passphrase and `ca`.
+ * @returns A `fetch`. As any `fetch`, it rejects with a TypeError for a URL that is not https:, with the signal's reason, or
+ * with the error of the connection; these errors are not a `CountersignError`.
+ * @throws An error of `node:tls` when the first request is sent, if the certificate or key cannot be read.
+ * @example
+ * const agent = createAgent(credentials, {
+ *   clientAuthentication: "tls_client_auth",
+ *   fetch: mtlsFetch({ cert: readFileSync("agent.pem"), key: readFileSync("agent.key") }),
+ * });
+ */
 export function mtlsFetch({ cert, key, passphrase, ca }: ClientCertificate): typeof fetch {
   const buffer = (pem: string | Uint8Array) => (typeof pem === "string" ? pem : Buffer.from(pem));
   const agent = new Agent({

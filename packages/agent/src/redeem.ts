@@ -13,30 +13,30 @@ import {
 import { type AskRefused, readRefusal } from "./refusal.ts";
 import { type Approved, readApproved } from "./token-response.ts";
 
-/** Nobody has decided yet. */
+/** The request has not been decided. */
 export type Pending<A extends Actions = Action> = {
   readonly outcome: "pending";
-  /** Milliseconds since the epoch: not before then again. */
+  /** Earliest time of the next token request, in milliseconds since the epoch. */
   readonly retryAt: number;
-  /** The ask to go on with: its interval is longer if the server said `slow_down`. */
+  /** The request to pass to the next call. Its interval is longer after `slow_down`. */
   readonly ask: Ask<A>;
 };
-/** A person said no, with a reason if they gave one; or the operator withdrew the request. It is final. */
+/** The approver denied the request, or the operator withdrew it. `reason` is the approver's text, if given. Final. */
 export type Denied = { readonly outcome: "denied"; readonly reason?: string };
-/** Nobody decided in time, or the yes was not redeemed in time. Silence is not a yes. */
+/** The request was not decided in time, or the approval was not redeemed in time. */
 export type Expired = { readonly outcome: "expired" };
 /**
- * The approval was turned into a token, and that token is not here: the answer never arrived, another process got it,
- * or this ask was redeemed before a crash. Whether the action was done is for you to find out. Then ask a person again.
+ * The approval was redeemed, but this process does not have the token: the response was lost, another process received
+ * it, or it was redeemed before a crash. Check whether the action ran before sending a new request.
  */
 export type ResponseLost = { readonly outcome: "lost" };
 
-/** How an ask ended. Five outcomes, each final; none is ever turned into another, and none is retried. */
+/** The final outcome of a request. */
 export type Outcome<A extends Actions = Action> = Approved<A> | NotApproved;
 export type NotApproved = Denied | Expired | AskRefused<TokenError> | ResponseLost;
-/** What one token request can answer. */
+/** The result of one token request. */
 export type Redemption<A extends Actions = Action> = Outcome<A> | Pending<A>;
-/** What becomes of an action that runs only if it is countersigned: the result of `run`, or why it did not run. */
+/** The result of `run`, or the outcome for which it did not run. */
 export type Countersigned<R> = { readonly outcome: "approved"; readonly result: R } | NotApproved;
 
 /** Not decided, seen from the polling loop. `heard` is false where the server did not say how the ask stands. */
@@ -89,7 +89,7 @@ export async function redeem<A extends Actions>(
   return standing;
 }
 
-/** What was pushed, in the place of a token request, which a push agent may not make (CIBA §11). */
+/** Returns the pushed result. A push agent must not send a token request (CIBA §11). */
 function takeResult<A extends Actions>(
   connection: Connection,
   { callbackInbox }: Callback,
@@ -99,7 +99,7 @@ function takeResult<A extends Actions>(
   const news = callbackInbox.take(authReqId);
   const pushed = news?.pushed;
   if (!pushed) {
-    // A token was handed out before, and is handed out once.
+    // The token was returned before; it is returned once.
     if (callbackInbox.ended(authReqId)) return { outcome: "lost" };
     return { outcome: "waiting", milliseconds: intervalSeconds * 1000, ask, heard: false };
   }
@@ -107,7 +107,7 @@ function takeResult<A extends Actions>(
     callbackInbox.end(authReqId);
     return readApproved(connection, ask, pushed);
   }
-  // Whoever asks again is told the same.
+  // A repeated call returns the same outcome.
   callbackInbox.put(authReqId, news);
   const standing = readPending(ask, { status: 400, held: false, body: pushed }, 0);
   if (standing.outcome !== "waiting") return standing;

@@ -1,36 +1,36 @@
 /**
- * A call as it came to the API: a Fetch `Request` is one. The middleware makes one of what its framework has. Where
- * tokens are bearer tokens, the `Authorization` header alone is enough.
+ * A call as the API received it. A Fetch `Request` is one; the middleware builds it from its framework's request. For
+ * bearer tokens the `Authorization` header is sufficient.
  */
 export type Call = {
   readonly headers: { get(name: string): string | null };
   readonly method: string;
-  /** Absolute, as the caller called it; with `baseUrl` set, only its path is used. */
+  /** The absolute URL that the caller used. With `baseUrl` only its path is used. */
   readonly url: string;
   /**
-   * With which the connection was opened: DER, or text as proxies pass it on. Asked for only if the token is bound to one.
-   * Never from a header that the caller could have sent.
+   * Returns the client certificate of the connection: DER, or text as proxies forward it. Called only if the token is
+   * bound to a certificate. Never read it from a header that the caller can set.
    */
   readonly clientCertificate?: () => ClientCertificate | undefined;
 };
 
-/** DER, or the text of one: PEM, PEM with percent signs (nginx), or base64 between colons (RFC 9440 §2). */
+/** A certificate as DER, or as text: PEM, PEM with percent signs (nginx), or base64 between colons (RFC 9440 §2). */
 export type ClientCertificate = Uint8Array | string;
 
-/** A call, an `Authorization` header as it came, or a bare token. */
+/** A call, the value of its `Authorization` header, or a token without a scheme. */
 export type Authorization = string | null | undefined | Call;
 
-/** A token, and how it was brought along. */
+/** A token and the scheme under which it was presented. */
 export type PresentedToken = {
   readonly token: string;
   readonly scheme: "Bearer" | "DPoP";
-  /** Undefined where the API handed on the header alone. */
+  /** Undefined if the API passed only the header or the token. */
   readonly call: Call | undefined;
 };
 
 const schemes = { bearer: "Bearer", dpop: "DPoP" } as const;
 
-/** Undefined where there is no token, or one under a scheme that is none of ours. */
+/** Returns the token, or undefined if it is missing or its scheme is neither Bearer nor DPoP. */
 export function readPresentedToken(authorization: Authorization): PresentedToken | undefined {
   const call = typeof authorization === "object" && authorization !== null ? authorization : undefined;
   const header = call ? call.headers.get("authorization") : (authorization as string | null | undefined);

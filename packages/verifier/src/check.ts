@@ -7,43 +7,41 @@ import type { Problem } from "./problem.ts";
 import { createReject, type Rejection, type RejectionReason } from "./rejection.ts";
 
 /**
- * The action that a call is: its type's name and every bound field of that type, nothing else. Name each field, and take
- * each from where the call takes it. (A spread request body could bring its own `type`.)
+ * The action of a call: the name of its type and every bound field of that type. Name each field and read it from where
+ * the call reads it; a spread request body could contain its own `type`.
  */
 export type Action = { readonly type: string; readonly [field: string]: Json };
 
 /**
- * What a call is: one action, or several that were approved as one, in the order in which they were asked for. (The empty
- * list makes TypeScript keep each place of a list apart; at run time it states nothing, and is refused.)
+ * One action, or several that were approved as one, in the order of the request. (The empty list makes TypeScript infer a
+ * tuple; at run time it is rejected with `no_action`.)
  */
 export type DerivedActions = Action | readonly Action[] | readonly [];
 
-/**
- * What the call is, or what builds it: called only once the token is known to be genuine, so that strangers cost nothing.
- */
+/** The action of a call, or a function that builds it. The function is called only for a valid token. */
 export type DerivedAction<S extends DerivedActions = Action> = S | (() => S | Promise<S>);
 
-/** What the token says, now known to be about this very call. */
+/** The claims of a token that was validated against the call. */
 export type Checked<S extends DerivedActions = Action> = {
   readonly outcome: "checked";
-  /** What the call is, as it was stated. */
+  /** The action as the API stated it. */
   readonly action: S;
-  /** The agent that asked: the token's `client_id`. */
+  /** The requesting agent: the token's `client_id`. */
   readonly agent: string;
-  /** Who approved: server ids of people. `subject` is the token's `sub`. */
+  /** The server's ids of the approvers. `subject` is the token's `sub`. */
   readonly approvedBy: readonly string[];
   readonly subject: string;
   readonly jti: string;
-  /** The action digest, as the approver and the log have it. */
+  /** The action digest, as signed by the approver and recorded in the audit log. */
   readonly digest: string;
   /** Milliseconds since the epoch. */
   readonly expiresAt: number;
 };
 
-/** A genuine token beside the call it came with. `mismatch` is set where the two do not belong together. */
+/** A valid token and its call. `mismatch` is set if the token is not for this call. */
 export type CheckedToken<S extends DerivedActions = Action> = {
   readonly token: string;
-  /** Undefined where the stated action cannot be written as one. */
+  /** Undefined if the stated action is not valid JSON of this protocol. */
   readonly digest: string | undefined;
   readonly checked: Checked<S>;
   readonly mismatch: Rejection | undefined;
@@ -55,15 +53,12 @@ export type TokenCheckerDeps = PossessionDeps & {
   readonly report: (problem: Problem) => void;
 };
 
-/** Asymmetric ones only: with a shared-secret algorithm, a public key would be a password that everybody knows. */
+/** Asymmetric algorithms only: with HMAC, a public key could be used as the secret. */
 const algorithms = ["ES256", "RS256", "PS256", "EdDSA"];
 const requiredClaims = ["exp", "sub", "jti", "client_id", "act_digest", "approved_by"];
 const maxTokenLength = 16_384;
 
-/**
- * Looks at a token and a call, and spends nothing. What cannot be known is a rejection; only what builds the
- * action may throw.
- */
+/** Validates a token against a call without spending it. Rejects only with an error of the function that builds the action. */
 export function createTokenChecker(deps: TokenCheckerDeps, discover: Discover) {
   const { audience, pinnedTypes = {}, clockToleranceSeconds: clockTolerance = 5, clock, report } = deps;
   const reject = createReject(audience);
@@ -79,7 +74,7 @@ export function createTokenChecker(deps: TokenCheckerDeps, discover: Discover) {
     if (token.length > maxTokenLength) return reject("invalid_token", { scheme });
     const facts = await open(token);
     if (typeof facts === "string") return reject(facts, { scheme });
-    // A bearer token under its own scheme has nothing to prove, and waits for nothing.
+    // A bearer token needs no proof of possession.
     const lacking = facts.bound || scheme === "DPoP" ? await possession(presented, facts.bound) : undefined;
     if (lacking) return lacking;
     const action = typeof stated === "function" ? await stated() : stated;
@@ -88,7 +83,7 @@ export function createTokenChecker(deps: TokenCheckerDeps, discover: Discover) {
     return { token, ...compare(facts, action, actions) };
   };
 
-  /** What a genuine token for this API says. */
+  /** Returns the claims of a valid token for this API. */
   async function open(token: string): Promise<Facts | RejectionReason> {
     try {
       const { issuer, keys } = await discover();
@@ -130,7 +125,7 @@ export function createTokenChecker(deps: TokenCheckerDeps, discover: Discover) {
       if (digest !== known.digest) mismatch = reject("digest_mismatch", difference(copies, details));
       else if (!parts.every(pinned)) mismatch = reject("type_changed");
     } catch (error) {
-      // A field that came out undefined, a fraction: nobody can have approved that.
+      // Not JSON of this protocol, such as an undefined field or a fraction: it cannot have been approved.
       const description = `The call is not an action: ${(error as Error).message}`;
       mismatch = reject("digest_mismatch", { description });
     }
@@ -158,7 +153,7 @@ function readClaims(claims: JWTPayload) {
   };
 }
 
-/** One for each action that was approved: a token for one has `act_type_hash`, a token for several `act_type_hashes`. */
+/** Returns one hash for each approved action: a token for one has `act_type_hash`, a token for several `act_type_hashes`. */
 function readTypeHashes({ act_type_hash: one, act_type_hashes: several }: JWTPayload): string[] | undefined {
   if (several === undefined) return typeof one === "string" ? [one] : undefined;
   if (one !== undefined || !Array.isArray(several) || several.length < 2) return undefined;
@@ -169,7 +164,7 @@ function hasType(action: Action | undefined): boolean {
   return typeof action?.type === "string" && action.type !== "";
 }
 
-/** Everything else (no answer, no usable key set) is about the server. */
+/** Whether the token is invalid; all other errors (no response, no usable key set) concern the server. */
 function isAboutToken(error: unknown): boolean {
   return (
     error instanceof errors.JWTClaimValidationFailed ||
@@ -183,10 +178,7 @@ function isAboutToken(error: unknown): boolean {
   );
 }
 
-/**
- * Which fields differ, for the log of whoever wonders. The token's details are signed, so they are what was
- * approved.
- */
+/** Returns the fields that differ, for diagnosis. The token's authorization details are signed: they were approved. */
 function difference(
   actions: readonly Action[],
   details: unknown,
@@ -196,7 +188,7 @@ function difference(
   const count = Math.max(actions.length, approved.length);
   for (let at = 0; at < count; at += 1) {
     const [ours, theirs] = [actions[at] ?? {}, approved[at] ?? {}];
-    // Where there is one on each side, its fields need no place; a part that only one side has is named as a whole.
+    // A single action needs no index. An action that only one side has is named as a whole.
     const place = count === 1 ? "" : `[${at}]`;
     if (count > 1 && (at >= actions.length || at >= approved.length)) differs.push(place);
     else differs.push(...differing(ours, theirs).map((field) => (place ? `${place}.${field}` : field)));

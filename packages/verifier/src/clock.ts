@@ -1,6 +1,6 @@
 import { setTimeout } from "node:timers/promises";
 
-/** What the verifier knows of time. */
+/** The source of time for the verifier. */
 export type Clock = {
   /** Milliseconds since the epoch. */
   now(): number;

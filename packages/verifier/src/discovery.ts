@@ -1,14 +1,14 @@
 import { InvalidArgumentError, MetadataError } from "@countersign/protocol";
 import { createRemoteJWKSet, customFetch, type JWTVerifyGetKey } from "jose";
 
-/** What the verifier needs of the server: the keys that sign its tokens, and where tokens are spent. */
+/** The authorization server's signing keys and spend endpoint. */
 export type AuthorizationServer = {
-  /** As the metadata spells it, and so the `iss` of every token. */
+  /** The `issuer` of the metadata, which is the `iss` of every token. */
   readonly issuer: string;
   readonly keys: JWTVerifyGetKey;
   readonly spendEndpoint: string;
 };
-/** Answers the same authority every time, without waiting once it is known. Rejects while it cannot be had. */
+/** Returns the cached authorization server, or fetches its metadata. Rejects if the fetch fails. */
 export type Discover = () => AuthorizationServer | Promise<AuthorizationServer>;
 
 export type DiscoveryDeps = {
@@ -20,8 +20,8 @@ export type DiscoveryDeps = {
 const maxRequestMs = 5_000;
 
 /**
- * OpenID Connect Discovery §4. Keys are kept for ten minutes, and looked for again when a token names an unknown
- * one.
+ * Fetches the metadata (OpenID Connect Discovery §4) once. Keys are cached for ten minutes, and fetched again when a token
+ * names an unknown key.
  */
 export function createDiscovery(deps: DiscoveryDeps): Discover {
   requireSecure(deps.issuer, "the issuer", deps);

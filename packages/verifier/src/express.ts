@@ -1,19 +1,28 @@
 /**
- * Middleware for Express 5: the token is spent before the handler runs, and how the handler ended is reported once the
- * response is out. It never calls the handler for a call that was not approved as it stands.
+ * Middleware for Express 5. Reserves the token before the handler runs and reports the result when the response was sent.
+ * It never calls the handler for a call that was not approved.
  */
 import type { Request, RequestHandler } from "express";
 import { callOf, finishSpend, type MiddlewareOptions, watch } from "./node-http.ts";
 import type { Action, DerivedActions, Spent, Verifier } from "./verifier.ts";
 
-/** What handlers behind the middleware find in `res.locals.countersign`. */
+/** The type of `res.locals` behind the middleware. */
 export type CountersignLocals<S extends DerivedActions = Action> = { countersign: Spent<S> };
 
 /**
- * `action` builds, from the real parameters, the action that this call is; `express.json()` comes before, so that
- * `req.body` is the body that the handler reads later. A response below 400 completes the spend; any other fails it. Where
- * the connection closes before the response is out, nobody knows how far the handler came: nothing is reported, and the
- * spend becomes unknown.
+ * Creates the middleware for one route. A response below 400 completes the spend; any other fails it. If the connection
+ * closes before the response was sent, nothing is reported, and the spend becomes unknown.
+ *
+ * @param verifier - The verifier of this API.
+ * @param action - Builds the action from the parameters that the handler uses. Put `express.json()` before it.
+ * @param options - `clientCertificate` returns the caller's certificate if a proxy terminates TLS.
+ * @returns The middleware. A rejected call gets its response here; the next handler is not called.
+ * @throws {CountersignError} The middleware passes the errors of `verifier.reserve` (`ERR_AUTHENTICATION`, `ERR_RESPONSE`,
+ * `ERR_GRANT_MISMATCH`) and of `action` to Express.
+ * @example
+ * app.post("/refunds", express.json(), countersigned(verifier, ({ body }) => {
+ *   return { type: "refund", order: body.order, amount: body.amount };
+ * }), handler);
  */
 export function countersigned<
   P = Request["params"],

@@ -1,6 +1,6 @@
 /**
- * A hook for Fastify 5: the token is spent before the handler runs, and how the handler ended is reported once the
- * response is out. It never lets a call through to the handler that was not approved as it stands.
+ * A hook for Fastify 5. Reserves the token before the handler runs and reports the result when the response was sent. It
+ * never passes a call to the handler that was not approved.
  */
 import type { FastifyRequest, preHandlerAsyncHookHandler } from "fastify";
 import { callOf, finishSpend, type MiddlewareOptions, watch } from "./node-http.ts";
@@ -8,15 +8,25 @@ import type { Action, Spent, Verifier } from "./verifier.ts";
 
 declare module "fastify" {
   interface FastifyRequest {
-    /** Set where `countersigned` is a `preHandler` of the route. */
+    /** Set if `countersigned` is a `preHandler` of the route. */
     countersign: Spent;
   }
 }
 
 /**
- * For a route's `preHandler`, when the body is parsed. `action` builds, from the real parameters, the action that this call
- * is. A response below 400 completes the spend; any other fails it. Where the connection closes before the response is out,
- * nobody knows how far the handler came: nothing is reported, and the spend becomes unknown.
+ * Creates the `preHandler` hook of one route. A response below 400 completes the spend; any other fails it. If the
+ * connection closes before the response was sent, nothing is reported, and the spend becomes unknown.
+ *
+ * @param verifier - The verifier of this API.
+ * @param action - Builds the action from the parameters that the handler uses.
+ * @param options - `clientCertificate` returns the caller's certificate if a proxy terminates TLS.
+ * @returns The hook. A rejected call gets its response here; the handler is not called.
+ * @throws {CountersignError} The hook rejects with the errors of `verifier.reserve` (`ERR_AUTHENTICATION`, `ERR_RESPONSE`,
+ * `ERR_GRANT_MISMATCH`) and of `action`.
+ * @example
+ * app.post("/refunds", { preHandler: countersigned(verifier, ({ body }: FastifyRequest<Refund>) => {
+ *   return { type: "refund", order: body.order, amount: body.amount };
+ * }) }, handler);
  */
 export function countersigned<R extends FastifyRequest = FastifyRequest>(
   verifier: Pick<Verifier, "reserve">,

@@ -1,20 +1,32 @@
 /**
  * For servers whose handlers are functions from `Request` to `Response`: Bun, Deno, Next.js route handlers, service
- * workers. The token is spent before the handler runs, and how the handler ended is reported before its answer leaves.
- * It never calls the handler for a call that was not approved as it stands.
+ * workers. Reserves the token before the handler runs and reports the result before the response is returned. It never
+ * calls the handler for a call that was not approved.
  */
 import type { Action, ClientCertificate, DerivedActions, Spent, Verifier } from "./verifier.ts";
 
 export type FetchOptions<Rest extends readonly unknown[]> = {
-  /** The caller's certificate, for tokens that are bound to one: a `Request` does not know it, whoever listens does. */
+  /** Returns the caller's certificate, for tokens bound to one. A `Request` does not contain it; the server has it. */
   readonly clientCertificate?: (request: Request, ...rest: Rest) => ClientCertificate | undefined;
 };
 
 /**
- * Wraps a handler. `action` builds, from the real parameters, the action that this call is: it is given a copy of the
- * request, so that the handler can read the same body after it. The handler is given what was approved beside the request;
- * whatever else the server hands in (`params` in Next.js, `server` in Bun, `info` in Deno) comes after. An answer below 400
- * completes the spend; any other, or a throw, fails it.
+ * Wraps a handler. A response below 400 completes the spend; any other, or an error, fails it.
+ *
+ * @param verifier - The verifier of this API.
+ * @param action - Builds the action from the parameters that the handler uses. Receives a clone of the request, so that
+ * the handler can read the body again, and the server's other arguments.
+ * @param handler - Receives the request, the token's claims, and the server's other arguments (`params` in Next.js,
+ * `server` in Bun, `info` in Deno).
+ * @param options - `clientCertificate` returns the caller's certificate.
+ * @returns The wrapped handler.
+ * @throws {CountersignError} The wrapped handler rejects with the errors of `verifier.reserve` (`ERR_AUTHENTICATION`,
+ * `ERR_RESPONSE`, `ERR_GRANT_MISMATCH`), of `action` and of `handler`.
+ * @example
+ * export const POST = countersigned(verifier, async (request) => {
+ *   const { order, amount } = await request.json();
+ *   return { type: "refund", order, amount };
+ * }, async (_request, { action }) => Response.json({ refunded: action.order }));
  */
 export function countersigned<
   R extends Request = Request,
@@ -36,7 +48,7 @@ export function countersigned<
       return Response.json(body, { status, headers: reservation.headers });
     }
     if (request.signal.aborted) {
-      // The caller is gone and would never learn what happened.
+      // The caller has disconnected and cannot receive the result.
       await reservation.fail();
       return new Response(null, { status: 408 });
     }

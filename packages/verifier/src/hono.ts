@@ -1,22 +1,33 @@
 /**
- * Middleware for Hono: the token is spent before the handler runs, and how the handler ended is reported afterwards.
- * It never calls the handler for a call that was not approved as it stands.
+ * Middleware for Hono. Reserves the token before the handler runs and reports the result afterwards. It never calls the
+ * handler for a call that was not approved.
  */
 import type { Context, Env, MiddlewareHandler } from "hono";
 import { certificateOf, type MiddlewareOptions } from "./node-http.ts";
 import type { Action, DerivedActions, Spent, Verifier } from "./verifier.ts";
 
-/** What handlers behind the middleware find in `c.get("countersign")`. */
+/** The type of `c.get("countersign")` behind the middleware. */
 export type CountersignVariables<S extends DerivedActions = Action> = { readonly countersign: Spent<S> };
 
 /**
- * `action` builds, from the real parameters, the action that this call is: `await c.req.json()` there is the same body
- * that the handler reads later. If it reads path parameters, name the path: `countersigned<"/orders/:order">(…)`. An
- * answer below 400 completes the spend; any other, or a throw, fails it.
+ * Creates the middleware for one route. A response below 400 completes the spend; any other, or an error, fails it.
+ *
+ * @param verifier - The verifier of this API.
+ * @param action - Builds the action from the parameters that the handler uses; Hono caches `await c.req.json()`. To read
+ * path parameters, name the path: `countersigned<"/orders/:order">(…)`.
+ * @param options - `clientCertificate` returns the caller's certificate if a proxy terminates TLS.
+ * @returns The middleware. A rejected call gets its response here; the handler is not called.
+ * @throws {CountersignError} The middleware rejects with the errors of `verifier.reserve` (`ERR_AUTHENTICATION`,
+ * `ERR_RESPONSE`, `ERR_GRANT_MISMATCH`) and of `action`.
+ * @example
+ * app.post("/refunds", countersigned(verifier, async (c) => {
+ *   const { order, amount } = await c.req.json();
+ *   return { type: "refund", order, amount };
+ * }), handler);
  */
 export function countersigned<
   P extends string = string,
-  // biome-ignore lint/suspicious/noExplicitAny: as Hono's own Context has it, so that c.env and c.get are usable
+  // biome-ignore lint/suspicious/noExplicitAny: same default as Hono's Context, so that c.env and c.get are usable
   E extends Env = any,
   S extends DerivedActions = Action,
 >(
@@ -36,7 +47,7 @@ export function countersigned<
     if (reservation.outcome === "rejected")
       return c.json(reservation.body, reservation.status, reservation.headers);
     if (c.req.raw.signal.aborted) {
-      // The caller is gone and would never learn what happened.
+      // The caller has disconnected and cannot receive the result.
       await reservation.fail();
       return c.body(null, 408);
     }
@@ -51,7 +62,7 @@ export function countersigned<
   };
 }
 
-/** On Node, `@hono/node-server` hands on the request as Node has it. */
+/** On Node, `@hono/node-server` provides the IncomingMessage in `c.env`. */
 function certificateOfContext(env: unknown): Uint8Array | undefined {
   const { incoming } = (env ?? {}) as { incoming?: { socket?: object } };
   return incoming?.socket && certificateOf(incoming.socket);

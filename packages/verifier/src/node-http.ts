@@ -1,12 +1,12 @@
-/** What Node's own HTTP server knows of a call, and of how it ended: for the frameworks that stand on it. */
+/** Reads the call from a Node HTTP request and reports its result, for the frameworks based on `node:http`. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Call, ClientCertificate } from "./call.ts";
 import type { Reservation } from "./spend.ts";
 
 export type MiddlewareOptions<Request> = {
   /**
-   * The caller's certificate, for tokens that are bound to one, where a proxy ends TLS and passes it on in a header that it
-   * never lets through from outside. Without this it is the certificate of the connection itself.
+   * Returns the caller's certificate, for tokens bound to one, if a proxy terminates TLS and forwards the certificate in a
+   * header that it removes from incoming requests. Default: the certificate of the connection.
    */
   readonly clientCertificate?: (request: Request) => ClientCertificate | undefined;
 };
@@ -17,17 +17,17 @@ export function callOf(
   url: string,
   clientCertificate: () => ClientCertificate | undefined = () => certificateOf(socket),
 ): Call {
-  // Node has joined what came twice by a comma, which is in no token and no proof.
+  // Node joins repeated headers with a comma, which no token or proof contains.
   return { headers: { get: (name) => String(headers[name] ?? "") || null }, method, url, clientCertificate };
 }
 
-/** DER, if the connection is TLS and was opened with a certificate. */
+/** Returns the client certificate of a TLS connection as DER, or undefined. */
 export function certificateOf(socket: object): Uint8Array | undefined {
   const { getPeerCertificate } = socket as { getPeerCertificate?: () => { raw?: Uint8Array } };
   return getPeerCertificate?.call(socket)?.raw;
 }
 
-/** Notices that the caller leaves: whoever is gone would never learn what happened. */
+/** Returns a function that reports whether the caller disconnected, so that it cannot receive the result. */
 export function watch(response: ServerResponse): () => boolean {
   let gone = false;
   response.once("close", () => {
@@ -37,8 +37,8 @@ export function watch(response: ServerResponse): () => boolean {
 }
 
 /**
- * Reports the end once the response is out: below 400 completes the spend, any other fails it. Where the connection
- * closes before, nobody knows how far the handler came: nothing is reported, and the spend becomes unknown.
+ * Reports the result when the response was sent: below 400 completes the spend, any other fails it. If the connection
+ * closes before, the result is unknown, and nothing is reported.
  */
 export function finishSpend(
   response: ServerResponse,

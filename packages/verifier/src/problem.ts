@@ -1,4 +1,4 @@
-/** Something that nobody waits for went wrong. Not `givenUp`: it will be tried again. */
+/** A problem in the background, as passed to `onProblem`. `givenUp` is false if the operation will be retried. */
 export type Problem = {
   readonly during: "check" | "reserve" | "complete" | "fail";
   readonly error: Error;

@@ -15,14 +15,14 @@ import type { Discover } from "./discovery.ts";
 import type { Problem } from "./problem.ts";
 import { createReject, type Rejection, type RejectionReason } from "./rejection.ts";
 
-/** The action under way, and on whose word. Kept by the server's log under `jti` and `spendId`. */
+/** The claims of a reserved token. The server's audit log has the spend under `jti` and `spendId`. */
 export type Spent<S extends DerivedActions = Action> = Omit<Checked<S>, "outcome"> & {
   readonly spendId: string;
 };
 
 /**
- * A token that is used up by this call. Ending it twice is ending it once: the first word counts. Neither ever
- * rejects.
+ * A reserved token. Call `complete` or `fail` once the result is known; only the first call has an effect. Neither
+ * rejects: a result that cannot be reported is retried in the background.
  */
 export type Reservation<S extends DerivedActions = Action> = {
   readonly outcome: "reserved";
@@ -53,7 +53,7 @@ const maxRequestMs = 5_000;
 const reservePauses = [100, 500];
 const endPauses = [1_000, 4_000, 15_000, 60_000];
 
-/** The server's word on a token, as the reason that the caller is given. */
+/** Maps the server's error codes to rejection reasons. */
 const reasons = {
   invalid_token: "invalid_token",
   expired_token: "expired_token",
@@ -67,7 +67,7 @@ export function createSpender(deps: SpenderDeps, discover: Discover) {
   const authorization = basic(deps);
   const background = new Set<Promise<void>>();
 
-  /** One request. 5xx and 429 count as no answer: the same words can be said again, under the same spend id. */
+  /** Sends one request. 5xx and 429 can be retried with the same spend id. */
   async function post(
     operation: SpendOperation,
     { token, spendId }: Spend,
@@ -103,7 +103,7 @@ export function createSpender(deps: SpenderDeps, discover: Discover) {
     const { outcome: _, ...facts } = checked;
     const spend: Spend = { token, jti: facts.jti, spendId: randomBytes(16).toString("base64url") };
     if (mismatch) {
-      // Burns nothing. The server is told all the same, so that its log shows who tried what with this token.
+      // The server rejects it without using the token, and its audit log shows the attempt.
       if (digest !== undefined && digest !== checked.digest) await post("reserve", spend, digest);
       return mismatch;
     }
@@ -149,10 +149,7 @@ export function createSpender(deps: SpenderDeps, discover: Discover) {
     };
   }
 
-  /**
-   * Resolves after the first attempt; the others go on in the background. The server takes the word after `exp`
-   * too.
-   */
+  /** Resolves after the first attempt; retries run in the background. The server accepts a result after `exp`. */
   async function say(operation: "complete" | "fail", spend: Spend): Promise<void> {
     const problem = await reportOutcome(operation, spend);
     if (!problem) return;

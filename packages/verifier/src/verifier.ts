@@ -1,9 +1,9 @@
 /**
- * The SDK for the one who acts. An API that is asked to do something states the action that the call *is*, built from
- * the parameters it will really use; the verifier holds that against the token (signature, issuer, audience, expiry,
- * action digest), spends the token at the authorization server, lets the call run, and says how it ended. Middleware
- * for Hono, Express, Fastify and Fetch-style servers does it in one line. It never runs a call that it could not hold against a token, never takes
- * the action from the token instead of from the call, and keeps nothing: that a token is good once, the server sees to.
+ * The API's SDK. The API states the action of a call, built from the parameters that the call will use. The verifier
+ * validates the token against it (signature, issuer, audience, expiry, action digest), reserves the token at the
+ * authorization server, runs the call and reports the result. Middleware for Hono, Express, Fastify and Fetch-style
+ * servers is included. It never runs a call without a valid token, never reads the action from the token, and keeps no
+ * state: the server enforces single use.
  */
 import type { Authorization } from "./call.ts";
 import {
@@ -37,55 +37,61 @@ export type { Problem } from "./problem.ts";
 export type { Rejection, RejectionReason } from "./rejection.ts";
 export type { Reservation, Spent } from "./spend.ts";
 
+/** Options of `createVerifier`. */
 export type VerifierOptions = {
   /** The authorization server's issuer URL. */
   readonly issuer: string;
-  /** What tokens for this API have as `aud`: its audience in the server's configuration. */
+  /** The required `aud` of tokens: the API's audience in the server's configuration. */
   readonly audience: string;
-  /**
-   * The API's own credentials at the server, as `countersign api add` gave them out. They spend; they grant
-   * nothing.
-   */
+  /** The API's client id, as printed by `countersign api add`. These credentials spend tokens and grant nothing. */
   readonly clientId: string;
   readonly clientSecret: string;
   /**
-   * Action types by name with the hash of the definition that this API was written for. A token approved under another
-   * definition is refused. Types that are not named are not held to anything.
+   * Hashes of action type definitions by type name. A token approved under another definition is rejected with
+   * `type_changed`. Types without an entry are not compared.
    */
   readonly pinnedTypes?: { readonly [type: string]: string };
   /**
-   * Where callers reach this API, such as `https://payments.example` or `https://example.com/payments`: what DPoP proofs
-   * are held against, with the path of the call after it. Without it they are held against the URL that the call itself
-   * claims, `Host` header and all; behind a proxy that is not the URL that the caller used, and every proof is refused.
+   * The URL under which callers reach this API, such as `https://payments.example` or `https://example.com/payments`. DPoP
+   * proofs are compared with it and the path of the call. Default: the URL of the call itself, including `Host`; behind a
+   * proxy that differs from the caller's URL, and every proof is rejected.
    */
   readonly baseUrl?: string;
-  /** Whether DPoP proofs need a nonce of this API's (RFC 9449 §9), against those made in advance. Costs a further call. */
+  /** Requires a nonce in DPoP proofs (RFC 9449 §9), at the cost of one more call. Default: false. */
   readonly requireProofNonce?: boolean;
-  /**
-   * How far this machine's clock may be behind or ahead. 5 unless said otherwise; when spending, the server's
-   * clock decides.
-   */
+  /** Tolerated difference between this machine's clock and the server's, in seconds. Default: 5. */
   readonly clockToleranceSeconds?: number;
-  /**
-   * Told of what nobody waits for: an ending that could not be reported, keys that could not be fetched. A process
-   * warning unless given.
-   */
+  /** Called for background problems: an unreported result, keys that cannot be fetched. Default: a process warning. */
   readonly onProblem?: (problem: Problem) => void;
-  /** Used instead of the global `fetch`. */
+  /** Replaces the global `fetch`. */
   readonly fetch?: typeof fetch;
-  /** Lets the issuer be `http:` beyond this machine: for closed networks only. */
+  /** Allows `http:` URLs beyond this machine: for closed networks only. Default: false. */
   readonly allowHttp?: boolean;
-  /** Used instead of the machine's clock: for tests. */
+  /** Replaces the machine's clock: for tests. */
   readonly clock?: Clock;
 };
 
+/** Validates and spends tokens for one API. Create it with `createVerifier`. */
 export interface Verifier {
   /**
-   * Runs the call under a token that is spent by it: checks, reserves, runs, completes. A call that does several things
-   * which were approved as one states a list of them, in the order in which they were asked for: one token, one spend. If `run` throws, the spend is
-   * reported as failed and the error thrown on; the token stays used either way. If the process dies in between, the
-   * token stays reserved, and nothing runs a second time. A result is answered even if its completion could not be
-   * reported; that is tried again in the background and told to `onProblem`.
+   * Validates and reserves the token, runs the call, and reports the result. If `run` throws, the spend is reported as
+   * failed. The token is used in both cases. If the process ends in between, the token stays reserved, and nothing runs a
+   * second time. If the result cannot be reported, it is still returned; reporting is retried in the background.
+   *
+   * @param authorization - The call (a Fetch `Request` is one), its `Authorization` header, or a token. Bound tokens need
+   * the whole call.
+   * @param action - The action of the call, or a function that builds it, called only for a valid token. For several
+   * actions approved as one: the list, in the order of the request.
+   * @param run - Called at most once, with the claims of the token.
+   * @returns `done` with the result of `run`, or a rejection with the response to send.
+   * @throws {CountersignError} `ERR_AUTHENTICATION`: the server rejects the API's credentials. `ERR_RESPONSE`: the spend
+   * endpoint returned an unexpected response. `ERR_GRANT_MISMATCH`: it reserved something else. `run` was not called.
+   * Errors of `action` and `run` are thrown unchanged.
+   * @example
+   * const answer = await verifier.spend(request, { type: "refund", order, amount }, async ({ jti }) => {
+   *   return payments.refund(order, amount, { idempotencyKey: jti });
+   * });
+   * if (answer.outcome === "rejected") return Response.json(answer.body, answer);
    */
   spend<R, S extends DerivedActions = Action>(
     authorization: Authorization,
@@ -94,8 +100,16 @@ export interface Verifier {
   ): Promise<{ readonly outcome: "done"; readonly result: R; readonly spent: Spent<S> } | Rejection>;
 
   /**
-   * Holds the token against the call, locally: nothing is spent, so that the same token passes again, and a token that
-   * was already spent passes too. For a look before expensive preparations, never instead of `spend`.
+   * Validates the token against the call without spending it. The same token passes again, also after it was spent: use
+   * it before expensive preparations, never instead of `spend`.
+   *
+   * @param authorization - As for `spend`.
+   * @param action - As for `spend`.
+   * @returns The claims of the token, or a rejection with the response to send.
+   * @throws Only errors of `action`, unchanged. An unreachable server is the rejection `unavailable`.
+   * @example
+   * const checked = await verifier.check(request, { type: "refund", order, amount });
+   * if (checked.outcome === "rejected") return Response.json(checked.body, checked);
    */
   check<S extends DerivedActions = Action>(
     authorization: Authorization,
@@ -103,21 +117,45 @@ export interface Verifier {
   ): Promise<Checked<S> | Rejection>;
 
   /**
-   * The first half of `spend`, for those who write middleware: the token is used up, and the call may run. Say how it
-   * ended with `complete` or `fail`; a reservation that is never ended is written down as unknown.
+   * Validates and reserves the token, for custom middleware. End the reservation with `complete` or `fail`; the server
+   * records a reservation without an end as unknown.
+   *
+   * @param authorization - As for `spend`.
+   * @param action - As for `spend`.
+   * @returns The reservation, or a rejection with the response to send.
+   * @throws {CountersignError} `ERR_AUTHENTICATION`, `ERR_RESPONSE`, `ERR_GRANT_MISMATCH`: as for `spend`.
+   * @example
+   * const reservation = await verifier.reserve(request, { type: "refund", order, amount });
+   * if (reservation.outcome === "reserved") await reservation.complete();
    */
   reserve<S extends DerivedActions = Action>(
     authorization: Authorization,
     action: DerivedAction<S>,
   ): Promise<Reservation<S> | Rejection>;
 
-  /** Resolves when no ending is still being reported in the background. Wait for it before the process ends. */
+  /**
+   * Waits until no result is being reported in the background. Call it before the process ends.
+   *
+   * @returns A promise that never rejects.
+   * @example
+   * await verifier.settled();
+   */
   settled(): Promise<void>;
 }
 
 /**
- * The verifier of one API. Metadata and keys are fetched when first needed, and kept. Throws a TypeError for an issuer
- * that is no URL, or is `http:` beyond this machine.
+ * Creates the verifier of one API. Sends no request; metadata and keys are fetched when first needed, and cached.
+ *
+ * @param options - `issuer`, `audience`, `clientId` and `clientSecret` are required.
+ * @returns The verifier.
+ * @throws {CountersignError} `ERR_INVALID_ARGUMENT`: the issuer is not an https: URL, or `baseUrl` is invalid.
+ * @example
+ * const verifier = createVerifier({
+ *   issuer: "https://countersign.example",
+ *   audience: "https://payments.example",
+ *   clientId: process.env.COUNTERSIGN_CLIENT_ID!,
+ *   clientSecret: process.env.COUNTERSIGN_CLIENT_SECRET!,
+ * });
  */
 export function createVerifier(options: VerifierOptions): Verifier {
   const { fetch: ownFetch, clock = machineClock, onProblem = warn } = options;
@@ -125,7 +163,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
     try {
       onProblem(problem);
     } catch {
-      // Whoever is told of a problem cannot make the call fail with it.
+      // An error of `onProblem` must not fail the call.
     }
   };
   const deps = { ...options, fetch: ownFetch ?? fetch, clock, report };
