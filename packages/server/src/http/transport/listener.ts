@@ -158,7 +158,7 @@ async function open(
 
 const reasons: Readonly<Record<string, string>> = {
   EADDRINUSE: "the port is in use",
-  EADDRNOTAVAIL: "this handler has no such address",
+  EADDRNOTAVAIL: "this machine has no such address",
   EACCES: "ports below 1024 need more rights",
 };
 

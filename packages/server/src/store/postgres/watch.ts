@@ -81,7 +81,7 @@ export function openWatchers(
       const onPayload = (text: string) => {
         const { from, changeEvents } = JSON.parse(text) as Payload;
         if (from !== nodeId)
-          notify(changeEvents.map((event) => (event ? { ...event, elsewhere: true } : undefined)));
+          notify(changeEvents.map((event) => (event ? { ...event, remote: true } : undefined)));
       };
       await pool.listen(channel, onPayload, () => notify([undefined]));
       poll = setInterval(() => listeners.size > 0 && void checkForChanges(), pollIntervalMs).unref();
