@@ -20,9 +20,9 @@ export function getTraceparent(): string | undefined {
   const api = openTelemetry();
   if (!api?.trace.getActiveSpan()) return undefined;
   const { context, propagation } = api;
-  const carrier: { getTraceparent?: string } = {};
+  const carrier: { traceparent?: string } = {};
   propagation.inject(context.active(), carrier);
-  return carrier.getTraceparent;
+  return carrier.traceparent;
 }
 
 /** By which a line of a log and the trace that it is part of can be found from each other. */
@@ -42,11 +42,11 @@ export function traceWait(request: ApprovalRequest, endedAt: number, how: string
   tracer.startSpan("wait for a person", { startTime: request.createdAt, attributes }, asked).end(endedAt);
 }
 
-type Traced = { readonly id: string; readonly getTraceparent?: string | undefined };
+type Traced = { readonly id: string; readonly traceparent?: string | undefined };
 
 /** A call that nobody is waiting for, made in the trace of the ask that it goes back to. A throw is one here, too. */
 export async function traceCall<T>(
-  { id, getTraceparent: asked }: Traced,
+  { id, traceparent: asked }: Traced,
   name: string,
   work: () => Promise<T>,
 ): Promise<T> {
@@ -74,9 +74,9 @@ export function traceLink(request: Traced): void {
   const span = api?.trace.getActiveSpan();
   if (!api || !span) return;
   span.setAttribute("countersign.request", request.id);
-  if (request.getTraceparent === undefined) return;
+  if (request.traceparent === undefined) return;
   const { propagation, ROOT_CONTEXT, trace } = api;
-  const asked = propagation.extract(ROOT_CONTEXT, { traceparent: request.getTraceparent });
+  const asked = propagation.extract(ROOT_CONTEXT, { traceparent: request.traceparent });
   const linked = trace.getSpanContext(asked);
   if (linked) span.addLink({ context: linked });
 }

@@ -41,7 +41,7 @@ export async function spend({ store, config }: SpendDeps, input: SpendInput): Pr
     if (!found || audience === undefined || found.record.audience !== audience)
       return { refused: "invalid_token" };
     const token = found.record;
-    traceLink({ id: token.requestId, getTraceparent: token.traceparent });
+    traceLink({ id: token.requestId, traceparent: token.traceparent });
     const now = store.now();
     const by: Omit<Spend, "digest"> = { api: api.id, audience, spendId };
     const next =
