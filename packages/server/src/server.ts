@@ -131,7 +131,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     pollWaiters,
     relyingParty: config.passkeys,
     audiences: new Set([config.issuer, ...urls.flatMap((at) => [at.token, at.bcAuthorize, at.revoke])]),
-    listProofUrls: listProofUrls(urls.map(({ token }) => token)),
+    proofUrls: listProofUrls(urls.map(({ token }) => token)),
     nonces: config.dpop.requireNonce ? createDpopNonces(createMac(rootKey, "dpop-nonce").make) : undefined,
     ceremonies: createMac(rootKey, "ceremony"),
     callbackSeal,

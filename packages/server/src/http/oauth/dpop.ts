@@ -19,7 +19,7 @@ import { OAuthError } from "./oauth-error.ts";
 export type DpopDeps = {
   readonly store: Store;
   /** What a proof may name as `htu`: the token endpoint as it is configured, never as the request calls it. */
-  readonly listProofUrls: readonly (string | undefined)[];
+  readonly proofUrls: readonly (string | undefined)[];
   /** Set where the configuration wants a nonce in each proof. */
   readonly nonces?: DpopNonces | undefined;
 };
@@ -42,7 +42,7 @@ export async function verifyDpopProof(
   if (header === undefined) return undefined;
   const now = deps.store.now();
   const { jwk, claims, protectedHeader } = await open(header, now);
-  const expected = { method: call.method, urls: deps.listProofUrls };
+  const expected = { method: call.method, urls: deps.proofUrls };
   const proof = readDpopProof(protectedHeader, claims, expected, now);
   if ("refused" in proof) throw invalid(proofFaults[proof.refused]);
 
