@@ -16,7 +16,7 @@ import {
   createCallbackHarness,
   newToken,
 } from "@countersign/testing/server/callback-harness";
-import { basic, issuer, requestIdOf } from "@countersign/testing/server/deployment";
+import { basic, issuer, type Person, requestIdOf } from "@countersign/testing/server/deployment";
 import { freePort } from "@countersign/testing/server/tls-fetch";
 import { leaseMs } from "../../src/domain/callback/callback.ts";
 
@@ -25,6 +25,7 @@ const seed = Number(process.env.COUNTERSIGN_SEED ?? 20261122);
 const workers = 4;
 
 let stage: CallbackHarness;
+let ada: Person;
 let agents: readonly Caller[];
 let file: string;
 let url: string;
@@ -39,7 +40,7 @@ const stories: Story[] = [];
 
 const gone = new AbortController();
 /** The one server, as whoever tells stories wants it. */
-const scene = () => ({ issuer, server: () => url, cookie: stage.ada.cookie, gone: gone.signal });
+const scene = () => ({ issuer, server: () => url, cookie: ada.cookie, gone: gone.signal });
 
 /** Asks and decides, one story after another. What is acknowledged is written down. */
 async function work(worker: number, pick: () => number): Promise<void> {
@@ -65,6 +66,8 @@ async function work(worker: number, pick: () => number): Promise<void> {
 before(async () => {
   stage = await createCallbackHarness();
   stage.deployment.clock.now = Date.now();
+  // The process uses the machine's clock: a session of the harness's own date would have expired.
+  ada = await stage.deployment.enrol("ada@example.com");
   agents = [await stage.admit("pinged", "ping", "/ping"), await stage.admit("pushed", "push", "/push")];
   const port = await freePort();
   url = `http://127.0.0.1:${port}`;
@@ -77,6 +80,8 @@ after(async () => {
   over = true;
   gone.abort();
   await killProcess(child);
+  // Also after a failure: an open listener would keep this file from ending.
+  await stage.receiver.close();
 });
 
 test(`killed at ${kills} random moments (seed ${seed}), the server tells every answer, and pushes no second token`, {
