@@ -1,7 +1,7 @@
 /**
- * `auth_req_id`: the request's id and an HMAC over it and its agent, under the key from outside the database. An
- * identical ask is thus given the same one again without its being kept anywhere, and an unknown one and another
- * agent's fail alike, at the HMAC, before anything is read (CIBA §7.3: at least 128 bits, `A-Za-z0-9.-_`).
+ * `auth_req_id`: the request id, and an HMAC over request id and agent id under the root key. It is not stored: a repeated
+ * request yields the same value. An unknown value and another agent's value fail alike, at the HMAC, before any read of the
+ * store (CIBA §7.3: at least 128 bits, `A-Za-z0-9.-_`).
  */
 import { createMac, type RootKey } from "./root-key.ts";
 

@@ -1,7 +1,6 @@
 /**
- * Signs the server's own JWTs: ES256 (RFC 7518 §3.4) by `node:crypto`, with a key that was loaded once. `jose` signs through
- * WebCrypto, which takes three times as long for each of the two signatures of a redemption; it checks what others sign, and
- * in the tests what is signed here.
+ * Signs the server's own JWTs: ES256 (RFC 7518 §3.4) with `node:crypto`. `jose` signs through WebCrypto, which takes three
+ * times as long, and a redemption needs two signatures. `jose` verifies the JWTs of clients and, in the tests, these.
  */
 import { type KeyObject, sign } from "node:crypto";
 
@@ -17,7 +16,7 @@ export const signingAlgorithm = "ES256";
 /** A compact JWS (RFC 7515 §7.1) of these claims, in wire spelling. */
 export type SignJwt = (typ: string, claims: Readonly<Record<string, unknown>>) => string;
 
-/** `key` is on P-256: anything else is a fault of whoever calls. */
+/** Creates a signer. Throws if `key` is not on P-256. */
 export function createJwtSigner(key: KeyObject, kid: string): SignJwt {
   if (key.asymmetricKeyDetails?.namedCurve !== "prime256v1")
     throw new Error(`the token key ${kid} is not on P-256`);
@@ -38,9 +37,9 @@ const base64url = (text: string) => Buffer.from(text).toString("base64url");
 const numberBytes = 32;
 
 /**
- * The two numbers of a signature one after the other, as JWS wants them, of the DER sequence that OpenSSL makes (RFC 3279
- * §2.2.3): SEQUENCE, length, and twice INTEGER, length, the number without leading zeros but one where its sign needs it.
- * `node:crypto` would do the same for `dsaEncoding: "ieee-p1363"`, in as much time as it takes to sign.
+ * Converts a DER signature (RFC 3279 §2.2.3) to the concatenated r and s of JWS. DER: SEQUENCE, length, then twice INTEGER,
+ * length, and the number without leading zeros except one for the sign. `dsaEncoding: "ieee-p1363"` of `node:crypto` returns
+ * the same but takes as long as the signature itself.
  */
 function convertDerToRaw(der: Buffer): Buffer {
   const raw = Buffer.alloc(2 * numberBytes);

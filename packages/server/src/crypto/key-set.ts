@@ -1,15 +1,15 @@
-/** Public keys together with what became of them when they were imported: each once, for as long as the set is kept. */
+/** A set of public keys. Each key is imported once and cached as long as the set exists. */
 import type { JsonObject } from "@countersign/protocol";
 import { createLocalJWKSet } from "jose";
 
 export type KeySet = {
   readonly jwks: readonly JsonObject[];
-  /** Finds the key for a header, as `jose` asks for it; none where the keys cannot be read at all. */
+  /** Key lookup by JWS header, for `jose`. */
   readonly find: ReturnType<typeof createLocalJWKSet>;
 };
 
 export function createKeySet(jwks: readonly JsonObject[]): KeySet {
-  // What is no object is no key. Nothing else is asked of them here: those who register keys have read them.
+  // Drop values that are not objects. Keys are validated when they are registered or fetched.
   const keys = jwks.filter((jwk) => typeof jwk === "object" && jwk !== null);
   return { jwks: keys, find: createLocalJWKSet({ keys: keys as never }) };
 }

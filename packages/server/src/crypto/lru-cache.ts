@@ -1,4 +1,4 @@
-/** What was made with some effort and will be wanted again: as many as are given, those that were used last. */
+/** LRU cache with a fixed capacity. */
 export class LruCache<V> {
   readonly #kept = new Map<string, V>();
   readonly #most: number;
@@ -7,10 +7,10 @@ export class LruCache<V> {
     this.#most = maxEntries;
   }
 
-  /** What is kept under this key; made now where nothing is. */
+  /** Returns the value of this key; creates it with `make` if it is missing. */
   get(key: string, make: () => V): V {
     const value = this.#kept.has(key) ? (this.#kept.get(key) as V) : make();
-    // Put at the end, so that what stands first was used longest ago.
+    // Reinsert at the end: the first entry is the least recently used.
     this.#kept.delete(key);
     this.#kept.set(key, value);
     if (this.#kept.size > this.#most) {

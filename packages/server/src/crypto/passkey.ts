@@ -1,25 +1,25 @@
 /**
- * Passkeys: what the browser is asked for, and whether its answer proves anything. Origin and `rpId` come from the
- * configuration, never from the request; user verification is always required. No state: challenges are kept, and
- * used once, by the operations.
+ * Passkeys (WebAuthn): creates options for the browser and verifies its responses. Origin and `rpId` come from the
+ * configuration, never from the request; user verification is always required. Stateless: the use cases store challenges and
+ * accept each once.
  */
 import type { AuthenticationResponseJSON, RegistrationResponseJSON } from "@simplewebauthn/server";
 import type { Approver, Device } from "../domain/people/approver.ts";
 
 export type RelyingParty = { readonly origin: string; readonly rpId: string; readonly rpName: string };
-/** What a browser sent, unverified. */
+/** Responses of a browser, unverified. */
 export type Assertion = AuthenticationResponseJSON;
 export type Attestation = RegistrationResponseJSON;
-/** What a browser is asked, as WebAuthn spells it in JSON. */
+/** Options for a browser, in WebAuthn's JSON form. */
 export type CreationOptions = PublicKeyCredentialCreationOptionsJSON;
 export type RequestOptions = PublicKeyCredentialRequestOptionsJSON;
 
-/** Loaded when the first passkey is used: half of what starting the server would otherwise cost. */
+/** Loaded on first use: loading it at the start would double the start time. */
 const loadWebAuthn = () => import("@simplewebauthn/server");
 
 const decodeBase64Url = (base64url: string) => new Uint8Array(Buffer.from(base64url, "base64url"));
 
-/** Options for `navigator.credentials.create`: a discoverable, user-verifying key that this approver has not got yet. */
+/** Returns options for `navigator.credentials.create`: discoverable, user verification required, existing keys excluded. */
 export async function createPasskeyCreationOptions(
   relyingParty: RelyingParty,
   approver: Approver,
@@ -40,7 +40,7 @@ export async function createPasskeyCreationOptions(
   return options as CreationOptions;
 }
 
-/** Options for `navigator.credentials.get`. Without devices the browser offers whatever it holds for this site. */
+/** Returns options for `navigator.credentials.get`. With no devices, the browser offers all its passkeys for the site. */
 export async function createPasskeyRequestOptions(
   relyingParty: RelyingParty,
   devices: readonly Device[],
@@ -57,7 +57,7 @@ export async function createPasskeyRequestOptions(
   return options as RequestOptions;
 }
 
-/** The new device that an attestation proves, or undefined where it proves nothing. */
+/** Verifies an attestation. Returns the new device's key, or undefined if verification fails. */
 export async function verifyPasskeyAttestation(
   relyingParty: RelyingParty,
   attestation: Attestation,
@@ -82,13 +82,13 @@ export async function verifyPasskeyAttestation(
   };
 }
 
-/** How the browser says that its key can be reached: not signed, and whatever a script wrote there. */
+/** Returns at most 10 well-formed transport names. They are unsigned, so page scripts may have changed them. */
 function readTransports(reported: unknown): string[] {
   const items: readonly unknown[] = Array.isArray(reported) ? reported.slice(0, 10) : [];
   return items.filter((one): one is string => typeof one === "string" && /^[a-z-]{1,20}$/.test(one));
 }
 
-/** The device's new signature counter if the assertion answers this challenge with this device's key. */
+/** Verifies an assertion by this device for this challenge. Returns the new signature counter; undefined if it fails. */
 export async function verifyPasskeyAssertion(
   relyingParty: RelyingParty,
   assertion: Assertion,
@@ -108,7 +108,7 @@ export async function verifyPasskeyAssertion(
   return verified?.verified ? verified.authenticationInfo.newCounter : undefined;
 }
 
-/** A browser's answer as a form carries it. Only its outline is looked at here; what it proves is checked above. */
+/** Parses the response in a form field. Checks only its outline; `verify…` checks its content. */
 export function parsePasskeyResponse<T extends Assertion | Attestation>(
   text: string | undefined,
 ): T | undefined {

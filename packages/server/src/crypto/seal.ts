@@ -1,14 +1,14 @@
-/** What must be kept and read again is kept encrypted, under the key from outside the database (JWE, A256GCM). */
+/** Encrypts stored secrets under a subkey of the root key (JWE, `dir`, A256GCM). */
 import { CompactEncrypt, compactDecrypt } from "jose";
 import { deriveSubkey, type RootKey } from "./root-key.ts";
 import type { Seal } from "./secret.ts";
 
-/** For the secrets of agents that sign with them (`client_secret_jwt`): who registers one seals it with this. */
+/** Creates the seal for secrets of agents that authenticate by `client_secret_jwt`. */
 export function createSecretSeal(key: RootKey): Seal {
   return createSeal(key, "client-secrets");
 }
 
-/** Each purpose has a key of its own: what was sealed for one does not open for another. */
+/** Creates a seal. Each purpose has its own subkey: a text sealed for one purpose cannot be opened with another. */
 export function createSeal(key: RootKey, purpose: string): Seal {
   const sealKey = deriveSubkey(key, purpose);
   return {

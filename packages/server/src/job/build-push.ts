@@ -1,6 +1,7 @@
 /**
- * What is pushed (CIBA §10.3.1, §12): the token, made at the first attempt, or why there is none. The commit that makes the
- * token keeps the body as well: if we crash after it, the same body is sent again; before it, the approval still stands.
+ * Builds the body of a push (CIBA §10.3.1, §12): the token, issued at the first attempt, or an error. The commit that issues
+ * the token also stores the sealed body. After a crash following that commit, the same body is sent again; after a crash
+ * before it, no token exists and the request is still approved.
  */
 import { hash } from "node:crypto";
 import type { Seal } from "../crypto/secret.ts";
@@ -14,10 +15,10 @@ import type { CallbackClient, PushError } from "./callback-client.ts";
 
 export type PushDeps = IssueDeps & { readonly callbackClient: CallbackClient; readonly callbackSeal: Seal };
 
-/** The body of a push, and the callback that keeps it where there is a token in it. */
+/** The body of a push, and the callback, which stores the sealed body if it contains a token. */
 export type PushBody = { readonly text: string; readonly callback: Callback };
 
-/** `conflict`: something of it changed meanwhile; read again. */
+/** Returns the body, or `conflict` if a record changed after it was read; read again. */
 export async function buildPush(
   deps: PushDeps,
   agent: Versioned<"agent">,
@@ -44,13 +45,13 @@ export async function buildPush(
   });
   if (grant === "conflict") return "conflict";
   if (!("refused" in grant)) return body!;
-  // Refused as it was read; if it has changed meanwhile, only what it is now counts.
+  // The refusal is based on the agent as read. If the agent changed since, read again.
   const current = await store.read("agent", agent.record.id);
   if (current?.version !== agent.version) return "conflict";
   return { text: callbackClient.encode({ say: "refused", authReqId, error: "access_denied" }), callback };
 }
 
-/** What is pushed in place of a token; undefined where one may be made. */
+/** Returns the error to push instead of a token, or undefined if a token may be issued. */
 function refusalOf(
   { store, config }: PushDeps,
   agent: Agent,
@@ -69,19 +70,19 @@ function refusalOf(
     case "lapsed":
       return { error: "expired_token" };
     case "approved": {
-      // The agent and the rules may have changed since it asked.
+      // The agent's registration and the policies may have changed since the request.
       const definitions = getCurrentPolicies(config, parts)?.map(({ definition }) => definition) ?? [];
       return findPushFault(agent, definitions) === undefined ? undefined : { error: "transaction_failed" };
     }
     default:
-      // Its token was delivered before, or given up; there is no second one.
+      // Its token was delivered or abandoned before. A request yields one token.
       return { error: "transaction_failed" };
   }
 }
 
-/** That the ID token belongs to this access token (OpenID Connect Core §3.1.3.6) and to this request. */
+/** Returns the claims that bind the ID token to the access token (OpenID Connect Core §3.1.3.6) and to the request. */
 function createIdTokenClaims(accessToken: string, authReqId: string): Record<string, unknown> {
-  // The hash is that of the ID token's algorithm, ES256; its left half is compared.
+  // `at_hash`: left half of the SHA-256 hash, which is the hash of ES256.
   const left = hash("sha256", accessToken, "buffer").subarray(0, 16);
   return { at_hash: left.toString("base64url"), "urn:openid:params:jwt:claim:auth_req_id": authReqId };
 }

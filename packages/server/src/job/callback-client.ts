@@ -1,22 +1,22 @@
-/** What an agent is told, and who carries it: declared here, put together in `server.ts`. */
+/** Payloads of callbacks, and the client that encodes and sends them. Declared here, assembled in `server.ts`. */
 import type { IssuedToken } from "../usecase/token/issue.ts";
 
-/** CIBA §12. */
+/** Error codes of a push (CIBA §12). */
 export type PushError = "access_denied" | "expired_token" | "transaction_failed";
 
-/** What an agent is told. */
+/** Content of a callback, before it is encoded. */
 export type CallbackPayload = { readonly authReqId: string } & (
   | { readonly say: "answered" }
   | { readonly say: "granted"; readonly grant: IssuedToken }
   | { readonly say: "refused"; readonly error: PushError; readonly reason?: string | undefined }
 );
 
-/** `final`: trying again would end in the same way. */
+/** `final`: a retry cannot succeed. */
 export type SendResult = { readonly status: number } | { readonly problem: string; readonly final: boolean };
 
-/** Carries a notice to an endpoint, or answers nothing where it was stopped. */
+/** Encodes and sends callbacks. `send` resolves to undefined if `stop` aborted it. */
 export type CallbackClient = {
-  /** The notice as the wire spells it. */
+  /** Returns the JSON body. */
   readonly encode: (notice: CallbackPayload) => string;
   readonly send: (
     endpoint: string,

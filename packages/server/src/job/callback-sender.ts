@@ -1,10 +1,10 @@
-/** Posts to agents' callbacks (CIBA §10.2, §10.3). Of the answer only the status is read. */
+/** Posts callbacks to agents' notification endpoints (CIBA §10.2, §10.3). Reads only the status of the response. */
 
 import type { Outbound } from "../outbound/outbound.ts";
 import { getTraceparent } from "../tracing/tracing.ts";
 import type { CallbackClient } from "./callback-client.ts";
 
-/** Shorter than the lease under which it is sent. */
+/** Must be shorter than the lease of a callback. */
 const timeoutMs = 8_000;
 
 export function createCallbackSender(outbound: Outbound): CallbackClient["send"] {
@@ -16,7 +16,7 @@ export function createCallbackSender(outbound: Outbound): CallbackClient["send"]
       headers: {
         authorization: `Bearer ${notificationToken}`,
         "content-type": "application/json",
-        // The trace is the agent's own: it began with its ask.
+        // The trace that the agent's own request started.
         ...(trace !== undefined && { traceparent: trace }),
       },
       body,
@@ -26,7 +26,7 @@ export function createCallbackSender(outbound: Outbound): CallbackClient["send"]
     });
     if (!("failed" in response)) return { status: response.status };
     if (response.failed === "stopped") return undefined;
-    // What the guard refuses is refused until the operator or the agent changes something.
+    // An SSRF refusal lasts until the operator or the agent changes a setting: do not retry.
     return { problem: response.why, final: response.failed === "refused" };
   };
 }

@@ -1,17 +1,17 @@
 /**
- * When agents are told (`notify.ts`): as soon as an answer is durable, and in rounds for what is to be tried again or was
- * left by a crash. An endpoint that is slow holds up its own agent and nobody else.
+ * Sends callbacks (`send-callback.ts`): as soon as a decision is durable, and from the scheduler for retries and callbacks
+ * left by a crash. Concurrency is limited in total and per agent, so a slow endpoint delays only its own agent.
  */
 import type { Callback } from "../domain/callback/callback.ts";
 import type { ChangeEvent, Versioned } from "../store/store.ts";
 import { type CallbackDeps, sendCallback } from "./send-callback.ts";
 
 export type CallbackWorker = {
-  /** Begins what is due, and does not wait for it. */
+  /** Starts the callbacks that are due. Resolves when they have started, not when they have ended. */
   readonly round: () => Promise<void>;
-  /** Resolves when nothing is under way. */
+  /** Resolves when no attempt is running. */
   readonly idle: () => Promise<void>;
-  /** Ends what is under way, which will be tried again, and begins nothing more. */
+  /** Aborts running attempts, which are retried when their lease expires, and starts no more. */
   readonly stop: () => Promise<void>;
 };
 
@@ -25,22 +25,22 @@ export function createCallbackWorker(
 ): CallbackWorker {
   const { store } = deps;
   const stopping = new AbortController();
-  /** By request, with its agent: what was chosen to be claimed, until its attempt has ended. */
+  /** Agent by request id: callbacks from selection until their attempt ends. */
   const underWay = new Map<string, string>();
   const attempts = new Set<Promise<void>>();
-  /** Something was left for when there is room. */
+  /** Set if more callbacks are due than the concurrency limits allow. */
   let crowded = false;
   let looking: Promise<void> | undefined;
   let again = false;
   const unwatch = store.watch((wake) => void hear(wake));
 
   async function hear(wake: ChangeEvent): Promise<void> {
-    // Whoever wrote it is at it already. Should that one die, the lease or the next round has it.
+    // The node that wrote a remote change sends its callback. If that node dies, the next scheduled run sends it.
     if (wake && (wake.remote || wake.delivery === "poll" || wake.state === "pending")) return;
     await guarded(look);
   }
 
-  /** One after the other: what is asked for while one is under way is asked together afterwards. */
+  /** Runs `begin` one at a time. Calls made during a run are merged into one more run. */
   function look(): Promise<void> {
     again = true;
     looking ??= (async () => {
@@ -68,7 +68,7 @@ export function createCallbackWorker(
         attempt(found);
       }
     } finally {
-      // Another node has them.
+      // Claimed by another node.
       for (const id of left) underWay.delete(id);
     }
   }

@@ -1,8 +1,7 @@
 /**
- * What has to leave, leaves: at least once, with growing delay, bounded, and visible when it is given up. A message is
- * claimed before it is sent, so that of several nodes one sends it; if we crash in between, its lease ends and it is
- * sent again. It never decides anything, and a message about a request that is over, or whose agent was paused
- * meanwhile, is not sent.
+ * Delivers the message outbox: at least once, with increasing delays and bounded retries; abandoned messages are in the audit
+ * log. A message is leased before it is sent, so that one node sends it; after a crash the lease expires and it is sent again.
+ * A message is not sent if its request is no longer pending or its agent is paused.
  */
 
 import { newEntry } from "../audit/new-entry.ts";
@@ -12,7 +11,7 @@ import type { Message } from "../store/record/message.ts";
 import type { Store, Versioned } from "../store/store.ts";
 import { traceCall } from "../tracing/tracing.ts";
 
-/** A way to reach an approver. Built in `channels/`. A throw means: not delivered, try again. */
+/** A notification channel to approvers. Created in `channel/`. If `send` rejects, the message is retried. */
 export interface Channel {
   readonly name: string;
   send(notice: {
@@ -24,14 +23,14 @@ export interface Channel {
 
 export type DeliverDeps = { readonly store: Store; readonly channels: ReadonlyMap<string, Channel> };
 
-/** So many at a time. */
+/** Messages claimed and sent at a time. */
 const batch = 20;
-/** After so long a round takes up nothing more: whoever ends the server waits for it. */
+/** A run claims no more messages after this time, because a shutdown waits for the run to end. */
 const roundMs = 500;
-/** Delay after each failed attempt. When they are used up, the message is given up. */
+/** Delay after each failed attempt. After the last one, the message is abandoned. */
 const delaysMs = [2_000, 10_000, 30_000, 60_000, 300_000];
 
-/** One round: while there are more, and the channels answer quickly. Answers how many messages were tried. */
+/** Sends due messages in batches for up to `roundMs`. Returns the number of messages attempted. */
 export async function deliver(deps: DeliverDeps): Promise<number> {
   const { store } = deps;
   const until = store.now() + roundMs;
@@ -55,9 +54,9 @@ async function deliverOne(
   const waiting = request && approver && getRequestState(request.record, now) === "pending";
   const wanted = channel && waiting && agent && !agent.record.paused;
   let problem: string | undefined;
-  if (!channel) problem = `no channel ${leased.channel} is set up`;
-  else if (!waiting) problem = "the request was over before it could be sent";
-  else if (!wanted) problem = "the agent was paused before it could be sent";
+  if (!channel) problem = `channel ${leased.channel} is not configured`;
+  else if (!waiting) problem = "the request ended before the message could be sent";
+  else if (!wanted) problem = "the agent was paused before the message could be sent";
   else
     problem = await traceCall(request.record, channel.name, () =>
       channel.send({ request: request.record, approver: approver.record, messageId: leased.id }),
@@ -65,9 +64,9 @@ async function deliverOne(
       .then(() => undefined)
       .catch((error: unknown) => (error instanceof Error ? error.message : String(error)));
 
-  // Why it could not leave while there was time is what the operator needs to hear.
+  // Include the last delivery error: it tells the operator why the message was not sent in time.
   if (problem !== undefined && !wanted && leased.lastError !== undefined)
-    problem = `${problem}; the last attempt said: ${leased.lastError}`;
+    problem = `${problem}; last delivery error: ${leased.lastError}`;
 
   const delay = wanted ? delaysMs[leased.attempts - 1] : undefined;
   if (problem !== undefined && delay !== undefined) {

@@ -1,6 +1,6 @@
 /**
- * What is done without being asked: in rounds, each never twice at once. One question to the store says which of them
- * there is anything to do for, mostly for none. A fault is reported, and does not end them. It decides nothing.
+ * Runs background jobs periodically; a job never runs twice at once. One query to the store tells which jobs have work,
+ * usually none. An error is reported through `onFault` and does not stop the scheduler.
  */
 import type { Kind } from "../store/record/records.ts";
 import type { Store } from "../store/store.ts";
@@ -9,16 +9,16 @@ export type PendingKinds = ReadonlySet<Kind | "log">;
 
 export type Job = {
   readonly name: string;
-  /** Made where one of these is outstanding; or every so often. */
+  /** Run when a record of one of these kinds is due, or at a fixed interval. */
   readonly when: readonly (Kind | "log")[] | { readonly everyMs: number };
-  /** Is told what was found; nothing where it is to look for itself. */
+  /** Receives the kinds that have work; undefined if the job must query for itself. */
   readonly work: (found?: PendingKinds) => Promise<unknown>;
 };
 
 export type Scheduler = {
-  /** Makes every round once, now, whatever there is. */
+  /** Runs every job once, even if nothing is due. */
   readonly runAll: () => Promise<void>;
-  /** Resolves when what is under way has ended. */
+  /** Starts no more jobs. Resolves when the running ones have ended. */
   readonly stop: () => Promise<void>;
 };
 
@@ -46,7 +46,7 @@ export function createScheduler(
     timers.push(setInterval(() => void run(), ms).unref());
   }
 
-  /** Whoever asks while it is under way waits for that. */
+  /** Returns a function that runs the job, or joins the run in progress. */
   function alone(name: string, work: Job["work"]): Run {
     let running: Promise<void> | undefined;
     return (found) => {

@@ -1,7 +1,7 @@
 /**
- * Tells an agent that there is an answer: by a ping, or by pushing it (CIBA §10.2, §10.3). A callback is claimed before it is
- * sent, so that of several nodes one sends it; if we crash in between, its lease ends and it is sent again: at least
- * once. Every attempt is in the log. A push that is given up leaves no token: it is revoked in the same commit.
+ * Sends one callback to an agent: a ping, or a push with the result (CIBA §10.2, §10.3). Delivery is at least once. A callback
+ * is leased before it is sent, so that one node sends it; after a crash the lease expires and it is sent again. Every attempt
+ * is in the audit log. If a push is abandoned, its token is revoked in the same commit.
  */
 
 import type { NewEntry } from "../audit/new-entry.ts";
@@ -17,7 +17,7 @@ export type CallbackDeps = PushDeps & {
   readonly authReqIds: { readonly issue: (requestId: string, agentId: string) => string };
 };
 
-/** One attempt, at what was claimed. When it is stopped in between, it is made again when the lease has ended. */
+/** Makes one attempt to send a claimed callback. An attempt that `stop` aborts is repeated when the lease expires. */
 export async function sendCallback(
   deps: CallbackDeps,
   claimed: Versioned<"callback">,
@@ -29,7 +29,7 @@ export async function sendCallback(
 
 type Sent = { readonly callback: Callback; readonly posted: SendResult };
 
-/** Undefined where it was stopped, or the lease is somebody else's by now. */
+/** Returns undefined if the attempt was aborted or another node holds the lease. */
 async function send(
   deps: CallbackDeps,
   claimed: Versioned<"callback">,
@@ -43,7 +43,7 @@ async function send(
     const request = await store.read("request", callback.id);
     const problem = readObstacle(callback, agent, store.now());
     if (problem !== undefined || !agent || !request || agent.record.delivery.mode === "poll")
-      return { callback, posted: { problem: problem ?? "the request is not there", final: true } };
+      return { callback, posted: { problem: problem ?? "the request does not exist", final: true } };
 
     const { endpoint } = agent.record.delivery;
     const authReqId = authReqIds.issue(callback.id, callback.agent);
@@ -61,18 +61,18 @@ async function send(
   return undefined;
 }
 
-/** Why it is not sent at all. */
+/** Returns why the callback cannot be sent, or undefined if it can. */
 function readObstacle(
   { mode, token }: Callback,
   agent: Versioned<"agent"> | undefined,
   now: number,
 ): string | undefined {
   if (!agent) return "the agent was removed";
-  if (agent.record.delivery.mode !== mode) return `the agent is not registered for ${mode} any more`;
+  if (agent.record.delivery.mode !== mode) return `the agent is no longer registered for ${mode}`;
   return token && now >= token.expiresAt ? "the token expired before it could be delivered" : undefined;
 }
 
-/** The callback as it is now, as long as the lease is this one. The agent may have sent another token meanwhile. */
+/** Reads the callback again. Returns undefined if the lease is another one. `sealedToken` may have changed meanwhile. */
 async function withLease(
   store: Store,
   { id, attempts, dueAt }: Callback,
@@ -84,7 +84,7 @@ async function withLease(
     : undefined;
 }
 
-/** Writes down what an attempt came to. */
+/** Commits the result of an attempt. */
 async function conclude(store: Store, tried: Callback, posted: SendResult): Promise<void> {
   for (;;) {
     const found = await withLease(store, tried);
@@ -102,7 +102,7 @@ async function concludingChange(
 ): Promise<Change> {
   const now = store.now();
   const { id, agent, mode, attempts: attempt, token } = callback;
-  const problem = "problem" in posted ? posted.problem : `the endpoint answered ${posted.status}`;
+  const problem = "problem" in posted ? posted.problem : `the endpoint returned status ${posted.status}`;
   const entry = (event: "callback.sent" | "callback.failed" | "callback.abandoned") =>
     newEntry(event, now, {
       request: id,
@@ -114,7 +114,7 @@ async function concludingChange(
   const put = (record: Callback): Write => ({ put: "callback", record, ifVersion });
 
   const outcome = "status" in posted ? getResult(posted.status) : posted.final ? "never" : "later";
-  // The agent has asked again and listens with another token by now: it is told with that one, whatever became of this.
+  // The agent has repeated its request with another notification token: send again with that one, whatever the result.
   const anew = callback.sealedToken === usedToken ? undefined : { ...callback, dueAt: now };
   if (outcome === "taken")
     return {
@@ -130,7 +130,7 @@ async function concludingChange(
     : { writes: [given], entries: [entry("callback.abandoned")] };
 }
 
-/** The end of a token that could not be delivered. Undefined where it was none, or somebody had it and used it. */
+/** Returns the revocation of an undelivered token; undefined if there is none or it can no longer be revoked. */
 async function revokeToken(
   store: Store,
   { token: made }: Callback,

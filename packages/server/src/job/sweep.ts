@@ -1,6 +1,6 @@
 /**
- * Writes what the clock has ended: expired and lapsed requests, expired tokens and spends that never completed; and deletes
- * records that have expired. Nothing depends on it being on time: readers compare with the clock themselves.
+ * Writes the end of expired and lapsed requests, expired tokens and spends that never completed, and deletes expired
+ * records. Correctness does not depend on when it runs: readers compare with the clock themselves.
  */
 import { newEntry } from "../audit/new-entry.ts";
 import { expireRequest } from "../domain/request/request.ts";
@@ -16,10 +16,10 @@ const chunkSize = 64;
 
 type Work = () => Promise<Outcome>;
 
-/** Returns the writes that end a record which is due. */
+/** Returns the commits that end a record that is due. */
 type End<K extends EndingKind> = (store: Store, found: Versioned<K>, now: number) => readonly Work[];
 
-/** One for each kind that expires with a log entry. */
+/** One function per kind that expires with an audit entry. */
 const endings: { readonly [K in EndingKind]: End<K> } = {
   request: endRequest,
   token: endToken,

@@ -1,8 +1,7 @@
 /**
- * What agents prove themselves with: one way to hold a JWT against an agent's public keys, for its assertions and for
- * its request objects; another for assertions made with a secret, which never meet: neither takes the algorithms of the
- * other. A header that wants something understood which is not (`crit`) is refused. A key is imported once and kept as
- * long as it is in use.
+ * Verifies JWTs of agents: client assertions and request objects against public keys, and assertions of `client_secret_jwt`
+ * against a secret. The two accept disjoint algorithms, so a public key is never used as an HMAC secret. JWTs with an
+ * unsupported `crit` header are refused. Imported keys are cached.
  */
 import type { X509Certificate } from "node:crypto";
 import { errors, type JWTHeaderParameters, type JWTPayload, type JWTVerifyOptions, jwtVerify } from "jose";
@@ -14,45 +13,45 @@ import { type Agent, secretAlgorithms, signatureAlgorithms } from "../domain/cli
 import type { JwksCache } from "./jwks-cache.ts";
 
 /**
- * `malformed`: no JWT, or signed in a way that is not accepted. `unknown_key`: none of the agent's keys is the one named,
- * or fits the algorithm. `forged`: by none of its keys. `expired`, and `claims`: signed by the agent, and not good.
- * `unreachable`: its keys cannot be had from where it publishes them.
+ * `malformed`: not a JWT, or an algorithm that is not accepted. `unknown_key`: no key of the agent matches `kid` and
+ * algorithm. `forged`: the signature matches none of the keys. `expired`, `claims`: signed by the agent, with expired or
+ * invalid claims. `unreachable`: the keys could not be fetched from `jwks_uri`.
  */
 export type JwtRefusal = "malformed" | "unknown_key" | "forged" | "expired" | "claims" | "unreachable";
 
 export type VerifiedJwt = { readonly payload: JWTPayload; readonly protectedHeader: JWTHeaderParameters };
-/** `claim` is the one that is missing or wrong. */
+/** `claim` is the missing or invalid claim, if one is the reason. */
 export type RefusedJwt = { readonly refused: JwtRefusal; readonly claim?: string };
 
 export type ClientJwtVerifier = {
-  /** The time of claims is the server's; whose the JWT must be, for whom and of which algorithm, the caller says. */
+  /** Verifies signature and claims at the server's time. `requirements` sets issuer, audience and algorithms. */
   readonly verify: (
     agent: Pick<Agent, "keys">,
     jwt: string,
     requirements: JwtRequirements,
   ) => Promise<VerifiedJwt | RefusedJwt>;
-  /** The same for `client_secret_jwt`. */
+  /** Verifies a JWT of `client_secret_jwt`. */
   readonly verifyWithSecret: (
     sealedSecret: string,
     jwt: string,
     requirements: JwtRequirements,
   ) => Promise<VerifiedJwt | RefusedJwt>;
-  /** Whether this is the certificate of one of the agent's keys. */
+  /** Returns true if the certificate belongs to one of the agent's keys. */
   readonly hasCertificate: (agent: Pick<Agent, "keys">, certificate: X509Certificate) => Promise<boolean>;
 };
 
 export type JwtRequirements = Omit<JWTVerifyOptions, "crit" | "currentDate">;
 
-/** Agents whose keys are kept imported. More than that take turns, and only cost more. */
+/** Capacity of each cache of imported keys. Beyond it, keys are imported again. */
 const maxCachedAgents = 1000;
 
-/** `now` is the store's clock, in milliseconds since the epoch; `secrets` opens what agents' secrets are sealed with. */
+/** `now` is the store's clock, in milliseconds since the epoch; `secrets` decrypts the sealed secrets of agents. */
 export function createClientJwtVerifier(
   now: () => number,
   secrets: Pick<Seal, "open">,
   jwksCache: JwksCache,
 ): ClientJwtVerifier {
-  // By what the keys are, and not by whose: an agent that is registered anew has no past.
+  // Cached by the keys' content, not by agent id, so a changed registration never uses old keys.
   const keySets = new LruCache<KeySet>(maxCachedAgents);
   const secretKeys = new LruCache<Promise<CryptoKey>>(maxCachedAgents);
 
@@ -100,7 +99,7 @@ export function createClientJwtVerifier(
   };
 }
 
-/** By a key that the agent has begun to use since its keys were read, it looks like this. */
+/** Refusals that a key published after the last fetch would explain. */
 const retryableRefusals: readonly JwtRefusal[] = ["unknown_key", "forged"];
 
 async function verify(
@@ -112,7 +111,7 @@ async function verify(
     return await jwtVerify(jwt, find, options);
   } catch (error) {
     if (!(error instanceof errors.JWKSMultipleMatchingKeys)) return toRefusal(error);
-    // Clients that name no key are common, and during a change of keys there are two.
+    // Without a `kid`, several keys match during a key rotation: try each.
     for await (const key of error)
       try {
         return await jwtVerify(jwt, key, options);
@@ -123,7 +122,7 @@ async function verify(
   }
 }
 
-/** Whatever fails here fails over what the agent sent or registered, and is no fault of the server's. */
+/** Maps an error of `jose` to a refusal. Every error here is caused by the agent's JWT or keys, not by the server. */
 function toRefusal(error: unknown): RefusedJwt {
   if (error instanceof errors.JWTExpired) return { refused: "expired", claim: error.claim };
   if (error instanceof errors.JWTClaimValidationFailed) return { refused: "claims", claim: error.claim };

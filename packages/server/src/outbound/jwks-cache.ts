@@ -1,7 +1,6 @@
 /**
- * Keys that agents publish at a URL of theirs (`jwks_uri`). They are fetched as callbacks are called (`outbound/`), read
- * as strictly as registered ones, and kept for a while; who signs with a key that is not among them has them fetched
- * again, but not more often than the agent's owner could mind. What cannot be fetched goes to the operator.
+ * Cache of the keys that agents publish (`jwks_uri`). Fetched with SSRF protection and parsed as strictly as registered keys.
+ * An unknown `kid` triggers a refetch, at most every 30 s per URL. Fetch errors are reported to the operator.
  */
 import { parseJson } from "@countersign/protocol";
 import { createKeySet, type KeySet } from "../crypto/key-set.ts";
@@ -10,22 +9,22 @@ import { parseJwks } from "../domain/client/public-key.ts";
 import type { Outbound } from "./outbound.ts";
 
 export type JwksCache = {
-  /** Undefined where there are none that can be relied on now. */
+  /** Returns the keys of this URL, fetched if older than 5 minutes. Undefined if none are usable. */
   readonly read: (uri: string) => Promise<KeySet | undefined>;
-  /** For what these do not verify: newer ones, where they may be looked for already, or else the same. */
+  /** Refetches keys after `seen` failed to verify a signature. Returns the same set during the cooldown. */
   readonly refresh: (uri: string, seen: KeySet) => Promise<KeySet | undefined>;
 };
 
-/** A key that is withdrawn counts no longer than this. */
+/** A withdrawn key is accepted no longer than this. */
 const cacheMaxAgeMs = 5 * 60_000;
-/** While the URL cannot be reached, what was read before counts so much longer. */
+/** Additional time for which cached keys are used while the URL is unreachable. */
 const staleIfErrorMs = 60 * 60_000;
-/** Between two attempts at one URL, whoever asks: somebody may be sending signatures by keys that do not exist. */
+/** Minimum time between two fetches of one URL, because unauthenticated callers can trigger a refetch. */
 const cooldownMs = 30_000;
 const timeoutMs = 5_000;
 /** Twenty RSA keys with certificates fit. */
 const maxBytes = 128 * 1024;
-/** URLs that are remembered. */
+/** Capacity of the cache. */
 const maxUrls = 1000;
 
 type CacheEntry = {
@@ -52,7 +51,7 @@ export function createJwksCache(
       return;
     }
     entry.fetchedAt = now();
-    // The same keys are the same set: what was imported stays.
+    // Keep the set if the keys are unchanged, so that imported keys stay cached.
     if (JSON.stringify(entry.set?.jwks) !== JSON.stringify(fetched.jwks)) entry.set = fetched;
   }
 
@@ -60,15 +59,15 @@ export function createJwksCache(
     const headers = { accept: "application/jwk-set+json, application/json" };
     const response = await outbound({ url: uri, method: "GET", headers, maxBytes, timeoutMs });
     if ("failed" in response) return response.why;
-    if (response.status !== 200) return `the answer was ${response.status}`;
-    if (!response.complete) return `the answer did not arrive whole, or is longer than ${maxBytes} bytes`;
+    if (response.status !== 200) return `the response status was ${response.status}`;
+    if (!response.complete) return `the response is incomplete or longer than ${maxBytes} bytes`;
     const parsed = parseJson(response.body);
-    if ("refused" in parsed) return `the answer cannot be read as JSON at ${parsed.path} (${parsed.refused})`;
+    if ("refused" in parsed) return `the response is not valid JSON at ${parsed.path} (${parsed.refused})`;
     const read = parseJwks(parsed.value);
     return "why" in read ? read.why : createKeySet(read.keys);
   }
 
-  /** Those who ask meanwhile wait for the same answer. */
+  /** Fetches once for concurrent callers. */
   function fetchOnce(uri: string, entry: CacheEntry): Promise<void> {
     entry.inFlight ??= load(uri, entry).finally(() => {
       entry.inFlight = undefined;

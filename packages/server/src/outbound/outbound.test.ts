@@ -103,7 +103,7 @@ test("T37: the connection is made to the address that was checked, whatever the 
   assert.equal(asked, 1);
   assert.match(
     failed(await outbound({ ...get, url: at("/") })).why,
-    /agent\.example leads to 169\.254\.169\.254/,
+    /agent\.example resolves to 169\.254\.169\.254/,
   );
 });
 
@@ -180,7 +180,7 @@ test("a body that drips is waited for no longer than for the whole, and not at a
 test("a status that does not come is waited for no longer than for the whole", async () => {
   receiver.answer = () => {};
   const result = failed(await call({ timeoutMs: 100 }));
-  assert.deepEqual(result, { failed: "timeout", why: "no answer within 100 ms" });
+  assert.deepEqual(result, { failed: "timeout", why: "no response within 100 ms" });
 });
 
 test("headers that are too long or no HTTP are a failure, and nothing stays open", async () => {

@@ -1,8 +1,7 @@
 /**
- * Calls to URLs that others have registered, and that must not be turned against us: to agents' callbacks, for agents'
- * keys. The URL is checked again (`client/endpoint.ts`), its name resolved, every address checked, and the connection
- * made to those very addresses, so that an answer of DNS that changes in between changes nothing. No redirect is
- * followed, and size and time are bounded. It does not know what is sent, nor what an answer means.
+ * HTTP client with SSRF protection, for URLs that agents register (callbacks, `jwks_uri`). Checks the URL again
+ * (`domain/url/outbound-url.ts`), resolves the host, checks every address, and connects to exactly those addresses, so that
+ * DNS rebinding has no effect. Follows no redirects; time and response size are bounded.
  */
 import { lookup } from "node:dns/promises";
 import {
@@ -26,36 +25,39 @@ export type OutboundRequest = {
   readonly method: "GET" | "POST";
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
-  /** How much of the answer's body is read. With 0 the status is the whole answer. */
+  /** Maximum bytes of the response body to read. With 0, only the status and the headers are read. */
   readonly maxBytes: number;
-  /** For all of it, from the name to the last byte. Ten seconds unless said otherwise. */
+  /** Milliseconds for the whole call, from name resolution to the last byte. Default 10 000. */
   readonly timeoutMs?: number;
-  /** Ends the call early. */
+  /** Aborts the call; the result is then `stopped`. */
   readonly signal?: AbortSignal;
 };
 
 export type OutboundResponse = {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
-  /** UTF-8, as far as it was read. */
+  /** Decoded as UTF-8, up to `maxBytes`. */
   readonly body: string;
-  /** False where there was more of it than is read, or than came in time. */
+  /** False if the body was longer than `maxBytes` or was cut off. */
   readonly complete: boolean;
 };
 
-/** `refused`: by the guard, and will be again. `unreachable`: now. `late`: no status in time. `stopped`: by the signal. */
+/**
+ * `refused`: by the SSRF policy; a retry cannot succeed. `unreachable`: resolution or connection failed. `timeout`: no status
+ * in time. `stopped`: aborted by the signal.
+ */
 export type OutboundFailure = {
   readonly failed: "refused" | "unreachable" | "timeout" | "stopped";
-  /** For the operator alone: it can name addresses of the inside. */
+  /** For the operator's log only: it may contain internal addresses. */
   readonly why: string;
 };
 
 export type Outbound = (request: OutboundRequest) => Promise<OutboundResponse | OutboundFailure>;
 
 export type OutboundSettings = OutboundPolicy & {
-  /** PEM: authorities to trust beside the usual ones. */
+  /** Additional certificate authorities, in PEM. */
   readonly ca?: string | undefined;
-  /** All addresses of a name. */
+  /** Returns all addresses of a host name. Default: the system resolver. */
   readonly resolve?: (name: string) => Promise<readonly string[]>;
 };
 
@@ -64,7 +66,7 @@ const connectTimeoutMs = 5_000;
 const maxHeaderBytes = 16_384;
 
 export function createOutbound({ ca, resolve = resolveAddresses, ...policy }: OutboundSettings): Outbound {
-  // One connection for one call: nothing stays open to a host that an agent has chosen, and no session is taken up again.
+  // One connection per call: no keep-alive and no TLS session resumption with a host that an agent has chosen.
   const httpAgent = new HttpAgent({ keepAlive: false });
   const httpsAgent = new HttpsAgent({
     keepAlive: false,
@@ -75,7 +77,7 @@ export function createOutbound({ ca, resolve = resolveAddresses, ...policy }: Ou
   });
   const addressesOf = once(resolve);
 
-  /** The addresses that the URL leads to, all of them allowed. */
+  /** Resolves the URL's host. Returns its addresses, or a failure if one of them is not allowed. */
   async function resolveAllowedAddresses(url: URL): Promise<readonly string[] | OutboundFailure> {
     const host = readHost(url);
     const addresses = isIP(host) ? [host] : await addressesOf(host);
@@ -83,7 +85,7 @@ export function createOutbound({ ca, resolve = resolveAddresses, ...policy }: Ou
     const forbidden = addresses.find((address) => !isAddressAllowed(address, url, policy));
     return forbidden === undefined
       ? addresses
-      : { failed: "refused", why: `${host} leads to ${forbidden}, which is not public` };
+      : { failed: "refused", why: `${host} resolves to ${forbidden}, which is not a public address` };
   }
 
   return async (request) => {
@@ -105,7 +107,7 @@ export function createOutbound({ ca, resolve = resolveAddresses, ...policy }: Ou
 
 type Deadline = ReturnType<typeof startDeadline>;
 
-/** Ends the call when its time is up, or when the caller says so. */
+/** Starts the timer that aborts the call after `timeoutMs`, and forwards the caller's signal. */
 function startDeadline({ timeoutMs = defaultTimeoutMs, signal }: OutboundRequest) {
   const controller = new AbortController();
   let failure: OutboundFailure | undefined;
@@ -113,9 +115,9 @@ function startDeadline({ timeoutMs = defaultTimeoutMs, signal }: OutboundRequest
     failure ??= reason;
     controller.abort();
   };
-  const stop = () => fail({ failed: "stopped", why: "the call was ended" });
+  const stop = () => fail({ failed: "stopped", why: "the call was aborted" });
   const timer = setTimeout(
-    () => fail({ failed: "timeout", why: `no answer within ${timeoutMs} ms` }),
+    () => fail({ failed: "timeout", why: `no response within ${timeoutMs} ms` }),
     timeoutMs,
   );
   const reached = new Promise<OutboundFailure>((resolve) =>
@@ -154,7 +156,7 @@ function exchange(
       () => deadline.fail({ failed: "timeout", why: `no connection within ${connectTimeoutMs} ms` }),
       connectTimeoutMs,
     );
-    // From then on it is the answer that ends, early or not.
+    // Once there is a response, `read` handles its end and its errors.
     let hasResponse = false;
     request.on("socket", (socket) =>
       socket.once(isSecure ? "secureConnect" : "connect", () => clearTimeout(connectTimer)),
@@ -168,13 +170,13 @@ function exchange(
     });
     request.on("close", () => {
       clearTimeout(connectTimer);
-      if (!hasResponse) reject(new Error("the connection ended without an answer"));
+      if (!hasResponse) reject(new Error("the connection closed without a response"));
     });
     request.end(body);
   });
 }
 
-/** What of the body is wanted; whatever ends it early, the status stands. */
+/** Reads the body up to `maxBytes`. An error or an early end keeps the status and sets `complete` to false. */
 function read(
   response: IncomingMessage,
   maxBytes: number,
@@ -201,7 +203,7 @@ function read(
   response.on("close", () => answer(false));
 }
 
-/** Connects to these addresses, whatever the name stands for by now (DNS rebinding). */
+/** Returns a lookup function that always yields these checked addresses (against DNS rebinding). */
 function pinAddresses(addresses: readonly string[]): LookupFunction {
   const checked = addresses.map((address) => ({ address, family: isIP(address) }));
   const [first] = checked;
@@ -213,7 +215,7 @@ async function resolveAddresses(name: string): Promise<readonly string[]> {
   return (await lookup(name, { all: true })).map(({ address }) => address);
 }
 
-/** A name that is being resolved is not resolved a second time beside it: there are few threads for that, and slow names. */
+/** Shares a lookup in progress between callers: `dns.lookup` occupies threads of libuv's small pool. */
 function once<T>(work: (name: string) => Promise<T>): (name: string) => Promise<T> {
   const inFlight = new Map<string, Promise<T>>();
   return (name) => {
@@ -224,7 +226,7 @@ function once<T>(work: (name: string) => Promise<T>): (name: string) => Promise<
 }
 
 function messageOf(error: unknown): string {
-  // Where several addresses were tried, each has its own error, and the sum of them has none.
+  // If several addresses were tried, only the errors inside the AggregateError have messages.
   if (error instanceof AggregateError) return error.errors.map(messageOf).join("; ");
   return error instanceof Error ? error.message : String(error);
 }

@@ -1,14 +1,13 @@
 /**
- * AuthZEN Authorization API 1.0 over HTTP: the subject is the agent, the action the action type, the resource the API with
- * the bound fields as its properties, and the context says which approver would be asked. One evaluation for each approver
- * and each part of the action; in one call, where the other side answers many at once.
+ * AuthZEN Authorization API 1.0 over HTTP. Subject: the agent. Action: the action type. Resource: the API, with the bound
+ * fields as properties. Context: the approver. One evaluation per approver and part; with `batch`, all in one call.
  */
 import type { PermissionQuery } from "../usecase/request/check-permission.ts";
 import type { PermissionBackend } from "./backend.ts";
 
 type AuthzenSettings = { readonly url: string; readonly batch: boolean };
 
-/** Calls at the same time; a group of approvers is small, and the limit of time is for all of them. */
+/** Without `batch`; the timeout covers all calls together. */
 const maxConcurrentCalls = 8;
 const maxResponseBytes = 256 * 1024;
 
@@ -23,13 +22,13 @@ export function createAuthzen({ url, batch }: AuthzenSettings, token: string | u
     const denied = new Set(requests.filter((_, at) => !decisions[at]).map(({ approver }) => approver));
     return approvers.map(({ id }) => id).filter((id) => !denied.has(id));
 
-    /** §7: answers in the order of the questions. */
+    /** §7: results are in the order of the evaluations. */
     async function evaluateBatch(): Promise<readonly boolean[]> {
       const evaluations = requests.map(({ action, resource, context }) => ({ action, resource, context }));
       const result = await post("/access/v1/evaluations", { subject, evaluations }, signal);
       const results = result.evaluations;
       if (!Array.isArray(results) || results.length !== requests.length)
-        throw new Error("the permission check did not answer each evaluation");
+        throw new Error("the permission check did not return a result for each evaluation");
       return results.map(readDecision);
     }
     /** §6. */
@@ -65,11 +64,11 @@ export function createAuthzen({ url, batch }: AuthzenSettings, token: string | u
     });
     if (response.status !== 200) {
       await response.body?.cancel();
-      throw new Error(`the permission check answered ${response.status} at ${path}`);
+      throw new Error(`the permission check returned status ${response.status} for ${path}`);
     }
     const result: unknown = JSON.parse(await readBounded(response));
     if (typeof result !== "object" || result === null)
-      throw new Error("the permission check answered no object");
+      throw new Error("the permission check did not return a JSON object");
     return result as { [member: string]: unknown };
   }
 }
@@ -86,10 +85,10 @@ function buildEvaluation(
   };
 }
 
-/** Neither true nor false is no answer. */
+/** Returns the decision. Throws if it is not a boolean. */
 function readDecision(result: unknown): boolean {
   const decision = (result as { decision?: unknown } | null)?.decision;
-  if (typeof decision !== "boolean") throw new Error("the permission check answered without a decision");
+  if (typeof decision !== "boolean") throw new Error("the permission check returned no decision");
   return decision;
 }
 
@@ -98,7 +97,8 @@ async function readBounded(response: Response): Promise<string> {
   let length = 0;
   for await (const chunk of response.body ?? []) {
     length += chunk.byteLength;
-    if (length > maxResponseBytes) throw new Error("the permission check answered at too great a length");
+    if (length > maxResponseBytes)
+      throw new Error(`the permission check returned more than ${maxResponseBytes} bytes`);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString("utf8");

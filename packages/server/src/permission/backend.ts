@@ -1,10 +1,10 @@
-/** What asks outside this server, and the limit of time that it has for it. */
+/** Interface of a permission backend, and its timeout. */
 import type { PermissionCheck, PermissionQuery } from "../usecase/request/check-permission.ts";
 
-/** Answers the ids of those approvers for whom everything is allowed; throws where there is no answer. */
+/** Returns the ids of the approvers for whom every part is allowed. Rejects if the backend gives no valid response. */
 export type PermissionBackend = (query: PermissionQuery, signal: AbortSignal) => Promise<readonly string[]>;
 
-/** Whatever keeps the checker from answering is a fault that the operator hears of, and no answer to the agent. */
+/** Adds a timeout. Errors and timeouts of the backend are reported; the agent receives `temporarily_unavailable`. */
 export function withTimeout(
   backend: PermissionBackend,
   timeoutMs: number,
@@ -16,7 +16,7 @@ export function withTimeout(
       let timer: NodeJS.Timeout | undefined;
       const timeout = new Promise<never>((_, reject) => {
         timer = setTimeout(() => {
-          const fault = new Error(`the permission check did not answer within ${timeoutMs / 1000} s`);
+          const fault = new Error(`the permission check did not respond within ${timeoutMs / 1000} s`);
           controller.abort(fault);
           reject(fault);
         }, timeoutMs);

@@ -1,7 +1,7 @@
 /**
- * OpenFGA, by its SDK: the operator says which relations have to hold, as templates, and all of them have to. Those that
- * name an approver are checked for each; the others once. A value that could mean another object, a set or everybody is
- * never sent, and is a no.
+ * OpenFGA backend, through its SDK. The operator configures relations as templates; all of them must hold. Templates that
+ * name the approver are checked per approver, the others once. A value that OpenFGA could read as another object, a userset
+ * or a wildcard is never sent and counts as not allowed.
  */
 import { CredentialsMethod, OpenFgaClient } from "@openfga/sdk";
 import { type OpenFgaCheck, openFgaNamePattern } from "../config/permission.ts";
@@ -30,7 +30,7 @@ export function createOpenFga(
     storeId,
     ...(modelId !== undefined && { authorizationModelId: modelId }),
     ...(token !== undefined && { credentials: { method: CredentialsMethod.ApiToken, config: { token } } }),
-    // The limit of time is for all of it, so that there is room for one more try and no more.
+    // The timeout covers all attempts, so there is time for one retry.
     retryParams: { maxRetry: 1, minWaitInMs: 50 },
     baseOptions: { timeout: timeoutMs, maxRedirects: 0, maxContentLength: maxResponseBytes },
   });
@@ -52,7 +52,7 @@ export function createOpenFga(
     );
   };
 
-  /** What holds of these, by key. */
+  /** Returns the keys of the tuples that hold. */
   async function check(tuples: ReadonlyMap<string, Tuple>): Promise<ReadonlySet<string>> {
     if (tuples.size === 0) return new Set();
     const keys = [...tuples.keys()];
@@ -65,13 +65,13 @@ export function createOpenFga(
       });
     const failed = result.find(({ error }) => error !== undefined);
     if (failed) throw new Error(`OpenFGA could not check ${failed.request.relation}`);
-    if (result.length !== keys.length) throw new Error("OpenFGA did not answer each check");
+    if (result.length !== keys.length) throw new Error("OpenFGA did not return a result for each check");
     return new Set(
       result.filter(({ allowed }) => allowed).map(({ correlationId }) => keys[Number(correlationId)] ?? ""),
     );
   }
 
-  /** Undefined where a value cannot be named there. */
+  /** Returns undefined if a value cannot be used in an OpenFGA name. */
   function buildTuples(
     { agent, parts }: PermissionQuery,
     approver: PermissionQuery["approvers"][number],
@@ -114,11 +114,11 @@ function tupleKey({ user, relation, object }: Tuple): string {
   return `${user} ${relation} ${object}`;
 }
 
-/** What went wrong, in words of ours: the SDK's error holds the question, and its message may repeat what was asked about whom. */
+/** Returns an error with only status and code: the SDK's error contains the query, which may hold personal data. */
 function toError(error: unknown): unknown {
   const { statusCode, apiErrorCode } = error as { statusCode?: unknown; apiErrorCode?: unknown };
   if (typeof statusCode !== "number") return error;
   const code =
     typeof apiErrorCode === "string" && /^[a-z_]{1,60}$/.test(apiErrorCode) ? ` (${apiErrorCode})` : "";
-  return new Error(`OpenFGA answered ${statusCode}${code}`);
+  return new Error(`OpenFGA returned status ${statusCode}${code}`);
 }

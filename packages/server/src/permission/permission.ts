@@ -1,15 +1,14 @@
 /**
- * Whom the operator asks, outside this server, whether an agent may ask somebody for something: a policy decision point
- * that speaks AuthZEN (`authzen.ts`), or OpenFGA (`openfga.ts`). It is the operator's own, often in a private network, and
- * named by the operator alone, so that nothing an agent sends leads there. What it does not answer in time, or not as
- * agreed, is no answer; it never makes up one, and never says more than yes or no.
+ * External permission check: may this agent ask these approvers for this action? The backend is an AuthZEN policy decision
+ * point (`authzen.ts`) or OpenFGA (`openfga.ts`). Its URL comes only from the configuration and may be in a private network,
+ * so it is not subject to the SSRF policy. A timeout, an error or a malformed response is `unavailable`, never a permission.
  */
 import { readFileSync } from "node:fs";
 import type { Config } from "../config/config.ts";
 import type { PermissionCheck } from "../usecase/request/check-permission.ts";
 import { withTimeout } from "./backend.ts";
 
-/** Loaded only where it is configured. */
+/** Loads the configured backend. Returns undefined if none is configured. */
 export async function openPermission(
   config: Pick<Config, "permission" | "apis">,
   onFault: (fault: unknown, where: string) => void,

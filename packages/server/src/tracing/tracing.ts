@@ -1,21 +1,21 @@
 /**
- * Traces (OpenTelemetry), where whoever runs the server has set up an SDK; otherwise all of this does nothing. A request
- * waits for a person longer than any call lasts, so it carries the context of its ask (W3C Trace Context) until it ends.
+ * OpenTelemetry tracing. Does nothing unless the operator has registered an SDK. A request outlives the call that created
+ * it, so its record stores the trace context of that call (W3C Trace Context) for later spans.
  */
 import { createRequire } from "node:module";
 import type * as OpenTelemetry from "@opentelemetry/api";
 import type { ApprovalRequest } from "../domain/request/request.ts";
 
-/** Under which an SDK leaves what it set up, for every copy of the API of this major version. */
+/** Global symbol under which an SDK registers itself with every copy of API version 1. */
 const registered = Symbol.for("opentelemetry.js.api.1");
 const require = createRequire(import.meta.url);
 
-/** The API, where anything has been set up behind it; its many files are no part of a start without. */
+/** Returns the API if an SDK is registered. Loaded lazily, so that a start without an SDK does not load it. */
 export function openTelemetry(): typeof OpenTelemetry | undefined {
   return registered in globalThis ? require("@opentelemetry/api") : undefined;
 }
 
-/** The `traceparent` of what is under way, for later. */
+/** Returns the `traceparent` of the active span, to be stored; undefined if there is none. */
 export function getTraceparent(): string | undefined {
   const api = openTelemetry();
   if (!api?.trace.getActiveSpan()) return undefined;
@@ -25,13 +25,13 @@ export function getTraceparent(): string | undefined {
   return carrier.traceparent;
 }
 
-/** By which a line of a log and the trace that it is part of can be found from each other. */
+/** Returns the ids of the active span for log lines; empty if there is none. */
 export function getActiveTrace(): { readonly trace_id?: string; readonly span_id?: string } {
   const span = openTelemetry()?.trace.getActiveSpan()?.spanContext();
   return span ? { trace_id: span.traceId, span_id: span.spanId } : {};
 }
 
-/** One span for as long as a person was waited for, in the trace of the ask. */
+/** Records the wait for a decision as one span in the trace of the request. Times are milliseconds since the epoch. */
 export function traceWait(request: ApprovalRequest, endedAt: number, how: string): void {
   const api = openTelemetry();
   if (!api || request.traceparent === undefined) return;
@@ -44,7 +44,7 @@ export function traceWait(request: ApprovalRequest, endedAt: number, how: string
 
 type Traced = { readonly id: string; readonly traceparent?: string | undefined };
 
-/** A call that nobody is waiting for, made in the trace of the ask that it goes back to. A throw is one here, too. */
+/** Runs a background call in a client span of the request's trace. Rethrows its error and marks the span as failed. */
 export async function traceCall<T>(
   { id, traceparent: asked }: Traced,
   name: string,
@@ -59,7 +59,7 @@ export async function traceCall<T>(
     try {
       return await work();
     } catch (error) {
-      // Without its words: they may name whom it was for.
+      // Without the message: it may contain personal data.
       span.setStatus({ code: SpanStatusCode.ERROR });
       throw error;
     } finally {
@@ -68,7 +68,7 @@ export async function traceCall<T>(
   });
 }
 
-/** Ties what is under way, usually a later call of the agent or its API, to the ask that it goes back to. */
+/** Links the active span, usually a later call of the agent or its API, to the trace of the request. */
 export function traceLink(request: Traced): void {
   const api = openTelemetry();
   const span = api?.trace.getActiveSpan();

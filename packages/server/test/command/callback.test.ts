@@ -44,7 +44,7 @@ test("the operator sees which agents could not be told, and why", async () => {
       mode: "ping",
       agent: "pinged",
       attempts: 1,
-      problem: "the endpoint answered 503",
+      problem: "the endpoint returned status 503",
     },
     {
       request: requests[1],
@@ -52,7 +52,7 @@ test("the operator sees which agents could not be told, and why", async () => {
       mode: "push",
       agent: "pushed",
       attempts: 1,
-      problem: "the endpoint answered 404",
+      problem: "the endpoint returned status 404",
     },
   ]);
   await stage.close();

@@ -181,7 +181,7 @@ test("the keys of an issuer may be at a URL, which is called as agents' are", as
 
 test("a file of keys that cannot be used keeps the server from starting, and is named", async () => {
   for (const [text, words] of [
-    ["{", /hr\.json cannot be used: it is no JSON/],
+    ["{", /hr\.json cannot be used: it is not valid JSON/],
     ['{"keys":[{"kty":"oct","k":"AAAA"}]}', /hr\.json cannot be used: .*private or symmetric/],
   ] as const) {
     const other = join(folder, "other");

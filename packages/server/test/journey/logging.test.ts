@@ -239,7 +239,7 @@ test("a hostile story leaves none of its secrets, and nothing that anybody wrote
     ),
   );
   const said = JSON.stringify(faults);
-  assert.match(said, /OpenFGA answered 400 \(validation_error\)/);
+  assert.match(said, /OpenFGA returned status 400 \(validation_error\)/);
   assert.match(said, /no such table/);
   assert.match(said, /"operation":"POST \/bc-authorize"/);
 

@@ -1,4 +1,4 @@
-/** What a mail says: subject, plain text and HTML of one card. Pure; every value is escaped by the template. */
+/** Renders the subject, plain text and HTML of a mail. Pure; the template escapes every value. */
 import { html } from "hono/html";
 import {
   type Card,
@@ -15,7 +15,7 @@ export type Mail = {
   readonly card: Card;
   readonly checkCode: string;
   readonly link: string;
-  /** Milliseconds since the epoch: when deciding closes, and when the mail is written. */
+  /** Milliseconds since the epoch, as is `now`: the deadline for the decision. */
   readonly decideBy: number;
   readonly now: number;
   readonly approverName: string;
@@ -27,7 +27,7 @@ const reversibility: Record<Card["reversibility"], string> = {
   irreversible: "This cannot be undone.",
 };
 
-/** The subject is the server's sentence; long ones are cut, and the check code says which request it is. */
+/** Returns the card's summary, cut to 120 characters, and the check code that identifies the request. */
 export function renderMailSubject({ card, checkCode }: Mail): string {
   const sentence = formatCardSummary(card);
   const short = [...sentence].length > 120 ? `${[...sentence].slice(0, 119).join("")}…` : sentence;
@@ -122,7 +122,7 @@ function renderWords({ agent }: Card, message: string | undefined, rows: readonl
   }${rows.map(({ label, value }) => html`<p style="margin:0 0 4px;white-space:pre-wrap">${label}: <bdi>${value}</bdi></p>`)}</blockquote>`;
 }
 
-/** Both how long and until when: a mail may be read long after it was written. */
+/** Returns the time left and the absolute deadline: a mail may be read long after it was sent. */
 function formatTimeLeft({ decideBy, now }: Mail): string {
   const seconds = Math.max(0, Math.floor((decideBy - now) / 1000));
   const left = formatDuration(seconds >= 120 ? seconds - (seconds % 60) : seconds);

@@ -1,7 +1,7 @@
 /**
- * E-mail: tells an approver that something waits, in the words of the card, with a link that only shows it. Subject
- * and body are made from the same sanitised card as the page. Nothing in a mail decides anything, and a reply goes
- * nowhere. The address is the approver's own, never anything that an agent said.
+ * E-mail channel: notifies an approver of a request, with a link to its page. Subject and body are rendered from the same
+ * sanitised card as the page. Opening the link or replying decides nothing. The recipient is the approver's stored address,
+ * never a value that an agent sent.
  */
 import { readFileSync } from "node:fs";
 import { shortDigest } from "@countersign/protocol";
@@ -10,10 +10,10 @@ import type { Channel } from "../../job/deliver-message.ts";
 import { type Mail, renderMailHtml, renderMailSubject, renderMailText } from "./mail-text.ts";
 
 export type MailSettings = {
-  /** `smtp:` or `smtps:`, with the account's name in it where there is one. */
+  /** `smtp:` or `smtps:` URL, with the user name if the server requires authentication. */
   readonly smtp: string;
   readonly from: string;
-  /** Holds the account's password, and nothing else. */
+  /** File that contains only the account's password. */
   readonly passwordFile?: string;
 };
 
@@ -54,14 +54,14 @@ export function createMailChannel(
         subject: renderMailSubject(mail),
         text: renderMailText(mail),
         html: renderMailHtml(mail),
-        // Sent again after a crash, it is the same message: mail programs show it once.
+        // The same id when sent again after a crash, so that mail programs show the message once.
         messageId: `<${messageId}@${host}>`,
         headers: { "auto-submitted": "auto-generated", "x-auto-response-suppress": "All" },
         disableFileAccess: true,
         disableUrlAccess: true,
       });
     },
-    /** Connects and signs in, and sends nothing. */
+    /** Connects and authenticates without sending a message. */
     verifyConnection: () => transport.verify(),
     close: () => transport.close(),
   };
