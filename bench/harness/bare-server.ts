@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 
 const body = JSON.stringify({
   error: "authorization_pending",
-  error_description: "nobody has decided yet",
+  error_description: "no approver has decided yet",
 });
 const headers = { "content-type": "application/json", "content-length": Buffer.byteLength(body) };
 const server = createServer((request, response) => {

@@ -339,7 +339,7 @@ test("an API or group that nobody declared is refused", () => {
 test("T27: an action that nobody may approve is refused", () => {
   assert.equal(
     problem("approvers: { groups: [finance] }", "approvers: {}"),
-    "44:5 scopes.refunds.export.approvers: nobody may approve this",
+    "44:5 scopes.refunds.export.approvers: no approvers are configured for this action",
   );
 });
 
@@ -358,7 +358,7 @@ test("what is wrong with a declaration is named with its place in the file", () 
   );
   assert.equal(
     problem("order: { type: string, maxLength: 40 }", "order: { type: string }"),
-    "22:9 actions.refund.schema.properties.order: nothing bounds how long this text can be",
+    "22:9 actions.refund.schema.properties.order: the length of this text has no limit",
   );
   assert.equal(
     problem("maxLength: 20", "maxLength: 20, minLength: 9007199254740993"),

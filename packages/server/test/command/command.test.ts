@@ -74,7 +74,7 @@ test("check reads the files of TLS, and says which one stands in the way", async
   writeFileSync(file, kept);
   for (const { code, err } of [checked, started]) {
     assert.equal(code, 1);
-    assert.match(err, /no\.pem is not there/);
+    assert.match(err, /no\.pem does not exist/);
     assert.doesNotMatch(err, /at .*\.ts:/, "no stack");
   }
 });

@@ -148,15 +148,15 @@ test("what cannot be listened with is refused, with the file and what to do abou
   writeFileSync(file("hidden.key"), "x");
   chmodSync(file("hidden.key"), 0);
   const cases: readonly (readonly [string, string, RegExp])[] = [
-    ["none.pem", "ec.key", /none\.pem is not there/],
-    ["ec.pem", "none.key", /none\.key is not there/],
-    ["empty.pem", "ec.key", /empty\.pem holds no certificate/],
-    ["ec.key", "ec.key", /ec\.key holds no certificate/],
-    ["ec.pem", "ec.pem", /ec\.pem holds no private key/],
+    ["none.pem", "ec.key", /none\.pem does not exist/],
+    ["ec.pem", "none.key", /none\.key does not exist/],
+    ["empty.pem", "ec.key", /empty\.pem contains no readable certificate/],
+    ["ec.key", "ec.key", /ec\.key contains no readable certificate/],
+    ["ec.pem", "ec.pem", /ec\.pem contains no readable private key/],
     ["ec.pem", "locked.key", /locked\.key has a passphrase/],
     ["ec.pem", "other.key", /other\.key is not the key of the first certificate in .*ec\.pem/],
     // Who may read everything reads that it is nonsense.
-    ["ec.pem", "hidden.key", /hidden\.key (cannot be read|holds no private key)/],
+    ["ec.pem", "hidden.key", /hidden\.key (cannot be read|contains no readable private key)/],
   ];
   for (const [certificate, key, expected] of cases) {
     const answer = await open({ certificate: file(certificate), key: file(key) });

@@ -113,6 +113,6 @@ test("an MCP client that knows the authorization code alone is told which grant 
   const clientMetadata = { redirect_uris: ["http://localhost:3000/"], grant_types: ["authorization_code"] };
   await assert.rejects(
     registerClient(issuer, { metadata, clientMetadata, fetchFn }),
-    /the one grant here is urn:openid/,
+    /only the grant type urn:openid/,
   );
 });

@@ -164,7 +164,7 @@ test("only those who may decide every part are asked; where nobody may, nobody i
   assert.match(await refusal(details, { login_hint: "bob@example.com" }), /^unknown_user_id/);
   assert.equal(
     await refusal([promote, { ...promote, service: "bar" }]),
-    "access_denied: the rules name nobody who may decide all of this",
+    "access_denied: no approver may decide all parts of this request",
   );
   await ada.decide(id, "deny");
 });

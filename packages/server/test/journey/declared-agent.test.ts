@@ -145,7 +145,7 @@ for (const [what, agent, said] of [
   [
     "a certificate that the server never sees",
     "  a: { types: [refund], token_endpoint_auth_method: tls_client_auth, tls_client_auth_san_dns: a.example }\n",
-    /agents\.a\.token_endpoint_auth_method: tls_client_auth needs certificates of clients/,
+    /agents\.a\.token_endpoint_auth_method: tls_client_auth needs client certificates/,
   ],
   [
     "keys that are not there",

@@ -126,7 +126,7 @@ test("T26: denied, withdrawn and expired are pushed as what they are", async () 
   const said = new Map(pushes().map(({ auth_req_id, ...rest }) => [auth_req_id, rest]));
   assert.deepEqual(said.get(denied.authReqId), {
     error: "access_denied",
-    error_description: "the request was denied or withdrawn, or does not hold any more",
+    error_description: "the request was denied or cancelled, or the approval is no longer valid",
     denial_reason: "Nicht heute, “später”",
   });
   assert.equal(said.get(cancelled.authReqId).error, "access_denied");
@@ -147,7 +147,10 @@ test("T39: nothing is pushed to an agent whose tokens are bound to a key, or tha
   await change({ types: ["rollout", "refund"] });
   const grave = await agent.ask({ authorization_details: JSON.stringify([refund]) });
   assert.deepEqual([grave.status, grave.body.error], [400, "unauthorized_client"]);
-  assert.match(grave.body.error_description, /cannot be taken back/);
+  assert.match(
+    grave.body.error_description,
+    /^push delivery is not available for irreversible actions \(refund\)$/,
+  );
 
   const before = await asked();
   await change({ types: ["rollout"], binding: "dpop" });

@@ -84,7 +84,7 @@ function checkLists(
         addProblem(
           path,
           `${name} may be left out`,
-          "whoever was denied would leave it out: add it to required in the schema, or leave it out here",
+          "an agent could omit it to avoid a denial: add it to required in the schema, or remove it here",
         );
     }
   for (const name of kinds.keys()) {
@@ -231,7 +231,11 @@ function checkApprovers(
 ): void {
   const { people, groups, owner } = approvers;
   if (people.length === 0 && groups.length === 0 && owner === undefined)
-    addProblem(["approvers"], "nobody may approve this", "name people, groups, or an owner");
+    addProblem(
+      ["approvers"],
+      "no approvers are configured for this action",
+      "name people, groups, or an owner",
+    );
   if (owner === undefined) return;
   if (!bound.includes(owner.field) || kinds.get(owner.field) !== "string")
     addProblem(

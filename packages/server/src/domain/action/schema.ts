@@ -79,7 +79,7 @@ export function readSchema(
     if (!/^[A-Za-z][A-Za-z0-9_]{0,63}$/.test(name) || name in Object.prototype || name === "type")
       addProblem(
         path,
-        "this cannot be the name of a field",
+        "invalid field name",
         "use a letter, then letters, digits and underscores, 64 at most, and not `type`, which names the action type",
       );
     const kind = isObject(field) ? kindOf(field) : undefined;
@@ -174,14 +174,14 @@ function checkField(
   if (kind === "list") {
     const max = getOwn(field, "maxItems");
     if (typeof max !== "number" || max > maxListItems)
-      addProblem(path, "nothing bounds how long this list can be", `add maxItems, ${maxListItems} at most`);
+      addProblem(path, "the length of this list has no limit", `add maxItems, ${maxListItems} at most`);
     const items = getOwn(field, "items");
     if (isObject(items)) checkField(items, kindOf(items) ?? "string", [...path, "items"], addProblem);
   }
   if (kind === "string" && !isBounded(field))
     addProblem(
       path,
-      "nothing bounds how long this text can be",
+      "the length of this text has no limit",
       `add maxLength, ${maxTextCodePoints} at most, or an enum, a const or a pattern from ^ to $`,
     );
 }

@@ -98,5 +98,5 @@ export function findPushFault(
 ): string | undefined {
   if (binding) return "a token that is bound to a key cannot be pushed";
   const irreversible = definitions.find(({ reversibility }) => reversibility === "irreversible");
-  return irreversible && `what cannot be taken back is not pushed, and ${irreversible.type} cannot`;
+  return irreversible && `push delivery is not available for irreversible actions (${irreversible.type})`;
 }

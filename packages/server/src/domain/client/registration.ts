@@ -110,7 +110,11 @@ export function readRegistration(
 function rejectUnsupported(metadata: Metadata, addProblem: AddProblem): void {
   const { grant_types: grants, redirect_uris: redirects, response_types: responses } = metadata;
   if (grants !== undefined && !(isStringArray(grants) && grants.includes(cibaGrantType)))
-    addProblem("grant_types", `the one grant here is ${cibaGrantType}`, "name it, or leave grant_types out");
+    addProblem(
+      "grant_types",
+      `only the grant type ${cibaGrantType} is supported`,
+      "name it, or leave grant_types out",
+    );
   // Nothing redirects here. Clients send these from habit; none is registered.
   if (redirects !== undefined && !isStringArray(redirects))
     addProblem("redirect_uris", "this is not a list of URIs", "leave it out: nothing redirects here");
@@ -121,19 +125,19 @@ function rejectUnsupported(metadata: Metadata, addProblem: AddProblem): void {
       "leave it out: no response goes through a browser here",
     );
   if (metadata.software_statement !== undefined)
-    addProblem("software_statement", "nobody's statements are trusted here", "leave it out");
+    addProblem("software_statement", "software_statement is not supported", "leave it out");
   const { subject_type: subject, id_token_signed_response_alg: algorithm } = metadata;
   if (subject !== undefined && subject !== "public")
-    addProblem("subject_type", "subjects are public here", "leave it out, or say public");
+    addProblem("subject_type", "only subject_type public is supported", "leave it out, or write public");
   if (algorithm !== undefined && algorithm !== "ES256")
     addProblem(
       "id_token_signed_response_alg",
       "ID tokens are signed with ES256",
-      "leave it out, or say ES256",
+      "leave it out, or write ES256",
     );
   for (const member of ["id_token_encrypted_response_alg", "request_object_encryption_alg"])
     if (metadata[member] !== undefined)
-      addProblem(member, "nothing is encrypted here beyond TLS", "leave it out");
+      addProblem(member, "encrypted responses are not supported", "leave it out");
 }
 
 function readKeySource(
@@ -215,7 +219,11 @@ function readDelivery(metadata: Metadata, outbound: OutboundPolicy, addProblem: 
   const given = metadata[member];
   if (mode === "poll") {
     if (given !== undefined)
-      addProblem(member, "an agent that polls is not called", "leave it out, or use ping");
+      addProblem(
+        member,
+        "an agent with poll delivery has no notification endpoint",
+        "leave it out, or use ping",
+      );
     return { mode };
   }
   if (given === undefined) addProblem(member, `${mode} needs an endpoint to call`, "give its https URL");
@@ -223,7 +231,7 @@ function readDelivery(metadata: Metadata, outbound: OutboundPolicy, addProblem: 
   return { mode, endpoint: endpoint ?? "" };
 }
 
-const noCertificates = "needs certificates of clients, and this server sees none";
+const noCertificates = "needs client certificates, which this server does not receive";
 
 function readBinding(
   metadata: Metadata,

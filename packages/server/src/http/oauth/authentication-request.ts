@@ -1,6 +1,6 @@
 /**
- * The parameters of an authentication request (CIBA §7.1), read strictly into what an ask is. Parameters that no
- * specification knows are ignored; one that is known and cannot be honoured is refused, never dropped.
+ * Parses the parameters of an authentication request (CIBA §7.1). Unknown parameters are ignored; a parameter that a
+ * specification defines and this server does not support is refused.
  */
 
 import type { Agent } from "../../domain/client/client.ts";
@@ -11,7 +11,7 @@ import { type HintDeps, readHint } from "./hint.ts";
 import { OAuthError } from "./oauth-error.ts";
 import { type RequestObjectDeps, readParameters } from "./request-object.ts";
 
-/** Known to the specifications, not to this server: refused, so that nobody believes they were honoured. */
+/** Parameters of the specifications that are refused because ignoring them would mislead the client. */
 const unsupported = ["request", "request_uri", "claims"];
 
 export type AuthenticationRequestDeps = HintDeps & RequestObjectDeps;
@@ -40,43 +40,47 @@ export async function readAsk(
   };
 }
 
-/** RFC 6750 §2.1, and long enough for 128 bits (CIBA §7.1). One that nobody is called with is not looked at. */
+/** RFC 6750 §2.1, with at least 128 bits (CIBA §7.1). Not checked for poll delivery, which does not use it. */
 function readNotificationToken({ delivery }: Agent, text: string | undefined): string | undefined {
   if (delivery.mode === "poll" || text === undefined) return undefined;
   const [, token = ""] = /^([A-Za-z0-9._~+/-]+)=*$/.exec(text) ?? [];
-  // 22 characters of an alphabet of 66: six bits in each.
+  // 22 characters × 6 bits ≥ 128 bits.
   if (token.length < 22 || text.length > 1024)
     throw new OAuthError(
       "invalid_request",
-      "client_notification_token is 22 to 1024 characters: letters, digits and -._~+/, at its end also =",
+      "client_notification_token must be 22 to 1024 characters: letters, digits and -._~+/, with = only at the end",
     );
   return text;
 }
 
-/** `resource` (RFC 8707), or `audience`, by which some clients mean the same. One token is for one API. */
+/** Returns `resource` (RFC 8707), or `audience`, which some clients send instead. A token is for one API. */
 function readAudience(parameters: Form): string | undefined {
   const resource = parameters.get("resource");
   const audience = parameters.get("audience");
   if (resource !== undefined && audience !== undefined && resource !== audience)
     throw new OAuthError("invalid_target", "resource and audience name two different APIs");
   const named = resource ?? audience;
-  // What a widely used client makes of a setting that is not set.
-  if (named === "undefined") throw new OAuthError("invalid_target", "the audience is the word undefined");
+  // A widely used client sends this if its audience is not configured.
+  if (named === "undefined")
+    throw new OAuthError(
+      "invalid_target",
+      "the audience is the string undefined: check the client's configuration",
+    );
   return named;
 }
 
-/** A positive decimal integer and nothing that merely converts to one: `1e3`, `0x10`, `+5` and `5.0` are refused. */
+/** Parses a positive decimal integer. Rejects `1e3`, `0x10`, `+5` and `5.0`. */
 function readExpiry(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   if (!/^[1-9][0-9]{0,8}$/.test(text))
-    throw new OAuthError("invalid_request", "requested_expiry is a positive integer");
+    throw new OAuthError("invalid_request", "requested_expiry must be a positive integer");
   return Number(text);
 }
 
-/** The first level asked for that is known here: they come in order of preference. None known is refused, not dropped. */
+/** Returns the first supported level of `acr_values`, which is in order of preference. Refuses if none is supported. */
 function readAcr(text: string | undefined): AskInput["level"] {
   if (text === undefined) return undefined;
   const level = text.split(" ").map(parseAcr).find(Boolean);
-  if (!level) throw new OAuthError("invalid_request", "none of the acr_values can be honoured here");
+  if (!level) throw new OAuthError("invalid_request", "none of the acr_values is supported");
   return level;
 }

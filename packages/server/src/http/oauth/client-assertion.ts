@@ -1,6 +1,6 @@
 /**
- * `private_key_jwt` and `client_secret_jwt` (RFC 7523 §3, OpenID Connect Core §9): one set of rules, two kinds of key. An
- * assertion is made for one request to this server, and is good once.
+ * Verifies `private_key_jwt` and `client_secret_jwt` (RFC 7523 §3, OpenID Connect Core §9), with the same rules for both. An
+ * assertion is accepted once.
  */
 import { hash } from "node:crypto";
 import type { Agent } from "../../domain/client/client.ts";
@@ -11,11 +11,11 @@ import { clockTolerance, isAudience, isTyped } from "./jwt.ts";
 export type AssertionDeps = {
   readonly store: Store;
   readonly clientJwtVerifier: ClientJwtVerifier;
-  /** What an assertion may name as its audience: the issuer, and this server's endpoints (RFC 7523 §3). */
+  /** Accepted audiences: the issuer and this server's endpoints (RFC 7523 §3). */
   readonly audiences: ReadonlySet<string>;
 };
 
-/** Seconds. A long-lived assertion is a standing credential in disguise. */
+/** Maximum lifetime in seconds. A long-lived assertion would be a reusable credential. */
 const maxAssertionLifetimeSeconds = 600;
 
 export async function verifyClientAssertion(
@@ -44,7 +44,7 @@ export async function verifyClientAssertion(
   const now = store.now() / 1000;
   if (exp > now + maxAssertionLifetimeSeconds + clockTolerance) return false;
   if ((payload.iat ?? now) < now - maxAssertionLifetimeSeconds - clockTolerance) return false;
-  // The first to keep this assertion's id is the one who may use it; everyone after is a replay, also after a restart.
+  // The first commit of this `jti` wins; later ones are replays, also after a restart.
   const record = {
     id: hash("sha256", JSON.stringify(["assertion", id, jti]), "base64url"),
     // NumericDate may have a fraction (RFC 7519 §2).

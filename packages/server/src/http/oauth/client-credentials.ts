@@ -1,4 +1,4 @@
-/** What a caller presents to prove who it is: exactly one thing, by one method (RFC 6749 §2.3). Nothing is proved here. */
+/** Parses client credentials: exactly one method per request (RFC 6749 §2.3). Verification is `client-authentication.ts`. */
 
 import type { ClientCertificate, TlsPeer } from "../transport/peer.ts";
 import type { ProtocolRequest } from "../transport/protocol-request.ts";
@@ -32,20 +32,20 @@ export function readClientCredentials(
   if (secret !== undefined && id !== undefined) return { by: "client_secret_post", id, secret };
   if (assertion !== undefined) {
     if (form.get("client_assertion_type") !== assertionType)
-      throw new OAuthError("invalid_request", "client_assertion_type is missing or not known");
+      throw new OAuthError("invalid_request", "client_assertion_type is missing or unknown");
     const issuer = readIssuer(assertion);
     if (issuer === undefined || (id !== undefined && id !== issuer))
       throw createInvalidClientError("assertion");
     return { by: "assertion", id: issuer, assertion };
   }
-  // A certificate proves something only where nothing else is given: others bring one to have their tokens bound to it.
+  // A certificate authenticates only if there are no other credentials: clients also send one to bind their tokens.
   if (secret === undefined && id !== undefined && certificate) return { by: "certificate", id, certificate };
   // RFC 8705 §2: client_id is needed, because the certificate alone does not say which client this is.
   const missing = certificate ? "client_id or another client authentication" : "client authentication";
   throw new OAuthError("invalid_client", `${missing} is missing`, { status: 401 });
 }
 
-/** Both halves are form-encoded before they are joined (RFC 6749 §2.3.1); real clients encode even a hyphen. */
+/** Parses Basic credentials. Id and secret are form-encoded (RFC 6749 §2.3.1); some clients encode even a hyphen. */
 function readBasic(authorization: string, id: string | undefined): ClientCredentials {
   const encoded = /^basic ([a-z0-9+/=_-]+)$/i.exec(authorization)?.[1];
   const pair = encoded === undefined ? "" : Buffer.from(encoded, "base64").toString("utf8");
@@ -62,7 +62,7 @@ function readBasic(authorization: string, id: string | undefined): ClientCredent
   }
 }
 
-/** Whatever is wrong, the answer is the same; `WWW-Authenticate` only where Basic was tried (RFC 6749 §5.2). */
+/** Every failure returns the same error, to avoid an oracle. `WWW-Authenticate` only if Basic was used (RFC 6749 §5.2). */
 export function createInvalidClientError(by: ClientCredentials["by"]): OAuthError {
   const description = "client authentication failed";
   if (by !== "client_secret_basic") return new OAuthError("invalid_client", description, { status: 401 });

@@ -1,6 +1,6 @@
 /**
- * What a token will be bound to (RFC 7800): the key of a DPoP proof, or the client's certificate, or nothing. A client that
- * is registered for one of the two gets no token without it; any other may bring a DPoP proof and gets a token bound to it.
+ * Determines what a token is bound to (RFC 7800): a DPoP key, the client's certificate, or nothing. A client that is
+ * registered for one of the two receives no token without it. Any other client may send a DPoP proof to bind its token.
  */
 import type { Agent } from "../../domain/client/client.ts";
 import type { Confirmation } from "../../domain/token/token.ts";
@@ -11,11 +11,11 @@ import { OAuthError } from "./oauth-error.ts";
 
 export type TokenBindingResult = {
   readonly confirmation?: Confirmation;
-  /** For the answer to this request, whatever it is. */
+  /** Headers for every response to this request. */
   readonly headers: Readonly<Record<string, string>>;
 };
 
-/** Most clients prove nothing, and wait for nothing here. */
+/** Determines the binding of the token. Synchronous unless there is a DPoP proof to verify. */
 export function bindToken(
   deps: DpopDeps,
   call: ProtocolRequest,
@@ -28,10 +28,10 @@ export function bindToken(
 
 function bindToCertificate(call: ProtocolRequest, { certificate }: TlsPeer): TokenBindingResult {
   const bound = "this client's tokens are bound to its certificate";
-  // A token is bound to one key: which of two would be meant, nobody could say later.
+  // A token is bound to one key, so a certificate and a DPoP proof exclude each other.
   if (call.header("dpop") !== undefined)
     throw new OAuthError("invalid_request", `${bound}: send no DPoP proof`);
-  if (!certificate) throw new OAuthError("invalid_request", `${bound}, and none came`);
+  if (!certificate) throw new OAuthError("invalid_request", `${bound}: the certificate is missing`);
   return { confirmation: { "x5t#S256": certificate.thumbprint }, headers: {} };
 }
 

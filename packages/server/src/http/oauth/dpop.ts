@@ -1,7 +1,7 @@
 /**
- * The DPoP proof of a token request (RFC 9449 §5): who holds which key, shown for this request alone. It is looked at
- * after the client has authenticated, so that strangers cost no signature and use up nobody's proof; and it is used up by
- * every request that carries it, also by one that is answered `authorization_pending`.
+ * Verifies the DPoP proof of a token request (RFC 9449 §5). It runs after client authentication, so that unauthenticated
+ * callers cost no signature check and cannot consume a client's proof. Every request consumes its proof, also one that
+ * returns `authorization_pending`.
  */
 import { hash } from "node:crypto";
 import {
@@ -18,22 +18,22 @@ import { OAuthError } from "./oauth-error.ts";
 
 export type DpopDeps = {
   readonly store: Store;
-  /** What a proof may name as `htu`: the token endpoint as it is configured, never as the request calls it. */
+  /** Accepted `htu` values: the configured token endpoint URLs, never the URL of the request. */
   readonly proofUrls: readonly (string | undefined)[];
-  /** Set where the configuration wants a nonce in each proof. */
+  /** Set if the configuration requires a nonce in each proof. */
   readonly nonces?: DpopNonces | undefined;
 };
 
-/** A key by its thumbprint (RFC 7638), and what the answer to this request carries, whatever it is. */
+/** The thumbprint of the proven key (RFC 7638), and headers for every response to this request. */
 export type DpopResult = { readonly jkt: string; readonly headers: Readonly<Record<string, string>> };
 
 const maxProofLength = 8192;
-/** A second proof in the same header, or a second header, which arrives joined by a comma, does not look like this. */
+/** One compact JWS. Rejects two proofs; repeated headers arrive joined by a comma. */
 const compactJws = /^[\w-]+\.[\w-]+\.[\w-]+$/;
-/** Remembered for longer than it is good, so that a node whose clock is behind does not take it again. */
+/** `jti` values are stored beyond the proof's lifetime, so that a node whose clock is behind rejects the replay. */
 const skewMs = 60_000;
 
-/** The key that the request proves, or undefined where it carries no proof. One that is not good is never ignored. */
+/** Returns the proven key, or undefined without a DPoP header. Throws `invalid_dpop_proof` for an invalid proof. */
 export async function verifyDpopProof(
   deps: DpopDeps,
   call: ProtocolRequest,
@@ -49,22 +49,26 @@ export async function verifyDpopProof(
   const nonce = deps.nonces?.stateOf(proof.nonce, now) ?? "fresh";
   const headers: DpopResult["headers"] = nonce === "fresh" ? {} : { "dpop-nonce": deps.nonces!.current(now) };
   if (nonce === "unknown")
-    throw new OAuthError("use_dpop_nonce", "make the DPoP proof again, with the nonce in DPoP-Nonce", {
-      headers,
-    });
+    throw new OAuthError(
+      "use_dpop_nonce",
+      "create a new DPoP proof with the nonce from the DPoP-Nonce header",
+      {
+        headers,
+      },
+    );
 
   const jkt = await calculateJwkThumbprint(jwk);
-  // The first to keep the proof's id is the one who used it; everyone after is a replay, also after a restart.
+  // The first commit of this `jti` wins; later ones are replays, also after a restart.
   const id = hash("sha256", JSON.stringify(["dpop", jkt, proof.jti]), "base64url");
   const record = { id, expiresAt: proof.expiresAt + skewMs };
   const kept = await deps.store.commitUnlogged({ writes: [{ put: "replay", record, ifVersion: absent }] });
-  if (kept !== "committed") throw invalid("the DPoP proof was used before: make one for each request");
+  if (kept !== "committed") throw invalid("the DPoP proof was used before: create one for each request");
   return { jkt, headers };
 }
 
 async function open(proof: string, now: number) {
   if (proof.length > maxProofLength || !compactJws.test(proof))
-    throw invalid("the DPoP header is not one signed JWT");
+    throw invalid("the DPoP header must be one signed JWT");
   try {
     const { payload, protectedHeader } = await jwtVerify(proof, EmbeddedJWK, {
       algorithms: [...proofAlgorithms],
@@ -72,7 +76,7 @@ async function open(proof: string, now: number) {
     });
     return { claims: payload, protectedHeader, jwk: protectedHeader.jwk as JWK };
   } catch {
-    throw invalid("the DPoP proof is not signed by the public key that it carries");
+    throw invalid("the DPoP proof is not signed by the key in its jwk header");
   }
 }
 
@@ -80,7 +84,7 @@ function invalid(why: string): OAuthError {
   return new OAuthError("invalid_dpop_proof", why);
 }
 
-/** What `htu` is compared with. */
+/** Returns the token endpoint URLs, normalized for comparison with `htu`. */
 export function listProofUrls(tokenEndpoints: readonly string[]): readonly (string | undefined)[] {
   return tokenEndpoints.map(comparableUrl);
 }

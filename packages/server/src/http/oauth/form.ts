@@ -1,6 +1,6 @@
 /**
- * Reading `application/x-www-form-urlencoded`, strictly: what cannot be decoded is refused rather than repaired, and a
- * parameter that comes twice is refused (RFC 6749 §3.1, §3.2). Empty parameters count as absent, as the same sections say.
+ * Strict parser of `application/x-www-form-urlencoded`. Refuses invalid encoding and repeated parameters (RFC 6749 §3.1,
+ * §3.2). Empty parameters count as absent (same sections).
  */
 import { readBody } from "../transport/body.ts";
 import type { ProtocolRequest } from "../transport/protocol-request.ts";
@@ -20,7 +20,7 @@ export function parseForm(text: string): Form {
     const equals = pair.indexOf("=");
     const name = decode(equals < 0 ? pair : pair.slice(0, equals));
     const value = equals < 0 ? "" : decode(pair.slice(equals + 1));
-    if (seen.has(name)) throw new OAuthError("invalid_request", "a parameter is given twice");
+    if (seen.has(name)) throw new OAuthError("invalid_request", "a parameter is repeated");
     seen.add(name);
     if (value !== "") form.set(name, value);
   }
@@ -34,11 +34,11 @@ function decode(text: string): string {
   } catch {
     throw new OAuthError("invalid_request", "a parameter is not well-formed UTF-8");
   }
-  if (decoded.includes("\0")) throw new OAuthError("invalid_request", "a parameter holds a NUL character");
+  if (decoded.includes("\0")) throw new OAuthError("invalid_request", "a parameter contains a NUL character");
   return decoded;
 }
 
-/** A parameter that must be there. */
+/** Returns a required parameter. Throws `invalid_request` if it is missing. */
 export function requireParameter(form: Form, name: string): string {
   const value = form.get(name);
   if (value === undefined) throw new OAuthError("invalid_request", `${name} is missing`);

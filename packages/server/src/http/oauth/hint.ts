@@ -1,4 +1,4 @@
-/** Whom the agent wants asked: exactly one of three hints (CIBA §7.1). None of them adds anybody to those who may decide. */
+/** Reads the hint: exactly one of three parameters (CIBA §7.1). A hint never adds an approver to those the policy allows. */
 import type { Agent } from "../../domain/client/client.ts";
 import type { Keyring } from "../../usecase/key/keyring.ts";
 import type { Hint } from "../../usecase/request/resolve-ask.ts";
@@ -14,22 +14,28 @@ export type HintDeps = LoginHintDeps & { readonly keyring: Pick<Keyring, "readId
 export async function readHint(deps: HintDeps, agent: Agent, parameters: Form): Promise<Hint> {
   const [name, other] = hints.filter((hint) => parameters.has(hint));
   if (name === undefined || other !== undefined)
-    throw new OAuthError("invalid_request", "give exactly one hint of who is to be asked");
+    throw new OAuthError(
+      "invalid_request",
+      "send exactly one of login_hint, login_hint_token and id_token_hint",
+    );
   const value = parameters.get(name) ?? "";
   if (name === "id_token_hint") return await readIdTokenHint(deps, agent, value);
   if (name === "login_hint_token") return await readLoginHintToken(deps, value);
   const hint = readLoginHint(value, deps.config.issuer);
-  if (!hint) throw new OAuthError("unknown_user_id", "nobody here can be meant by that login_hint");
+  if (!hint) throw new OAuthError("unknown_user_id", "no approver matches the login_hint");
   return hint;
 }
 
 /**
- * An ID token that this server issued to this agent. That it has expired is no obstacle: it lives for minutes, and says
- * here only who was meant (CIBA §7.1).
+ * Verifies an ID token that this server issued to this agent. An expired one is accepted: it lives for minutes and here only
+ * identifies the approver (CIBA §7.1).
  */
 async function readIdTokenHint({ keyring }: HintDeps, agent: Agent, idToken: string): Promise<Hint> {
   const claims = await keyring.readIdToken(idToken);
   if (!claims || claims.aud !== agent.id || typeof claims.sub !== "string")
-    throw new OAuthError("invalid_request", "id_token_hint is no ID token that this agent was issued here");
+    throw new OAuthError(
+      "invalid_request",
+      "id_token_hint is not an ID token that this server issued to this agent",
+    );
   return { by: "id", id: claims.sub };
 }

@@ -1,11 +1,11 @@
-/** What every JWT that reaches an endpoint is held against beside its signature, whatever it is for. */
+/** Checks of JWT claims and headers, shared by all endpoints. Signatures are verified elsewhere. */
 import { type JsonObject, type JsonRefusal, parseJson } from "@countersign/protocol";
 import { decodeJwt } from "jose";
 
-/** Seconds that another machine's clock may be wrong by. */
+/** Accepted clock skew, in seconds. */
 export const clockTolerance = 30;
 
-/** Every audience named must be one of ours: a list that also names someone else could be replayed there, or from there. */
+/** Returns true if every `aud` value is ours. A JWT with another audience could be replayed there, or from there. */
 export function isAudience(aud: unknown, audiences: ReadonlySet<string>): boolean {
   const named: readonly unknown[] = Array.isArray(aud) ? aud : [aud];
   return (
@@ -13,7 +13,7 @@ export function isAudience(aud: unknown, audiences: ReadonlySet<string>): boolea
   );
 }
 
-/** What was signed to be something else is not taken for this (RFC 8725 §3.11). Most clients say nothing. */
+/** Returns true if `typ` is this type, `JWT` or absent (RFC 8725 §3.11). Most clients send none. */
 export function isTyped(typ: unknown, own: string): boolean {
   if (typ === undefined) return true;
   if (typeof typ !== "string") return false;
@@ -21,7 +21,7 @@ export function isTyped(typ: unknown, own: string): boolean {
   return type === "jwt" || type === own;
 }
 
-/** Whose it says it is; nothing about it has been checked. */
+/** Returns the unverified `iss`. */
 export function readIssuer(jwt: string): string | undefined {
   try {
     const { iss } = decodeJwt<{ iss?: unknown }>(jwt);
@@ -33,7 +33,7 @@ export function readIssuer(jwt: string): string | undefined {
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** The payload of a JWT whose signature was checked, read so that no two readers could understand it differently. */
+/** Parses the payload of a verified JWT with the strict JSON parser, which refuses duplicate keys. */
 export function readPayload(jwt: string): { readonly claims: JsonObject } | JsonRefusal {
   let text: string;
   try {

@@ -1,8 +1,7 @@
 /**
- * `login_hint_token` (CIBA §7.1): whom to ask, signed by an issuer that the operator named, so that the agent can pass it
- * on without knowing who it is. Like any hint it only selects among those who may decide. It is good for as many asks as
- * its issuer lets it live, a day at most: what limits asks limits these, and a `jti` would only make the agent fetch a
- * token for each. It is not kept, and its claims are never logged.
+ * Verifies a `login_hint_token` (CIBA §7.1): a hint signed by a configured issuer, so that the agent can pass it on without
+ * knowing the approver. Like any hint, it only selects among the approvers whom the policy allows. It can be used for any
+ * number of requests until `exp`, at most 24 h ahead; rate limits apply to the requests. It is neither stored nor logged.
  */
 import type { Json, JsonObject } from "@countersign/protocol";
 import type { Config } from "../../config/config.ts";
@@ -18,7 +17,7 @@ export type LoginHintDeps = {
   readonly store: Store;
   readonly config: Config;
   readonly clientJwtVerifier: ClientJwtVerifier;
-  /** Keys of those who may sign such a token, by their `iss`. */
+  /** Keys of the configured issuers, by `iss`. */
   readonly loginHintKeys: ReadonlyMap<string, Keys>;
 };
 
@@ -28,25 +27,25 @@ const maxLifetimeSeconds = 24 * 3600;
 export async function readLoginHintToken(deps: LoginHintDeps, token: string): Promise<Hint> {
   const issuer = readIssuer(token) ?? "";
   const keys = deps.loginHintKeys.get(issuer);
-  if (!keys) throw invalid("is of no issuer that is known here");
+  if (!keys) throw invalid("is from an unknown issuer");
   const wanted = { issuer, requiredClaims: ["aud", "exp"], clockTolerance };
   const verified = await deps.clientJwtVerifier.verify({ keys }, token, wanted);
   if ("refused" in verified) throw refusal(verified.refused);
   const { payload, protectedHeader } = verified;
-  if (!isTyped(protectedHeader.typ, "login-hint+jwt")) throw invalid("says that it is something else (typ)");
+  if (!isTyped(protectedHeader.typ, "login-hint+jwt")) throw invalid("has the wrong typ");
   if (!isAudience(payload.aud, new Set([deps.config.issuer])))
-    throw invalid("is not for this issuer alone (aud)");
+    throw invalid("has the wrong aud: it must be this issuer only");
   if ((payload.exp ?? 0) > deps.store.now() / 1000 + maxLifetimeSeconds + clockTolerance)
-    throw invalid("is good for more than a day");
+    throw invalid("is valid for more than 24 hours");
   const read = readPayload(token);
   const subject = "claims" in read ? subjectOf(read.claims) : undefined;
-  if (subject === undefined) throw invalid("does not say who is meant: sub_id, email or sub");
+  if (subject === undefined) throw invalid("has no sub_id, email or sub");
   const hint = readSubjectIdentifier(subject, deps.config.issuer);
-  if (!hint) throw new OAuthError("unknown_user_id", "nobody here can be meant by that login_hint_token");
+  if (!hint) throw new OAuthError("unknown_user_id", "no approver matches the login_hint_token");
   return hint;
 }
 
-/** `sub_id` (RFC 9493 §4.1), or an address, or the approver's id here. */
+/** Returns `sub_id` (RFC 9493 §4.1), or `email` or `sub` as a subject identifier. */
 function subjectOf({ sub_id, email, sub }: JsonObject): Json | undefined {
   if (sub_id !== undefined) return sub_id;
   if (email !== undefined) return { format: "email", email };
@@ -56,9 +55,8 @@ function subjectOf({ sub_id, email, sub }: JsonObject): Json | undefined {
 function refusal(refused: JwtRefusal): OAuthError {
   if (refused === "expired")
     return new OAuthError("expired_login_hint_token", "login_hint_token has expired");
-  if (refused === "unreachable")
-    return invalid("cannot be checked: the keys of its issuer cannot be had now");
-  return invalid("is not signed by its issuer, or lacks what it must hold");
+  if (refused === "unreachable") return invalid("cannot be verified: the keys of its issuer are unavailable");
+  return invalid("is not signed by its issuer, or a required claim is missing");
 }
 
 function invalid(what: string): OAuthError {

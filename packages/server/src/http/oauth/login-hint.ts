@@ -1,7 +1,7 @@
 /**
- * `login_hint` (CIBA §7.1) in the forms that agents send: an e-mail address, an approver's id (the `sub` of our tokens),
- * `owner` for whoever the rule says, `group:` and a name, or a subject identifier in JSON (RFC 9493). It is read into a
- * wish; whether that person exists and may decide is the gate's to say.
+ * Parses `login_hint` (CIBA §7.1): an e-mail address, an approver id (the `sub` of our tokens), `owner` for the approvers of
+ * the policy, `group:` and a name, or a subject identifier in JSON (RFC 9493). `resolve-ask.ts` checks whether the approver
+ * exists and may decide.
  */
 import { type Json, type JsonObject, parseJson } from "@countersign/protocol";
 import { normalizeEmail } from "../../domain/people/approver.ts";
@@ -9,7 +9,7 @@ import type { Hint } from "../../usecase/request/resolve-ask.ts";
 
 const groupPrefix = "group:";
 
-/** Undefined where nobody could be meant by it. */
+/** Returns undefined if the hint cannot identify an approver. */
 export function readLoginHint(text: string, issuer: string): Hint | undefined {
   if (text === "owner") return { by: "owner" };
   if (text.startsWith(groupPrefix)) return { by: "group", group: text.slice(groupPrefix.length) };
@@ -20,7 +20,7 @@ export function readLoginHint(text: string, issuer: string): Hint | undefined {
   return byEmailOrId(text);
 }
 
-/** RFC 9493 §3: the members that the format has, and no others. Formats that lead to nobody here are undefined. */
+/** Parses a subject identifier: exactly the members of its format (RFC 9493 §3). Returns undefined for other formats. */
 export function readSubjectIdentifier(identifier: Json, issuer: string): Hint | undefined {
   if (typeof identifier !== "object" || identifier === null || Array.isArray(identifier)) return undefined;
   const { format, iss, sub, email, id } = identifier as JsonObject;
@@ -32,7 +32,7 @@ export function readSubjectIdentifier(identifier: Json, issuer: string): Hint | 
   return undefined;
 }
 
-/** Clients are not of one mind about the slash at the end of an issuer that has no path. */
+/** Compares issuers without a trailing slash, which clients add or omit. */
 function isIssuer(iss: Json | undefined, issuer: string): boolean {
   return typeof iss === "string" && iss.replace(/\/$/, "") === issuer;
 }

@@ -1,11 +1,11 @@
-/** The bodies of ping and push (CIBA §10.2, §10.3.1, §12), beside the token endpoint's answers that they resemble. */
+/** Encodes the bodies of ping and push (CIBA §10.2, §10.3.1, §12). */
 import type { CallbackPayload, PushError } from "../../job/callback-client.ts";
 import { toDenial, toTokenResponse } from "./token-response.ts";
 
 const descriptions = {
-  access_denied: "the request was denied or withdrawn, or does not hold any more",
-  expired_token: "nobody decided in time",
-  transaction_failed: "the token cannot be delivered in this way, or was lost on the way; ask again",
+  access_denied: "the request was denied or cancelled, or the approval is no longer valid",
+  expired_token: "no approver decided in time",
+  transaction_failed: "the token could not be delivered; send a new authentication request",
 } as const satisfies Record<PushError, string>;
 
 export function encodeNotification(notice: CallbackPayload): string {

@@ -1,4 +1,4 @@
-/** A protocol error on its way out: thrown at the edge only, rendered in one place, always as JSON. */
+/** A protocol error. Thrown only in `http/`; rendered as JSON in one place. */
 import type { AskError, RegistrationError, SpendError, TokenError } from "@countersign/protocol";
 import { createJsonResponse, type ProtocolResponse } from "../transport/response.ts";
 
@@ -9,7 +9,7 @@ const allowed = /[^\x20-\x21\x23-\x5b\x5d-\x7e]/g;
 export class OAuthError extends Error {
   readonly code: OAuthErrorCode;
   readonly status: 400 | 401 | 403 | 409 | 413 | 415 | 503;
-  /** Further members of the answer. */
+  /** Additional members of the response body. */
   readonly members: Readonly<Record<string, unknown>>;
   readonly headers: Readonly<Record<string, string>>;
 
@@ -22,7 +22,7 @@ export class OAuthError extends Error {
       readonly headers?: Readonly<Record<string, string>>;
     } = {},
   ) {
-    // It is an answer and not a fault: nobody reads its stack, and taking one costs as much as the rest of a poll.
+    // No stack trace: this is a response, not a bug, and capturing a stack costs as much as the rest of a poll.
     const limit = Error.stackTraceLimit;
     Error.stackTraceLimit = 0;
     super(description);
@@ -34,7 +34,7 @@ export class OAuthError extends Error {
     this.headers = options.headers ?? {};
   }
 
-  /** RFC 6749 §5.2; the description keeps to the alphabet that it allows. */
+  /** Returns the JSON body (RFC 6749 §5.2). `error_description` is limited to the characters that the RFC allows. */
   toProtocolResponse(): ProtocolResponse {
     const description = this.message.replace(allowed, "?");
     return createJsonResponse(

@@ -1,13 +1,13 @@
-/** `Prefer` (RFC 7240): how long a client would wait for an answer. Other preferences are ignored, as the RFC has it. */
+/** Parses `Prefer: wait` (RFC 7240). Other preferences are ignored, as the RFC requires. */
 
 import type { ProtocolRequest } from "../transport/protocol-request.ts";
 
-/** Longer than that no proxy on the way leaves a request open. */
+/** Upper bound for `Prefer: wait`, in seconds; common proxies time out beyond it. */
 const longestSeconds = 30;
 
 const waiting = /(?:^|,)\s*wait\s*=\s*"?([0-9]{1,9})"?\s*(?:[,;]|$)/i;
 
-/** What the client asked for, as far as it is granted, and what tells that it has gone. */
+/** Returns the granted wait, and the signal that aborts when the client disconnects. */
 export function parsePreferWait(
   call: ProtocolRequest,
 ): { readonly seconds: number; readonly signal: AbortSignal } | undefined {

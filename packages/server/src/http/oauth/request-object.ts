@@ -1,8 +1,7 @@
 /**
- * Signed authentication requests (CIBA §7.1.1). An agent that is registered to sign does so with each ask, by the one
- * algorithm that it is registered for; everything it asks is then inside the request object and nothing beside it. The
- * payload is read as text, because parsing loses what must be seen: equal keys, and numbers that change. What comes out
- * are parameters like those of a form, and what makes the object good for one use.
+ * Verifies signed authentication requests (CIBA §7.1.1). An agent that is registered for signing must sign every request with
+ * its registered algorithm; all parameters are then in the request object. The payload is parsed from its text with the strict
+ * JSON parser, which detects duplicate keys and inexact numbers. Returns form-like parameters and the replay guard.
  */
 import { hash } from "node:crypto";
 import type { Json, JsonObject } from "@countersign/protocol";
@@ -15,9 +14,9 @@ import type { Form } from "./form.ts";
 import { clockTolerance, isAudience, isTyped, readPayload } from "./jwt.ts";
 import { OAuthError } from "./oauth-error.ts";
 
-/** What may stand beside a request object: who calls, and how they prove it. */
+/** Parameters allowed beside a request object: client id and client authentication. */
 const beside = ["request", "client_id", "client_secret", "client_assertion", "client_assertion_type"];
-/** Claims that are about the request object and no parameters of the request. */
+/** Claims of the request object itself, which are not request parameters. */
 const about = ["iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id"];
 const numbers = ["requested_expiry", "request_expiry"];
 const texts = [
@@ -33,9 +32,9 @@ const texts = [
   "request",
   "request_uri",
 ];
-/** Those that are JSON, and stand in a form as its text. */
+/** Parameters that are JSON, which a form carries as text. */
 const values = ["authorization_details", "claims"];
-/** Seconds that a request object may be good for (FAPI-CIBA §5.2.2). */
+/** Maximum lifetime of a request object, in seconds (FAPI-CIBA §5.2.2). */
 const maxLifetimeSeconds = 3600;
 
 export type RequestObjectDeps = {
@@ -46,7 +45,7 @@ export type RequestObjectDeps = {
 
 export type AuthenticationRequestParameters = { readonly parameters: Form; readonly replayGuard?: Replay };
 
-/** The parameters of an ask: those of the form, or for an agent that signs, those of its request object. */
+/** Returns the request parameters: of the request object if the agent is registered for signing, otherwise of the form. */
 export async function readParameters(
   deps: RequestObjectDeps,
   agent: Agent,
@@ -60,7 +59,8 @@ export async function readParameters(
   if (request === undefined)
     throw invalid("this agent is registered to sign its requests: request is missing");
   const mixed = [...form.keys()].find((name) => !beside.includes(name));
-  if (mixed !== undefined) throw invalid("nothing may stand beside a request object (CIBA §7.1.1)");
+  if (mixed !== undefined)
+    throw invalid("no other parameters are allowed beside a request object (CIBA §7.1.1)");
   const claims = await readClaims(deps, agent, agent.requestAlgorithm, request);
   const jti = checkClaims(claims, agent, deps.store.now() / 1000);
   const replayGuard = {
@@ -70,7 +70,7 @@ export async function readParameters(
   return { parameters: toParameters(claims), replayGuard };
 }
 
-/** The claims of a request object that this agent signed for this server, and that is good now. */
+/** Verifies a request object: signature, type, issuer, audience, lifetime. Returns its claims. */
 async function readClaims(
   { clientJwtVerifier, config }: RequestObjectDeps,
   agent: Agent,
@@ -85,39 +85,39 @@ async function readClaims(
   });
   if ("refused" in verified) throw invalid(refusals[verified.refused](verified.claim ?? algorithm));
   const { payload, protectedHeader } = verified;
-  if (!isTyped(protectedHeader.typ, "oauth-authz-req+jwt"))
-    throw invalid("typ says that the request is something else");
+  if (!isTyped(protectedHeader.typ, "oauth-authz-req+jwt")) throw invalid("typ of the request is wrong");
   if (!isAudience(payload.aud, new Set([config.issuer])))
     throw invalid("aud of the request is not this issuer");
   return parseClaims(request);
 }
 
 const refusals: { readonly [refusal in JwtRefusal]: (detail: string) => string } = {
-  malformed: () => "the request is no JWT, or not signed by the algorithm that this agent is registered for",
-  unknown_key: (algorithm) => `this agent has no key by which the request could be signed with ${algorithm}`,
+  malformed: () =>
+    "the request is not a JWT, or not signed with the algorithm that this agent is registered for",
+  unknown_key: (algorithm) => `no registered key of this agent matches the request's kid and ${algorithm}`,
   forged: () => "the request is not signed by this agent",
-  unreachable: () => "the keys of this agent cannot be had from where it publishes them",
+  unreachable: () => "the keys of this agent cannot be fetched from its jwks_uri",
   expired: () => "the request has expired",
-  claims: (claim) => `${claim} of the request is missing, or not as it must be`,
+  claims: (claim) => `${claim} of the request is missing or invalid`,
 };
 
-/** What a signature alone does not settle. Answers the `jti`. */
+/** Checks the claims beyond the signature. Returns the `jti`. */
 function checkClaims({ exp, nbf, iat, jti, sub, client_id }: JsonObject, agent: Agent, now: number): string {
   if (typeof exp !== "number" || typeof nbf !== "number" || typeof iat !== "number")
-    throw invalid("exp, nbf and iat of the request are numbers");
-  // One that became good longer ago than that has therefore expired.
+    throw invalid("exp, nbf and iat of the request must be numbers");
+  // This also bounds the age: an object with an older `nbf` has expired.
   if (exp - nbf > maxLifetimeSeconds)
-    throw invalid(`the request is good for more than ${maxLifetimeSeconds} seconds`);
+    throw invalid(`the request is valid for more than ${maxLifetimeSeconds} seconds`);
   if (iat > now + clockTolerance) throw invalid("iat of the request is in the future");
   if (typeof jti !== "string" || jti === "") throw invalid("jti of the request is empty");
   // RFC 9101 §10.8: it could otherwise be taken for a client assertion.
-  if (sub === agent.id) throw invalid("sub of the request is the agent");
+  if (sub === agent.id) throw invalid("sub of the request must not be the agent");
   if (client_id !== undefined && client_id !== agent.id)
     throw invalid("client_id of the request is not its iss");
   return jti;
 }
 
-/** The claims of a request object whose signature was checked. */
+/** Parses the claims of a verified request object. */
 export function parseClaims(request: string): JsonObject {
   const read = readPayload(request);
   if ("claims" in read) return read.claims;
@@ -126,13 +126,13 @@ export function parseClaims(request: string): JsonObject {
   throw new OAuthError(code, `the request cannot be read at ${read.path}: ${read.refused}`);
 }
 
-/** The claims as the parameters that they stand for. What no specification knows is left out where it is no text. */
+/** Converts claims to parameters. Drops unknown claims that are not strings. */
 export function toParameters(claims: JsonObject): Form {
   const form = new Map<string, string>();
   for (const [name, value] of Object.entries(claims)) {
     if (about.includes(name)) continue;
     const text = textOf(name, value);
-    if (text?.includes("\0")) throw invalid("a parameter holds a NUL character");
+    if (text?.includes("\0")) throw invalid("a parameter contains a NUL character");
     if (text !== undefined && text !== "") form.set(name, text);
   }
   return form;
@@ -141,12 +141,12 @@ export function toParameters(claims: JsonObject): Form {
 function textOf(name: string, value: Json): string | undefined {
   if (typeof value === "string") return value;
   if (typeof value === "number" && numbers.includes(name)) return String(value);
-  // Nothing was lost in reading it, and so nothing is in writing it again.
+  // The strict parser loses nothing, so serializing again is exact.
   if (values.includes(name)) return JSON.stringify(value);
   if (name === "resource") {
     const [only, ...others]: readonly Json[] = Array.isArray(value) ? value : [];
     if (typeof only === "string" && others.length === 0) return only;
-    throw new OAuthError("invalid_target", "resource names one API: a token is for one");
+    throw new OAuthError("invalid_target", "resource must name one API: a token is for one API");
   }
   if (texts.includes(name) || numbers.includes(name)) throw invalid(`${name} of the request is not a string`);
   return undefined;

@@ -1,4 +1,4 @@
-/** The token, and a denial, as the wire spells them: in the answer to a token request, and in a push. */
+/** Encodes a token and a denial for token responses and pushes. */
 import type { IssuedToken } from "../../usecase/token/issue.ts";
 
 /** RFC 6749 §5.1, CIBA §10.1.1, RFC 9396 §7. */
@@ -13,10 +13,10 @@ export function toTokenResponse(grant: IssuedToken) {
   };
 }
 
-/** What fits into `error_description` (RFC 6749 §5.2). */
+/** Characters allowed in `error_description` (RFC 6749 §5.2). */
 const describable = /^[\x20-\x21\x23-\x5b\x5d-\x7e]*$/;
 
-/** The approver's reason, in a member of its own, and as the description where it fits that alphabet. */
+/** Returns the approver's reason as a separate member, and as `error_description` if its characters are allowed there. */
 export function toDenial(
   description: string,
   reason: string | undefined,

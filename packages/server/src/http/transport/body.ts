@@ -1,9 +1,9 @@
-/** The body of a request, as text: of the one media type that is meant, bounded, and UTF-8 all through. */
+/** Reads a request body as text: checks media type, size and UTF-8. */
 import { isUtf8 } from "node:buffer";
 import { OAuthError } from "../oauth/oauth-error.ts";
 import type { ProtocolRequest } from "./protocol-request.ts";
 
-/** Bytes. An ask with a large action fits several times over. */
+/** Maximum bytes; several times the size of a large request. */
 const longestBody = 64 * 1024;
 
 export async function readBody(call: ProtocolRequest, mediaType: string): Promise<string> {

@@ -1,18 +1,18 @@
 /**
- * A client's certificate as a proxy that has ended TLS passes it on: `Client-Cert` (RFC 9440 §2.2), or the PEM text
- * URL-encoded, as nginx writes `$ssl_client_escaped_cert`. Whether the header may be believed is not decided here.
+ * Parses a client certificate from the header of a TLS-terminating proxy: `Client-Cert` (RFC 9440 §2.2), or URL-encoded PEM
+ * (`$ssl_client_escaped_cert` of nginx). The caller decides whether the header is trusted.
  */
 import { parseCertificate } from "../../domain/client/certificate.ts";
 
-/** A long chain fits several times over; this is one certificate. */
+/** Maximum header length; far more than one certificate needs. */
 const longest = 32_768;
 
-/** The DER encoding; undefined for what is not exactly one certificate, such as two headers of the name, joined. */
+/** Returns the DER encoding; undefined unless the header is exactly one certificate (two joined headers are not). */
 export function readCertificateHeader(value: string): Uint8Array | undefined {
   if (value.length > longest) return undefined;
   const base64 = /^:([A-Za-z0-9+/]+={0,2}):$/.exec(value)?.[1];
   const certificate = parseCertificate(base64 === undefined ? readPem(value) : Buffer.from(base64, "base64"));
-  // What is read is what was sent, and nothing after it.
+  // Reject trailing data.
   if (base64 !== undefined && certificate?.raw.toString("base64") !== base64) return undefined;
   return certificate?.raw;
 }

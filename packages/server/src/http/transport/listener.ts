@@ -1,7 +1,6 @@
 /**
- * Where the world comes in: HTTP in clear or with TLS, and a second door where clients are asked for a certificate, if
- * one is configured. It tells the server who is at the other end, and nothing else; it decides nothing. Slow and silent
- * connections are cut off.
+ * HTTP(S) listener, and a second one for mutual TLS if configured. Passes the TLS peer to the application; makes no access
+ * decision. Slow and idle connections are closed.
  */
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
@@ -18,29 +17,29 @@ import { type ProtocolResponse, toResponse } from "./response.ts";
 import { readCertificates, readTls, suites, type TlsRefusal } from "./tls.ts";
 
 export type ListenResult = {
-  /** Answers everything; `protocol` what agents and APIs call, and no page. */
+  /** Handles all routes; `protocol` handles only the protocol endpoints. */
   readonly app: App;
   readonly protocol: App;
 };
 
 export type Listener = {
-  /** The main one first; with the port that it has, where any would do. */
+  /** Bound addresses, main listener first. If port 0 was configured, with the actual port. */
   readonly addresses: readonly { readonly host: string; readonly port: number }[];
-  /** Reads certificates and keys again, as it does by itself every minute. What does not fit is reported, and the old stays. */
+  /** Reloads certificates and keys, as happens every minute. On an error, it is reported and the old ones stay in use. */
   readonly renew: () => void;
-  /** Takes no new connection, finishes what is under way, and cuts off what takes longer than `patienceMs`. */
+  /** Stops accepting connections, waits for running requests, and closes those that take longer than `patienceMs`. */
   readonly close: (timeoutMs: number) => Promise<void>;
 };
 
-/** Milliseconds that a client has for TLS, for its headers, for its whole request, and between two of them. */
+/** Timeouts in milliseconds: TLS handshake, headers, whole request, and idle between requests. */
 const timeouts = {
   handshakeTimeout: 10_000,
   headersTimeout: 10_000,
   requestTimeout: 20_000,
   keepAliveTimeout: 65_000,
-  /** How often they are looked at. */
+  /** How often the timeouts are checked. */
   connectionsCheckingInterval: 2_000,
-  /** A second header of a name is seen as one that does not fit, and not dropped (RFC 9110 §5.3). */
+  /** Repeated headers are joined, so that they are refused and not dropped (RFC 9110 §5.3). */
   joinDuplicateHeaders: true,
 };
 const renewMs = 60_000;
@@ -48,7 +47,7 @@ const renewMs = 60_000;
 type ListenerEntry = {
   readonly at: ListenSettings;
   readonly app: App;
-  /** How certificates come in here, if they do. */
+  /** How client certificates reach this listener; undefined if they do not. */
   readonly mtls?: MtlsSettings | undefined;
 };
 
@@ -122,7 +121,7 @@ async function open(
           ...options,
           ...secure,
           requestCert: requestCert,
-          // Who has none, or one that nobody signed, may come in: what it is worth depends on who they say they are.
+          // Accept connections without a certificate or with an untrusted one; client authentication decides later.
           rejectUnauthorized: false,
         },
         listener,
@@ -146,7 +145,7 @@ async function open(
     },
     close: async (timeoutMs) => {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      // A connection that was busy is idle after its answer, and would be kept for the next request.
+      // A busy connection becomes idle after its response and would be kept for the next request.
       const closing = setInterval(() => server.closeIdleConnections(), 50);
       const forceClose = setTimeout(() => server.closeAllConnections(), timeoutMs);
       await closed;
@@ -159,7 +158,7 @@ async function open(
 const reasons: Readonly<Record<string, string>> = {
   EADDRINUSE: "the port is in use",
   EADDRNOTAVAIL: "this machine has no such address",
-  EACCES: "ports below 1024 need more rights",
+  EACCES: "permission denied: ports below 1024 need additional privileges",
 };
 
 function cannotListen({ host, port }: ListenSettings, cause: NodeJS.ErrnoException): TlsRefusal {
@@ -169,7 +168,7 @@ function cannotListen({ host, port }: ListenSettings, cause: NodeJS.ErrnoExcepti
   };
 }
 
-/** Undefined in clear. */
+/** Returns undefined without TLS. */
 function secureContext(
   { tls }: ListenSettings,
   mtls: MtlsSettings | undefined,
@@ -178,7 +177,7 @@ function secureContext(
   const own = readTls(tls);
   if ("refused" in own) return own;
   if (!mtls || mtls.proxy) return { ...suites, ...own };
-  // Nobody's word counts unless it was configured: not that of the authorities which browsers trust.
+  // Trust only the configured authorities, not the system's.
   if (mtls.authoritiesFile === undefined) return { ...suites, ...own, ca: [] };
   const authorities = readCertificates(mtls.authoritiesFile);
   return "refused" in authorities ? authorities : { ...suites, ...own, ca: authorities.pem };
@@ -187,6 +186,6 @@ function secureContext(
 function badCertificate(): ProtocolResponse {
   return new OAuthError(
     "invalid_request",
-    "the certificate that the proxy passed on cannot be read",
+    "the client certificate in the proxy's header cannot be parsed",
   ).toProtocolResponse();
 }

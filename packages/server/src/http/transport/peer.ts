@@ -1,6 +1,6 @@
 /**
- * Who is at the other end of the connection, as far as TLS knows. It comes from whoever listens, beside the request and
- * never inside it. A header becomes a certificate only where a proxy is configured to send one, and only from there.
+ * The TLS peer of a connection. The listener passes it beside the request, so it cannot be forged in the request. A header is
+ * accepted as a certificate only from the addresses of a configured proxy.
  */
 import { hash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
@@ -13,20 +13,20 @@ export type ClientCertificate = {
   readonly der: Uint8Array;
   /** base64url SHA-256 of the DER encoding: what tokens are bound to (`x5t#S256`, RFC 8705 §3.1). */
   readonly thumbprint: string;
-  /** Whether whoever ended TLS has followed its chain to an authority that the operator named. */
+  /** True if the TLS endpoint (listener or proxy) verified the chain against a configured authority. */
   readonly verified: boolean;
 };
 
 export type TlsPeer = { readonly certificate?: ClientCertificate };
 
-/** Somebody without a certificate: nearly everybody. */
+/** A peer without a client certificate (the usual case). */
 export const anonymousPeer: TlsPeer = {};
 
 export function toClientCertificate(der: Uint8Array, verified: boolean): ClientCertificate {
   return { der, thumbprint: hash("sha256", der, "base64url"), verified };
 }
 
-/** Undefined: a certificate came that cannot be read. */
+/** Returns undefined if the certificate cannot be parsed. */
 type PeerReader = (incoming: IncomingMessage) => TlsPeer | undefined;
 
 export function createPeerReader(mtls: MtlsSettings | undefined): PeerReader {
@@ -41,7 +41,7 @@ export function createPeerReader(mtls: MtlsSettings | undefined): PeerReader {
   };
 }
 
-/** Looked at once for each connection. */
+/** Cached per connection. */
 function peerOfConnection(): PeerReader {
   const known = new WeakMap<object, TlsPeer>();
   return ({ socket }) => {

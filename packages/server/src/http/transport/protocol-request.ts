@@ -1,6 +1,6 @@
 /**
- * What a machine's request holds for an endpoint, whether Node's parser brought it or a fetch `Request`: the little that is
- * read of it, each thing when it is asked for. Nothing here judges what is in it.
+ * The request as protocol endpoints see it, from Node's parser or from a fetch `Request`. Headers and body are read lazily;
+ * nothing is validated here.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { OAuthError } from "../oauth/oauth-error.ts";
@@ -9,15 +9,15 @@ import type { ProtocolResponse } from "./response.ts";
 
 export type ProtocolRequest = {
   readonly method: string;
-  /** By its name in lower case; several of one name come joined by a comma (RFC 9110 §5.3). */
+  /** Returns a header by its lower-case name; repeated headers are joined by a comma (RFC 9110 §5.3). */
   readonly header: (name: string) => string | undefined;
-  /** All of it. Throws an `OAuthError` where it is longer than so many bytes, or breaks off. */
+  /** Reads the whole body. Rejects with `OAuthError` if it is longer than `maxBytes` or incomplete. */
   readonly body: (maxBytes: number) => Promise<Uint8Array>;
-  /** Tells that the caller has hung up. */
+  /** Aborts when the client disconnects. */
   readonly signal: () => AbortSignal;
 };
 
-/** An endpoint as it stands in the route table. It always answers: what goes wrong is an answer too. */
+/** An endpoint of the route table. Never rejects: errors become error responses. */
 export type ProtocolHandler = (call: ProtocolRequest, peer: TlsPeer) => Promise<ProtocolResponse>;
 
 export function fromFetchRequest(request: Request): ProtocolRequest {
@@ -40,7 +40,7 @@ export function fromIncomingMessage(incoming: IncomingMessage, outgoing: ServerR
     body: (maxBytes) => readIncoming(incoming, maxBytes),
     signal: () => {
       const hangUp = new AbortController();
-      // It may have gone while it was found out who it is.
+      // The client may have disconnected during authentication.
       if (outgoing.destroyed) hangUp.abort();
       else outgoing.once("close", () => hangUp.abort());
       return hangUp.signal;
@@ -48,10 +48,10 @@ export function fromIncomingMessage(incoming: IncomingMessage, outgoing: ServerR
   };
 }
 
-/** How long a caller that is answered already may go on sending: closing at once would take the answer from it. */
+/** How long a client may go on sending after the response: closing at once could discard the response (TCP reset). */
 const drainMs = 500;
 
-/** Writes an answer, and keeps the connection unless what the caller sends has not been read to its end. */
+/** Writes a response. Keeps the connection open only if the request body was read completely. */
 export function writeResponse(
   incoming: IncomingMessage,
   outgoing: ServerResponse,
@@ -76,7 +76,7 @@ const emptyBody = new Uint8Array();
 
 function readIncoming(incoming: IncomingMessage, maxBytes: number): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
-    // Nearly always one chunk.
+    // Usually one chunk.
     let first: Uint8Array | undefined;
     let chunks: Uint8Array[] | undefined;
     let length = 0;
@@ -101,7 +101,7 @@ async function readRequest(request: Request, maxBytes: number): Promise<Uint8Arr
   const chunks: Uint8Array[] = [];
   let length = 0;
   try {
-    // Whoever made the request holds a body to its declared length; one without is counted as it arrives.
+    // The parser enforces a declared Content-Length; a body without one is counted here.
     if (declared !== null) return new Uint8Array(await request.arrayBuffer());
     for await (const chunk of request.body ?? []) {
       length += chunk.byteLength;
@@ -118,7 +118,7 @@ function bodyTooLong(maxBytes: number): OAuthError {
   return new OAuthError("invalid_request", `the body is longer than ${maxBytes} bytes`, { status: 413 });
 }
 
-/** A caller who hangs up is no fault of ours. */
+/** A disconnect is a client error. */
 function bodyIncomplete(): OAuthError {
-  return new OAuthError("invalid_request", "the body did not arrive whole");
+  return new OAuthError("invalid_request", "the body is incomplete");
 }

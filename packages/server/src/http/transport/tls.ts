@@ -1,20 +1,20 @@
-/** TLS as this server speaks it, and the files that it needs, each held against the others before anybody listens. */
+/** TLS settings, and loading and checking of certificate and key files before the server listens. */
 import { constants, createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { SecureContextOptions } from "node:tls";
 import type { Config } from "../../config/config.ts";
 import type { TlsFiles } from "../../config/listening.ts";
 
-/** What an operator can put right: which file, and how. */
+/** An operator error: which file is wrong, and how to fix it. */
 export type TlsRefusal = { readonly refused: string; readonly remedy: string };
 
 /**
- * TLS 1.3, and of 1.2 what FAPI 1.0 Advanced §8.5 allows and RFC 9325 §4.2 recommends: forward secrecy and GCM. FAPI allows
- * finite-field Diffie-Hellman as well; RFC 9325 §4.1 advises against it, and nobody who speaks 1.2 needs it.
+ * TLS 1.3, and the TLS 1.2 suites that FAPI 1.0 Advanced §8.5 allows and RFC 9325 §4.2 recommends: forward secrecy and GCM.
+ * Without finite-field Diffie-Hellman, which FAPI allows and RFC 9325 §4.1 advises against.
  */
 export const suites = {
   minVersion: "TLSv1.2",
-  // Who a connection belongs to does not change while it lasts.
+  // No renegotiation: the peer of a connection does not change.
   secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
   honorCipherOrder: true,
   ciphers: [
@@ -28,7 +28,7 @@ export const suites = {
   ].join(":"),
 } as const satisfies SecureContextOptions;
 
-/** What is wrong with the files that the configuration names. */
+/** Checks the configured files. Returns the problems; empty if there are none. */
 export function findTlsProblems({ listen, mtls }: Pick<Config, "listen" | "mtls">): readonly TlsRefusal[] {
   const [main, second] = [listen.tls, mtls?.listen?.tls];
   const read = [
@@ -39,7 +39,7 @@ export function findTlsProblems({ listen, mtls }: Pick<Config, "listen" | "mtls"
   return read.filter((one) => typeof one === "object" && "refused" in one);
 }
 
-/** Reads certificate and key anew. */
+/** Reads certificate and key from their files. */
 export function readTls({
   certificate,
   key,
@@ -60,7 +60,7 @@ export function readTls({
   return { cert: chain.pem, key: secret };
 }
 
-/** PEM, with at least one certificate in it, and none that cannot be read. */
+/** Reads a PEM file with at least one certificate. Refuses if any certificate is unreadable. */
 export function readCertificates(
   file: string,
 ): { readonly pem: string; readonly certificates: readonly X509Certificate[] } | TlsRefusal {
@@ -71,10 +71,10 @@ export function readCertificates(
     const certificates = blocks.map((block) => new X509Certificate(block));
     if (certificates.length > 0) return { pem, certificates };
   } catch {
-    // Said below.
+    // Reported below.
   }
   return {
-    refused: `${file} holds no certificate that can be read`,
+    refused: `${file} contains no readable certificate`,
     remedy: "A certificate in PEM is needed.",
   };
 }
@@ -85,7 +85,7 @@ function read(file: string): string | TlsRefusal {
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     return {
-      refused: `${file} ${code === "ENOENT" ? "is not there" : `cannot be read (${code})`}`,
+      refused: `${file} ${code === "ENOENT" ? "does not exist" : `cannot be read (${code})`}`,
       remedy:
         "Put it there, readable for the account that runs the server; or name another in the configuration.",
     };
@@ -97,7 +97,7 @@ function openKey(pem: string, file: string): KeyObject | TlsRefusal {
     return createPrivateKey(pem);
   } catch {
     return {
-      refused: `${file} ${/ENCRYPTED/.test(pem) ? "has a passphrase" : "holds no private key that can be read"}`,
+      refused: `${file} ${/ENCRYPTED/.test(pem) ? "has a passphrase" : "contains no readable private key"}`,
       remedy: "A private key in PEM without a passphrase is needed, readable for the server's account alone.",
     };
   }

@@ -172,16 +172,21 @@ async function foreignMembers(
 ): Promise<Problem[]> {
   const problems: Problem[] = [];
   const say = (member: string, message: string, remedy: string) => problems.push({ member, message, remedy });
-  if (client_id !== agent.id) say("client_id", "this is not whose registration it is", "send the client_id");
+  if (client_id !== agent.id)
+    say("client_id", "client_id does not match the registration access token", "send the client_id");
   if (client_secret !== undefined && !(await isItsSecret(client_secret, agent, secrets)))
-    say("client_secret", "this is not the secret", "leave it out: secrets are made by the server");
+    say(
+      "client_secret",
+      "client_secret does not match the stored secret",
+      "leave it out: secrets are made by the server",
+    );
   for (const member of [
     "registration_access_token",
     "registration_client_uri",
     "client_secret_expires_at",
     "client_id_issued_at",
   ])
-    if (member in rest) say(member, "this is the server's to say", "leave it out");
+    if (member in rest) say(member, "this member is set by the server", "leave it out");
   return problems;
 }
 

@@ -29,7 +29,7 @@ type PermissionRefused = {
 
 export const permissionRefusal = {
   refused: "access_denied",
-  why: "the permission check does not let this agent ask for this, or not of those people",
+  why: "the permission check does not allow this agent to request this action from these approvers",
   gate: "permission",
 } as const satisfies PermissionRefused;
 
@@ -43,7 +43,7 @@ export async function checkPermission(
   if (verdict === "unavailable")
     return {
       refused: "temporarily_unavailable",
-      why: "whether this is permitted could not be checked; nobody was asked; try again",
+      why: "the permission check is unavailable; no approver was notified; try again",
       gate: "permission",
     };
   const allowed = people.filter(({ id }) => verdict.allowed.includes(id));

@@ -68,7 +68,7 @@ function parseAskParameters(
   if (!scopes.includes("openid")) return { refused: "invalid_scope", why: "scope must contain openid" };
   const actionScopes = scopes.filter((scope) => scope !== "openid" && !ungrantedScopes.includes(scope));
   const unknown = actionScopes.find((scope) => config.actions.get(scope)?.scope !== scope);
-  if (unknown !== undefined) return { refused: "invalid_scope", why: "a scope is not known here" };
+  if (unknown !== undefined) return { refused: "invalid_scope", why: "unknown scope" };
 
   const parts = parseParts(config, details, actionScopes);
   if ("refused" in parts) return parts;
@@ -118,7 +118,7 @@ async function selectPeople(
   let ruleHint: RuleHint;
   if (hint.by === "id") {
     const found = await store.read("approver", hint.id);
-    if (!found) return applyPolicy("unknown_user_id", "nobody here is known by that hint");
+    if (!found) return applyPolicy("unknown_user_id", "no approver matches the hint");
     ruleHint = { by: "email", email: found.record.email };
   } else ruleHint = hint;
   const asked = parts.map(({ policy: { approvers, definition }, bound }) => ({
@@ -130,9 +130,10 @@ async function selectPeople(
   if ("refused" in emails && emails.refused === "access_denied")
     return applyPolicy(
       emails.refused,
-      `the rules name nobody who may decide ${parts.length > 1 ? "all of " : ""}this`,
+      `no approver may decide ${parts.length > 1 ? "all parts of this request" : "this request"}`,
     );
-  if ("refused" in emails) return applyPolicy(emails.refused, "the rules name nobody to ask by that hint");
+  if ("refused" in emails)
+    return applyPolicy(emails.refused, "no approver who may decide this request matches the hint");
   const { relations } = config.permission;
   const allowedByRelations = relations
     ? emails.filter((email) => isRelated(relations, config.groups, agent, asked, email))
@@ -145,7 +146,7 @@ async function selectPeople(
   }
   return people.length > 0
     ? people
-    : applyPolicy("unknown_user_id", "nobody who may decide this is enrolled");
+    : applyPolicy("unknown_user_id", "no approver who may decide this request is enrolled");
 }
 
 function applyPolicy(refused: GateRefusal, why: string): GateRefused {

@@ -22,7 +22,7 @@ test("T56: a right guess is worth nothing once another one was counted", async (
   assert.ok("writes" in right);
   assert.deepEqual(await guess("314159266"), {
     refused: "invalid_user_code",
-    why: "that is not the user code of this person",
+    why: "wrong user code for this approver",
   });
   assert.equal(await store.commitUnlogged({ writes: right.writes }), "conflict");
   const again = await guess("314159265");

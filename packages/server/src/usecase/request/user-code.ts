@@ -40,15 +40,15 @@ export async function checkUserCode(
   const guarded = people.some(({ userCode }) => userCode !== undefined);
   if (code === undefined)
     return guarded
-      ? { refused: "missing_user_code", why: "who would be asked has a user code" }
+      ? { refused: "missing_user_code", why: "user_code is required for this approver" }
       : { writes: [] };
   if (!person || others.length > 0)
     return {
       refused: "invalid_request",
-      why: "a user_code is one person's: give a hint that means one person",
+      why: "user_code needs a hint that identifies one approver",
     };
   if (!person.userCode)
-    return { refused: "invalid_user_code", why: "this person has no user code: send none" };
+    return { refused: "invalid_user_code", why: "this approver has no user code: send none" };
   const { userCode } = person;
   return await runSerially(() => countAttempt(store, person.id, userCode, code));
 }
@@ -81,13 +81,13 @@ async function countAttempt(
       (await store.commitUnlogged({ writes: [{ put: "user_code_attempts", record, ifVersion }] })) ===
       "committed"
     )
-      return { refused: "invalid_user_code", why: "that is not the user code of this person" };
+      return { refused: "invalid_user_code", why: "wrong user code for this approver" };
   }
 }
 
 const tooMany: UserCodeRefused = {
   refused: "access_denied",
-  why: "too many wrong user codes were given for this person; try again later",
+  why: "too many wrong user codes for this approver; try again later",
 };
 
 async function currentAttempts(store: Store, approver: string) {

@@ -65,7 +65,7 @@ function readToken(call: ProtocolRequest): string {
   const authorization = call.header("authorization") ?? "";
   const token = /^bearer +([A-Za-z0-9._~+/-]{1,512}=*)$/i.exec(authorization)?.[1];
   if (token !== undefined) return token;
-  throw new OAuthError("invalid_token", "a token that allows this is missing", {
+  throw new OAuthError("invalid_token", "an initial or registration access token is required", {
     status: 401,
     headers: { "www-authenticate": 'Bearer realm="countersign"' },
   });
@@ -107,7 +107,7 @@ function refusal(answer: RegisterRefused): OAuthError {
     case "unknown_token":
       return new OAuthError(
         "invalid_token",
-        "this token is unknown, used up, expired, or for something else",
+        "this token is unknown, used up, expired, or not valid for this request",
         {
           status: 401,
           headers: { "www-authenticate": 'Bearer realm="countersign", error="invalid_token"' },

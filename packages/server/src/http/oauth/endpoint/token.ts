@@ -20,21 +20,21 @@ import { parsePreferWait } from "../prefer.ts";
 import { toDenial, toTokenResponse } from "../token-response.ts";
 
 const errors = {
-  authorization_pending: ["authorization_pending", "nobody has decided yet"],
+  authorization_pending: ["authorization_pending", "no approver has decided yet"],
   slow_down: ["slow_down", "poll more slowly"],
-  too_fast: [
-    "invalid_request",
-    "this client polls far faster than the interval, and goes on after slow_down",
-  ],
+  too_fast: ["invalid_request", "this client ignores slow_down and polls much faster than the interval"],
   access_denied: ["access_denied", "the request was denied or withdrawn"],
-  expired_token: ["expired_token", "nobody decided in time, or the approval was not redeemed in time"],
+  expired_token: ["expired_token", "no approver decided in time, or the approval was not redeemed in time"],
   invalid_target: ["invalid_target", "the resource is not the API that the action was approved for"],
   invalid_grant: ["invalid_grant", "this auth_req_id is unknown, another client's, or already redeemed"],
   registration_changed: [
     "temporarily_unavailable",
-    "this client's registration has changed meanwhile; authenticate again",
+    "this client's registration changed during the request; authenticate again",
   ],
-  unauthorized_client: ["unauthorized_client", "the token is pushed to this client, and not fetched"],
+  unauthorized_client: [
+    "unauthorized_client",
+    "this client is registered for push and cannot fetch the token",
+  ],
 } as const satisfies Record<RedeemRefusal, readonly [OAuthErrorCode, string]>;
 
 export type TokenDeps = RedeemDeps & AuthenticationDeps & DpopDeps;
