@@ -1,4 +1,4 @@
-/** Agents that the configuration declares: client metadata in the file's spelling, and secrets by their hashes alone. */
+/** Reads the declared agents: client metadata with the keys of the file, and secrets only as hashes. */
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { inspectText, type Json, type JsonObject, parseJson } from "@countersign/protocol";
@@ -18,7 +18,7 @@ export type DeclaredAgent = Omit<
   Agent,
   "id" | "credential" | "paused" | "createdAt" | "source" | "registration"
 > & { readonly credential: DeclaredCredential };
-/** Of a secret only the hash is declared, which is not enough for an HMAC. */
+/** `client_secret_jwt` is excluded: an HMAC needs the secret, and only its hash is declared. */
 type DeclaredCredential = Exclude<Credential, { readonly method: "client_secret_jwt" }>;
 
 type AgentSections = {
@@ -28,7 +28,7 @@ type AgentSections = {
 };
 type AddProblem = (problem: SectionProblem) => void;
 
-/** Each on its own. `from` is what files are relative to; `terms` has those actions that have no problem themselves. */
+/** Reads each agent separately. `from` is the base of relative paths; `terms` holds the actions without problems. */
 export function readAgents(
   { agents, actions, scopes }: AgentSections,
   policy: RegistrationPolicy,
@@ -36,7 +36,7 @@ export function readAgents(
   addProblem: AddProblem,
 ): [string, DeclaredAgent][] {
   const { types } = policy;
-  // What is wrong with an action is said there, and not again with each of its agents.
+  // A problem of an action is reported there, not again for each of its agents.
   const invalidTypes = [...Object.keys(actions), ...Object.keys(scopes)].filter((type) => !types.has(type));
   const declaredAgents: [string, DeclaredAgent][] = [];
   for (const [id, value] of Object.entries(agents)) {
@@ -78,15 +78,15 @@ function readMetadata(
   }: { readonly path: Path; readonly baseDir: string; readonly addProblem: AddProblem },
 ): JsonObject | undefined {
   const presentMembers = registrationMembers.filter((member) => section[member] !== undefined);
-  // Whatever YAML made of it has to be what JSON could say.
+  // Reject YAML values that JSON cannot express.
   const parsed = parseJson(
     JSON.stringify(Object.fromEntries(presentMembers.map((member) => [member, section[member]]))),
   );
   if ("refused" in parsed) {
     addProblem({
       path,
-      message: `this cannot be said in JSON (${parsed.path})`,
-      remedy: "write numbers whole, or as text",
+      message: `the value cannot be expressed in JSON (${parsed.path})`,
+      remedy: "write integers, or strings",
     });
     return undefined;
   }
@@ -97,7 +97,7 @@ function readMetadata(
   if (section.jwks_file === undefined) return metadata;
   const at = [...path, "jwks_file"];
   if (metadata.jwks !== undefined) {
-    addProblem({ path: at, message: "jwks is given too", remedy: "give one of the two" });
+    addProblem({ path: at, message: "jwks and jwks_file exclude each other", remedy: "remove one" });
     return undefined;
   }
   try {
@@ -106,13 +106,13 @@ function readMetadata(
     addProblem({ path: at, message: "the file cannot be read as JSON", remedy: "put a JWK Set into it" });
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    const message = code === "ENOENT" ? "there is no such file" : `the file cannot be read (${code})`;
+    const message = code === "ENOENT" ? "the file does not exist" : `the file cannot be read (${code})`;
     addProblem({ path: at, message, remedy: "name the file with the agent's public keys" });
   }
   return undefined;
 }
 
-/** The key of the file that a member was made from. */
+/** Returns the configuration key that a metadata member comes from. */
 function toConfigKey(member: string, section: AgentSection): string {
   if (member === "authorization_details_types" || member === "scope") return "types";
   return member === "jwks" && section.jwks_file !== undefined ? "jwks_file" : member;
@@ -129,8 +129,8 @@ function readCredential(
   if (method === "client_secret_jwt")
     addProblem({
       path: [...path, "token_endpoint_auth_method"],
-      message: "client_secret_jwt needs the secret itself, which does not belong into this file",
-      remedy: "use private_key_jwt, or add this agent by command: countersign agent add",
+      message: "client_secret_jwt needs the secret itself, which must not be in this file",
+      remedy: "use private_key_jwt, or add this agent with countersign agent add",
     });
   else if (needsHash && hash === undefined)
     addProblem({
@@ -154,7 +154,7 @@ function checkName(name: string, path: Path, addProblem: AddProblem): string {
   if (inspectText(name, { maxCodePoints: 60 }) !== undefined)
     addProblem({
       path: [...path, "name"],
-      message: "this name cannot be shown as it is",
+      message: "the name contains characters that cannot be displayed, or is too long",
       remedy: "use up to 60 visible characters: approvers read it on every card",
     });
   return name;

@@ -1,8 +1,7 @@
 /**
- * The configuration: the operator's rules, from one reviewed file. Issuer, store and listening address, who is in which
- * group, which APIs there are, the action types, and those agents that are declared here. People, devices and the other
- * agents live in the store. It holds no secret. Everything wrong with it is said at once, each with file, line and remedy; nothing of a file
- * with a problem is used. It never reads the environment and never changes while the server runs.
+ * Reads the configuration file: issuer, store, listeners, groups, APIs, action types and declared agents. Approvers, devices
+ * and other agents are in the store. The file contains no secrets. All problems are reported together, each with file, line
+ * and remedy; a file with a problem is not used. The configuration does not read the environment and is immutable.
  */
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
@@ -34,48 +33,48 @@ import { suggestSpelling } from "./spelling.ts";
 import { checkUrls, deriveLogOrigin, isPostgres } from "./url-check.ts";
 
 export type Config = {
-  /** The URL that everybody calls the server by; never taken from a request. No slash at its end. */
+  /** The public URL of the server, without a trailing slash; never derived from a request. */
   readonly issuer: string;
   readonly listen: ListenSettings;
-  /** Where and how clients bring certificates. Without it, nobody is asked for one. */
+  /** Mutual TLS. Undefined: off, and no client certificate is requested. */
   readonly mtls?: MtlsSettings;
-  /** The database: a `postgres://` URL, or an absolute path. And the key from outside it: an absolute path. */
+  /** `store`: a `postgres://` URL or an absolute path. `keyFile`: the root key, an absolute path. */
   readonly store: string;
   readonly keyFile: string;
-  /** `origin` is the issuer's, and the only one on which a passkey may be used. */
+  /** `origin` is the issuer's origin, the only one on which passkeys are accepted. */
   readonly passkeys: { readonly rpId: string; readonly rpName: string; readonly origin: string };
-  /** The name in checkpoints, and the file to which each signed one is appended. */
+  /** The origin line of checkpoints, and the file to which each signed checkpoint is appended. */
   readonly log: { readonly origin: string; readonly checkpointFile?: string };
-  /** E-mail addresses, by group. */
+  /** E-mail addresses by group. */
   readonly groups: ReadonlyMap<string, readonly string[]>;
   readonly apis: ReadonlyMap<string, { readonly audience: string }>;
   readonly channels: {
     readonly mail?: { readonly smtp: string; readonly from: string; readonly passwordFile?: string };
   };
-  /** Whether proofs need a nonce of ours (RFC 9449 §8). */
+  /** True if DPoP proofs need a server nonce (RFC 9449 §8). */
   readonly dpop: { readonly requireNonce: boolean };
   readonly limits: {
     readonly maxPendingPerAgent: number;
     readonly maxRequestsPerHour: number;
     readonly pollIntervalSeconds: number;
   };
-  /** What is said on standard error: from which level on, and whether each answer to a request is worth a line. */
+  /** The log on standard error: minimum level, and whether requests are logged (access log). */
   readonly logging: { readonly level: (typeof loggingLevels)[number]; readonly accessLog: boolean };
-  /** Where Prometheus asks; nowhere, unless said. */
+  /** The metrics listener (Prometheus). Undefined: off. */
   readonly metrics?: { readonly host: string; readonly port: number };
-  /** How far calls to what others have registered may reach, and who certifies hosts there beside the usual ones. */
+  /** SSRF policy of calls to registered URLs, and additional certificate authorities. */
   readonly outbound: OutboundPolicy & { readonly caFile?: string };
-  /** Whether agents that are registered for it have to send the user code of whom they ask (CIBA §7.1). */
+  /** Whether agents that are registered for it must send the approver's user code (CIBA §7.1). */
   readonly userCodes: boolean;
-  /** Relations between agents and people, and who is asked outside this server. */
+  /** Relations between agents and approvers, and the external permission backend. */
   readonly permission: PermissionSettings;
-  /** Whether agents can register themselves, with an allowance (RFC 7591). */
+  /** Whether agents can register themselves with an initial access token (RFC 7591). */
   readonly registration: { readonly enabled: boolean };
-  /** By id. What is declared here is brought into the store at the start, and changed nowhere else. */
+  /** Declared agents by id. Reconciled into the store at the start; not changed by commands or registration. */
   readonly agents: ReadonlyMap<string, DeclaredAgent>;
-  /** By their `iss`. */
+  /** Issuers of `login_hint_token`, by `iss`. */
   readonly loginHintIssuers: LoginHintIssuers;
-  /** By action type. A scope that is an action is here under its own name, with `scope` set. */
+  /** By action type. A scope that is declared as an action is under its name, with `scope` set. */
   readonly actions: ReadonlyMap<string, ActionPolicy>;
 };
 
@@ -84,28 +83,28 @@ export type ConfigProblem = {
   /** Both count from 1. */
   readonly line: number;
   readonly column: number;
-  /** "actions.refund.bound[0]"; empty for the file as a whole. */
+  /** Such as "actions.refund.bound[0]"; empty for the whole file. */
   readonly path: string;
   readonly message: string;
   readonly remedy: string;
 };
 export type ConfigProblems = { readonly problems: readonly ConfigProblem[] };
 
-/** Reads the file. One that cannot be read is a problem like any other. */
+/** Loads the file. Returns problems also if the file cannot be read. */
 export function loadConfig(file: string): { readonly config: Config } | ConfigProblems {
   let text: string;
   try {
     text = readFileSync(file, "utf8");
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
-    const message = code === "ENOENT" ? "there is no such file" : `the file cannot be read (${code})`;
+    const message = code === "ENOENT" ? "the file does not exist" : `the file cannot be read (${code})`;
     const remedy = "run countersign init to write one, or name another file";
     return { problems: [{ file, line: 1, column: 1, path: "", message, remedy }] };
   }
   return parseConfig(text, file);
 }
 
-/** `file` names the file in problems, and relative paths are relative to it. */
+/** Parses the text. `file` is used in problems and as the base of relative paths. */
 export function parseConfig(text: string, file: string): { readonly config: Config } | ConfigProblems {
   const document = parseConfigText(text);
   if ("problems" in document)
@@ -176,7 +175,7 @@ export function parseConfig(text: string, file: string): { readonly config: Conf
   return { config: freezeDeep(config) };
 }
 
-/** What an agent's registration is held against. */
+/** Returns the policy that agent registrations are checked against. */
 export function toRegistrationPolicy({ actions, outbound, mtls }: Config): RegistrationPolicy {
   return { types: actions, outbound: outbound, methods: listOfferedAuthMethods(mtls) };
 }
@@ -194,12 +193,12 @@ function toOutboundPolicy({ allow_private, allow_http }: ConfigSections["outboun
   return { allowPrivate: allow_private, allowHttp: allow_http };
 }
 
-/** One line for people: where, what, and what to do. */
+/** Formats a problem as one line: position, path, message, remedy. */
 export function formatProblem({ file, line, column, path, message, remedy }: ConfigProblem): string {
   return `${file}:${line}:${column}: ${path === "" ? "" : `${path}: `}${message}; ${remedy}`;
 }
 
-/** Each action and scope on its own, with what it refers to elsewhere in the file. */
+/** Reads each action and scope separately, and checks its references to other sections. */
 function readActions(file: unknown, addProblem: (problem: SectionProblem) => void): [string, ActionPolicy][] {
   const groups = Object.keys(getMember(file, "groups"));
   const apis = getMember(file, "apis");
@@ -209,7 +208,7 @@ function readActions(file: unknown, addProblem: (problem: SectionProblem) => voi
     if (!actionTypePattern.test(type))
       addProblem({
         path,
-        message: `${JSON.stringify(type)} cannot be the name of an action`,
+        message: `${JSON.stringify(type)} is not a valid action name`,
         remedy: "begin with a letter, then letters, digits and . _ : / -, 128 at most",
       });
   };
@@ -271,14 +270,14 @@ function readActions(file: unknown, addProblem: (problem: SectionProblem) => voi
     if (types.includes(scope))
       addProblem({
         path,
-        message: `${scope} is the name of an action already`,
+        message: `${scope} is already the name of an action`,
         remedy: "rename one of the two",
       });
     if (standardScopes.includes(scope))
       addProblem({
         path,
-        message: `${scope} has a meaning in OpenID Connect`,
-        remedy: "choose a name of your own",
+        message: `${scope} is reserved by OpenID Connect`,
+        remedy: "choose another name",
       });
     const action = validate(scopeSchema, value, path, addProblem);
     if (!action) continue;
@@ -291,10 +290,10 @@ function readActions(file: unknown, addProblem: (problem: SectionProblem) => voi
   return policies;
 }
 
-/** Which types an action may be approved together with, and what it shares with them. */
+/** Checks `combinable_with`: which types may be in one request with this type. */
 type Combination = { readonly api: string; readonly combinableWith: readonly string[] };
 
-/** Each names an action of the same API, which names it too: otherwise one of the two was not thought of. */
+/** Each entry must name an action of the same API, which must name this one in turn. */
 function checkCombinations(
   types: readonly string[],
   combinations: ReadonlyMap<string, Combination>,
@@ -311,8 +310,8 @@ function checkCombinations(
       else if (other && other.api !== api)
         addProblem({
           path,
-          message: `${name} is for another API, and what is approved together is spent at one`,
-          remedy: "remove it: they are asked for apart",
+          message: `${name} belongs to another API; combined actions must share one API`,
+          remedy: "remove it: request the actions separately",
         });
       else if (other && !other.combinableWith.includes(type))
         addProblem({
@@ -344,11 +343,11 @@ function formatPath(path: Path): string {
     .join("");
 }
 
-/** A map that cannot be changed by those who hold it. */
+/** A read-only map. Changing it throws. */
 function freezeMap<V>(entries: readonly (readonly [string, V])[]): ReadonlyMap<string, V> {
   const map = new Map(entries.map(([key, value]) => [key, freezeDeep(value)]));
   const refuse = () => {
-    throw new TypeError("the configuration does not change while the server runs");
+    throw new TypeError("the configuration is immutable");
   };
   return Object.freeze(Object.assign(map, { set: refuse, delete: refuse, clear: refuse }));
 }

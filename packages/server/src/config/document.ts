@@ -1,6 +1,5 @@
 /**
- * The text of the configuration file: YAML 1.2 whose keys are strings, each there once, with the place in the file of
- * whatever a problem is about.
+ * Parses the text of the configuration file: YAML 1.2 with unique string keys. Maps paths to source positions for problems.
  */
 import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, visit } from "yaml";
 
@@ -12,7 +11,7 @@ export type TextProblem = SourcePosition & { readonly message: string; readonly 
 
 export type ConfigDocument = {
   readonly value: unknown;
-  /** The key or item that the path leads to, or the last one on the way to what is not there. */
+  /** Returns the position of the key or item at the path, or of its nearest existing ancestor. */
   readonly locate: (path: Path) => SourcePosition;
 };
 
@@ -36,8 +35,8 @@ export function parseConfigText(
     Alias: (_, alias) => {
       problems.push({
         ...positionAt(alias.range?.[0] ?? 0),
-        message: `*${alias.source} stands for something written elsewhere`,
-        remedy: "write it out: who reviews a rule should see all of it in one place",
+        message: `the alias *${alias.source} is not supported`,
+        remedy: "write the value out, so that a reviewer sees the whole rule in one place",
       });
     },
     Pair: (_, { key }) => {
@@ -73,7 +72,7 @@ export function parseConfigText(
 }
 
 const remedies: { readonly [code: string]: string } = {
-  DUPLICATE_KEY: "keep one of the two: the other would be lost without a word",
+  DUPLICATE_KEY: "remove one of the two",
   TAB_AS_INDENT: "indent with spaces",
   NON_STRING_KEY: "write a plain word as the key",
   MULTIPLE_DOCS: "keep one document: remove the line that is only ---",

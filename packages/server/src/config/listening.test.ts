@@ -62,32 +62,41 @@ test("the issuer's own URL needs no second listener, and neither does a proxy's"
 });
 
 const wrong: readonly (readonly [lines: string, path: string, message: RegExp, issuer?: string])[] = [
-  [`listen: { ${tls} }`, "listen.tls", /issuer says http/, "http://localhost:4400"],
+  [
+    `listen: { ${tls} }`,
+    "listen.tls",
+    /listen\.tls is set, but the issuer is an http URL/,
+    "http://localhost:4400",
+  ],
   ["listen: { tls: { certificate: a } }", "listen.tls.key", /key is missing/],
-  ['mtls: { url: "https://x.example" }', "mtls.url", /nothing would answer there/],
-  [`mtls: { url: "${https}" }`, "mtls.url", /without TLS nobody can be asked/],
+  ['mtls: { url: "https://x.example" }', "mtls.url", /no listener serves this URL/],
+  [`mtls: { url: "${https}" }`, "mtls.url", /client certificates need TLS on this listener/],
   [
     'mtls: { url: "https://x.example", listen: { port: 1 } }',
     "mtls.listen",
-    /without TLS nobody can be asked/,
+    /client certificates need TLS on this listener/,
   ],
   [
     `listen: { ${tls} }\nmtls: { url: "${https}", listen: { port: 1 } }`,
     "mtls.listen",
-    /this is the issuer's/,
+    /a separate listener needs a separate URL, but mtls\.url is the issuer/,
   ],
   [
     `listen: { ${tls} }\nmtls: { url: "https://x.example/", listen: { port: 1 } }`,
     "mtls.url",
-    /exact spelling/,
+    /the URL for certificates is not in canonical form/,
   ],
   [`listen: { ${tls} }\nmtls: { url: "https://x.example/a", listen: { port: 1 } }`, "mtls.url", /has a path/],
-  [`listen: { ${tls} }\nmtls: { url: "http://x.example", listen: { port: 1 } }`, "mtls.url", /over http/],
+  [
+    `listen: { ${tls} }\nmtls: { url: "http://x.example", listen: { port: 1 } }`,
+    "mtls.url",
+    /client certificates need https/,
+  ],
   ['mtls: { url: "x", proxy: { addresses: [127.0.0.1], verified: true } }', "mtls.url", /is not a URL/],
   [
     `mtls: { url: "${https}", proxy: { addresses: [], verified: true } }`,
     "mtls.proxy.addresses",
-    /nobody would be/,
+    /the list is empty, so no proxy would be trusted/,
   ],
   [
     `mtls: { url: "${https}", proxy: { addresses: [proxy], verified: true } }`,
@@ -107,7 +116,7 @@ const wrong: readonly (readonly [lines: string, path: string, message: RegExp, i
   [
     `mtls: { url: "${https}", authorities: ca.pem, proxy: { addresses: [127.0.0.1], verified: true } }`,
     "mtls.authorities",
-    /proxy ends TLS/,
+    /the proxy terminates TLS and uses its own authorities/,
   ],
 ];
 for (const [lines, path, message, issuer = https] of wrong)

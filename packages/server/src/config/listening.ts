@@ -1,4 +1,4 @@
-/** Where the server listens, in clear or with TLS, and how a client's certificate reaches it. */
+/** Listeners, TLS, and how client certificates reach the server. */
 
 import { isIP } from "node:net";
 import { type AuthenticationMethod, authenticationMethods } from "../domain/client/client.ts";
@@ -6,30 +6,30 @@ import type { Path } from "./document.ts";
 import type { SectionProblem } from "./schema.ts";
 import { findUrlProblem } from "./url-check.ts";
 
-/** A certificate with its chain, and its private key: files in PEM, absolute paths. */
+/** Certificate chain and private key: absolute paths of PEM files. */
 export type TlsFiles = { readonly certificate: string; readonly key: string };
 
 export type ListenSettings = {
   readonly host: string;
   readonly port: number;
-  /** Without, in clear. */
+  /** Undefined: HTTP without TLS. */
   readonly tls?: TlsFiles;
 };
 
 export type MtlsSettings = {
-  /** Where clients with a certificate go: the issuer, or a host of its own. No slash at its end. */
+  /** URL for clients with a certificate: the issuer, or another host or port. No trailing slash. */
   readonly url: string;
-  /** A listener of its own, for what clients call and no pages. Without, the main one is asked by everybody. */
+  /** Separate listener for protocol endpoints. Undefined: the main listener requests certificates from all clients. */
   readonly listen?: ListenSettings;
-  /** A file in PEM: whose word is good for the names in certificates (`tls_client_auth`). */
+  /** PEM file of the authorities that are trusted for `tls_client_auth`. */
   readonly authoritiesFile?: string;
-  /** Who ends TLS in place of the server, and how it passes the certificate on. */
+  /** A TLS-terminating proxy, and the header in which it passes the certificate. */
   readonly proxy?: {
-    /** In lower case. */
+    /** Header name, in lower case. */
     readonly header: string;
-    /** Ranges of addresses from which the header is believed. */
+    /** Address ranges from which the header is trusted. */
     readonly addresses: readonly string[];
-    /** Whether it lets through only certificates that an authority of its configuration has signed. */
+    /** True if the proxy verifies certificates against its own authorities. */
     readonly verified: boolean;
   };
 };
@@ -61,8 +61,8 @@ export function checkListenSettings(
   if (listen.tls && !issuer.startsWith("https:"))
     addProblem({
       path: ["listen", "tls"],
-      message: "the server would listen with TLS, and the issuer says http",
-      remedy: "write the issuer with https; or take listen.tls out",
+      message: "listen.tls is set, but the issuer is an http URL",
+      remedy: "write the issuer with https, or remove listen.tls",
     });
   if (mtls) checkMtls(issuer, listen, mtls, addProblem);
 }
@@ -78,36 +78,36 @@ function checkMtls(
   const problem = findUrlProblem(mtls.url, "URL for certificates");
   if (problem) addProblem({ path: ["mtls", "url"], ...problem });
   else if (!mtls.url.startsWith("https:"))
-    addMtlsProblem("url", "there are no certificates over http", "write it with https");
+    addMtlsProblem("url", "client certificates need https", "write an https URL");
   const isIssuer = mtls.url === issuer;
   if (isIssuer && mtls.listen)
     addMtlsProblem(
       "listen",
-      "a listener of its own is for a URL of its own, and this is the issuer's",
-      "take mtls.listen out, and everybody is asked for a certificate; or give mtls.url a port or a host of its own",
+      "a separate listener needs a separate URL, but mtls.url is the issuer",
+      "remove mtls.listen to request certificates on the main listener, or give mtls.url another port or host",
     );
   if (!isIssuer && !mtls.listen && !mtls.proxy)
     addMtlsProblem(
       "url",
-      "nothing would answer there",
-      "add mtls.listen; or mtls.proxy, if a proxy ends TLS; or write the issuer here",
+      "no listener serves this URL",
+      "add mtls.listen, or mtls.proxy if a proxy terminates TLS, or write the issuer here",
     );
   if (mtls.proxy && mtls.authorities !== undefined)
     addMtlsProblem(
       "authorities",
-      "the proxy ends TLS, and knows its own authorities",
-      "configure them there, and say mtls.proxy.verified",
+      "the proxy terminates TLS and uses its own authorities",
+      "configure them in the proxy, and set mtls.proxy.verified",
     );
   const tls = mtls.listen?.tls ?? listen.tls;
   if (!mtls.proxy && !tls && (isIssuer || mtls.listen))
     addMtlsProblem(
       isIssuer ? "url" : "listen",
-      "without TLS nobody can be asked for a certificate",
-      "add listen.tls, or mtls.proxy if a proxy ends TLS",
+      "client certificates need TLS on this listener",
+      "add listen.tls, or mtls.proxy if a proxy terminates TLS",
     );
 }
 
-/** How clients can prove themselves to this server: by a certificate only where it can see one, and knows whose word it is. */
+/** Returns the supported client authentication methods; those with certificates only if mutual TLS is configured. */
 export function listOfferedAuthMethods(
   mtls: Pick<MtlsSettings, "authoritiesFile" | "proxy"> | undefined,
 ): readonly AuthenticationMethod[] {
@@ -118,7 +118,7 @@ export function listOfferedAuthMethods(
   });
 }
 
-/** `path` makes a file's path absolute. What is checked above holds. */
+/** Converts the checked sections. `path` makes a file path absolute. */
 export function readListenSettings(
   { listen, mtls }: ListenSections,
   resolvePath: (file: string) => string,
@@ -128,7 +128,7 @@ export function readListenSettings(
   const { url, authorities, proxy } = mtls;
   const settings: MtlsSettings = {
     url,
-    // Behind a proxy it is spoken to in clear, unless it was given a certificate of its own.
+    // Behind a proxy, the listener uses HTTP unless it has its own certificate.
     ...(mtls.listen && {
       listen: toListenSettings(mtls.listen, mtls.listen.tls ?? (proxy ? undefined : listen.tls), resolvePath),
     }),

@@ -1,4 +1,4 @@
-/** Who else may say, in a `login_hint_token`, whom an agent wants asked (CIBA §7.1): issuers, and where their keys are. */
+/** Trusted issuers of `login_hint_token` (CIBA §7.1), and the location of their keys. */
 import { resolve } from "node:path";
 import { checkOutboundUrl, type OutboundPolicy } from "../domain/url/outbound-url.ts";
 import type { SectionProblem } from "./schema.ts";
@@ -29,7 +29,11 @@ export function checkLoginHintIssuers(
         remedy: "write it exactly as iss in its tokens",
       });
     if ((file === undefined) === (uri === undefined))
-      addProblem({ path, message: "its keys are in one place", remedy: "write jwks_file, or jwks_uri" });
+      addProblem({
+        path,
+        message: "exactly one of jwks_file and jwks_uri is required",
+        remedy: "write one of the two",
+      });
     const checked = uri === undefined ? undefined : checkOutboundUrl(uri, policy);
     if (checked && "refused" in checked)
       addProblem({
@@ -40,7 +44,7 @@ export function checkLoginHintIssuers(
   }
 }
 
-/** `from` is the directory that paths are relative to. */
+/** Converts the section. `from` is the base directory of relative paths. */
 export function readLoginHintIssuers(
   section: LoginHintIssuersSection,
   baseDir: string,

@@ -1,4 +1,4 @@
-/** The permission check as the configuration says it: relations, or who is asked outside this server. */
+/** The `permission` section: relations, and the external permission backend. */
 import { resolve } from "node:path";
 import type { ActionPolicy } from "../domain/action/action-type.ts";
 import type { AgentRelation, ApproverRelation, Relations } from "../domain/policy/relation.ts";
@@ -6,7 +6,7 @@ import type { Path } from "./document.ts";
 import type { fileSchema, SectionProblem } from "./schema.ts";
 import { suggestSpelling } from "./spelling.ts";
 
-/** One relation to be checked in OpenFGA, with placeholders in braces. */
+/** One relation to check in OpenFGA, with placeholders in braces. */
 export type OpenFgaCheck = { readonly user: string; readonly relation: string; readonly object: string };
 
 export type PermissionBackendSettings =
@@ -22,7 +22,7 @@ export type PermissionBackendSettings =
 
 export type PermissionSettings = {
   readonly relations?: Relations;
-  /** Asked within the time limit, or it is a no for now. */
+  /** The external backend. On a timeout, the agent gets `temporarily_unavailable`. */
   readonly backend?: PermissionBackendSettings;
   readonly timeLimitMs: number;
 };
@@ -30,10 +30,10 @@ export type PermissionSettings = {
 type ConfigSections = ReturnType<typeof fileSchema.parse>;
 type AddProblem = (problem: SectionProblem) => void;
 
-/** What a template of OpenFGA may have in braces; `bound.<field>` beside these. */
+/** Placeholders of OpenFGA templates, besides `bound.<field>`. */
 const placeholders = ["agent", "type", "api", "approver", "email"];
 
-/** Held together with the rest of the file; `actions` are those without problems of their own. */
+/** Checks the section against the rest of the file. `actions` holds the actions without problems. */
 export function checkPermission(
   { permission, groups, actions: declared, scopes }: ConfigSections,
   actions: ReadonlyMap<string, ActionPolicy>,
@@ -60,12 +60,16 @@ export function checkPermission(
         });
     checkWhere(relation, path);
     if ("people" in relation && relation.people.length + relation.groups.length === 0)
-      addProblem({ path, message: "this line is about nobody", remedy: "name people or groups" });
+      addProblem({
+        path,
+        message: "the relation names no people and no groups",
+        remedy: "name people or groups",
+      });
   }
   if (authzen && openfga)
     addProblem({
       path: ["permission", "openfga"],
-      message: "authzen is asked already",
+      message: "authzen and openfga exclude each other",
       remedy: "keep one of the two",
     });
   if (authzen) checkUrl(authzen.url, ["permission", "authzen", "url"]);
@@ -88,7 +92,7 @@ export function checkPermission(
     )
       addProblem({
         path: ["permission", "openfga", "checks"],
-        message: `the action ${type} cannot be the name of an object in OpenFGA`,
+        message: `the action name ${type} is not a valid OpenFGA object id`,
         remedy: "rename the action, without a colon",
       });
 
@@ -105,7 +109,7 @@ export function checkPermission(
     for (const field of Object.keys(where)) {
       const at = [...path, "where", field];
       if (types === undefined) {
-        addProblem({ path: at, message: "fields are those of a type", remedy: "name types too" });
+        addProblem({ path: at, message: "fields need types", remedy: "add types" });
         continue;
       }
       for (const type of types) {
@@ -113,7 +117,7 @@ export function checkPermission(
         if (policy && !policy.definition.bound.includes(field))
           addProblem({
             path: at,
-            message: `${field} is no bound field of ${type}`,
+            message: `${field} is not a bound field of ${type}`,
             remedy: suggestSpelling(field, policy.definition.bound),
           });
       }
@@ -124,14 +128,14 @@ export function checkPermission(
     if (!parsed || !/^https?:$/.test(parsed.protocol) || /[?#]/.test(url))
       addProblem({
         path,
-        message: "this is not the URL of a server",
+        message: "invalid server URL",
         remedy: "write it as https://pdp.example",
       });
     else if (parsed.username !== "" || parsed.password !== "")
       addProblem({
         path,
-        message: "a secret stands in a file that is meant to be reviewed",
-        remedy: "put a token into a file of its own, named by token_file",
+        message: "the URL contains a secret, which must not be in this file",
+        remedy: "write the token to a separate file and set token_file",
       });
   }
 }
@@ -162,7 +166,7 @@ export function readPermission({ permission }: ConfigSections, baseDir: string):
   };
 }
 
-/** How ids look in OpenFGA, so that none of them can mean another object, a set of users, or everybody. */
+/** Characters allowed in OpenFGA ids, so that no value can denote another object, a userset or a wildcard. */
 export const openFgaNamePattern = /^[A-Za-z0-9._@+|/=-]{1,200}$/;
 
 function findTemplateProblem(key: keyof OpenFgaCheck, template: string): string | undefined {
@@ -170,9 +174,9 @@ function findTemplateProblem(key: keyof OpenFgaCheck, template: string): string 
     ([, name = ""]) => !placeholders.includes(name) && !/^bound\.[A-Za-z0-9_]+$/.test(name),
   );
   if (unknownPlaceholder)
-    return `nothing is known as ${unknownPlaceholder[0]}: there are {${placeholders.join("}, {")}} and {bound.<field>}`;
+    return `unknown placeholder ${unknownPlaceholder[0]}: known are {${placeholders.join("}, {")}} and {bound.<field>}`;
   const plain = template.replaceAll(/\{[^}]*\}/g, "x");
-  if (key === "relation") return /^[^:#@*\s]{1,50}$/.test(plain) ? undefined : "this is no relation";
+  if (key === "relation") return /^[^:#@*\s]{1,50}$/.test(plain) ? undefined : "invalid relation";
   return /^[^:#@*\s]+:[^:#*\s]+(#[^:#@*\s]+)?$/.test(plain) && (key === "user" || !plain.includes("#"))
     ? undefined
     : `this is no ${key}`;

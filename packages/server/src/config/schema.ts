@@ -1,6 +1,6 @@
 /**
- * The shapes of `countersign.yaml`, spelled as the file spells them, and the words for what does not fit. A message's
- * first line says what is wrong, its second what to do about it.
+ * The schemas of `countersign.yaml`, with the keys of the file, and their error messages. The first line of a message is the
+ * problem, the second the remedy.
  */
 import { isIP } from "node:net";
 import { authenticationLevels, type JsonObject, reversibilities } from "@countersign/protocol";
@@ -14,7 +14,7 @@ import { suggestSpelling } from "./spelling.ts";
 /** An object with these keys and no others. */
 function section<S extends z.core.$ZodLooseShape>(shape: S) {
   return z.strictObject(shape, {
-    // Carries the known keys to `explain`, which says what was probably meant.
+    // Passes the known keys to `explain`, which suggests a spelling.
     error: (issue) => (issue.code === "unrecognized_keys" ? Object.keys(shape).join(" ") : undefined),
   });
 }
@@ -28,9 +28,9 @@ function integer(min: number, max: number, what: string) {
   return z.int(message).min(min, message).max(max, message);
 }
 
-/** How an e-mail address has to look, here and on the command line. */
+/** Pattern of e-mail addresses, also used by the CLI. */
 export const emailPattern = /^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$/;
-/** How things that an operator names have to look, here and on the command line. */
+/** Pattern of names that an operator chooses, also used by the CLI. */
 export const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 const name = text(namePattern, "a name", "use letters, digits, dots, underscores and hyphens, 64 at most");
 const email = text(emailPattern, "an e-mail address", "write it as name@example.com");
@@ -83,7 +83,7 @@ export const actionSchema = section({
       section({
         label: z.string(),
         field: z.string(),
-        // What most fields are: shown as they were sent.
+        // Default: shown as sent.
         as: z.enum(formats).default("text"),
         currency: z.string().optional(),
         unit: z.string().optional(),
@@ -94,17 +94,17 @@ export const actionSchema = section({
 
 export const scopeSchema = section({ ...actionSettings, sentence });
 
-/** An agent: its client metadata as the specifications spell it, and what only an operator can say. */
+/** An agent: client metadata with the names of the specifications, and keys that only an operator may set. */
 export const agentSchema = section({
   name: z.string().optional(),
-  types: z.array(z.string()).min(1, "an agent without action types could ask for nothing\nname one, or more"),
+  types: z.array(z.string()).min(1, "the agent has no action types\nname at least one"),
   secret_sha256: text(
     /^[0-9a-f]{64}$/,
     "the SHA-256 of a secret",
     "countersign agent hash-secret --new makes a secret and prints it",
   ).optional(),
   jwks_file: file.optional(),
-  // What they mean is read in `client/registration.ts`, as everywhere.
+  // Parsed in `domain/client/registration.ts`, as for every registration.
   ...Object.fromEntries(registrationMembers.map((member) => [member, z.unknown().optional()] as const)),
 });
 
@@ -112,10 +112,10 @@ export const agentSchema = section({
 export const actionTypePattern = /^[A-Za-z][A-Za-z0-9._:/-]{0,127}$/;
 
 const host = z.string().min(1, "this is empty\nwrite an address, such as 127.0.0.1").default("127.0.0.1");
-/** Both in PEM; the certificate with those that lead to its authority. */
+/** PEM files: the certificate with its chain, and the private key. */
 const tls = section({ certificate: file, key: file }).optional();
 
-/** How clients' certificates reach the server. */
+/** Mutual TLS: how client certificates reach the server. */
 const mtls = section({
   url: z.string(),
   listen: section({ host, port: integer(0, 65_535, "a port"), tls }).optional(),
@@ -132,28 +132,33 @@ const mtls = section({
           error: "this is no address, nor a range of them\nwrite it as 10.1.0.5 or 10.1.0.0/16",
         }),
       )
-      .min(1, "nobody would be believed\nname the addresses that the proxy connects from"),
+      .min(
+        1,
+        "the list is empty, so no proxy would be trusted\nname the addresses that the proxy connects from",
+      ),
     verified: flag,
   }).optional(),
 });
 
-/** For which actions a line of relations is. */
+/** The actions that a relation applies to. */
 const relationScope = {
   types: z
     .array(z.string())
-    .min(1, "no type at all\nname one, or leave types out for all of them")
+    .min(1, "the list is empty\nname at least one type, or leave types out for all of them")
     .optional(),
   where: z
     .record(
       z.string(),
-      z.array(z.union([z.string(), z.int(), z.boolean()])).min(1, "no value at all\nname one"),
+      z
+        .array(z.union([z.string(), z.int(), z.boolean()]))
+        .min(1, "the list is empty\nname at least one value"),
     )
     .default({}),
 };
 const people = { people: z.array(email).default([]), groups: z.array(z.string()).default([]) };
 
 const permission = section({
-  // Long enough for a check across a network, short enough for an agent that waits.
+  // Seconds. Enough for a network call, and short because the agent waits for it.
   timeout: integer(1, 10, "a limit in seconds").default(2),
   relations: section({
     agents: z
@@ -162,7 +167,7 @@ const permission = section({
           ...relationScope,
           agents: z
             .array(name)
-            .min(1, "no agent at all\nname one, or leave agents out for all of them")
+            .min(1, "the list is empty\nname at least one agent, or leave agents out for all of them")
             .optional(),
           of: section(people).optional(),
         }),
@@ -173,7 +178,7 @@ const permission = section({
   authzen: section({
     url: z.string(),
     token_file: file.optional(),
-    // One call for each person and action, unless the other side answers many at once.
+    // True: one batch call. False: one call per approver and part.
     batch: flag.default(false),
   }).optional(),
   openfga: section({
@@ -191,33 +196,34 @@ const permission = section({
     token_file: file.optional(),
     checks: z
       .array(section({ user: z.string(), relation: z.string(), object: z.string() }))
-      .min(1, "without a check everything would be allowed\nadd one, such as user: agent:{agent}"),
+      .min(1, "the list is empty, so everything would be allowed\nadd a check, such as user: agent:{agent}"),
   }).optional(),
 });
 
-/** How loud a line has to be to be written. */
+/** Minimum level of log lines. */
 export const loggingLevels = ["info", "warn", "error"] as const;
 
-/** Everything but the actions, each of which is read on its own, so that a problem in one does not hide those of another. */
+/** All sections except the actions, which are parsed one by one so that a problem in one does not hide those of another. */
 export const fileSchema = section({
   issuer: z.string(),
-  // This machine only, until the operator opens it or puts a proxy in front.
+  // Default: loopback only.
   listen: section({
     host,
     port: integer(0, 65_535, "a port").default(4400),
     tls,
   }).prefault({}),
   mtls: mtls.optional(),
-  // Beside the configuration, in a directory of its own that a backup can name.
+  // Default: in a separate directory beside the configuration, which a backup can include.
   store: file
     .refine((store) => !/^postgres(ql)?:\/\/[^/]*:[^/@]*@/.test(store), {
-      error: "this names a password\nleave it out, and set PGPASSWORD, or all of it in COUNTERSIGN_STORE",
+      error:
+        "the URL contains a password\nremove it and set PGPASSWORD, or set the whole URL in COUNTERSIGN_STORE",
     })
     .default("./countersign-data/countersign.db"),
   key_file: file.default("./countersign-data/countersign.key"),
   passkeys: section({
     rp_id: z.string(),
-    // Shown by the browser when a passkey is made.
+    // Shown by the browser when a passkey is created.
     rp_name: text(/^[^\p{C}]{1,64}$/u, "a name to show", "write up to 64 visible characters").default(
       "Countersign",
     ),
@@ -231,7 +237,7 @@ export const fileSchema = section({
     checkpoint_file: file.optional(),
   }).prefault({}),
   groups: z
-    .record(name, z.array(email).min(1, "a group of nobody\nname somebody, or remove the group"))
+    .record(name, z.array(email).min(1, "the group is empty\nadd a person, or remove the group"))
     .default({}),
   apis: z.record(name, section({ audience: z.string() })).default({}),
   channels: section({
@@ -246,25 +252,25 @@ export const fileSchema = section({
     }).optional(),
   }).prefault({}),
   dpop: section({
-    // A client that waits one interval before it tries again loses that interval to its first nonce.
+    // Default false: a client without a nonce needs a second token request, which may cost it one poll interval.
     require_nonce: z.boolean().default(false),
   }).prefault({}),
   limits: section({
-    // More questions open at once than a person can answer: the agent is asking in a loop.
+    // An agent with more pending requests is probably in a loop.
     max_pending_per_agent: integer(1, 1000, "a limit of requests").default(20),
-    // One a minute: more than that, all day, and nobody reads what they approve.
+    // Default one a minute: with more, approvers stop reading what they approve.
     max_requests_per_hour: integer(1, 100_000, "a limit of requests").default(60),
-    // CIBA §7.3 names 5 s as the interval where none is given; no agent needs to know sooner.
+    // Seconds. 5 is the default interval of CIBA §7.3.
     poll_interval: integer(1, 60, "an interval in seconds").default(5),
   }).prefault({}),
   logging: section({
-    // What happens is worth a line: there is one for each change, and none for a poll that changes nothing.
+    // info: one line per change, and none for a poll that changes nothing.
     level: z.enum(loggingLevels).default("info"),
-    // A line for each answer is what the proxy in front writes already, and most of them are polls.
+    // Default false: a proxy usually logs requests already, and most are polls.
     access_log: flag.default(false),
   }).prefault({}),
   metrics: section({
-    // Numbers are for the operator: on a door of their own, and for this machine unless somebody says otherwise.
+    // Metrics have a separate listener, by default on loopback only.
     host: z.string().min(1, "this is empty\nwrite an address, such as 127.0.0.1").default("127.0.0.1"),
     port: integer(0, 65_535, "a port"),
   }).optional(),
@@ -282,10 +288,10 @@ export const fileSchema = section({
   user_codes: z.boolean().default(false),
   permission: permission.prefault({}),
   registration: section({
-    // Nobody registers without the operator's allowance either way; off, nobody can even knock.
+    // Registration always requires an initial access token; if false, the endpoint does not exist.
     enabled: z.boolean().default(false),
   }).prefault({}),
-  // Agents can also be added by command, and register themselves.
+  // Agents can also be added with `countersign agent add`, or register themselves.
   agents: z.record(name, z.unknown()).default({}),
   login_hint_issuers: z
     .record(z.string(), section({ jwks_file: file.optional(), jwks_uri: z.string().optional() }))
@@ -296,7 +302,7 @@ export const fileSchema = section({
 
 export type SectionProblem = { readonly path: Path; readonly message: string; readonly remedy: string };
 
-/** The value in its shape, or undefined after saying everything that does not fit. */
+/** Parses a section. Reports every problem; returns undefined if there is one. */
 export function validate<T>(
   schema: z.ZodType<T>,
   value: unknown,
@@ -319,7 +325,7 @@ function toProblems(issue: z.core.$ZodIssue, at: Path): SectionProblem[] {
         ? `${key} is now called ${renamedKeys.get(key)}`
         : suggestSpelling(key, issue.message.split(" ")),
     }));
-  // A key that does not fit carries its reason inside.
+  // The reason for an invalid key is in the nested issue.
   const message = issue.code === "invalid_key" ? issue.issues[0]?.message : issue.message;
   const [what = "", remedy = "compare with the commented file that countersign init writes"] = (
     message ?? ""
@@ -327,7 +333,7 @@ function toProblems(issue: z.core.$ZodIssue, at: Path): SectionProblem[] {
   return [{ path, message: what, remedy }];
 }
 
-/** Keys of versions before the first release, by their new names. */
+/** New names of keys that were renamed before the first release. */
 const renamedKeys: ReadonlyMap<string, string> = new Map([
   ["subject", "deny_by"],
   ["together_with", "combinable_with"],
@@ -337,7 +343,7 @@ const renamedKeys: ReadonlyMap<string, string> = new Map([
   ["asks_per_hour", "max_requests_per_hour"],
 ]);
 
-/** Messages for issues that the schemas above give none for. */
+/** Messages for issues without one in the schemas above. */
 function describeIssue(issue: z.core.$ZodRawIssue): string | undefined {
   const { input } = issue;
   if (issue.code === "invalid_type") {
@@ -346,8 +352,7 @@ function describeIssue(issue: z.core.$ZodRawIssue): string | undefined {
     if (input === undefined) return `${key} is missing\nadd ${key}: with ${expected}`;
     return `${input === null ? "this is empty" : "this has the wrong form"}\nwrite ${expected}`;
   }
-  if (issue.code === "invalid_value")
-    return `this is not one of the values possible here\nwrite ${issue.values.join(", or ")}`;
+  if (issue.code === "invalid_value") return `invalid value\nwrite ${issue.values.join(", or ")}`;
   return undefined;
 }
 
@@ -358,5 +363,5 @@ const typeLabels: { readonly [expected: string]: string } = {
   int: "a whole number",
   array: "a list",
   object: "keys and values",
-  record: "names and what they stand for",
+  record: "names with values",
 };

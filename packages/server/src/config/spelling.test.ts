@@ -11,7 +11,7 @@ test("a slip is recognized, letter case aside", () => {
 });
 
 test("a word that is like none is answered with all of them", () => {
-  assert.equal(suggestSpelling("colour", ["as", "field"]), "known here: as, field");
+  assert.equal(suggestSpelling("colour", ["as", "field"]), "known: as, field");
   assert.equal(suggestSpelling("is", ["as", "to"]), "did you mean as?");
   assert.equal(suggestSpelling("x", []), "none is declared; remove it");
 });

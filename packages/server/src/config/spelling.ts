@@ -1,16 +1,16 @@
-/** What somebody probably meant to write. */
+/** Spelling suggestions for unknown names. */
 
-/** A remedy for a word that is none of those known: the nearest one, or all of them. */
+/** Returns a remedy for an unknown word: the nearest known word, or the list of known words. */
 export function suggestSpelling(word: string, known: readonly string[]): string {
   const ranked = known.map((candidate) => ({ candidate, distance: computeLevenshtein(word, candidate) }));
   const [best] = ranked.sort((a, b) => a.distance - b.distance);
-  // A third of the letters, so that a short word is not taken for any other.
+  // At most a third of the letters may differ, so that a short word does not match everything.
   if (best && best.distance <= Math.max(1, Math.floor(best.candidate.length / 3)))
     return `did you mean ${best.candidate}?`;
-  return known.length === 0 ? "none is declared; remove it" : `known here: ${known.join(", ")}`;
+  return known.length === 0 ? "none is declared; remove it" : `known: ${known.join(", ")}`;
 }
 
-/** How many letters are added, left out or changed (Levenshtein), letter case aside. */
+/** Returns the case-insensitive Levenshtein distance. */
 function computeLevenshtein(a: string, b: string): number {
   const [from, to] = [a.toLowerCase(), b.toLowerCase()];
   let row = Array.from({ length: to.length + 1 }, (_, j) => j);

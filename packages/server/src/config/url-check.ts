@@ -1,4 +1,4 @@
-/** Where the server and its neighbours are: the URLs and domains of the configuration, and how they belong together. */
+/** Checks the URLs and domains of the configuration, and their consistency. */
 import { isIP } from "node:net";
 import type { SectionProblem } from "./schema.ts";
 
@@ -20,25 +20,25 @@ export function checkUrls(
   if (channels.mail) checkSmtp(channels.mail.smtp, addProblem);
 }
 
-/** The name in checkpoints where none is configured: the issuer without its scheme and port, and what this is. */
+/** Returns the default checkpoint origin: the issuer's host name followed by `/countersign`. */
 export function deriveLogOrigin(issuer: string): string {
   return `${new URL(issuer).hostname}/countersign`;
 }
 
-/** An issuer is compared as a string (OpenID Connect Discovery §4.3), so that only one spelling of it is accepted. */
+/** Checks the issuer. Issuers are compared as strings (OpenID Connect Discovery §4.3), so one spelling is accepted. */
 function findIssuerProblem(issuer: string): Pick<SectionProblem, "message" | "remedy"> | undefined {
   const problem = findUrlProblem(issuer, "issuer");
   if (problem) return problem;
   const url = new URL(issuer);
   if (url.protocol === "http:" && !isLoopback(url.hostname))
     return {
-      message: "over http, anybody on the way could read tokens and change what is approved",
+      message: "http is not secure: tokens could be read and requests changed in transit",
       remedy: "use https; http is for localhost only",
     };
   return undefined;
 }
 
-/** Of a URL at which this server answers. `what` says which one. */
+/** Checks a URL that this server is reached at. `label` names it in problems. */
 export function findUrlProblem(
   text: string,
   label: string,
@@ -53,11 +53,11 @@ export function findUrlProblem(
     return { message: `the ${label} has a query, a fragment or credentials`, remedy: "remove them" };
   const exact = url.href.replace(/\/$/, "");
   if (text !== exact)
-    return { message: `the ${label} is not in its one exact spelling`, remedy: `write it as ${exact}` };
+    return { message: `the ${label} is not in canonical form`, remedy: `write it as ${exact}` };
   if (url.pathname !== "/")
     return {
-      message: `the ${label} has a path, and this server answers at the root of its host`,
-      remedy: `give it a host of its own, such as ${url.origin}`,
+      message: `the ${label} has a path, but this server must be at the root of its host`,
+      remedy: `use a separate host, such as ${url.origin}`,
     };
   return undefined;
 }
@@ -71,13 +71,13 @@ export function isLoopback(host: string): boolean {
   );
 }
 
-/** WebAuthn, Relying Party Identifier: it is a domain, that of the page or a parent of it. */
+/** Checks the WebAuthn relying party id: the issuer's domain or a parent of it. */
 function checkRpId(host: string, rpId: string, addProblem: (problem: SectionProblem) => void): void {
   const path = ["passkeys", "rp_id"];
   if (isIP(host.replace(/^\[|\]$/g, "")) !== 0)
     addProblem({
       path: ["issuer"],
-      message: "browsers make no passkeys for an IP address",
+      message: "browsers do not support passkeys for IP addresses",
       remedy: "use a domain name; on this machine, localhost",
     });
   else if (host !== rpId && !host.endsWith(`.${rpId}`))
@@ -87,7 +87,7 @@ function checkRpId(host: string, rpId: string, addProblem: (problem: SectionProb
       remedy: `write ${host}`,
     });
   else if (!rpId.includes(".") && rpId !== "localhost")
-    addProblem({ path, message: `${rpId} is a domain that many owners share`, remedy: `write ${host}` });
+    addProblem({ path, message: `${rpId} is a top-level domain`, remedy: `write ${host}` });
 }
 
 function checkAudiences(apis: UrlSections["apis"], addProblem: (problem: SectionProblem) => void): void {
@@ -104,8 +104,8 @@ function checkAudiences(apis: UrlSections["apis"], addProblem: (problem: Section
     if (other !== undefined)
       addProblem({
         path,
-        message: `the API ${other} has this audience already, and could spend what is meant for ${name}`,
-        remedy: "give each API an audience of its own",
+        message: `the API ${other} has the same audience, so it could spend tokens for ${name}`,
+        remedy: "give each API a different audience",
       });
     seen.set(audience, name);
   }
@@ -117,18 +117,18 @@ function checkSmtp(smtp: string, addProblem: (problem: SectionProblem) => void):
   if (!url || !/^smtps?:$/.test(url.protocol) || url.hostname === "")
     addProblem({
       path,
-      message: "this is not the URL of a mail server",
+      message: "invalid mail server URL",
       remedy: "write smtp://host:port, or smtps:// for TLS from the start",
     });
   else if (url.password !== "")
     addProblem({
       path,
-      message: "a password stands in a file that is meant to be reviewed",
-      remedy: "put it into a file of its own, named by password_file, and change it",
+      message: "the URL contains a password, which must not be in this file",
+      remedy: "write it to a separate file, set password_file, and change the password",
     });
 }
 
-/** Whether a `store` is PostgreSQL's, and not a file. */
+/** Returns true if `store` is a PostgreSQL URL, false if it is a file. */
 export function isPostgres(store: string): boolean {
   return /^postgres(ql)?:\/\//.test(store);
 }

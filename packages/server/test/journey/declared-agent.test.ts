@@ -119,7 +119,7 @@ test("keys may stand in a file beside the configuration", () => {
 });
 
 for (const [what, agent, said] of [
-  ["no action types", "  a: { types: [] }\n", /agents\.a\.types: an agent without action types/],
+  ["no action types", "  a: { types: [] }\n", /agents\.a\.types: the agent has no action types/],
   ["a type that is not declared", "  a: { types: [refnud] }\n", /agents\.a\.types: "refnud" is not/],
   ["an unknown key", "  a: { types: [refund], jwk: x }\n", /agents\.a\.jwk: .*did you mean jwks\?/],
   [
@@ -150,7 +150,7 @@ for (const [what, agent, said] of [
   [
     "keys that are not there",
     "  a: { types: [refund], token_endpoint_auth_method: private_key_jwt, jwks_file: nowhere.json }\n",
-    /agents\.a\.jwks_file: there is no such file/,
+    /agents\.a\.jwks_file: the file does not exist/,
   ],
   [
     "a callback inside",

@@ -374,33 +374,33 @@ for (const [what, permission, said] of [
   [
     "a line about nobody",
     "relations: { approvers: [{ types: [refund] }] }",
-    /relations\.approvers\[0\]: this line is about nobody/,
+    /relations\.approvers\[0\]: the relation names no people and no groups/,
   ],
   [
     "a field without a type",
     "relations: { agents: [{ where: { order: [x] } }] }",
-    /where\.order: fields are those of a type/,
+    /where\.order: fields need types/,
   ],
   [
     "a field that is not bound",
     "relations: { agents: [{ types: [refund], where: { reason: [x] } }] }",
-    /where\.reason: reason is no bound field of refund/,
+    /where\.reason: reason is not a bound field of refund/,
   ],
-  ["a URL that is none", 'authzen: { url: "pdp" }', /authzen\.url: this is not the URL of a server/],
+  ["a URL that is none", 'authzen: { url: "pdp" }', /authzen\.url: invalid server URL/],
   [
     "a secret in a URL",
     'authzen: { url: "https://me:secret@pdp.example" }',
-    /authzen\.url: a secret stands in a file/,
+    /authzen\.url: the URL contains a secret, which must not be in this file/,
   ],
   [
     "two outside",
     `{ authzen: { url: "https://pdp.example" }, openfga: { url: "https://fga.example", store_id: ${store}, checks: [{ user: "a:{agent}", relation: r, object: "b:{type}" }] } }`,
-    /openfga: authzen is asked already/,
+    /openfga: authzen and openfga exclude each other/,
   ],
   [
     "an unknown placeholder",
     `openfga: { url: "https://fga.example", store_id: ${store}, checks: [{ user: "a:{agnet}", relation: r, object: "b:{type}" }] }`,
-    /checks\[0\]\.user: nothing is known as \{agnet\}/,
+    /checks\[0\]\.user: unknown placeholder \{agnet\}/,
   ],
   [
     "an object without a type",

@@ -146,7 +146,7 @@ function readKeySource(
   addProblem: AddProblem,
 ): Keys | undefined {
   if (jwks !== undefined && uri !== undefined) {
-    addProblem("jwks", "jwks and jwks_uri exclude each other", "give one of the two");
+    addProblem("jwks", "jwks and jwks_uri exclude each other", "remove one");
     return undefined;
   }
   if (jwks !== undefined) {
@@ -302,8 +302,7 @@ function readEnum<T extends string>(
   const value = metadata[member];
   if (value === undefined) return undefined;
   const found = known.find((one) => one === value);
-  if (found === undefined)
-    addProblem(member, "this is not one of the values possible here", `use ${joinWithOr(known)}`);
+  if (found === undefined) addProblem(member, "invalid value", `use ${joinWithOr(known)}`);
   return found;
 }
 
