@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { commitText, type Entry, entryLine, opensCommitment } from "./entry.ts";
+import { type Actor, commitText, type Entry, entryLine, opensCommitment } from "./entry.ts";
 
 const entry: Entry = {
   v: 1,
@@ -18,6 +18,22 @@ test("an entry is one line of canonical JSON", () => {
     '{"at":1764000000000,"event":"request_denied","facts":{"a":[2],"b":1},"id":"e1","request":"r1","v":1}',
   );
   assert.doesNotMatch(entryLine({ ...entry, event: "a\nb", facts: { "c\nd": "e\nf" } }), /\n/);
+});
+
+test("the actor of an entry is part of its line", () => {
+  const line = (actor: Actor) => entryLine({ ...entry, v: 2, actor });
+  assert.match(
+    line({ type: "agent", id: "a1", via: "oauth" }),
+    /^\{"actor":\{"id":"a1","type":"agent","via":"oauth"\},/,
+  );
+  assert.match(
+    line({ type: "system", id: undefined, via: "job" } as Actor),
+    /^\{"actor":\{"type":"system","via":"job"\},/,
+  );
+  assert.match(
+    line({ type: "admin", via: "cli", mail: "x" } as Actor),
+    /^\{"actor":\{"type":"admin","via":"cli"\},/,
+  );
 });
 
 test("a member that is undefined is absent, and one that is empty is not", () => {

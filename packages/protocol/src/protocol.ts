@@ -10,7 +10,7 @@ export { type Action, type ActionPart, actionDigest, hashJson, partsDigest, shor
 export { canonicalize } from "./canonical.ts";
 export { type Checkpoint, openCheckpoint, signCheckpoint, verifierKey } from "./checkpoint.ts";
 export { decisionChallenge, type SignedDecision } from "./decision.ts";
-export { commitText, type Entry, entryLine, opensCommitment } from "./entry.ts";
+export { type Actor, actorTypes, commitText, type Entry, entryLine, opensCommitment } from "./entry.ts";
 export {
   AbortError,
   AuthenticationError,

@@ -3,12 +3,15 @@
  * and log verification (which events form a request's history, and what each must name) derive from it. To add an event:
  * a definition here, and, if its order matters, a check in `audit/check/` with its counterexample.
  */
-import type { Entry, JsonObject } from "@countersign/protocol";
+import type { Actor, Entry, JsonObject } from "@countersign/protocol";
+import type { ActorType } from "./actor.ts";
 
 /** Members of an entry that name what it is about. */
 type Member = "request" | "agent" | "approver" | "token" | "api" | "digest";
 
 type EventDefinition = {
+  /** Who may cause it: `newEntry` accepts no other actor, and verification rejects one. */
+  readonly actors: readonly ActorType[];
   /** Members that every entry of this event has. */
   readonly requires?: readonly Member[];
   /** Facts that every entry of this event has. */
@@ -19,7 +22,7 @@ type EventDefinition = {
   readonly severity?: "warn";
   /** The counter that counts it. */
   readonly metric?: "requests" | "requestsRefused" | "tokens" | "spendsRefused" | "messages" | "callbacks";
-  /** Its name in logs written before schema 2. Entries are immutable, so verification accepts both. */
+  /** Its name in entries of version 1. Entries are immutable, so verification accepts it there, and only there. */
   readonly formerly?: string;
 };
 
@@ -33,58 +36,89 @@ const callback = ["request", "agent"] as const;
 
 export const events = {
   "request.created": define({
+    actors: ["agent"],
     requires: request,
     facts: ["audience", "card_hash", "level", "candidates", "expires_at"],
     history: true,
     metric: "requests",
   }),
   "request.refused": define({
+    actors: ["agent"],
     requires: ["agent"],
     facts: ["error"],
     severity: "warn",
     metric: "requestsRefused",
   }),
   "request.approved": define({
+    actors: ["approver"],
     requires: decision,
     facts: ["card_hash", "level"],
     history: true,
     metric: "requests",
   }),
-  "request.denied": define({ requires: decision, facts: ["card_hash"], history: true, metric: "requests" }),
-  "request.expired": define({ requires: request, history: true, metric: "requests" }),
-  "request.lapsed": define({ requires: request, history: true, metric: "requests" }),
-  "request.cancelled": define({ requires: request, history: true, metric: "requests" }),
+  "request.denied": define({
+    actors: ["approver"],
+    requires: decision,
+    facts: ["card_hash"],
+    history: true,
+    metric: "requests",
+  }),
+  "request.expired": define({ actors: ["system"], requires: request, history: true, metric: "requests" }),
+  "request.lapsed": define({ actors: ["system"], requires: request, history: true, metric: "requests" }),
+  "request.cancelled": define({ actors: ["admin"], requires: request, history: true, metric: "requests" }),
 
   "token.issued": define({
+    actors: ["agent", "system"],
     requires: [...decision, "token"],
     facts: ["expires_at"],
     history: true,
     metric: "tokens",
   }),
-  "token.reserved": define({ requires: spend, history: true, metric: "tokens" }),
-  "token.completed": define({ requires: spend, history: true, metric: "tokens" }),
-  "token.failed": define({ requires: spend, history: true, metric: "tokens" }),
-  "token.unknown": define({ requires: token, history: true, severity: "warn", metric: "tokens" }),
-  "token.expired": define({ requires: token, history: true, metric: "tokens" }),
-  "token.revoked": define({ requires: token, history: true, metric: "tokens" }),
-  "spend.refused": define({ requires: ["api"], facts: ["error"], severity: "warn", metric: "spendsRefused" }),
+  "token.reserved": define({ actors: ["api"], requires: spend, history: true, metric: "tokens" }),
+  "token.completed": define({ actors: ["api"], requires: spend, history: true, metric: "tokens" }),
+  "token.failed": define({ actors: ["api"], requires: spend, history: true, metric: "tokens" }),
+  "token.unknown": define({
+    actors: ["system"],
+    requires: token,
+    history: true,
+    severity: "warn",
+    metric: "tokens",
+  }),
+  "token.expired": define({ actors: ["system"], requires: token, history: true, metric: "tokens" }),
+  "token.revoked": define({ actors: ["agent", "system"], requires: token, history: true, metric: "tokens" }),
+  "spend.refused": define({
+    actors: ["api"],
+    requires: ["api"],
+    facts: ["error"],
+    severity: "warn",
+    metric: "spendsRefused",
+  }),
 
-  "message.sent": define({ requires: ["request", "approver"], metric: "messages" }),
+  "message.sent": define({ actors: ["system"], requires: ["request", "approver"], metric: "messages" }),
   "message.abandoned": define({
+    actors: ["system"],
     requires: ["request", "approver"],
     severity: "warn",
     metric: "messages",
     formerly: "message.given_up",
   }),
   "callback.failed": define({
+    actors: ["system"],
     requires: callback,
     facts: ["mode"],
     history: true,
     severity: "warn",
     metric: "callbacks",
   }),
-  "callback.sent": define({ requires: callback, facts: ["mode"], history: true, metric: "callbacks" }),
+  "callback.sent": define({
+    actors: ["system"],
+    requires: callback,
+    facts: ["mode"],
+    history: true,
+    metric: "callbacks",
+  }),
   "callback.abandoned": define({
+    actors: ["system"],
     requires: callback,
     facts: ["mode"],
     history: true,
@@ -93,38 +127,40 @@ export const events = {
     formerly: "callback.given_up",
   }),
 
-  "denial.released": define({ requires: ["agent"], formerly: "latch.reopened" }),
-  "agent.added": define({ requires: ["agent"] }),
-  "agent.changed": define({ requires: ["agent"] }),
-  "agent.paused": define({ requires: ["agent"], severity: "warn" }),
-  "agent.resumed": define({ requires: ["agent"] }),
-  "agent.removed": define({ requires: ["agent"] }),
-  "initial_access_token.created": define({ formerly: "registration.allowed" }),
-  "initial_access_token.expired": define({ formerly: "registration.expired" }),
-  "initial_access_token.revoked": define({ formerly: "registration.withdrawn" }),
-  "api.added": define({ requires: ["api"] }),
-  "api.removed": define({ requires: ["api"] }),
+  "denial.released": define({ actors: ["admin"], requires: ["agent"], formerly: "latch.reopened" }),
+  "agent.added": define({ actors: ["admin", "agent"], requires: ["agent"] }),
+  "agent.changed": define({ actors: ["admin", "agent"], requires: ["agent"] }),
+  "agent.paused": define({ actors: ["admin", "approver"], requires: ["agent"], severity: "warn" }),
+  "agent.resumed": define({ actors: ["admin", "approver"], requires: ["agent"] }),
+  "agent.removed": define({ actors: ["admin", "agent"], requires: ["agent"] }),
+  "initial_access_token.created": define({ actors: ["admin"], formerly: "registration.allowed" }),
+  "initial_access_token.expired": define({ actors: ["system"], formerly: "registration.expired" }),
+  "initial_access_token.revoked": define({ actors: ["admin"], formerly: "registration.withdrawn" }),
+  "api.added": define({ actors: ["admin"], requires: ["api"] }),
+  "api.removed": define({ actors: ["admin"], requires: ["api"] }),
 
-  "approver.invited": define({ requires: ["approver"] }),
-  "approver.removed": define({ requires: ["approver"] }),
-  "approver.signed_in": define({ requires: ["approver"] }),
-  "approver.user_code_set": define({ requires: ["approver"] }),
-  "invitation.expired": define({ requires: ["approver"] }),
+  "approver.invited": define({ actors: ["admin", "approver"], requires: ["approver"] }),
+  "approver.removed": define({ actors: ["admin"], requires: ["approver"] }),
+  "approver.signed_in": define({ actors: ["approver"], requires: ["approver"] }),
+  "approver.user_code_set": define({ actors: ["admin"], requires: ["approver"] }),
+  "invitation.expired": define({ actors: ["system"], requires: ["approver"] }),
   "device.enrolled": define({
+    actors: ["approver"],
     requires: ["approver"],
     facts: ["credential", "public_key", "rp_id", "origin"],
   }),
-  "device.removed": define({ requires: ["approver"], facts: ["credential"] }),
+  "device.removed": define({ actors: ["approver", "admin"], requires: ["approver"], facts: ["credential"] }),
 
-  "action_type.published": define({ facts: ["type", "hash"], formerly: "type.published" }),
-  "key.created": define({}),
-  "texts.erased": define({ requires: ["request"] }),
+  "action_type.published": define({ actors: ["admin"], facts: ["type", "hash"], formerly: "type.published" }),
+  "key.created": define({ actors: ["system", "admin"] }),
+  "texts.erased": define({ actors: ["admin"], requires: ["request"] }),
 } satisfies { readonly [event: string]: EventDefinition };
 
 export type Event = keyof typeof events;
 
 /** Details of an entry of any event, not checked against its definition: for reading and for forged logs in tests. */
 export type AnyEntryDetails = Pick<Entry, Member> & {
+  readonly actor: Actor;
   readonly facts?: JsonObject;
   readonly texts?: { readonly [name: string]: string | undefined };
 };
@@ -135,10 +171,15 @@ type Names<E extends Event, Key extends "requires" | "facts"> = (typeof events)[
   ? Name
   : never;
 
-/** What `newEntry` takes for an event: its required members and facts, and any others. */
-export type EntryDetails<E extends Event> = Pick<Entry, Exclude<Member, Names<E, "requires">>> & {
-  readonly [M in Names<E, "requires">]: string;
-} & ([Names<E, "facts">] extends [never]
+/** Who may cause an event. */
+export type ActorOf<E extends Event> = Actor & { readonly type: (typeof events)[E]["actors"][number] };
+
+/** What `newEntry` takes for an event: its actor, its required members and facts, and any others. */
+export type EntryDetails<E extends Event> = {
+  readonly actor: ActorOf<E>;
+} & Pick<Entry, Exclude<Member, Names<E, "requires">>> & {
+    readonly [M in Names<E, "requires">]: string;
+  } & ([Names<E, "facts">] extends [never]
     ? { readonly facts?: JsonObject }
     : {
         readonly facts: JsonObject & { readonly [F in Names<E, "facts">]: NonNullable<JsonObject[string]> };

@@ -6,6 +6,7 @@ import {
   newKeys,
   type Signer,
   type TestLog,
+  toVersion1,
   writeHistory,
 } from "@countersign/testing/audit/test-log";
 import { exportEvidence, verifyEvidence } from "./audit.ts";
@@ -222,4 +223,16 @@ for (const [what, [alter, problem]] of Object.entries(forgeries)) {
 
 test("what is not JSON is no evidence", async () => {
   assert.deepEqual(await problemsOf("-----BEGIN"), ["the document is not JSON that everybody reads alike"]);
+});
+
+test("the evidence of a request in entries of version 1 verifies", async () => {
+  const { privateKey, publicKey } = book;
+  const former = createTestLog({ privateKey, publicKey });
+  for (const entry of book.entries) await former.add(toVersion1(entry));
+  await former.checkpoint();
+  const verified = await verifyEvidence(await evidenceOf(former, signed.id), { key: book.key });
+  await former.close();
+  assert.ok("ok" in verified, JSON.stringify(verified));
+  assert.equal(verified.decision?.approver, ada.id);
+  assert.deepEqual([...new Set(verified.entries.map(({ entry }) => entry.v))], [1]);
 });

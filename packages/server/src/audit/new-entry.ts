@@ -12,8 +12,11 @@ export type NewEntry = {
   readonly texts: { readonly [name: string]: { readonly text: string; readonly salt: string } };
 };
 
-/** Creates an entry at `at` (milliseconds since the epoch). The event decides which members and facts are required. */
-export function newEntry<E extends Event>(event: E, at: number, about: EntryDetails<E>): NewEntry {
+/**
+ * Creates an entry at `at` (milliseconds since the epoch). The event decides which actors may cause it, and which members
+ * and facts are required.
+ */
+export function newEntry<E extends Event>(event: E, at: number, about: EntryDetails<NoInfer<E>>): NewEntry {
   const { texts: given = {}, ...rest } = about as AnyEntryDetails;
   const texts: { [name: string]: { text: string; salt: string } } = {};
   const commitments: { [name: string]: string } = {};
@@ -23,6 +26,6 @@ export function newEntry<E extends Event>(event: E, at: number, about: EntryDeta
     texts[name] = { text, salt };
     commitments[name] = commitment;
   }
-  const entry: Entry = { v: 1, id: newId("log", at), at, event, ...rest };
+  const entry: Entry = { v: 2, id: newId("log", at), at, event, ...rest };
   return { entry: Object.keys(commitments).length > 0 ? { ...entry, texts: commitments } : entry, texts };
 }

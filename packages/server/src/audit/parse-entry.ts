@@ -1,5 +1,6 @@
 /** An entry read back from its line, and the personal texts that stand beside it. */
 import {
+  actorTypes,
   type Entry,
   entryLine,
   type Json,
@@ -48,13 +49,13 @@ export function isObject(value: Json | undefined): value is JsonObject {
 }
 
 const ids = ["request", "agent", "approver", "token", "api", "digest"] as const;
-const members: readonly string[] = ["v", "id", "at", "event", "facts", "texts", ...ids];
+const members: readonly string[] = ["v", "id", "at", "event", "actor", "facts", "texts", ...ids];
 
 function isEntry(value: Json): value is Entry & JsonObject {
   if (!isObject(value) || !Object.keys(value).every((name) => members.includes(name))) return false;
-  const { v, id, at, event, facts, texts } = value;
+  const { v, id, at, event, actor, facts, texts } = value;
   return (
-    v === 1 &&
+    (v === 1 ? actor === undefined : v === 2 && isActor(actor)) &&
     isName(id) &&
     isName(event) &&
     typeof at === "number" &&
@@ -63,6 +64,13 @@ function isEntry(value: Json): value is Entry & JsonObject {
     (facts === undefined || isObject(facts)) &&
     (texts === undefined || (isObject(texts) && Object.values(texts).every(isName)))
   );
+}
+
+function isActor(value: Json | undefined): boolean {
+  if (!isObject(value) || !Object.keys(value).every((name) => ["type", "id", "via"].includes(name)))
+    return false;
+  const { type, id, via } = value;
+  return actorTypes.some((name) => name === type) && isName(via) && (id === undefined || isName(id));
 }
 
 function isName(value: Json | undefined): boolean {

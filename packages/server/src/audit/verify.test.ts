@@ -5,6 +5,7 @@ import {
   newKeys,
   type TestLog,
   tamper,
+  toVersion1,
   writeHistory,
 } from "@countersign/testing/audit/test-log";
 import { exportLog, type Line, splitLines, type VerifyOptions, verifyLog } from "./audit.ts";
@@ -252,8 +253,13 @@ test("an entry that is not one is named, and so is one not in its canonical form
   const leaf: string = JSON.parse(lines[1]!).entry;
   const faults: [string, string][] = [
     ["[]", "the entry does not have the shape of one"],
-    [leaf.replace('"v":1', '"v":2'), "the entry does not have the shape of one"],
-    [leaf.replace('"v":1', '"v":1,"w":1'), "the entry does not have the shape of one"],
+    [leaf.replace('"v":2', '"v":3'), "the entry does not have the shape of one"],
+    [leaf.replace('"v":2', '"v":1'), "the entry does not have the shape of one"],
+    [leaf.replace('"v":2', '"v":2,"w":1'), "the entry does not have the shape of one"],
+    [leaf.replace(/"actor":\{.*?\},/, ""), "the entry does not have the shape of one"],
+    [leaf.replace('"type":"admin"', '"type":"daemon"'), "the entry does not have the shape of one"],
+    [leaf.replace('"via":"cli"', '"via":""'), "the entry does not have the shape of one"],
+    [leaf.replace('"via":"cli"', '"via":"cli","x":1'), "the entry does not have the shape of one"],
     [leaf.replace('"at":', '"at": '), "the entry is not in canonical form"],
     [leaf.slice(1), "the entry is not JSON that everybody reads alike"],
   ];
@@ -261,6 +267,27 @@ test("an entry that is not one is named, and so is one not in its canonical form
     const problems = await problemsOf(lines.with(1, JSON.stringify({ entry, index: 0 })));
     assert.ok(problems.includes(what), problems.join("\n"));
   }
+});
+
+test("entries of version 1 verify, with the former names of their events, and so does a log that continues in version 2", async () => {
+  const upgraded = Math.floor(book.entries.length / 2);
+  const former = book.entries.map(toVersion1);
+  assert.ok(former.some(({ entry }) => entry.event === "latch.reopened"));
+  for (const entries of [former, [...former.slice(0, upgraded), ...book.entries.slice(upgraded)]]) {
+    const verified = await verifyLog(await tamper(book, entries));
+    assert.ok("ok" in verified, JSON.stringify(verified));
+    assert.equal(verified.entries, book.entries.length);
+    assert.equal(verified.checked.signatures, 1);
+  }
+});
+
+test("an entry of version 1 has no actor", async () => {
+  const [first, ...rest] = book.entries;
+  const { texts } = first!;
+  const entry = { ...first!.entry, v: 1 } as unknown as NewEntry["entry"];
+  assert.deepEqual(await problemsOf(await tamper(book, [{ entry, texts }, ...rest])), [
+    "the entry does not have the shape of one",
+  ]);
 });
 
 test("without a header, without its end and without anything, an export does not verify", async () => {

@@ -4,6 +4,7 @@
  * before it, no token exists and the request is still approved.
  */
 import { hash } from "node:crypto";
+import { job } from "../audit/actor.ts";
 import type { Seal } from "../crypto/secret.ts";
 import { type Callback, findPushFault } from "../domain/callback/callback.ts";
 import type { Agent } from "../domain/client/client.ts";
@@ -34,6 +35,7 @@ export async function buildPush(
 
   let body: PushBody | undefined;
   const grant = await issue(deps, agent, request, {
+    actor: job,
     idTokenClaims: (accessToken) => createIdTokenClaims(accessToken, authReqId),
     also: async (made, token) => {
       const text = callbackClient.encode({ say: "granted", authReqId, grant: made });

@@ -4,6 +4,7 @@
  * A message is not sent if its request is no longer pending or its agent is paused.
  */
 
+import { job } from "../audit/actor.ts";
 import { newEntry } from "../audit/new-entry.ts";
 import type { Approver } from "../domain/people/approver.ts";
 import { type ApprovalRequest, getRequestState } from "../domain/request/request.ts";
@@ -82,6 +83,7 @@ async function deliverOne(
     writes: [{ put: "message", record: done, ifVersion: version }],
     entries: [
       newEntry(problem === undefined ? "message.sent" : "message.abandoned", store.now(), {
+        actor: job,
         request: leased.requestId,
         approver: leased.approver,
         facts: { channel: leased.channel, attempts: leased.attempts },

@@ -4,6 +4,7 @@
  * is in the audit log. If a push is abandoned, its token is revoked in the same commit.
  */
 
+import { job } from "../audit/actor.ts";
 import type { NewEntry } from "../audit/new-entry.ts";
 import { newEntry } from "../audit/new-entry.ts";
 import { abandon, type Callback, getResult, scheduleRetry } from "../domain/callback/callback.ts";
@@ -105,6 +106,7 @@ async function concludingChange(
   const problem = "problem" in posted ? posted.problem : `the endpoint returned status ${posted.status}`;
   const entry = (event: "callback.sent" | "callback.failed" | "callback.abandoned") =>
     newEntry(event, now, {
+      actor: job,
       request: id,
       agent,
       token: token?.jti,
@@ -142,6 +144,6 @@ async function revokeToken(
   const { requestId: request, agent, jti: token, digest } = record;
   return {
     write: { put: "token", record, ifVersion: found.version },
-    entry: newEntry("token.revoked", now, { request, agent, token, digest }),
+    entry: newEntry("token.revoked", now, { actor: job, request, agent, token, digest }),
   };
 }

@@ -2,6 +2,7 @@
  * Writes the end of expired and lapsed requests, expired tokens and spends that never completed, and deletes expired
  * records. Correctness does not depend on when it runs: readers compare with the clock themselves.
  */
+import { job } from "../audit/actor.ts";
 import { newEntry } from "../audit/new-entry.ts";
 import { expireRequest } from "../domain/request/request.ts";
 import { expireToken } from "../domain/token/token.ts";
@@ -27,14 +28,14 @@ const endings: { readonly [K in EndingKind]: End<K> } = {
     () =>
       store.commit({
         writes: [{ delete: "invitation", id: record.id, ifVersion: version }],
-        entries: [newEntry("invitation.expired", now, { approver: record.approver })],
+        entries: [newEntry("invitation.expired", now, { actor: job, approver: record.approver })],
       }),
   ],
   initial_access_token: (store, { record, version }, now) => [
     () =>
       store.commit({
         writes: [{ delete: "initial_access_token", id: record.id, ifVersion: version }],
-        entries: [newEntry("initial_access_token.expired", now, { facts: { grant: record.id } })],
+        entries: [newEntry("initial_access_token.expired", now, { actor: job, facts: { grant: record.id } })],
       }),
   ],
 };
@@ -95,6 +96,7 @@ function endRequest(store: Store, { record, version }: Versioned<"request">, now
   if ("refused" in next) return [];
   const { id: request, agent, digest } = record;
   const entry = newEntry(next.status.state === "lapsed" ? "request.lapsed" : "request.expired", now, {
+    actor: job,
     request,
     agent,
     digest,
@@ -117,6 +119,7 @@ function endToken(store: Store, { record, version }: Versioned<"token">, now: nu
   if ("refused" in next) return [];
   const { requestId: request, agent, jti: token, digest } = record;
   const entry = newEntry(next.state === "unknown" ? "token.unknown" : "token.expired", now, {
+    actor: job,
     request,
     agent,
     token,

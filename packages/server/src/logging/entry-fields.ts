@@ -4,7 +4,7 @@ import { findEvent } from "../audit/event.ts";
 
 /**
  * Facts that are logged: the operator's names, and words and numbers of ours. Other facts may hold what an agent registered,
- * or public keys. The approver is never logged.
+ * or public keys. Of the actor only its type and `via` are logged; approvers are never logged.
  */
 const loggedFacts = [
   "type",
@@ -20,11 +20,20 @@ const loggedFacts = [
   "by",
 ] as const;
 
-export function toEntryFields({ event, id, request, agent, api, token, facts = {} }: Entry): {
+export function toEntryFields({ event, id, actor, request, agent, api, token, facts = {} }: Entry): {
   readonly severity: "info" | "warn";
   readonly fields: { readonly [name: string]: Json | undefined };
 } {
-  const fields: { [name: string]: Json | undefined } = { entry: id, request, agent, api, token };
+  const { type, via } = actor ?? {};
+  const fields: { [name: string]: Json | undefined } = {
+    entry: id,
+    actor: type,
+    via,
+    request,
+    agent,
+    api,
+    token,
+  };
   for (const name of loggedFacts) if (facts[name] !== undefined) fields[name] = facts[name];
   // `level` is the severity of the line.
   if (facts.level !== undefined) fields.auth_level = facts.level;

@@ -50,10 +50,11 @@ test("answers are measured only where a line for each is wanted, and probes that
 
 test("of an entry go out the ids, and those facts that nobody but the operator can word", () => {
   const entry: Entry = {
-    v: 1,
+    v: 2,
     id: "log_1",
     at: 1,
     event: "device.enrolled",
+    actor: { type: "approver", id: "appr_1", via: "page" },
     approver: "appr_1",
     agent: "agent-1",
     digest: "d",
@@ -70,6 +71,8 @@ test("of an entry go out the ids, and those facts that nobody but the operator c
   assert.equal(severity, "info");
   assert.deepEqual(JSON.parse(JSON.stringify(fields)), {
     entry: "log_1",
+    actor: "approver",
+    via: "page",
     agent: "agent-1",
     types: ["a", "b"],
   });

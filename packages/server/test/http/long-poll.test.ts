@@ -156,6 +156,7 @@ test("an agent that is paused or removed while its poll is held gets no token", 
   // Approved and paused in one write: the hold ends, and by then the agent is paused.
   const approval = (await at.server.store.read("request", requestIdOf(id)))!;
   const agent = (await at.server.store.read("agent", "agent-1"))!;
+  const { operator } = await import("../../src/audit/actor.ts");
   const { newEntry } = await import("../../src/audit/new-entry.ts");
   const now = at.clock.now;
   const decision = {
@@ -174,7 +175,7 @@ test("an agent that is paused or removed while its poll is held gets no token", 
       },
       { put: "agent", record: { ...agent.record, paused: true }, ifVersion: agent.version },
     ],
-    entries: [newEntry("agent.paused", now, { agent: "agent-1" })],
+    entries: [newEntry("agent.paused", now, { actor: operator, agent: "agent-1" })],
   });
   assert.equal((await polling!).body.error, "access_denied");
   await pauseAgent(at.server.store, "agent-1", false);

@@ -251,8 +251,9 @@ test("T38: a change replaces the whole registration, is checked like a new one, 
   assert.equal(answer.body.client_secret, undefined);
   assert.deepEqual((await agentOf(id))?.keys, { from: "registration", jwks: jwks.keys });
   const [newest] = await deployment.server.store.log.newest(1);
-  const { event, agent, facts } = JSON.parse(newest?.line ?? "{}");
+  const { event, agent, actor, facts } = JSON.parse(newest?.line ?? "{}");
   assert.deepEqual([event, agent, facts.by], ["agent.changed", id, "registration"]);
+  assert.deepEqual(actor, { type: "agent", id, via: "registration" });
   assert.deepEqual(facts.changed.jwks, jwks);
   assert.equal(facts.changed.client_secret, null);
 });

@@ -310,11 +310,12 @@ test("pause on the card stops the agent everywhere, and is in the log with who d
   assert.equal((await ada.decide(other.id, "approve")).status, 409, "nothing of it is approved");
   assert.equal((await deployment.poll(ticket)).body.error, "authorization_pending");
   const [entry] = await deployment.server.store.log.newest(1);
-  const { event, agent, approver } = JSON.parse(entry?.line ?? "{}");
+  const { event, agent, approver, actor } = JSON.parse(entry?.line ?? "{}");
   assert.deepEqual(
     { event, agent, approver },
     { event: "agent.paused", agent: deployment.agent.id, approver: ada.approver },
   );
+  assert.deepEqual(actor, { type: "approver", id: ada.approver, via: "page" });
   const { pauseAgent } = await import("../../src/usecase/client/client-lifecycle.ts");
   await pauseAgent(deployment.server.store, deployment.agent.id, false);
 });

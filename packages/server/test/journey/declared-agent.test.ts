@@ -51,7 +51,9 @@ async function entriesOf(deployment: Awaited<ReturnType<typeof deploy>>): Promis
   const entries = newest.map(({ line }) => JSON.parse(line)).reverse();
   return entries
     .filter(({ event, agent }) => event.startsWith("agent.") && agent !== "agent-1")
-    .map(({ event, agent, facts }) => `${event} ${agent} ${facts?.source ?? facts?.by ?? ""}`);
+    .map(({ event, agent, actor, facts }) =>
+      [event, agent, `${actor.type}/${actor.via}`, facts?.source ?? facts?.by ?? ""].join(" ").trim(),
+    );
 }
 
 test("an agent that the file declares is there from the start on, and proves itself by what stands there", async () => {
@@ -73,11 +75,11 @@ test("the store follows the file: what is added, changed or removed there is so 
   const [only, ...others] = await agentsOf(deployment);
   assert.deepEqual([only?.id, only?.name, only?.paused, others], ["desk", "Refunds", true, []]);
   assert.deepEqual(await entriesOf(deployment), [
-    "agent.added desk configuration",
-    "agent.added keyed configuration",
-    "agent.paused desk ",
-    "agent.changed desk configuration",
-    "agent.removed keyed ",
+    "agent.added desk admin/config configuration",
+    "agent.added keyed admin/config configuration",
+    "agent.paused desk admin/cli",
+    "agent.changed desk admin/config configuration",
+    "agent.removed keyed admin/config",
   ]);
   await deployment.restart(rules);
   assert.deepEqual(await agentsOf(deployment), []);

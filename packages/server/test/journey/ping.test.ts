@@ -342,12 +342,13 @@ test("an agent that was removed, or is not pinged any more, is not called", asyn
   for (const one of [gone, polls]) requests.push(requestIdOf((await one.ask()).body.auth_req_id));
   await remove(store, "agent", "gone");
   const held = (await store.read("agent", "polls-now"))!;
+  const { operator } = await import("../../src/audit/actor.ts");
   const { newEntry } = await import("../../src/audit/new-entry.ts");
   await store.commit({
     writes: [
       { put: "agent", record: { ...held.record, delivery: { mode: "poll" } }, ifVersion: held.version },
     ],
-    entries: [newEntry("agent.changed", store.now(), { agent: "polls-now" })],
+    entries: [newEntry("agent.changed", store.now(), { actor: operator, agent: "polls-now" })],
   });
   for (const request of requests) await cancelRequest(store, request);
   await stage.pass(0);

@@ -9,6 +9,7 @@ import {
 } from "@countersign/testing/server/callback-harness";
 import { refund, requestIdOf } from "@countersign/testing/server/deployment";
 import { decodeJwt } from "jose";
+import { operator, toApproverActor } from "../../src/audit/actor.ts";
 import { newEntry } from "../../src/audit/new-entry.ts";
 import { leaseMs } from "../../src/domain/callback/callback.ts";
 import { absent } from "../../src/store/store.ts";
@@ -140,7 +141,7 @@ test("T39: nothing is pushed to an agent whose tokens are bound to a key, or tha
     const held = (await store().read("agent", "pushed"))!;
     await store().commit({
       writes: [{ put: "agent", record: { ...held.record, ...changed }, ifVersion: held.version }],
-      entries: [newEntry("agent.changed", store().now(), { agent: "pushed" })],
+      entries: [newEntry("agent.changed", store().now(), { actor: operator, agent: "pushed" })],
     });
   };
   // However it came to be so registered.
@@ -297,7 +298,7 @@ test("what does not hold any more when its token would be made is pushed as a re
   };
   await store().commit({
     writes: [{ put: "denial", record: latch, ifVersion: absent }],
-    entries: [newEntry("denial.released", store().now(), { agent: "pushed" })],
+    entries: [newEntry("denial.released", store().now(), { actor: operator, agent: "pushed" })],
   });
   await approveAnyway(latched.request, stage.ada.approver);
   await stage.pass(0);
@@ -320,7 +321,8 @@ async function approveAnyway(request: string, approver: string): Promise<void> {
     amr: [],
   };
   const { cardHash, digest, agent: asker } = held.record;
-  const about = { request, agent: asker, approver: stage.ada.approver, digest };
+  const actor = toApproverActor(stage.ada.approver);
+  const about = { actor, request, agent: asker, approver: stage.ada.approver, digest };
   await store().commit({
     writes: [
       {
@@ -347,7 +349,7 @@ test("an agent that changes to polling meanwhile fetches its token; one that cha
       writes: [
         { put: "agent", record: { ...held.record, delivery: delivery as never }, ifVersion: held.version },
       ],
-      entries: [newEntry("agent.changed", store().now(), { agent: id })],
+      entries: [newEntry("agent.changed", store().now(), { actor: operator, agent: id })],
     });
   };
   const endpoint = `${stage.receiver.origin}/cb`;

@@ -25,10 +25,11 @@ test("T29: an agent that was paused meanwhile asks for nothing, also not for wha
   assert.deepEqual(await ask(deps, authenticated, wish("A-1")), { ...first, joined: true });
 
   const { record, version } = authenticated;
+  const { operator } = await import("../../src/audit/actor.ts");
   const { newEntry } = await import("../../src/audit/new-entry.ts");
   await store.commit({
     writes: [{ put: "agent", record: { ...record, paused: true }, ifVersion: version }],
-    entries: [newEntry("agent.paused", store.now(), { agent: record.id })],
+    entries: [newEntry("agent.paused", store.now(), { actor: operator, agent: record.id })],
   });
   for (const input of [wish("A-1"), wish("A-2"), { ...wish("A-1"), idempotencyKey: "key-1" }]) {
     const answer = await ask(deps, authenticated, input);

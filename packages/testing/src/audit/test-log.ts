@@ -4,6 +4,7 @@
  */
 import { generateKeyPairSync, type KeyObject, randomBytes } from "node:crypto";
 import {
+  type Actor,
   decisionChallenge,
   entryLine,
   hashJson,
@@ -15,7 +16,7 @@ import {
   verifierKey,
 } from "@countersign/protocol";
 import { exportLog, type LogSource } from "../../../server/src/audit/audit.ts";
-import type { AnyEntryDetails } from "../../../server/src/audit/event.ts";
+import { type ActorOf, type AnyEntryDetails, findEvent } from "../../../server/src/audit/event.ts";
 import type { NewEntry } from "../../../server/src/audit/new-entry.ts";
 import { newEntry } from "../../../server/src/audit/new-entry.ts";
 import { verifyPasskeyAttestation } from "../../../server/src/crypto/passkey.ts";
@@ -44,9 +45,11 @@ export type Asked = {
   readonly expiresAt: number;
 };
 export type Issued = { readonly asked: Asked; readonly token: string; readonly expiresAt: number };
+/** Members of a test entry. Default for `actor`: one that may cause the event, named as the members name it. */
+export type TestDetails = Omit<AnyEntryDetails, "actor"> & { readonly actor?: Actor };
 /** What differs from an entry as it ought to be. */
 export type Changed = {
-  readonly about?: Partial<AnyEntryDetails>;
+  readonly about?: Partial<TestDetails>;
   readonly facts?: { readonly [name: string]: Json };
 };
 
@@ -61,7 +64,7 @@ export type TestLog = {
   /** Every entry so far, as it went in. */
   readonly entries: readonly NewEntry[];
   readonly add: (entry: NewEntry) => Promise<void>;
-  readonly write: (event: string, about: AnyEntryDetails) => Promise<NewEntry>;
+  readonly write: (event: string, about: TestDetails) => Promise<NewEntry>;
   /** Signs what the log is now and answers the note. */
   readonly checkpoint: () => Promise<string>;
   readonly lines: () => Promise<string[]>;
@@ -107,12 +110,15 @@ export function createTestLog(
     entries.push(entry);
     clock.now += 1_000;
   }
-  async function write(event: string, about: AnyEntryDetails): Promise<NewEntry> {
-    const entry = newEntry(event as "key.created", clock.now, about);
+  async function write(event: string, about: TestDetails): Promise<NewEntry> {
+    const entry = newEntry(event as "key.created", clock.now, {
+      ...about,
+      actor: (about.actor ?? createActor(event, about)) as ActorOf<"key.created">,
+    });
     await add(entry);
     return entry;
   }
-  const about = ({ id: request, digest }: Asked): AnyEntryDetails => ({ request, agent: "agent-1", digest });
+  const about = ({ id: request, digest }: Asked): TestDetails => ({ request, agent: "agent-1", digest });
   const fresh = (word: string) => {
     serial += 1;
     return `${word}_${serial}`;
@@ -242,6 +248,17 @@ export function createTestLog(
   return book;
 }
 
+/** Returns an actor that may cause the event: the first client or person that the entry names, or else a nameless one. */
+function createActor(event: string, about: TestDetails): Actor {
+  const types = findEvent(event)?.actors ?? ["system"];
+  for (const type of types)
+    if (type === "approver" || type === "agent" || type === "api") {
+      const id = about[type];
+      if (id !== undefined) return { type, id, via: type === "approver" ? "page" : "oauth" };
+    } else return { type, via: type === "system" ? "job" : "cli" };
+  return { type: types[0]!, via: "page" };
+}
+
 /**
  * The export of a log with just these entries, everything about it right: written by somebody who holds the log's key
  * and minds no rule, not even those of a store. Checkpoints are signed at `sizes`, and at the end.
@@ -265,6 +282,11 @@ export async function collect(lines: AsyncIterable<string>): Promise<string[]> {
   const collected: string[] = [];
   for await (const line of lines) collected.push(line);
   return collected;
+}
+
+/** Returns an entry as version 1 had it: without an actor, and with the former name of its event. */
+export function toVersion1({ entry: { actor: _actor, v: _v, event, ...rest }, texts }: NewEntry): NewEntry {
+  return { entry: { ...rest, v: 1, event: findEvent(event)?.formerly ?? event }, texts };
 }
 
 export function newKeys(): { readonly privateKey: KeyObject; readonly publicKey: KeyObject } {

@@ -249,6 +249,28 @@ const counterexamples: { readonly [rule in keyof typeof entryChecks]: Counterexa
       await book.write("device.removed", { approver: "apr_eve", facts: { credential: passkey.id } });
     },
   },
+  currentName: {
+    rule: "an entry of version 2 uses the current name of its event",
+    what: /^latch\.reopened is the name of an event in entries of version 1; this one has version 2$/,
+    tell: (book) => book.write("latch.reopened", { actor: { type: "admin", via: "cli" }, agent: "agent-1" }),
+  },
+  actorIsAllowed: {
+    rule: "an agent does not release a denial",
+    what: /^denial\.released was caused by the actor type agent, which cannot cause it$/,
+    tell: (book) =>
+      book.write("denial.released", {
+        actor: { type: "agent", id: "agent-1", via: "oauth" },
+        agent: "agent-1",
+      }),
+  },
+  actorIsNamed: {
+    rule: "the actor of an approval is its approver",
+    what: /^request\.approved was caused by approver apr_bob, and names another approver or none$/,
+    tell: async (book) => {
+      const actor = { type: "approver", id: "apr_bob", via: "page" } as const;
+      await book.decide(await book.ask(), "apr_ada", "approved", { about: { actor } });
+    },
+  },
 };
 
 async function tokenFor(book: TestLog) {
@@ -348,6 +370,25 @@ const alsoRefused: { readonly [story: string]: readonly [RegExp, (book: TestLog)
   "a request whose card, candidates and expiry nobody wrote down": [
     /^request\.created does not say card, audience, level, candidates and expiry$/,
     (book) => book.ask({ facts: { candidates: "apr_ada" } }),
+  ],
+  "approved by an actor without an id": [
+    /^request\.approved was caused by approver "", and names another approver or none$/,
+    async (book) =>
+      book.decide(await book.ask(), "apr_ada", "approved", {
+        about: { actor: { type: "approver", via: "page" } },
+      }),
+  ],
+  "approved by the server itself": [
+    /^request\.approved was caused by the actor type system, which cannot cause it$/,
+    async (book) =>
+      book.decide(await book.ask(), "apr_ada", "approved", {
+        about: { actor: { type: "system", via: "job" } },
+      }),
+  ],
+  "an agent that is paused by another agent": [
+    /^agent\.paused was caused by the actor type agent, which cannot cause it$/,
+    (book) =>
+      book.write("agent.paused", { actor: { type: "agent", id: "agent-1", via: "oauth" }, agent: "agent-1" }),
   ],
   "approved at a level that there is not": [
     /^req_1 was approved with a weaker proof than session$/,

@@ -6,13 +6,20 @@
 import type { Entry } from "@countersign/protocol";
 import { checkTexts, type Texts } from "../parse-entry.ts";
 import { checkSignature, readCard } from "../signature.ts";
+import { actorChecks } from "./actor-check.ts";
 import { callbackChecks } from "./callback-check.ts";
 import { deviceChecks } from "./device-check.ts";
 import { applyEntry, createLogState, type EntryCheck, type LogState } from "./log-state.ts";
 import { requestChecks } from "./request-check.ts";
 import { tokenChecks } from "./token-check.ts";
 
-export const entryChecks = { ...requestChecks, ...tokenChecks, ...callbackChecks, ...deviceChecks };
+export const entryChecks = {
+  ...requestChecks,
+  ...tokenChecks,
+  ...callbackChecks,
+  ...deviceChecks,
+  ...actorChecks,
+};
 const allChecks: readonly EntryCheck[] = Object.values(entryChecks);
 
 export type Counts = {

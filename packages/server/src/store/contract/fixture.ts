@@ -24,7 +24,7 @@ export function uniqueId(prefix: string): string {
 }
 
 export function anEntry(
-  overrides: Partial<NewEntry["entry"]> = {},
+  overrides: Omit<Partial<NewEntry["entry"]>, "v" | "actor"> = {},
   texts: { [name: string]: string } = {},
 ): NewEntry {
   const openings: { [name: string]: { text: string; salt: string } } = {};
@@ -34,7 +34,14 @@ export function anEntry(
     openings[name] = { text, salt };
     commitments[name] = commitment;
   }
-  const entry = { v: 1 as const, id: uniqueId("log"), at: testNow, event: "store.tested", ...overrides };
+  const entry = {
+    v: 2,
+    id: uniqueId("log"),
+    at: testNow,
+    event: "store.tested",
+    actor: { type: "system", via: "job" },
+    ...overrides,
+  } as const;
   return { entry: Object.keys(texts).length > 0 ? { ...entry, texts: commitments } : entry, texts: openings };
 }
 

@@ -1,5 +1,6 @@
 /** Erases the personal text about one request for good. The leaves, which hold only commitments, stay as they are. */
 
+import { operator } from "../../audit/actor.ts";
 import { newEntry } from "../../audit/new-entry.ts";
 import type { Store } from "../../store/store.ts";
 
@@ -15,7 +16,7 @@ export async function eraseTexts(store: Store, request: string): Promise<number>
     Object.keys(texts).length === 0 ? [] : [JSON.parse(line).id as string],
   );
   if (ids.length === 0) return 0;
-  const entry = newEntry("texts.erased", store.now(), { request, facts: { entries: ids } });
+  const entry = newEntry("texts.erased", store.now(), { actor: operator, request, facts: { entries: ids } });
   await store.commit({ writes: [], entries: [entry] });
   for (const id of ids) await store.log.eraseTexts(id);
   return ids.length;

@@ -3,7 +3,8 @@
  * Pausing an agent stops its asks, its redemptions and the spending of its tokens, in one write.
  */
 
-import type { AnyEntryDetails } from "../../audit/event.ts";
+import { operator, toRegistrationActor } from "../../audit/actor.ts";
+import type { ActorOf, AnyEntryDetails } from "../../audit/event.ts";
 import type { NewEntry } from "../../audit/new-entry.ts";
 import { newEntry } from "../../audit/new-entry.ts";
 import { hashSecret, newSecret, type Seal } from "../../crypto/secret.ts";
@@ -78,7 +79,12 @@ export function newAgentEntry(
 ): NewEntry {
   const { source, types } = record;
   const facts = { source, types: [...types], ...toClientMetadata(record), ...about.facts };
-  return newEntry("agent.added", now, { ...about, agent: record.id, facts });
+  return newEntry("agent.added", now, {
+    ...about,
+    actor: toRegistrationActor(source, record.id),
+    agent: record.id,
+    facts,
+  });
 }
 
 export async function makeCredential(
@@ -101,12 +107,12 @@ export async function makeCredential(
   }
 }
 
-/** Stops an agent everywhere at once, or lets it go on. `by` is the approver who did it; without, the operator. */
+/** Pauses an agent everywhere at once, or resumes it. */
 export async function pauseAgent(
   store: Store,
   id: string,
   paused: boolean,
-  by?: string,
+  actor: ActorOf<"agent.paused"> = operator,
 ): Promise<"done" | ClientRefused> {
   for (;;) {
     const found = await store.read("agent", id);
@@ -115,7 +121,11 @@ export async function pauseAgent(
     const outcome = await store.commit({
       writes: [{ put: "agent", record: { ...found.record, paused }, ifVersion: found.version }],
       entries: [
-        newEntry(paused ? "agent.paused" : "agent.resumed", store.now(), { agent: id, approver: by }),
+        newEntry(paused ? "agent.paused" : "agent.resumed", store.now(), {
+          actor,
+          agent: id,
+          approver: actor.type === "approver" ? actor.id : undefined,
+        }),
       ],
     });
     if (outcome === "committed") return "done";
@@ -132,7 +142,7 @@ export async function addApi(
   const record: Api = { id, api, secretHash: hashSecret(secret), createdAt: now };
   const outcome = await store.commit({
     writes: [{ put: "api", record, ifVersion: absent }],
-    entries: [newEntry("api.added", now, { api: id, facts: { api } })],
+    entries: [newEntry("api.added", now, { actor: operator, api: id, facts: { api } })],
   });
   return outcome === "conflict" ? { refused: "taken" } : { secret };
 }
@@ -142,6 +152,7 @@ export async function remove(
   store: Store,
   kind: "agent" | "api",
   id: string,
+  actor: ActorOf<"api.removed"> = operator,
 ): Promise<"done" | ClientRefused> {
   for (;;) {
     const found = await store.read(kind, id);
@@ -150,8 +161,8 @@ export async function remove(
       writes: [{ delete: kind, id, ifVersion: found.version }],
       entries: [
         kind === "agent"
-          ? newEntry("agent.removed", store.now(), { agent: id })
-          : newEntry("api.removed", store.now(), { api: id }),
+          ? newEntry("agent.removed", store.now(), { actor, agent: id })
+          : newEntry("api.removed", store.now(), { actor, api: id }),
       ],
     });
     if (outcome === "committed") return "done";

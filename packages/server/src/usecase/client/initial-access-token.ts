@@ -3,6 +3,7 @@
  * allows it is an initial access token (RFC 7591 §3), shown once and kept as a hash.
  */
 
+import { operator } from "../../audit/actor.ts";
 import { newEntry } from "../../audit/new-entry.ts";
 import { hashSecret, newSecret } from "../../crypto/secret.ts";
 import type { InitialAccessToken } from "../../store/record/initial-access-token.ts";
@@ -24,7 +25,7 @@ export async function createInitialAccessToken(
   const facts = { grant: id, name, types: [...types], uses, expires_at: expiresAt };
   await store.commit({
     writes: [{ put: "initial_access_token", record, ifVersion: absent }],
-    entries: [newEntry("initial_access_token.created", now, { facts })],
+    entries: [newEntry("initial_access_token.created", now, { actor: operator, facts })],
   });
   return { id, token };
 }
@@ -41,7 +42,9 @@ export async function revokeInitialAccessToken(store: Store, id: string): Promis
     if (!found) return "unknown";
     const outcome = await store.commit({
       writes: [{ delete: "initial_access_token", id, ifVersion: found.version }],
-      entries: [newEntry("initial_access_token.revoked", store.now(), { facts: { grant: id } })],
+      entries: [
+        newEntry("initial_access_token.revoked", store.now(), { actor: operator, facts: { grant: id } }),
+      ],
     });
     if (outcome === "committed") return "done";
   }

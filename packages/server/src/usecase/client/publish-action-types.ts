@@ -1,5 +1,6 @@
 /** Keeps every action type that was ever in force, by its hash, so that a request's pinned definition can be read later. */
 import type { JsonObject } from "@countersign/protocol";
+import { configuration } from "../../audit/actor.ts";
 import { newEntry } from "../../audit/new-entry.ts";
 import type { Config } from "../../config/config.ts";
 import { absent, type Store } from "../../store/store.ts";
@@ -13,7 +14,7 @@ export async function publishTypes(store: Store, config: Config): Promise<void> 
     // A conflict means that another node has published the same bytes at this moment.
     await store.commit({
       writes: [{ put: "action_type", record, ifVersion: absent }],
-      entries: [newEntry("action_type.published", now, { facts: { type, hash } })],
+      entries: [newEntry("action_type.published", now, { actor: configuration, facts: { type, hash } })],
     });
   }
 }

@@ -3,6 +3,7 @@
  * came in by other ways are left alone, and an id is never taken from them. Who is paused stays so.
  */
 
+import { configuration } from "../../audit/actor.ts";
 import type { Config } from "../../config/config.ts";
 import type { Agent } from "../../domain/client/client.ts";
 import type { Store } from "../../store/store.ts";
@@ -52,7 +53,7 @@ export async function reconcileAgents(store: Store, config: Config): Promise<voi
       const found = await store.read("agent", id);
       if (found) await changeAgent(store, found, config.agents.get(id)!, { by: "configuration" });
     }
-    for (const id of plan.remove) await remove(store, "agent", id);
+    for (const id of plan.remove) await remove(store, "agent", id, configuration);
     // Looked at again, because another node may start at this moment, and somebody may have paused an agent.
   }
 }

@@ -5,6 +5,7 @@
  */
 import { timingSafeEqual } from "node:crypto";
 import type { Json, JsonObject } from "@countersign/protocol";
+import { toAgentActor } from "../../audit/actor.ts";
 import { newEntry } from "../../audit/new-entry.ts";
 import { type Config, toRegistrationPolicy } from "../../config/config.ts";
 import { hashSecret, newSecret, type Seal } from "../../crypto/secret.ts";
@@ -134,7 +135,13 @@ export async function removeRegistered(
     if (found.record.paused) return { refused: "paused" };
     const outcome = await store.commit({
       writes: [{ delete: "agent", id, ifVersion: found.version }],
-      entries: [newEntry("agent.removed", store.now(), { agent: id, facts: { by: "registration" } })],
+      entries: [
+        newEntry("agent.removed", store.now(), {
+          actor: toAgentActor(id, "registration"),
+          agent: id,
+          facts: { by: "registration" },
+        }),
+      ],
     });
     if (outcome === "committed") return "done";
   }

@@ -3,6 +3,7 @@
  * way of a change that could not have been registered. What changed is in the log; whether it is paused does not change.
  */
 import { canonicalize, type Json, type JsonObject } from "@countersign/protocol";
+import { toRegistrationActor } from "../../audit/actor.ts";
 import { newEntry } from "../../audit/new-entry.ts";
 import type { Agent, Credential } from "../../domain/client/client.ts";
 import { toClientMetadata } from "../../domain/client/metadata.ts";
@@ -19,7 +20,8 @@ export type Changed = {
   readonly secret?: string;
 };
 
-export type Actor = {
+export type ChangeOptions = {
+  /** Where the change comes from. */
   readonly by: Agent["source"];
   /** A new secret, also where the old one would still do. */
   readonly renew?: boolean;
@@ -32,7 +34,7 @@ export async function changeAgent(
   store: Store,
   { record: before, version }: Versioned<"agent">,
   { credential: wanted, ...next }: UpdatedAgent,
-  { by, renew = false, also = [] }: Actor,
+  { by, renew = false, also = [] }: ChangeOptions,
 ): Promise<Changed | "conflict"> {
   const kept = renew ? undefined : keptCredential(before.credential, wanted);
   const { credential, secret } = kept ? { credential: kept } : await makeCredential(wanted);
@@ -56,7 +58,13 @@ export async function changeAgent(
   if (members.length === 0) return { members };
   const outcome = await store.commit({
     writes: [{ put: "agent", record, ifVersion: version }, ...also],
-    entries: [newEntry("agent.changed", store.now(), { agent: id, facts: { by, changed } })],
+    entries: [
+      newEntry("agent.changed", store.now(), {
+        actor: toRegistrationActor(by, id),
+        agent: id,
+        facts: { by, changed },
+      }),
+    ],
   });
   if (outcome === "conflict") return "conflict";
   return secret === undefined ? { members } : { members, secret };

@@ -12,6 +12,8 @@ import {
   verifierKey,
 } from "@countersign/protocol";
 import { calculateJwkThumbprint, compactVerify, type JWK } from "jose";
+import { operator, startup } from "../../audit/actor.ts";
+import type { ActorOf } from "../../audit/event.ts";
 import { newEntry } from "../../audit/new-entry.ts";
 import { createJwtSigner, type Signer, type SignJwt, signingAlgorithm } from "../../crypto/jwt-signer.ts";
 import type { RootKey } from "../../crypto/root-key.ts";
@@ -63,12 +65,12 @@ export async function openKeyring(
   await requireOrigin(store, origin);
   let tokens = await loadTokenKeys();
   if (tokens.length === 0) {
-    await createKey(store, rootKey, "token", store.now());
+    await createKey(store, rootKey, "token", store.now(), startup);
     tokens = await loadTokenKeys();
   }
   let [log] = await listLogKeys();
   if (!log) {
-    await createKey(store, rootKey, "log", store.now());
+    await createKey(store, rootKey, "log", store.now(), startup);
     [log] = await listLogKeys();
   }
   const logPrivate = createPrivateKey({ key: await unseal(seal, log!), format: "jwk" });
@@ -156,7 +158,7 @@ async function requireOrigin(store: Store, origin: string): Promise<void> {
 
 /** A further token key: published at once, signing once clients have had time to fetch it. Answers its `kid`. */
 export function rotateTokenKey(store: Store, rootKey: RootKey): Promise<string> {
-  return createKey(store, rootKey, "token", store.now() + prePublishMs);
+  return createKey(store, rootKey, "token", store.now() + prePublishMs, operator);
 }
 
 async function createKey(
@@ -164,6 +166,7 @@ async function createKey(
   rootKey: RootKey,
   purpose: SealedKey["purpose"],
   activeAt: number,
+  actor: ActorOf<"key.created">,
 ): Promise<string> {
   const pair =
     purpose === "token" ? generateKeyPairSync("ec", { namedCurve: "P-256" }) : generateKeyPairSync("ed25519");
@@ -183,7 +186,7 @@ async function createKey(
   const facts = { purpose, kid, public_jwk: record.publicJwk, active_at: activeAt };
   const outcome = await store.commit({
     writes: [{ put: "key", record, ifVersion: absent }],
-    entries: [newEntry("key.created", store.now(), { facts })],
+    entries: [newEntry("key.created", store.now(), { actor, facts })],
   });
   if (outcome === "conflict" && purpose !== "log") throw new Error("a fresh key was already there");
   return kid;

@@ -3,6 +3,7 @@
  * exists already. The public key goes into the log, so that what it signs can be checked later by anybody.
  */
 
+import { operator, toApproverActor } from "../../audit/actor.ts";
 import { newEntry } from "../../audit/new-entry.ts";
 import {
   type Attestation,
@@ -60,6 +61,7 @@ export async function invite(
     ],
     entries: [
       newEntry("approver.invited", now, {
+        actor: operator,
         approver: approver.id,
         ...(mark.test && { facts: { ...mark } }),
         texts: { email: approver.email, name: approver.name },
@@ -101,6 +103,7 @@ export async function inviteSelf(
     ],
     entries: [
       newEntry("approver.invited", now, {
+        actor: toApproverActor(approverId),
         approver: approverId,
         facts: { credential: device },
         texts: { email, name },
@@ -175,6 +178,7 @@ export async function enrol(
     writes.push({ check: "device", id: askedOn, ifVersion: still.version });
   }
   const entry = newEntry("device.enrolled", now, {
+    actor: toApproverActor(approver.id),
     approver: approver.id,
     facts: {
       credential: device.id,

@@ -3,6 +3,8 @@
  * depended on them ends in the same write.
  */
 
+import { operator, toApproverActor } from "../../audit/actor.ts";
+import type { ActorOf } from "../../audit/event.ts";
 import { newEntry } from "../../audit/new-entry.ts";
 import type { Approver } from "../../domain/people/approver.ts";
 import type { Outcome, Store, Versioned, Write } from "../../store/store.ts";
@@ -23,7 +25,8 @@ export async function removeOwnDevice(
     if (!kept) return { refused: "last_device" };
     // The one that stays is part of the guard: of two removals at once, one finds its other device gone.
     const stays: Write = { check: "device", id: kept.record.id, ifVersion: kept.version };
-    if ((await remove(store, device, [stays])) === "committed") return "removed";
+    if ((await remove(store, device, [stays], toApproverActor(approver.id))) === "committed")
+      return "removed";
   }
 }
 
@@ -32,7 +35,7 @@ export async function removeDevice(store: Store, deviceId: string): Promise<"rem
   for (;;) {
     const device = await store.read("device", deviceId);
     if (!device) return { refused: "unknown_device" };
-    if ((await remove(store, device, [])) === "committed") return "removed";
+    if ((await remove(store, device, [], operator)) === "committed") return "removed";
   }
 }
 
@@ -41,8 +44,9 @@ async function remove(
   store: Store,
   { record: { id, approver } }: Versioned<"device">,
   guards: readonly Write[],
+  actor: ActorOf<"device.removed">,
 ): Promise<Outcome> {
-  const entry = newEntry("device.removed", store.now(), { approver, facts: { credential: id } });
+  const entry = newEntry("device.removed", store.now(), { actor, approver, facts: { credential: id } });
   return await store.commit({ writes: [...(await dropsOf(store, id)), ...guards], entries: [entry] });
 }
 
@@ -60,9 +64,13 @@ export async function removeApprover(store: Store, email: string): Promise<"remo
     const outcome = await store.commit({
       writes,
       entries: [
-        newEntry("approver.removed", now, { approver: id }),
+        newEntry("approver.removed", now, { actor: operator, approver: id }),
         ...devices.map((device) =>
-          newEntry("device.removed", now, { approver: id, facts: { credential: device.id } }),
+          newEntry("device.removed", now, {
+            actor: operator,
+            approver: id,
+            facts: { credential: device.id },
+          }),
         ),
       ],
     });

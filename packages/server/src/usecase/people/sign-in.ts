@@ -3,6 +3,7 @@
  * is there and since when; it never says what they may do.
  */
 
+import { toApproverActor } from "../../audit/actor.ts";
 import { newEntry } from "../../audit/new-entry.ts";
 import {
   type Assertion,
@@ -91,6 +92,7 @@ export async function signIn(
     ],
     entries: [
       newEntry("approver.signed_in", now, {
+        actor: toApproverActor(approver.record.id),
         approver: approver.record.id,
         facts: { credential: device.record.id, ...(device.record.test && { test: true }) },
       }),

@@ -3,6 +3,7 @@
  * request, authorize, commit. Whatever is refused is refused before an approver is notified; the request, its messages and
  * its audit entry are one write, durable before the agent is answered.
  */
+import { toAgentActor } from "../../audit/actor.ts";
 import { newEntry } from "../../audit/new-entry.ts";
 import type { Config } from "../../config/config.ts";
 import type { Seal } from "../../crypto/secret.ts";
@@ -270,7 +271,12 @@ async function logRefusal(
     ...(refusal.limit && { limit: refusal.limit }),
     ...("parts" in resolved && toTypeFacts(resolved.parts.map(({ policy }) => policy.definition.type))),
   };
-  const entry = newEntry("request.refused", store.now(), { agent, facts, texts: { why: refusal.why } });
+  const entry = newEntry("request.refused", store.now(), {
+    actor: toAgentActor(agent),
+    agent,
+    facts,
+    texts: { why: refusal.why },
+  });
   await store.commit({ writes: [], entries: [entry] });
   return refusal;
 }

@@ -1,5 +1,6 @@
 /** The operator withdraws a request that has not become a token, or re-opens an action that a person denied. */
 
+import { operator } from "../../audit/actor.ts";
 import { newEntry } from "../../audit/new-entry.ts";
 import { type ApprovalRequest, cancel, type RequestRefusal } from "../../domain/request/request.ts";
 import type { Store } from "../../store/store.ts";
@@ -22,7 +23,7 @@ export async function cancelRequest(
         { put: "request", record: next, ifVersion: found.version },
         ...(await queueCallback(store, found.record, now)),
       ],
-      entries: [newEntry("request.cancelled", now, { request: id, agent, digest })],
+      entries: [newEntry("request.cancelled", now, { actor: operator, request: id, agent, digest })],
     });
     if (outcome === "committed") return next;
   }
@@ -40,7 +41,7 @@ export async function releaseDenial(
   const found = denials.filter(({ record }) => record.id === id || record.requestId === id);
   const now = store.now();
   const entries = found.map(({ record: { agent, requestId: request, type } }) =>
-    newEntry("denial.released", now, { request, agent, facts: { type } }),
+    newEntry("denial.released", now, { actor: operator, request, agent, facts: { type } }),
   );
   const [first, ...others] = entries;
   if (!first) return { refused: "unknown" };

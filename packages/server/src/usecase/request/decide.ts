@@ -5,6 +5,7 @@
  */
 
 import { type AuthenticationLevel, decisionChallenge, type JsonObject } from "@countersign/protocol";
+import { toApproverActor } from "../../audit/actor.ts";
 import { type NewEntry, newEntry } from "../../audit/new-entry.ts";
 import type { Config } from "../../config/config.ts";
 import {
@@ -120,6 +121,7 @@ export async function decide(deps: DecideDeps, input: DecideInput): Promise<Appr
     let next: ApprovalRequest | { refused: RequestRefusal };
     let entry: NewEntry;
     const about = {
+      actor: toApproverActor(approver.id),
       request: request.id,
       agent: request.agent,
       approver: approver.id,

@@ -1,6 +1,7 @@
 /** Builds a new request: card, digest, lifetime, level, notifications and its audit entry. */
 import { randomBytes } from "node:crypto";
 import { hashJson, type JsonObject } from "@countersign/protocol";
+import { toAgentActor } from "../../audit/actor.ts";
 import { type NewEntry, newEntry } from "../../audit/new-entry.ts";
 import type { Config } from "../../config/config.ts";
 import type { ActionPolicy } from "../../domain/action/action-type.ts";
@@ -111,7 +112,14 @@ export function newCreatedEntry(
     expires_at: rest.expiresAt,
   };
   const texts = { card: JSON.stringify(card), sentence: formatCardSummary(card) };
-  return newEntry("request.created", now, { request: id, agent, digest, facts, texts });
+  return newEntry("request.created", now, {
+    actor: toAgentActor(agent),
+    request: id,
+    agent,
+    digest,
+    facts,
+    texts,
+  });
 }
 
 /** Returns the `type` fact, or `types` if the action has several parts. */

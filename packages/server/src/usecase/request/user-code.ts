@@ -5,6 +5,7 @@
  */
 import { randomBytes, randomInt, scrypt, timingSafeEqual } from "node:crypto";
 import { promisify } from "node:util";
+import { operator } from "../../audit/actor.ts";
 import { newEntry } from "../../audit/new-entry.ts";
 import type { Config } from "../../config/config.ts";
 import type { Agent } from "../../domain/client/client.ts";
@@ -133,7 +134,11 @@ export async function setUserCode(
         ...(guessed ? [{ delete: "user_code_attempts", id, ifVersion: guessed.version } as const] : []),
       ],
       entries: [
-        newEntry("approver.user_code_set", store.now(), { approver: id, facts: { set: !!userCode } }),
+        newEntry("approver.user_code_set", store.now(), {
+          actor: operator,
+          approver: id,
+          facts: { set: !!userCode },
+        }),
       ],
     });
     if (outcome === "committed") return "done";

@@ -5,6 +5,7 @@
  */
 
 import type { JsonObject } from "@countersign/protocol";
+import type { ActorOf } from "../../audit/event.ts";
 import { newEntry } from "../../audit/new-entry.ts";
 import type { Config } from "../../config/config.ts";
 import type { Signer } from "../../crypto/jwt-signer.ts";
@@ -47,6 +48,8 @@ export type IssueRefusal = "access_denied" | "invalid_target" | "registration_ch
 export type IssueRefused = { readonly refused: IssueRefusal };
 
 export type IssueOptions = {
+  /** Who redeems the approval. */
+  readonly actor: ActorOf<"token.issued">;
   /** Where the agent means to use the token, if it says so. */
   readonly resource?: string | undefined;
   /** The key that the token will be bound to. */
@@ -62,7 +65,7 @@ export async function issue(
   { store, config, signer }: IssueDeps,
   agent: Versioned<"agent">,
   found: Versioned<"request">,
-  { resource, confirmation, idTokenClaims, also }: IssueOptions = {},
+  { actor, resource, confirmation, idTokenClaims, also }: IssueOptions,
 ): Promise<IssuedToken | IssueRefused | "conflict"> {
   const now = store.now();
   const request = found.record;
@@ -148,6 +151,7 @@ export async function issue(
     ],
     entries: [
       newEntry("token.issued", now, {
+        actor,
         request: request.id,
         agent: request.agent,
         approver: decision.approver,

@@ -3,6 +3,7 @@
  * one gets it and the others see a redeemed approval. If we crash after its commit and before the answer, the token is
  * lost, not doubled.
  */
+import { toAgentActor } from "../../audit/actor.ts";
 import { getRequestState } from "../../domain/request/request.ts";
 import type { Confirmation } from "../../domain/token/token.ts";
 import type { PollState, Store, Versioned } from "../../store/store.ts";
@@ -102,7 +103,9 @@ export async function redeem(
         return { refused: "invalid_grant" };
       case "approved": {
         const found = await store.read("request", id);
-        const grant = found ? await issue(deps, agent, found, use) : "conflict";
+        const grant = found
+          ? await issue(deps, agent, found, { ...use, actor: toAgentActor(agent.record.id) })
+          : "conflict";
         if (grant !== "conflict") return grant;
         // Another request got there first, or the clock did: look again. The state has moved on, so this ends.
       }

@@ -3,6 +3,7 @@
  * the log will say how it ended. Whatever is not ours to end, or has ended, is left as it is.
  */
 
+import { toAgentActor } from "../../audit/actor.ts";
 import { newEntry } from "../../audit/new-entry.ts";
 import { hashToken, revoke } from "../../domain/token/token.ts";
 import type { Store } from "../../store/store.ts";
@@ -23,7 +24,15 @@ export async function revokeToken(
     const outcome = await store.commit({
       notOnOrAfter: found.record.expiresAt,
       writes: [{ put: "token", record: next, ifVersion: found.version }],
-      entries: [newEntry("token.revoked", now, { request, agent: agentId, token, digest })],
+      entries: [
+        newEntry("token.revoked", now, {
+          actor: toAgentActor(agentId),
+          request,
+          agent: agentId,
+          token,
+          digest,
+        }),
+      ],
     });
     if (outcome === "committed") return "revoked";
   }

@@ -5,6 +5,7 @@
  */
 
 import type { SpendOperation } from "@countersign/protocol";
+import { toApiActor } from "../../audit/actor.ts";
 import type { Event } from "../../audit/event.ts";
 import { newEntry } from "../../audit/new-entry.ts";
 import type { Config } from "../../config/config.ts";
@@ -75,7 +76,7 @@ const spendEvents = {
 } as const satisfies Record<SpendOperation, Event>;
 
 function about(api: Api, { requestId: request, agent, jti, digest }: Token) {
-  return { request: request, agent, token: jti, api: api.id, digest };
+  return { actor: toApiActor(api.id), request, agent, token: jti, api: api.id, digest };
 }
 
 async function refuse(

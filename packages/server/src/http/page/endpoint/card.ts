@@ -1,5 +1,6 @@
 /** The card: shown by GET to those who may decide, decided by POST, and the button that stops its agent. */
 import { inspectText, shortDigest } from "@countersign/protocol";
+import { toApproverActor } from "../../../audit/actor.ts";
 import { type Assertion, parsePasskeyResponse } from "../../../crypto/passkey.ts";
 import type { Approver } from "../../../domain/people/approver.ts";
 import { freshPasskeyMs } from "../../../domain/policy/level.ts";
@@ -113,7 +114,7 @@ async function showAgain(
 async function pauseAgentFromCard(deps: CardDeps, viewer: Viewer, id: string): Promise<PageResult> {
   const found = await deps.store.read("request", id);
   if (!found?.record.candidates.includes(viewer.approver.id)) return unreadable;
-  await pauseAgent(deps.store, found.record.agent, true, viewer.approver.id);
+  await pauseAgent(deps.store, found.record.agent, true, toApproverActor(viewer.approver.id));
   return { message: "agent_paused", status: 200 };
 }
 
