@@ -49,7 +49,7 @@ export function openMetrics(version: string): Metrics {
     registers,
   });
   const asksRefused = new Counter({
-    name: "countersign_asks_refused_total",
+    name: "countersign_requests_refused_total",
     help: "Asks that were refused before anybody was disturbed, by error, and by the gate or the limit that they met",
     labelNames: ["error", "gate", "limit"] as const,
     registers,
@@ -112,7 +112,7 @@ export function openMetrics(version: string): Metrics {
     registers,
   });
   const responses = new Histogram({
-    name: "countersign_http_answer_seconds",
+    name: "countersign_http_request_duration_seconds",
     help: "Answers of the HTTP endpoints; polls that wait include their wait",
     labelNames: ["route", "status"] as const,
     buckets: responseBuckets,

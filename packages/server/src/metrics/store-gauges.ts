@@ -19,13 +19,13 @@ export function createStoreGauges(registers: Registry[]): (store: Store) => Prom
     registers,
   });
   const waiting = new Gauge({
-    name: "countersign_requests_waiting",
+    name: "countersign_pending_requests",
     help: `Requests that wait for a decision and have not waited for longer than this; at most ${maxCounted} are counted`,
     labelNames: ["within"] as const,
     registers,
   });
   const oldest = new Gauge({
-    name: "countersign_oldest_waiting_seconds",
+    name: "countersign_oldest_pending_request_seconds",
     help: "How long the request that waits longest has been waiting",
     registers,
   });

@@ -40,14 +40,14 @@ test("what happens to requests, decisions and tokens is counted once it is commi
   const first = (await deployment.ask(order("M-1"))).body.auth_req_id;
   const second = (await deployment.ask(order("M-2"))).body.auth_req_id;
   deployment.clock.now += 12_000;
-  assert.equal(await value('countersign_requests_waiting{within="10s"}'), 0);
-  assert.equal(await value('countersign_requests_waiting{within="30s"}'), 2);
-  assert.equal(await value("countersign_oldest_waiting_seconds"), 12);
+  assert.equal(await value('countersign_pending_requests{within="10s"}'), 0);
+  assert.equal(await value('countersign_pending_requests{within="30s"}'), 2);
+  assert.equal(await value("countersign_oldest_pending_request_seconds"), 12);
 
   assert.equal((await deployment.ask(order("M-3"))).status, 403);
   assert.equal(
     await value(
-      'countersign_asks_refused_total{error="access_denied",gate="",limit="max_pending_per_agent"}',
+      'countersign_requests_refused_total{error="access_denied",gate="",limit="max_pending_per_agent"}',
     ),
     1,
   );
@@ -61,7 +61,7 @@ test("what happens to requests, decisions and tokens is counted once it is commi
   assert.equal(await value('countersign_decisions_total{verdict="deny",level="session",channel="mail"}'), 1);
   assert.equal(await value('countersign_decision_seconds_sum{verdict="approve",channel="inbox"}'), 12);
   assert.equal(await value('countersign_requests_total{event="created",type="refund"}'), 2);
-  assert.equal(await value('countersign_requests_waiting{within="any"}'), 0);
+  assert.equal(await value('countersign_pending_requests{within="any"}'), 0);
 
   const token = (await deployment.poll(first)).body.access_token;
   const wrong = { operation: "reserve", token, spend_id: "spend-1-of-metrics-test", act_digest: "wrong" };
@@ -74,7 +74,9 @@ test("answers are counted by route, never by a path that may hold a secret", asy
   await deployment.request("/enrol/a-secret-that-nobody-may-read");
   const { text } = await metrics.scrape();
   assert.doesNotMatch(text, /a-secret|ada@|M-1/);
-  assert.ok((await value('countersign_http_answer_seconds_count{route="/oauth/token",status="200"}')) === 1);
+  assert.ok(
+    (await value('countersign_http_request_duration_seconds_count{route="/oauth/token",status="200"}')) === 1,
+  );
   assert.match(text, /nodejs_eventloop_lag_p99_seconds/);
   assert.ok((await value('countersign_commit_seconds_count{outcome="committed"}'))! > 5);
 });

@@ -111,7 +111,7 @@ test("without its database a node is alive and not ready, and gets ready by itse
     await fresh.start();
     assert.equal(await status("/readyz"), 200);
     const { text: again } = await metrics.scrape();
-    assert.match(again, /^countersign_store_up 1\n[\s\S]*^countersign_oldest_waiting_seconds 0$/m);
+    assert.match(again, /^countersign_store_up 1\n[\s\S]*^countersign_oldest_pending_request_seconds 0$/m);
   } finally {
     await deployment.close();
     await fresh.discard();
