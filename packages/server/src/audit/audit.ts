@@ -1,9 +1,9 @@
 /**
- * What a stranger can check. The log leaves as text, one line for each entry, and is verified from that text and a
- * public key alone: that nothing was changed, removed or moved up to the newest checkpoint that somebody else has kept;
- * that every signed approval was signed by a passkey of that person's, for that card; that the story each entry tells is
- * one that the state machines allow. Everything about one request can leave as a document of its own. It never asks the
- * store, the configuration or the clock whether something is true, never repairs what it reads, and signs nothing.
+ * Exports and verifies the audit log. An export is text, one line per entry. Verification needs that text and a public key
+ * only: no entry was changed, removed or moved up to the newest checkpoint that was kept elsewhere; every signed approval was
+ * signed by a passkey of its approver, for its card; every request and token went only through valid states. The entries of
+ * one request can be exported as a document of evidence. Verification uses no store, configuration or clock, repairs nothing
+ * and signs nothing.
  */
 
 export {

@@ -1,7 +1,7 @@
-/** Takes signed checkpoints off this process: one after another into a file, for somebody else to copy away. */
+/** Appends signed checkpoints to a file, from which they are copied to another machine. */
 import { appendFile } from "node:fs/promises";
 
-/** Without a file, checkpoints are only kept in the store. */
+/** Returns a writer that appends to the file at `path`. Without a path it does nothing: checkpoints are in the store only. */
 export function createCheckpointWriter(path: string | undefined): (note: string) => Promise<void> {
   return async (note) => {
     if (path !== undefined) await appendFile(path, `${note}\n`);

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { type Hash, leafHash, rootOf } from "@countersign/protocol";
 import { areHashesEqual, createTree } from "./checkpoint.ts";
 
-test("a tree that only grows has the root of all its leaves at every size", () => {
+test("an append-only tree has the root of all its leaves at every size", () => {
   const tree = createTree();
   const leaves: Hash[] = [];
   for (let size = 0; size <= 70; size += 1) {

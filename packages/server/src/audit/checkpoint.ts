@@ -1,14 +1,14 @@
-/** Checkpoints as they are held against what an export says, and the tree that gives the root to compare with. */
+/** Reads checkpoints, and computes the Merkle roots that they are compared with. */
 import { appendLeaves, type Checkpoint, type Hash, openCheckpoint, treeRoot } from "@countersign/protocol";
 
-/** The log's own name: a verifier key begins with it (C2SP signed-note). */
+/** Returns the log's origin: the name that a verifier key begins with (C2SP signed-note). */
 export function readOrigin(key: string): string {
   return key.slice(0, key.indexOf("+"));
 }
 
-/** Throws a TypeError for what is no verifier key. */
+/** Throws a TypeError if `key` is not a verifier key. */
 export function requireVerifierKey(key: string): void {
-  openCheckpoint("", key); // the key is looked at before the note
+  openCheckpoint("", key); // parses the key before the note
 }
 
 export function isVerifierKey(key: string): boolean {
@@ -23,8 +23,8 @@ export function isVerifierKey(key: string): boolean {
 export type NoteRefusal = "not_signed" | "more_signatures";
 
 /**
- * Opens a checkpoint that the log itself hands out. Notes that were kept elsewhere may carry the signatures of witnesses
- * as well; here nobody would check them, and bytes that nobody checks are refused.
+ * Parses a checkpoint of an export. Refuses further signatures: they are not verified here, and bytes that are not verified
+ * could be changed. Notes that were kept elsewhere may have signatures of witnesses.
  */
 export function parseOwnCheckpoint(
   note: string,
@@ -38,10 +38,10 @@ export function parseOwnCheckpoint(
 
 export const noteFaults: { readonly [refusal in NoteRefusal]: string } = {
   not_signed: "is not signed by the log's key",
-  more_signatures: "has signatures that nobody checked",
+  more_signatures: "has further signatures, which are not verified",
 };
 
-/** A Merkle tree that only grows. Its newest perfect subtree of each height is all that growing or a root asks for. */
+/** An append-only Merkle tree. Keeps only the newest perfect subtree of each height; appending and roots need no more. */
 export type MerkleTree = { size(): number; root(): Hash; append(leaf: Hash): void };
 
 export function createTree(): MerkleTree {

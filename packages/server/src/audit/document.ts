@@ -1,10 +1,10 @@
 /**
- * The form in which the evidence for one request leaves: one JSON document.
+ * Format of the evidence for one request: one JSON document.
  *
- *     {"countersign_evidence":1,"key":"<verifier key>","origin":"<the log's name>","request":"<its id>",
+ *     {"countersign_evidence":1,"key":"<verifier key>","origin":"<the log's origin>","request":"<its id>",
  *      "checkpoint":"<signed note>","entries":[{"entry":"<leaf>","index":7,"proof":["<hash>",…],"texts":{…}},…]}
  *
- * Entries are in the order of the log. A proof is the audit path of the leaf, from the leaf up, each hash in base64url.
+ * Entries are in log order. A proof is the inclusion proof of the leaf, from the leaf up, each hash in base64url.
  */
 import { canonicalize, type Hash, type Json, parseJson } from "@countersign/protocol";
 import { hasOnly, readTexts } from "./line.ts";
@@ -14,7 +14,7 @@ export type EntryWithProof = {
   readonly index: number;
   readonly entry: string;
   readonly proof: readonly Hash[];
-  /** Empty where there are none, or they were erased. */
+  /** Empty if the entry has none or they were erased. */
   readonly texts: Texts;
 };
 export type EvidenceDocument = {
@@ -29,9 +29,9 @@ export type EvidenceDocument = {
 export type DocumentRefusal = "not_json" | "not_evidence" | "not_whole";
 
 export const documentFaults: { readonly [refusal in DocumentRefusal]: string } = {
-  not_json: "the document is not JSON that everybody reads alike",
-  not_evidence: "this is not a document of evidence",
-  not_whole: "the document does not have all its parts, or has others",
+  not_json: "the document is not unambiguous JSON",
+  not_evidence: "this is not an evidence document",
+  not_whole: "the document lacks members, or has unknown ones",
 };
 
 const version = 1;
@@ -53,7 +53,7 @@ export function formatDocument({ origin, key, request, checkpoint, entries }: Ev
   });
 }
 
-/** Reads a document. White space may differ, as people format JSON to read it; everything else is looked at. */
+/** Parses a document. Whitespace may differ, so that it can be formatted for reading; all else is checked. */
 export function readDocument(text: string): EvidenceDocument | { readonly refused: DocumentRefusal } {
   const parsed = parseJson(text);
   if ("refused" in parsed) return { refused: "not_json" };

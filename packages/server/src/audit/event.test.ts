@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { type Event, events, findEvent, listHistoryMembers, toCurrentEvent } from "./event.ts";
 
 describe("audit event catalogue", () => {
-  test("a former name leads to the current definition, and is no event of its own", () => {
+  test("a former name leads to the current definition and is not an event", () => {
     const former = Object.entries(events).flatMap(([name, definition]) =>
       "formerly" in definition ? [[definition.formerly, name] as const] : [],
     );
@@ -15,7 +15,7 @@ describe("audit event catalogue", () => {
     }
   });
 
-  test("an unknown name has no definition, and neither have names of Object.prototype", () => {
+  test("unknown names and names of Object.prototype have no definition", () => {
     for (const name of ["request.exploded", "toString", "__proto__", ""]) {
       assert.equal(findEvent(name), undefined, name);
       assert.equal(listHistoryMembers(name), undefined, name);

@@ -40,7 +40,7 @@ function changed(alter: (document: any) => void): string {
   return JSON.stringify(document);
 }
 
-test("the evidence of a signed approval verifies alone, and says who approved what and what became of it", async () => {
+test("the evidence of a signed approval verifies and returns card, decision, token and state", async () => {
   const verified = await verifyEvidence(text, { key: book.key });
   assert.ok("ok" in verified, JSON.stringify(verified));
   const { entries, card, decision, ...rest } = verified;
@@ -62,28 +62,28 @@ test("the evidence of a signed approval verifies alone, and says who approved wh
   );
 });
 
-test("what a device is called, and every other request, stays out of the evidence", () => {
+test("evidence contains no device name and no other request", () => {
   assert.ok(!text.includes("apr_ada's phone"));
   assert.ok(!text.includes("req_3"));
 });
 
-test("evidence may be formatted to be read", async () => {
+test("whitespace in evidence may differ", async () => {
   assert.deepEqual(await problemsOf(JSON.stringify(JSON.parse(text), undefined, 2)), []);
 });
 
-test("without a key the document's own is used, and the answer says so", async () => {
+test("uses the key of the document by default, and reports it", async () => {
   const verified = await verifyEvidence(text);
   assert.ok("ok" in verified);
   assert.equal(verified.key, "own");
   const other = createTestLog(newKeys());
   await other.close();
   assert.deepEqual(await problemsOf(text, { key: other.key }), [
-    "the document names another key than the trusted one",
+    "the key of the document is not the trusted key",
   ]);
   await assert.rejects(verifyEvidence(text, { key: "none" }), TypeError);
 });
 
-test("every request of the log has evidence, a denied one without a token", async () => {
+test("every request has evidence, a denied one without a token", async () => {
   for (const { entry } of book.entries) {
     if (entry.event !== "request.created") continue;
     assert.deepEqual(await problemsOf(await evidenceOf(book, entry.request!)), []);
@@ -97,7 +97,7 @@ test("every request of the log has evidence, a denied one without a token", asyn
   );
 });
 
-test("a device enrolled while the request was waiting is in its place", async () => {
+test("a device that was enrolled while the request was pending is in log order", async () => {
   const late = createTestLog();
   const asked = await late.ask({ facts: { level: "passkey-signed" } });
   await late.sign(asked, await late.enrol("apr_bob"));
@@ -106,7 +106,7 @@ test("a device enrolled while the request was waiting is in its place", async ()
   await late.close();
 });
 
-test("an enrolment long ago is found, and of several the last", async () => {
+test("the last of several enrolments is found, also one long ago", async () => {
   const long = createTestLog();
   const bob = await long.enrol("apr_bob");
   const { facts } = long.entries[0]!.entry;
@@ -123,7 +123,7 @@ test("an enrolment long ago is found, and of several the last", async () => {
   assert.equal(verified.entries[0]?.index, 2);
 });
 
-test("erased text leaves evidence that still verifies, without the card", async () => {
+test("evidence with erased texts verifies, without the card", async () => {
   const erased = createTestLog();
   const asked = await erased.ask();
   await erased.checkpoint();
@@ -134,7 +134,7 @@ test("erased text leaves evidence that still verifies, without the card", async 
   assert.equal(verified.card, undefined);
 });
 
-test("evidence is refused for a request that is unknown or not under a checkpoint yet", async () => {
+test("refuses evidence for a request that is unknown or has no checkpoint yet", async () => {
   const fresh = createTestLog();
   const asked = await fresh.ask();
   const refused = (request: string) => exportEvidence(fresh.store.log, fresh.key, request);
@@ -147,7 +147,7 @@ test("evidence is refused for a request that is unknown or not under a checkpoin
   await fresh.close();
 });
 
-test("any byte of the evidence that is flipped is detected", async () => {
+test("detects any flipped byte of evidence", async () => {
   const bytes = Buffer.from(text);
   const step = process.env.COUNTERSIGN_LONG === "1" ? 1 : 53;
   for (let at = 0; at < bytes.length; at += step) {
@@ -161,7 +161,7 @@ test("any byte of the evidence that is flipped is detected", async () => {
 
 const entryAt = (document: any, event: string) =>
   document.entries.find(({ entry }: any) => entry.includes(event));
-const unproved = "the entry is not proved to be in the log at this place";
+const unproved = "the inclusion proof of the entry does not hold";
 const forgeries: { readonly [what: string]: readonly [(document: any) => void, string] } = {
   "an entry that the log does not hold": [
     (document) => {
@@ -181,7 +181,7 @@ const forgeries: { readonly [what: string]: readonly [(document: any) => void, s
   ],
   "evidence for another request": [
     (document) => (document.request = "req_3"),
-    "the entry is about something else",
+    "the entry is not about this request",
   ],
   "a request without its creation": [
     (document) => (document.entries = document.entries.slice(0, 1)),
@@ -189,28 +189,31 @@ const forgeries: { readonly [what: string]: readonly [(document: any) => void, s
   ],
   "a signature without the device's enrolment": [
     (document) => document.entries.shift(),
-    "req_1 was signed with a device that was not enrolled for apr_ada at the time",
+    "req_1 was signed with a device that was not enrolled for apr_ada at that time",
   ],
   "another text than the one committed to": [
     (document) => (entryAt(document, "request.created").texts.sentence.text = "Refund $1.00"),
-    "the text sentence is not the one that the entry committed to",
+    "the text sentence does not match its commitment",
   ],
   "a checkpoint that the log did not sign": [
     (document) => (document.checkpoint = document.checkpoint.replace("\n35\n", "\n36\n")),
     "the checkpoint is not signed by the log's key",
   ],
-  "a key that is none": [(document) => (document.key += "A"), "the document names a key that is none"],
+  "a key that is none": [
+    (document) => (document.key += "A"),
+    "the key of the document is not a verifier key",
+  ],
   "another origin": [
     (document) => (document.origin = "as.other"),
-    "the document's origin is not the name of its key",
+    "the origin of the document differs from its key",
   ],
   "a part too many": [
     (document) => (document.entries[0].note = "hello"),
-    "the document does not have all its parts, or has others",
+    "the document lacks members, or has unknown ones",
   ],
   "a document of another kind": [
     (document) => (document.countersign_evidence = 2),
-    "this is not a document of evidence",
+    "this is not an evidence document",
   ],
 };
 
@@ -221,8 +224,8 @@ for (const [what, [alter, problem]] of Object.entries(forgeries)) {
   });
 }
 
-test("what is not JSON is no evidence", async () => {
-  assert.deepEqual(await problemsOf("-----BEGIN"), ["the document is not JSON that everybody reads alike"]);
+test("rejects evidence that is not JSON", async () => {
+  assert.deepEqual(await problemsOf("-----BEGIN"), ["the document is not unambiguous JSON"]);
 });
 
 test("the evidence of a request in entries of version 1 verifies", async () => {

@@ -1,7 +1,7 @@
 /**
- * Everything about one request as a document of its own: its entries, each with the proof that it is in the log, the
- * checkpoint that they are proved against, and the enrolment of the device that signed. It proves what happened up to
- * that checkpoint. That nothing else happened, such as the device having been removed before, only the whole log proves.
+ * Exports and verifies the evidence for one request: its entries with inclusion proofs, the checkpoint that the proofs lead
+ * to, and the enrolment of the device that signed. Evidence proves what happened up to that checkpoint. It does not prove that
+ * nothing else happened, for example that the device was not removed before; only the whole log does.
  */
 import {
   type Entry,
@@ -28,29 +28,29 @@ import { readCard } from "./signature.ts";
 
 type MaybePromise<T> = T | Promise<T>;
 
-/** What a document is gathered from; a store's log is one. */
+/** The log that evidence is read from. `Store.log` is one. */
 export interface EvidenceSource {
   entries(from: number, limit: number): MaybePromise<readonly SequencedEntry[]>;
-  /** The newest entries about one request, newest first; those that have no place yet have index -1. */
+  /** The newest entries about one request, newest first; entries without an index yet have -1. */
   newest(limit: number, request: string): MaybePromise<readonly SequencedEntry[]>;
   newestCheckpoint(): MaybePromise<StoredCheckpoint | undefined>;
   inclusion(index: number, size: number): MaybePromise<readonly Hash[]>;
 }
 
-/** `not_checkpointed`: nothing about this request is under a checkpoint yet. */
+/** `not_checkpointed`: no checkpoint covers an entry of this request yet. */
 export type EvidenceRefusal = "unknown_request" | "not_checkpointed";
 
-/** What verified evidence says. */
+/** Verified evidence. */
 export type Evidence = {
   readonly ok: true;
   readonly origin: string;
-  /** `own`: the key is the document's own word for itself, and anybody could have made one. */
+  /** `own`: the key was taken from the document itself, so anyone could have created it. */
   readonly key: "trusted" | "own";
-  /** How many entries the log had at the checkpoint: what is said here was true then. */
+  /** Number of entries at the checkpoint; `state` is as of then. */
   readonly size: number;
   readonly request: string;
   readonly state: RequestState;
-  /** `signed`: by a passkey, and verified here. */
+  /** `signed`: by a passkey, verified here. */
   readonly decision?: {
     readonly verdict: "approve" | "deny";
     readonly approver: string;
@@ -59,7 +59,7 @@ export type Evidence = {
     readonly signed: boolean;
   };
   readonly token?: { readonly id: string; readonly state: TokenState };
-  /** What was shown, unless it was erased. */
+  /** The card that was shown, unless it was erased. */
   readonly card?: JsonObject;
   readonly entries: readonly { readonly index: number; readonly entry: Entry; readonly texts: Texts }[];
 };
@@ -67,7 +67,7 @@ export type Evidence = {
 const maxEntries = 1_000_000;
 const pageSize = 500;
 
-/** The document for one request, as canonical JSON. `key` is the log's verifier key. */
+/** Returns the evidence for one request as canonical JSON. `key` is the log's verifier key. */
 export async function exportEvidence(
   source: EvidenceSource,
   key: string,
@@ -84,7 +84,7 @@ export async function exportEvidence(
   for (const { index, line } of covered) {
     const credential = credentialOf(line);
     const enrolment = credential === undefined ? undefined : await findEnrolment(source, credential, index);
-    if (enrolment) enrolments.push({ ...enrolment, texts: {} }); // what the device is called is nobody's business here
+    if (enrolment) enrolments.push({ ...enrolment, texts: {} }); // without the device's name
   }
   const entries: EntryWithProof[] = [];
   for (const { index, line, texts } of [...enrolments, ...covered].sort((a, b) => a.index - b.index))
@@ -92,14 +92,14 @@ export async function exportEvidence(
   return formatDocument({ origin: readOrigin(key), key, request, checkpoint: checkpoint.note, entries });
 }
 
-/** Which credential signed what this leaf says, if any did. */
+/** Returns the credential that signed the entry of this leaf, if any. */
 function credentialOf(line: string): string | undefined {
   const entry = readEntry(line);
   const evidence = "refused" in entry ? undefined : entry.facts?.evidence;
   return isObject(evidence) && typeof evidence.credential === "string" ? evidence.credential : undefined;
 }
 
-/** The last enrolment of a credential before an entry. */
+/** Returns the last enrolment of a credential before the entry at index `before`. */
 async function findEnrolment(
   source: EvidenceSource,
   credential: string,
@@ -122,8 +122,8 @@ function isEnrolmentOf(line: string, credential: string): boolean {
 }
 
 /**
- * Verifies a document from its text alone. `key` is the log's verifier key, from a source that the reader trusts;
- * without it the document's own is used. Throws a TypeError for a given key that is none.
+ * Verifies a document from its text alone. `key` is the log's verifier key, from a trusted source; default: the document's
+ * own. Throws a TypeError if `key` is not a verifier key.
  */
 export async function verifyEvidence(
   text: string,
@@ -133,10 +133,9 @@ export async function verifyEvidence(
   const document = readDocument(text);
   if ("refused" in document) return fail(documentFaults[document.refused]);
   const { origin, key, request } = document;
-  if (!isVerifierKey(key)) return fail("the document names a key that is none");
-  if (trusted !== undefined && key !== trusted)
-    return fail("the document names another key than the trusted one");
-  if (origin !== readOrigin(key)) return fail("the document's origin is not the name of its key");
+  if (!isVerifierKey(key)) return fail("the key of the document is not a verifier key");
+  if (trusted !== undefined && key !== trusted) return fail("the key of the document is not the trusted key");
+  if (origin !== readOrigin(key)) return fail("the origin of the document differs from its key");
   const checkpoint = parseOwnCheckpoint(document.checkpoint, key);
   if ("refused" in checkpoint) return fail(`the checkpoint ${noteFaults[checkpoint.refused]}`);
 
@@ -152,14 +151,14 @@ export async function verifyEvidence(
     if (index <= last) addProblem("the entry is out of order");
     last = index;
     if (!verifyInclusion(leafHash(leaf), index, checkpoint.size, proof, checkpoint.root))
-      addProblem("the entry is not proved to be in the log at this place");
+      addProblem("the inclusion proof of the entry does not hold");
     const entry = readEntry(leaf);
     if ("refused" in entry) {
       addProblem(entryFaults[entry.refused]);
       continue;
     }
     if (entry.request !== request && entry.event !== "device.enrolled")
-      addProblem("the entry is about something else");
+      addProblem("the entry is not about this request");
     for (const what of await history.checkNext(entry, texts)) addProblem(what);
     entries.push({ index, entry, texts });
     decision ??= readDecision(entry);

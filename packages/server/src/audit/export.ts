@@ -1,6 +1,6 @@
 /**
- * Writes the log out, as far as it is under a checkpoint. What is in the log never changes, so a snapshot needs no lock:
- * the checkpoints are read first, and the entries up to the newest of them are already there.
+ * Exports the log up to its newest checkpoint. Entries never change, so an export needs no lock: it reads the checkpoints
+ * first, and all entries that they cover exist by then.
  */
 import { readOrigin } from "./checkpoint.ts";
 import { formatCheckpointRow, formatEntryRow, formatHeader } from "./line.ts";
@@ -8,21 +8,21 @@ import type { Texts } from "./parse-entry.ts";
 
 type MaybePromise<T> = T | Promise<T>;
 
-/** An entry with its place: the exact bytes of its leaf, and the texts that have not been erased. */
+/** An entry with its index: the exact text of its leaf, and the texts that were not erased. */
 export type SequencedEntry = { readonly index: number; readonly line: string; readonly texts: Texts };
 export type StoredCheckpoint = { readonly size: number; readonly note: string };
 
-/** What an export reads; a store's log is one. */
+/** The log that an export reads. `Store.log` is one. */
 export interface LogSource {
   /** Up to `limit` entries from index `from` on, in order. */
   entries(from: number, limit: number): MaybePromise<readonly SequencedEntry[]>;
-  /** Every checkpoint that was kept, the smallest first. */
+  /** All checkpoints, smallest first. */
   checkpoints(): MaybePromise<readonly StoredCheckpoint[]>;
 }
 
 const pageSize = 500;
 
-/** The lines of an export, each without its "\n". `key` is the log's verifier key; its name is the log's. */
+/** Yields the lines of an export, each without "\n". `key` is the log's verifier key and contains its origin. */
 export async function* exportLog(source: LogSource, key: string): AsyncGenerator<string> {
   const checkpoints = await source.checkpoints();
   const size = checkpoints.at(-1)?.size ?? 0;
@@ -40,7 +40,7 @@ async function* entriesOf(source: LogSource, from: number, end: number): AsyncGe
   for (let next = from; next < end; ) {
     const entries = await source.entries(next, Math.min(pageSize, end - next));
     if (entries.length === 0)
-      throw new Error(`the log has a checkpoint of ${end} entries, and ends after ${next}`);
+      throw new Error(`the log has a checkpoint over ${end} entries but ends after ${next}`);
     yield* entries;
     next += entries.length;
   }

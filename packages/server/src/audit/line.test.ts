@@ -8,7 +8,7 @@ async function split(chunks: Iterable<Uint8Array>): Promise<string[]> {
   return lines;
 }
 
-test("a file is cut at newlines alone, wherever its chunks end", async () => {
+test("splits a file at newlines only, wherever its chunks end", async () => {
   const text = "first\n\u2028 se\rcond \u{1f4a1}\n\nlast\n";
   const bytes = Buffer.from(text);
   for (let size = 1; size <= bytes.length; size += 1) {
@@ -18,7 +18,7 @@ test("a file is cut at newlines alone, wherever its chunks end", async () => {
   }
 });
 
-test("a last line without its newline is a line", async () => {
+test("a last line without a newline is a line", async () => {
   assert.deepEqual(await split([Buffer.from("a\nb")]), ["a", "b"]);
   assert.deepEqual(await split([]), []);
 });

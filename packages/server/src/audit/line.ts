@@ -1,13 +1,13 @@
 /**
- * The form in which the log leaves: JSON Lines, UTF-8, each line ended by one "\n".
+ * Format of a log export: JSON Lines in UTF-8, each line ended by one "\n".
  *
- *     {"countersign_log":1,"key":"<verifier key>","origin":"<the log's name>","size":<entries>}
+ *     {"countersign_log":1,"key":"<verifier key>","origin":"<the log's origin>","size":<entries>}
  *     {"entry":"<the leaf, as a string>","index":<from 0>,"texts":{"<name>":{"salt":"…","text":"…"}}}
  *     {"checkpoint":"<signed note>"}
  *
- * The header comes first, then every entry in order, and each checkpoint directly after the last entry that it covers;
- * the last line is the newest checkpoint. `texts` is left out where the entry has none or they were erased. Every line
- * is the canonical form (RFC 8785) of what it says, so that there is no byte that could change and mean the same.
+ * First the header, then every entry in order, each checkpoint directly after the last entry that it covers; the last line
+ * is the newest checkpoint. `texts` is absent if the entry has none or they were erased. Every line is canonical JSON
+ * (RFC 8785), so that no byte can change without changing the content.
  */
 import { isUtf8 } from "node:buffer";
 import { canonicalize, type Json, type JsonObject, parseJson } from "@countersign/protocol";
@@ -21,7 +21,7 @@ export type Row =
   | ({ readonly row: "entry" } & EntryRow)
   | ({ readonly row: "checkpoint" } & CheckpointRow);
 
-/** A line without its "\n": text, or the bytes of a file, which alone can say whether they were UTF-8. */
+/** A line without "\n". Bytes are checked to be UTF-8; text is not. */
 export type Line = string | Uint8Array;
 
 export type RowRefusal = "not_utf8" | "not_json" | "not_canonical" | "unknown_row";
@@ -51,7 +51,7 @@ export function readRow(line: Line): Row | { readonly refused: RowRefusal } {
   return readHeader(value) ?? readEntryRow(value) ?? readCheckpoint(value) ?? { refused: "unknown_row" };
 }
 
-/** Cuts the bytes of a file into lines at "\n" and nowhere else: U+2028, which `readline` cuts at, may be in a text. */
+/** Splits bytes into lines at "\n" only. `readline` would also split at U+2028, which a text may contain. */
 export async function* splitLines(
   chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
 ): AsyncGenerator<Uint8Array> {
@@ -71,7 +71,7 @@ export async function* splitLines(
 
 const newline = 0x0a;
 
-/** The texts of an entry as they stand in an export, or undefined for anything else. */
+/** Returns the texts of an exported entry, or undefined if the value is not of their shape. */
 export function readTexts(value: Json | undefined): Texts | undefined {
   if (!isObject(value) || Object.keys(value).length === 0) return undefined;
   const isComplete = Object.values(value).every(
@@ -83,7 +83,7 @@ export function readTexts(value: Json | undefined): Texts | undefined {
   return isComplete ? (value as Texts) : undefined;
 }
 
-/** Tells whether a value is an object that has these members and no others, save for those that it may have. */
+/** Returns whether a value is an object with all of `names`, and no members beyond these and `optionalNames`. */
 export function hasOnly(
   value: Json | undefined,
   names: readonly string[],

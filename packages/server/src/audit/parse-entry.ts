@@ -1,4 +1,4 @@
-/** An entry read back from its line, and the personal texts that stand beside it. */
+/** Parses log entries and checks the personal texts stored beside them. */
 import {
   actorTypes,
   type Entry,
@@ -16,12 +16,12 @@ export type Texts = { readonly [name: string]: { readonly text: string; readonly
 export type EntryRefusal = "not_json" | "not_an_entry" | "not_canonical";
 
 export const entryFaults: { readonly [refusal in EntryRefusal]: string } = {
-  not_json: "the entry is not JSON that everybody reads alike",
-  not_an_entry: "the entry does not have the shape of one",
+  not_json: "the entry is not unambiguous JSON",
+  not_an_entry: "the entry does not have the members of an entry",
   not_canonical: "the entry is not in canonical form",
 };
 
-/** Reads a leaf. Accepted is only what `entryLine` writes, byte for byte: two readers cannot understand it differently. */
+/** Parses a leaf. Accepts only what `entryLine` writes, byte for byte, so that all readers see the same entry. */
 export function readEntry(line: string): Entry | { readonly refused: EntryRefusal } {
   const parsed = parseJson(line);
   if ("refused" in parsed) return { refused: "not_json" };
@@ -30,16 +30,16 @@ export function readEntry(line: string): Entry | { readonly refused: EntryRefusa
   return entryLine(value) === line ? value : { refused: "not_canonical" };
 }
 
-/** Tells what is wrong with texts that claim to be those of an entry. They are all there, or all erased. */
+/** Returns what is wrong with the texts of an entry, or undefined. Either all of them are present, or none. */
 export function checkTexts(entry: Entry, texts: Texts): string | undefined {
   const commitments = entry.texts ?? {};
   for (const name of new Set([...Object.keys(commitments), ...Object.keys(texts)])) {
     const commitment = Object.hasOwn(commitments, name) ? commitments[name] : undefined;
     const opening = Object.hasOwn(texts, name) ? texts[name] : undefined;
-    if (commitment === undefined) return `the text ${quote(name)} is none of the entry's`;
-    if (opening === undefined) return `the text ${quote(name)} is missing while others are there`;
+    if (commitment === undefined) return `the entry has no text ${quote(name)}`;
+    if (opening === undefined) return `the text ${quote(name)} is missing, while others are present`;
     if (!opensCommitment(commitment, opening.text, opening.salt))
-      return `the text ${quote(name)} is not the one that the entry committed to`;
+      return `the text ${quote(name)} does not match its commitment`;
   }
   return undefined;
 }

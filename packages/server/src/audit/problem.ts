@@ -1,16 +1,16 @@
-/** What does not hold, said for people. Nothing here assumes that what it quotes is well meant. */
+/** Problems that verification finds, as text. Quoted values are untrusted. */
 
 export type AuditProblem = {
-  /** The entry it is about, where it is about one. */
+  /** Index of the entry, if it is about one. */
   readonly index?: number;
   readonly message: string;
 };
 export type AuditProblems = { readonly problems: readonly AuditProblem[] };
 
-/** Looking stops after so many: one lost line can make nonsense of all that follow it. */
+/** Verification stops after this many: one lost line can cause a problem in every line after it. */
 export const maxProblems = 100;
 
-/** Quotes a text out of a log. An id stays as it is; all else is quoted, in printable ASCII and not at length. */
+/** Returns an id as it is, and any other text quoted, in printable ASCII, at most 80 characters of it. */
 export function quote(text: string): string {
   if (/^[\w.:@/-]{1,80}$/.test(text)) return text;
   return JSON.stringify(text.slice(0, 80)).replace(/[^\x20-\x7e]/g, escapeUnit);

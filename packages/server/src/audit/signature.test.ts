@@ -27,7 +27,7 @@ async function problemsOf(
 }
 
 const disproved = "the signature does not approve req_1 with this digest and this card by apr_ada";
-const notEnrolled = "req_1 was signed with a device that was not enrolled for apr_ada at the time";
+const notEnrolled = "req_1 was signed with a device that was not enrolled for apr_ada at that time";
 
 test("an approval signed for this request, digest, card and approver verifies", async () => {
   assert.deepEqual(await problemsOf((book, ada, asked) => book.sign(asked, ada)), []);
@@ -57,13 +57,13 @@ for (const [rule, assertion] of Object.entries(answers))
     ]);
   });
 
-test("a passkey that counts its signatures is as good", async () => {
+test("accepts a passkey with a signature counter", async () => {
   const counted = (book: TestLog, ada: Signer, asked: Asked) =>
     book.sign(asked, ada, { assertion: { counter: 41 } });
   assert.deepEqual(await problemsOf(counted), []);
 });
 
-test("an approval signed with somebody else's device is detected", async () => {
+test("detects an approval signed with another approver's device", async () => {
   const borrowed = async (book: TestLog, _: Signer, asked: Asked) => {
     const bob = await book.enrol("apr_bob");
     await book.sign(asked, { id: "apr_ada", passkey: bob.passkey });
@@ -71,7 +71,7 @@ test("an approval signed with somebody else's device is detected", async () => {
   assert.deepEqual(await problemsOf(borrowed), [notEnrolled]);
 });
 
-test("an approval signed with a device that had been removed is detected", async () => {
+test("detects an approval signed with a removed device", async () => {
   const removed = async (book: TestLog, ada: Signer, asked: Asked) => {
     await book.write("device.removed", { approver: "apr_ada", facts: { credential: ada.passkey.id } });
     await book.sign(asked, ada);
@@ -79,7 +79,7 @@ test("an approval signed with a device that had been removed is detected", async
   assert.deepEqual(await problemsOf(removed), [notEnrolled]);
 });
 
-test("an approval signed with a device before it was enrolled is detected", async () => {
+test("detects an approval signed with a device before its enrolment", async () => {
   const tooEarly = async (book: TestLog, _: Signer, asked: Asked) => {
     const other = createTestLog();
     const stranger = await other.enrol("apr_ada");
@@ -90,7 +90,7 @@ test("an approval signed with a device before it was enrolled is detected", asyn
   assert.deepEqual(await problemsOf(tooEarly), [notEnrolled]);
 });
 
-test("a passkey enrolled under another public key proves nothing", async () => {
+test("detects a passkey that was enrolled with another public key", async () => {
   const swapped = async (book: TestLog, ada: Signer, asked: Asked) => {
     const other = await book.enrol("apr_ada");
     const facts = { ...book.entries.at(-1)!.entry.facts, credential: ada.passkey.id };
@@ -101,7 +101,7 @@ test("a passkey enrolled under another public key proves nothing", async () => {
   assert.deepEqual(await problemsOf(swapped), [disproved]);
 });
 
-test("a signature has to hold also where none was asked for", async () => {
+test("verifies a signature also where none was required", async () => {
   const needless = (signed: Partial<SignedDecision>) => (book: TestLog, ada: Signer, asked: Asked) =>
     book.sign(asked, ada, { signed, level: "passkey" });
   const rules = { facts: { level: "passkey" } };
@@ -109,28 +109,30 @@ test("a signature has to hold also where none was asked for", async () => {
   assert.deepEqual(await problemsOf(needless({ request: "req_2" }), rules), [disproved]);
 });
 
-test("an approval that is said to be signed and has no signature is detected", async () => {
+test("detects a signed approval without a signature", async () => {
   const facts = { level: "passkey-signed" };
   const unsigned = (book: TestLog, _: Signer, asked: Asked) =>
     book.decide(asked, "apr_ada", "approved", { facts });
-  assert.deepEqual(await problemsOf(unsigned), ["req_1 was approved by signature, and there is none"]);
+  assert.deepEqual(await problemsOf(unsigned), ["req_1 was approved by signature, but the entry has none"]);
   const partly = (book: TestLog, ada: Signer, asked: Asked) =>
     book.decide(asked, "apr_ada", "approved", {
       facts: { ...facts, evidence: { credential: ada.passkey.id, nonce: "n" } },
     });
-  assert.deepEqual(await problemsOf(partly), ["the evidence for req_1 is not whole"]);
+  assert.deepEqual(await problemsOf(partly), ["the signature of req_1 is incomplete"]);
 });
 
-test("T16: a card's text that is not the card that was hashed is detected", async () => {
+test("T16: detects a card text that does not match its hash", async () => {
   const other = (card: string) => (book: TestLog) => book.ask({ about: { texts: { card } } });
-  const wrong = ["the card's text does not have the card's hash"];
+  const wrong = ["the text of the card does not match the hash of the card"];
   assert.deepEqual(await problemsOf(other('{"v":1}')), wrong);
-  assert.deepEqual(await problemsOf(other("$1.00")), ["the card's text is not a card"]);
+  assert.deepEqual(await problemsOf(other("$1.00")), ["the text of the card is not a card"]);
   const digest = hashJson("another action");
   const showsOther = (book: TestLog) =>
     book.ask({
       about: { texts: { card: JSON.stringify({ digest }) } },
       facts: { card_hash: hashJson({ digest }) },
     });
-  assert.deepEqual(await problemsOf(showsOther), ["the card shows another digest than the request's"]);
+  assert.deepEqual(await problemsOf(showsOther), [
+    "the digest on the card differs from the digest of the request",
+  ]);
 });

@@ -37,7 +37,7 @@ function rowOf(index: number): number {
   );
 }
 
-test("an export verifies, and says by whose key and up to where", async () => {
+test("verifies an export, and reports the key and the covered entries", async () => {
   assert.deepEqual(await verifyLog(lines, { key: book.key, checkpoints: kept.slice(0, 2) }), {
     ok: true,
     origin: "as.example/log",
@@ -48,29 +48,29 @@ test("an export verifies, and says by whose key and up to where", async () => {
   });
 });
 
-test("without a key the export's own is used, and the report says so", async () => {
+test("uses the key of the export by default, and reports it", async () => {
   const verified = await verifyLog(lines);
   assert.ok("ok" in verified);
   assert.equal(verified.key, "own");
   assert.equal(verified.upTo, 0);
 });
 
-test("an export under another key than the trusted one is refused, right as it may be in itself", async () => {
+test("rejects an export with another key than the trusted one", async () => {
   const other = createTestLog(newKeys());
   const forged = await tamper(other, book.entries);
   await other.close();
   assert.deepEqual(await problemsOf(forged), []);
   const problems = await problemsOf(forged, { key: book.key });
-  assert.ok(problems.includes("the header names another key than the trusted one"), problems.join("\n"));
+  assert.ok(problems.includes("the key of the header is not the trusted key"), problems.join("\n"));
   assert.ok(problems.some((what) => /is not signed by the log's key/.test(what)));
 });
 
-test("a trusted key that is none is the caller's fault", async () => {
+test("throws if the trusted key is not a verifier key", async () => {
   await assert.rejects(verifyLog(lines, { key: "as.example/log" }), TypeError);
   await assert.rejects(verifyLog([], { key: "as.example/log" }), TypeError);
 });
 
-test("any flipped byte of an export is detected", async (t) => {
+test("detects any flipped byte of an export", async (t) => {
   const short = createTestLog();
   const ada = await short.enrol("apr_ada");
   const asked = await short.ask();
@@ -96,11 +96,13 @@ test("any flipped byte of an export is detected", async (t) => {
   }
 });
 
-test("a removed entry is detected, also when the rest is numbered anew", async () => {
+test("detects a removed entry, also if the rest is renumbered", async () => {
   const at = rowOf(12);
   const problems = await problemsOf(lines.toSpliced(at, 1));
-  assert.ok(problems.includes("entry 13 stands where entry 12 belongs"));
-  assert.ok(problems.includes("the first 24 entries are not those that were signed; the first 10 are"));
+  assert.ok(problems.includes("entry 13 is in the place of entry 12"));
+  assert.ok(
+    problems.includes("the first 24 entries do not match their checkpoint; the first 10 match theirs"),
+  );
 
   const renumbered = lines.toSpliced(at, 1).map((line, row) => {
     const value = JSON.parse(line);
@@ -110,37 +112,39 @@ test("a removed entry is detected, also when the rest is numbered anew", async (
   });
   const numbered = await problemsOf(renumbered);
   assert.deepEqual(
-    numbered.filter((what) => /stands|announces/.test(what)),
-    ["a checkpoint of 24 entries stands after entry 22", "a checkpoint of 35 entries stands after entry 33"],
+    numbered.filter((what) => /follows|in the place|announces/.test(what)),
+    ["a checkpoint over 24 entries follows entry 22", "a checkpoint over 35 entries follows entry 33"],
   );
 });
 
-test("two entries swapped are detected, with their numbers and without", async () => {
+test("detects two swapped entries, with and without their indexes", async () => {
   const [a, b] = [rowOf(12), rowOf(13)];
   const moved = await problemsOf(lines.with(a, lines[b]!).with(b, lines[a]!));
-  assert.ok(moved.includes("entry 13 stands where entry 12 belongs"));
+  assert.ok(moved.includes("entry 13 is in the place of entry 12"));
 
   const number = (line: string, index: number) => line.replace(/"index":\d+(?=[,}])/, `"index":${index}`);
   const renumbered = lines.with(a, number(lines[b]!, 12)).with(b, number(lines[a]!, 13));
   const problems = await problemsOf(renumbered);
-  assert.ok(problems.includes("the first 24 entries are not those that were signed; the first 10 are"));
+  assert.ok(
+    problems.includes("the first 24 entries do not match their checkpoint; the first 10 match theirs"),
+  );
 });
 
-test("an entry added after the last checkpoint is detected", async () => {
+test("detects an entry added after the last checkpoint", async () => {
   const row = lines[rowOf(0)]!.replace('"index":0', `"index":${book.entries.length}`);
   const problems = await problemsOf([...lines, row]);
-  assert.ok(problems.includes("no checkpoint covers the entries up to the last, 35"), problems.join("\n"));
+  assert.ok(problems.includes("no checkpoint covers the last entry, 35"), problems.join("\n"));
 });
 
-test("a log cut off at an earlier checkpoint is detected by a later one that was kept elsewhere", async () => {
+test("detects truncation at an earlier checkpoint by a later one kept elsewhere", async () => {
   const cut = await tamper(book, book.entries.slice(0, 10));
   assert.deepEqual(await problemsOf(cut, { checkpoints: kept.slice(0, 1) }), []);
   assert.deepEqual(await problemsOf(cut, { checkpoints: kept.slice(0, 2) }), [
-    "a checkpoint of 24 entries was kept elsewhere, and the log ends after 10",
+    "a checkpoint kept elsewhere covers 24 entries, but the log ends after 10",
   ]);
 });
 
-test("a rewritten log that is internally consistent is detected by a checkpoint kept elsewhere", async () => {
+test("detects a rewritten, consistent log by a checkpoint kept elsewhere", async () => {
   const denied = book.entries.findIndex(({ entry }) => entry.event === "request.denied");
   const rewritten = createTestLog({ privateKey: book.privateKey, publicKey: book.publicKey });
   for (const [index, entry] of book.entries.entries()) {
@@ -154,7 +158,7 @@ test("a rewritten log that is internally consistent is detected by a checkpoint 
   const [before, after] = [kept[0]!, kept[1]!];
   assert.deepEqual(await problemsOf(forged, { key: book.key }), []);
   assert.deepEqual(await problemsOf(forged, { key: book.key, checkpoints: [after] }), [
-    "the first 24 entries are not those of the checkpoint that was kept elsewhere",
+    "the first 24 entries do not match the checkpoint kept elsewhere",
   ]);
   const verified = await verifyLog(forged, { key: book.key, checkpoints: [before] });
   assert.ok("ok" in verified);
@@ -168,31 +172,33 @@ function approvedInstead({ entry, texts }: NewEntry): NewEntry {
   };
 }
 
-test("a checkpoint kept elsewhere that another key signed vouches for nothing", async () => {
+test("rejects a checkpoint kept elsewhere that another key signed", async () => {
   const other = createTestLog(newKeys());
   await other.write("agent.added", { agent: "agent-1" });
   const note = await other.checkpoint();
   await other.close();
   assert.deepEqual(await problemsOf(lines, { key: book.key, checkpoints: [note] }), [
-    "a checkpoint that was kept elsewhere is not signed by this log's key",
+    "a checkpoint kept elsewhere is not signed by the key of this log",
   ]);
 });
 
-test("a signature beside the log's own, which nobody could check, is refused", async () => {
+test("rejects a further signature on a checkpoint", async () => {
   const last = lines.length - 1;
   const note: string = JSON.parse(lines[last]!).checkpoint;
   const witnessed = `${note}— witness.example ${Buffer.alloc(68).toString("base64")}\n`;
   const problems = await problemsOf(lines.with(last, JSON.stringify({ checkpoint: witnessed })));
-  assert.deepEqual(problems, ["the checkpoint after entry 34 has signatures that nobody checked"]);
+  assert.deepEqual(problems, [
+    "the checkpoint after entry 34 has further signatures, which are not verified",
+  ]);
 });
 
-test("a checkpoint in another place than its own is detected", async () => {
+test("detects a misplaced checkpoint", async () => {
   const at = rowOf(10) - 1;
   const moved = lines.toSpliced(at, 1).toSpliced(at + 1, 0, lines[at]!);
-  assert.deepEqual(await problemsOf(moved), ["a checkpoint of 10 entries stands after entry 10"]);
+  assert.deepEqual(await problemsOf(moved), ["a checkpoint over 10 entries follows entry 10"]);
 });
 
-test("erased text leaves a log that still verifies, and the report counts what is gone", async () => {
+test("verifies a log with erased texts, and counts them", async () => {
   const erased = createTestLog();
   const asked = await erased.ask();
   await erased.decide(asked, "apr_bob", "denied");
@@ -206,7 +212,7 @@ test("erased text leaves a log that still verifies, and the report counts what i
   assert.deepEqual([verified.checked.texts, verified.checked.erased], [1, 2]);
 });
 
-test("a text that the entry did not commit to is detected, and so is one of several left out", async () => {
+test("detects a changed, added or missing text", async () => {
   const row = lines.findIndex((line) => line.includes("request.created"));
   const change = (alter: (texts: any) => void) => {
     const value = JSON.parse(lines[row]!);
@@ -217,51 +223,48 @@ test("a text that the entry did not commit to is detected, and so is one of seve
     );
   };
   const cases: [(texts: any) => void, string][] = [
-    [
-      (texts) => (texts.sentence.text = "Refund $1.00"),
-      "the text sentence is not the one that the entry committed to",
-    ],
-    [(texts) => (texts.reason = texts.sentence), "the text reason is none of the entry's"],
-    [(texts) => delete texts.sentence, "the text sentence is missing while others are there"],
+    [(texts) => (texts.sentence.text = "Refund $1.00"), "the text sentence does not match its commitment"],
+    [(texts) => (texts.reason = texts.sentence), "the entry has no text reason"],
+    [(texts) => delete texts.sentence, "the text sentence is missing, while others are present"],
   ];
   for (const [alter, what] of cases) assert.deepEqual(await problemsOf(change(alter)), [what]);
 });
 
-test("lines that are not what an export holds are named by their place", async () => {
+test("reports invalid lines by position", async () => {
   const faults: [Line, string][] = [
     [`${lines[2]} `, "the line after entry 0 is not in canonical form"],
-    ['{"entry":"a","entry":"b","index":1}', "the line after entry 0 is not JSON that everybody reads alike"],
-    ["", "the line after entry 0 is not JSON that everybody reads alike"],
+    ['{"entry":"a","entry":"b","index":1}', "the line after entry 0 is not unambiguous JSON"],
+    ["", "the line after entry 0 is not unambiguous JSON"],
     [Buffer.from([0x22, 0xff, 0x22]), "the line after entry 0 is not UTF-8"],
     ['{"note":"hello"}', "the line after entry 0 is neither a header, an entry nor a checkpoint"],
-    [lines[0]!, "a second header stands after entry 0"],
+    [lines[0]!, "a second header follows entry 0"],
   ];
   for (const [line, what] of faults)
     assert.deepEqual(await problemsOf((lines as Line[]).toSpliced(2, 0, line)), [what]);
 });
 
-test("an entry whose line cannot be read leaves the others in their places", async () => {
+test("an unreadable line does not shift the other entries", async () => {
   const at = rowOf(book.entries.length - 2);
   assert.deepEqual(await problemsOf(lines.with(at, "{")), [
-    "the line after entry 32 is not JSON that everybody reads alike",
-    "the first 35 entries are not those that were signed; the first 24 are",
-    "the header announces 35 entries, and there are 34",
+    "the line after entry 32 is not unambiguous JSON",
+    "the first 35 entries do not match their checkpoint; the first 24 match theirs",
+    "the header announces 35 entries, but there are 34",
   ]);
 });
 
-test("an entry that is not one is named, and so is one not in its canonical form", async () => {
+test("reports malformed entries and entries not in canonical form", async () => {
   const leaf: string = JSON.parse(lines[1]!).entry;
   const faults: [string, string][] = [
-    ["[]", "the entry does not have the shape of one"],
-    [leaf.replace('"v":2', '"v":3'), "the entry does not have the shape of one"],
-    [leaf.replace('"v":2', '"v":1'), "the entry does not have the shape of one"],
-    [leaf.replace('"v":2', '"v":2,"w":1'), "the entry does not have the shape of one"],
-    [leaf.replace(/"actor":\{.*?\},/, ""), "the entry does not have the shape of one"],
-    [leaf.replace('"type":"admin"', '"type":"daemon"'), "the entry does not have the shape of one"],
-    [leaf.replace('"via":"cli"', '"via":""'), "the entry does not have the shape of one"],
-    [leaf.replace('"via":"cli"', '"via":"cli","x":1'), "the entry does not have the shape of one"],
+    ["[]", "the entry does not have the members of an entry"],
+    [leaf.replace('"v":2', '"v":3'), "the entry does not have the members of an entry"],
+    [leaf.replace('"v":2', '"v":1'), "the entry does not have the members of an entry"],
+    [leaf.replace('"v":2', '"v":2,"w":1'), "the entry does not have the members of an entry"],
+    [leaf.replace(/"actor":\{.*?\},/, ""), "the entry does not have the members of an entry"],
+    [leaf.replace('"type":"admin"', '"type":"daemon"'), "the entry does not have the members of an entry"],
+    [leaf.replace('"via":"cli"', '"via":""'), "the entry does not have the members of an entry"],
+    [leaf.replace('"via":"cli"', '"via":"cli","x":1'), "the entry does not have the members of an entry"],
     [leaf.replace('"at":', '"at": '), "the entry is not in canonical form"],
-    [leaf.slice(1), "the entry is not JSON that everybody reads alike"],
+    [leaf.slice(1), "the entry is not unambiguous JSON"],
   ];
   for (const [entry, what] of faults) {
     const problems = await problemsOf(lines.with(1, JSON.stringify({ entry, index: 0 })));
@@ -286,21 +289,21 @@ test("an entry of version 1 has no actor", async () => {
   const { texts } = first!;
   const entry = { ...first!.entry, v: 1 } as unknown as NewEntry["entry"];
   assert.deepEqual(await problemsOf(await tamper(book, [{ entry, texts }, ...rest])), [
-    "the entry does not have the shape of one",
+    "the entry does not have the members of an entry",
   ]);
 });
 
-test("without a header, without its end and without anything, an export does not verify", async () => {
-  assert.deepEqual(await problemsOf([]), ["there is nothing to verify"]);
+test("rejects an export without header, without end, and an empty one", async () => {
+  assert.deepEqual(await problemsOf([]), ["the export is empty"]);
   const headless = await problemsOf(lines.slice(1));
   assert.ok(headless.includes("the first line is not the header of an export"), headless.join("\n"));
   const endless = await problemsOf(lines.slice(0, -1));
-  assert.deepEqual(endless, ["no checkpoint covers the entries up to the last, 34"]);
+  assert.deepEqual(endless, ["no checkpoint covers the last entry, 34"]);
   const shorter = await problemsOf([lines[0]!]);
-  assert.deepEqual(shorter, ["the header announces 35 entries, and there are 0"]);
+  assert.deepEqual(shorter, ["the header announces 35 entries, but there are 0"]);
 });
 
-test("a header whose key or origin is not what it says is refused", async () => {
+test("rejects a header whose key, origin, version or size is wrong", async () => {
   const header = JSON.parse(lines[0]!);
   const change = (changed: object) =>
     problemsOf(
@@ -309,19 +312,19 @@ test("a header whose key or origin is not what it says is refused", async () => 
         JSON.stringify({ ...header, ...changed }, (_, member) => sorted(member)),
       ),
     );
-  assert.ok((await change({ key: "as.example/log" })).includes("the header names a key that is none"));
-  assert.deepEqual(await change({ origin: "as.example" }), [
-    "the header's origin is not the name of its key",
-  ]);
+  assert.ok(
+    (await change({ key: "as.example/log" })).includes("the key of the header is not a verifier key"),
+  );
+  assert.deepEqual(await change({ origin: "as.example" }), ["the origin of the header differs from its key"]);
   const version = await change({ countersign_log: 2 });
   assert.ok(
     version.includes("the first line is neither a header, an entry nor a checkpoint"),
     version.join("\n"),
   );
-  assert.deepEqual(await change({ size: 34 }), ["the header announces 34 entries, and there are 35"]);
+  assert.deepEqual(await change({ size: 34 }), ["the header announces 34 entries, but there are 35"]);
 });
 
-test("a log without a checkpoint is exported as far as it can be vouched for: not at all", async () => {
+test("exports no entry of a log without a checkpoint", async () => {
   const fresh = createTestLog();
   await fresh.ask();
   const [header, ...rest] = await fresh.lines();
@@ -332,7 +335,7 @@ test("a log without a checkpoint is exported as far as it can be vouched for: no
   assert.equal(verified.entries, 0);
 });
 
-test("entries that no checkpoint covers yet stay behind", async () => {
+test("does not export entries that no checkpoint covers yet", async () => {
   const growing = createTestLog();
   await growing.ask();
   await growing.checkpoint();
@@ -344,7 +347,7 @@ test("entries that no checkpoint covers yet stay behind", async () => {
   assert.equal(verified.entries, 1);
 });
 
-test("a long log is read in pages, each entry once", async () => {
+test("reads a long log in pages, each entry once", async () => {
   const entries: NewEntry[] = Array.from({ length: 1_203 }, (_, n) => ({
     entry: { v: 1, id: `log_${n}`, at: n, event: "agent.added" },
     texts: {},
@@ -354,7 +357,7 @@ test("a long log is read in pages, each entry once", async () => {
   assert.equal(verified.entries, 1_203);
 });
 
-test("a store that has lost entries under a checkpoint is a fault", async () => {
+test("throws if the store has lost entries that a checkpoint covers", async () => {
   const source = { entries: () => [], checkpoints: () => [{ size: 3, note: kept[0]! }] };
   const read = async () => {
     for await (const _ of exportLog(source, book.key));
@@ -362,7 +365,7 @@ test("a store that has lost entries under a checkpoint is a fault", async () => 
   await assert.rejects(read, /ends after 0/);
 });
 
-test("looking stops after a hundred problems, and what is quoted is harmless to print", async () => {
+test("stops after a hundred problems, and quotes only printable ASCII", async () => {
   const entries: NewEntry[] = Array.from({ length: 150 }, (_, n) => ({
     entry: { v: 1, id: `log_${n}`, at: n, event: "request.denied\u001b[2J\u202e", request: "req\u001b]0;" },
     texts: {},

@@ -1,9 +1,9 @@
 /**
- * Verifies an export from its lines alone, in one pass. Kept in memory are the ids of entries and a short record of each
- * request; of the Merkle tree only the few subtrees that later roots still need.
+ * Verifies an export from its lines alone, in one pass. Memory: the ids of entries, a short record per request, and the
+ * subtrees of the Merkle tree that later roots need.
  *
- * A signed checkpoint says that these are the entries that the holder of the key put there; it does not keep that holder
- * from signing another log. Only a checkpoint that was kept elsewhere does, for the entries that it covers.
+ * A signed checkpoint proves that the holder of the key signed these entries. It does not prove that the holder signed no other
+ * log. A checkpoint that was kept elsewhere does, for the entries that it covers.
  */
 import { type Hash, leafHash, openCheckpoint } from "@countersign/protocol";
 import { type Counts, createHistory } from "./check/history.ts";
@@ -29,9 +29,9 @@ import { entryFaults, readEntry } from "./parse-entry.ts";
 import { type AuditProblem, type AuditProblems, maxProblems } from "./problem.ts";
 
 export type VerifyOptions = {
-  /** The log's verifier key, from a source that the reader trusts. Without it the export's own is used. */
+  /** The log's verifier key, from a trusted source. Default: the export's own. */
   readonly key?: string;
-  /** Checkpoints that were kept where the log's holder could not change them, as signed notes. */
+  /** Signed notes that were kept where the holder of the log cannot change them. */
   readonly checkpoints?: readonly string[];
 };
 
@@ -39,21 +39,21 @@ export type VerifyReport = {
   readonly ok: true;
   readonly origin: string;
   readonly entries: number;
-  /** `own`: the key is the export's own word for itself, and anybody could have made one. */
+  /** `own`: the key was taken from the export itself, so anyone could have created it. */
   readonly key: "trusted" | "own";
-  /** The first so many entries are those that a checkpoint kept elsewhere vouches for. 0 without one. */
+  /** Number of entries that a checkpoint kept elsewhere covers; 0 without one. */
   readonly upTo: number;
   readonly checked: Readonly<Counts> & {
-    /** The export's own. */
+    /** Checkpoints in the export. */
     readonly checkpoints: number;
-    /** Those kept elsewhere. */
+    /** Checkpoints kept elsewhere. */
     readonly kept: number;
   };
 };
 
 /**
- * Answers with a report, or with everything that does not hold, up to a hundred problems. Throws a TypeError for a given
- * `key` that is no verifier key.
+ * Verifies an export. Returns a report, or up to 100 problems. Throws a TypeError if `key` is given and is not a verifier
+ * key.
  */
 export async function verifyLog(
   lines: Iterable<Line> | AsyncIterable<Line>,
@@ -78,7 +78,7 @@ export async function verifyLog(
     const row = readRow(line);
     if (last === undefined) takeFirstLine(row);
     else if ("refused" in row) skipUnreadable(row.refused);
-    else if (row.row === "header") addProblem(`a second header stands after ${lastPosition()}`);
+    else if (row.row === "header") addProblem(`a second header follows ${lastPosition()}`);
     else if (row.row === "checkpoint") takeCheckpoint(row);
     else await takeEntry(row);
     last = "refused" in row ? (last ?? "header") : row.row;
@@ -100,12 +100,12 @@ export async function verifyLog(
     else if (row.row !== "header") addProblem("the first line is not the header of an export");
     else header = row;
     if (header) {
-      if (!isVerifierKey(header.key)) addProblem("the header names a key that is none");
+      if (!isVerifierKey(header.key)) addProblem("the key of the header is not a verifier key");
       else key ??= header.key;
       if (trusted !== undefined && header.key !== trusted)
-        addProblem("the header names another key than the trusted one");
+        addProblem("the key of the header is not the trusted key");
       if (header.origin !== readOrigin(header.key))
-        addProblem("the header's origin is not the name of its key");
+        addProblem("the origin of the header differs from its key");
     }
     if (key === undefined) return;
     trustedCheckpoints = readTrustedCheckpoints(checkpoints, key, addProblem);
@@ -119,7 +119,7 @@ export async function verifyLog(
 
   async function takeEntry({ index, entry: leaf, texts }: EntryRow): Promise<void> {
     if (index < nextIndex || index > nextIndex + unreadLines)
-      addProblem(`entry ${index} stands where entry ${nextIndex} belongs`, index);
+      addProblem(`entry ${index} is in the place of entry ${nextIndex}`, index);
     nextIndex = index + 1;
     unreadLines = 0;
     tree.append(leafHash(leaf));
@@ -136,10 +136,10 @@ export async function verifyLog(
       return void addProblem(`the checkpoint after ${lastPosition()} ${noteFaults[checkpoint.refused]}`);
     const { size, root } = checkpoint;
     if (size < nextIndex || size > nextIndex + unreadLines)
-      return void addProblem(`a checkpoint of ${size} entries stands after ${lastPosition()}`);
+      return void addProblem(`a checkpoint over ${size} entries follows ${lastPosition()}`);
     if (size !== tree.size() || !areHashesEqual(root, tree.root()))
       return void addProblem(
-        `the first ${size} entries are not those that were signed; the first ${coveredSize} are`,
+        `the first ${size} entries do not match their checkpoint; the first ${coveredSize} match theirs`,
       );
     coveredSize = size;
     checkpointCount += 1;
@@ -148,20 +148,18 @@ export async function verifyLog(
   function compareTrustedCheckpoints(): void {
     for (const root of trustedCheckpoints.bySize.get(tree.size()) ?? [])
       if (!areHashesEqual(root, tree.root()))
-        addProblem(
-          `the first ${tree.size()} entries are not those of the checkpoint that was kept elsewhere`,
-        );
+        addProblem(`the first ${tree.size()} entries do not match the checkpoint kept elsewhere`);
   }
 
   function finish(): void {
     const size = tree.size();
-    if (last === undefined) addProblem("there is nothing to verify");
+    if (last === undefined) addProblem("the export is empty");
     if (header && header.size !== size)
-      addProblem(`the header announces ${header.size} entries, and there are ${size}`);
-    if (last === "entry") addProblem(`no checkpoint covers the entries up to the last, ${nextIndex - 1}`);
+      addProblem(`the header announces ${header.size} entries, but there are ${size}`);
+    if (last === "entry") addProblem(`no checkpoint covers the last entry, ${nextIndex - 1}`);
     for (const at of trustedCheckpoints.bySize.keys())
       if (at > size)
-        addProblem(`a checkpoint of ${at} entries was kept elsewhere, and the log ends after ${size}`);
+        addProblem(`a checkpoint kept elsewhere covers ${at} entries, but the log ends after ${size}`);
   }
 
   function lastPosition(): string {
@@ -181,7 +179,7 @@ function readTrustedCheckpoints(
   for (const note of notes) {
     const checkpoint = openCheckpoint(note, key);
     if ("refused" in checkpoint) {
-      addProblem("a checkpoint that was kept elsewhere is not signed by this log's key");
+      addProblem("a checkpoint kept elsewhere is not signed by the key of this log");
       continue;
     }
     const { size, root } = checkpoint;
@@ -193,7 +191,7 @@ function readTrustedCheckpoints(
 
 const rowFaults: { readonly [refusal in RowRefusal]: string } = {
   not_utf8: "is not UTF-8",
-  not_json: "is not JSON that everybody reads alike",
+  not_json: "is not unambiguous JSON",
   not_canonical: "is not in canonical form",
   unknown_row: "is neither a header, an entry nor a checkpoint",
 };

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createDedupe } from "./dedupe.ts";
 
-test("the same is told once in ten seconds, with how often it was left out", () => {
+test("logs a repeated key once in ten seconds, with the number suppressed", () => {
   let now = 0;
   const told = createDedupe(() => now);
   assert.equal(told("away"), 0);
@@ -14,7 +14,7 @@ test("the same is told once in ten seconds, with how often it was left out", () 
   assert.equal(told("away"), 0);
 });
 
-test("however many different things happen, a bounded number is remembered", () => {
+test("remembers a bounded number of keys", () => {
   const told = createDedupe(() => 0);
   for (let n = 0; n < 1_000; n += 1) assert.equal(told(`${n}`), 0);
   assert.equal(told("999"), undefined);

@@ -1,11 +1,11 @@
 /**
- * The same thing again and again, as every round says it while a database is away, is told once in a while with how often it
- * was. Answers how many were left out since the last that was told, or undefined where this one is left out as well.
+ * Suppresses repeated log lines: each key is logged once in 10 seconds. Returns how many were suppressed since the last
+ * logged one, or undefined if this one is suppressed.
  */
 export type Dedupe = (key: string) => number | undefined;
 
 const windowMs = 10_000;
-/** More different things than this at once are told as they come. */
+/** Beyond this many keys the oldest is forgotten. */
 const maxKeys = 200;
 
 export function createDedupe(now: () => number): Dedupe {
@@ -16,7 +16,7 @@ export function createDedupe(now: () => number): Dedupe {
       previous.suppressed += 1;
       return undefined;
     }
-    // The oldest goes first, and with it how often it was.
+    // Forgets the oldest key and its count.
     recent.delete(key);
     if (recent.size >= maxKeys) for (const oldest of [...recent.keys()].slice(0, 1)) recent.delete(oldest);
     recent.set(key, { at: now(), suppressed: 0 });

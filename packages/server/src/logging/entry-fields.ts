@@ -3,8 +3,8 @@ import type { Entry, Json } from "@countersign/protocol";
 import { findEvent } from "../audit/event.ts";
 
 /**
- * Facts that are logged: the operator's names, and words and numbers of ours. Other facts may hold what an agent registered,
- * or public keys. Of the actor only its type and `via` are logged; approvers are never logged.
+ * Facts that are logged: names chosen by the operator, codes and numbers. Other facts may contain client metadata or public
+ * keys. Of the actor only its type and `via` are logged; approvers are never logged.
  */
 const loggedFacts = [
   "type",

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { describeFault, formatError, redactMessage } from "./format-error.ts";
 
-test("of an error only class, codes, message and places are told, whatever else it carries", () => {
+test("formats only class, codes, message and positions of an error", () => {
   const fault = Object.assign(new TypeError("it failed"), {
     code: "ERR_IT",
     config: { headers: { authorization: "Bearer secret" } },
@@ -14,7 +14,7 @@ test("of an error only class, codes, message and places are told, whatever else 
   assert.match(told.at[0] ?? "", /^at .*format-error\.test\.ts:\d+:\d+\)?$/);
 });
 
-test("a chain of causes is told, as far as five of them", () => {
+test("formats a chain of at most five causes", () => {
   const chain = [1, 2, 3, 4, 5, 6].reduce<Error | undefined>(
     (cause, n) => new Error(`number ${n}`, { cause }),
     undefined,
@@ -29,7 +29,7 @@ test("a chain of causes is told, as far as five of them", () => {
   );
 });
 
-test("what is no error is told as what it is", () => {
+test("formats a thrown value that is not an error", () => {
   assert.deepEqual(describeFault("ada@example.com did it"), {
     type: "string",
     message: "[address] did it",
@@ -37,7 +37,7 @@ test("what is no error is told as what it is", () => {
   });
 });
 
-test("a message that runs over several lines does not pass for a place", () => {
+test("a multi-line message is not taken for a stack frame", () => {
   const told = describeFault(new Error("first\n    at secret (/etc/passwd)\nthird"));
   assert.ok(told.at.every((frame) => !frame.includes("secret")));
 });
@@ -73,7 +73,7 @@ for (const [said, told] of cases)
     assert.equal(redactMessage(said), told);
   });
 
-test("a parser's words are not told, nor what the database says about a value that did not fit", () => {
+test("removes quotations from parser errors and SQLSTATE 22 and 23", () => {
   const unreadable = (() => {
     try {
       return JSON.parse("secret");
@@ -88,6 +88,6 @@ test("a parser's words are not told, nor what the database says about a value th
   assert.equal(describeFault(misfit).message, 'invalid input syntax for type bigint: "…"');
 });
 
-test("a message is cut at five hundred characters", () => {
+test("cuts a message at 500 characters", () => {
   assert.ok(describeFault(new Error("word ".repeat(5000))).message.length <= 500);
 });

@@ -1,14 +1,14 @@
 /**
- * A fault in words that can be shown to anybody who runs servers. Errors carry more than they say: a driver's the values of
- * a statement, an HTTP client's the headers that it sent, a parser's a piece of what it read. So only these members leave:
- * its class, its codes, its message without anything that looks like a value, and where it happened.
+ * Formats errors for the process log without personal data or secrets. Errors carry the values of a statement (drivers), request
+ * headers (HTTP clients) or parts of the input (parsers). Only class, codes, a redacted message and stack positions are
+ * kept.
  */
 
 export type FaultText = {
   readonly type: string;
   readonly message: string;
   readonly code?: string | number;
-  /** Where it happened, as `Error.stack` has it, without the message. */
+  /** Frames of `Error.stack`, without the message. */
   readonly at: readonly string[];
   readonly cause?: FaultText;
 };
@@ -29,7 +29,7 @@ export function describeFault(fault: unknown, depth = 1): FaultText {
   };
 }
 
-/** The same for a terminal: a line for each, and below it where it happened. */
+/** Formats a fault for a terminal: one line per error of the cause chain, followed by its frames. */
 export function formatError(fault: FaultText): string[] {
   const { type, message, code, at, cause } = fault;
   const head = `${type}${code === undefined ? "" : ` [${code}]`}: ${message}`;
@@ -41,7 +41,7 @@ export function formatError(fault: FaultText): string[] {
   ];
 }
 
-/** Of several errors at once, as a connection to a name with several addresses has them, one will do. */
+/** Returns the first error of an AggregateError, as a connection to a name with several addresses throws. */
 function findFirstError(fault: Error): unknown {
   return fault instanceof AggregateError ? fault.errors[0] : undefined;
 }
@@ -54,9 +54,9 @@ function findCode(fault: Error): string | number | undefined {
   return found as string | number | undefined;
 }
 
-/** What a JSON parser says quotes what it could not read; so does the database, where a value did not fit (SQLSTATE 22, 23). */
+/** Removes values. A JSON parser quotes its input in its message; a database quotes values in SQLSTATE classes 22 and 23. */
 function toSafeMessage(fault: Error, code: string | number | undefined): string {
-  if (fault instanceof SyntaxError) return "not shown: it quotes what was read";
+  if (fault instanceof SyntaxError) return "not shown: it quotes the input";
   const message =
     typeof code === "string" && /^2[23][0-9A-Z]{3}$/.test(code) ? redactQuotes(fault.message) : fault.message;
   return redactMessage(message);
@@ -66,7 +66,7 @@ function parseFrames(stack: string | undefined): string[] {
   return (
     (stack ?? "")
       .split("\n")
-      // A module may have come as a URL that is its whole text.
+      // A data: URL of a module contains the whole source.
       .map((line) => line.trim().replace(/\bdata:.*(:\d+:\d+\)?)$/, "data:$1"))
       .filter((line) => /^at .+:\d+:\d+\)?$/.test(line) || /^at .*node:internal/.test(line))
   );
@@ -77,8 +77,8 @@ function redactQuotes(message: string): string {
 }
 
 /**
- * A message without what may be somebody's: the query and the account of a URL, e-mail addresses, tokens and hashes, and
- * quotations that are more than one word. Ids of ours stay; of an `auth_req_id`, the part that proves nothing.
+ * Redacts a message: query and credentials of URLs, e-mail addresses, tokens, hashes, and quotations of more than one word.
+ * Keeps ids of this server; of an `auth_req_id`, the part that is not secret.
  */
 export function redactMessage(message: string): string {
   return message
@@ -93,7 +93,7 @@ export function redactMessage(message: string): string {
 
 const idPattern = /^((?:[a-z]{2,12})_[0-9a-hjkmnp-tv-z]{26})(?:\..+)?$/;
 
-/** Words and names of files are left alone: they have no digits among letters of both cases. */
+/** Keeps words and file names: they do not mix digits with letters of both cases. */
 function redactOpaque(run: string): string {
   const id = idPattern.exec(run)?.[1];
   if (id !== undefined) return id;

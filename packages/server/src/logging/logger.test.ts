@@ -11,13 +11,13 @@ function openTestLogger(settings: Parameters<typeof openLogger>[0]) {
   return { ...opened, lines };
 }
 
-test("a line has time, level and event, and nothing of the machine", () => {
+test("a line has time, level and event, but no hostname or pid", () => {
   const { logEvent, lines } = openTestLogger({ level: "info", accessLog: false });
   logEvent("started", { version: "0.1.0" });
   assert.deepEqual(Object.keys(lines[0]), ["level", "time", "version", "event"]);
 });
 
-test("below the configured level nothing is written", () => {
+test("writes nothing below the configured level", () => {
   const { logEvent, logFault, onResponse, lines } = openTestLogger({ level: "warn", accessLog: true });
   logEvent("started", {});
   onResponse?.("/spend", 200, 0.001);
@@ -32,7 +32,7 @@ test("below the configured level nothing is written", () => {
   );
 });
 
-test("answers are measured only where a line for each is wanted, and probes that succeed get none", () => {
+test("logs responses only with access_log, and no successful probes", () => {
   assert.equal(openTestLogger({ level: "info", accessLog: false }).onResponse, undefined);
   assert.equal(openTestLogger({ level: "error", accessLog: true }).onResponse, undefined);
   const { onResponse, lines } = openTestLogger({ level: "info", accessLog: true });
@@ -48,7 +48,7 @@ test("answers are measured only where a line for each is wanted, and probes that
   );
 });
 
-test("of an entry go out the ids, and those facts that nobody but the operator can word", () => {
+test("logs ids, the actor type and operator-chosen facts of an entry", () => {
   const entry: Entry = {
     v: 2,
     id: "log_1",
@@ -79,7 +79,7 @@ test("of an entry go out the ids, and those facts that nobody but the operator c
   assert.equal(toEntryFields({ ...entry, event: "token.unknown" }).severity, "warn");
 });
 
-test("the fault that ends the process is written before anything else happens", () => {
+test("writes a crash synchronously", () => {
   const order: string[] = [];
   const { logCrash } = openLogger(
     { level: "error", accessLog: false },
@@ -89,12 +89,12 @@ test("the fault that ends the process is written before anything else happens", 
   assert.deepEqual(order, ["crash", "flushed"]);
 });
 
-test("where only faults are written the store is left as it is", () => {
+test("does not observe the store at level error", () => {
   const store = {} as Store;
   assert.equal(openTestLogger({ level: "error", accessLog: false }).observe(store), store);
 });
 
-test("a fault that happens all the time is one line, and another is another", () => {
+test("logs a repeated fault once", () => {
   const { logFault, lines } = openTestLogger({ level: "error", accessLog: false });
   for (let n = 0; n < 50; n += 1) logFault(new Error("the database is away"), "sweep");
   logFault(new Error("the database is away"), "deliver");

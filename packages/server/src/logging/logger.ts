@@ -1,8 +1,7 @@
 /**
- * What the process says while it runs: one line of JSON on standard error for everything that happens, and for each fault.
- * For whoever keeps the server running, on a screen or in a collector of logs that many people can read; so a line has ids
- * and names that the operator chose, and nothing that a person or an agent wrote. It is no evidence: that is the audit log,
- * whose entries it names. What happened is heard where it is counted, as the log's entries are committed.
+ * Process log: one JSON line on standard error per audit entry that this process commits, and per fault. Readers of the
+ * process log need not be readers of the audit log, so a line has ids and names that the operator chose, and no text of a person
+ * or an agent. It is not evidence; it names the audit entry that is.
  */
 import { type Logger as PinoLogger, pino } from "pino";
 import type { Config } from "../config/config.ts";
@@ -14,28 +13,28 @@ import { toEntryFields } from "./entry-fields.ts";
 import { describeFault } from "./format-error.ts";
 
 export type Logger = {
-  /** The same store, watched. */
+  /** Returns the store, with a log line for each committed entry. */
   readonly observe: (store: Store) => Store;
-  /** An answer to a request, by route and status; undefined where nobody wants a line for each. */
+  /** Logs a response. Undefined unless `logging.access_log` is set. */
   readonly onResponse: ((route: string, status: number, seconds: number) => void) | undefined;
-  /** What happens to the process itself. */
+  /** Logs an event of the process itself. */
   readonly logEvent: (
     event: "started" | "stopping" | "stopped",
     fields: Readonly<Record<string, unknown>>,
   ) => void;
   readonly logFault: (error: unknown, operation: string) => void;
-  /** The fault that ends the process. Written before this returns, as whatever is fatal is. */
+  /** Logs the fault that ends the process. The line is written before this returns. */
   readonly logCrash: (error: unknown) => void;
 };
 
 type Output = { readonly write: (line: string) => void; readonly flushSync?: () => void };
 
-/** Lines wait for each other so long, in milliseconds, or until there are so many bytes of them. */
+/** Lines are buffered for at most this time, or until this many bytes. */
 const flushIntervalMs = 20;
 const minFlushBytes = 8 * 1024;
-/** What whoever reads has not taken yet, in bytes: then lines are dropped, and counted, rather than memory filled. */
+/** With more unread bytes than this, lines are dropped and counted, so that memory is bounded. */
 const maxQueuedBytes = 8 * 1024 * 1024;
-/** Whoever asks again and again whether the server lives is not news. */
+/** Successful responses of these routes are not logged. */
 const probeRoutes = new Set(["/livez", "/readyz"]);
 
 export function openLogger({ level, accessLog }: Config["logging"], customOutput?: Output): Logger {
@@ -47,14 +46,14 @@ export function openLogger({ level, accessLog }: Config["logging"], customOutput
       messageKey: "event",
       timestamp: formatTimestamp,
       formatters: { level: (label) => ({ level: label }) },
-      // A line of a trace can be found from it, and it from the line.
+      // Adds `trace_id` and `span_id`.
       mixin: getActiveTrace,
     },
     output,
   );
   const dedupe = createDedupe(() => performance.now());
   return {
-    // Where nothing but faults is written, nothing is watched and nothing measured.
+    // At level `error` no entry is observed and no response measured.
     observe: (store) =>
       level === "error"
         ? store
@@ -81,8 +80,8 @@ export function openLogger({ level, accessLog }: Config["logging"], customOutput
   };
 
   function createStderrOutput(): Output {
-    // In the background, because whoever reads slowly would hold up every answer; several at a time, because a write costs more
-    // than a line. What is left is written when the process ends by itself.
+    // Asynchronous, because a slow reader would delay every response; buffered, because a write costs more than a line. The
+    // rest is written when the process exits normally.
     const stream = pino.destination({
       dest: 2,
       sync: false,
@@ -117,7 +116,7 @@ export function openLogger({ level, accessLog }: Config["logging"], customOutput
 let lastAt = 0;
 let lastTime = "";
 
-/** RFC 3339. Lines of one millisecond share it: writing it out takes as long as the rest of a line. */
+/** Returns the time as RFC 3339. Cached per millisecond: formatting it takes as long as the rest of a line. */
 function formatTimestamp(): string {
   const now = Date.now();
   if (now !== lastAt) {

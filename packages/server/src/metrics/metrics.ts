@@ -1,8 +1,7 @@
 /**
- * What an operator wants to know at three in the morning, as Prometheus asks for it: who is waiting and for how long, how
- * decisions go, what does not arrive, what is refused and why, how long the disk takes. Nothing is counted where it is
- * done: each change carries its log entries, and they are counted as they are committed, so that the numbers and the log
- * cannot tell two stories. Nothing here holds a name, a text or a secret; it never changes what happens.
+ * Prometheus metrics: pending requests by age, decisions, deliveries, refusals, duration of commits and responses. Counters
+ * are derived from audit entries when these are committed, so that metrics and log agree. Labels contain no name, text or
+ * secret.
  */
 
 import type { Entry } from "@countersign/protocol";
@@ -14,19 +13,19 @@ import type { Change, Store, UnloggedChange } from "../store/store.ts";
 import { createStoreGauges } from "./store-gauges.ts";
 
 export type Metrics = {
-  /** The same store, watched. */
+  /** Returns the store, with its commits measured and its entries counted. */
   readonly observe: (store: Store) => Store;
-  /** The same channel, each attempt counted, also those that are made again. */
+  /** Returns the channel, with each attempt measured, retries included. */
   readonly instrumentChannel: (channel: Channel) => Channel;
-  /** What became of a connection to the database, where the store has them. */
+  /** Counts an event of a database connection (PostgreSQL only). */
   readonly onConnection: (event: "opened" | "lost" | "failed") => void;
-  /** An answer to a request, by route and status. */
+  /** Measures a response, by route and status. */
   readonly onResponse: (route: string, status: number, seconds: number) => void;
-  /** In Prometheus' text format. */
+  /** Returns all metrics in Prometheus text format. */
   readonly scrape: () => Promise<{ readonly contentType: string; readonly text: string }>;
 };
 
-/** Seconds. People decide within minutes; disks answer within milliseconds. */
+/** In seconds. Approvers decide within minutes; disks respond within milliseconds. */
 const decisionBuckets = [2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 7200, 86_400];
 const commitBuckets = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2, 10];
 const responseBuckets = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2, 10, 30];
@@ -36,7 +35,7 @@ export function openMetrics(version: string): Metrics {
   const registers = [registry];
   new Gauge({
     name: "countersign_info",
-    help: "Always 1: which version this process runs",
+    help: "Always 1, with the version of this process",
     labelNames: ["version"] as const,
     registers,
   }).set({ version }, 1);
@@ -44,83 +43,83 @@ export function openMetrics(version: string): Metrics {
 
   const requests = new Counter({
     name: "countersign_requests_total",
-    help: "What became of requests: created, approved, denied, expired, lapsed, cancelled; of several types at once as such",
+    help: "Requests created, approved, denied, expired, lapsed and cancelled; type is several for a request with more than one",
     labelNames: ["event", "type"] as const,
     registers,
   });
   const asksRefused = new Counter({
     name: "countersign_requests_refused_total",
-    help: "Asks that were refused before anybody was disturbed, by error, and by the gate or the limit that they met",
+    help: "Requests refused before an approver was notified, by error, gate and limit",
     labelNames: ["error", "gate", "limit"] as const,
     registers,
   });
   const decisions = new Counter({
     name: "countersign_decisions_total",
-    help: "Decisions of people, by verdict, by how they proved who they are, and by the channel whose link led them there",
+    help: "Decisions, by verdict, authentication level and the channel whose link was used",
     labelNames: ["verdict", "level", "channel"] as const,
     registers,
   });
   const decisionSeconds = new Histogram({
     name: "countersign_decision_seconds",
-    help: "From the ask to the decision, by verdict and by the channel whose link led there",
+    help: "Seconds from the request to its decision, by verdict and the channel whose link was used",
     labelNames: ["verdict", "channel"] as const,
     buckets: decisionBuckets,
     registers,
   });
   const messages = new Counter({
     name: "countersign_messages_total",
-    help: "Messages to approvers that were sent, or given up",
+    help: "Messages to approvers that were sent or abandoned",
     labelNames: ["outcome", "channel"] as const,
     registers,
   });
   const attempts = new Histogram({
     name: "countersign_message_attempt_seconds",
-    help: "Attempts to hand a message to its channel, by outcome: sent, failed",
+    help: "Duration of attempts to send a message, by outcome: sent, failed",
     labelNames: ["outcome", "channel"] as const,
     buckets: responseBuckets,
     registers,
   });
   const callbacks = new Counter({
     name: "countersign_callbacks_total",
-    help: "Attempts to reach agents that are pinged or pushed to",
+    help: "Callbacks to agents that were sent, failed or abandoned, by delivery mode",
     labelNames: ["outcome", "mode"] as const,
     registers,
   });
   const tokens = new Counter({
     name: "countersign_tokens_total",
-    help: "What became of tokens: issued, reserved, completed, failed, unknown, expired, revoked",
+    help: "Tokens issued, reserved, completed, failed, unknown, expired and revoked",
     labelNames: ["event"] as const,
     registers,
   });
   const spendsRefused = new Counter({
     name: "countersign_spends_refused_total",
-    help: "Reservations that were refused, by reason",
+    help: "Refused reservations, by error",
     labelNames: ["error"] as const,
     registers,
   });
   const commitSeconds = new Histogram({
     name: "countersign_commit_seconds",
-    help: "From handing a change over until it is on disk",
+    help: "Duration of a commit until it is durable",
     labelNames: ["outcome"] as const,
     buckets: commitBuckets,
     registers,
   });
   const connections = new Counter({
     name: "countersign_store_connections_total",
-    help: "Connections to PostgreSQL: opened, lost while this process wanted them, failed to be made",
+    help: "PostgreSQL connections that were opened, were lost, or failed to open",
     labelNames: ["event"] as const,
     registers,
   });
   const responses = new Histogram({
     name: "countersign_http_request_duration_seconds",
-    help: "Answers of the HTTP endpoints; polls that wait include their wait",
+    help: "Duration of HTTP responses; long polls include their wait",
     labelNames: ["route", "status"] as const,
     buckets: responseBuckets,
     registers,
   });
   const refresh = createStoreGauges(registers);
 
-  /** `writes` tells how old a request was when it was decided, and of which type it is. */
+  /** Counts an entry. The request in `writes` provides its age at the decision and its type. */
   function countEntry(entry: Entry, writes: Change["writes"]): void {
     const { event, facts = {} } = entry;
     const text = (name: string) => String(facts[name] ?? "");
@@ -190,7 +189,7 @@ export function openMetrics(version: string): Metrics {
   };
 }
 
-/** Few series, whatever agents put together: an action of several types is counted as that. */
+/** Returns the type, or `several`, which bounds the number of series. */
 function toTypeLabel(parts: readonly { readonly type: string }[]): string {
   const [first = "", ...more] = new Set(parts.map(({ type }) => type));
   return more.length > 0 ? "several" : first;

@@ -1,37 +1,37 @@
-/** What the store says when Prometheus asks, the same on every node. A store that is away does not take the other numbers with it. */
+/** Gauges read from the store on each scrape; every node reports the same. If the store does not respond, only these are missing. */
 import { Gauge, type Registry } from "prom-client";
 import type { Store } from "../store/store.ts";
 
-/** How long a request has been waiting, in seconds, by the name of the series. */
+/** Maximum age of a pending request in seconds, by label value. */
 const maxAgeSeconds = { "10s": 10, "30s": 30, "1m": 60, "2m": 120, "5m": 300, any: Number.POSITIVE_INFINITY };
-/** More requests than this are not counted one by one while somebody waits for an answer. */
+/** At most this many pending requests are read per scrape. */
 const maxCounted = 10_000;
-/** Prometheus waits for ten seconds unless told otherwise, and then has no number at all. */
+/** Prometheus aborts a scrape after 10 seconds by default and would then get no metric at all. */
 const timeoutMs = 2_000;
 
 type StoreGaugeValues = { readonly waitingSeconds: readonly number[]; readonly unsigned: number };
 
-/** Answers how to bring the gauges up to date. */
+/** Registers the gauges. Returns a function that updates them. */
 export function createStoreGauges(registers: Registry[]): (store: Store) => Promise<void> {
   const up = new Gauge({
     name: "countersign_store_up",
-    help: `1 if the store answered within ${timeoutMs / 1000} seconds, and otherwise 0: then what is read from it is left out`,
+    help: `1 if the store responded within ${timeoutMs / 1000} seconds, otherwise 0; then the gauges that are read from it are missing`,
     registers,
   });
   const waiting = new Gauge({
     name: "countersign_pending_requests",
-    help: `Requests that wait for a decision and have not waited for longer than this; at most ${maxCounted} are counted`,
+    help: `Pending requests that are at most this old; at most ${maxCounted} are counted`,
     labelNames: ["within"] as const,
     registers,
   });
   const oldest = new Gauge({
     name: "countersign_oldest_pending_request_seconds",
-    help: "How long the request that waits longest has been waiting",
+    help: "Age of the oldest pending request",
     registers,
   });
   const unsigned = new Gauge({
     name: "countersign_log_unsigned_entries",
-    help: "Entries of the log that no checkpoint covers yet",
+    help: "Log entries that no checkpoint covers yet",
     registers,
   });
 

@@ -1,4 +1,4 @@
-/** When an agent was told of an answer, as the log must tell it; each rule with its own sentence. */
+/** Checks of callbacks. */
 
 import { toCurrentEvent } from "../event.ts";
 import { quote } from "../problem.ts";
@@ -7,7 +7,7 @@ import { type EntryCheck, findRequest, findToken } from "./log-state.ts";
 export const callbackChecks = {
   callbackAfterDecision: (entry, logState) =>
     entry.event.startsWith("callback.") && findRequest(entry, logState)?.state === "pending"
-      ? `the agent of ${quote(entry.request!)} was told of an answer, and there was none`
+      ? `a callback was sent for ${quote(entry.request!)} before it was decided`
       : undefined,
 
   abandonedWithLiveToken: (entry, logState) => {
@@ -15,7 +15,7 @@ export const callbackChecks = {
     return toCurrentEvent(entry.event) === "callback.abandoned" &&
       token?.state === "issued" &&
       entry.at < token.expiresAt
-      ? `the token ${quote(entry.token!)} could not be delivered, and was left alive`
+      ? `the token ${quote(entry.token!)} could not be delivered and was not revoked`
       : undefined;
   },
 } satisfies { readonly [name: string]: EntryCheck };

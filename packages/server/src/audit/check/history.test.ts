@@ -15,21 +15,21 @@ const about = ({ id: request, digest }: Asked) => ({ request, agent: "agent-1", 
 
 const counterexamples: { readonly [rule in keyof typeof entryChecks]: Counterexample } = {
   idIsNew: {
-    rule: "an entry has an id of its own",
-    what: /^the id log_\w+ was given to an earlier entry$/,
+    rule: "the id of an entry is unique",
+    what: /^the id log_\w+ belongs to an earlier entry$/,
     tell: async (book) => {
       const { entry, texts } = await book.write("agent.added", { agent: "agent-1" });
       return { entry: { ...entry, agent: "agent-2" }, texts };
     },
   },
   eventIsKnown: {
-    rule: "nothing happens to a request that these rules do not know",
-    what: /^request\.narrowed is not an event/,
+    rule: "every event of a request is known",
+    what: /^request\.narrowed is not a known event$/,
     tell: async (book) => book.write("request.narrowed", about(await book.ask())),
   },
   entryIsComplete: {
-    rule: "a decision says who decided",
-    what: /^request\.denied does not say its approver$/,
+    rule: "a decision names its approver",
+    what: /^request\.denied lacks approver$/,
     tell: async (book) => {
       const asked = await book.ask();
       await book.write("request.denied", { ...about(asked), facts: { card_hash: asked.cardHash } });
@@ -42,15 +42,15 @@ const counterexamples: { readonly [rule in keyof typeof entryChecks]: Counterexa
   },
   createdOnce: {
     rule: "a request is created once",
-    what: /^req_1 was created before$/,
+    what: /^req_1 was already created$/,
     tell: async (book) => {
       const { id: request, digest } = await book.ask();
       await book.ask({ about: { request, digest, texts: {} } });
     },
   },
   endsOnce: {
-    rule: "T24: a denied request is not approved as well",
-    what: /^req_1 was denied already, which is final: request\.approved cannot follow$/,
+    rule: "T24: a denied request is not approved",
+    what: /^req_1 is denied, which is final: request\.approved cannot follow$/,
     tell: async (book) => {
       const asked = await book.ask();
       await book.decide(asked, "apr_ada", "denied");
@@ -58,18 +58,18 @@ const counterexamples: { readonly [rule in keyof typeof entryChecks]: Counterexa
     },
   },
   statesInOrder: {
-    rule: "T26: a request that nobody approved expires, it does not lapse",
-    what: /^req_1 was pending: request\.lapsed cannot follow$/,
+    rule: "T26: a request that was not approved expires and does not lapse",
+    what: /^req_1 is pending: request\.lapsed cannot follow$/,
     tell: async (book) => book.end(await book.ask(), "lapsed"),
   },
   decidedByCandidate: {
-    rule: "T1: only one of those who may decide decides",
-    what: /^apr_eve decided, and was not one of those who may$/,
+    rule: "T1: only a candidate decides",
+    what: /^apr_eve decided, but is not a candidate$/,
     tell: async (book) => book.decide(await book.ask(), "apr_eve"),
   },
   decidedInTime: {
     rule: "T11: a request is decided before it expires, not at that instant",
-    what: /^req_1 was decided after it had expired$/,
+    what: /^req_1 was decided after it expired$/,
     tell: async (book) => {
       const asked = await book.ask();
       book.clock.now = asked.expiresAt;
@@ -78,7 +78,7 @@ const counterexamples: { readonly [rule in keyof typeof entryChecks]: Counterexa
   },
   cancelledInTime: {
     rule: "an expired request is not cancelled",
-    what: /^req_1 was cancelled after it had expired$/,
+    what: /^req_1 was cancelled after it expired$/,
     tell: async (book) => {
       const asked = await book.ask();
       book.clock.now = asked.expiresAt;
@@ -87,7 +87,7 @@ const counterexamples: { readonly [rule in keyof typeof entryChecks]: Counterexa
   },
   notExpiredEarly: {
     rule: "a request does not expire before its time",
-    what: /^req_1 was written off before its time had run out$/,
+    what: /^req_1 was ended before it expired$/,
     tell: async (book) => {
       const asked = await book.ask();
       book.clock.now = asked.expiresAt - 1;
@@ -117,14 +117,14 @@ const counterexamples: { readonly [rule in keyof typeof entryChecks]: Counterexa
     },
   },
   levelReached: {
-    rule: "an approval is not proved more weakly than was asked for",
-    what: /^req_1 was approved with a weaker proof than passkey$/,
+    rule: "an approval reaches the required level",
+    what: /^req_1 was approved at a lower level than passkey$/,
     tell: async (book) => book.decide(await book.ask({ facts: { level: "passkey" } }), "apr_ada"),
   },
 
   issuedOnce: {
     rule: "T18: one approval becomes one token",
-    what: /^req_1 was turned into a token before$/,
+    what: /^req_1 was already redeemed$/,
     tell: async (book) => {
       const asked = await book.ask();
       await book.decide(asked, "apr_ada");
@@ -134,12 +134,12 @@ const counterexamples: { readonly [rule in keyof typeof entryChecks]: Counterexa
   },
   issuedAfterApproval: {
     rule: "a token is issued only after an approval",
-    what: /^a token was issued for req_1, which was pending and not approved$/,
+    what: /^a token was issued for req_1, which is pending and not approved$/,
     tell: async (book) => book.issue(await book.ask(), "apr_ada"),
   },
   issuedInTime: {
-    rule: "T19: an approval that was not redeemed in time is not redeemed",
-    what: /^a token was issued for req_1 after it had expired$/,
+    rule: "T19: an expired approval is not redeemed",
+    what: /^a token was issued for req_1 after it expired$/,
     tell: async (book) => {
       const asked = await book.ask();
       await book.decide(asked, "apr_ada");
@@ -148,8 +148,8 @@ const counterexamples: { readonly [rule in keyof typeof entryChecks]: Counterexa
     },
   },
   issuedForDecision: {
-    rule: "a token is issued in the name of the one who approved",
-    what: /^a token was issued in the name of somebody who did not approve$/,
+    rule: "a token is issued in the name of its approver",
+    what: /^a token was issued in the name of another person than the approver$/,
     tell: async (book) => {
       const asked = await book.ask();
       await book.decide(asked, "apr_ada");
@@ -158,7 +158,7 @@ const counterexamples: { readonly [rule in keyof typeof entryChecks]: Counterexa
   },
   tokenIsNew: {
     rule: "a token belongs to one request",
-    what: /^the token tok_\d+ was issued before$/,
+    what: /^the token tok_\d+ was already issued$/,
     tell: async (book) => {
       const [first, second] = [await book.ask(), await book.ask()];
       await book.decide(first, "apr_ada");
@@ -168,8 +168,8 @@ const counterexamples: { readonly [rule in keyof typeof entryChecks]: Counterexa
     },
   },
   tokenIsOfRequest: {
-    rule: "what is spent is the token of the request that it is spent for",
-    what: /^token\.reserved names the token tok_\d+, which was not issued for that request$/,
+    rule: "a spend names the token of its request",
+    what: /^token\.reserved names the token tok_\d+, which was not issued for this request$/,
     tell: async (book) => {
       const [first, second] = [await book.ask(), await book.ask()];
       await book.decide(first, "apr_ada");
@@ -179,7 +179,7 @@ const counterexamples: { readonly [rule in keyof typeof entryChecks]: Counterexa
   },
   spentOnce: {
     rule: "a token is reserved once",
-    what: /^the token tok_\d+ was reserved already: token\.reserved cannot follow$/,
+    what: /^the token tok_\d+ is already reserved: token\.reserved cannot follow$/,
     tell: async (book) => {
       const issued = await tokenFor(book);
       await book.spend(issued, "reserved");
@@ -188,7 +188,7 @@ const counterexamples: { readonly [rule in keyof typeof entryChecks]: Counterexa
   },
   reservedInTime: {
     rule: "an expired token is not reserved",
-    what: /^the token tok_\d+ was reserved after it had expired$/,
+    what: /^the token tok_\d+ was reserved after it expired$/,
     tell: async (book) => {
       const issued = await tokenFor(book);
       book.clock.now = issued.expiresAt;
@@ -197,7 +197,7 @@ const counterexamples: { readonly [rule in keyof typeof entryChecks]: Counterexa
   },
   tokenNotExpiredEarly: {
     rule: "a token does not expire before its time",
-    what: /^the token tok_\d+ was written off before its time had run out$/,
+    what: /^the token tok_\d+ was ended before it expired$/,
     tell: async (book) => {
       const { asked, token, expiresAt } = await tokenFor(book);
       book.clock.now = expiresAt - 1;
@@ -205,16 +205,16 @@ const counterexamples: { readonly [rule in keyof typeof entryChecks]: Counterexa
     },
   },
   callbackAfterDecision: {
-    rule: "an agent is told of an answer when there is one",
-    what: /^the agent of req_1 was told of an answer, and there was none$/,
+    rule: "a callback follows a decision",
+    what: /^a callback was sent for req_1 before it was decided$/,
     tell: async (book) => {
       const { request, agent } = about(await book.ask());
       await book.write("callback.sent", { request, agent, facts: { mode: "ping", attempt: 1 } });
     },
   },
   abandonedWithLiveToken: {
-    rule: "T20: a token that could not be delivered is revoked before it is given up",
-    what: /^the token tok_\d+ could not be delivered, and was left alive$/,
+    rule: "T20: an undeliverable token is revoked when its callback is abandoned",
+    what: /^the token tok_\d+ could not be delivered and was not revoked$/,
     tell: async (book) => {
       const { asked, token } = await tokenFor(book);
       const { request, agent } = about(asked);
@@ -222,19 +222,19 @@ const counterexamples: { readonly [rule in keyof typeof entryChecks]: Counterexa
     },
   },
   settledAfterReserved: {
-    rule: "a token that nobody reserved is not completed",
-    what: /^the token tok_\d+ was issued: token\.completed follows only a reservation$/,
+    rule: "a token is completed only after a reservation",
+    what: /^the token tok_\d+ is issued: token\.completed can only follow a reservation$/,
     tell: async (book) => book.spend(await tokenFor(book), "completed"),
   },
 
   deviceIsComplete: {
-    rule: "an enrolment says which public key it is about",
-    what: /^device\.enrolled does not say/,
+    rule: "an enrolment names its public key",
+    what: /^device\.enrolled lacks approver, credential, public_key, rp_id or origin$/,
     tell: (book) => book.write("device.enrolled", { approver: "apr_ada", facts: { credential: "c" } }),
   },
   enrolledOnce: {
-    rule: "a device that is enrolled is not enrolled over",
-    what: /^the device [\w-]+ was enrolled already$/,
+    rule: "an enrolled device is not enrolled again",
+    what: /^the device [\w-]+ is already enrolled$/,
     tell: async (book) => {
       await book.enrol("apr_ada");
       const { facts } = book.entries.at(-1)!.entry;
@@ -242,8 +242,8 @@ const counterexamples: { readonly [rule in keyof typeof entryChecks]: Counterexa
     },
   },
   removedByOwner: {
-    rule: "a device is removed by the approver whose it is",
-    what: /^the device [\w-]+ was removed, and was not this approver's$/,
+    rule: "a removed device belongs to the approver in its entry",
+    what: /^the device [\w-]+ was removed, but does not belong to this approver$/,
     tell: async (book) => {
       const { passkey } = await book.enrol("apr_ada");
       await book.write("device.removed", { approver: "apr_eve", facts: { credential: passkey.id } });
@@ -306,7 +306,7 @@ for (const { rule, what, tell } of Object.values(counterexamples)) {
 /** Further stories that the same rules refuse, by how they end. */
 const alsoRefused: { readonly [story: string]: readonly [RegExp, (book: TestLog) => Promise<unknown>] } = {
   "approved twice": [
-    /^req_1 was approved: request\.approved cannot follow$/,
+    /^req_1 is approved: request\.approved cannot follow$/,
     async (book) => {
       const asked = await book.ask();
       await book.decide(asked, "apr_ada");
@@ -314,7 +314,7 @@ const alsoRefused: { readonly [story: string]: readonly [RegExp, (book: TestLog)
     },
   ],
   "expired after it was approved": [
-    /^req_1 was approved: request\.expired cannot follow$/,
+    /^req_1 is approved: request\.expired cannot follow$/,
     async (book) => {
       const asked = await book.ask();
       await book.decide(asked, "apr_ada");
@@ -322,11 +322,11 @@ const alsoRefused: { readonly [story: string]: readonly [RegExp, (book: TestLog)
     },
   ],
   "cancelled after it became a token": [
-    /^req_1 was redeemed already, which is final: request\.cancelled cannot follow$/,
+    /^req_1 is redeemed, which is final: request\.cancelled cannot follow$/,
     async (book) => book.end((await tokenFor(book)).asked, "cancelled"),
   ],
   "a token after a denial": [
-    /^a token was issued for req_1, which was denied and not approved$/,
+    /^a token was issued for req_1, which is denied and not approved$/,
     async (book) => {
       const asked = await book.ask();
       await book.decide(asked, "apr_ada", "denied");
@@ -334,15 +334,15 @@ const alsoRefused: { readonly [story: string]: readonly [RegExp, (book: TestLog)
     },
   ],
   "a token for another API": [
-    /^a token was issued for another API than the approved one$/,
+    /^a token was issued for another audience than the approved one$/,
     async (book) => {
       const asked = await book.ask();
       await book.decide(asked, "apr_ada");
       await book.issue(asked, "apr_ada", { facts: { audience: "https://bank.example" } });
     },
   ],
-  "a token without an end": [
-    /^token\.issued does not say when the token expires$/,
+  "a token without an expiry": [
+    /^token\.issued lacks expires_at$/,
     async (book) => {
       const asked = await book.ask();
       await book.decide(asked, "apr_ada");
@@ -350,7 +350,7 @@ const alsoRefused: { readonly [story: string]: readonly [RegExp, (book: TestLog)
     },
   ],
   "reserved after it was completed": [
-    /was completed already: token\.reserved cannot follow$/,
+    /is already completed: token\.reserved cannot follow$/,
     async (book) => {
       const issued = await tokenFor(book);
       await book.spend(issued, "reserved");
@@ -359,7 +359,7 @@ const alsoRefused: { readonly [story: string]: readonly [RegExp, (book: TestLog)
     },
   ],
   "failed after it was completed": [
-    /was completed: token\.failed follows only a reservation$/,
+    /is completed: token\.failed can only follow a reservation$/,
     async (book) => {
       const issued = await tokenFor(book);
       await book.spend(issued, "reserved");
@@ -367,8 +367,8 @@ const alsoRefused: { readonly [story: string]: readonly [RegExp, (book: TestLog)
       await book.spend(issued, "failed");
     },
   ],
-  "a request whose card, candidates and expiry nobody wrote down": [
-    /^request\.created does not say card, audience, level, candidates and expiry$/,
+  "a request whose candidates are not a list": [
+    /^request\.created lacks card_hash, audience, level, candidates or expires_at$/,
     (book) => book.ask({ facts: { candidates: "apr_ada" } }),
   ],
   "approved by an actor without an id": [
@@ -390,8 +390,8 @@ const alsoRefused: { readonly [story: string]: readonly [RegExp, (book: TestLog)
     (book) =>
       book.write("agent.paused", { actor: { type: "agent", id: "agent-1", via: "oauth" }, agent: "agent-1" }),
   ],
-  "approved at a level that there is not": [
-    /^req_1 was approved with a weaker proof than session$/,
+  "approved at an unknown level": [
+    /^req_1 was approved at a lower level than session$/,
     async (book) => book.decide(await book.ask(), "apr_ada", "approved", { facts: { level: "magic" } }),
   ],
 };
@@ -408,7 +408,7 @@ for (const [story, [what, tell]] of Object.entries(alsoRefused)) {
   });
 }
 
-test("an entry that may not be there changes nothing, so that what builds on it is refused as well", async () => {
+test("a rejected entry is not applied, so entries that build on it are rejected", async () => {
   const { problems } = await problemsOf(async (book) => {
     const asked = await book.ask();
     await book.decide(asked, "apr_eve");
@@ -420,7 +420,7 @@ test("an entry that may not be there changes nothing, so that what builds on it 
   );
 });
 
-test("a silent reservation is unknown, and a late answer is still taken", async () => {
+test("a reservation without a result is unknown, and a late result is accepted", async () => {
   for (const late of ["completed", "failed"] as const) {
     const { problems } = await problemsOf(async (book) => {
       const issued = await tokenFor(book);

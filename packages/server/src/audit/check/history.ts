@@ -1,7 +1,6 @@
 /**
- * Reads entries in order and says of each whether it may follow those before it, whether what was shown is what was
- * asked, and whether who is said to have signed did. An entry that may not be there changes nothing: what builds on it
- * is wrong as well.
+ * Checks entries in order: whether an entry may follow those before it, whether the card matches the request, and whether
+ * signatures are valid. A rejected entry is not applied, so entries that build on it are rejected as well.
  */
 import type { Entry } from "@countersign/protocol";
 import { checkTexts, type Texts } from "../parse-entry.ts";
@@ -24,18 +23,18 @@ const allChecks: readonly EntryCheck[] = Object.values(entryChecks);
 
 export type Counts = {
   requests: number;
-  /** Approvals whose passkey signature was verified. */
+  /** Approvals with a verified passkey signature. */
   signatures: number;
-  /** Personal texts that are the ones committed to. */
+  /** Personal texts that match their commitments. */
   texts: number;
-  /** Personal texts that are not there any more. */
+  /** Personal texts that were erased. */
   erased: number;
 };
 
 export type History = {
   readonly logState: LogState;
   readonly counts: Readonly<Counts>;
-  /** Says all that is wrong with the next entry. No texts: it has none, or they were erased. */
+  /** Returns all problems of the next entry. `texts` is empty if it has none or they were erased. */
   checkNext(entry: Entry, texts: Texts): Promise<readonly string[]>;
 };
 
@@ -47,7 +46,7 @@ export function createHistory(): History {
     logState,
     counts,
     checkNext: async (entry, texts) => {
-      // The other rules may rely on an entry to say what its event has to say.
+      // The other checks rely on the required members.
       const incomplete = entryChecks.entryIsComplete(entry);
       const results =
         incomplete === undefined ? allChecks.map((check) => check(entry, logState)) : [incomplete];
@@ -63,7 +62,7 @@ export function createHistory(): History {
         if (entry.event === "request.created") counts.requests += 1;
       }
 
-      // Texts stand beside the entry. Wrong ones are a problem, and make the entry no less true.
+      // Texts are stored beside the entry. Wrong ones are a problem, but do not invalidate the entry.
       const committed = Object.keys(entry.texts ?? {}).length;
       if (Object.keys(texts).length === 0) {
         counts.erased += committed;
@@ -77,7 +76,7 @@ export function createHistory(): History {
   };
 }
 
-/** Said to be signed, or carrying a signature: either way it has to hold. */
+/** Returns whether the entry claims to be signed or has a signature: both are verified. */
 function isSigned({ event, facts }: Entry): boolean {
   return event === "request.approved" && (facts?.level === "passkey-signed" || facts?.evidence !== undefined);
 }

@@ -1,6 +1,6 @@
 /**
- * What the log has said so far, as much of it as the rules ask about. Kept small: per request a short record, per entry
- * its id. A rule looks at one entry and at the past before it, and says in a sentence what does not hold.
+ * State of the log as of the last entry, as far as the checks need it: a short record per request and token, and the id of
+ * each entry. A check compares one entry with this state and returns a sentence if it does not hold.
  */
 import {
   type AuthenticationLevel,
@@ -18,11 +18,11 @@ export type LoggedRequest = {
   readonly cardHash: string;
   readonly audience: string;
   readonly level: AuthenticationLevel;
-  /** Who may decide; forgotten once somebody has, or nobody can any more. */
+  /** Who may decide; emptied when the request is decided or over. */
   readonly candidates: readonly string[];
   readonly expiresAt: number;
   readonly state: RequestState;
-  /** Who decided. */
+  /** The approver who decided. */
   readonly approver?: string;
 };
 
@@ -32,7 +32,7 @@ export type LoggedToken = {
   readonly state: TokenState;
 };
 
-/** A device that is enrolled now. */
+/** An enrolled device. */
 export type LoggedDevice = {
   readonly approver: string;
   /** COSE key, base64url. */
@@ -63,7 +63,7 @@ export function findToken({ token }: Entry, logState: LogState): LoggedToken | u
   return token === undefined ? undefined : logState.tokens.get(token);
 }
 
-/** Adds an entry that no rule objects to. */
+/** Applies an entry that passed all checks. */
 export function applyEntry(logState: LogState, entry: Entry): void {
   const { facts = {} } = entry;
   const event = toCurrentEvent(entry.event);
@@ -100,7 +100,7 @@ function setRequestState(logState: LogState, { request, approver }: Entry, state
   logState.requests.set(copyString(request!), { ...before, candidates: [], state, ...decidedBy });
 }
 
-/** What `request.created` says, or undefined where it does not say all of it. */
+/** Returns the request of a `request.created`, or undefined if a member is missing. */
 export function readCreatedRequest({ agent, digest, facts = {} }: Entry): LoggedRequest | undefined {
   const { card_hash, audience, level, candidates, expires_at } = facts;
   const knownLevel = authenticationLevels.find((name) => name === level);
@@ -120,7 +120,7 @@ export function readCreatedRequest({ agent, digest, facts = {} }: Entry): Logged
   };
 }
 
-/** What `device.enrolled` says, or undefined where it does not say all of it. */
+/** Returns the device of a `device.enrolled`, or undefined if a member is missing. */
 export function readDevice({ approver, facts = {} }: Entry): LoggedDevice | undefined {
   const { credential, public_key, rp_id, origin } = facts;
   if (approver === undefined || typeof credential !== "string" || typeof public_key !== "string")
@@ -138,12 +138,12 @@ function isStringArray(value: Json | undefined): value is readonly string[] {
   return Array.isArray(value) && value.every((name) => typeof name === "string");
 }
 
-/** A copy of its own: a piece of a line would keep the whole line in memory. */
+/** Returns a copy. A slice of a line would keep the whole line in memory. */
 function copyString(text: string): string {
   return Buffer.from(text).toString();
 }
 
-/** Which ids have been given. In several sets, because one holds no more than 2^24. */
+/** A set of ids. Consists of several sets, because one holds at most 2^24. */
 export class IdSet {
   private readonly sets: Set<string>[] = [new Set()];
 

@@ -1,4 +1,4 @@
-/** What may happen to a request, and in which order; each rule with its own sentence. */
+/** Checks of the state machine of requests. */
 import { type AuthenticationLevel, authenticationLevels, type RequestState } from "@countersign/protocol";
 import { findEvent, listHistoryMembers } from "../event.ts";
 import { quote } from "../problem.ts";
@@ -15,20 +15,20 @@ const allowedFrom: { readonly [event: string]: readonly RequestState[] } = {
 
 export const requestChecks = {
   idIsNew: ({ id }, logState) =>
-    logState.ids.has(id) ? `the id ${quote(id)} was given to an earlier entry` : undefined,
+    logState.ids.has(id) ? `the id ${quote(id)} belongs to an earlier entry` : undefined,
 
   eventIsKnown: ({ event }) =>
     /^(request|token|callback)\./.test(event) && event !== "request.refused" && !findEvent(event)?.history
-      ? `${quote(event)} is not an event that these rules know`
+      ? `${quote(event)} is not a known event`
       : undefined,
 
   entryIsComplete: (entry) => {
     const { event } = entry;
     const needed = listHistoryMembers(event) ?? [];
     const missing = needed.find((name) => entry[name] === undefined);
-    if (missing !== undefined) return `${event} does not say its ${missing}`;
+    if (missing !== undefined) return `${event} lacks ${missing}`;
     return event === "request.created" && !readCreatedRequest(entry)
-      ? "request.created does not say card, audience, level, candidates and expiry"
+      ? "request.created lacks card_hash, audience, level, candidates or expires_at"
       : undefined;
   },
 
@@ -39,7 +39,7 @@ export const requestChecks = {
 
   createdOnce: (entry, logState) =>
     entry.event === "request.created" && findRequest(entry, logState)
-      ? `${quote(entry.request!)} was created before`
+      ? `${quote(entry.request!)} was already created`
       : undefined,
 
   endsOnce: (entry, logState) => {
@@ -51,7 +51,7 @@ export const requestChecks = {
       state === "approved"
     )
       return undefined;
-    return `${quote(entry.request!)} was ${state} already, which is final: ${entry.event} cannot follow`;
+    return `${quote(entry.request!)} is ${state}, which is final: ${entry.event} cannot follow`;
   },
 
   statesInOrder: (entry, logState) => {
@@ -60,7 +60,7 @@ export const requestChecks = {
       return undefined;
     return allowedFrom[entry.event]!.includes(state)
       ? undefined
-      : `${quote(entry.request!)} was ${state}: ${entry.event} cannot follow`;
+      : `${quote(entry.request!)} is ${state}: ${entry.event} cannot follow`;
   },
 
   decidedByCandidate: (entry, logState) => {
@@ -68,20 +68,20 @@ export const requestChecks = {
     if (!decisions.includes(entry.event) || request?.state !== "pending") return undefined;
     return request.candidates.includes(entry.approver!)
       ? undefined
-      : `${quote(entry.approver!)} decided, and was not one of those who may`;
+      : `${quote(entry.approver!)} decided, but is not a candidate`;
   },
 
   decidedInTime: (entry, logState) => {
     const request = findRequest(entry, logState);
     return decisions.includes(entry.event) && request && entry.at >= request.expiresAt
-      ? `${quote(entry.request!)} was decided after it had expired`
+      ? `${quote(entry.request!)} was decided after it expired`
       : undefined;
   },
 
   cancelledInTime: (entry, logState) => {
     const request = findRequest(entry, logState);
     return entry.event === "request.cancelled" && request && entry.at >= request.expiresAt
-      ? `${quote(entry.request!)} was cancelled after it had expired`
+      ? `${quote(entry.request!)} was cancelled after it expired`
       : undefined;
   },
 
@@ -89,28 +89,28 @@ export const requestChecks = {
     const request = findRequest(entry, logState);
     const ended = entry.event === "request.expired" || entry.event === "request.lapsed";
     return ended && request && entry.at < request.expiresAt
-      ? `${quote(entry.request!)} was written off before its time had run out`
+      ? `${quote(entry.request!)} was ended before it expired`
       : undefined;
   },
 
   sameDigest: (entry, logState) => {
     const digest = findRequest(entry, logState)?.digest;
     return digest !== undefined && entry.digest !== undefined && entry.digest !== digest
-      ? `${quote(entry.event)} has another digest than the request that it is about`
+      ? `${quote(entry.event)} has another digest than its request`
       : undefined;
   },
 
   sameAgent: (entry, logState) => {
     const agent = findRequest(entry, logState)?.agent;
     return agent !== undefined && entry.agent !== undefined && entry.agent !== agent
-      ? `${quote(entry.event)} names another agent than the one that asked`
+      ? `${quote(entry.event)} names another agent than its request`
       : undefined;
   },
 
   sameCard: (entry, logState) => {
     const request = findRequest(entry, logState);
     return decisions.includes(entry.event) && request && entry.facts?.card_hash !== request.cardHash
-      ? `${quote(entry.request!)} was decided on another card than the one that was made for it`
+      ? `${quote(entry.request!)} was decided on another card than its own`
       : undefined;
   },
 
@@ -119,7 +119,7 @@ export const requestChecks = {
     if (entry.event !== "request.approved" || !request) return undefined;
     const reached = authenticationLevels.indexOf(entry.facts?.level as AuthenticationLevel);
     return reached < authenticationLevels.indexOf(request.level)
-      ? `${quote(entry.request!)} was approved with a weaker proof than ${request.level}`
+      ? `${quote(entry.request!)} was approved at a lower level than ${request.level}`
       : undefined;
   },
 } satisfies { readonly [name: string]: EntryCheck };
