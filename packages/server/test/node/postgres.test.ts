@@ -77,7 +77,7 @@ test("init makes the tables, once; without them nothing starts; a password in th
     writeFileSync(file, rules.replace(/^store: .*$/m, "store: postgres://me:secret@db.example/countersign"));
     const refused = await countersign("check");
     assert.equal(refused.code, 1);
-    assert.match(refused.err, /names a password; leave it out/);
+    assert.match(refused.err, /the URL contains a password; remove it and set PGPASSWORD/);
     assert.doesNotMatch(refused.err, /secret@/);
     writeFileSync(file, rules.replace(/^store: .*$/m, "store: postgres://me@127.0.0.1:1/countersign"));
     const unreachable = await countersign("agent", "list");
