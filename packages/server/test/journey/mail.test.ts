@@ -199,7 +199,10 @@ test("a mail that failed until its request was over says what the mail server sa
   const given = (await deployment.server.store.listAbandonedMessages(50)).find(
     ({ requestId: approval }) => approval === id,
   );
-  assert.match(given?.lastError ?? "", /the request ended before the message could be sent; last delivery error: .*451 try again later/);
+  assert.match(
+    given?.lastError ?? "",
+    /the request ended before the message could be sent; last delivery error: .*451 try again later/,
+  );
 });
 
 test("a request that is over before its mail could leave is not mailed about", async () => {
