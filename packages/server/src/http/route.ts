@@ -26,9 +26,9 @@ export type EndpointHandler = (
   peer: TlsPeer,
   parameter: Parameter,
 ) => Promise<ProtocolResponse>;
-/** Serves a page to anyone; `viewer` is undefined if no approver is signed in. */
+/** Serves a page to anyone. `readViewer` returns undefined if no approver is signed in; most pages do not read it. */
 export type PageHandler = (
-  viewer: Viewer | undefined,
+  readViewer: () => Promise<Viewer | undefined>,
   parameter: Parameter,
   request: Request,
 ) => Promise<PageResult>;

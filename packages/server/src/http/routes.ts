@@ -120,7 +120,9 @@ export function createRoutes(deps: RouteDeps): readonly Route[] {
       method: "GET",
       path: "/",
       access: "public",
-      page: async (viewer) => ({ page: renderAboutPage({ issuer, approverName: viewer?.approver.name }) }),
+      page: async (readViewer) => ({
+        page: renderAboutPage({ issuer, approverName: (await readViewer())?.approver.name }),
+      }),
     },
     { method: "GET", path: "/assets/:id", access: "public", page: serveAsset },
     // Some clients require an authorization endpoint: it explains what this server is for.

@@ -51,7 +51,7 @@ export function createPageRenderer(sessions: BrowserSessions): PageRenderer {
 
   return {
     page: (handler) =>
-      serve(async (call, parameter, request) => handler(await sessions.readViewer(call), parameter, request)),
+      serve((call, parameter, request) => handler(() => sessions.readViewer(call), parameter, request)),
     form: (handler) =>
       serve(async (call, parameter) => {
         const form = sessions.hasSameOrigin(call) ? await readPageForm(call) : undefined;
