@@ -239,6 +239,15 @@ test("the configuration is frozen to the last member", () => {
   assert.throws(() => Object.assign(config.actions.get("refund")!.definition, { bound: [] }), TypeError);
 });
 
+test("a renamed key is refused with its new name, only in the section that has the new one", () => {
+  const remedyOf = (text: string) => parseProblems(text)[0]?.remedy;
+  assert.equal(remedyOf(validConfig.replace("deny_by:", "subject:")), "subject is now called deny_by");
+  assert.match(
+    remedyOf(validConfig.replace("store:", "requests: 1\nstore:")) ?? "",
+    /^known: issuer, listen, /,
+  );
+});
+
 test("a key that is unknown is refused, with what was probably meant", () => {
   assert.equal(
     problem("token_lifetime:", "token_lifetme:"),

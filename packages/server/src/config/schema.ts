@@ -318,13 +318,15 @@ export function validate<T>(
 function toProblems(issue: z.core.$ZodIssue, at: Path): SectionProblem[] {
   const path = [...at, ...(issue.path as Path)];
   if (issue.code === "unrecognized_keys")
-    return issue.keys.map((key) => ({
-      path: [...path, key],
-      message: `unknown key ${key}`,
-      remedy: renamedKeys.has(key)
-        ? `${key} is now called ${renamedKeys.get(key)}`
-        : suggestSpelling(key, issue.message.split(" ")),
-    }));
+    return issue.keys.map((key) => {
+      const known = issue.message.split(" ");
+      const renamed = renamedKeys.get(key);
+      const remedy =
+        renamed !== undefined && known.includes(renamed)
+          ? `${key} is now called ${renamed}`
+          : suggestSpelling(key, known);
+      return { path: [...path, key], message: `unknown key ${key}`, remedy };
+    });
   // The reason for an invalid key is in the nested issue.
   const message = issue.code === "invalid_key" ? issue.issues[0]?.message : issue.message;
   const [what = "", remedy = "compare with the commented file that countersign init writes"] = (
