@@ -34,7 +34,7 @@ const verbs = new Set(
   `abandon commit define add apply approve ask assert authenticate backup begin bind build cancel change check compile compute copy
   create decide deliver deny derive describe diff draft encode enrol erase escape expire export find finish format freeze
   from generate get guard hash introspect invite issue lease list listen load lock make matches migrate new normalize
-  observe open parse pause plan prepare publish put queue quote read reconcile redact redeem register release remove
+  observe open parse pause plan prepare publish put queue quote read reconcile redact redeem register release remove rename
   render replace require reserve resolve retry return revoke rotate run schedule select send serve set sign spend split
   start store suggest supports sweep take to trace update validate verify wait with write are can has is may max min`
     .split(/\s+/)

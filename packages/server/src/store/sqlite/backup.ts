@@ -2,9 +2,9 @@
  * A copy of the file while it is in use: pages are copied as of one instant, also if other processes write meanwhile. The
  * copy is synced to disk, opened, and read through before anybody is told that there is one.
  */
-import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs";
-import { dirname } from "node:path";
+import { closeSync, existsSync, openSync, rmSync } from "node:fs";
 import { backup, DatabaseSync } from "node:sqlite";
+import { renameDurably } from "./durable-rename.ts";
 import { findDatabaseCorruption } from "./integrity.ts";
 import { checkSchema } from "./schema.ts";
 
@@ -23,9 +23,7 @@ export async function backupSqlite(path: string, to: string): Promise<void> {
       source.close();
     }
     verifyCopy(partial);
-    fsyncPath(partial);
-    renameSync(partial, to);
-    fsyncPath(dirname(to));
+    renameDurably(partial, to);
   } catch (error) {
     rmSync(partial, { force: true });
     throw error;
@@ -40,14 +38,5 @@ function verifyCopy(path: string): void {
     if (corruption !== undefined) throw new Error(`the copy is damaged: ${corruption}`);
   } finally {
     copy.close();
-  }
-}
-
-function fsyncPath(path: string): void {
-  const file = openSync(path, "r");
-  try {
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
   }
 }

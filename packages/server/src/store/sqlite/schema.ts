@@ -3,13 +3,14 @@
  * is migrated after it was copied; a file of another program or of a newer version is refused before anything in it is
  * changed.
  */
-import { closeSync, openSync, renameSync, rmSync } from "node:fs";
+import { closeSync, openSync, rmSync } from "node:fs";
 import type { DatabaseSync } from "node:sqlite";
 import type { JsonObject } from "@countersign/protocol";
 import type { Dialect } from "../migration/definition.ts";
 import { listPending, schemaVersion } from "../migration/migrations.ts";
 import { createIndexSql } from "../record/index-sql.ts";
 import { definitions, type Kind, kinds } from "../record/records.ts";
+import { renameDurably } from "./durable-rename.ts";
 
 /** "CSGN", in the file's header. */
 const applicationId = 0x4353474e;
@@ -139,7 +140,7 @@ function copyBeforeMigration(database: DatabaseSync, path: string): string {
   rmSync(partial, { force: true });
   closeSync(openSync(partial, "wx", 0o600));
   database.prepare("VACUUM INTO ?").run(partial);
-  renameSync(partial, copy);
+  renameDurably(partial, copy);
   return copy;
 }
 
