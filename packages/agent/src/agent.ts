@@ -6,24 +6,24 @@
  * a request whose response was lost.
  */
 import { InvalidArgumentError } from "@countersign/protocol";
-import type { Actions } from "./action.ts";
-import { type Ask, type Asked, ask, type NewAsk } from "./ask.ts";
-import { createCallback } from "./callback.ts";
+import { createCallback } from "./callback/callback.ts";
+import { createPushCheck } from "./callback/push.ts";
+import { type CallbackOptions, createReceiver, type Receive } from "./callback/receive.ts";
+import { type Clock, machineClock } from "./clock.ts";
+import { type Abortable, createConnection, rejectAborted } from "./connection.ts";
+import { countersigned, type Run, type RunOptions, type StoredRunOptions } from "./countersigned.ts";
 import {
   type ClientAuthenticationMethod,
   type Credentials,
   createClientAuthentication,
   isByCertificate,
-} from "./client-authentication.ts";
-import { type Clock, machineClock } from "./clock.ts";
-import { type Abortable, createConnection, rejectAborted } from "./connection.ts";
-import { countersigned, type Run, type RunOptions, type StoredRunOptions } from "./countersigned.ts";
-import { createProver, type DpopKey } from "./dpop.ts";
-import { createPushCheck } from "./push.ts";
-import { type CallbackOptions, createReceiver, type Receive } from "./receive.ts";
-import { type Countersigned, type Outcome, type Redemption, redeemOnce } from "./redeem.ts";
-import { createSigner, type PrivateKey, type Sign } from "./signing-key.ts";
-import { wait } from "./wait.ts";
+} from "./credential/client-authentication.ts";
+import { createProver, type DpopKey } from "./credential/dpop.ts";
+import { createSigner, type PrivateKey, type Sign } from "./credential/signing-key.ts";
+import type { Actions } from "./request/action.ts";
+import { type Ask, type Asked, ask, type NewAsk } from "./request/ask.ts";
+import { type Countersigned, type Outcome, type Redemption, redeemOnce } from "./token/redeem.ts";
+import { wait } from "./token/wait.ts";
 
 export {
   AbortError,
@@ -37,14 +37,16 @@ export {
   ResponseError,
   TimeoutError,
 } from "@countersign/protocol";
-export type { Action, Actions, Granted } from "./action.ts";
-export type { Ask, Asked, NewAsk } from "./ask.ts";
-export type { Credentials } from "./client-authentication.ts";
+export type { CallbackOptions, Receive } from "./callback/receive.ts";
 export type { Clock } from "./clock.ts";
 export type { Abortable } from "./connection.ts";
 export type { AskStore, Run, RunOptions, StoredRunOptions } from "./countersigned.ts";
-export type { DpopKey } from "./dpop.ts";
-export type { CallbackOptions, Receive } from "./receive.ts";
+export type { Credentials } from "./credential/client-authentication.ts";
+export type { DpopKey } from "./credential/dpop.ts";
+export type { PrivateKey, SigningAlgorithm } from "./credential/signing-key.ts";
+export type { Action, Actions, Granted } from "./request/action.ts";
+export type { Ask, Asked, NewAsk } from "./request/ask.ts";
+export type { AskRefused } from "./request/refusal.ts";
 export type {
   Countersigned,
   Denied,
@@ -53,10 +55,8 @@ export type {
   Pending,
   Redemption,
   ResponseLost,
-} from "./redeem.ts";
-export type { AskRefused } from "./refusal.ts";
-export type { PrivateKey, SigningAlgorithm } from "./signing-key.ts";
-export type { Approved } from "./token-response.ts";
+} from "./token/redeem.ts";
+export type { Approved } from "./token/token-response.ts";
 
 /** Options of `createAgent`. */
 export type AgentOptions = {

@@ -11,14 +11,14 @@ import {
   parseJson,
   TimeoutError,
 } from "@countersign/protocol";
-import { isObject } from "./action.ts";
-import type { Callback } from "./callback.ts";
-import type { Authenticate } from "./client-authentication.ts";
+import type { Callback } from "./callback/callback.ts";
 import type { Clock } from "./clock.ts";
-import type { Prove } from "./dpop.ts";
+import type { Authenticate } from "./credential/client-authentication.ts";
+import type { Prove } from "./credential/dpop.ts";
+import type { Sign } from "./credential/signing-key.ts";
 import { type Endpoint, type Metadata, type Needs, readMetadata, requireSecure } from "./metadata.ts";
-import { asForm, asRequestObject, type Form, type Parameters } from "./request-object.ts";
-import type { Sign } from "./signing-key.ts";
+import { isObject } from "./request/action.ts";
+import { asForm, asRequestObject, type Form, type Parameters } from "./request/request-object.ts";
 
 export type Connection = {
   readonly issuer: string;

@@ -1,9 +1,9 @@
 import { InvalidArgumentError } from "@countersign/protocol";
-import { type Actions, canonicalizeArgument, type Granted } from "./action.ts";
-import { type Ask, type Asked, actionOf, type NewAsk } from "./ask.ts";
 import { type Abortable, abortError } from "./connection.ts";
-import type { Countersigned, Outcome } from "./redeem.ts";
-import type { Approved } from "./token-response.ts";
+import { type Actions, canonicalizeArgument, type Granted } from "./request/action.ts";
+import { type Ask, type Asked, actionOf, type NewAsk } from "./request/ask.ts";
+import type { Countersigned, Outcome } from "./token/redeem.ts";
+import type { Approved } from "./token/token-response.ts";
 
 /**
  * What to do once it is approved. Gets the action as granted, the token to send along as `Authorization: Bearer`, and the

@@ -1,6 +1,6 @@
 /** What the server says of itself (OpenID Connect Discovery §3, RFC 8414), as far as an agent needs it. */
 import { InvalidArgumentError, type JsonObject, MetadataError } from "@countersign/protocol";
-import { isObject } from "./action.ts";
+import { isObject } from "./request/action.ts";
 
 export type Endpoint = "backchannel_authentication_endpoint" | "token_endpoint";
 export type DeliveryMode = "poll" | "ping" | "push";

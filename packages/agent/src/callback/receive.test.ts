@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 import fc from "fast-check";
-import { acknowledged, failureOf, type StandIn, standIn, testClock } from "../test/stand-in.ts";
-import { type Agent, type Ask, type CallbackOptions, createAgent } from "./agent.ts";
+import { acknowledged, failureOf, type StandIn, standIn, testClock } from "../../test/stand-in.ts";
+import { type Agent, type Ask, type CallbackOptions, createAgent } from "../agent.ts";
 
 let stand: StandIn;
 let agent: Agent;

@@ -12,8 +12,8 @@ import {
   standIn,
   testClock,
   until,
-} from "../test/stand-in.ts";
-import { type Agent, type Ask, createAgent } from "./agent.ts";
+} from "../../test/stand-in.ts";
+import { type Agent, type Ask, createAgent } from "../agent.ts";
 
 let stand: StandIn;
 let clock: ReturnType<typeof testClock>;

@@ -1,5 +1,5 @@
 import { ResponseError } from "@countersign/protocol";
-import { isUnavailable, type TokenReply } from "./connection.ts";
+import { isUnavailable, type TokenReply } from "../connection.ts";
 
 /** The server will not do it, with its error code: a matter of rules or of set-up, not of a person's decision. */
 export type AskRefused<E extends string = string> = {

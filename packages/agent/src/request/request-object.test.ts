@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 import { exportJWK, generateKeyPair, jwtVerify } from "jose";
-import { acknowledged, metadataOf, type StandIn, standIn, testClock } from "../test/stand-in.ts";
-import { type AgentOptions, createAgent, type NewAsk } from "./agent.ts";
+import { acknowledged, metadataOf, type StandIn, standIn, testClock } from "../../test/stand-in.ts";
+import { type AgentOptions, createAgent, type NewAsk } from "../agent.ts";
 
 let stand: StandIn;
 let keys: CryptoKeyPair;

@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from "@countersign/protocol";
-import type { Clock } from "./clock.ts";
+import type { Clock } from "../clock.ts";
 import { createSecretSigner, createSigner, type PrivateKey, type Sign } from "./signing-key.ts";
 
 /**

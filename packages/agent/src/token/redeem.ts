@@ -1,7 +1,5 @@
 import { cibaGrantType, InvalidArgumentError, ResponseError, type TokenError } from "@countersign/protocol";
-import type { Action, Actions } from "./action.ts";
-import type { Ask } from "./ask.ts";
-import type { Callback } from "./callback.ts";
+import type { Callback } from "../callback/callback.ts";
 import {
   type Connection,
   isUnavailable,
@@ -9,8 +7,10 @@ import {
   type PostOptions,
   type TokenReply,
   unansweredError,
-} from "./connection.ts";
-import { type AskRefused, readRefusal } from "./refusal.ts";
+} from "../connection.ts";
+import type { Action, Actions } from "../request/action.ts";
+import type { Ask } from "../request/ask.ts";
+import { type AskRefused, readRefusal } from "../request/refusal.ts";
 import { type Approved, readApproved } from "./token-response.ts";
 
 /** The request has not been decided. */

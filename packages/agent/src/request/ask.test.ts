@@ -9,8 +9,8 @@ import {
   standIn,
   testClock,
   until,
-} from "../test/stand-in.ts";
-import { type Action, createAgent, type NewAsk } from "./agent.ts";
+} from "../../test/stand-in.ts";
+import { type Action, createAgent, type NewAsk } from "../agent.ts";
 
 let stand: StandIn;
 let clock: ReturnType<typeof testClock>;

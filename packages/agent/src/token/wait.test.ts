@@ -8,9 +8,9 @@ import {
   type StandIn,
   standIn,
   testClock,
-} from "../test/stand-in.ts";
-import { type Agent, type Ask, createAgent } from "./agent.ts";
-import { machineClock } from "./clock.ts";
+} from "../../test/stand-in.ts";
+import { type Agent, type Ask, createAgent } from "../agent.ts";
+import { machineClock } from "../clock.ts";
 
 let stand: StandIn;
 let clock: ReturnType<typeof testClock>;

@@ -13,8 +13,8 @@ import {
   type StandIn,
   standIn,
   testClock,
-} from "../test/stand-in.ts";
-import { type AgentOptions, type Ask, createAgent } from "./agent.ts";
+} from "../../test/stand-in.ts";
+import { type AgentOptions, type Ask, createAgent } from "../agent.ts";
 
 let stand: StandIn;
 let ask: Ask;

@@ -4,8 +4,8 @@ import {
   InvalidArgumentError,
   ResponseError,
 } from "@countersign/protocol";
+import { type Connection, isUnavailable, type TokenReply, unansweredError } from "../connection.ts";
 import { type Action, type Actions, requireJson } from "./action.ts";
-import { type Connection, isUnavailable, type TokenReply, unansweredError } from "./connection.ts";
 import { type AskRefused, readRefusal } from "./refusal.ts";
 
 /** An approval request: the action, the approver and optional limits. */

@@ -1,8 +1,8 @@
 /** How what is asked for travels: as a form, or signed, with all of it inside one JWT (CIBA §7.1.1). */
 import type { Json } from "@countersign/protocol";
+import type { Clock } from "../clock.ts";
+import type { Sign } from "../credential/signing-key.ts";
 import { canonicalizeArgument } from "./action.ts";
-import type { Clock } from "./clock.ts";
-import type { Sign } from "./signing-key.ts";
 
 export type Parameters = Readonly<Record<string, Json | undefined>>;
 export type Form = Readonly<Record<string, string>>;

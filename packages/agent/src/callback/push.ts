@@ -11,9 +11,9 @@ import {
   type JWTPayload,
   jwtVerify,
 } from "jose";
-import type { Connection } from "./connection.ts";
-import { sameUrl } from "./metadata.ts";
-import { readToken } from "./token-response.ts";
+import type { Connection } from "../connection.ts";
+import { sameUrl } from "../metadata.ts";
+import { readToken } from "../token/token-response.ts";
 
 /** `unknown`: the server's keys cannot be had right now. */
 export type PushResult = "genuine" | { readonly refused: Error } | { readonly unknown: Error };

@@ -1,10 +1,17 @@
 /** What a yes brings, from the token endpoint or pushed: the token, held against what was asked for. */
 import { GrantMismatchError, type Json, type JsonObject, ResponseError } from "@countersign/protocol";
 import { decodeJwt } from "jose";
-import { type Action, type Actions, type Granted, isObject, narrowedFields, widenedAt } from "./action.ts";
-import type { Ask } from "./ask.ts";
-import type { Connection } from "./connection.ts";
-import { sameUrl } from "./metadata.ts";
+import type { Connection } from "../connection.ts";
+import { sameUrl } from "../metadata.ts";
+import {
+  type Action,
+  type Actions,
+  type Granted,
+  isObject,
+  narrowedFields,
+  widenedAt,
+} from "../request/action.ts";
+import type { Ask } from "../request/ask.ts";
 
 /** A person said yes. The token is good for this one action, once, until `expiresAt`. */
 export type Approved<A extends Actions = Action> = {

@@ -3,8 +3,8 @@
  * Which of them is a matter of the agent's registration; here is what this side needs for it.
  */
 import { InvalidArgumentError } from "@countersign/protocol";
-import { type CallbackInbox, createCallbackInbox } from "./callback-inbox.ts";
-import type { Credentials } from "./client-authentication.ts";
+import type { Credentials } from "../credential/client-authentication.ts";
+import { type CallbackInbox, createCallbackInbox } from "./inbox.ts";
 import { createNotificationTokens, type NotificationTokens } from "./notification-token.ts";
 
 export type Callback = {

@@ -1,8 +1,8 @@
 /** Several actions, asked for as one. */
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
-import { approved, failureOf, type StandIn, standIn, testClock } from "../test/stand-in.ts";
-import { type Agent, type Ask, createAgent } from "./agent.ts";
+import { approved, failureOf, type StandIn, standIn, testClock } from "../../test/stand-in.ts";
+import { type Agent, type Ask, createAgent } from "../agent.ts";
 
 const transfer = { type: "transfer", from: "reserve", amount: "10.00", note: "as agreed" };
 const refund = { type: "refund", order: "A-1", to: ["ada", "bob"] };

@@ -1,8 +1,8 @@
 import { TimeoutError } from "@countersign/protocol";
-import type { Actions } from "./action.ts";
-import type { Ask } from "./ask.ts";
-import type { Clock } from "./clock.ts";
-import type { Abortable, Connection } from "./connection.ts";
+import type { Clock } from "../clock.ts";
+import type { Abortable, Connection } from "../connection.ts";
+import type { Actions } from "../request/action.ts";
+import type { Ask } from "../request/ask.ts";
 import { type Outcome, redeem } from "./redeem.ts";
 
 /**

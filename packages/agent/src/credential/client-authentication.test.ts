@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 import { exportJWK, exportPKCS8, generateKeyPair, jwtVerify } from "jose";
-import { acknowledged, metadataOf, type StandIn, standIn, testClock } from "../test/stand-in.ts";
-import { type AgentOptions, type Credentials, createAgent, type PrivateKey } from "./agent.ts";
+import { acknowledged, metadataOf, type StandIn, standIn, testClock } from "../../test/stand-in.ts";
+import { type AgentOptions, type Credentials, createAgent, type PrivateKey } from "../agent.ts";
 
 let stand: StandIn;
 before(async () => {

@@ -3,10 +3,10 @@
  * of ours, and answers at once. Whatever the agent does about it happens afterwards, elsewhere.
  */
 import { InvalidArgumentError, type JsonObject, parseJson } from "@countersign/protocol";
-import { type Actions, isObject } from "./action.ts";
-import type { Ask } from "./ask.ts";
+import type { AskStore } from "../countersigned.ts";
+import { type Actions, isObject } from "../request/action.ts";
+import type { Ask } from "../request/ask.ts";
 import type { Callback, CallbackSetup } from "./callback.ts";
-import type { AskStore } from "./countersigned.ts";
 import type { CheckPush } from "./push.ts";
 
 export type CallbackOptions = CallbackSetup & {

@@ -11,8 +11,8 @@ import {
   type StandIn,
   standIn,
   until,
-} from "../test/stand-in.ts";
-import { type Agent, type Ask, type CallbackOptions, createAgent, type Outcome } from "./agent.ts";
+} from "../../test/stand-in.ts";
+import { type Agent, type Ask, type CallbackOptions, createAgent, type Outcome } from "../agent.ts";
 
 let stand: StandIn;
 let clock: ReturnType<typeof handClock>;
