@@ -11,7 +11,7 @@ import type { AddressInfo } from "node:net";
 import type { Certificates } from "@countersign/testing/server/certificate";
 import { secureFetch } from "@countersign/testing/server/tls-fetch";
 import type { Config } from "../packages/server/src/config/config.ts";
-import { suites } from "../packages/server/src/http/transport/tls.ts";
+import { tlsDefaults } from "../packages/server/src/http/transport/tls.ts";
 import { callOf } from "../packages/verifier/src/node-http.ts";
 import { createVerifier, type Verifier } from "../packages/verifier/src/verifier.ts";
 import type { ApiCredentials } from "./harness.ts";
@@ -58,7 +58,7 @@ export async function openResource(ground: ResourceGround): Promise<Resource> {
 /** Whoever comes is asked for a certificate; whether it is the right one, the token says. */
 async function secure(certificates: Certificates) {
   const { certificate, key } = await certificates.forServer("localhost");
-  return { ...suites, cert: certificate, key, requestCert: true, rejectUnauthorized: false };
+  return { ...tlsDefaults, cert: certificate, key, requestCert: true, rejectUnauthorized: false };
 }
 
 function verifierOf(

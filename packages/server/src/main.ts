@@ -11,17 +11,17 @@ import { isAbsolute, join } from "node:path";
 // What was compiled once is not compiled again: most of the time that a short command would take. In a folder of the
 // operator's own, because whoever can write there can change what runs. Made here, one by one: where a folder cannot be
 // made, Node would try for ever.
-const wanted = process.env.XDG_CACHE_HOME ?? "";
+const xdgCacheHome = process.env.XDG_CACHE_HOME ?? "";
 // One that is not absolute is not meant (XDG Base Directory Specification): what lies where one happens to be is not ours.
-const caches = isAbsolute(wanted) ? wanted : join(homedir(), ".cache");
-const own = join(caches, "countersign");
-for (const folder of [caches, own])
+const cacheHome = isAbsolute(xdgCacheHome) ? xdgCacheHome : join(homedir(), ".cache");
+const cacheDirectory = join(cacheHome, "countersign");
+for (const directory of [cacheHome, cacheDirectory])
   try {
-    mkdirSync(folder, { mode: 0o700 });
+    mkdirSync(directory, { mode: 0o700 });
   } catch {
     // It is there already, or cannot be, and then everything is compiled.
   }
-if (existsSync(own)) enableCompileCache(own);
+if (existsSync(cacheDirectory)) enableCompileCache(cacheDirectory);
 
 const { runCommand } = await import("./command/cli/run.ts");
 

@@ -15,7 +15,7 @@ import { createMac, type RootKey } from "./crypto/root-key.ts";
 import { createSeal, createSecretSeal } from "./crypto/seal.ts";
 import { type App, type AppDeps, createApp, createProtocolApp } from "./http/app.ts";
 import { listProofUrls } from "./http/oauth/dpop.ts";
-import { listEndpoints } from "./http/oauth/endpoint/discovery.ts";
+import { buildEndpointUrls } from "./http/oauth/endpoint/discovery.ts";
 import { encodeNotification } from "./http/oauth/notification.ts";
 import { createPageRenderer } from "./http/page/page-renderer.ts";
 import { createBrowserSessions } from "./http/page/session.ts";
@@ -56,7 +56,7 @@ export type Server = {
   readonly store: Store;
   readonly keyring: Keyring;
   /** Answers those whose polls are being held, so that a listener can be closed; `close` does too. */
-  readonly release: () => void;
+  readonly beginShutdown: () => void;
   /** Makes every round once, now: for tests. */
   readonly runJobs: () => Promise<void>;
   readonly close: () => Promise<void>;
@@ -76,25 +76,25 @@ export type ServerOptions = {
   /** Replaces the system's clock, for tests. */
   readonly clock?: () => number;
   /** How often the rounds are made, in milliseconds. */
-  readonly roundMs?: number;
+  readonly jobIntervalMs?: number;
 };
 
 export async function createServer(options: ServerOptions): Promise<Server> {
-  const { config, rootKey, onFault, metrics, logger, roundMs = 500 } = options;
-  const { caFile, ...reach } = config.outbound;
+  const { config, rootKey, onFault, metrics, logger, jobIntervalMs = 500 } = options;
+  const { caFile, ...policy } = config.outbound;
   const ca = caFile === undefined ? undefined : readFileSync(caFile, "utf8");
-  const outbound = createOutbound({ ...reach, ca });
+  const outbound = createOutbound({ ...policy, ca });
   const loginHintKeys = loadLoginHintKeys(config.loginHintIssuers);
   const permission = await openPermission(config, onFault);
-  const opened = await openStore({
+  const openedStore = await openStore({
     location: config.store,
     create: options.createStore === true,
     clock: options.clock,
     onConnection: metrics?.onConnection,
   });
-  const counted = metrics?.observe(opened) ?? opened;
-  const store = logger?.observe(counted) ?? counted;
-  let ending = false;
+  const measuredStore = metrics?.observe(openedStore) ?? openedStore;
+  const store = logger?.observe(measuredStore) ?? measuredStore;
+  let isClosing = false;
   const keyring = await prepare().catch(async (fault) => {
     await store.close();
     throw fault;
@@ -107,8 +107,8 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   const authReqIds = createAuthReqIds(rootKey);
   const secrets = createSecretSeal(rootKey);
   const pollWaiters = createPollWaiters(store);
-  const urls = [config.issuer, ...(config.mtls ? [config.mtls.url] : [])].map(listEndpoints);
-  const published = createJwksCache(() => store.now(), outbound, onFault);
+  const urls = [config.issuer, ...(config.mtls ? [config.mtls.url] : [])].map(buildEndpointUrls);
+  const jwksCache = createJwksCache(() => store.now(), outbound, onFault);
   const csrf = createMac(rootKey, "csrf");
   const sessions = createBrowserSessions({
     store,
@@ -123,7 +123,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     keyring,
     sessions,
     signer: keyring.signer,
-    clientJwtVerifier: createClientJwtVerifier(() => store.now(), secrets, published),
+    clientJwtVerifier: createClientJwtVerifier(() => store.now(), secrets, jwksCache),
     secrets,
     loginHintKeys,
     authReqIds,
@@ -135,7 +135,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     nonces: config.dpop.requireNonce ? createDpopNonces(createMac(rootKey, "dpop-nonce").make) : undefined,
     ceremonies: createMac(rootKey, "ceremony"),
     callbackSeal,
-    isReady: async () => !ending && (await isAnswering(store)),
+    isReady: async () => !isClosing && (await isStoreReachable(store)),
     permission,
     onFault,
   });
@@ -150,25 +150,26 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   const protocol = createProtocolApp(routes, appDeps);
 
   const callbackClient = { encode: encodeNotification, send: createCallbackSender(outbound) };
-  const dispatch = createCallbackWorker(
+  const callbackWorker = createCallbackWorker(
     { store, config, signer: keyring.signer, authReqIds, callbackSeal, callbackClient },
     onFault,
   );
-  const publish = createCheckpointWriter(config.log.checkpointFile);
-  const rounds = createScheduler(
+  const publishCheckpoint = createCheckpointWriter(config.log.checkpointFile);
+  const scheduler = createScheduler(
     store,
     [
       { name: "sweep", when: sweptKinds, work: (found) => sweep(store, found) },
       { name: "deliver", when: ["message"], work: () => deliver({ store, channels }) },
-      { name: "notify", when: ["callback"], work: () => dispatch.round() },
+      { name: "notify", when: ["callback"], work: () => callbackWorker.round() },
       {
         name: "checkpoint",
         when: ["log"],
-        work: () => writeCheckpoint({ store, signCheckpoint: keyring.signCheckpoint, publish }),
+        work: () =>
+          writeCheckpoint({ store, signCheckpoint: keyring.signCheckpoint, publish: publishCheckpoint }),
       },
       { name: "keys", when: { everyMs: 30_000 }, work: () => keyring.reload() },
     ],
-    roundMs,
+    jobIntervalMs,
     onFault,
   );
 
@@ -182,8 +183,8 @@ export async function createServer(options: ServerOptions): Promise<Server> {
 
   /** Loaded only where it is configured: a mail program is a good part of what starting takes. */
   async function openMail(settings: NonNullable<Config["channels"]["mail"]>) {
-    const { createMailChannel: mailChannel } = await import("./channel/mail/mail.ts");
-    return mailChannel(settings, config.issuer, () => store.now());
+    const { createMailChannel } = await import("./channel/mail/mail.ts");
+    return createMailChannel(settings, config.issuer, () => store.now());
   }
 
   return {
@@ -193,17 +194,17 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     routes,
     store,
     keyring,
-    release: () => {
-      ending = true;
+    beginShutdown: () => {
+      isClosing = true;
       pollWaiters.release();
     },
     runJobs: async () => {
-      await rounds.runAll();
-      await dispatch.idle();
+      await scheduler.runAll();
+      await callbackWorker.idle();
     },
     close: async () => {
       pollWaiters.release();
-      await Promise.all([rounds.stop(), dispatch.stop()]);
+      await Promise.all([scheduler.stop(), callbackWorker.stop()]);
       mail?.close();
       await store.close();
     },
@@ -214,18 +215,18 @@ type OnResponse = NonNullable<AppDeps["onResponse"]>;
 
 /** Returns undefined if there is no listener, so that nothing is measured. */
 function combineListeners(
-  one: OnResponse | undefined,
-  other: OnResponse | undefined,
+  first: OnResponse | undefined,
+  second: OnResponse | undefined,
 ): OnResponse | undefined {
-  if (!one || !other) return one ?? other;
-  return (...answer) => {
-    one(...answer);
-    other(...answer);
+  if (!first || !second) return first ?? second;
+  return (...args) => {
+    first(...args);
+    second(...args);
   };
 }
 
 /** Whether the store answers at all: one read that an index answers. */
-async function isAnswering(store: Store): Promise<boolean> {
+async function isStoreReachable(store: Store): Promise<boolean> {
   try {
     await store.read("agent", "");
     return true;

@@ -39,7 +39,7 @@ before(async () => {
     rootKey: place.rootKey,
     onFault: (fault) => place.faults.push(fault),
     clock: () => place.clock.now,
-    roundMs: 3_600_000,
+    jobIntervalMs: 3_600_000,
   });
   // What keeps keys for a while looks at the machine's clock.
   mock.timers.enable({ apis: ["Date"], now: place.clock.now });

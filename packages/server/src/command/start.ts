@@ -44,7 +44,7 @@ export const startCommand: Command = {
     });
     logger.logEvent("stopping", { signal: String(signal.reason) });
     // Held polls are answered, and what is under way is finished. Open event streams would keep the listener from closing.
-    server.release();
+    server.beginShutdown();
     await listener.close(2_000);
     await metricsListener?.close();
     await server.close();

@@ -40,13 +40,13 @@ export type AppDeps = {
   readonly tracing?: Tracing | undefined;
 };
 
-type Result = ProtocolResponse | Response;
+type ServeResult = ProtocolResponse | Response;
 type Serve = (
   call: ProtocolRequest,
   peer: TlsPeer,
   parameter: string,
   request: Request | undefined,
-) => Result | Promise<Result>;
+) => ServeResult | Promise<ServeResult>;
 
 export const hstsHeaders = { "strict-transport-security": "max-age=31536000" } as const;
 
@@ -140,14 +140,14 @@ function wrapServe(
 ): Serve {
   const run: Serve = async (call, peer, parameter, request) => {
     const startedAt = onResponse && performance.now();
-    let result: Result;
+    let result: ServeResult;
     try {
       result = await serve(call, peer, parameter, request);
     } catch (error) {
       if (error instanceof OAuthError && !faultPage) result = error.toProtocolResponse();
       else {
         onFault(error, `${method} ${path}`);
-        result = faultPage?.() ?? unavailable();
+        result = faultPage?.() ?? createUnavailableResponse();
       }
     }
     if (startedAt !== undefined) onResponse!(path, result.status, (performance.now() - startedAt) / 1000);
@@ -157,7 +157,7 @@ function wrapServe(
 }
 
 /** An unexpected error: the caller learns only that it may retry. */
-function unavailable(): ProtocolResponse {
+function createUnavailableResponse(): ProtocolResponse {
   return createJsonResponse(
     {
       error: "temporarily_unavailable",
@@ -168,12 +168,12 @@ function unavailable(): ProtocolResponse {
   );
 }
 
-function withHeaders(result: Result, headers: Readonly<Record<string, string>>): Result {
+function withHeaders(result: ServeResult, headers: Readonly<Record<string, string>>): ServeResult {
   if (!(result instanceof Response)) return { ...result, headers: { ...result.headers, ...headers } };
   for (const [name, value] of Object.entries(headers)) result.headers.set(name, value);
   return result;
 }
 
-function toFetchResponse(result: Result): Response {
+function toFetchResponse(result: ServeResult): Response {
   return result instanceof Response ? (withHeaders(result, securityHeaders) as Response) : toResponse(result);
 }

@@ -253,7 +253,7 @@ test("over a socket, a client that hangs up leaves nothing behind, and closing t
     waiting.on("response", (response) => resolve(response.resume().statusCode ?? 0)),
   );
   await new Promise((resolve) => setTimeout(resolve, 100));
-  at.server.release();
+  at.server.beginShutdown();
   assert.equal(await answered, 400);
   order += 1000;
   assert.equal((await poll(await asked(), wait(30))).body.error, "authorization_pending");

@@ -101,7 +101,7 @@ test("no label has a value that somebody else could invent", async () => {
 test("a server is alive while it turns, and ready while its store answers and it is not about to end", async () => {
   assert.equal((await deployment.request("/livez")).status, 200);
   assert.equal((await deployment.request("/readyz")).status, 200);
-  deployment.server.release();
+  deployment.server.beginShutdown();
   assert.equal((await deployment.request("/livez")).status, 200);
   const ending = await deployment.request("/readyz");
   assert.equal(ending.status, 503);

@@ -300,7 +300,7 @@ test("of two servers on one store, one tells", async () => {
     rootKey: stage.deployment.rootKey,
     onFault: (fault) => stage.deployment.faults.push(fault),
     clock: () => stage.deployment.clock.now,
-    roundMs: 5,
+    jobIntervalMs: 5,
   });
   const requests: string[] = [];
   for (let n = 0; n < 10; n += 1) {

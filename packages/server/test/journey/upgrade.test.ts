@@ -161,7 +161,7 @@ async function start(file: string): Promise<Server> {
     rootKey: new Uint8Array(Buffer.from(written.rootKey, "base64url")),
     onFault: (fault) => assert.fail(String(fault)),
     clock: () => written.now + 1_000,
-    roundMs: 3_600_000,
+    jobIntervalMs: 3_600_000,
   });
 }
 

@@ -47,7 +47,7 @@ before(async () => {
     config: read.config,
     rootKey: stage.deployment.rootKey,
     onFault: (fault) => faults.push(fault),
-    roundMs: 3_600_000,
+    jobIntervalMs: 3_600_000,
   });
   polling = await stage.admit("polling", "poll");
 });

@@ -185,7 +185,7 @@ export async function deploy(
       rootKey,
       onFault,
       clock: () => clock.now,
-      roundMs: 3_600_000,
+      jobIntervalMs: 3_600_000,
       createStore: true,
       ...options,
     });

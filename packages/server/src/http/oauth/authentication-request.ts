@@ -12,7 +12,7 @@ import { OAuthError } from "./oauth-error.ts";
 import { type RequestObjectDeps, readParameters } from "./request-object.ts";
 
 /** Parameters of the specifications that are refused because ignoring them would mislead the client. */
-const unsupported = ["request", "request_uri", "claims"];
+const unsupportedParameters = ["request", "request_uri", "claims"];
 
 export type AuthenticationRequestDeps = HintDeps & RequestObjectDeps;
 
@@ -22,8 +22,8 @@ export async function readAsk(
   form: Form,
 ): Promise<Omit<AskInput, "idempotencyKey">> {
   const { parameters, replayGuard } = await readParameters(deps, agent, form);
-  const unknown = unsupported.find((name) => parameters.has(name));
-  if (unknown) throw new OAuthError("invalid_request", `${unknown} is not supported`);
+  const unsupportedName = unsupportedParameters.find((name) => parameters.has(name));
+  if (unsupportedName) throw new OAuthError("invalid_request", `${unsupportedName} is not supported`);
   return {
     details: parameters.get("authorization_details"),
     scopes: [...new Set(requireParameter(parameters, "scope").split(" ").filter(Boolean))],
@@ -59,14 +59,14 @@ function readAudience(parameters: Form): string | undefined {
   const audience = parameters.get("audience");
   if (resource !== undefined && audience !== undefined && resource !== audience)
     throw new OAuthError("invalid_target", "resource and audience name two different APIs");
-  const named = resource ?? audience;
+  const target = resource ?? audience;
   // A widely used client sends this if its audience is not configured.
-  if (named === "undefined")
+  if (target === "undefined")
     throw new OAuthError(
       "invalid_target",
       "the audience is the string undefined: check the client's configuration",
     );
-  return named;
+  return target;
 }
 
 /** Parses a positive decimal integer. Rejects `1e3`, `0x10`, `+5` and `5.0`. */

@@ -6,7 +6,7 @@ import { hash } from "node:crypto";
 import type { Agent } from "../../domain/client/client.ts";
 import type { ClientJwtVerifier } from "../../outbound/client-jwt-verifier.ts";
 import { absent, type Store } from "../../store/store.ts";
-import { clockTolerance, isAudience, isTyped } from "./jwt.ts";
+import { clockToleranceSeconds, hasJwtType, isAudience } from "./jwt.ts";
 
 export type AssertionDeps = {
   readonly store: Store;
@@ -24,31 +24,32 @@ export async function verifyClientAssertion(
   assertion: string,
 ): Promise<boolean> {
   const { id, credential, assertionAlgorithm: algorithm } = agent;
-  const wanted = {
+  const verifyOptions = {
     issuer: id,
     subject: id,
     requiredClaims: ["aud", "exp", "jti"],
-    clockTolerance,
+    clockTolerance: clockToleranceSeconds,
     ...(algorithm !== undefined && { algorithms: [algorithm] }),
   };
   const verified =
     credential.method === "client_secret_jwt"
-      ? await clientJwtVerifier.verifyWithSecret(credential.sealedSecret, assertion, wanted)
-      : await clientJwtVerifier.verify(agent, assertion, wanted);
+      ? await clientJwtVerifier.verifyWithSecret(credential.sealedSecret, assertion, verifyOptions)
+      : await clientJwtVerifier.verify(agent, assertion, verifyOptions);
   if ("refused" in verified) return false;
   const { payload, protectedHeader } = verified;
-  if (!isTyped(protectedHeader.typ, "client-authentication+jwt") || !isAudience(payload.aud, audiences))
+  if (!hasJwtType(protectedHeader.typ, "client-authentication+jwt") || !isAudience(payload.aud, audiences))
     return false;
   const { jti, exp = 0 } = payload;
   if (typeof jti !== "string" || jti === "") return false;
-  const now = store.now() / 1000;
-  if (exp > now + maxAssertionLifetimeSeconds + clockTolerance) return false;
-  if ((payload.iat ?? now) < now - maxAssertionLifetimeSeconds - clockTolerance) return false;
+  const nowSeconds = store.now() / 1000;
+  if (exp > nowSeconds + maxAssertionLifetimeSeconds + clockToleranceSeconds) return false;
+  if ((payload.iat ?? nowSeconds) < nowSeconds - maxAssertionLifetimeSeconds - clockToleranceSeconds)
+    return false;
   // The first commit of this `jti` wins; later ones are replays, also after a restart.
   const record = {
     id: hash("sha256", JSON.stringify(["assertion", id, jti]), "base64url"),
     // NumericDate may have a fraction (RFC 7519 §2).
-    expiresAt: Math.ceil((exp + 2 * clockTolerance) * 1000),
+    expiresAt: Math.ceil((exp + 2 * clockToleranceSeconds) * 1000),
   };
   return (
     (await store.commitUnlogged({ writes: [{ put: "replay", record, ifVersion: absent }] })) === "committed"

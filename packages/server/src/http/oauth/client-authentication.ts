@@ -42,11 +42,11 @@ export async function authenticateClient(
   const agent = found?.record;
   let valid: boolean | undefined;
   if ("secret" in credentials)
-    valid = isSecretValid(credentials.secret, agent && secretHashOf(agent.credential, credentials.by));
+    valid = isSecretValid(credentials.secret, agent && findSecretHash(agent.credential, credentials.method));
   else if ("assertion" in credentials)
     valid = agent && (await verifyAssertion(deps, agent, credentials.assertion));
   else valid = agent && (await verifyCertificate(deps, agent, credentials.certificate));
-  if (!found || !valid) throw createInvalidClientError(credentials.by);
+  if (!found || !valid) throw createInvalidClientError(credentials.method);
   return found;
 }
 
@@ -59,11 +59,11 @@ export async function authenticateApi(
   const credentials = readClientCredentials(request, form, anonymousPeer);
   const found = await store.read("api", credentials.id);
   const valid = "secret" in credentials && isSecretValid(credentials.secret, found?.record.secretHash);
-  if (!found || !valid) throw createInvalidClientError(credentials.by);
+  if (!found || !valid) throw createInvalidClientError(credentials.method);
   return found.record;
 }
 
-function secretHashOf(credential: Agent["credential"], method: string): string | undefined {
+function findSecretHash(credential: Agent["credential"], method: string): string | undefined {
   return "secretHash" in credential && credential.method === method ? credential.secretHash : undefined;
 }
 
@@ -71,10 +71,10 @@ function secretHashOf(credential: Agent["credential"], method: string): string |
 const placeholderHash = "A".repeat(43);
 
 /** Constant time, also without a stored hash: timing does not reveal which clients exist or how they authenticate. */
-function isSecretValid(given: string, secretHash: string | undefined): boolean {
+function isSecretValid(secret: string, secretHash: string | undefined): boolean {
   const expected = Buffer.from(secretHash ?? placeholderHash, "base64url");
-  const same = timingSafeEqual(hash("sha256", given, "buffer"), expected);
-  return same && secretHash !== undefined;
+  const matches = timingSafeEqual(hash("sha256", secret, "buffer"), expected);
+  return matches && secretHash !== undefined;
 }
 
 async function verifyAssertion(deps: AuthenticationDeps, agent: Agent, assertion: string): Promise<boolean> {

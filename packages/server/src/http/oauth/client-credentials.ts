@@ -3,43 +3,44 @@
 import type { ClientCertificate, TlsPeer } from "../transport/peer.ts";
 import type { ProtocolRequest } from "../transport/protocol-request.ts";
 import type { Form } from "./form.ts";
-import { readIssuer } from "./jwt.ts";
+import { readUnverifiedIssuer } from "./jwt.ts";
 import { OAuthError } from "./oauth-error.ts";
 
 export type ClientCredentials =
   | {
-      readonly by: "client_secret_basic" | "client_secret_post";
+      readonly method: "client_secret_basic" | "client_secret_post";
       readonly id: string;
       readonly secret: string;
     }
-  | { readonly by: "assertion"; readonly id: string; readonly assertion: string }
-  | { readonly by: "certificate"; readonly id: string; readonly certificate: ClientCertificate };
+  | { readonly method: "assertion"; readonly id: string; readonly assertion: string }
+  | { readonly method: "certificate"; readonly id: string; readonly certificate: ClientCertificate };
 
 const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 export function readClientCredentials(
-  call: ProtocolRequest,
+  request: ProtocolRequest,
   form: Form,
   { certificate }: TlsPeer,
 ): ClientCredentials {
-  const authorization = call.header("authorization");
+  const authorization = request.header("authorization");
   const secret = form.get("client_secret");
   const assertion = form.get("client_assertion");
   const id = form.get("client_id");
   if ([authorization, secret, assertion].filter((one) => one !== undefined).length > 1)
     throw new OAuthError("invalid_request", "use one method of client authentication");
   if (authorization !== undefined) return readBasic(authorization, id);
-  if (secret !== undefined && id !== undefined) return { by: "client_secret_post", id, secret };
+  if (secret !== undefined && id !== undefined) return { method: "client_secret_post", id, secret };
   if (assertion !== undefined) {
     if (form.get("client_assertion_type") !== assertionType)
       throw new OAuthError("invalid_request", "client_assertion_type is missing or unknown");
-    const issuer = readIssuer(assertion);
+    const issuer = readUnverifiedIssuer(assertion);
     if (issuer === undefined || (id !== undefined && id !== issuer))
       throw createInvalidClientError("assertion");
-    return { by: "assertion", id: issuer, assertion };
+    return { method: "assertion", id: issuer, assertion };
   }
   // A certificate authenticates only if there are no other credentials: clients also send one to bind their tokens.
-  if (secret === undefined && id !== undefined && certificate) return { by: "certificate", id, certificate };
+  if (secret === undefined && id !== undefined && certificate)
+    return { method: "certificate", id, certificate };
   // RFC 8705 §2: client_id is needed, because the certificate alone does not say which client this is.
   const missing = certificate ? "client_id or another client authentication" : "client authentication";
   throw new OAuthError("invalid_client", `${missing} is missing`, { status: 401 });
@@ -52,20 +53,20 @@ function readBasic(authorization: string, id: string | undefined): ClientCredent
   const colon = pair.indexOf(":");
   if (colon < 0) throw createInvalidClientError("client_secret_basic");
   try {
-    const [own = "", secret = ""] = [pair.slice(0, colon), pair.slice(colon + 1)].map((half) =>
+    const [username = "", secret = ""] = [pair.slice(0, colon), pair.slice(colon + 1)].map((half) =>
       decodeURIComponent(half.replaceAll("+", " ")),
     );
-    if (id !== undefined && id !== own) throw createInvalidClientError("client_secret_basic");
-    return { by: "client_secret_basic", id: own, secret };
+    if (id !== undefined && id !== username) throw createInvalidClientError("client_secret_basic");
+    return { method: "client_secret_basic", id: username, secret };
   } catch {
     throw createInvalidClientError("client_secret_basic");
   }
 }
 
 /** Every failure returns the same error, to avoid an oracle. `WWW-Authenticate` only if Basic was used (RFC 6749 §5.2). */
-export function createInvalidClientError(by: ClientCredentials["by"]): OAuthError {
+export function createInvalidClientError(method: ClientCredentials["method"]): OAuthError {
   const description = "client authentication failed";
-  if (by !== "client_secret_basic") return new OAuthError("invalid_client", description, { status: 401 });
+  if (method !== "client_secret_basic") return new OAuthError("invalid_client", description, { status: 401 });
   const headers = { "www-authenticate": 'Basic realm="countersign"' };
   return new OAuthError("invalid_client", description, { status: 401, headers });
 }

@@ -18,31 +18,31 @@ export type TokenBindingResult = {
 /** Determines the binding of the token. Synchronous unless there is a DPoP proof to verify. */
 export function bindToken(
   deps: DpopDeps,
-  call: ProtocolRequest,
+  request: ProtocolRequest,
   { binding }: Agent,
   peer: TlsPeer,
 ): TokenBindingResult | Promise<TokenBindingResult> {
-  if (binding === "mtls") return bindToCertificate(call, peer);
-  return binding === "dpop" || call.header("dpop") !== undefined ? bindToDpopKey(deps, call) : unbound;
+  if (binding === "mtls") return bindToCertificate(request, peer);
+  return binding === "dpop" || request.header("dpop") !== undefined ? bindToDpopKey(deps, request) : unbound;
 }
 
-function bindToCertificate(call: ProtocolRequest, { certificate }: TlsPeer): TokenBindingResult {
-  const bound = "this client's tokens are bound to its certificate";
+function bindToCertificate(request: ProtocolRequest, { certificate }: TlsPeer): TokenBindingResult {
+  const requirement = "this client's tokens are bound to its certificate";
   // A token is bound to one key, so a certificate and a DPoP proof exclude each other.
-  if (call.header("dpop") !== undefined)
-    throw new OAuthError("invalid_request", `${bound}: send no DPoP proof`);
-  if (!certificate) throw new OAuthError("invalid_request", `${bound}: the certificate is missing`);
+  if (request.header("dpop") !== undefined)
+    throw new OAuthError("invalid_request", `${requirement}: send no DPoP proof`);
+  if (!certificate) throw new OAuthError("invalid_request", `${requirement}: the certificate is missing`);
   return { confirmation: { "x5t#S256": certificate.thumbprint }, headers: {} };
 }
 
-async function bindToDpopKey(deps: DpopDeps, call: ProtocolRequest): Promise<TokenBindingResult> {
-  const proved = await verifyDpopProof(deps, call);
-  if (!proved)
+async function bindToDpopKey(deps: DpopDeps, request: ProtocolRequest): Promise<TokenBindingResult> {
+  const proof = await verifyDpopProof(deps, request);
+  if (!proof)
     throw new OAuthError(
       "invalid_dpop_proof",
       "this client's tokens are bound to a key: a DPoP proof is missing",
     );
-  return { confirmation: { jkt: proved.jkt }, headers: proved.headers };
+  return { confirmation: { jkt: proof.jkt }, headers: proof.headers };
 }
 
 const unbound: TokenBindingResult = { headers: {} };

@@ -36,15 +36,15 @@ const skewMs = 60_000;
 /** Returns the proven key, or undefined without a DPoP header. Throws `invalid_dpop_proof` for an invalid proof. */
 export async function verifyDpopProof(
   deps: DpopDeps,
-  call: ProtocolRequest,
+  request: ProtocolRequest,
 ): Promise<DpopResult | undefined> {
-  const header = call.header("dpop");
+  const header = request.header("dpop");
   if (header === undefined) return undefined;
   const now = deps.store.now();
-  const { jwk, claims, protectedHeader } = await open(header, now);
-  const expected = { method: call.method, urls: deps.proofUrls };
+  const { jwk, claims, protectedHeader } = await verifySignature(header, now);
+  const expected = { method: request.method, urls: deps.proofUrls };
   const proof = readDpopProof(protectedHeader, claims, expected, now);
-  if ("refused" in proof) throw invalid(proofFaults[proof.refused]);
+  if ("refused" in proof) throw createDpopProofError(proofFaults[proof.refused]);
 
   const nonce = deps.nonces?.stateOf(proof.nonce, now) ?? "fresh";
   const headers: DpopResult["headers"] = nonce === "fresh" ? {} : { "dpop-nonce": deps.nonces!.current(now) };
@@ -61,14 +61,15 @@ export async function verifyDpopProof(
   // The first commit of this `jti` wins; later ones are replays, also after a restart.
   const id = hash("sha256", JSON.stringify(["dpop", jkt, proof.jti]), "base64url");
   const record = { id, expiresAt: proof.expiresAt + skewMs };
-  const kept = await deps.store.commitUnlogged({ writes: [{ put: "replay", record, ifVersion: absent }] });
-  if (kept !== "committed") throw invalid("the DPoP proof was used before: create one for each request");
+  const outcome = await deps.store.commitUnlogged({ writes: [{ put: "replay", record, ifVersion: absent }] });
+  if (outcome !== "committed")
+    throw createDpopProofError("the DPoP proof was used before: create one for each request");
   return { jkt, headers };
 }
 
-async function open(proof: string, now: number) {
+async function verifySignature(proof: string, now: number) {
   if (proof.length > maxProofLength || !compactJws.test(proof))
-    throw invalid("the DPoP header must be one signed JWT");
+    throw createDpopProofError("the DPoP header must be one signed JWT");
   try {
     const { payload, protectedHeader } = await jwtVerify(proof, EmbeddedJWK, {
       algorithms: [...proofAlgorithms],
@@ -76,12 +77,12 @@ async function open(proof: string, now: number) {
     });
     return { claims: payload, protectedHeader, jwk: protectedHeader.jwk as JWK };
   } catch {
-    throw invalid("the DPoP proof is not signed by the key in its jwk header");
+    throw createDpopProofError("the DPoP proof is not signed by the key in its jwk header");
   }
 }
 
-function invalid(why: string): OAuthError {
-  return new OAuthError("invalid_dpop_proof", why);
+function createDpopProofError(description: string): OAuthError {
+  return new OAuthError("invalid_dpop_proof", description);
 }
 
 /** Returns the token endpoint URLs, normalized for comparison with `htu`. */

@@ -8,8 +8,8 @@ import { OAuthError } from "./oauth-error.ts";
 
 export type Form = ReadonlyMap<string, string>;
 
-export async function readForm(call: ProtocolRequest): Promise<Form> {
-  return parseForm(await readBody(call, "application/x-www-form-urlencoded"));
+export async function readForm(request: ProtocolRequest): Promise<Form> {
+  return parseForm(await readBody(request, "application/x-www-form-urlencoded"));
 }
 
 export function parseForm(text: string): Form {

@@ -7,12 +7,12 @@ import { readLoginHint } from "./login-hint.ts";
 import { type LoginHintDeps, readLoginHintToken } from "./login-hint-token.ts";
 import { OAuthError } from "./oauth-error.ts";
 
-const hints = ["login_hint", "login_hint_token", "id_token_hint"] as const;
+const hintNames = ["login_hint", "login_hint_token", "id_token_hint"] as const;
 
 export type HintDeps = LoginHintDeps & { readonly keyring: Pick<Keyring, "readIdToken"> };
 
 export async function readHint(deps: HintDeps, agent: Agent, parameters: Form): Promise<Hint> {
-  const [name, other] = hints.filter((hint) => parameters.has(hint));
+  const [name, other] = hintNames.filter((hint) => parameters.has(hint));
   if (name === undefined || other !== undefined)
     throw new OAuthError(
       "invalid_request",

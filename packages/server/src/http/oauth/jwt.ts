@@ -3,26 +3,27 @@ import { type JsonObject, type JsonRefusal, parseJson } from "@countersign/proto
 import { decodeJwt } from "jose";
 
 /** Accepted clock skew, in seconds. */
-export const clockTolerance = 30;
+export const clockToleranceSeconds = 30;
 
 /** Returns true if every `aud` value is ours. A JWT with another audience could be replayed there, or from there. */
 export function isAudience(aud: unknown, audiences: ReadonlySet<string>): boolean {
-  const named: readonly unknown[] = Array.isArray(aud) ? aud : [aud];
+  const values: readonly unknown[] = Array.isArray(aud) ? aud : [aud];
   return (
-    named.length > 0 && named.every((one) => typeof one === "string" && audiences.has(one.replace(/\/$/, "")))
+    values.length > 0 &&
+    values.every((one) => typeof one === "string" && audiences.has(one.replace(/\/$/, "")))
   );
 }
 
 /** Returns true if `typ` is this type, `JWT` or absent (RFC 8725 §3.11). Most clients send none. */
-export function isTyped(typ: unknown, own: string): boolean {
+export function hasJwtType(typ: unknown, expected: string): boolean {
   if (typ === undefined) return true;
   if (typeof typ !== "string") return false;
   const type = typ.toLowerCase().replace(/^application\//, "");
-  return type === "jwt" || type === own;
+  return type === "jwt" || type === expected;
 }
 
 /** Returns the unverified `iss`. */
-export function readIssuer(jwt: string): string | undefined {
+export function readUnverifiedIssuer(jwt: string): string | undefined {
   try {
     const { iss } = decodeJwt<{ iss?: unknown }>(jwt);
     return typeof iss === "string" ? iss : undefined;

@@ -9,7 +9,7 @@ import type { Keys } from "../../domain/client/client.ts";
 import type { ClientJwtVerifier, JwtRefusal } from "../../outbound/client-jwt-verifier.ts";
 import type { Store } from "../../store/store.ts";
 import type { Hint } from "../../usecase/request/resolve-ask.ts";
-import { clockTolerance, isAudience, isTyped, readIssuer, readPayload } from "./jwt.ts";
+import { clockToleranceSeconds, hasJwtType, isAudience, readPayload, readUnverifiedIssuer } from "./jwt.ts";
 import { readSubjectIdentifier } from "./login-hint.ts";
 import { OAuthError } from "./oauth-error.ts";
 
@@ -25,40 +25,41 @@ export type LoginHintDeps = {
 const maxLifetimeSeconds = 24 * 3600;
 
 export async function readLoginHintToken(deps: LoginHintDeps, token: string): Promise<Hint> {
-  const issuer = readIssuer(token) ?? "";
+  const issuer = readUnverifiedIssuer(token) ?? "";
   const keys = deps.loginHintKeys.get(issuer);
-  if (!keys) throw invalid("is from an unknown issuer");
-  const wanted = { issuer, requiredClaims: ["aud", "exp"], clockTolerance };
-  const verified = await deps.clientJwtVerifier.verify({ keys }, token, wanted);
-  if ("refused" in verified) throw refusal(verified.refused);
+  if (!keys) throw createHintTokenError("is from an unknown issuer");
+  const verifyOptions = { issuer, requiredClaims: ["aud", "exp"], clockTolerance: clockToleranceSeconds };
+  const verified = await deps.clientJwtVerifier.verify({ keys }, token, verifyOptions);
+  if ("refused" in verified) throw toOAuthError(verified.refused);
   const { payload, protectedHeader } = verified;
-  if (!isTyped(protectedHeader.typ, "login-hint+jwt")) throw invalid("has the wrong typ");
+  if (!hasJwtType(protectedHeader.typ, "login-hint+jwt")) throw createHintTokenError("has the wrong typ");
   if (!isAudience(payload.aud, new Set([deps.config.issuer])))
-    throw invalid("has the wrong aud: it must be this issuer only");
-  if ((payload.exp ?? 0) > deps.store.now() / 1000 + maxLifetimeSeconds + clockTolerance)
-    throw invalid("is valid for more than 24 hours");
-  const read = readPayload(token);
-  const subject = "claims" in read ? subjectOf(read.claims) : undefined;
-  if (subject === undefined) throw invalid("has no sub_id, email or sub");
+    throw createHintTokenError("has the wrong aud: it must be this issuer only");
+  if ((payload.exp ?? 0) > deps.store.now() / 1000 + maxLifetimeSeconds + clockToleranceSeconds)
+    throw createHintTokenError("is valid for more than 24 hours");
+  const parsed = readPayload(token);
+  const subject = "claims" in parsed ? toSubjectIdentifier(parsed.claims) : undefined;
+  if (subject === undefined) throw createHintTokenError("has no sub_id, email or sub");
   const hint = readSubjectIdentifier(subject, deps.config.issuer);
   if (!hint) throw new OAuthError("unknown_user_id", "no approver matches the login_hint_token");
   return hint;
 }
 
 /** Returns `sub_id` (RFC 9493 §4.1), or `email` or `sub` as a subject identifier. */
-function subjectOf({ sub_id, email, sub }: JsonObject): Json | undefined {
+function toSubjectIdentifier({ sub_id, email, sub }: JsonObject): Json | undefined {
   if (sub_id !== undefined) return sub_id;
   if (email !== undefined) return { format: "email", email };
   return sub === undefined ? undefined : { format: "opaque", id: sub };
 }
 
-function refusal(refused: JwtRefusal): OAuthError {
+function toOAuthError(refused: JwtRefusal): OAuthError {
   if (refused === "expired")
     return new OAuthError("expired_login_hint_token", "login_hint_token has expired");
-  if (refused === "unreachable") return invalid("cannot be verified: the keys of its issuer are unavailable");
-  return invalid("is not signed by its issuer, or a required claim is missing");
+  if (refused === "unreachable")
+    return createHintTokenError("cannot be verified: the keys of its issuer are unavailable");
+  return createHintTokenError("is not signed by its issuer, or a required claim is missing");
 }
 
-function invalid(what: string): OAuthError {
-  return new OAuthError("invalid_request", `login_hint_token ${what}`);
+function createHintTokenError(problem: string): OAuthError {
+  return new OAuthError("invalid_request", `login_hint_token ${problem}`);
 }

@@ -17,17 +17,17 @@ export function readLoginHint(text: string, issuer: string): Hint | undefined {
     const parsed = parseJson(text);
     return "refused" in parsed ? undefined : readSubjectIdentifier(parsed.value, issuer);
   }
-  return byEmailOrId(text);
+  return toEmailOrIdHint(text);
 }
 
 /** Parses a subject identifier: exactly the members of its format (RFC 9493 §3). Returns undefined for other formats. */
 export function readSubjectIdentifier(identifier: Json, issuer: string): Hint | undefined {
   if (typeof identifier !== "object" || identifier === null || Array.isArray(identifier)) return undefined;
   const { format, iss, sub, email, id } = identifier as JsonObject;
-  const members = Object.keys(identifier).length;
-  if (format === "email" && members === 2 && typeof email === "string") return byEmail(email);
-  if (format === "opaque" && members === 2 && typeof id === "string") return { by: "id", id };
-  if (format === "iss_sub" && members === 3 && typeof sub === "string" && isIssuer(iss, issuer))
+  const memberCount = Object.keys(identifier).length;
+  if (format === "email" && memberCount === 2 && typeof email === "string") return toEmailHint(email);
+  if (format === "opaque" && memberCount === 2 && typeof id === "string") return { by: "id", id };
+  if (format === "iss_sub" && memberCount === 3 && typeof sub === "string" && isIssuer(iss, issuer))
     return { by: "id", id: sub };
   return undefined;
 }
@@ -37,10 +37,10 @@ function isIssuer(iss: Json | undefined, issuer: string): boolean {
   return typeof iss === "string" && iss.replace(/\/$/, "") === issuer;
 }
 
-function byEmailOrId(text: string): Hint {
-  return text.includes("@") ? byEmail(text) : { by: "id", id: text };
+function toEmailOrIdHint(text: string): Hint {
+  return text.includes("@") ? toEmailHint(text) : { by: "id", id: text };
 }
 
-function byEmail(email: string): Hint {
+function toEmailHint(email: string): Hint {
   return { by: "email", email: normalizeEmail(email) };
 }

@@ -1,6 +1,6 @@
 /** Encodes the bodies of ping and push (CIBA §10.2, §10.3.1, §12). */
 import type { CallbackPayload, PushError } from "../../job/callback-client.ts";
-import { toDenial, toTokenResponse } from "./token-response.ts";
+import { describeDenial, toTokenResponse } from "./token-response.ts";
 
 const descriptions = {
   access_denied: "the request was denied or cancelled, or the approval is no longer valid",
@@ -8,19 +8,19 @@ const descriptions = {
   transaction_failed: "the token could not be delivered; send a new authentication request",
 } as const satisfies Record<PushError, string>;
 
-export function encodeNotification(notice: CallbackPayload): string {
-  return JSON.stringify({ auth_req_id: notice.authReqId, ...said(notice) });
+export function encodeNotification(payload: CallbackPayload): string {
+  return JSON.stringify({ auth_req_id: payload.authReqId, ...toNotificationMembers(payload) });
 }
 
-function said(notice: CallbackPayload): object {
-  switch (notice.say) {
+function toNotificationMembers(payload: CallbackPayload): object {
+  switch (payload.say) {
     case "answered":
       return {};
     case "granted":
-      return toTokenResponse(notice.grant);
+      return toTokenResponse(payload.grant);
     case "refused": {
-      const { description, members } = toDenial(descriptions[notice.error], notice.reason);
-      return { error: notice.error, error_description: description, ...members };
+      const { description, members } = describeDenial(descriptions[payload.error], payload.reason);
+      return { error: payload.error, error_description: description, ...members };
     }
   }
 }

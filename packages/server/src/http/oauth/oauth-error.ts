@@ -4,7 +4,7 @@ import { createJsonResponse, type ProtocolResponse } from "../transport/response
 
 export type OAuthErrorCode = AskError | TokenError | SpendError | RegistrationError;
 
-const allowed = /[^\x20-\x21\x23-\x5b\x5d-\x7e]/g;
+const disallowedCharacters = /[^\x20-\x21\x23-\x5b\x5d-\x7e]/g;
 
 export class OAuthError extends Error {
   readonly code: OAuthErrorCode;
@@ -36,7 +36,7 @@ export class OAuthError extends Error {
 
   /** Returns the JSON body (RFC 6749 §5.2). `error_description` is limited to the characters that the RFC allows. */
   toProtocolResponse(): ProtocolResponse {
-    const description = this.message.replace(allowed, "?");
+    const description = this.message.replace(disallowedCharacters, "?");
     return createJsonResponse(
       { error: this.code, ...(description && { error_description: description }), ...this.members },
       { status: this.status, headers: this.headers },

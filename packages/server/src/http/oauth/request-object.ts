@@ -11,15 +11,21 @@ import type { ClientJwtVerifier, JwtRefusal } from "../../outbound/client-jwt-ve
 import type { Replay } from "../../store/record/replay.ts";
 import type { Store } from "../../store/store.ts";
 import type { Form } from "./form.ts";
-import { clockTolerance, isAudience, isTyped, readPayload } from "./jwt.ts";
+import { clockToleranceSeconds, hasJwtType, isAudience, readPayload } from "./jwt.ts";
 import { OAuthError } from "./oauth-error.ts";
 
 /** Parameters allowed beside a request object: client id and client authentication. */
-const beside = ["request", "client_id", "client_secret", "client_assertion", "client_assertion_type"];
+const allowedFormParameters = [
+  "request",
+  "client_id",
+  "client_secret",
+  "client_assertion",
+  "client_assertion_type",
+];
 /** Claims of the request object itself, which are not request parameters. */
-const about = ["iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id"];
-const numbers = ["requested_expiry", "request_expiry"];
-const texts = [
+const nonParameterClaims = ["iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id"];
+const numberParameters = ["requested_expiry", "request_expiry"];
+const textParameters = [
   "scope",
   "acr_values",
   "login_hint",
@@ -33,7 +39,7 @@ const texts = [
   "request_uri",
 ];
 /** Parameters that are JSON, which a form carries as text. */
-const values = ["authorization_details", "claims"];
+const jsonParameters = ["authorization_details", "claims"];
 /** Maximum lifetime of a request object, in seconds (FAPI-CIBA §5.2.2). */
 const maxLifetimeSeconds = 3600;
 
@@ -54,18 +60,18 @@ export async function readParameters(
   const request = form.get("request");
   if (agent.requestAlgorithm === undefined) {
     if (request === undefined) return { parameters: form };
-    throw invalid("this agent is not registered to sign its requests (CIBA §7.1.1)");
+    throw createRequestObjectError("this agent is not registered to sign its requests (CIBA §7.1.1)");
   }
   if (request === undefined)
-    throw invalid("this agent is registered to sign its requests: request is missing");
-  const mixed = [...form.keys()].find((name) => !beside.includes(name));
-  if (mixed !== undefined)
-    throw invalid("no other parameters are allowed beside a request object (CIBA §7.1.1)");
+    throw createRequestObjectError("this agent is registered to sign its requests: request is missing");
+  const extraParameter = [...form.keys()].find((name) => !allowedFormParameters.includes(name));
+  if (extraParameter !== undefined)
+    throw createRequestObjectError("no other parameters are allowed beside a request object (CIBA §7.1.1)");
   const claims = await readClaims(deps, agent, agent.requestAlgorithm, request);
   const jti = checkClaims(claims, agent, deps.store.now() / 1000);
   const replayGuard = {
     id: hash("sha256", JSON.stringify(["request object", agent.id, jti]), "base64url"),
-    expiresAt: ((claims.exp as number) + 2 * clockTolerance) * 1000,
+    expiresAt: ((claims.exp as number) + 2 * clockToleranceSeconds) * 1000,
   };
   return { parameters: toParameters(claims), replayGuard };
 }
@@ -81,17 +87,19 @@ async function readClaims(
     algorithms: [algorithm],
     issuer: agent.id,
     requiredClaims: ["aud", "exp", "iat", "nbf", "jti"],
-    clockTolerance,
+    clockTolerance: clockToleranceSeconds,
   });
-  if ("refused" in verified) throw invalid(refusals[verified.refused](verified.claim ?? algorithm));
+  if ("refused" in verified)
+    throw createRequestObjectError(refusalTexts[verified.refused](verified.claim ?? algorithm));
   const { payload, protectedHeader } = verified;
-  if (!isTyped(protectedHeader.typ, "oauth-authz-req+jwt")) throw invalid("typ of the request is wrong");
+  if (!hasJwtType(protectedHeader.typ, "oauth-authz-req+jwt"))
+    throw createRequestObjectError("typ of the request is wrong");
   if (!isAudience(payload.aud, new Set([config.issuer])))
-    throw invalid("aud of the request is not this issuer");
+    throw createRequestObjectError("aud of the request is not this issuer");
   return parseClaims(request);
 }
 
-const refusals: { readonly [refusal in JwtRefusal]: (detail: string) => string } = {
+const refusalTexts: { readonly [refusal in JwtRefusal]: (detail: string) => string } = {
   malformed: () =>
     "the request is not a JWT, or not signed with the algorithm that this agent is registered for",
   unknown_key: (algorithm) => `no registered key of this agent matches the request's kid and ${algorithm}`,
@@ -102,56 +110,62 @@ const refusals: { readonly [refusal in JwtRefusal]: (detail: string) => string }
 };
 
 /** Checks the claims beyond the signature. Returns the `jti`. */
-function checkClaims({ exp, nbf, iat, jti, sub, client_id }: JsonObject, agent: Agent, now: number): string {
+function checkClaims(
+  { exp, nbf, iat, jti, sub, client_id }: JsonObject,
+  agent: Agent,
+  nowSeconds: number,
+): string {
   if (typeof exp !== "number" || typeof nbf !== "number" || typeof iat !== "number")
-    throw invalid("exp, nbf and iat of the request must be numbers");
+    throw createRequestObjectError("exp, nbf and iat of the request must be numbers");
   // This also bounds the age: an object with an older `nbf` has expired.
   if (exp - nbf > maxLifetimeSeconds)
-    throw invalid(`the request is valid for more than ${maxLifetimeSeconds} seconds`);
-  if (iat > now + clockTolerance) throw invalid("iat of the request is in the future");
-  if (typeof jti !== "string" || jti === "") throw invalid("jti of the request is empty");
+    throw createRequestObjectError(`the request is valid for more than ${maxLifetimeSeconds} seconds`);
+  if (iat > nowSeconds + clockToleranceSeconds)
+    throw createRequestObjectError("iat of the request is in the future");
+  if (typeof jti !== "string" || jti === "") throw createRequestObjectError("jti of the request is empty");
   // RFC 9101 §10.8: it could otherwise be taken for a client assertion.
-  if (sub === agent.id) throw invalid("sub of the request must not be the agent");
+  if (sub === agent.id) throw createRequestObjectError("sub of the request must not be the agent");
   if (client_id !== undefined && client_id !== agent.id)
-    throw invalid("client_id of the request is not its iss");
+    throw createRequestObjectError("client_id of the request is not its iss");
   return jti;
 }
 
 /** Parses the claims of a verified request object. */
 export function parseClaims(request: string): JsonObject {
-  const read = readPayload(request);
-  if ("claims" in read) return read.claims;
-  const inDetails = read.path.startsWith("$.authorization_details");
+  const parsed = readPayload(request);
+  if ("claims" in parsed) return parsed.claims;
+  const inDetails = parsed.path.startsWith("$.authorization_details");
   const code = inDetails ? "invalid_authorization_details" : "invalid_request";
-  throw new OAuthError(code, `the request cannot be read at ${read.path}: ${read.refused}`);
+  throw new OAuthError(code, `the request cannot be read at ${parsed.path}: ${parsed.refused}`);
 }
 
 /** Converts claims to parameters. Drops unknown claims that are not strings. */
 export function toParameters(claims: JsonObject): Form {
   const form = new Map<string, string>();
   for (const [name, value] of Object.entries(claims)) {
-    if (about.includes(name)) continue;
-    const text = textOf(name, value);
-    if (text?.includes("\0")) throw invalid("a parameter contains a NUL character");
+    if (nonParameterClaims.includes(name)) continue;
+    const text = toParameterText(name, value);
+    if (text?.includes("\0")) throw createRequestObjectError("a parameter contains a NUL character");
     if (text !== undefined && text !== "") form.set(name, text);
   }
   return form;
 }
 
-function textOf(name: string, value: Json): string | undefined {
+function toParameterText(name: string, value: Json): string | undefined {
   if (typeof value === "string") return value;
-  if (typeof value === "number" && numbers.includes(name)) return String(value);
+  if (typeof value === "number" && numberParameters.includes(name)) return String(value);
   // The strict parser loses nothing, so serializing again is exact.
-  if (values.includes(name)) return JSON.stringify(value);
+  if (jsonParameters.includes(name)) return JSON.stringify(value);
   if (name === "resource") {
     const [only, ...others]: readonly Json[] = Array.isArray(value) ? value : [];
     if (typeof only === "string" && others.length === 0) return only;
     throw new OAuthError("invalid_target", "resource must name one API: a token is for one API");
   }
-  if (texts.includes(name) || numbers.includes(name)) throw invalid(`${name} of the request is not a string`);
+  if (textParameters.includes(name) || numberParameters.includes(name))
+    throw createRequestObjectError(`${name} of the request is not a string`);
   return undefined;
 }
 
-function invalid(why: string): OAuthError {
-  return new OAuthError("invalid_request", why);
+function createRequestObjectError(description: string): OAuthError {
+  return new OAuthError("invalid_request", description);
 }

@@ -2,25 +2,28 @@
 import type { IssuedToken } from "../../usecase/token/issue.ts";
 
 /** RFC 6749 §5.1, CIBA §10.1.1, RFC 9396 §7. */
-export function toTokenResponse(grant: IssuedToken) {
+export function toTokenResponse(token: IssuedToken) {
   return {
-    access_token: grant.accessToken,
-    token_type: grant.tokenType,
-    expires_in: grant.expiresInSeconds,
-    id_token: grant.idToken,
-    scope: grant.scope,
-    ...(grant.details && { authorization_details: grant.details }),
+    access_token: token.accessToken,
+    token_type: token.tokenType,
+    expires_in: token.expiresInSeconds,
+    id_token: token.idToken,
+    scope: token.scope,
+    ...(token.details && { authorization_details: token.details }),
   };
 }
 
 /** Characters allowed in `error_description` (RFC 6749 §5.2). */
-const describable = /^[\x20-\x21\x23-\x5b\x5d-\x7e]*$/;
+const descriptionPattern = /^[\x20-\x21\x23-\x5b\x5d-\x7e]*$/;
 
 /** Returns the approver's reason as a separate member, and as `error_description` if its characters are allowed there. */
-export function toDenial(
+export function describeDenial(
   description: string,
   reason: string | undefined,
 ): { readonly description: string; readonly members: { readonly denial_reason?: string } } {
   if (reason === undefined) return { description, members: {} };
-  return { description: describable.test(reason) ? reason : description, members: { denial_reason: reason } };
+  return {
+    description: descriptionPattern.test(reason) ? reason : description,
+    members: { denial_reason: reason },
+  };
 }

@@ -12,13 +12,13 @@ export type Viewer = { readonly session: Session; readonly approver: Approver; r
 
 export type BrowserSessions = {
   /** Returns the signed-in approver, or undefined. */
-  readonly readViewer: (call: Pick<ProtocolRequest, "header">) => Promise<Viewer | undefined>;
+  readonly readViewer: (request: Pick<ProtocolRequest, "header">) => Promise<Viewer | undefined>;
   /** The `Set-Cookie` value of a new session. */
-  readonly cookie: (signedIn: SignedIn) => string;
+  readonly createCookie: (signedIn: SignedIn) => string;
   /** The `Set-Cookie` value that deletes the session cookie. */
   readonly clearedCookie: string;
   /** Returns true if the `Origin` header is our own. Browsers send it with every POST. */
-  readonly hasSameOrigin: (call: Pick<ProtocolRequest, "header">) => boolean;
+  readonly hasSameOrigin: (request: Pick<ProtocolRequest, "header">) => boolean;
   readonly isCsrfTokenValid: (viewer: Viewer, token: string | undefined) => boolean;
 };
 
@@ -33,20 +33,20 @@ export type BrowserSessionsDeps = {
 export function createBrowserSessions({ store, issuer, origin, csrf }: BrowserSessionsDeps): BrowserSessions {
   const isHttps = issuer.startsWith("https:");
   // The `__Host-` prefix needs HTTPS; a loopback issuer for development uses the plain name.
-  const name = isHttps ? "__Host-countersign" : "countersign";
-  const pattern = new RegExp(`(?:^|;\\s*)${name}=([A-Za-z0-9_-]{43})(?:;|$)`);
+  const cookieName = isHttps ? "__Host-countersign" : "countersign";
+  const cookiePattern = new RegExp(`(?:^|;\\s*)${cookieName}=([A-Za-z0-9_-]{43})(?:;|$)`);
   // `SameSite=Lax`: a link in a mail opens the card; a form on another site sends no cookie.
   const setCookie = (value: string, maxAgeSeconds: number) =>
-    `${name}=${value}; Path=/; HttpOnly; SameSite=Lax; Max-Age=${maxAgeSeconds}${isHttps ? "; Secure" : ""}`;
+    `${cookieName}=${value}; Path=/; HttpOnly; SameSite=Lax; Max-Age=${maxAgeSeconds}${isHttps ? "; Secure" : ""}`;
   return {
-    readViewer: async (call) => {
-      const secret = pattern.exec(call.header("cookie") ?? "")?.[1];
+    readViewer: async (request) => {
+      const secret = cookiePattern.exec(request.header("cookie") ?? "")?.[1];
       const found = secret === undefined ? undefined : await readSession(store, secret);
       return found && { ...found, csrf: csrf.make(found.session.id) };
     },
-    cookie: ({ secret }) => setCookie(secret, sessionMs / 1000),
+    createCookie: ({ secret }) => setCookie(secret, sessionMs / 1000),
     clearedCookie: setCookie("", 0),
-    hasSameOrigin: (call) => call.header("origin") === origin,
+    hasSameOrigin: (request) => request.header("origin") === origin,
     isCsrfTokenValid: (viewer, token) => token !== undefined && csrf.check(token, viewer.session.id),
   };
 }

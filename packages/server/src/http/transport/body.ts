@@ -4,13 +4,13 @@ import { OAuthError } from "../oauth/oauth-error.ts";
 import type { ProtocolRequest } from "./protocol-request.ts";
 
 /** Maximum bytes; several times the size of a large request. */
-const longestBody = 64 * 1024;
+const maxBodyBytes = 64 * 1024;
 
-export async function readBody(call: ProtocolRequest, mediaType: string): Promise<string> {
-  const type = call.header("content-type") ?? "";
+export async function readBody(request: ProtocolRequest, mediaType: string): Promise<string> {
+  const type = request.header("content-type") ?? "";
   if (type !== mediaType && type.split(";", 1)[0]!.trim().toLowerCase() !== mediaType)
     throw new OAuthError("invalid_request", `the body must be ${mediaType}`);
-  const bytes = await call.body(longestBody);
+  const bytes = await request.body(maxBodyBytes);
   if (!isUtf8(bytes)) throw new OAuthError("invalid_request", "the body is not UTF-8");
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
 }

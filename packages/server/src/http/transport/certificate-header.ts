@@ -5,11 +5,11 @@
 import { parseCertificate } from "../../domain/client/certificate.ts";
 
 /** Maximum header length; far more than one certificate needs. */
-const longest = 32_768;
+const maxHeaderBytes = 32_768;
 
 /** Returns the DER encoding; undefined unless the header is exactly one certificate (two joined headers are not). */
 export function readCertificateHeader(value: string): Uint8Array | undefined {
-  if (value.length > longest) return undefined;
+  if (value.length > maxHeaderBytes) return undefined;
   const base64 = /^:([A-Za-z0-9+/]+={0,2}):$/.exec(value)?.[1];
   const certificate = parseCertificate(base64 === undefined ? readPem(value) : Buffer.from(base64, "base64"));
   // Reject trailing data.
@@ -20,6 +20,6 @@ export function readCertificateHeader(value: string): Uint8Array | undefined {
 function readPem(value: string): string {
   if (!/^(?:[A-Za-z0-9_.~/-]|%[0-9A-Fa-f]{2})+$/.test(value)) return "";
   const text = value.replace(/%([0-9A-Fa-f]{2})/g, (_, hex) => String.fromCharCode(Number.parseInt(hex, 16)));
-  const one = /^-----BEGIN CERTIFICATE-----\r?\n[A-Za-z0-9+/=\r\n]+-----END CERTIFICATE-----\s*$/;
-  return one.test(text) ? text : "";
+  const pemPattern = /^-----BEGIN CERTIFICATE-----\r?\n[A-Za-z0-9+/=\r\n]+-----END CERTIFICATE-----\s*$/;
+  return pemPattern.test(text) ? text : "";
 }

@@ -14,9 +14,9 @@ import { OAuthError } from "../oauth/oauth-error.ts";
 import { createPeerReader } from "./peer.ts";
 import { fromIncomingMessage, type ProtocolHandler, writeResponse } from "./protocol-request.ts";
 import { type ProtocolResponse, toResponse } from "./response.ts";
-import { readCertificates, readTls, suites, type TlsRefusal } from "./tls.ts";
+import { readCertificates, readTls, type TlsRefusal, tlsDefaults } from "./tls.ts";
 
-export type ListenResult = {
+export type ListenerApps = {
   /** Handles all routes; `protocol` handles only the protocol endpoints. */
   readonly app: App;
   readonly protocol: App;
@@ -45,7 +45,7 @@ const timeouts = {
 const renewMs = 60_000;
 
 type ListenerEntry = {
-  readonly at: ListenSettings;
+  readonly settings: ListenSettings;
   readonly app: App;
   /** How client certificates reach this listener; undefined if they do not. */
   readonly mtls?: MtlsSettings | undefined;
@@ -53,61 +53,63 @@ type ListenerEntry = {
 
 export async function listen(
   { listen: main, mtls }: Pick<Config, "listen" | "mtls">,
-  { app, protocol }: ListenResult,
+  { app, protocol }: ListenerApps,
   onFault: (fault: unknown, where: string) => void,
-  changed: Partial<typeof timeouts> = {},
+  timeoutOverrides: Partial<typeof timeouts> = {},
 ): Promise<Listener | TlsRefusal> {
-  const entries: ListenerEntry[] = [{ at: main, app, mtls: mtls?.listen ? undefined : mtls }];
-  if (mtls?.listen) entries.push({ at: mtls.listen, app: protocol, mtls });
+  const entries: ListenerEntry[] = [{ settings: main, app, mtls: mtls?.listen ? undefined : mtls }];
+  if (mtls?.listen) entries.push({ settings: mtls.listen, app: protocol, mtls });
 
-  const opened: Opened[] = [];
+  const servers: ListeningServer[] = [];
   const close = async (timeoutMs: number) => {
     clearInterval(timer);
-    await Promise.all(opened.map((one) => one.close(timeoutMs)));
+    await Promise.all(servers.map((server) => server.close(timeoutMs)));
   };
   const renew = () => {
-    for (const { renew } of opened) {
+    for (const { renew } of servers) {
       const refusal = renew();
       if (refusal) onFault(new Error(`${refusal.refused}. ${refusal.remedy}`), "certificate");
     }
   };
   const timer = setInterval(renew, renewMs).unref();
   for (const entry of entries) {
-    const one = await open(entry, onFault, { ...timeouts, ...changed });
-    if ("refused" in one) {
+    const server = await openServer(entry, onFault, { ...timeouts, ...timeoutOverrides });
+    if ("refused" in server) {
       await close(0);
-      return one;
+      return server;
     }
-    opened.push(one);
+    servers.push(server);
   }
-  return { addresses: opened.map(({ address }) => address), renew, close };
+  return { addresses: servers.map(({ address }) => address), renew, close };
 }
 
-type Opened = {
+type ListeningServer = {
   readonly address: Listener["addresses"][number];
   readonly renew: () => TlsRefusal | undefined;
   readonly close: (timeoutMs: number) => Promise<void>;
 };
 
-async function open(
-  { at, app: { fetch, findHandler }, mtls }: ListenerEntry,
+async function openServer(
+  { settings, app: { fetch, findHandler }, mtls }: ListenerEntry,
   onFault: (fault: unknown, where: string) => void,
   options: typeof timeouts,
-): Promise<Opened | TlsRefusal> {
-  const secure = secureContext(at, mtls);
-  if (secure && "refused" in secure) return secure;
-  const peerOf = createPeerReader(mtls);
+): Promise<ListeningServer | TlsRefusal> {
+  const tlsOptions = readSecureContext(settings, mtls);
+  if (tlsOptions && "refused" in tlsOptions) return tlsOptions;
+  const readPeer = createPeerReader(mtls);
   const requestCert = mtls !== undefined && !mtls.proxy;
   const handleFetch = getRequestListener((request, { incoming }) => {
-    const peer = peerOf(incoming as IncomingMessage);
-    return peer ? fetch(request, peer) : toResponse(badCertificate());
+    const peer = readPeer(incoming as IncomingMessage);
+    return peer ? fetch(request, peer) : toResponse(createBadCertificateResponse());
   });
   const serve = async (handler: ProtocolHandler, incoming: IncomingMessage, outgoing: ServerResponse) => {
-    const peer = peerOf(incoming);
-    const answer = peer ? await handler(fromIncomingMessage(incoming, outgoing), peer) : badCertificate();
-    writeResponse(incoming, outgoing, answer);
+    const peer = readPeer(incoming);
+    const response = peer
+      ? await handler(fromIncomingMessage(incoming, outgoing), peer)
+      : createBadCertificateResponse();
+    writeResponse(incoming, outgoing, response);
   };
-  const listener = (incoming: IncomingMessage, outgoing: ServerResponse) => {
+  const requestListener = (incoming: IncomingMessage, outgoing: ServerResponse) => {
     const handler = incoming.method === "POST" ? findHandler(incoming.url!) : undefined;
     if (!handler) return void handleFetch(incoming, outgoing);
     serve(handler, incoming, outgoing).catch((fault: unknown) => {
@@ -115,42 +117,42 @@ async function open(
       outgoing.destroy();
     });
   };
-  const server = secure
+  const server = tlsOptions
     ? createHttpsServer(
         {
           ...options,
-          ...secure,
+          ...tlsOptions,
           requestCert: requestCert,
           // Accept connections without a certificate or with an untrusted one; client authentication decides later.
           rejectUnauthorized: false,
         },
-        listener,
+        requestListener,
       )
-    : createHttpServer(options, listener);
+    : createHttpServer(options, requestListener);
   const refusal = await new Promise<TlsRefusal | undefined>((resolve) => {
-    server.once("error", (cause: NodeJS.ErrnoException) => resolve(cannotListen(at, cause)));
-    server.listen(at.port, at.host, () => resolve(undefined));
+    server.once("error", (cause: NodeJS.ErrnoException) => resolve(toListenRefusal(settings, cause)));
+    server.listen(settings.port, settings.host, () => resolve(undefined));
   });
   if (refusal) return refusal;
-  let current = JSON.stringify(secure);
+  let current = JSON.stringify(tlsOptions);
   return {
-    address: { host: at.host, port: (server.address() as AddressInfo).port },
+    address: { host: settings.host, port: (server.address() as AddressInfo).port },
     renew: () => {
-      const fresh = secureContext(at, mtls);
-      if (!fresh || "refused" in fresh) return fresh;
-      const text = JSON.stringify(fresh);
-      if (text !== current && server instanceof TlsServer) server.setSecureContext(fresh);
+      const renewed = readSecureContext(settings, mtls);
+      if (!renewed || "refused" in renewed) return renewed;
+      const text = JSON.stringify(renewed);
+      if (text !== current && server instanceof TlsServer) server.setSecureContext(renewed);
       current = text;
       return undefined;
     },
     close: async (timeoutMs) => {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       // A busy connection becomes idle after its response and would be kept for the next request.
-      const closing = setInterval(() => server.closeIdleConnections(), 50);
-      const forceClose = setTimeout(() => server.closeAllConnections(), timeoutMs);
+      const closeIdleTimer = setInterval(() => server.closeIdleConnections(), 50);
+      const forceCloseTimer = setTimeout(() => server.closeAllConnections(), timeoutMs);
       await closed;
-      clearInterval(closing);
-      clearTimeout(forceClose);
+      clearInterval(closeIdleTimer);
+      clearTimeout(forceCloseTimer);
     },
   };
 }
@@ -161,7 +163,7 @@ const reasons: Readonly<Record<string, string>> = {
   EACCES: "permission denied: ports below 1024 need additional privileges",
 };
 
-function cannotListen({ host, port }: ListenSettings, cause: NodeJS.ErrnoException): TlsRefusal {
+function toListenRefusal({ host, port }: ListenSettings, cause: NodeJS.ErrnoException): TlsRefusal {
   return {
     refused: `cannot listen on ${host}:${port}: ${reasons[cause.code ?? ""] ?? cause.message}`,
     remedy: "Stop what is in the way; or change listen, and issuer where it names the port.",
@@ -169,21 +171,21 @@ function cannotListen({ host, port }: ListenSettings, cause: NodeJS.ErrnoExcepti
 }
 
 /** Returns undefined without TLS. */
-function secureContext(
+function readSecureContext(
   { tls }: ListenSettings,
   mtls: MtlsSettings | undefined,
 ): SecureContextOptions | TlsRefusal | undefined {
   if (!tls) return undefined;
-  const own = readTls(tls);
-  if ("refused" in own) return own;
-  if (!mtls || mtls.proxy) return { ...suites, ...own };
+  const keyPair = readTls(tls);
+  if ("refused" in keyPair) return keyPair;
+  if (!mtls || mtls.proxy) return { ...tlsDefaults, ...keyPair };
   // Trust only the configured authorities, not the system's.
-  if (mtls.authoritiesFile === undefined) return { ...suites, ...own, ca: [] };
+  if (mtls.authoritiesFile === undefined) return { ...tlsDefaults, ...keyPair, ca: [] };
   const authorities = readCertificates(mtls.authoritiesFile);
-  return "refused" in authorities ? authorities : { ...suites, ...own, ca: authorities.pem };
+  return "refused" in authorities ? authorities : { ...tlsDefaults, ...keyPair, ca: authorities.pem };
 }
 
-function badCertificate(): ProtocolResponse {
+function createBadCertificateResponse(): ProtocolResponse {
   return new OAuthError(
     "invalid_request",
     "the client certificate in the proxy's header cannot be parsed",

@@ -32,7 +32,7 @@ type PeerReader = (incoming: IncomingMessage) => TlsPeer | undefined;
 export function createPeerReader(mtls: MtlsSettings | undefined): PeerReader {
   if (!mtls) return () => anonymousPeer;
   const { proxy } = mtls;
-  if (!proxy) return peerOfConnection();
+  if (!proxy) return createConnectionPeerReader();
   return ({ headers, socket }) => {
     const value = headers[proxy.header];
     if (value === undefined || !isInRange(socket.remoteAddress ?? "", proxy.addresses)) return anonymousPeer;
@@ -42,15 +42,15 @@ export function createPeerReader(mtls: MtlsSettings | undefined): PeerReader {
 }
 
 /** Cached per connection. */
-function peerOfConnection(): PeerReader {
-  const known = new WeakMap<object, TlsPeer>();
+function createConnectionPeerReader(): PeerReader {
+  const peers = new WeakMap<object, TlsPeer>();
   return ({ socket }) => {
-    let peer = known.get(socket);
+    let peer = peers.get(socket);
     if (!peer) {
       const { authorized } = socket as TLSSocket;
       const certificate = (socket as TLSSocket).getPeerX509Certificate();
       peer = certificate ? { certificate: toClientCertificate(certificate.raw, authorized) } : anonymousPeer;
-      known.set(socket, peer);
+      peers.set(socket, peer);
     }
     return peer;
   };

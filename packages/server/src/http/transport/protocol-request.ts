@@ -18,7 +18,7 @@ export type ProtocolRequest = {
 };
 
 /** An endpoint of the route table. Never rejects: errors become error responses. */
-export type ProtocolHandler = (call: ProtocolRequest, peer: TlsPeer) => Promise<ProtocolResponse>;
+export type ProtocolHandler = (request: ProtocolRequest, peer: TlsPeer) => Promise<ProtocolResponse>;
 
 export function fromFetchRequest(request: Request): ProtocolRequest {
   const { headers } = request;
@@ -39,11 +39,11 @@ export function fromIncomingMessage(incoming: IncomingMessage, outgoing: ServerR
     },
     body: (maxBytes) => readIncoming(incoming, maxBytes),
     signal: () => {
-      const hangUp = new AbortController();
+      const controller = new AbortController();
       // The client may have disconnected during authentication.
-      if (outgoing.destroyed) hangUp.abort();
-      else outgoing.once("close", () => hangUp.abort());
-      return hangUp.signal;
+      if (outgoing.destroyed) controller.abort();
+      else outgoing.once("close", () => controller.abort());
+      return controller.signal;
     },
   };
 }
@@ -82,7 +82,7 @@ function readIncoming(incoming: IncomingMessage, maxBytes: number): Promise<Uint
     let length = 0;
     incoming.on("data", (chunk: Uint8Array) => {
       length += chunk.byteLength;
-      if (length > maxBytes) return reject(bodyTooLong(maxBytes));
+      if (length > maxBytes) return reject(createBodyTooLongError(maxBytes));
       if (!first) first = chunk;
       else {
         chunks ??= [first];
@@ -90,14 +90,14 @@ function readIncoming(incoming: IncomingMessage, maxBytes: number): Promise<Uint
       }
     });
     incoming.once("end", () => resolve(chunks ? Buffer.concat(chunks) : (first ?? emptyBody)));
-    incoming.once("error", () => reject(bodyIncomplete()));
-    incoming.once("close", () => incoming.complete || reject(bodyIncomplete()));
+    incoming.once("error", () => reject(createBodyIncompleteError()));
+    incoming.once("close", () => incoming.complete || reject(createBodyIncompleteError()));
   });
 }
 
 async function readRequest(request: Request, maxBytes: number): Promise<Uint8Array> {
   const declared = request.headers.get("content-length");
-  if (Number(declared) > maxBytes) throw bodyTooLong(maxBytes);
+  if (Number(declared) > maxBytes) throw createBodyTooLongError(maxBytes);
   const chunks: Uint8Array[] = [];
   let length = 0;
   try {
@@ -105,20 +105,20 @@ async function readRequest(request: Request, maxBytes: number): Promise<Uint8Arr
     if (declared !== null) return new Uint8Array(await request.arrayBuffer());
     for await (const chunk of request.body ?? []) {
       length += chunk.byteLength;
-      if (length > maxBytes) throw bodyTooLong(maxBytes);
+      if (length > maxBytes) throw createBodyTooLongError(maxBytes);
       chunks.push(chunk);
     }
   } catch (error) {
-    throw error instanceof OAuthError ? error : bodyIncomplete();
+    throw error instanceof OAuthError ? error : createBodyIncompleteError();
   }
   return Buffer.concat(chunks);
 }
 
-function bodyTooLong(maxBytes: number): OAuthError {
+function createBodyTooLongError(maxBytes: number): OAuthError {
   return new OAuthError("invalid_request", `the body is longer than ${maxBytes} bytes`, { status: 413 });
 }
 
 /** A disconnect is a client error. */
-function bodyIncomplete(): OAuthError {
+function createBodyIncompleteError(): OAuthError {
   return new OAuthError("invalid_request", "the body is incomplete");
 }

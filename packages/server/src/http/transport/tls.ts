@@ -12,7 +12,7 @@ export type TlsRefusal = { readonly refused: string; readonly remedy: string };
  * TLS 1.3, and the TLS 1.2 suites that FAPI 1.0 Advanced §8.5 allows and RFC 9325 §4.2 recommends: forward secrecy and GCM.
  * Without finite-field Diffie-Hellman, which FAPI allows and RFC 9325 §4.1 advises against.
  */
-export const suites = {
+export const tlsDefaults = {
   minVersion: "TLSv1.2",
   // No renegotiation: the peer of a connection does not change.
   secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
@@ -31,12 +31,12 @@ export const suites = {
 /** Checks the configured files. Returns the problems; empty if there are none. */
 export function findTlsProblems({ listen, mtls }: Pick<Config, "listen" | "mtls">): readonly TlsRefusal[] {
   const [main, second] = [listen.tls, mtls?.listen?.tls];
-  const read = [
+  const results = [
     main && readTls(main),
     second && second.certificate !== main?.certificate && readTls(second),
     mtls?.authoritiesFile !== undefined && readCertificates(mtls.authoritiesFile),
   ];
-  return read.filter((one) => typeof one === "object" && "refused" in one);
+  return results.filter((one) => typeof one === "object" && "refused" in one);
 }
 
 /** Reads certificate and key from their files. */
@@ -46,18 +46,18 @@ export function readTls({
 }: TlsFiles): { readonly cert: string; readonly key: string } | TlsRefusal {
   const chain = readCertificates(certificate);
   if ("refused" in chain) return chain;
-  const secret = read(key);
-  if (typeof secret !== "string") return secret;
-  const opened = openKey(secret, key);
-  if ("refused" in opened) return opened;
-  const [own] = chain.certificates;
-  if (!own?.checkPrivateKey(opened))
+  const keyPem = read(key);
+  if (typeof keyPem !== "string") return keyPem;
+  const privateKey = parsePrivateKey(keyPem, key);
+  if ("refused" in privateKey) return privateKey;
+  const [leaf] = chain.certificates;
+  if (!leaf?.checkPrivateKey(privateKey))
     return {
       refused: `${key} is not the key of the first certificate in ${certificate}`,
       remedy:
         "Name the two that were made together; the server's certificate goes before those of authorities.",
     };
-  return { cert: chain.pem, key: secret };
+  return { cert: chain.pem, key: keyPem };
 }
 
 /** Reads a PEM file with at least one certificate. Refuses if any certificate is unreadable. */
@@ -92,7 +92,7 @@ function read(file: string): string | TlsRefusal {
   }
 }
 
-function openKey(pem: string, file: string): KeyObject | TlsRefusal {
+function parsePrivateKey(pem: string, file: string): KeyObject | TlsRefusal {
   try {
     return createPrivateKey(pem);
   } catch {

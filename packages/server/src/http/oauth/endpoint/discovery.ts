@@ -9,7 +9,7 @@ import { deliveryModes, secretAlgorithms, signatureAlgorithms } from "../../../d
 import { toAcr } from "../../../domain/policy/level.ts";
 import { ungrantedScopes } from "../../../usecase/request/resolve-ask.ts";
 
-export type Endpoints = Readonly<
+export type EndpointUrls = Readonly<
   Record<
     | "authorize"
     | "bcAuthorize"
@@ -25,7 +25,7 @@ export type Endpoints = Readonly<
   >
 >;
 
-export function listEndpoints(issuer: string): Endpoints {
+export function buildEndpointUrls(issuer: string): EndpointUrls {
   return {
     authorize: `${issuer}/authorize`,
     bcAuthorize: `${issuer}/bc-authorize`,
@@ -41,23 +41,23 @@ export function listEndpoints(issuer: string): Endpoints {
 }
 
 export function createMetadata(config: Config) {
-  const at = listEndpoints(config.issuer);
-  const rules = [...config.actions.values()];
+  const urls = buildEndpointUrls(config.issuer);
+  const policies = [...config.actions.values()];
   const clientMethods = listOfferedAuthMethods(config.mtls);
   const assertionAlgorithms = [...signatureAlgorithms, ...secretAlgorithms];
   return {
     issuer: config.issuer,
-    jwks_uri: at.jwks,
-    ...calledEndpoints(at),
+    jwks_uri: urls.jwks,
+    ...buildClientEndpoints(urls),
     // RFC 8705 §5: the same, for clients that bring a certificate.
-    ...(config.mtls && { mtls_endpoint_aliases: calledEndpoints(listEndpoints(config.mtls.url)) }),
+    ...(config.mtls && { mtls_endpoint_aliases: buildClientEndpoints(buildEndpointUrls(config.mtls.url)) }),
     // RFC 8705 §3.3: for clients that are registered for it.
     tls_client_certificate_bound_access_tokens: config.mtls !== undefined,
-    ...(config.registration.enabled && { registration_endpoint: at.register }),
+    ...(config.registration.enabled && { registration_endpoint: urls.register }),
     grant_types_supported: [cibaGrantType],
     // No flow goes through a browser here, and so there is no response type. Both members are there because some clients
     // refuse a document without them (RFC 8414 §2); the endpoint is a page that says what this server is for.
-    authorization_endpoint: at.authorize,
+    authorization_endpoint: urls.authorize,
     response_types_supported: [],
     backchannel_token_delivery_modes_supported: deliveryModes,
     backchannel_authentication_request_signing_alg_values_supported: signatureAlgorithms,
@@ -71,9 +71,9 @@ export function createMetadata(config: Config) {
     subject_types_supported: ["public"],
     id_token_signing_alg_values_supported: ["ES256"],
     acr_values_supported: authenticationLevels.map(toAcr),
-    scopes_supported: ["openid", ...ungrantedScopes, ...rules.flatMap(({ scope }) => scope ?? [])],
+    scopes_supported: ["openid", ...ungrantedScopes, ...policies.flatMap(({ scope }) => scope ?? [])],
     claims_supported: ["iss", "sub", "aud", "exp", "iat", "auth_time", "acr", "amr"],
-    authorization_details_types_supported: rules.flatMap(({ scope, definition }) =>
+    authorization_details_types_supported: policies.flatMap(({ scope, definition }) =>
       scope ? [] : [definition.type],
     ),
     claims_parameter_supported: false,
@@ -82,19 +82,19 @@ export function createMetadata(config: Config) {
     request_parameter_supported: false,
     request_uri_parameter_supported: false,
     // Our own.
-    spend_endpoint: at.spend,
+    spend_endpoint: urls.spend,
     spend_endpoint_auth_methods_supported: ["client_secret_basic", "client_secret_post"],
-    action_types_uri: at.actionTypes,
-    log_checkpoint_uri: at.checkpoint,
+    action_types_uri: urls.actionTypes,
+    log_checkpoint_uri: urls.checkpoint,
   };
 }
 
-function calledEndpoints(at: Endpoints) {
+function buildClientEndpoints(urls: EndpointUrls) {
   return {
-    token_endpoint: at.token,
-    backchannel_authentication_endpoint: at.bcAuthorize,
-    introspection_endpoint: at.introspect,
-    revocation_endpoint: at.revoke,
+    token_endpoint: urls.token,
+    backchannel_authentication_endpoint: urls.bcAuthorize,
+    introspection_endpoint: urls.introspect,
+    revocation_endpoint: urls.revoke,
   };
 }
 

@@ -19,12 +19,12 @@ export function createIntrospectionHandler(deps: IntrospectionDeps): EndpointHan
     const form = await readForm(request);
     const api = await authenticateApi(deps.store, request, form);
     const found = await introspect(deps, api, requireParameter(form, "token"));
-    return createJsonResponse(found ? render(found, deps.config.issuer) : { active: false });
+    return createJsonResponse(found ? toIntrospectionResponse(found, deps.config.issuer) : { active: false });
   };
 }
 
 /** The claims of the token itself (RFC 9068 §2.2), so that an API which asks need not read it. */
-function render({ token, decision }: Introspected, issuer: string) {
+function toIntrospectionResponse({ token, decision }: Introspected, issuer: string) {
   return {
     active: true,
     iss: issuer,

@@ -23,7 +23,7 @@ import { createJsonResponse, type ProtocolResponse, securityHeaders } from "../.
 import { OAuthError, type OAuthErrorCode } from "../oauth-error.ts";
 
 /** Members with an error code of their own (RFC 7591 §3.2.2). */
-const codes: Readonly<Record<string, OAuthErrorCode>> = {
+const memberErrorCodes: Readonly<Record<string, OAuthErrorCode>> = {
   redirect_uris: "invalid_redirect_uri",
   software_statement: "unapproved_software_statement",
 };
@@ -38,31 +38,31 @@ export function createRegistrationHandlers(
     create: async (request) => {
       const token = readToken(request);
       const result = await register(deps, token, await readMetadata(request));
-      if ("refused" in result) throw refusal(result);
-      return information(deps, result, 201);
+      if ("refused" in result) throw toOAuthError(result);
+      return toClientInformation(deps, result, 201);
     },
     read: async (request, _, id) => {
       const result = await readRegistered(deps, id, readToken(request));
-      if ("refused" in result) throw refusal(result);
-      return information(deps, result, 200);
+      if ("refused" in result) throw toOAuthError(result);
+      return toClientInformation(deps, result, 200);
     },
     update: async (request, _, id) => {
       const token = readToken(request);
       const result = await changeRegistered(deps, id, token, await readMetadata(request));
-      if ("refused" in result) throw refusal(result);
-      return information(deps, result, 200);
+      if ("refused" in result) throw toOAuthError(result);
+      return toClientInformation(deps, result, 200);
     },
     remove: async (request, _, id) => {
       const result = await removeRegistered(deps, id, readToken(request));
-      if (result !== "done") throw refusal(result);
+      if (result !== "done") throw toOAuthError(result);
       return { status: 204, headers: { "cache-control": "no-store", ...securityHeaders }, body: "" };
     },
   };
 }
 
 /** RFC 6750 §2.1; anything else that is sent there is as good as nothing. */
-function readToken(call: ProtocolRequest): string {
-  const authorization = call.header("authorization") ?? "";
+function readToken(request: ProtocolRequest): string {
+  const authorization = request.header("authorization") ?? "";
   const token = /^bearer +([A-Za-z0-9._~+/-]{1,512}=*)$/i.exec(authorization)?.[1];
   if (token !== undefined) return token;
   throw new OAuthError("invalid_token", "an initial or registration access token is required", {
@@ -71,21 +71,21 @@ function readToken(call: ProtocolRequest): string {
   });
 }
 
-async function readMetadata(call: ProtocolRequest): Promise<JsonObject> {
-  const read = parseJson(await readBody(call, "application/json"));
-  if ("refused" in read)
+async function readMetadata(request: ProtocolRequest): Promise<JsonObject> {
+  const parsed = parseJson(await readBody(request, "application/json"));
+  if ("refused" in parsed)
     throw new OAuthError(
       "invalid_client_metadata",
-      `the body cannot be read: ${read.refused} at ${read.path}`,
+      `the body cannot be read: ${parsed.refused} at ${parsed.path}`,
     );
-  const { value } = read;
+  const { value } = parsed;
   if (typeof value !== "object" || value === null || Array.isArray(value))
     throw new OAuthError("invalid_client_metadata", "the body must be a JSON object");
   return value as JsonObject;
 }
 
 /** RFC 7591 §3.2.1, RFC 7592 §3. A secret is answered when it is made, and never again: only its hash is kept. */
-function information(
+function toClientInformation(
   { config }: RegistrationDeps,
   { agent, token, secret }: Registered,
   status: 200 | 201,
@@ -102,8 +102,8 @@ function information(
   return createJsonResponse(body, { status });
 }
 
-function refusal(answer: RegisterRefused): OAuthError {
-  switch (answer.refused) {
+function toOAuthError(refusal: RegisterRefused): OAuthError {
+  switch (refusal.refused) {
     case "unknown_token":
       return new OAuthError(
         "invalid_token",
@@ -116,16 +116,16 @@ function refusal(answer: RegisterRefused): OAuthError {
     case "paused":
       return new OAuthError("access_denied", "this agent is paused", { status: 403 });
     case "metadata": {
-      const [first] = answer.problems;
+      const [first] = refusal.problems;
       return new OAuthError(
-        codes[first?.member ?? ""] ?? "invalid_client_metadata",
-        answer.problems.map(said).join("; "),
+        memberErrorCodes[first?.member ?? ""] ?? "invalid_client_metadata",
+        refusal.problems.map(describeProblem).join("; "),
       );
     }
   }
 }
 
-function said({ member, message, remedy }: Problem): string {
+function describeProblem({ member, message, remedy }: Problem): string {
   // No quotation marks in an `error_description` (RFC 6749 §5.2).
   return `${member}: ${message} (${remedy})`.replaceAll('"', "'");
 }

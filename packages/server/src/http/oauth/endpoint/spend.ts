@@ -19,14 +19,14 @@ export function createSpendHandler(deps: SpendDeps): EndpointHandler {
   return async (request) => {
     const form = await readForm(request);
     const api = await authenticateApi(deps.store, request, form);
-    const answer = await spend(deps, { api, ...readSpend(form) });
-    if ("refused" in answer)
-      throw new OAuthError(answer.refused, descriptions[answer.refused], { status: 409 });
-    return createJsonResponse(render(answer));
+    const result = await spend(deps, { api, ...readSpendInput(form) });
+    if ("refused" in result)
+      throw new OAuthError(result.refused, descriptions[result.refused], { status: 409 });
+    return createJsonResponse(toSpendResponse(result));
   };
 }
 
-function readSpend(
+function readSpendInput(
   form: Form,
 ):
   | Omit<SpendInput & { operation: "reserve" }, "api">
@@ -46,7 +46,7 @@ function readSpend(
     : { ...common, operation };
 }
 
-function render(token: Token) {
+function toSpendResponse(token: Token) {
   return {
     state: token.state,
     spend_id: token.spend?.id,

@@ -17,7 +17,7 @@ import type { DpopDeps } from "../dpop.ts";
 import { readForm, requireParameter } from "../form.ts";
 import { OAuthError, type OAuthErrorCode } from "../oauth-error.ts";
 import { parsePreferWait } from "../prefer.ts";
-import { toDenial, toTokenResponse } from "../token-response.ts";
+import { describeDenial, toTokenResponse } from "../token-response.ts";
 
 const errors = {
   authorization_pending: ["authorization_pending", "no approver has decided yet"],
@@ -51,8 +51,8 @@ export function createTokenHandler(deps: TokenDeps): EndpointHandler {
 
     const authReqId = requireParameter(form, "auth_req_id");
     // Before the poll is counted: a response that only carries a nonce is not a poll (RFC 9449 §8).
-    const bound = bindToken(deps, request, agent.record, peer);
-    const binding = bound instanceof Promise ? await bound : bound;
+    const bindingOrPromise = bindToken(deps, request, agent.record, peer);
+    const binding = bindingOrPromise instanceof Promise ? await bindingOrPromise : bindingOrPromise;
 
     const wait = parsePreferWait(request);
     const result = await redeem(deps, agent, {
@@ -67,13 +67,13 @@ export function createTokenHandler(deps: TokenDeps): EndpointHandler {
       : binding.headers;
     if ("refused" in result) {
       const retryAfterSeconds = deps.config.limits.pollIntervalSeconds + slowDownSeconds;
-      throw refusal(result, retryAfterSeconds, headers);
+      throw toOAuthError(result, retryAfterSeconds, headers);
     }
     return createJsonResponse(toTokenResponse(result), { headers });
   };
 }
 
-function refusal(
+function toOAuthError(
   { refused, denialReason: reason }: RedeemRefused,
   retryAfterSeconds: number,
   headers: Readonly<Record<string, string>>,
@@ -85,6 +85,6 @@ function refusal(
     });
   if (refused === "registration_changed")
     return new OAuthError(code, description, { status: 503, headers: { ...headers, "retry-after": "1" } });
-  const denial = toDenial(description, reason);
+  const denial = describeDenial(description, reason);
   return new OAuthError(code, denial.description, { headers, members: denial.members });
 }

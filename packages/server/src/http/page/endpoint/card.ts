@@ -33,10 +33,10 @@ export function createCardHandlers(deps: CardDeps): {
   };
 }
 
-const unreadable: PageResult = { message: "not_found", status: 404 };
+const requestNotFound: PageResult = { message: "not_found", status: 404 };
 
 /** What the card says above its buttons when an attempt to decide changed nothing; a page of its own for the rest. */
-const problems: Record<DecideRefusal, string | undefined> = {
+const refusalTexts: Record<DecideRefusal, string | undefined> = {
   not_yours: undefined,
   signed_out: undefined,
   pending: undefined,
@@ -59,18 +59,18 @@ const problems: Record<DecideRefusal, string | undefined> = {
   paused: "This agent is paused, so nothing it asks for can be approved. You can still deny it.",
 };
 
-const unreadableReason =
+const invalidReasonText =
   "The reason is longer than 300 characters, or has some that cannot be shown, as some emoji do. Nothing was decided: please deny again with plainer words, or with none.";
 
 async function showCard(deps: CardDeps, viewer: Viewer, id: string, request: Request): Promise<PageResult> {
   const found = await deps.store.read("request", id);
-  if (!found?.record.candidates.includes(viewer.approver.id)) return unreadable;
-  const via = channelOf(deps, new URL(request.url).searchParams.get("via"));
-  return { page: renderCardPage(await viewOf(deps, viewer, found.record, via)) };
+  if (!found?.record.candidates.includes(viewer.approver.id)) return requestNotFound;
+  const via = findChannel(deps, new URL(request.url).searchParams.get("via"));
+  return { page: renderCardPage(await buildCardView(deps, viewer, found.record, via)) };
 }
 
 /** The channel that a link or a form says it came by, if there is such a channel here. */
-function channelOf({ config }: CardDeps, via: string | null | undefined): string | undefined {
+function findChannel({ config }: CardDeps, via: string | null | undefined): string | undefined {
   return typeof via === "string" && Object.hasOwn(config.channels, via) ? via : undefined;
 }
 
@@ -78,11 +78,11 @@ async function decideOnCard(deps: CardDeps, viewer: Viewer, form: Form, id: stri
   const verdict = form.get("verdict");
   if (verdict !== "approve" && verdict !== "deny") return { message: "form_expired", status: 400 };
   const reason = readReason(form.get("reason"));
-  const channel = channelOf(deps, form.get("via"));
-  if (reason === null) return await showAgain(deps, viewer, id, channel, unreadableReason);
+  const channel = findChannel(deps, form.get("via"));
+  if (reason === null) return await showProblem(deps, viewer, id, channel, invalidReasonText);
   const assertion = parsePasskeyResponse<Assertion>(form.get("assertion"));
   const ceremony = form.get("ceremony");
-  const answer = await decide(deps, {
+  const result = await decide(deps, {
     requestId: id,
     approver: viewer.approver,
     session: viewer.session,
@@ -92,13 +92,13 @@ async function decideOnCard(deps: CardDeps, viewer: Viewer, form: Form, id: stri
     ...(verdict === "deny" && reason !== undefined && { reason }),
     ...(assertion && ceremony !== undefined && { signed: { ceremony, assertion } }),
   });
-  if (!("refused" in answer)) return { redirect: `/requests/${id}` };
-  if (answer.refused === "signed_out") return { redirect: "/sign-in" };
-  return await showAgain(deps, viewer, id, channel, problems[answer.refused]);
+  if (!("refused" in result)) return { redirect: `/requests/${id}` };
+  if (result.refused === "signed_out") return { redirect: "/sign-in" };
+  return await showProblem(deps, viewer, id, channel, refusalTexts[result.refused]);
 }
 
 /** The card once more, with why the attempt changed nothing. */
-async function showAgain(
+async function showProblem(
   deps: CardDeps,
   viewer: Viewer,
   id: string,
@@ -106,19 +106,19 @@ async function showAgain(
   problem: string | undefined,
 ): Promise<PageResult> {
   const found = await deps.store.read("request", id);
-  if (!found?.record.candidates.includes(viewer.approver.id)) return unreadable;
-  const view = await viewOf(deps, viewer, found.record, channel);
+  if (!found?.record.candidates.includes(viewer.approver.id)) return requestNotFound;
+  const view = await buildCardView(deps, viewer, found.record, channel);
   return { page: renderCardPage({ ...view, problem }), status: 409 };
 }
 
 async function pauseAgentFromCard(deps: CardDeps, viewer: Viewer, id: string): Promise<PageResult> {
   const found = await deps.store.read("request", id);
-  if (!found?.record.candidates.includes(viewer.approver.id)) return unreadable;
+  if (!found?.record.candidates.includes(viewer.approver.id)) return requestNotFound;
   await pauseAgent(deps.store, found.record.agent, true, toApproverActor(viewer.approver.id));
   return { message: "agent_paused", status: 200 };
 }
 
-async function viewOf(
+async function buildCardView(
   deps: CardDeps,
   viewer: Viewer,
   request: ApprovalRequest,
@@ -128,9 +128,9 @@ async function viewOf(
   const now = store.now();
   const state = getRequestState(request, now);
   const level = getRequiredLevel(config, request) ?? request.level;
-  const open = state === "pending" && now < request.decideBy;
-  const signing =
-    open && level === "passkey-signed" ? await beginDecision(deps, request, viewer.approver) : undefined;
+  const isOpen = state === "pending" && now < request.decideBy;
+  const decisionCeremony =
+    isOpen && level === "passkey-signed" ? await beginDecision(deps, request, viewer.approver) : undefined;
   return {
     card: request.card,
     cardHash: request.cardHash,
@@ -145,18 +145,18 @@ async function viewOf(
     via,
     level,
     needsSignIn: level === "passkey" && now >= viewer.session.authenticatedAt + freshPasskeyMs,
-    ceremony: signing && {
-      token: signing.ceremony,
-      challenge: signing.options.challenge,
+    ceremony: decisionCeremony && {
+      token: decisionCeremony.ceremony,
+      challenge: decisionCeremony.options.challenge,
       rpId: deps.relyingParty.rpId,
-      allowCredentials: (signing.options.allowCredentials ?? []).map(({ id, transports = [] }) => ({
+      allowCredentials: (decisionCeremony.options.allowCredentials ?? []).map(({ id, transports = [] }) => ({
         id,
         transports,
       })),
     },
-    decision: await decisionOf(deps, viewer.approver, request),
+    decision: await readDecisionView(deps, viewer.approver, request),
     approverName: viewer.approver.name,
-    problem: open ? await blockedReason(deps, request) : undefined,
+    problem: isOpen ? await blockedReason(deps, request) : undefined,
   };
 }
 
@@ -166,13 +166,13 @@ async function blockedReason(
   { agent, parts }: ApprovalRequest,
 ): Promise<string | undefined> {
   const found = await store.read("agent", agent);
-  if (found?.record.paused) return problems.paused;
-  return (await isDenied(store, parts)) ? problems.latched : undefined;
+  if (found?.record.paused) return refusalTexts.paused;
+  return (await isDenied(store, parts)) ? refusalTexts.latched : undefined;
 }
 
-async function decisionOf(
+async function readDecisionView(
   { store }: CardDeps,
-  reader: Approver,
+  viewingApprover: Approver,
   { status }: ApprovalRequest,
 ): Promise<CardView["decision"]> {
   if (!("decision" in status)) return undefined;
@@ -183,7 +183,7 @@ async function decisionOf(
     approverName: found?.record.name ?? approver,
     at,
     reason,
-    mine: approver === reader.id,
+    mine: approver === viewingApprover.id,
   };
 }
 

@@ -16,18 +16,18 @@ export function createDeviceHandlers(deps: DeviceDeps): {
   readonly remove: SessionFormHandler;
 } {
   return {
-    show: (viewer) => list(deps, viewer),
+    show: (viewer) => showDevices(deps, viewer),
     add: (viewer) => addDevice(deps, viewer),
     remove: (viewer, _, id) => removeDevice(deps, viewer, id),
   };
 }
 
-const problems = {
+const refusalTexts = {
   last_device: "This is your only device. Add another one first.",
   unknown_device: "That device is not there any more.",
 } as const;
 
-async function list({ store }: DeviceDeps, viewer: Viewer, problem?: string): Promise<PageResult> {
+async function showDevices({ store }: DeviceDeps, viewer: Viewer, problem?: string): Promise<PageResult> {
   const { approver, session, csrf } = viewer;
   const devices = (await store.listDevicesOf(approver.id)).map(({ id, name, createdAt }) => ({
     id,
@@ -46,9 +46,10 @@ async function addDevice({ store }: DeviceDeps, { session }: Viewer): Promise<Pa
 }
 
 async function removeDevice(deps: DeviceDeps, viewer: Viewer, id: string): Promise<PageResult> {
-  const answer = await removeOwnDevice(deps.store, viewer.approver, id);
-  if (answer === "removed")
+  const result = await removeOwnDevice(deps.store, viewer.approver, id);
+  if (result === "removed")
     return id === viewer.session.device ? { redirect: "/sign-in" } : { redirect: "/devices" };
-  const problem = answer.refused in problems ? problems[answer.refused as keyof typeof problems] : undefined;
-  return await list(deps, viewer, problem);
+  const problem =
+    result.refused in refusalTexts ? refusalTexts[result.refused as keyof typeof refusalTexts] : undefined;
+  return await showDevices(deps, viewer, problem);
 }

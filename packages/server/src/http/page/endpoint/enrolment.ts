@@ -22,11 +22,11 @@ export function createEnrolmentHandlers(deps: EnrolmentDeps): {
   };
 }
 
-const expired: PageResult = { message: "link_expired", status: 410 };
+const linkExpired: PageResult = { message: "link_expired", status: 410 };
 
 async function showEnrolment(deps: EnrolmentDeps, secret: string, problem?: string): Promise<PageResult> {
   const invitation = await readInvitation(deps.store, secret);
-  if ("refused" in invitation) return expired;
+  if ("refused" in invitation) return linkExpired;
   const { approver } = invitation;
   const { ceremony, options } = await openEnrolment(deps, approver);
   const page = renderEnrolPage({
@@ -34,7 +34,7 @@ async function showEnrolment(deps: EnrolmentDeps, secret: string, problem?: stri
     email: approver.email,
     token: secret,
     ceremony: { token: ceremony, options },
-    otherDevice: await otherDeviceLink(deps, secret),
+    otherDevice: await createOtherDeviceLink(deps, secret),
     problem,
   });
   return { page, status: problem === undefined ? 200 : 409 };
@@ -43,32 +43,32 @@ async function showEnrolment(deps: EnrolmentDeps, secret: string, problem?: stri
 /** Where an approver who adds a device is led: to the other one. */
 async function showEnrolmentLink(deps: EnrolmentDeps, secret: string): Promise<PageResult> {
   const invitation = await readInvitation(deps.store, secret);
-  if ("refused" in invitation) return expired;
-  const otherDevice = await otherDeviceLink(deps, secret);
+  if ("refused" in invitation) return linkExpired;
+  const otherDevice = await createOtherDeviceLink(deps, secret);
   return {
     page: renderOtherDevicePage({ approverName: invitation.approver.name, token: secret, otherDevice }),
   };
 }
 
-async function otherDeviceLink({ issuer }: EnrolmentDeps, secret: string): Promise<OtherDeviceLink> {
+async function createOtherDeviceLink({ issuer }: EnrolmentDeps, secret: string): Promise<OtherDeviceLink> {
   const address = `${issuer}/enrol/${encodeURIComponent(secret)}`;
   return { address, qrCode: await renderQrCode(address) };
 }
 
 async function finishEnrolment(deps: EnrolmentDeps, form: Form, secret: string): Promise<PageResult> {
   const invitation = await readInvitation(deps.store, secret);
-  if ("refused" in invitation) return expired;
+  if ("refused" in invitation) return linkExpired;
   const attestation = parsePasskeyResponse<Attestation>(form.get("attestation"));
   if (!attestation) return await showEnrolment(deps, secret, "No passkey arrived. Nothing was enrolled.");
-  const answer = await enrol(deps, {
+  const result = await enrol(deps, {
     approver: invitation.approver,
     invitation: invitation.found,
     ceremony: form.get("ceremony") ?? "",
     attestation,
-    name: deviceName(form.get("device")),
+    name: normalizeDeviceName(form.get("device")),
   });
-  if (!("refused" in answer)) return { redirect: "/inbox", cookie: deps.sessions.cookie(answer) };
-  if (answer.refused === "unknown_invitation") return expired;
+  if (!("refused" in result)) return { redirect: "/inbox", cookie: deps.sessions.createCookie(result) };
+  if (result.refused === "unknown_invitation") return linkExpired;
   return await showEnrolment(
     deps,
     secret,
@@ -76,7 +76,7 @@ async function finishEnrolment(deps: EnrolmentDeps, form: Form, secret: string):
   );
 }
 
-function deviceName(text: string | undefined): string {
+function normalizeDeviceName(text: string | undefined): string {
   return [
     ...(text ?? "")
       .normalize("NFC")

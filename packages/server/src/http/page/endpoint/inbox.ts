@@ -19,22 +19,22 @@ export function createInboxHandlers(deps: InboxDeps): {
 } {
   return {
     show: (viewer) => showInbox(deps, viewer),
-    events: (viewer, _, request) => inboxEvents(deps, viewer, request),
+    events: (viewer, _, request) => streamInboxEvents(deps, viewer, request),
   };
 }
 
-const shownDecided = 20;
+const maxDecided = 20;
 const keepAliveMs = 25_000;
 
 async function showInbox({ store }: InboxDeps, { approver, csrf }: Viewer): Promise<PageResult> {
   const now = store.now();
-  const waiting = (await store.listPendingFor(approver.id))
+  const pending = (await store.listPendingFor(approver.id))
     .filter(({ decideBy }) => now < decideBy)
     .sort((a, b) => a.decideBy - b.decideBy);
-  const decided = await store.listDecidedBy(approver.id, shownDecided);
+  const decided = await store.listDecidedBy(approver.id, maxDecided);
   const view: InboxView = {
     approverName: approver.name,
-    waiting: waiting.map((request) => ({
+    waiting: pending.map((request) => ({
       requestId: request.id,
       agentName: request.card.agent.name,
       parts: getCardParts(request.card),
@@ -47,7 +47,7 @@ async function showInbox({ store }: InboxDeps, { approver, csrf }: Viewer): Prom
       agentName: request.card.agent.name,
       parts: getCardParts(request.card),
       state: getRequestState(request, now),
-      ...rulingOf(request),
+      ...toDecidedFields(request),
     })),
     now,
     csrf,
@@ -55,7 +55,7 @@ async function showInbox({ store }: InboxDeps, { approver, csrf }: Viewer): Prom
   return { page: renderInboxPage(view) };
 }
 
-function rulingOf({
+function toDecidedFields({
   status,
   createdAt,
 }: ApprovalRequest): Pick<InboxView["decided"][number], "verdict" | "at"> {
@@ -64,7 +64,7 @@ function rulingOf({
 }
 
 /** Says "inbox" whenever a request of this approver changed, or something changed in another process. */
-async function inboxEvents(
+async function streamInboxEvents(
   { store, onFault }: InboxDeps,
   { approver, session }: Viewer,
   request: Request,
@@ -79,30 +79,30 @@ async function inboxEvents(
   let stop = () => {};
   const body = new ReadableStream<Uint8Array>({
     start(controller) {
-      let open = true;
+      let isOpen = true;
       const send = (text: string) => {
         if (store.now() >= session.expiresAt) stop();
-        if (open) controller.enqueue(encoder.encode(text));
+        if (isOpen) controller.enqueue(encoder.encode(text));
       };
-      const tell = async (wake: ChangeEvent) => {
-        if (wake && !wake.candidates.includes(approver.id)) return;
+      const notify = async (event: ChangeEvent) => {
+        if (event && !event.candidates.includes(approver.id)) return;
         // Signed out, or the device taken away: this stream hears nothing any more.
         if (!(await store.read("session", session.id))) return stop();
         send("event: inbox\ndata: \n\n");
       };
-      const unwatch = store.watch((wake) => {
+      const unwatch = store.watch((event) => {
         // Nobody waits for a listener. The browser connects again, and looks then.
-        tell(wake).catch((fault: unknown) => {
+        notify(event).catch((fault: unknown) => {
           onFault(fault, "GET /inbox/events");
           stop();
         });
       });
-      const beat = setInterval(() => send(": still here\n\n"), keepAliveMs).unref();
+      const keepAlive = setInterval(() => send(": still here\n\n"), keepAliveMs).unref();
       stop = () => {
         unwatch();
-        clearInterval(beat);
+        clearInterval(keepAlive);
         stop = () => {};
-        open = false;
+        isOpen = false;
         controller.close();
       };
       request.signal.addEventListener("abort", () => stop());

@@ -32,8 +32,8 @@ async function showSignIn(deps: SignInPageDeps, request: Request): Promise<PageR
 async function finishSignIn(deps: SignInPageDeps, form: Form): Promise<PageResult> {
   const next = deps.safeReturnTo(form.get("next"));
   const assertion = parsePasskeyResponse<Assertion>(form.get("assertion"));
-  const answer = assertion && (await signIn(deps, { ceremony: form.get("ceremony") ?? "", assertion }));
-  if (answer && !("refused" in answer)) return { redirect: next, cookie: deps.sessions.cookie(answer) };
+  const result = assertion && (await signIn(deps, { ceremony: form.get("ceremony") ?? "", assertion }));
+  if (result && !("refused" in result)) return { redirect: next, cookie: deps.sessions.createCookie(result) };
   return await askForPasskey(
     deps,
     next,
