@@ -1,4 +1,4 @@
-import { namePattern } from "../config/schema.ts";
+import { namePattern } from "../config/field.ts";
 import { addApi, remove } from "../usecase/client/client-lifecycle.ts";
 import type { Command } from "./cli/command.ts";
 import { withStore } from "./cli/deployment.ts";

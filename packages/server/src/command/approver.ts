@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { inspectText } from "@countersign/protocol";
 import type { Config } from "../config/config.ts";
-import { emailPattern } from "../config/schema.ts";
+import { emailPattern } from "../config/field.ts";
 import { normalizeEmail } from "../domain/people/approver.ts";
 import { invite } from "../usecase/people/enrol.ts";
 import { removeApprover, removeDevice } from "../usecase/people/remove-approver.ts";

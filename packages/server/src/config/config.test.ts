@@ -259,6 +259,18 @@ test("a key that is unknown is refused, with what was probably meant", () => {
   assert.equal(unknown?.remedy, "did you mean token_lifetime?");
 });
 
+test("a value of the wrong form in one section does not hide the problems of the others", () => {
+  const text = validConfig
+    .replace("port: 8080", "port: 80800")
+    .replace("bob@example.com", "bob")
+    .replace("api: refunds\n    schema", "api: refund\n    schema")
+    .replace("timeout: 3", "timeout: 300");
+  assert.deepEqual(
+    parseProblems(text).map(({ path }) => path),
+    ["listen.port", "groups.finance[1]", "actions.refund.api", "permission.timeout"],
+  );
+});
+
 test("what is missing is refused at the place where it belongs", () => {
   assert.equal(
     problem("    bound: [order, amount, currency]\n", ""),

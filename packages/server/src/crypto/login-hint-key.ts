@@ -1,7 +1,7 @@
 /** Loads the keys of the configured issuers of `login_hint_token`. */
 import { readFileSync } from "node:fs";
 import { parseJson } from "@countersign/protocol";
-import type { LoginHintIssuers } from "../config/login-hint-issuer.ts";
+import type { LoginHintIssuers } from "../config/section/login-hint-issuers.ts";
 import type { Keys } from "../domain/client/client.ts";
 import { parseJwks } from "../domain/client/public-key.ts";
 

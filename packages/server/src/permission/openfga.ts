@@ -4,7 +4,7 @@
  * or a wildcard is never sent and counts as not allowed.
  */
 import { CredentialsMethod, OpenFgaClient } from "@openfga/sdk";
-import { type OpenFgaCheck, openFgaNamePattern } from "../config/permission.ts";
+import { type OpenFgaCheck, openFgaNamePattern } from "../config/section/permission.ts";
 import type { PermissionQuery } from "../usecase/request/check-permission.ts";
 import type { PermissionBackend } from "./backend.ts";
 

@@ -1,7 +1,7 @@
 /** Registering an agent by command, and changing what it is registered with: always checked as a whole. */
 import type { JsonObject } from "@countersign/protocol";
 import { type Config, toRegistrationPolicy } from "../../config/config.ts";
-import { namePattern } from "../../config/schema.ts";
+import { namePattern } from "../../config/field.ts";
 import { createSecretSeal } from "../../crypto/seal.ts";
 import { hashSecret, newSecret, type Seal } from "../../crypto/secret.ts";
 import type { Agent } from "../../domain/client/client.ts";

@@ -8,7 +8,7 @@ import type { AddressInfo } from "node:net";
 import { type SecureContextOptions, Server as TlsServer } from "node:tls";
 import { getRequestListener } from "@hono/node-server";
 import type { Config } from "../../config/config.ts";
-import type { ListenSettings, MtlsSettings } from "../../config/listening.ts";
+import type { ListenSettings, MtlsSettings } from "../../config/section/listen.ts";
 import type { App } from "../app.ts";
 import { OAuthError } from "../oauth/oauth-error.ts";
 import { createPeerReader } from "./peer.ts";

@@ -5,7 +5,7 @@
 import { hash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import type { TLSSocket } from "node:tls";
-import type { MtlsSettings } from "../../config/listening.ts";
+import type { MtlsSettings } from "../../config/section/listen.ts";
 import { isInRange } from "../../domain/url/ip-address.ts";
 import { readCertificateHeader } from "./certificate-header.ts";
 

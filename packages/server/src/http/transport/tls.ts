@@ -3,7 +3,7 @@ import { constants, createPrivateKey, type KeyObject, X509Certificate } from "no
 import { readFileSync } from "node:fs";
 import type { SecureContextOptions } from "node:tls";
 import type { Config } from "../../config/config.ts";
-import type { TlsFiles } from "../../config/listening.ts";
+import type { TlsFiles } from "../../config/section/listen.ts";
 
 /** An operator error: which file is wrong, and how to fix it. */
 export type TlsRefusal = { readonly refused: string; readonly remedy: string };

@@ -4,7 +4,7 @@
  */
 import { authenticationLevels, cibaGrantType, proofAlgorithms } from "@countersign/protocol";
 import type { Config } from "../../../config/config.ts";
-import { listOfferedAuthMethods } from "../../../config/listening.ts";
+import { listOfferedAuthMethods } from "../../../config/section/listen.ts";
 import { deliveryModes, secretAlgorithms, signatureAlgorithms } from "../../../domain/client/client.ts";
 import { toAcr } from "../../../domain/policy/level.ts";
 import { ungrantedScopes } from "../../../usecase/request/resolve-ask.ts";

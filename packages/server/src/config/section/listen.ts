@@ -1,10 +1,15 @@
 /** Listeners, TLS, and how client certificates reach the server. */
 
 import { isIP } from "node:net";
-import { type AuthenticationMethod, authenticationMethods } from "../domain/client/client.ts";
-import type { Path } from "./document.ts";
-import type { SectionProblem } from "./schema.ts";
-import { findUrlProblem } from "./url-check.ts";
+import { z } from "zod";
+import { type AuthenticationMethod, authenticationMethods } from "../../domain/client/client.ts";
+import { isCidr } from "../../domain/url/ip-address.ts";
+import { defineObject, defineText, file, flag, host, port } from "../field.ts";
+import type { AddProblem } from "../problem.ts";
+import { defineSection, type SectionContext, type SectionValues } from "../section.ts";
+import { findUrlProblem } from "../url-check.ts";
+import { issuerSection } from "./issuer.ts";
+import { toSampleUrl } from "./passkeys.ts";
 
 /** Certificate chain and private key: absolute paths of PEM files. */
 export type TlsFiles = { readonly certificate: string; readonly key: string };
@@ -34,47 +39,74 @@ export type MtlsSettings = {
   };
 };
 
-type TlsSection = { readonly certificate: string; readonly key: string };
-type ListenSection = {
-  readonly host: string;
-  readonly port: number;
-  readonly tls?: TlsSection | undefined;
-};
-type MtlsSection = {
-  readonly url: string;
-  readonly listen?: ListenSection | undefined;
-  readonly authorities?: string | undefined;
-  readonly proxy?:
-    | { readonly header: string; readonly addresses: readonly string[]; readonly verified: boolean }
-    | undefined;
-};
-type ListenSections = {
-  readonly issuer: string;
-  readonly listen: ListenSection;
-  readonly mtls?: MtlsSection | undefined;
-};
+/** PEM files: the certificate with its chain, and the private key. */
+const tls = defineObject({ certificate: file, key: file }).optional();
 
-export function checkListenSettings(
-  { issuer, listen, mtls }: ListenSections,
-  addProblem: (problem: SectionProblem) => void,
-): void {
-  if (listen.tls && !issuer.startsWith("https:"))
-    addProblem({
-      path: ["listen", "tls"],
-      message: "listen.tls is set, but the issuer is an http URL",
-      remedy: "write the issuer with https, or remove listen.tls",
-    });
-  if (mtls) checkMtls(issuer, listen, mtls, addProblem);
-}
+const shape = {
+  // Default: loopback only.
+  listen: defineObject({ host, port: port.default(4400), tls }).prefault({}),
+  mtls: defineObject({
+    url: z.string(),
+    listen: defineObject({ host, port, tls }).optional(),
+    authorities: file.optional(),
+    proxy: defineObject({
+      header: defineText(
+        /^[A-Za-z0-9-]{1,64}$/,
+        "the name of a header",
+        "write it as client-cert (RFC 9440)",
+      ).default("client-cert"),
+      addresses: z
+        .array(
+          z.string().refine((address) => isIP(address) !== 0 || isCidr(address), {
+            error: "this is no address, and no range of addresses\nwrite it as 10.1.0.5 or 10.1.0.0/16",
+          }),
+        )
+        .min(
+          1,
+          "the list is empty, so no proxy would be trusted\nname the addresses that the proxy connects from",
+        ),
+      verified: flag,
+    }).optional(),
+  }).optional(),
+};
+type Values = SectionValues<typeof shape>;
+type ListenValues = Omit<Values["listen"], "tls"> & { readonly tls?: Values["listen"]["tls"] };
+type MtlsValues = NonNullable<Values["mtls"]>;
 
-function checkMtls(
-  issuer: string,
-  listen: ListenSection,
-  mtls: MtlsSection,
-  addProblem: (problem: SectionProblem) => void,
-): void {
+export const listenSection = defineSection({
+  shape,
+  read(
+    { listen, mtls },
+    context,
+  ): {
+    readonly listen: ListenSettings /** Undefined: no client certificate is requested. */;
+    readonly mtls?: MtlsSettings;
+  } {
+    const { use, addProblem } = context;
+    const issuer = use(issuerSection)?.settings.issuer;
+    if (issuer !== undefined && listen.tls && !issuer.startsWith("https:"))
+      addProblem({
+        path: ["listen", "tls"],
+        message: "listen.tls is set, but the issuer is an http URL",
+        remedy: "write the issuer with https, or remove listen.tls",
+      });
+    if (mtls && issuer !== undefined) checkMtls(issuer, listen, mtls, addProblem);
+    return readListenSettings({ listen, mtls }, context);
+  },
+  sample({ issuer }) {
+    const { port, protocol } = toSampleUrl(issuer);
+    // An https issuer without a port is served by a proxy, which can use any port of this machine.
+    const listenPort = port || (protocol === "http:" ? "80" : "4400");
+    return `# HTTP without TLS, for a reverse proxy that terminates TLS. docs/operations/tls.md shows how to terminate TLS here, and how
+# agents authenticate with client certificates.
+listen: { host: 127.0.0.1, port: ${listenPort} }
+`;
+  },
+});
+
+function checkMtls(issuer: string, listen: ListenValues, mtls: MtlsValues, addProblem: AddProblem): void {
   const addMtlsProblem = (key: string, message: string, remedy: string) =>
-    addProblem({ path: ["mtls", key] as Path, message, remedy });
+    addProblem({ path: ["mtls", key], message, remedy });
   const problem = findUrlProblem(mtls.url, "URL for certificates");
   if (problem) addProblem({ path: ["mtls", "url"], ...problem });
   else if (!mtls.url.startsWith("https:"))
@@ -118,10 +150,9 @@ export function listOfferedAuthMethods(
   });
 }
 
-/** Converts the checked sections. `path` makes a file path absolute. */
-export function readListenSettings(
-  { listen, mtls }: ListenSections,
-  resolvePath: (file: string) => string,
+function readListenSettings(
+  { listen, mtls }: Values,
+  { resolvePath }: Pick<SectionContext, "resolvePath">,
 ): { readonly listen: ListenSettings; readonly mtls?: MtlsSettings } {
   const mainListener = toListenSettings(listen, listen.tls, resolvePath);
   if (!mtls) return { listen: mainListener };
@@ -141,8 +172,8 @@ export function readListenSettings(
 }
 
 function toListenSettings(
-  { host, port }: ListenSection,
-  tls: TlsSection | undefined,
+  { host, port }: ListenValues,
+  tls: ListenValues["tls"],
   resolvePath: (file: string) => string,
 ): ListenSettings {
   return {

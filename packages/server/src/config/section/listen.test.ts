@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseConfig } from "./config.ts";
+import { parseConfig } from "../config.ts";
 
 function read(issuer: string, lines: string) {
   const text = `issuer: ${issuer}\npasskeys: { rp_id: example.com }\n${lines}`;

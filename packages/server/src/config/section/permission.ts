@@ -1,10 +1,12 @@
 /** The `permission` section: relations, and the external permission backend. */
-import { resolve } from "node:path";
-import type { ActionPolicy } from "../domain/action/action-type.ts";
-import type { AgentRelation, ApproverRelation, Relations } from "../domain/policy/relation.ts";
-import type { Path } from "./document.ts";
-import type { fileSchema, SectionProblem } from "./schema.ts";
-import { suggestSpelling } from "./spelling.ts";
+import { z } from "zod";
+import type { AgentRelation, ApproverRelation, Relations } from "../../domain/policy/relation.ts";
+import type { Path } from "../document.ts";
+import { defineInteger, defineObject, defineText, email, file, flag, name } from "../field.ts";
+import { definePolicy, type SectionContext } from "../section.ts";
+import { suggestSpelling } from "../spelling.ts";
+import { actionsSection } from "./actions.ts";
+import { groupsSection } from "./groups.ts";
 
 /** One relation to check in OpenFGA, with placeholders in braces. */
 export type OpenFgaCheck = { readonly user: string; readonly relation: string; readonly object: string };
@@ -27,20 +29,95 @@ export type PermissionSettings = {
   readonly timeLimitMs: number;
 };
 
-type ConfigSections = ReturnType<typeof fileSchema.parse>;
-type AddProblem = (problem: SectionProblem) => void;
-
 /** Placeholders of OpenFGA templates, besides `bound.<field>`. */
 const placeholders = ["agent", "type", "api", "approver", "email"];
 
-/** Checks the section against the rest of the file. `actions` holds the actions without problems. */
-export function checkPermission(
-  { permission, groups, actions: declared, scopes }: ConfigSections,
-  actions: ReadonlyMap<string, ActionPolicy>,
-  addProblem: AddProblem,
-): void {
+/** The actions that a relation applies to. */
+const relationScope = {
+  types: z
+    .array(z.string())
+    .min(1, "the list is empty\nname at least one type, or leave types out for all of them")
+    .optional(),
+  where: z
+    .record(
+      z.string(),
+      z
+        .array(z.union([z.string(), z.int(), z.boolean()]))
+        .min(1, "the list is empty\nname at least one value"),
+    )
+    .default({}),
+};
+const people = { people: z.array(email).default([]), groups: z.array(z.string()).default([]) };
+
+const permissionSchema = defineObject({
+  // Seconds. Enough for a network call, and short because the agent waits for it.
+  timeout: defineInteger(1, 10, "a limit in seconds").default(2),
+  relations: defineObject({
+    agents: z
+      .array(
+        defineObject({
+          ...relationScope,
+          agents: z
+            .array(name)
+            .min(1, "the list is empty\nname at least one agent, or leave agents out for all of them")
+            .optional(),
+          of: defineObject(people).optional(),
+        }),
+      )
+      .optional(),
+    approvers: z.array(defineObject({ ...relationScope, ...people })).optional(),
+  }).optional(),
+  authzen: defineObject({
+    url: z.string(),
+    token_file: file.optional(),
+    // True: one batch call. False: one call per approver and part.
+    batch: flag.default(false),
+  }).optional(),
+  openfga: defineObject({
+    url: z.string(),
+    store_id: defineText(
+      /^[0-9A-HJKMNP-TV-Z]{26}$/,
+      "the id of a store",
+      "write it as OpenFGA shows it, 26 characters",
+    ),
+    model_id: defineText(
+      /^[0-9A-HJKMNP-TV-Z]{26}$/,
+      "the id of an authorization model",
+      "write it as OpenFGA shows it, 26 characters",
+    ).optional(),
+    token_file: file.optional(),
+    checks: z
+      .array(defineObject({ user: z.string(), relation: z.string(), object: z.string() }))
+      .min(1, "the list is empty, so everything would be allowed\nadd a check, such as user: agent:{agent}"),
+  }).optional(),
+});
+
+type PermissionValues = z.output<typeof permissionSchema>;
+
+export const permissionSection = definePolicy({
+  shape: { permission: permissionSchema.prefault({}) },
+  read({ permission }, context): { readonly permission: PermissionSettings } {
+    checkPermission(permission, context);
+    return { permission: readPermission(permission, context.resolvePath) };
+  },
+  sample:
+    () => `# Optional: further rules about which agents may ask whom for what; an AuthZEN or OpenFGA server can be asked, too. See
+# docs/operations/people-and-agents.md.
+# permission:
+#   relations:
+#     agents: [{ agents: [refund-agent], types: [refund], of: { groups: [finance] } }]
+`,
+});
+
+/** Checks the section against the rest of the file. */
+function checkPermission(permission: PermissionValues, { use, addProblem }: SectionContext): void {
   const { relations, authzen, openfga } = permission;
-  const knownTypes = [...Object.keys(declared), ...Object.keys(scopes)];
+  const groups = use(groupsSection)?.settings.groups;
+  const declared = use(actionsSection);
+  const knownTypes = declared && [
+    ...Object.keys(declared.values.actions),
+    ...Object.keys(declared.values.scopes),
+  ];
   const entries: readonly (readonly [Path, AgentRelation | ApproverRelation])[] = [
     ...(relations?.agents ?? []).map((relation, at) => [["agents", at], relation] as const),
     ...(relations?.approvers ?? []).map((relation, at) => [["approvers", at], relation] as const),
@@ -52,7 +129,7 @@ export function checkPermission(
       path,
     );
     for (const [i, type] of (relation.types ?? []).entries())
-      if (!knownTypes.includes(type))
+      if (knownTypes && !knownTypes.includes(type))
         addProblem({
           path: [...path, "types", i],
           message: `no action is called ${type}`,
@@ -85,7 +162,7 @@ export function checkPermission(
           remedy: "write it as in user: agent:{agent}, relation: can_ask, object: action:{type}",
         });
     }
-  for (const type of knownTypes)
+  for (const type of knownTypes ?? [])
     if (
       !openFgaNamePattern.test(type) &&
       openfga.checks.some((check) => JSON.stringify(check).includes("{type}"))
@@ -98,11 +175,11 @@ export function checkPermission(
 
   function checkGroups(names: readonly string[], path: Path): void {
     for (const group of names)
-      if (!Object.hasOwn(groups, group))
+      if (groups && !groups.has(group))
         addProblem({
           path,
           message: `no group is called ${group}`,
-          remedy: suggestSpelling(group, Object.keys(groups)),
+          remedy: suggestSpelling(group, [...groups.keys()]),
         });
   }
   function checkWhere({ types, where }: AgentRelation | ApproverRelation, path: Path): void {
@@ -113,7 +190,7 @@ export function checkPermission(
         continue;
       }
       for (const type of types) {
-        const policy = actions.get(type);
+        const policy = declared?.settings.actions.get(type);
         if (policy && !policy.definition.bound.includes(field))
           addProblem({
             path: at,
@@ -140,10 +217,13 @@ export function checkPermission(
   }
 }
 
-export function readPermission({ permission }: ConfigSections, baseDir: string): PermissionSettings {
+function readPermission(
+  permission: PermissionValues,
+  resolvePath: SectionContext["resolvePath"],
+): PermissionSettings {
   const { relations, authzen, openfga, timeout: seconds } = permission;
   const resolveTokenFile = (file: string | undefined) =>
-    file !== undefined && { tokenFile: resolve(baseDir, file) };
+    file !== undefined && { tokenFile: resolvePath(file) };
   const backend: PermissionBackendSettings | undefined = authzen
     ? {
         kind: "authzen",
@@ -179,7 +259,7 @@ function findTemplateProblem(key: keyof OpenFgaCheck, template: string): string 
   if (key === "relation") return /^[^:#@*\s]{1,50}$/.test(plain) ? undefined : "invalid relation";
   return /^[^:#@*\s]+:[^:#*\s]+(#[^:#@*\s]+)?$/.test(plain) && (key === "user" || !plain.includes("#"))
     ? undefined
-    : `this is no ${key}`;
+    : `this is not a valid ${key}`;
 }
 
 function trimTrailingSlashes(url: string): string {

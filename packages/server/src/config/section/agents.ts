@@ -1,18 +1,24 @@
 /** Reads the declared agents: client metadata with the keys of the file, and secrets only as hashes. */
 import { readFileSync } from "node:fs";
-import { resolve } from "node:path";
 import { inspectText, type Json, type JsonObject, parseJson } from "@countersign/protocol";
-import type { ActionPolicy } from "../domain/action/action-type.ts";
-import type { Agent, Credential } from "../domain/client/client.ts";
+import { z } from "zod";
+import type { ActionPolicy } from "../../domain/action/action-type.ts";
+import type { Agent, Credential } from "../../domain/client/client.ts";
 import {
   type ClientAuthMethod,
   type RegistrationPolicy,
   readRegistration,
   registrationMembers,
-} from "../domain/client/registration.ts";
-import { toTypeMetadata } from "../domain/client/type-metadata.ts";
-import type { Path } from "./document.ts";
-import { agentSchema, type SectionProblem, validate } from "./schema.ts";
+} from "../../domain/client/registration.ts";
+import { toTypeMetadata } from "../../domain/client/type-metadata.ts";
+import type { Path } from "../document.ts";
+import { defineObject, defineText, file, name } from "../field.ts";
+import { freezeMap } from "../freeze.ts";
+import { type AddProblem, validate } from "../problem.ts";
+import { definePolicy, type SectionContext } from "../section.ts";
+import { actionsSection } from "./actions.ts";
+import { listenSection, listOfferedAuthMethods } from "./listen.ts";
+import { outboundSection } from "./outbound.ts";
 
 export type DeclaredAgent = Omit<
   Agent,
@@ -21,23 +27,60 @@ export type DeclaredAgent = Omit<
 /** `client_secret_jwt` is excluded: an HMAC needs the secret, and only its hash is declared. */
 type DeclaredCredential = Exclude<Credential, { readonly method: "client_secret_jwt" }>;
 
-type AgentSections = {
-  readonly agents: { readonly [id: string]: unknown };
-  readonly actions: { readonly [type: string]: unknown };
-  readonly scopes: { readonly [scope: string]: unknown };
-};
-type AddProblem = (problem: SectionProblem) => void;
+/** An agent: client metadata with the names of the specifications, and keys that only an operator may set. */
+const agentSchema = defineObject({
+  name: z.string().optional(),
+  types: z.array(z.string()).min(1, "the agent has no action types\nname at least one"),
+  secret_sha256: defineText(
+    /^[0-9a-f]{64}$/,
+    "the SHA-256 of a secret",
+    "countersign agent hash-secret --new makes a secret and prints it",
+  ).optional(),
+  jwks_file: file.optional(),
+  // Parsed in `domain/client/registration.ts`, as for every registration.
+  ...Object.fromEntries(registrationMembers.map((member) => [member, z.unknown().optional()] as const)),
+});
 
-/** Reads each agent separately. `from` is the base of relative paths; `terms` holds the actions without problems. */
-export function readAgents(
-  { agents, actions, scopes }: AgentSections,
-  policy: RegistrationPolicy,
-  baseDir: string,
-  addProblem: AddProblem,
+export const agentsSection = definePolicy({
+  // Agents can also be added with `countersign agent add`, or register themselves.
+  shape: { agents: z.record(name, z.unknown()).default({}) },
+  read(
+    { agents },
+    context,
+  ): {
+    /** By id. Reconciled into the store at the start; not changed by commands or registration. */
+    readonly agents: ReadonlyMap<string, DeclaredAgent>;
+  } {
+    return { agents: freezeMap(readAgents(agents, context)) };
+  },
+  sample:
+    () => `# Agents can be declared here, for operators who keep them under version control: client metadata with its standard names,
+# and the hash of a secret, which countersign agent hash-secret --new creates. Only this file can change them.
+# agents:
+#   refund-agent:
+#     name: Refund desk
+#     types: [refund]
+#     secret_sha256: "0000000000000000000000000000000000000000000000000000000000000000"
+`,
+});
+
+/** Reads each agent separately. Returns none if the sections that agents refer to do not have the right form. */
+function readAgents(
+  agents: { readonly [id: string]: unknown },
+  { use, addProblem, resolvePath }: SectionContext,
 ): [string, DeclaredAgent][] {
-  const { types } = policy;
+  const [declared, outbound, listen] = [use(actionsSection), use(outboundSection), use(listenSection)];
+  if (!declared || !outbound || !listen) return [];
+  const types = declared.settings.actions;
+  const policy: RegistrationPolicy = {
+    types,
+    outbound: outbound.settings.outbound,
+    methods: listOfferedAuthMethods(listen.settings.mtls),
+  };
   // A problem of an action is reported there, not again for each of its agents.
-  const invalidTypes = [...Object.keys(actions), ...Object.keys(scopes)].filter((type) => !types.has(type));
+  const invalidTypes = Object.keys({ ...declared.values.actions, ...declared.values.scopes }).filter(
+    (type) => !types.has(type),
+  );
   const declaredAgents: [string, DeclaredAgent][] = [];
   for (const [id, value] of Object.entries(agents)) {
     const path = ["agents", id];
@@ -45,7 +88,7 @@ export function readAgents(
     if (!section) continue;
     const knownTypes = section.types.filter((type) => !invalidTypes.includes(type));
     const metadata =
-      knownTypes.length > 0 && readMetadata(section, knownTypes, types, { path, baseDir, addProblem });
+      knownTypes.length > 0 && readMetadata(section, knownTypes, types, { path, resolvePath, addProblem });
     if (!metadata) continue;
     const result = readRegistration(metadata, policy);
     if ("problems" in result)
@@ -73,9 +116,9 @@ function readMetadata(
   types: ReadonlyMap<string, ActionPolicy>,
   {
     path,
-    baseDir,
+    resolvePath,
     addProblem,
-  }: { readonly path: Path; readonly baseDir: string; readonly addProblem: AddProblem },
+  }: { readonly path: Path } & Pick<SectionContext, "resolvePath" | "addProblem">,
 ): JsonObject | undefined {
   const presentMembers = registrationMembers.filter((member) => section[member] !== undefined);
   // Reject YAML values that JSON cannot express.
@@ -101,7 +144,7 @@ function readMetadata(
     return undefined;
   }
   try {
-    const jwks = parseJson(readFileSync(resolve(baseDir, section.jwks_file), "utf8"));
+    const jwks = parseJson(readFileSync(resolvePath(section.jwks_file), "utf8"));
     if ("value" in jwks) return { ...metadata, jwks: jwks.value };
     addProblem({ path: at, message: "the file cannot be read as JSON", remedy: "put a JWK Set into it" });
   } catch (error) {
