@@ -50,7 +50,7 @@ test("T8: the owner of the service is asked, with what was measured on the card;
   const answer = await sam.page.goto(priya.page.url());
   assert.equal(answer?.status(), 404);
   await sam.page.goto(`${stage.issuer}/inbox`);
-  await sam.page.getByRole("heading", { name: "Nothing waits for you" }).waitFor();
+  await sam.page.getByRole("heading", { name: "You’re all caught up" }).waitFor();
   await priya.approve();
 
   const held = await agent.atTheDoor();

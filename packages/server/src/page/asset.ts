@@ -1,4 +1,4 @@
-/** The stylesheet, the icon and the modules that pages load: read once at start, addressed by their own content. */
+/** Static assets of the pages: read once at start, with a content hash in their URL. */
 import { hash } from "node:crypto";
 import { readFileSync } from "node:fs";
 
@@ -26,12 +26,12 @@ const assets: ReadonlyMap<string, Asset> = new Map(
   (Object.keys(contentTypes) as AssetName[]).map((name) => [name, readAsset(name)]),
 );
 
-/** The asset served at `/assets/<name>`, or undefined for any other name. */
+/** Returns the asset served at `/assets/<name>`, or undefined if there is none. */
 export function findAsset(name: string): Asset | undefined {
   return assets.get(name);
 }
 
-/** Where a page finds it. A URL with the present `v` never changes what it gives: cache it for ever. */
+/** Returns the asset's URL. Its `v` parameter is the content hash, so the response can be cached indefinitely. */
 export function getAssetUrl(name: AssetName): string {
   return `/assets/${name}?v=${assets.get(name)?.hash}`;
 }

@@ -205,11 +205,11 @@ test("the keyboard goes through a card in the order in which it is read, and not
       "Countersign",
       "Inbox",
       "Devices",
-      "Add a reason, if you deny",
+      "Add a reason for denying",
       "Deny",
       "Approve",
-      "Fine print",
-      "Something is wrong: pause Refund desk",
+      "Details",
+      "Something wrong? Pause Refund desk",
     ]);
   });
 });
@@ -240,7 +240,7 @@ test("without script a card shows everything, says until when, and can be denied
         "Refund desk asks for your approval",
         refund.words.message ?? "",
         "Cannot be undone",
-        "Answer within 1:42 or it is cancelled",
+        "Decide within 1:42 or it expires",
         "open until 14:32:05 UTC",
         "7K2M-Q9XD-4TCV",
         "Approving needs your passkey, and that needs JavaScript. You can deny without it.",
@@ -282,7 +282,7 @@ function makeOld() {
 }
 
 for (const [name, summary] of [
-  ["enrol", "Enrol another device instead"],
+  ["enrol", "Set up another device instead"],
   ["enrol-elsewhere", undefined],
 ] as const)
   test(`a camera reads the address on the page ${name}, light and dark`, async () => {
@@ -308,7 +308,7 @@ for (const age of ["today's", "an older"])
       if (age === "an older") await page.addInitScript(makeOld);
 
       await page.goto(`${site}/pages/enrol`);
-      assert.equal(await page.getByLabel("What do you call this device?").inputValue(), "My Linux computer");
+      assert.equal(await page.getByLabel("Device name").inputValue(), "My Linux computer");
       await page.getByRole("button", { name: "Create a passkey" }).click();
       await page.getByText("sent").waitFor();
       const enrolled = answer("attestation");
@@ -361,7 +361,10 @@ test("a passkey that fails says so, sends nothing, and leaves the way open to tr
     await page.goto(`${site}/pages/sign-in`);
     const button = page.getByRole("button", { name: "Use my passkey" });
     await button.click();
-    await page.getByRole("alert").filter({ hasText: "The passkey was not used" }).waitFor();
+    await page
+      .getByRole("alert")
+      .filter({ hasText: "The passkey prompt was cancelled or timed out" })
+      .waitFor();
     assert.equal(sent.length, 0);
     await passkeys.recognise(true);
     await button.click();
@@ -383,14 +386,14 @@ test("T11: a card counts down by the server's time, speaks up once, and closes i
     assert.equal(await left.textContent(), "1:30");
     assert.equal(await status.textContent(), "");
     await page.clock.runFor(60_000);
-    assert.equal(await status.textContent(), "30 seconds left to answer");
+    assert.equal(await status.textContent(), "30 seconds left to decide");
     await page.clock.runFor(29_500);
     assert.ok(await approve.isEnabled());
-    assert.equal(await status.textContent(), "30 seconds left to answer");
+    assert.equal(await status.textContent(), "30 seconds left to decide");
     await page.clock.runFor(750);
     assert.ok(await approve.isDisabled());
     assert.ok(await page.getByRole("button", { name: "Deny" }).isDisabled());
-    assert.match((await status.textContent()) ?? "", /^Too late to answer/);
+    assert.match((await status.textContent()) ?? "", /^Too late to decide/);
     assert.equal(await left.count(), 0);
   });
 });
@@ -411,10 +414,10 @@ test("the inbox shows what arrives, keeps the place of the keyboard, and says so
     await page.getByRole("link", { name: "Trading assistant" }).focus();
     inbox = [waiting(refund, "two"), waiting(order, "one")];
     announce();
-    await page.getByText("2 requests wait for you").first().waitFor();
+    await page.getByText("2 requests are waiting for you").first().waitFor();
     assert.match(await page.title(), /^\(2\) Inbox/);
     assert.equal(await page.evaluate(() => document.activeElement?.id), "request-one");
-    assert.equal(await page.getByRole("status").textContent(), "2 requests wait for you");
+    assert.equal(await page.getByRole("status").textContent(), "2 requests are waiting for you");
 
     inbox = [waiting(refund, "two")];
     announce();
@@ -435,7 +438,7 @@ test("an inbox whose line was refused finds its way back, and shows what it miss
     inbox = [waiting(refund, "two")];
     down = false;
     await page.clock.fastForward(5_000);
-    await page.getByRole("heading", { name: "One request waits for you" }).waitFor();
+    await page.getByRole("heading", { name: "One request is waiting for you" }).waitFor();
     assert.match(complaints.splice(0).join(), /503/);
   });
 });

@@ -1,4 +1,4 @@
-/** One request on a page: while it waits, the card with its two buttons; afterwards, what became of it. */
+/** Renders the page of one request: while it is pending, the card with its two buttons; afterwards, its outcome. */
 import type { AuthenticationLevel, RequestState } from "@countersign/protocol";
 import { html } from "hono/html";
 import {
@@ -21,7 +21,7 @@ import {
   renderTimeOfDay,
 } from "./phrase.ts";
 
-/** A passkey ceremony that signs the decision: what the device is asked, and the token that names it in the form. */
+/** The WebAuthn assertion that signs an approval: the challenge, and the token that identifies the ceremony in the form. */
 export type DecisionCeremony = {
   /** base64url; binds request, digest, card, verdict, approver and nonce. */
   readonly challenge: string;
@@ -32,7 +32,7 @@ export type DecisionCeremony = {
 
 export type CardView = {
   readonly card: Card;
-  /** `hashJson` of the card: sent back with the decision, so that what was seen is what is decided. */
+  /** `hashJson` of the card. Sent back with the decision, so that an approver cannot decide a card they have not seen. */
   readonly cardHash: string;
   readonly requestId: string;
   readonly state: RequestState;
@@ -42,12 +42,12 @@ export type CardView = {
   readonly expiresAt: number;
   readonly now: number;
   readonly csrf: string;
-  /** The channel whose link led here: sent back with the decision, so that it can be counted. */
+  /** The channel whose link opened this page. Sent back with the decision, for metrics. */
   readonly via?: string | undefined;
   readonly level: AuthenticationLevel;
-  /** The level asks for a passkey and this session's is too long ago. A denial is possible all the same. */
+  /** True if the level requires a passkey and the session's last assertion is too old. A denial does not need one. */
   readonly needsSignIn: boolean;
-  /** Present at level `passkey-signed` while the request waits. */
+  /** Present at level `passkey-signed` while the request is pending. */
   readonly ceremony?: DecisionCeremony | undefined;
   readonly decision?:
     | {
@@ -55,19 +55,19 @@ export type CardView = {
         readonly approverName: string;
         readonly at: number;
         readonly reason?: string | undefined;
-        /** Whether the reader is the one who decided. */
+        /** True if the signed-in approver decided. */
         readonly mine: boolean;
       }
     | undefined;
   readonly approverName: string;
-  /** Why the last attempt to decide changed nothing. */
+  /** Why the last decision was refused, or why an approval would be. */
   readonly problem?: string | undefined;
 };
 
 /**
- * The card. While it can be decided it holds two forms, `deny` and `approve`, both
- * `POST /requests/<id>/decision` with `csrf`, `card`, `verdict`; `via` where there is one; `reason` with a denial; `ceremony` and `assertion` with
- * an approval at level `passkey-signed`. The quiet third form is `POST /requests/<id>/pause-agent` with `csrf`.
+ * Renders the card. While it can be decided it has two forms, `deny` and `approve`: `POST /requests/<id>/decision` with
+ * `csrf`, `card`, `verdict`; `via` if known; `reason` with a denial; `ceremony` and `assertion` with an approval at level
+ * `passkey-signed`. A third form is `POST /requests/<id>/pause-agent` with `csrf`.
  */
 export function renderCardPage(view: CardView): Html {
   return view.state === "pending" ? renderPendingPage(view) : renderDecidedPage(view);
@@ -77,7 +77,7 @@ function renderPendingPage(view: CardView): Html {
   const { card } = view;
   const open = view.now < view.decideBy;
   return renderPage({
-    title: `${card.agent.name} asks`,
+    title: `${card.agent.name} asks for approval`,
     approverName: view.approverName,
     scripts: view.ceremony && open ? ["countdown.js", "passkey.js"] : ["countdown.js"],
     main: html`<article class="sheet">
@@ -87,7 +87,7 @@ ${renderAction(card)}
 <ul class="facts">
 <li class="${card.reversibility}">${renderReversibility(card.reversibility)}</li>
 ${open ? renderDeadline(view) : ""}
-<li>${codeIcon}<span title="The first part of the action's digest. The same code is in every message about this request, in the log, and in what the agent is given.">Check code <code>${view.shortDigest}</code></span></li>
+<li>${codeIcon}<span title="The first part of the action's digest. Every message about this request shows the same code, and so does the audit log.">Check code <code>${view.shortDigest}</code></span></li>
 </ul>
 ${open ? renderVerdictForms(view) : html`<p class="closed" role="status">${closedText}</p>`}
 </section>
@@ -99,19 +99,19 @@ ${renderPauseForm(view)}
   });
 }
 
-/** What would be done: the sentence and its rows, or each of several under the word that they are answered as one. */
+/** Renders the action: its sentence and rows, or several numbered actions that are decided together. */
 function renderAction(card: Card): Html {
   if (card.v === 1)
     return html`<h1 id="sentence" class="${chooseSentenceClass(card)}">${renderSentence(card.sentence)}</h1>
 ${renderRows(card.rows)}
 ${renderAgentWords(card.agent, card.words.message, card.words.rows)}`;
   return html`<h1 id="sentence">${formatPartCount(card.parts)}</h1>
-<p class="lead">If you approve, <bdi>${card.agent.name}</bdi> may do all of them, once.</p>
+<p class="lead">If you approve, <bdi>${card.agent.name}</bdi> may do all of them once.</p>
 ${renderParts(card)}`;
 }
 
-/** Several parts, numbered, each with its rows and what the agent says about it. */
-function renderParts({ agent, parts, words: said }: MultiPartCard): Html {
+/** Renders numbered parts, each with its rows and the agent's own words. */
+function renderParts({ agent, parts, words }: MultiPartCard): Html {
   const shown = parts.map(
     (part, at) => html`<li>
 <h2 id="part-${at + 1}" class="${chooseSentenceClass(part)}">${renderOrdinal(at, parts)}${renderSentence(part.sentence)}</h2>
@@ -121,26 +121,26 @@ ${renderAgentWords(agent, undefined, part.words.rows)}
 `,
   );
   return html`<ol class="parts">\n${shown}</ol>
-${renderAgentWords(agent, said.message, [])}`;
+${renderAgentWords(agent, words.message, [])}`;
 }
 
-/** What the buttons' descriptions are read from. */
+/** Returns the ids for `aria-describedby` of the two buttons. */
 function listDescriptionIds(card: Card): string {
   return ["sentence", ...(card.v === 2 ? card.parts.map((_, at) => `part-${at + 1}`) : [])].join(" ");
 }
 
-/** A verdict on all of it, where there is more than one. */
+/** Returns the suffix of the button labels: "", " both" or " all 3". */
 function formatVerdictScope(card: Card): string {
   const { length } = getCardParts(card);
   if (length === 1) return "";
   return length === 2 ? " both" : ` all ${length}`;
 }
 
-const closedText = "Too late to answer. Unless somebody else answered, it is cancelled and will not happen.";
+const closedText = "Too late to decide. Unless someone else has approved this request, it has expired.";
 
 function renderDeadline(view: CardView): Html {
   const { decideBy, createdAt, now } = view;
-  return html`<li data-until-closed>${clockIcon}<span>Answer within ${renderCountdown(decideBy, now)} or it is cancelled
+  return html`<li data-until-closed>${clockIcon}<span>Decide within ${renderCountdown(decideBy, now)} or it expires
 <small class="unscripted">open until ${renderTimeOfDay(decideBy, now)}</small></span>
 <progress max="${decideBy - createdAt}" value="${decideBy - now}" aria-hidden="true"></progress></li>`;
 }
@@ -158,8 +158,8 @@ function renderVerdictForms(view: CardView): Html {
 ${renderProblemLine(view.problem)}
 <fieldset>
 <legend class="unseen">Your decision</legend>
-<details class="reason"><summary>Add a reason, if you deny</summary>
-<label for="reason">Reason for denying <small>optional; ${view.card.agent.name} will see it</small></label>
+<details class="reason"><summary>Add a reason for denying</summary>
+<label for="reason">Reason for denying <small>optional; <bdi>${view.card.agent.name}</bdi> will see it</small></label>
 <textarea id="reason" name="reason" form="deny" rows="2" maxlength="300"></textarea>
 </details>
 <div class="verdicts">
@@ -174,7 +174,7 @@ ${renderHint(view)}
 </fieldset>`;
 }
 
-/** Approving: at once, with the passkey's signature, or after signing in again. */
+/** Renders the approve form: immediate, signed by a passkey, or a link to sign in again. */
 function renderApproveForm(view: CardView, decide: string, fields: Html): Html {
   if (mustSignIn(view)) {
     const next = encodeURIComponent(toRequestPath(view) + (view.via === undefined ? "" : `?via=${view.via}`));
@@ -200,14 +200,14 @@ function renderHint(view: CardView): Html {
   if (mustSignIn(view))
     return html`<p class="hint">Approving this needs your passkey again. You can deny without it.</p>`;
   if (!view.ceremony) return html``;
-  return html`<p class="hint" id="hint" data-ready="Approving asks for your passkey. Denying does not.">Approving needs your passkey, and that needs JavaScript. You can deny without it.</p>`;
+  return html`<p class="hint" id="hint" data-ready="Approving needs your passkey. Denying does not.">Approving needs your passkey, and that needs JavaScript. You can deny without it.</p>`;
 }
 
 function mustSignIn(view: CardView): boolean {
   return view.needsSignIn || (view.level === "passkey-signed" && view.ceremony === undefined);
 }
 
-/** What the browser is asked (WebAuthn §5.5), good for no longer than the decision. */
+/** Returns the options of `navigator.credentials.get` (WebAuthn §5.5); `timeout` is the time left to decide, in milliseconds. */
 function toRequestOptions(
   ceremony: DecisionCeremony,
   timeout: number,
@@ -225,7 +225,7 @@ function toRequestOptions(
   };
 }
 
-/** What the agent said of its own accord: quoted, marked as unchecked, and never in the server's voice. */
+/** Renders the agent's own words: quoted, marked as not checked, separate from the server's text. */
 function renderAgentWords(
   agent: Card["agent"],
   message: string | undefined,
@@ -242,14 +242,14 @@ ${renderRows(agentRows)}
 function renderFinePrint(view: CardView): Html {
   const { card } = view;
   const types = [...new Set(getCardParts(card).map(({ type }) => type))];
-  return html`<details class="fine"><summary>Fine print</summary>
+  return html`<details class="fine"><summary>Details</summary>
 <dl class="rows">
 <div><dt>Action type</dt><dd>${types.map((type, at) => html`${at > 0 ? ", " : ""}<code>${type}</code>`)}</dd></div>
 <div><dt>Carried out by</dt><dd><code>${card.audience}</code></dd></div>
-<div><dt>Asked</dt><dd>${renderInstant(view.createdAt)}</dd></div>
-<div><dt>Open until</dt><dd>${renderTimeOfDay(view.decideBy, view.now)}</dd></div>
-<div><dt>Agent</dt><dd><code>${card.agent.id}</code></dd></div>
-<div><dt>Request</dt><dd><code>${view.requestId}</code></dd></div>
+<div><dt>Requested</dt><dd>${renderInstant(view.createdAt)}</dd></div>
+<div><dt>Expires</dt><dd>${renderTimeOfDay(view.decideBy, view.now)}</dd></div>
+<div><dt>Agent ID</dt><dd><code>${card.agent.id}</code></dd></div>
+<div><dt>Request ID</dt><dd><code>${view.requestId}</code></dd></div>
 <div><dt>Digest</dt><dd><code>${card.digest}</code></dd></div>
 </dl>
 </details>`;
@@ -257,9 +257,9 @@ function renderFinePrint(view: CardView): Html {
 
 function renderPauseForm(view: CardView): Html {
   const name = html`<bdi>${view.card.agent.name}</bdi>`;
-  return html`<details class="fine"><summary><span>Something is wrong: pause ${name}</span></summary>
+  return html`<details class="fine"><summary><span>Something wrong? Pause ${name}</span></summary>
 <form method="post" action="${toRequestPath(view)}/pause-agent">
-<p>Everything ${name} asks for, and every approval that it has not picked up yet, is refused until an operator resumes it.</p>
+<p>Until an operator resumes ${name}, its requests are refused, and so are approvals that it has not collected yet.</p>
 <input type="hidden" name="csrf" value="${view.csrf}">
 <button class="quiet">Pause this agent</button>
 </form>
@@ -293,7 +293,7 @@ ${renderPauseForm(view)}
   });
 }
 
-/** What was asked, once it is over. */
+/** Renders the action of a request that is no longer pending. */
 function renderPastAction(card: Card): Html {
   if (card.v === 1)
     return html`<p class="${chooseSentenceClass(card)} past">${renderSentence(card.sentence)}</p>
@@ -316,57 +316,59 @@ ${reason}
 }
 
 type Outcome = {
-  /** In a list or a tab. */
+  /** For lists and the page title. */
   readonly short: string;
   readonly title: string;
-  /** Whether it was, or may be, done. */
+  /** True if the action was, or may be, carried out. */
   readonly done: boolean;
   readonly words: (agent: string) => string;
 };
 
-/** Each state in its own words: no two of them mean the same, and none of them is said of another. */
+/** The texts of each state. No two states share a text. */
 export const outcomes = {
   pending: {
-    short: "Waiting",
-    title: "Waiting for an answer",
+    short: "Pending",
+    title: "Waiting for a decision",
     done: false,
-    words: () => "Nobody has decided yet.",
+    words: () => "This request has not been decided yet.",
   },
   approved: {
     short: "Approved",
     title: "Approved",
     done: true,
-    words: (agent) => `${agent} may now do this once. It has not picked the approval up yet.`,
+    words: (agent) => `${agent} may now do this once. It has not collected the approval yet.`,
   },
   redeemed: {
-    short: "Approved and picked up",
+    short: "Approved and collected",
     title: "Approved",
     done: true,
-    words: (agent) => `${agent} has picked the approval up. It is good for this one action, once.`,
+    words: (agent) => `${agent} has collected the approval. It is valid for this action only, once.`,
   },
   denied: {
     short: "Denied",
     title: "Denied",
     done: false,
-    words: (agent) => `It will not happen. ${agent} cannot ask for it again until an operator re-opens it.`,
+    words: (agent) =>
+      `This will not happen. ${agent} cannot ask for it again until an operator releases the denial.`,
   },
   expired: {
-    short: "No answer in time",
-    title: "No answer in time",
+    short: "Expired",
+    title: "Expired without a decision",
     done: false,
-    words: () => "It will not happen. Silence is never a yes.",
+    words: () => "No decision was made in time, so this will not happen.",
   },
   lapsed: {
-    short: "Approved, never picked up",
-    title: "Approved, but never picked up",
+    short: "Approved, not collected",
+    title: "Approved, but not collected in time",
     done: false,
-    words: (agent) => `${agent} did not come for the approval in time, so it is void. It will not happen.`,
+    words: (agent) =>
+      `${agent} did not collect the approval in time, so it is no longer valid. This will not happen.`,
   },
   cancelled: {
     short: "Withdrawn",
     title: "Withdrawn by an operator",
     done: false,
-    words: () => "It will not happen, whatever was decided before.",
+    words: () => "This will not happen, even if it was approved before.",
   },
 } satisfies Record<RequestState, Outcome>;
 
@@ -382,7 +384,7 @@ function chooseSentenceClass({ sentence }: CardPart): string {
   return length > 140 ? "sentence long" : "sentence";
 }
 
-/** The agent's first letter in a box: a mark to recognise it by, and decoration for everyone else. */
+/** Renders the first letter of the agent's name as a decorative mark. */
 export function renderMonogram(name: string): Html {
   return html`<span class="monogram" aria-hidden="true">${[...name][0] ?? ""}</span>`;
 }

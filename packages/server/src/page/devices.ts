@@ -1,4 +1,4 @@
-/** The approver's devices: what can decide in their name, and how to take that away. */
+/** Renders the list of the approver's devices, each with a form to remove it. */
 import { html } from "hono/html";
 import { type Html, renderPage, renderProblemLine } from "./layout.ts";
 import { renderInstant } from "./phrase.ts";
@@ -9,7 +9,7 @@ export type DevicesView = {
     readonly id: string;
     readonly name: string;
     readonly createdAt: number;
-    /** Whether this session was opened with it. */
+    /** True for the device that signed in to this session. */
     readonly current: boolean;
   }[];
   readonly csrf: string;
@@ -29,7 +29,7 @@ export function renderDevicesPage(view: DevicesView): Html {
     scripts: ["countdown.js"],
     main: html`<section class="sheet">
 <h1>Your devices</h1>
-<p class="lead">Each of these can decide in your name.</p>
+<p class="lead">You can sign in and decide with each of these devices.</p>
 ${renderProblemLine(view.problem)}
 <ul class="list">
 ${view.devices.map((device) => renderDevice(device, isLast, csrf))}</ul>
@@ -43,9 +43,9 @@ ${view.devices.map((device) => renderDevice(device, isLast, csrf))}</ul>
 
 function renderDevice(device: Device, isLast: boolean, csrf: Html): Html {
   return html`<li>
-<p><strong class="name"><bdi class="exact">${device.name}</bdi></strong>${device.current ? html` <span class="tag">this session</span>` : ""}</p>
+<p><strong class="name"><bdi class="exact">${device.name}</bdi></strong>${device.current ? html` <span class="tag">this device</span>` : ""}</p>
 <p class="hint">Added ${renderInstant(device.createdAt)}</p>
-${isLast ? html`<p class="hint">Your only device. Add another one before you remove it, or ask your operator.</p>` : renderRemoveForm(device, csrf)}
+${isLast ? html`<p class="hint">This is your only device. To replace it, add another one first.</p>` : renderRemoveForm(device, csrf)}
 </li>
 `;
 }
@@ -54,7 +54,7 @@ function renderRemoveForm(device: Device, csrf: Html): Html {
   const name = html`<bdi>${device.name}</bdi>`;
   return html`<details class="fine"><summary><span>Remove<span class="unseen"> ${name}</span></span></summary>
 <form method="post" action="/devices/${encodeURIComponent(device.id)}/remove">
-<p>${name} will no longer be able to sign in or decide. What it decided stays decided.</p>
+<p>You can no longer sign in or decide with ${name}. Earlier decisions stay valid.</p>
 ${csrf}
 <button class="quiet">Remove ${name}</button>
 </form>

@@ -1,11 +1,11 @@
-/** The few line drawings that the pages use. All are decoration: the words beside them say the same. */
+/** SVG icons. All are decorative: the text beside them has the same meaning. */
 import { html } from "hono/html";
 import type { Html } from "./markup.ts";
 
 const createIcon = (paths: Html): Html =>
   html`<svg class="icon" viewBox="0 0 24 24" width="24" height="24" aria-hidden="true" focusable="false">${paths}</svg>`;
 
-/** The brand: a tick that runs out into the line it signs on. */
+/** The brand: a check mark above a signature line. */
 export const sealIcon = createIcon(
   html`<path d="M4 11.5l4.5 5L17 5"/><path d="M8.5 16.500c3-1.500 4 2.500 6.500 1s2.500 1 5.500 0"/><path d="M3 21h18"/>`,
 );

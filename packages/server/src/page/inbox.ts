@@ -1,4 +1,4 @@
-/** The inbox: what waits for this approver, and what became of the rest. Deciding happens on the card, never here. */
+/** Renders the inbox: pending requests and recent outcomes. Decisions are made on the card only. */
 import type { RequestState, Reversibility } from "@countersign/protocol";
 import { html } from "hono/html";
 import type { CardPart } from "../domain/action/card.ts";
@@ -30,11 +30,12 @@ export type InboxView = {
   readonly csrf: string;
 };
 
-/** The inbox. `inbox.js` replaces the element `inbox` when `/inbox/events` sends an event `inbox`. */
+/** Renders the inbox. `inbox.js` replaces the element `inbox` when `/inbox/events` sends an event `inbox`. */
 export function renderInboxPage(view: InboxView): Html {
   const count = view.waiting.length;
-  const pendingHeading = count === 1 ? "One request waits for you" : `${count} requests wait for you`;
-  const heading = count === 0 ? "Nothing waits for you" : pendingHeading;
+  const pendingHeading =
+    count === 1 ? "One request is waiting for you" : `${count} requests are waiting for you`;
+  const heading = count === 0 ? "You’re all caught up" : pendingHeading;
   return renderPage({
     title: count === 0 ? "Inbox" : `(${count}) Inbox`,
     approverName: view.approverName,
@@ -49,7 +50,7 @@ ${view.decided.length === 0 ? "" : html`<h2>Earlier</h2>\n<ul class="list past">
   });
 }
 
-const emptyInbox = html`<p class="lead">When an agent needs your approval, it appears here and you are told.</p>`;
+const emptyInbox = html`<p class="lead">When an agent needs your approval, the request appears here and you are notified.</p>`;
 
 function renderPendingItem(item: InboxView["waiting"][number], now: number): Html {
   return html`<li>

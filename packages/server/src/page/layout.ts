@@ -1,8 +1,7 @@
 /**
- * The approver's pages: pure functions from what is to be shown to HTML. They read no store, no clock and no
- * configuration, decide nothing, and never mark text as safe that came from outside: every value goes through the
- * escaping template. A page works without script except for the passkey itself, and opens nothing but this server's
- * own stylesheet and modules; `contentSecurityPolicy` holds the browser to that.
+ * Layout of the approver's pages. Pages are pure functions from a view to HTML: they read no store, clock or
+ * configuration, and the template escapes every value. A page works without JavaScript except for passkeys, and loads only
+ * this server's stylesheet and modules; `contentSecurityPolicy` enforces that.
  */
 import { html } from "hono/html";
 import { type AssetName, getAssetUrl } from "./asset.ts";
@@ -12,8 +11,8 @@ import type { Html } from "./markup.ts";
 export type { Html };
 
 /**
- * Sent with every page as `Content-Security-Policy`. No inline script, no inline style, nothing from elsewhere, and no
- * place where text could become markup in the browser (`trusted-types 'none'`: not even a policy of our own).
+ * `Content-Security-Policy` of every page: no inline script or style, nothing from other origins, and no DOM sink that
+ * turns text into markup (`trusted-types 'none'`).
  */
 export const contentSecurityPolicy = [
   "default-src 'none'",
@@ -29,16 +28,16 @@ export const contentSecurityPolicy = [
 ].join("; ");
 
 export type Layout = {
-  /** What the browser's tab says; ` · Countersign` follows. */
+  /** The document title; ` · Countersign` is appended. */
   readonly title: string;
   readonly main: Html;
-  /** Who is signed in; without a name there is no navigation. */
+  /** The signed-in approver. Without it the page has no navigation. */
   readonly approverName?: string | undefined;
   readonly here?: "inbox" | "devices";
   readonly scripts?: readonly AssetName[];
 };
 
-/** The whole document: header with brand and navigation, main, footer. */
+/** Renders the complete document: header with brand and navigation, main, footer. */
 export function renderPage({ title, main, approverName, here, scripts = [] }: Layout): Html {
   return html`<!doctype html>
 <html lang="en">
@@ -64,7 +63,7 @@ ${main}
 </main>
 <footer>
 ${approverName === undefined ? "" : html`<p>Signed in as <bdi>${approverName}</bdi></p>`}
-<p>Looking decides nothing. Only the buttons do.</p>
+<p>Opening a page decides nothing. Only the buttons do.</p>
 </footer>
 </body>
 </html>
@@ -77,7 +76,7 @@ function renderNavigation(here: Layout["here"]): Html {
   return html`<nav aria-label="Pages"><ul>${link("inbox", "Inbox")}${link("devices", "Devices")}</ul></nav>`;
 }
 
-/** A line that must not be missed: something went wrong, and what has not happened because of it. */
+/** Renders an alert; empty until `problem` is set or `passkey.js` fills it. */
 export function renderProblemLine(problem: string | undefined): Html {
   return html`<p class="problem" role="alert" data-problem>${problem ?? ""}</p>`;
 }

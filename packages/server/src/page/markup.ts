@@ -1,4 +1,4 @@
 import type { html } from "hono/html";
 
-/** Escaped markup, as the template makes it. Hono's `c.html` takes it as it is. */
+/** Escaped markup, as Hono's `html` template returns it. */
 export type Html = ReturnType<typeof html>;

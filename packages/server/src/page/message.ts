@@ -1,29 +1,32 @@
-/** A page that only says something: what happened, what did not, and where to go from here. */
+/** Renders a page with one message and an optional link. */
 import { html } from "hono/html";
 import { type Html, renderPage } from "./layout.ts";
 
 const messages = {
   link_expired: {
-    title: "This link works no more",
-    text: "An invitation works once, and only for a while. Ask your operator for a new one. If somebody else used it, tell them now.",
+    title: "This link is no longer valid",
+    text: "An invitation works once and expires. Ask your operator for a new one. If you did not use this link yourself, tell your operator now.",
   },
-  not_found: { title: "Nothing here", text: "There is no such page, or it is not for you to see." },
+  not_found: {
+    title: "Page not found",
+    text: "This page does not exist, or you do not have access to it.",
+  },
   form_expired: {
     title: "Please try again",
-    text: "This form was open for too long, or came from somewhere else. Nothing was changed.",
+    text: "This form was open for too long, or it was sent from another site. Nothing was changed.",
   },
   agent_paused: {
     title: "The agent is paused",
-    text: "Everything it asks for is refused until an operator resumes it.",
+    text: "Its requests are refused until an operator resumes it.",
   },
   no_browser_flow: {
-    title: "Agents ask here, people answer",
-    text: "There is nothing to log in to for an application. An agent asks over the back channel (CIBA), and a person decides.",
+    title: "Applications cannot sign in here",
+    text: "An agent sends its request over the back channel (CIBA), and a person decides it on this server.",
   },
   signed_out: { title: "You are signed out", text: "This browser can no longer decide in your name." },
   fault: {
-    title: "Something went wrong here",
-    text: "It is our fault, not yours, and it has been written down. Look at the inbox to see where things stand.",
+    title: "Something went wrong",
+    text: "This is an error on our side, and it was logged. Check your inbox before you try again.",
   },
 } as const;
 
@@ -32,7 +35,7 @@ export type MessageName = keyof typeof messages;
 export type MessageView = {
   readonly message: MessageName;
   readonly approverName?: string | undefined;
-  /** Where to go from here, a path on this server. */
+  /** A link to a path on this server. */
   readonly nextLink?: { readonly href: string; readonly label: string } | undefined;
 };
 

@@ -108,7 +108,7 @@ test("nothing is loaded from elsewhere, and every link and form stays on this se
 test("several actions are one question: each is shown whole and numbered, and the buttons are about all of them", async () => {
   const page = await show(renderCardPage(cardView(several)));
   const said = text(page);
-  assert.match(said, /3 actions, one answer/);
+  assert.match(said, /3 actions, one decision/);
   for (const [at, { rows, words }] of several.parts.entries()) {
     assert.ok(said.includes(`${at + 1} of 3`));
     for (const { label, value } of [...rows, ...words.rows])
@@ -127,7 +127,7 @@ test("several actions are one question: each is shown whole and numbered, and th
   );
   const two = await show(renderCardPage(cardView({ ...several, parts: several.parts.slice(1) })));
   assert.match(text(form(two, "approve")), /Approve both/);
-  assert.doesNotMatch(await show(renderCardPage(cardView(refund))), /1 of 1|one answer|Approve all/);
+  assert.doesNotMatch(await show(renderCardPage(cardView(refund))), /1 of 1|one decision|Approve all/);
 });
 
 test("T4: every form is a POST, and no link leads to a decision", () => {
@@ -239,7 +239,7 @@ test("T11: at the instant that deciding closes no form decides, and before it bo
     return [
       page.includes(`value="approve"`),
       page.includes(`value="deny"`),
-      page.includes("Too late to answer"),
+      page.includes("Too late to decide"),
     ];
   };
   assert.deepEqual((await verdicts(decideBy)).slice(0, 2), [false, false]);

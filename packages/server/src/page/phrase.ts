@@ -1,4 +1,4 @@
-/** How pages show what came from outside, and how they say the things that several of them say. */
+/** Renders untrusted values, and phrases that several pages share. */
 import type { Reversibility } from "@countersign/protocol";
 import { html } from "hono/html";
 import { type CardPart, type CardRow, formatPartCount } from "../domain/action/card.ts";
@@ -7,9 +7,9 @@ import { externalIcon, irreversibleIcon, reversibleIcon } from "./icon.ts";
 import type { Html } from "./layout.ts";
 
 /**
- * The server's sentence. A value stands in its own box (`.value`): its white space is kept, it breaks anywhere, its
- * writing direction stays inside, so that no value can pass for the server's words or move them. A short one stays in
- * one piece where the line is long enough.
+ * Renders the sentence of an action. Each value is in its own box (`.value`) with its own writing direction, so that a
+ * value cannot pass for the server's text or reorder it. White space is kept; values of up to 24 characters do not wrap if
+ * the line is long enough.
  */
 export function renderSentence(tokens: CardPart["sentence"]): Html {
   const shown = tokens.map((token) =>
@@ -20,7 +20,7 @@ export function renderSentence(tokens: CardPart["sentence"]): Html {
   return html`${shown}`;
 }
 
-/** What an action is, in a list: its sentence, or that there are several to be answered as one, and each of them. */
+/** Renders an action in a list: its sentence, or the number of parts and the sentence of each. */
 export function renderActionSummary(parts: readonly CardPart[]): Html {
   const [first, ...others] = parts;
   if (first && others.length === 0)
@@ -29,12 +29,12 @@ export function renderActionSummary(parts: readonly CardPart[]): Html {
 ${parts.map((part, at) => html`<span class="sentence">${renderOrdinal(at, parts)}${renderSentence(part.sentence)}</span>\n`)}`;
 }
 
-/** Which of several parts this is. */
+/** Renders "1 of 3". */
 export function renderOrdinal(at: number, parts: readonly unknown[]): Html {
   return html`<small class="nth">${at + 1} of ${parts.length}</small> `;
 }
 
-/** Rows of labels and values. Nothing where there are none. */
+/** Renders rows of labels and values; nothing if `list` is empty. */
 export function renderRows(list: readonly CardRow[]): Html {
   if (list.length === 0) return html``;
   const shown = list.map(
@@ -59,18 +59,18 @@ export function renderReversibility(reversibility: Reversibility): Html {
   return html`${reversibilityIcons[reversibility]}<span>${reversibilityWords[reversibility]}</span>`;
 }
 
-/** An instant, in UTC; the browser's script turns it into the reader's own time. */
+/** Renders a time in UTC. `countdown.js` converts it to the browser's time zone. */
 export function renderInstant(at: number): Html {
   return html`<time datetime="${new Date(at).toISOString()}">${formatDate("date", at)} UTC</time>`;
 }
 
-/** The time of day of an instant that is less than a day away, to the second; otherwise as `instant`. */
+/** Renders the time of day, with seconds, if `at` is less than 20 hours after `now`; date and time otherwise. */
 export function renderTimeOfDay(at: number, now: number): Html {
   if (at - now > 20 * 3_600_000) return renderInstant(at);
   return html`<time datetime="${new Date(at).toISOString()}" data-precise>${formatDate("clock", at)} UTC</time>`;
 }
 
-/** What is left until `at`, as `1:42`; the browser's script counts it down. */
+/** Renders the time left until `at`, as `1:42`. `countdown.js` updates it. */
 export function renderCountdown(at: number, now: number): Html {
   const leftMs = Math.max(0, at - now);
   return html`<span class="left" role="timer" data-left="${leftMs}">${formatTimeLeft(leftMs)}</span>`;
@@ -82,7 +82,7 @@ const dateStyles = {
 } satisfies Record<string, Intl.DateTimeFormatOptions>;
 const formatters: { [style in keyof typeof dateStyles]?: Intl.DateTimeFormat } = {};
 
-/** A format is made when a page first needs it: the first one that a process makes takes longer than all others. */
+/** Creates each formatter on first use: the first `Intl.DateTimeFormat` of a process is slow to create. */
 function formatDate(style: keyof typeof dateStyles, at: number): string {
   formatters[style] ??= new Intl.DateTimeFormat("en-GB", dateStyles[style]);
   return formatters[style].format(at);

@@ -1,11 +1,11 @@
-/** An address as a picture that a phone's camera reads: one path, black on white in both colour schemes. */
+/** Renders QR codes as SVG: one path, black on white in both colour schemes. */
 import { html } from "hono/html";
 import type { Html } from "./markup.ts";
 
-/** Modules of white around the symbol (ISO/IEC 18004 §5.3.8). */
+/** Width of the white border, in modules (ISO/IEC 18004 §5.3.8). */
 const quietZoneModules = 4;
 
-/** `address` is ours. Loaded when the first one is drawn. */
+/** Renders a URL of this server as a QR code. Loads the `qrcode` package on first use. */
 export async function renderQrCode(address: string): Promise<Html> {
   const { create } = (await import("qrcode")).default;
   const { size, data } = create(address, { errorCorrectionLevel: "M" }).modules;

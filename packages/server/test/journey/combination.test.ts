@@ -71,7 +71,15 @@ test("several details are one action: one request, one answer, one token, one sp
   const { card, parts, digest } = await approved(id);
   assert.ok(card.v === 2);
   const page = await (await ada.get(`/requests/${id}`)).text();
-  for (const text of ["3 actions, one answer", "1 of 3", "3 of 3", "B-1", "B-2", "foo", shortDigest(digest)])
+  for (const text of [
+    "3 actions, one decision",
+    "1 of 3",
+    "3 of 3",
+    "B-1",
+    "B-2",
+    "foo",
+    shortDigest(digest),
+  ])
     assert.ok(page.includes(text), text);
   assert.equal((await ada.decide(id, "approve")).status, 303);
 
@@ -268,7 +276,7 @@ test("T25: several that wait beside a denial of one of them are neither approved
   const single = await ask([{ ...refund, order: "B-13", amount: "3.00" }]);
   assert.equal((await ada.decide(given.id, "approve")).status, 303);
   await ada.decide(single.id, "deny");
-  assert.match(await (await ada.get(`/requests/${waiting.id}`)).text(), /was denied meanwhile/);
+  assert.match(await (await ada.get(`/requests/${waiting.id}`)).text(), /was denied in another request/);
   assert.equal((await ada.decide(waiting.id, "approve")).status, 409);
   assert.equal((await deployment.poll(given.ticket)).body.error, "access_denied");
 });
@@ -355,7 +363,10 @@ test("the log names every type, and the evidence of several shows each of them",
     created.entry.facts?.type_hashes,
     parts.map(({ typeHash }) => typeHash),
   );
-  assert.match(created.texts.sentence!.text, /^2 actions, one answer: \(1\) Refund .*; \(2\) Promote “foo”$/);
+  assert.match(
+    created.texts.sentence!.text,
+    /^2 actions, one decision: \(1\) Refund .*; \(2\) Promote “foo”$/,
+  );
   assert.deepEqual(
     (evidence.card?.parts as { type: string }[] | undefined)?.map(({ type }) => type),
     ["signed-refund", "promote"],

@@ -42,7 +42,7 @@ test("T25: what was asked beside it, for the same order under other terms, canno
     await ask({ ...refund, order: "L-1", amount: "1.00" }),
   ];
   await ada.decide(large.id, "deny");
-  assert.match(await (await ada.get(`/requests/${small.id}`)).text(), /was denied meanwhile/);
+  assert.match(await (await ada.get(`/requests/${small.id}`)).text(), /was denied in another request/);
   assert.equal((await ada.decide(small.id, "approve")).status, 409);
   assert.equal((await deployment.poll(small.ticket)).body.error, "authorization_pending");
   assert.equal((await ada.decide(small.id, "deny")).status, 303);

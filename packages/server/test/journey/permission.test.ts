@@ -110,7 +110,7 @@ test("relations are rules: when they become stricter, what waits is not approved
   );
   const page = await ada.decide(requestIdOf(waits.body.auth_req_id), "approve");
   assert.equal(page.status, 409);
-  assert.match(await page.text(), /you may not approve this any more/);
+  assert.match(await page.text(), /you can no longer approve this request/);
   assert.equal((await deployment.poll(approved.body.auth_req_id)).body.error, "access_denied");
   await deployment.close();
 });
@@ -249,11 +249,11 @@ test("the check is asked again when somebody approves, and not when they deny", 
     point.misbehave = (response) => response.writeHead(500).end();
     const down = await ada.decide(id, "approve");
     assert.equal(down.status, 409);
-    assert.match(await down.text(), /could not be checked just now/);
+    assert.match(await down.text(), /The permission check is not available right now/);
     point.misbehave = undefined;
     open = false;
     const withdrawn = await ada.decide(id, "approve");
-    assert.match(await withdrawn.text(), /you may not approve this any more/);
+    assert.match(await withdrawn.text(), /you can no longer approve this request/);
     assert.equal((await deployment.poll(asked.body.auth_req_id)).body.error, "authorization_pending");
     open = true;
     assert.equal((await ada.decide(id, "approve")).status, 303);

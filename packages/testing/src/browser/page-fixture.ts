@@ -270,7 +270,11 @@ export const pages: { readonly [name: string]: () => Html } = {
       }),
     ),
   "card-problem": () =>
-    renderCardPage(cardView(refund, { problem: "Your passkey was not recognised. Nothing was decided." })),
+    renderCardPage(
+      cardView(refund, {
+        problem: "The passkey could not be verified. Your decision was not recorded. Please try again.",
+      }),
+    ),
   "card-closed": () => renderCardPage(cardView(refund, { now: now + 102_000 })),
   "decided-approved": () =>
     renderCardPage(cardView(refund, { state: "approved", ...decision("approve", { mine: true }) })),

@@ -10,10 +10,10 @@ function mailOf(card: Mail["card"]): Mail {
 
 test("a mail about several actions says so first, and shows each of them whole, in order, as the page does", () => {
   const mail = mailOf(several);
-  assert.match(renderMailSubject(mail), /^Approve or deny: 3 actions, one answer: \(1\) Move /);
+  assert.match(renderMailSubject(mail), /^Approve or deny: 3 actions, one decision: \(1\) Move /);
   for (const body of [renderMailText(mail), renderMailHtml(mail)]) {
     const text = body.replace(/<[^>]*>/g, "");
-    assert.match(text, /Refund desk asks for your decision: 3 actions, one answer\./);
+    assert.match(text, /Refund desk asks for your decision: 3 actions, one decision\./);
     let from = 0;
     for (const [at, { rows, words }] of several.parts.entries())
       for (const said of [
@@ -38,5 +38,5 @@ test("a mail about one action is about that action alone", () => {
     renderMailText(mail),
     /^Refund desk asks for your decision:\n\n {4}Refund \$10,000\.00 to Marta Jiménez/,
   );
-  assert.doesNotMatch(renderMailText(mail) + renderMailHtml(mail), /one answer|1 of 1/);
+  assert.doesNotMatch(renderMailText(mail) + renderMailHtml(mail), /one decision|1 of 1/);
 });

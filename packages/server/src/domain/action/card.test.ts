@@ -101,7 +101,7 @@ test("a card of several parts shows each of them whole, in the order asked, and 
   assert.deepEqual([card.reversibility, card.level], ["irreversible", "passkey-signed"]);
   assert.equal(
     formatCardSummary(card),
-    "3 actions, one answer: (1) Credit $10,000.00 to “Grace”; (2) Refund $10,000.00 to “Grace” for order “A-1”; (3) Refund $10,000.00 to “Grace” for order “A-3”",
+    "3 actions, one decision: (1) Credit $10,000.00 to “Grace”; (2) Refund $10,000.00 to “Grace” for order “A-1”; (3) Refund $10,000.00 to “Grace” for order “A-3”",
   );
   const digested = parts.map(({ policy, bound }) => ({
     type: policy.definition.type,

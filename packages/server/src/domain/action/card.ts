@@ -107,7 +107,7 @@ export function getCardParts(card: Card): readonly CardPart[] {
  * keep.
  */
 export function formatPartCount(parts: readonly unknown[]): string {
-  return `${parts.length} actions, one answer`;
+  return `${parts.length} actions, one decision`;
 }
 
 function renderPart({ policy, bound, advisory }: ParsedPart, at: number): CardPart | DetailsRefusal {

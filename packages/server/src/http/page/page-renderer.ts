@@ -108,6 +108,6 @@ function renderMessage(name: MessageName, viewer: Viewer | undefined): Html {
   return renderMessagePage({
     message: name,
     approverName: viewer?.approver.name,
-    nextLink: viewer && { href: "/inbox", label: "To the inbox" },
+    nextLink: viewer && { href: "/inbox", label: "Go to the inbox" },
   });
 }

@@ -1,7 +1,7 @@
 import type { Html } from "../../page/layout.ts";
 import type { MessageName } from "../../page/message.ts";
 
-/** A page, a redirect (303) to a path of ours, or a page with one message. */
+/** A page, a redirect (303) to a path on this server, or a page with one message. */
 export type PageMessage =
   | { readonly page: Html; readonly status?: 200 | 400 | 409; readonly cookie?: string }
   | { readonly redirect: string; readonly cookie?: string }

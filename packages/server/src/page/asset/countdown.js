@@ -1,11 +1,10 @@
 /**
- * Keeps the times on a page true: counts down what is left, closes the decision when it is over, and shows instants in
- * the reader's own time zone. What is left comes from the server, so a wrong clock on the device does not matter.
+ * Updates the times on a page: counts down, disables the decision at the deadline, and converts times to the browser's
+ * time zone. The time left comes from the server, so a wrong device clock does not matter.
  */
 
 /**
- * What is left, as people read it: `1:42`, `58:03`, `3 h 12 min`, `2 days 5 h`. Rounded down, so that it never promises
- * more than there is.
+ * Returns the time left as `1:42`, `58:03`, `3 h 12 min` or `2 days 5 h`, rounded down.
  * @param {number} ms
  * @returns {string}
  */
@@ -19,10 +18,10 @@ export function formatTimeLeft(ms) {
   return `${minutes}:${String(seconds % 60).padStart(2, "0")}`;
 }
 
-/** @type {WeakMap<Element, number>} when each countdown ends, by this device's clock */
+/** @type {WeakMap<Element, number>} end of each countdown, by the device's clock */
 const ends = new WeakMap();
 
-/** @param {number} age how long ago the server wrote what this page says, ms */
+/** @param {number} age time since the server rendered the page, in milliseconds */
 function tick(age) {
   for (const element of document.querySelectorAll("[data-left]")) {
     const end = ends.get(element) ?? Date.now() + Number(element.getAttribute("data-left")) - age;
@@ -31,17 +30,18 @@ function tick(age) {
     const text = formatTimeLeft(left);
     if (element.textContent !== text) element.textContent = text;
     const card = element.closest("[data-decision]");
-    if (card) follow(card, left);
+    if (card) updateCard(card, left);
   }
   for (const element of document.querySelectorAll("time[datetime]:not([data-local])")) localize(element);
 }
 
 /**
- * The card around a countdown: its bar, one announcement near the end, and closing time.
+ * Updates the card around a countdown: its progress bar, one announcement 30 seconds before the deadline, and the
+ * deadline itself.
  * @param {Element} card
  * @param {number} left
  */
-function follow(card, left) {
+function updateCard(card, left) {
   const bar = card.querySelector("progress");
   if (bar) bar.value = Math.max(0, left);
   const status = card.querySelector("[role=status]");
@@ -55,7 +55,7 @@ function follow(card, left) {
     status.textContent = status.getAttribute("data-closed");
   } else if (left <= 30_000 && status && !status.hasAttribute("data-said")) {
     status.setAttribute("data-said", "");
-    status.textContent = `${Math.ceil(left / 1000)} seconds left to answer`;
+    status.textContent = `${Math.ceil(left / 1000)} seconds left to decide`;
     card.classList.add("soon");
   }
 }
@@ -78,7 +78,7 @@ if (typeof document !== "undefined") {
   tick(performance.now() - (navigation?.responseStart ?? performance.now()));
   setInterval(tick, 250, 0);
   document.addEventListener("visibilitychange", () => tick(0));
-  // A page that the browser kept while another was shown may be about something that has been decided since.
+  // A page from the back/forward cache may show a request that has been decided since.
   addEventListener("pageshow", (event) => {
     if (event.persisted) location.reload();
   });

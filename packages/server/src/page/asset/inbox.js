@@ -1,6 +1,6 @@
 /**
- * Keeps the inbox current: when the server says that something changed, fetches the page again and puts its list in
- * place of the old one. The place of the keyboard is kept, and a change is said once, politely.
+ * Updates the inbox: on each server-sent event it fetches the page again and replaces the list. Keyboard focus is kept,
+ * and a change is announced once to screen readers.
  */
 
 function listen() {
@@ -8,14 +8,14 @@ function listen() {
   let wasDown = false;
   events.addEventListener("inbox", refresh);
   events.addEventListener("open", () => {
-    // Whatever happened while the line was down was not heard.
+    // Events may have been missed while the connection was down.
     if (wasDown) refresh();
     wasDown = false;
   });
   events.addEventListener("error", () => {
     wasDown = true;
     if (events.readyState !== EventSource.CLOSED) return;
-    // The browser has given up: the session is over, or the server answered with an error.
+    // The browser does not reconnect: the session has ended, or the server returned an error.
     setTimeout(() => {
       refresh();
       listen();
@@ -27,7 +27,7 @@ let latest = 0;
 
 function refresh() {
   const turn = ++latest;
-  // The browser parses the answer into a document by itself, so no text here ever becomes markup.
+  // `responseType = "document"` lets the browser parse the response; no text is turned into markup here.
   const request = new XMLHttpRequest();
   request.open("GET", "/inbox");
   request.responseType = "document";

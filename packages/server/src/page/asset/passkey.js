@@ -1,7 +1,7 @@
 /**
- * Asks the device for its passkey when a form with `data-passkey` is submitted, puts the answer into the form, and sends
- * it. The options come from the form's `data-options`; nothing is fetched, nothing is stored. Until this runs the form's
- * button is disabled, because without it there is nothing to send.
+ * Runs a WebAuthn ceremony when a form with `data-passkey` is submitted, puts the credential into the form and submits it.
+ * The options come from the form's `data-options`; nothing is fetched or stored. The form's button is disabled until this
+ * module runs.
  */
 
 /** @param {HTMLFormElement} form */
@@ -9,7 +9,8 @@ function prepare(form) {
   const button = form.querySelector("button");
   const hint = document.querySelector("[data-ready]");
   if (!button) return;
-  if (!window.PublicKeyCredential) return say(form, "This browser has no passkeys. Please use another one.");
+  if (!window.PublicKeyCredential)
+    return say(form, "This browser does not support passkeys. Please use another browser.");
   button.disabled = false;
   if (hint) hint.textContent = hint.getAttribute("data-ready");
   const device = form.elements.namedItem("device");
@@ -38,7 +39,7 @@ function prepare(form) {
 }
 
 /**
- * One ceremony.
+ * Runs one ceremony. Returns the form field and the credential to put into it.
  * @param {HTMLFormElement} form
  */
 async function ask(form) {
@@ -74,7 +75,7 @@ function descriptor(json) {
 }
 
 /**
- * The credential as JSON. Written by hand where the browser, or a password manager in it, cannot.
+ * Returns the credential as JSON. Builds it here if the browser, or a password manager in it, does not support `toJSON`.
  * @param {Credential | null} credential
  */
 function write(credential) {
@@ -121,11 +122,11 @@ function explain(error, creating) {
   switch (error instanceof DOMException ? error.name : "") {
     case "NotAllowedError":
     case "AbortError":
-      return `The passkey was not used: it was cancelled, or it took too long. ${nothing} You can try again.`;
+      return `The passkey prompt was cancelled or timed out. ${nothing} You can try again.`;
     case "InvalidStateError":
       return "This device already has a passkey for you. You can sign in with it.";
     case "SecurityError":
-      return `This address is not the one that the passkey belongs to. ${nothing}`;
+      return `The passkey belongs to a different address. ${nothing}`;
     default:
       return `The passkey did not work. ${nothing} You can try again.`;
   }
@@ -143,7 +144,7 @@ function say(form, words) {
   if (line) line.textContent = words;
 }
 
-// A page that the browser kept has a ceremony that was used up.
+// A page from the back/forward cache has a ceremony that was already used.
 addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();
 });

@@ -1,4 +1,4 @@
-/** The card: shown by GET to those who may decide, decided by POST, and the button that stops its agent. */
+/** Endpoints of the card: show it to its candidates (GET), decide it (POST), and pause its agent (POST). */
 import { inspectText, shortDigest } from "@countersign/protocol";
 import { toApproverActor } from "../../../audit/actor.ts";
 import { type Assertion, parsePasskeyResponse } from "../../../crypto/passkey.ts";
@@ -35,32 +35,32 @@ export function createCardHandlers(deps: CardDeps): {
 
 const requestNotFound: PageResult = { message: "not_found", status: 404 };
 
-/** What the card says above its buttons when an attempt to decide changed nothing; a page of its own for the rest. */
+/** The problem shown above the buttons after a refused decision. Undefined: another page is shown. */
 const refusalTexts: Record<DecideRefusal, string | undefined> = {
   not_yours: undefined,
   signed_out: undefined,
   pending: undefined,
-  approved: "Somebody was first: it is already approved. Your answer changed nothing.",
-  redeemed: "Somebody was first: it is already approved. Your answer changed nothing.",
-  denied: "Somebody was first: it is already denied. Your answer changed nothing.",
-  cancelled: "The operator withdrew this request. Your answer changed nothing.",
-  expired: "The time to answer is over. Your answer changed nothing.",
-  lapsed: "The time to answer is over. Your answer changed nothing.",
-  closed: "The time to answer is over. Your answer changed nothing.",
-  other_card: "What you answered is not what is asked here. Please read it again. Nothing was decided.",
-  no_authority: "The rules have changed, and you may not approve this any more. You can still deny it.",
-  sign_in_again: "Approving this needs your passkey again. Nothing was decided.",
-  passkey_needed: "Approving this needs your passkey. Nothing was decided.",
-  bad_passkey: "The passkey's answer could not be accepted. Nothing was decided; please try again.",
+  approved: "This request was already approved. Your decision was not recorded.",
+  redeemed: "This request was already approved. Your decision was not recorded.",
+  denied: "This request was already denied. Your decision was not recorded.",
+  cancelled: "An operator has withdrawn this request. Your decision was not recorded.",
+  expired: "This request has expired. Your decision was not recorded.",
+  lapsed: "This request has expired. Your decision was not recorded.",
+  closed: "This request has expired. Your decision was not recorded.",
+  other_card: "This page was out of date. Please read the request again. Your decision was not recorded.",
+  no_authority: "The rules have changed, and you can no longer approve this request. You can still deny it.",
+  sign_in_again: "Approving this needs your passkey again. Your decision was not recorded.",
+  passkey_needed: "Approving this needs your passkey. Your decision was not recorded.",
+  bad_passkey: "The passkey could not be verified. Your decision was not recorded. Please try again.",
   latched:
-    "The same action, under other terms, was denied meanwhile, so it cannot be approved. Nothing was decided.",
+    "The same action was denied in another request, so this one cannot be approved. You can still deny it.",
   unchecked:
-    "Whether this is still permitted could not be checked just now. Nothing was decided: please try again in a moment.",
-  paused: "This agent is paused, so nothing it asks for can be approved. You can still deny it.",
+    "The permission check is not available right now. Your decision was not recorded. Please try again in a moment.",
+  paused: "This agent is paused, so its requests cannot be approved. You can still deny this one.",
 };
 
 const invalidReasonText =
-  "The reason is longer than 300 characters, or has some that cannot be shown, as some emoji do. Nothing was decided: please deny again with plainer words, or with none.";
+  "The reason is longer than 300 characters, or it contains characters that cannot be shown, such as some emoji. Your decision was not recorded. Please deny again with a different reason, or with none.";
 
 async function showCard(deps: CardDeps, viewer: Viewer, id: string, request: Request): Promise<PageResult> {
   const found = await deps.store.read("request", id);
@@ -69,7 +69,7 @@ async function showCard(deps: CardDeps, viewer: Viewer, id: string, request: Req
   return { page: renderCardPage(await buildCardView(deps, viewer, found.record, via)) };
 }
 
-/** The channel that a link or a form says it came by, if there is such a channel here. */
+/** Returns the channel named by `via` if it is configured. */
 function findChannel({ config }: CardDeps, via: string | null | undefined): string | undefined {
   return typeof via === "string" && Object.hasOwn(config.channels, via) ? via : undefined;
 }
@@ -97,7 +97,7 @@ async function decideOnCard(deps: CardDeps, viewer: Viewer, form: Form, id: stri
   return await showProblem(deps, viewer, id, channel, refusalTexts[result.refused]);
 }
 
-/** The card once more, with why the attempt changed nothing. */
+/** Shows the card again, with the reason why the decision was refused. */
 async function showProblem(
   deps: CardDeps,
   viewer: Viewer,
@@ -160,7 +160,7 @@ async function buildCardView(
   };
 }
 
-/** Why an approval would be refused, said before anybody reaches for a passkey. */
+/** Returns why an approval would be refused, so that the approver knows before using a passkey. */
 async function blockedReason(
   { store }: CardDeps,
   { agent, parts }: ApprovalRequest,
@@ -187,7 +187,7 @@ async function readDecisionView(
   };
 }
 
-/** The reason for a denial, as it will be told: NFC, short, nothing invisible. Null where it cannot be. */
+/** Returns the reason for a denial in NFC; undefined if empty, null if it is too long or contains invisible characters. */
 function readReason(text: string | undefined): string | undefined | null {
   const reason = text?.normalize("NFC").replace(/\s+/g, " ").trim();
   if (!reason) return undefined;

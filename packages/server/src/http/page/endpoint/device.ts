@@ -1,4 +1,4 @@
-/** My devices: what can decide in my name. Adding one needs a fresh passkey, removing leaves at least one. */
+/** Endpoints of the approver's own devices. Adding one needs a fresh passkey assertion; the last one cannot be removed. */
 import { freshPasskeyMs } from "../../../domain/policy/level.ts";
 import { renderDevicesPage } from "../../../page/devices.ts";
 import type { Store } from "../../../store/store.ts";
@@ -24,7 +24,7 @@ export function createDeviceHandlers(deps: DeviceDeps): {
 
 const refusalTexts = {
   last_device: "This is your only device. Add another one first.",
-  unknown_device: "That device is not there any more.",
+  unknown_device: "This device was already removed.",
 } as const;
 
 async function showDevices({ store }: DeviceDeps, viewer: Viewer, problem?: string): Promise<PageResult> {
@@ -38,7 +38,7 @@ async function showDevices({ store }: DeviceDeps, viewer: Viewer, problem?: stri
   return { page: renderDevicesPage({ approverName: approver.name, devices, csrf, problem }) };
 }
 
-/** Leads to an enrolment link of one's own, to be opened on the other device, or on this one. */
+/** Redirects to a new enrolment link of the approver, for another device or this one. */
 async function addDevice({ store }: DeviceDeps, { session }: Viewer): Promise<PageResult> {
   if (store.now() >= session.authenticatedAt + freshPasskeyMs) return { redirect: "/sign-in?next=/devices" };
   const invitation = await inviteSelf(store, session);

@@ -1,4 +1,4 @@
-/** The page behind an invitation. Opening it uses nothing up; the passkey that is made there does. */
+/** Endpoints of an invitation. Opening the page does not use the invitation; registering a passkey does. */
 import { type Attestation, parsePasskeyResponse } from "../../../crypto/passkey.ts";
 import { type OtherDeviceLink, renderEnrolPage, renderOtherDevicePage } from "../../../page/enrol.ts";
 import { renderQrCode } from "../../../page/qr-code.ts";
@@ -40,7 +40,7 @@ async function showEnrolment(deps: EnrolmentDeps, secret: string, problem?: stri
   return { page, status: problem === undefined ? 200 : 409 };
 }
 
-/** Where an approver who adds a device is led: to the other one. */
+/** Shows the invitation's link and QR code to an approver who adds a device. */
 async function showEnrolmentLink(deps: EnrolmentDeps, secret: string): Promise<PageResult> {
   const invitation = await readInvitation(deps.store, secret);
   if ("refused" in invitation) return linkExpired;
@@ -59,7 +59,8 @@ async function finishEnrolment(deps: EnrolmentDeps, form: Form, secret: string):
   const invitation = await readInvitation(deps.store, secret);
   if ("refused" in invitation) return linkExpired;
   const attestation = parsePasskeyResponse<Attestation>(form.get("attestation"));
-  if (!attestation) return await showEnrolment(deps, secret, "No passkey arrived. Nothing was enrolled.");
+  if (!attestation)
+    return await showEnrolment(deps, secret, "No passkey was received. This device was not added.");
   const result = await enrol(deps, {
     approver: invitation.approver,
     invitation: invitation.found,
@@ -72,7 +73,7 @@ async function finishEnrolment(deps: EnrolmentDeps, form: Form, secret: string):
   return await showEnrolment(
     deps,
     secret,
-    "The passkey could not be accepted. Nothing was enrolled; please try again.",
+    "The passkey could not be verified. This device was not added. Please try again.",
   );
 }
 

@@ -1,4 +1,4 @@
-/** The inbox, and the stream that tells it when to look again (server-sent events, WHATWG HTML §9.2). */
+/** Endpoints of the inbox: the page, and the server-sent events that make it refresh (WHATWG HTML §9.2). */
 import { shortDigest } from "@countersign/protocol";
 import { getCardParts } from "../../../domain/action/card.ts";
 import { type ApprovalRequest, getRequestState } from "../../../domain/request/request.ts";
@@ -63,7 +63,7 @@ function toDecidedFields({
   return { verdict: status.state === "denied" ? "deny" : "approve", at: status.decision.at };
 }
 
-/** Says "inbox" whenever a request of this approver changed, or something changed in another process. */
+/** Streams an `inbox` event when a request of this approver changes, or when another process writes. */
 async function streamInboxEvents(
   { store, onFault }: InboxDeps,
   { approver, session }: Viewer,
@@ -86,18 +86,18 @@ async function streamInboxEvents(
       };
       const notify = async (event: ChangeEvent) => {
         if (event && !event.candidates.includes(approver.id)) return;
-        // Signed out, or the device taken away: this stream hears nothing any more.
+        // The approver signed out, or the device was removed: close the stream.
         if (!(await store.read("session", session.id))) return stop();
         send("event: inbox\ndata: \n\n");
       };
       const unwatch = store.watch((event) => {
-        // Nobody waits for a listener. The browser connects again, and looks then.
+        // Store listeners are not awaited. The browser reconnects and then refreshes.
         notify(event).catch((fault: unknown) => {
           onFault(fault, "GET /inbox/events");
           stop();
         });
       });
-      const keepAlive = setInterval(() => send(": still here\n\n"), keepAliveMs).unref();
+      const keepAlive = setInterval(() => send(": keep-alive\n\n"), keepAliveMs).unref();
       stop = () => {
         unwatch();
         clearInterval(keepAlive);
