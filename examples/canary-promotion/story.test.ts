@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { pending } from "../harness/agent.ts";
 import { openScene, type Scene } from "../harness/agent-context.ts";
 import type { Approver } from "../harness/approver.ts";
 
@@ -88,7 +87,7 @@ test("T26: while the owner sleeps nothing is promoted; it expires", async () => 
 
 test("T21: a worker that is killed while it waits leaves a file, with which another one promotes once", async () => {
   const first = stage.agent(finding("job-5", "foo-v5"));
-  await first.hears(pending);
+  await first.polls();
   await first.end("SIGKILL");
   assert.ok(existsSync(join(stage.folder, "job-5.json")));
   await priya.openCard("foo-v5");

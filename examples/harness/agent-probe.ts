@@ -18,7 +18,9 @@ export type Call = {
   readonly authorization: string;
   readonly body: string;
 };
-export type Told = { readonly heard: Heard } | { readonly call: Call };
+/** A request that the agent is about to send. */
+export type Sent = Pick<Call, "method" | "url">;
+export type Told = { readonly sends: Sent } | { readonly heard: Heard } | { readonly call: Call };
 
 const world = globalThis.fetch;
 const door = process.env.STAGE_DOOR;
@@ -44,6 +46,7 @@ globalThis.fetch = async (input, init) => {
     await released;
     process.channel?.unref();
   }
+  tell({ sends: { method, url } });
   const response = await world(request);
   const body = await response.clone().text();
   tell({ heard: { method, url, sent, status: response.status, body } });

@@ -1,6 +1,6 @@
 /** An agent's process, seen from outside: what it hears, what it is about to do, and what became of it. */
 
-import type { Call, Heard, Told } from "./agent-probe.ts";
+import type { Call, Heard, Sent, Told } from "./agent-probe.ts";
 import { type Program, type Started, start } from "./process.ts";
 
 /** A call that the agent is held at, until it may go on. */
@@ -15,6 +15,8 @@ export type Agent = Omit<Started, "line"> & {
   readonly heard: readonly Heard[];
   /** Resolves when an answer has reached it that fits. Rejects if it ends without one. */
   readonly hears: (fits: (heard: Heard) => boolean) => Promise<Heard>;
+  /** Resolves when the agent sends its first poll: its request is pending and stored. Rejects if it ends before. */
+  readonly polls: () => Promise<void>;
   /** Resolves when the agent, its token in hand, stands at the API's door. It waits there. Rejects if it never comes. */
   readonly atTheDoor: () => Promise<Held>;
   /** The same, or undefined if it ended without a call to make. */
@@ -37,10 +39,12 @@ export function startAgent(
   const { line, ...started } = start({ ...program, env, preload: tap });
   const { child, lines, ended, complaints } = started;
   const heard: Heard[] = [];
+  const sent: Sent[] = [];
   const listeners = new Set<() => void>();
   let held: Held | undefined;
   child.on("message", (told: Told) => {
     if ("call" in told) held = { ...told.call, goOn: () => child.send("go on"), repeat: repeat(told.call) };
+    else if ("sends" in told) sent.push(told.sends);
     else {
       heard.push(told.heard);
       listen(told.heard);
@@ -70,6 +74,7 @@ export function startAgent(
     ...started,
     heard,
     hears: (fits) => when(() => heard.find(fits)),
+    polls: () => when(() => sent.some(({ url }) => url.endsWith("/oauth/token")) || undefined).then(() => {}),
     atTheDoor: () => when(() => held),
     comes: () =>
       when(() => held).catch(async (error) => {
@@ -94,6 +99,3 @@ function repeat({ method, url, authorization, body }: Call): Held["repeat"] {
     return { status: response.status, body: await response.text() };
   };
 }
-
-/** The agent has asked, and nobody has decided yet. */
-export const pending = ({ body }: Heard): boolean => body.includes('"authorization_pending"');

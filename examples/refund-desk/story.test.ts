@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { pending } from "../harness/agent.ts";
 import { openScene, type Scene } from "../harness/agent-context.ts";
 import type { Approver } from "../harness/approver.ts";
 
@@ -84,7 +83,7 @@ test("T26: nobody answers in time: expired, which is neither denied nor approved
   const silence = await stage.agent(ticket).outcome();
   assert.equal(silence.outcome, "expired");
   const agent = stage.agent({ ...ticket, id: "ticket-5517", answerWithinSeconds: 60 });
-  await agent.hears(pending);
+  await agent.polls();
   await agent.end();
   assert.deepEqual(await paid(ticket.order), []);
 });
@@ -92,7 +91,7 @@ test("T26: nobody answers in time: expired, which is neither denied nor approved
 test("T21: an agent that is killed while it waits is taken up by another process, and pays once", async () => {
   const ticket = { ...marta, id: "ticket-5518", order: "R-2041-896" };
   const first = stage.agent(ticket);
-  await first.hears(pending);
+  await first.polls();
   await first.end("SIGKILL");
   assert.deepEqual(
     readdirSync(join(stage.folder, "asks")).filter((file) => file.startsWith(ticket.id)),

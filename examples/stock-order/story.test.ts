@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { pending } from "../harness/agent.ts";
 import { openScene, type Scene } from "../harness/agent-context.ts";
 import type { Approver } from "../harness/approver.ts";
 
@@ -97,7 +96,7 @@ test("T26: an order that nobody answers has expired, which is not a no", async (
 test("T21: an assistant that is killed while it waits finds its ask in its database, and buys once", async () => {
   const call = toolCall("call-6", "CALM");
   const first = stage.agent(call);
-  await first.hears(pending);
+  await first.polls();
   await first.end("SIGKILL");
   await grace.openCard("CALM");
   await grace.approve();
