@@ -5,11 +5,10 @@
  * never repeats a denied or expired request, never runs the function without a token, and never infers the outcome of
  * a request whose response was lost.
  */
-import { InvalidArgumentError } from "@countersign/protocol";
+import { type Clock, InvalidArgumentError, machineClock } from "@countersign/protocol/client";
 import { createCallback } from "./callback/callback.ts";
 import { createPushCheck } from "./callback/push.ts";
 import { type CallbackOptions, createReceiver, type Receive } from "./callback/receive.ts";
-import { type Clock, machineClock } from "./clock.ts";
 import { type Abortable, createConnection, rejectAborted } from "./connection.ts";
 import { countersigned, type Run, type RunOptions, type StoredRunOptions } from "./countersigned.ts";
 import {
@@ -25,6 +24,7 @@ import { type Ask, type Asked, ask, type NewAsk } from "./request/ask.ts";
 import { type Countersigned, type Outcome, type Redemption, redeemOnce } from "./token/redeem.ts";
 import { wait } from "./token/wait.ts";
 
+export type { Clock } from "@countersign/protocol/client";
 export {
   AbortError,
   AuthenticationError,
@@ -36,9 +36,8 @@ export {
   NetworkError,
   ResponseError,
   TimeoutError,
-} from "@countersign/protocol";
+} from "@countersign/protocol/client";
 export type { CallbackOptions, Receive } from "./callback/receive.ts";
-export type { Clock } from "./clock.ts";
 export type { Abortable } from "./connection.ts";
 export type { AskStore, Run, RunOptions, StoredRunOptions } from "./countersigned.ts";
 export type { Credentials } from "./credential/client-authentication.ts";

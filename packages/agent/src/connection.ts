@@ -2,22 +2,23 @@
  * One agent's line to its server: finds the endpoints, proves who is calling, and tells an answer from the lack of one.
  * It never follows a redirect, never waits longer than half a minute beyond what it asked the server to, and decides nothing.
  */
+import { isObject, type JsonObject, parseJson } from "@countersign/protocol";
 import {
   AbortError,
+  type Clock,
   type CountersignError,
-  type JsonObject,
   MetadataError,
   NetworkError,
-  parseJson,
+  parseRetryAfter,
+  requireSecureUrl,
   TimeoutError,
-} from "@countersign/protocol";
+  toNetworkError,
+} from "@countersign/protocol/client";
 import type { Callback } from "./callback/callback.ts";
-import type { Clock } from "./clock.ts";
 import type { Authenticate } from "./credential/client-authentication.ts";
 import type { Prove } from "./credential/dpop.ts";
 import type { Sign } from "./credential/signing-key.ts";
-import { type Endpoint, type Metadata, type Needs, readMetadata, requireSecure } from "./metadata.ts";
-import { isObject } from "./request/action.ts";
+import { type Endpoint, type Metadata, type Needs, readMetadata } from "./metadata.ts";
 import { asForm, asRequestObject, type Form, type Parameters } from "./request/request-object.ts";
 
 export type Connection = {
@@ -92,11 +93,10 @@ export type ConnectionDeps = Needs & {
 };
 
 const maxRequestMs = 30_000;
-const maxRetryAfterMs = 3_600_000;
 
 export function createConnection(deps: ConnectionDeps): Connection {
   const { issuer, clientId, clock, authenticate, prove, signRequest } = deps;
-  requireSecure(issuer, "the issuer", deps);
+  requireSecureUrl(issuer, "the issuer", deps);
   let known: Metadata | undefined;
   let nonce: string | undefined;
 
@@ -190,16 +190,14 @@ async function send(
     const read = parseJson(text);
     return {
       status,
-      retryAfterMilliseconds: readRetryAfter(headers.get("retry-after"), clock.now()),
+      retryAfterMilliseconds: parseRetryAfter(headers.get("retry-after"), clock.now()),
       held: /^\s*wait\b/i.test(headers.get("preference-applied") ?? ""),
       dpopNonce: headers.get("dpop-nonce") ?? undefined,
       body: "value" in read && isObject(read.value) ? read.value : undefined,
     };
   } catch (cause) {
     signal?.throwIfAborted();
-    const isTimeout = (cause as Error | undefined)?.name === "TimeoutError";
-    const Failure = isTimeout ? TimeoutError : NetworkError;
-    return { unanswered: new Failure(`no answer from ${url}`, { cause }) };
+    return { unanswered: toNetworkError(`no response from ${url}`, cause) };
   }
 }
 
@@ -213,12 +211,4 @@ export function unansweredError(message: string, cause: CountersignError | undef
 /** The server did nothing: retry later. */
 export function isUnavailable(status: number): boolean {
   return status === 503 || status === 429;
-}
-
-/** RFC 9110 §10.2.3: seconds, or a date. More than an hour is cut to an hour. */
-function readRetryAfter(header: string | null, now: number): number | undefined {
-  if (header === null) return undefined;
-  const milliseconds = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - now;
-  if (Number.isNaN(milliseconds)) return undefined;
-  return Math.min(Math.max(milliseconds, 0), maxRetryAfterMs);
 }

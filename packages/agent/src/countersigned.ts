@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from "@countersign/protocol";
+import { InvalidArgumentError } from "@countersign/protocol/client";
 import { type Abortable, abortError } from "./connection.ts";
 import { type Actions, canonicalizeArgument, type Granted } from "./request/action.ts";
 import { type Ask, type Asked, actionOf, type NewAsk } from "./request/ask.ts";

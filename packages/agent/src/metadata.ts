@@ -1,6 +1,6 @@
 /** What the server says of itself (OpenID Connect Discovery §3, RFC 8414), as far as an agent needs it. */
-import { InvalidArgumentError, type JsonObject, MetadataError } from "@countersign/protocol";
-import { isObject } from "./request/action.ts";
+import { isObject, type JsonObject } from "@countersign/protocol";
+import { isSameUrl, MetadataError, requireSecureUrl } from "@countersign/protocol/client";
 
 export type Endpoint = "backchannel_authentication_endpoint" | "token_endpoint";
 export type DeliveryMode = "poll" | "ping" | "push";
@@ -25,7 +25,7 @@ export type Needs = {
 /** Throws where the document is not this issuer's, or the server cannot do what the agent needs. */
 export function readMetadata(body: JsonObject, needs: Needs): Metadata {
   const { issuer } = needs;
-  if (typeof body.issuer !== "string" || !sameUrl(body.issuer, issuer))
+  if (typeof body.issuer !== "string" || !isSameUrl(body.issuer, issuer))
     throw new MetadataError(
       `the metadata at ${issuer} is for another issuer, ${JSON.stringify(body.issuer)}`,
     );
@@ -44,33 +44,15 @@ export function readMetadata(body: JsonObject, needs: Needs): Metadata {
   const endpointOf = (name: Endpoint): string => {
     const url = aliases[name] ?? body[name];
     if (typeof url !== "string") throw new MetadataError(`the metadata of ${issuer} has no ${name}`);
-    requireSecure(url, name, needs, MetadataError);
+    requireSecureUrl(url, name, needs, MetadataError);
     return url;
   };
   const { jwks_uri: jwksUri, id_token_signing_alg_values_supported: algorithms } = body;
-  if (typeof jwksUri === "string") requireSecure(jwksUri, "jwks_uri", needs, MetadataError);
+  if (typeof jwksUri === "string") requireSecureUrl(jwksUri, "jwks_uri", needs, MetadataError);
   return {
     backchannel_authentication_endpoint: endpointOf("backchannel_authentication_endpoint"),
     token_endpoint: endpointOf("token_endpoint"),
     jwksUri: typeof jwksUri === "string" ? jwksUri : undefined,
     idTokenAlgorithms: Array.isArray(algorithms) ? algorithms.filter((one) => typeof one === "string") : [],
   };
-}
-
-export function requireSecure(
-  url: string,
-  name: string,
-  { allowHttp }: Pick<Needs, "allowHttp">,
-  Failure: typeof InvalidArgumentError | typeof MetadataError = InvalidArgumentError,
-): void {
-  if (!URL.canParse(url)) throw new Failure(`${name} is not a URL: ${url}`);
-  const { protocol, hostname } = new URL(url);
-  const here = /^(localhost|.+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname);
-  if (protocol === "https:" || (protocol === "http:" && (here || allowHttp))) return;
-  throw new Failure(`${name} must be https: (${url}); http: only on this machine, or with allowHttp`);
-}
-
-/** The same URL after normalization: a root issuer may be spelled with its slash or without. */
-export function sameUrl(one: string, other: string): boolean {
-  return one === other || (URL.canParse(one) && new URL(one).href === new URL(other).href);
 }

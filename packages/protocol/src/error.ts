@@ -64,3 +64,32 @@ export class AbortError extends CountersignError {
   override readonly name = "AbortError";
   readonly code = "ERR_ABORTED";
 }
+
+/**
+ * Returns the error of a request without a usable response: a `TimeoutError` if the cause is a passed time limit of
+ * `fetch` or of a remote key set, otherwise a `NetworkError`.
+ *
+ * @param message - Says what received no response.
+ * @param cause - What `fetch` or the reading of the response rejected with.
+ * @returns The error; `cause` is kept.
+ * @example
+ * fetch(url).catch((cause) => { throw toNetworkError(`no response from ${url}`, cause); });
+ */
+export function toNetworkError(message: string, cause: unknown): NetworkError | TimeoutError {
+  const name = cause instanceof Error ? cause.name : undefined;
+  const isTimeout = name === "TimeoutError" || name === "JWKSTimeout";
+  return isTimeout ? new TimeoutError(message, { cause }) : new NetworkError(message, { cause });
+}
+
+/**
+ * Returns the message of a thrown value. An `AggregateError`, which has an empty message if several addresses were tried,
+ * returns the messages of its errors, joined by `; `.
+ *
+ * @param error - Anything that was thrown.
+ * @example
+ * console.error(`the file cannot be read: ${getErrorMessage(error)}`);
+ */
+export function getErrorMessage(error: unknown): string {
+  if (error instanceof AggregateError) return error.errors.map(getErrorMessage).join("; ");
+  return error instanceof Error ? error.message : String(error);
+}

@@ -28,6 +28,18 @@ export function parseJson(text: string): { value: Json } | JsonRefusal {
   return value === undefined ? reader.refusal! : { value };
 }
 
+/**
+ * Returns true for a JSON object: neither null nor an array.
+ *
+ * @param value - A JSON value, or anything else.
+ * @example
+ * const parsed = parseJson(text);
+ * if ("value" in parsed && isObject(parsed.value)) read(parsed.value.error);
+ */
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
 /** Spells a path for people, reduced to the alphabet of an OAuth `error_description` (RFC 6749 §5.2). */
 export function spellPath(steps: readonly (string | number)[]): string {
   let path = "$";

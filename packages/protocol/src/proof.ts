@@ -2,13 +2,13 @@
  * What a DPoP proof must say (RFC 9449 §4.2, §4.3), for the server that binds a token to the proof's key and for the API
  * that wants the proof again. Here is everything but the signature, and whether the proof was seen before.
  */
+import { clockToleranceSeconds } from "./clock.ts";
 
 /** Asymmetric ones only: a proof carries its key along, and so no secret can be behind it. */
 export const proofAlgorithms = ["ES256", "PS256", "RS256", "EdDSA", "Ed25519"] as const;
 
 /** Seconds for which a proof is taken, and by how much its maker's clock may be wrong. */
 const maxProofLength = 60;
-const toleranceSeconds = 30;
 const maxIdLength = 256;
 const privateMembers = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
 
@@ -53,8 +53,8 @@ export function readDpopProof(
   const url = typeof htu === "string" ? comparableUrl(htu) : undefined;
   if (url === undefined || !urls.includes(url)) return { refused: "htu" };
   if (typeof iat !== "number" || !Number.isFinite(iat)) return { refused: "iat" };
-  const expiresAt = Math.ceil((iat + maxProofLength + toleranceSeconds) * 1000);
-  if (iat * 1000 > now + toleranceSeconds * 1000 || now >= expiresAt) return { refused: "iat" };
+  const expiresAt = Math.ceil((iat + maxProofLength + clockToleranceSeconds) * 1000);
+  if (iat * 1000 > now + clockToleranceSeconds * 1000 || now >= expiresAt) return { refused: "iat" };
   if (typeof jti !== "string" || jti === "" || jti.length > maxIdLength) return { refused: "jti" };
   if (accessTokenHash !== undefined && ath !== accessTokenHash) return { refused: "ath" };
   return { jti, expiresAt, ...(typeof nonce === "string" && { nonce }) };

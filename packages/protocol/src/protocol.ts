@@ -1,29 +1,20 @@
 /**
- * What two sides must compute identically: names, canonical bytes, action digests, decision challenges, log entries, log
- * proofs, and what a DPoP proof must say; and the error classes of the SDKs. Agent, verifier, server and an auditor with none of the three get the same answer from the same input, and
- * the golden vectors in `vectors/` let another implementation do so too. Everything here is a pure function of its
- * arguments (only `commitText` draws random bytes, and takes them from the caller where they matter). It never reads a
- * clock, a file, a network or a configuration, never decides who may do what, and never repairs its input.
+ * What two sides must compute identically: names, canonical JSON, action digests, decision challenges, log entries, log
+ * proofs, the claims of DPoP proofs, the characters of error texts. Agent, verifier, server and an auditor's own program
+ * get the same result from the same input; the golden vectors in `vectors/` let another implementation prove it.
+ * Everything here is a pure function of its arguments; `commitText` draws a random salt unless it is given one. It reads no
+ * clock, file, network or configuration, makes no access decision, and never repairs its input. What only the SDKs
+ * share is in `client.ts`.
  */
 
 export { type Action, type ActionPart, actionDigest, hashJson, partsDigest, shortDigest } from "./action.ts";
 export { canonicalize } from "./canonical.ts";
 export { type Checkpoint, openCheckpoint, signCheckpoint, verifierKey } from "./checkpoint.ts";
+export { clockToleranceSeconds } from "./clock.ts";
 export { decisionChallenge, type SignedDecision } from "./decision.ts";
 export { type Actor, actorTypes, commitText, type Entry, entryLine, opensCommitment } from "./entry.ts";
-export {
-  AbortError,
-  AuthenticationError,
-  CountersignError,
-  type ErrorCode,
-  GrantMismatchError,
-  InvalidArgumentError,
-  MetadataError,
-  NetworkError,
-  ResponseError,
-  TimeoutError,
-} from "./error.ts";
-export { type Json, type JsonObject, type JsonRefusal, parseJson } from "./json.ts";
+export { getErrorMessage } from "./error.ts";
+export { isObject, type Json, type JsonObject, type JsonRefusal, parseJson } from "./json.ts";
 export {
   appendLeaves,
   consistencyProof,
@@ -68,4 +59,5 @@ export {
   proofFaults,
   readDpopProof,
 } from "./proof.ts";
-export { inspectText, type TextFault } from "./text.ts";
+export { inspectText, isErrorDescription, type TextFault, toErrorDescription } from "./text.ts";
+export { isLoopbackHost } from "./url.ts";

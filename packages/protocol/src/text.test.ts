@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import { inspectText } from "./text.ts";
+import { describe, test } from "node:test";
+import { inspectText, isErrorDescription, toErrorDescription } from "./text.ts";
 
 const unseen: { [name: string]: string } = {
   "a NUL": "\u0000",
@@ -112,4 +112,22 @@ test("length is counted in code points, and its limit is the last that passes", 
   assert.equal(inspectText("\u{1f600}\u{1f601}\u{1f602}", options), undefined);
   assert.equal(inspectText("\u{1f600}\u{1f601}\u{1f602}\u{1f603}", options), "too_long");
   assert.equal(inspectText("a", { maxCodePoints: 0 }), "too_long");
+});
+
+describe("error_description", () => {
+  test("isErrorDescription accepts printable ASCII without quotation mark and backslash", () => {
+    assert(isErrorDescription(""));
+    for (let code = 0; code < 0x100; code++) {
+      const allowed = code >= 0x20 && code <= 0x7e && code !== 0x22 && code !== 0x5c;
+      assert.equal(isErrorDescription(`a${String.fromCharCode(code)}`), allowed, code.toString(16));
+    }
+  });
+
+  test("toErrorDescription replaces each other character once, also outside the BMP and if it is a lone surrogate", () => {
+    assert.equal(toErrorDescription('a "b" \\ \u20ac \u{1f600} \ud800'), "a ?b? ? ? ? ?");
+    assert.equal(
+      toErrorDescription("\u200b", (character) => `<${character.codePointAt(0)?.toString(16)}>`),
+      "<200b>",
+    );
+  });
 });

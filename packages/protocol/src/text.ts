@@ -36,3 +36,31 @@ function countCodePoints(text: string, limit: number): number {
   for (const _ of text) if (++count > limit) break;
   return count;
 }
+
+/** Outside of the characters of an OAuth `error_description` (RFC 6749 §5.2): printable ASCII without `"` and `\`. */
+const outsideErrorDescription = /[^\x20-\x21\x23-\x5b\x5d-\x7e]/;
+const allOutsideErrorDescription = new RegExp(outsideErrorDescription, "gu");
+
+/**
+ * Returns true if a text has only characters that an OAuth `error_description` may have (RFC 6749 §5.2): printable ASCII
+ * without quotation mark and backslash.
+ *
+ * @param text - Any text, also an empty one.
+ * @example
+ * isErrorDescription('the action "refund"'); // false
+ */
+export function isErrorDescription(text: string): boolean {
+  return !outsideErrorDescription.test(text);
+}
+
+/**
+ * Replaces each character that an OAuth `error_description` may not have (RFC 6749 §5.2).
+ *
+ * @param text - Any text.
+ * @param replace - Returns the replacement of a character. Default: `?`.
+ * @example
+ * toErrorDescription('no action "refund"'); // "no action ?refund?"
+ */
+export function toErrorDescription(text: string, replace: (character: string) => string = () => "?"): string {
+  return text.replace(allOutsideErrorDescription, replace);
+}

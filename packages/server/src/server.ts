@@ -5,10 +5,9 @@
  */
 
 import { readFileSync } from "node:fs";
-import { createDpopNonces } from "@countersign/protocol";
+import { createDpopNonces, isLoopbackHost } from "@countersign/protocol";
 import { createCheckpointWriter } from "./audit/checkpoint-file.ts";
 import type { Config } from "./config/config.ts";
-import { isLoopback } from "./config/url-check.ts";
 import { createAuthReqIds } from "./crypto/auth-req-id.ts";
 import { loadLoginHintKeys } from "./crypto/login-hint-key.ts";
 import { createMac, type RootKey } from "./crypto/root-key.ts";
@@ -141,7 +140,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   });
   const appDeps = {
     pages: createPageRenderer(sessions),
-    hsts: config.listen.tls !== undefined && !isLoopback(new URL(config.issuer).hostname),
+    hsts: config.listen.tls !== undefined && !isLoopbackHost(new URL(config.issuer).hostname),
     onResponse: combineListeners(metrics?.onResponse, logger?.onResponse),
     onFault,
     tracing: openTelemetry() ? await import("./http/http-tracing.ts") : undefined,

@@ -1,4 +1,10 @@
-import { canonicalize, type Json, type JsonObject, partsDigest } from "@countersign/protocol";
+import {
+  canonicalize,
+  getErrorMessage,
+  type Json,
+  type JsonObject,
+  partsDigest,
+} from "@countersign/protocol";
 import { errors, type JWTPayload, jwtVerify } from "jose";
 import { type Authorization, readPresentedToken } from "./call.ts";
 import type { Discover } from "./discovery.ts";
@@ -126,7 +132,7 @@ export function createTokenChecker(deps: TokenCheckerDeps, discover: Discover) {
       else if (!parts.every(pinned)) mismatch = reject("type_changed");
     } catch (error) {
       // Not JSON of this protocol, such as an undefined field or a fraction: it cannot have been approved.
-      const description = `The call is not an action: ${(error as Error).message}`;
+      const description = `The call is not an action: ${getErrorMessage(error)}`;
       mismatch = reject("digest_mismatch", { description });
     }
     return { digest, checked, mismatch };

@@ -1,13 +1,4 @@
-import { setTimeout } from "node:timers/promises";
+import type { Clock as FullClock } from "@countersign/protocol/client";
 
-/** The source of time for the verifier. */
-export type Clock = {
-  /** Milliseconds since the epoch. */
-  now(): number;
-  sleep(milliseconds: number): Promise<void>;
-};
-
-export const machineClock: Clock = {
-  now: () => Date.now(),
-  sleep: (milliseconds) => setTimeout(milliseconds),
-};
+/** The source of time of the verifier. Replace it in tests. */
+export type Clock = Pick<FullClock, "now" | "sleep">;

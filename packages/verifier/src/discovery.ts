@@ -1,4 +1,4 @@
-import { InvalidArgumentError, MetadataError } from "@countersign/protocol";
+import { isSameUrl, MetadataError, requireSecureUrl } from "@countersign/protocol/client";
 import { createRemoteJWKSet, customFetch, type JWTVerifyGetKey } from "jose";
 
 /** The authorization server's signing keys and spend endpoint. */
@@ -24,7 +24,7 @@ const maxRequestMs = 5_000;
  * names an unknown key.
  */
 export function createDiscovery(deps: DiscoveryDeps): Discover {
-  requireSecure(deps.issuer, "the issuer", deps);
+  requireSecureUrl(deps.issuer, "the issuer", deps);
   let known: AuthorizationServer | undefined;
   let pending: Promise<AuthorizationServer> | undefined;
   return () => {
@@ -51,12 +51,12 @@ async function read(deps: DiscoveryDeps): Promise<AuthorizationServer> {
   if (response.status !== 200)
     throw new MetadataError(`${issuer} answered ${response.status} instead of its metadata`);
   const metadata = (await response.json()) as { readonly [name: string]: unknown } | null;
-  if (typeof metadata?.issuer !== "string" || new URL(metadata.issuer).href !== new URL(issuer).href)
+  if (typeof metadata?.issuer !== "string" || !isSameUrl(metadata.issuer, issuer))
     throw new MetadataError(`the metadata at ${issuer} is for another issuer`);
   const endpointOf = (name: string): string => {
     const url = metadata[name];
     if (typeof url !== "string") throw new MetadataError(`the metadata of ${issuer} has no ${name}`);
-    requireSecure(url, name, deps, MetadataError);
+    requireSecureUrl(url, name, deps, MetadataError);
     return url;
   };
   return {
@@ -67,17 +67,4 @@ async function read(deps: DiscoveryDeps): Promise<AuthorizationServer> {
     }),
     spendEndpoint: endpointOf("spend_endpoint"),
   };
-}
-
-function requireSecure(
-  url: string,
-  name: string,
-  { allowHttp }: DiscoveryDeps,
-  Failure: typeof InvalidArgumentError | typeof MetadataError = InvalidArgumentError,
-): void {
-  if (!URL.canParse(url)) throw new Failure(`${name} is not a URL: ${url}`);
-  const { protocol, hostname } = new URL(url);
-  const here = /^(localhost|.+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname);
-  if (protocol === "https:" || (protocol === "http:" && (here || allowHttp))) return;
-  throw new Failure(`${name} must be https: (${url}); http: only on this machine, or with allowHttp`);
 }

@@ -8,11 +8,11 @@ import {
   comparableUrl,
   createDpopNonces,
   type DpopNonces,
-  InvalidArgumentError,
   proofAlgorithms,
   proofFaults,
   readDpopProof,
 } from "@countersign/protocol";
+import { InvalidArgumentError } from "@countersign/protocol/client";
 import { calculateJwkThumbprint, EmbeddedJWK, type JWK, type JWTPayload, jwtVerify } from "jose";
 import type { ClientCertificate, PresentedToken } from "./call.ts";
 import type { Clock } from "./clock.ts";

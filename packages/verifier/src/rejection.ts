@@ -2,7 +2,7 @@
  * Why a call is not run, as a value ready to be answered: status, headers (`WWW-Authenticate` as RFC 6750 §3 wants it)
  * and a JSON body. RFC 9449 §7.1 does the same for tokens that are bound to a key. The closed union of reasons is for the API's own log; the wire keeps to the codes of these two.
  */
-import { proofAlgorithms } from "@countersign/protocol";
+import { proofAlgorithms, toErrorDescription } from "@countersign/protocol";
 
 const table = {
   /** There is no token. */
@@ -61,11 +61,11 @@ export function createReject(realm: string) {
   return (reason: RejectionReason, detail: RejectionDetail = {}): Rejection => {
     const [status, error, standard] = table[reason];
     const { differs, retryAfterSeconds = 1, scheme = "Bearer", nonce } = detail;
-    const description = describable(detail.description ?? standard);
+    const description = toErrorDescription(detail.description ?? standard);
     const named = error ? `, error="${error}", error_description="${description}"` : "";
     const challenges = {
-      Bearer: `Bearer realm="${describable(realm)}"${named}`,
-      DPoP: `DPoP realm="${describable(realm)}", algs="${proofAlgorithms.join(" ")}"${named}`,
+      Bearer: `Bearer realm="${toErrorDescription(realm)}"${named}`,
+      DPoP: `DPoP realm="${toErrorDescription(realm)}", algs="${proofAlgorithms.join(" ")}"${named}`,
     };
     // Whoever has no token yet may bring either kind (RFC 9449 §7.2).
     const challenge = {
@@ -90,8 +90,3 @@ export function createReject(realm: string) {
   };
 }
 export type Reject = ReturnType<typeof createReject>;
-
-/** The alphabet of `error_description` (RFC 6750 §3): neither quotation mark nor backslash, printable ASCII. */
-function describable(text: string): string {
-  return text.replace(/[^\x20-\x21\x23-\x5b\x5d-\x7e]/g, "?");
-}

@@ -1,14 +1,15 @@
 import { randomBytes } from "node:crypto";
+import type { SpendError, SpendOperation } from "@countersign/protocol";
 import {
   AuthenticationError,
   type CountersignError,
+  encodeBasicAuthorization,
   GrantMismatchError,
   NetworkError,
+  parseRetryAfter,
   ResponseError,
-  type SpendError,
-  type SpendOperation,
-  TimeoutError,
-} from "@countersign/protocol";
+  toNetworkError,
+} from "@countersign/protocol/client";
 import type { Action, Checked, CheckedToken, DerivedActions } from "./check.ts";
 import type { Clock } from "./clock.ts";
 import type { Discover } from "./discovery.ts";
@@ -64,7 +65,7 @@ const reasons = {
 export function createSpender(deps: SpenderDeps, discover: Discover) {
   const { audience, clock, report } = deps;
   const reject = createReject(audience);
-  const authorization = basic(deps);
+  const authorization = encodeBasicAuthorization(deps.clientId, deps.clientSecret);
   const background = new Set<Promise<void>>();
 
   /** Sends one request. 5xx and 429 can be retried with the same spend id. */
@@ -85,12 +86,16 @@ export function createSpender(deps: SpenderDeps, discover: Discover) {
       });
       const { status } = response;
       const text = await response.text();
-      const retryAfterSeconds = readRetryAfter(response);
+      const retryAfterMs = parseRetryAfter(response.headers.get("retry-after"), clock.now()) ?? 1_000;
+      const retryAfterSeconds = Math.ceil(retryAfterMs / 1000);
       if (status >= 500 || status === 429)
         return { unanswered: new NetworkError(`the spend endpoint answered ${status}`), retryAfterSeconds };
       return { status, retryAfterSeconds, body: JSON.parse(text) ?? {} };
     } catch (cause) {
-      return { unanswered: readFailure(cause), retryAfterSeconds: 1 };
+      return {
+        unanswered: toNetworkError("no response from the spend endpoint", cause),
+        retryAfterSeconds: 1,
+      };
     }
   }
 
@@ -189,24 +194,4 @@ export function createSpender(deps: SpenderDeps, discover: Discover) {
       while (background.size > 0) await Promise.all(background);
     },
   };
-}
-
-/** Returns the error of a request without a usable response; `cause` says why, also for unusable metadata. */
-function readFailure(cause: unknown): CountersignError {
-  const isTimeout = (cause as Error | undefined)?.name === "TimeoutError";
-  const Failure = isTimeout ? TimeoutError : NetworkError;
-  return new Failure("no answer from the spend endpoint", { cause });
-}
-
-/** RFC 6749 §2.3.1: both halves are form-encoded before they are joined. */
-function basic({ clientId, clientSecret }: SpenderDeps): string {
-  const pair = [clientId, clientSecret]
-    .map((half) => new URLSearchParams([["", half]]).toString().slice(1))
-    .join(":");
-  return `Basic ${Buffer.from(pair).toString("base64")}`;
-}
-
-function readRetryAfter(response: Response): number {
-  const header = response.headers.get("retry-after") ?? "";
-  return /^\d{1,6}$/.test(header) ? Number(header) : 1;
 }

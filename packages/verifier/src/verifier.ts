@@ -5,6 +5,8 @@
  * servers is included. It never runs a call without a valid token, never reads the action from the token, and keeps no
  * state: the server enforces single use.
  */
+
+import { machineClock } from "@countersign/protocol/client";
 import type { Authorization } from "./call.ts";
 import {
   type Action,
@@ -13,7 +15,7 @@ import {
   type DerivedAction,
   type DerivedActions,
 } from "./check.ts";
-import { type Clock, machineClock } from "./clock.ts";
+import type { Clock } from "./clock.ts";
 import { createDiscovery } from "./discovery.ts";
 import type { Problem } from "./problem.ts";
 import type { Rejection } from "./rejection.ts";
@@ -29,7 +31,7 @@ export {
   NetworkError,
   ResponseError,
   TimeoutError,
-} from "@countersign/protocol";
+} from "@countersign/protocol/client";
 export type { Authorization, Call, ClientCertificate } from "./call.ts";
 export type { Action, Checked, DerivedAction, DerivedActions } from "./check.ts";
 export type { Clock } from "./clock.ts";

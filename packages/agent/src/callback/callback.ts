@@ -2,7 +2,7 @@
  * How an agent is told of an answer instead of asking for it (CIBA §5): `ping` says that there is one, `push` brings it.
  * Which of them is a matter of the agent's registration; here is what this side needs for it.
  */
-import { InvalidArgumentError } from "@countersign/protocol";
+import { InvalidArgumentError } from "@countersign/protocol/client";
 import type { Credentials } from "../credential/client-authentication.ts";
 import { type CallbackInbox, createCallbackInbox } from "./inbox.ts";
 import { createNotificationTokens, type NotificationTokens } from "./notification-token.ts";

@@ -2,7 +2,8 @@
  * Whether a pushed answer is what it says (CIBA §10.3.1): the ID token in it is signed by the server, is new and for this
  * agent, and names this very ask and this very access token. Nothing of an answer that fails here is ever used.
  */
-import type { Json, JsonObject } from "@countersign/protocol";
+import { clockToleranceSeconds, type Json, type JsonObject } from "@countersign/protocol";
+import { isSameUrl } from "@countersign/protocol/client";
 import {
   base64url,
   createRemoteJWKSet,
@@ -12,7 +13,6 @@ import {
   jwtVerify,
 } from "jose";
 import type { Connection } from "../connection.ts";
-import { sameUrl } from "../metadata.ts";
 import { readToken } from "../token/token-response.ts";
 
 /** `unknown`: the server's keys cannot be had right now. */
@@ -22,7 +22,8 @@ export type CheckPush = (pushed: JsonObject) => Promise<PushResult>;
 const authReqIdClaim = "urn:openid:params:jwt:claim:auth_req_id";
 const refreshHashClaim = "urn:openid:params:jwt:claim:rt_hash";
 const asymmetric = /^(?:(?:ES|PS|RS)(?:256|384|512)|EdDSA|Ed25519)$/;
-const toleranceSeconds = 60;
+/** Twice the usual clock skew: a push cannot be requested again. */
+const toleranceSeconds = 2 * clockToleranceSeconds;
 const maxAgeSeconds = 600;
 
 export function createPushCheck(connection: Connection, fetch: typeof globalThis.fetch): CheckPush {
@@ -80,7 +81,7 @@ function claimMismatch(
   expected: Readonly<Record<string, unknown>>,
   { issuer, clientId }: Pick<Connection, "issuer" | "clientId">,
 ): string | undefined {
-  if (!sameUrl(`${claims.iss}`, issuer)) return "iss";
+  if (!isSameUrl(`${claims.iss}`, issuer)) return "iss";
   // Only for this agent: a list that also names someone else could be replayed from there.
   const [audience, ...others] = [claims.aud].flat();
   if (audience !== clientId || others.length > 0) return "aud";

@@ -2,9 +2,10 @@
  * Takes callbacks in (CIBA §10.2, §10.3, §12): a web-standard handler, which believes nothing before it has seen a token
  * of ours, and answers at once. Whatever the agent does about it happens afterwards, elsewhere.
  */
-import { InvalidArgumentError, type JsonObject, parseJson } from "@countersign/protocol";
+import { isObject, type JsonObject, parseJson } from "@countersign/protocol";
+import { InvalidArgumentError } from "@countersign/protocol/client";
 import type { AskStore } from "../countersigned.ts";
-import { type Actions, isObject } from "../request/action.ts";
+import type { Actions } from "../request/action.ts";
 import type { Ask } from "../request/ask.ts";
 import type { Callback, CallbackSetup } from "./callback.ts";
 import type { CheckPush } from "./push.ts";

@@ -1,5 +1,4 @@
-import { InvalidArgumentError } from "@countersign/protocol";
-import type { Clock } from "../clock.ts";
+import { type Clock, encodeBasicAuthorization, InvalidArgumentError } from "@countersign/protocol/client";
 import { createSecretSigner, createSigner, type PrivateKey, type Sign } from "./signing-key.ts";
 
 /**
@@ -60,9 +59,7 @@ export function createClientAuthentication(
     return byAssertion(credentials, clock, createSecretSigner(clientSecret));
   if (method === "client_secret_post")
     return async () => ({ headers: {}, form: { client_id: clientId, client_secret: clientSecret } });
-  // RFC 6749 §2.3.1: both halves are form-encoded before they are joined.
-  const pair = `${formEncode(clientId)}:${formEncode(clientSecret)}`;
-  const headers = { authorization: `Basic ${btoa(pair)}` };
+  const headers = { authorization: encodeBasicAuthorization(clientId, clientSecret) };
   return async () => ({ headers, form: {} });
 }
 
@@ -86,8 +83,4 @@ function byAssertion({ issuer, clientId }: Credentials, clock: Clock, sign: Sign
       form: { client_id: clientId, client_assertion_type: assertionType, client_assertion: assertion },
     };
   };
-}
-
-function formEncode(text: string): string {
-  return new URLSearchParams([["", text]]).toString().slice(1);
 }

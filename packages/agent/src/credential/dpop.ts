@@ -1,7 +1,8 @@
 /** Proofs of possession (RFC 9449): who holds the key that a token is bound to shows it anew with each request. */
-import { InvalidArgumentError } from "@countersign/protocol";
+
+import type { Clock } from "@countersign/protocol/client";
+import { InvalidArgumentError } from "@countersign/protocol/client";
 import { base64url, exportJWK, generateKeyPair, importJWK, type JWK, SignJWT } from "jose";
-import type { Clock } from "../clock.ts";
 import { algorithmOf, requireUsableKey } from "./signing-key.ts";
 
 /** A key pair of the agent's own: as Web Crypto makes it, or as a private JWK. */

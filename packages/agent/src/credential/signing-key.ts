@@ -1,5 +1,5 @@
 /** Keys that an agent signs with: its client assertions, its signed asks. Nothing here is ever printed or sent. */
-import { AuthenticationError, InvalidArgumentError } from "@countersign/protocol";
+import { AuthenticationError, InvalidArgumentError } from "@countersign/protocol/client";
 import { importJWK, importPKCS8, type JWK, type JWTPayload, SignJWT } from "jose";
 
 export const signingAlgorithms = ["ES256", "PS256", "RS256", "EdDSA"] as const;

@@ -1,4 +1,5 @@
-import { canonicalize, InvalidArgumentError, type Json, type JsonObject } from "@countersign/protocol";
+import { canonicalize, getErrorMessage, isObject, type Json, type JsonObject } from "@countersign/protocol";
+import { InvalidArgumentError } from "@countersign/protocol/client";
 
 /**
  * What would be done: the action type's name, as the operator declared it, and its fields. Numbers are safe integers;
@@ -49,7 +50,7 @@ export function canonicalizeArgument(value: Json): string {
   try {
     return canonicalize(value);
   } catch (cause) {
-    throw new InvalidArgumentError((cause as Error).message, { cause });
+    throw new InvalidArgumentError(getErrorMessage(cause), { cause });
   }
 }
 
@@ -87,8 +88,4 @@ export function narrowedFields(asked: JsonObject, granted: JsonObject): string[]
   return Object.keys(granted).filter(
     (field) => canonicalize(asked[field]!) !== canonicalize(granted[field]!),
   );
-}
-
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

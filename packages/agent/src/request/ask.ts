@@ -1,9 +1,5 @@
-import {
-  type AskError,
-  type CountersignError,
-  InvalidArgumentError,
-  ResponseError,
-} from "@countersign/protocol";
+import type { AskError } from "@countersign/protocol";
+import { type CountersignError, InvalidArgumentError, ResponseError } from "@countersign/protocol/client";
 import { type Connection, isUnavailable, type TokenReply, unansweredError } from "../connection.ts";
 import { type Action, type Actions, requireJson } from "./action.ts";
 import { type AskRefused, readRefusal } from "./refusal.ts";

@@ -1,4 +1,4 @@
-import { ResponseError } from "@countersign/protocol";
+import { ResponseError } from "@countersign/protocol/client";
 import { isUnavailable, type TokenReply } from "../connection.ts";
 
 /** The server will not do it, with its error code: a matter of rules or of set-up, not of a person's decision. */

@@ -1,6 +1,6 @@
 /** How what is asked for travels: as a form, or signed, with all of it inside one JWT (CIBA §7.1.1). */
 import type { Json } from "@countersign/protocol";
-import type { Clock } from "../clock.ts";
+import type { Clock } from "@countersign/protocol/client";
 import type { Sign } from "../credential/signing-key.ts";
 import { canonicalizeArgument } from "./action.ts";
 

@@ -1,4 +1,5 @@
-import { cibaGrantType, InvalidArgumentError, ResponseError, type TokenError } from "@countersign/protocol";
+import { cibaGrantType, type TokenError } from "@countersign/protocol";
+import { InvalidArgumentError, ResponseError } from "@countersign/protocol/client";
 import type { Callback } from "../callback/callback.ts";
 import {
   type Connection,

@@ -1,16 +1,9 @@
 /** What a yes brings, from the token endpoint or pushed: the token, held against what was asked for. */
-import { GrantMismatchError, type Json, type JsonObject, ResponseError } from "@countersign/protocol";
+import { isObject, type Json, type JsonObject } from "@countersign/protocol";
+import { GrantMismatchError, isSameUrl, ResponseError } from "@countersign/protocol/client";
 import { decodeJwt } from "jose";
 import type { Connection } from "../connection.ts";
-import { sameUrl } from "../metadata.ts";
-import {
-  type Action,
-  type Actions,
-  type Granted,
-  isObject,
-  narrowedFields,
-  widenedAt,
-} from "../request/action.ts";
+import { type Action, type Actions, type Granted, narrowedFields, widenedAt } from "../request/action.ts";
 import type { Ask } from "../request/ask.ts";
 
 /** A person said yes. The token is good for this one action, once, until `expiresAt`. */
@@ -121,7 +114,7 @@ function readSubject(idToken: Json | undefined, issuer: string, clientId: string
   }
   const { iss, aud, sub } = claims;
   const forUs = Array.isArray(aud) ? aud.includes(clientId) : aud === clientId;
-  if (!iss || !sameUrl(iss, issuer) || !forUs || !sub) throw malformed("id_token");
+  if (!iss || !isSameUrl(iss, issuer) || !forUs || !sub) throw malformed("id_token");
   return sub;
 }
 

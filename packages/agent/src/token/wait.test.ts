@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
+import { machineClock } from "@countersign/protocol/client";
 import {
   approved,
   failureOf,
@@ -10,7 +11,6 @@ import {
   testClock,
 } from "../../test/stand-in.ts";
 import { type Agent, type Ask, createAgent } from "../agent.ts";
-import { machineClock } from "../clock.ts";
 
 let stand: StandIn;
 let clock: ReturnType<typeof testClock>;

@@ -1,5 +1,5 @@
-import { TimeoutError } from "@countersign/protocol";
-import type { Clock } from "../clock.ts";
+import type { Clock } from "@countersign/protocol/client";
+import { TimeoutError } from "@countersign/protocol/client";
 import type { Abortable, Connection } from "../connection.ts";
 import type { Actions } from "../request/action.ts";
 import type { Ask } from "../request/ask.ts";

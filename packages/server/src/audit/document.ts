@@ -6,9 +6,9 @@
  *
  * Entries are in log order. A proof is the inclusion proof of the leaf, from the leaf up, each hash in base64url.
  */
-import { canonicalize, type Hash, type Json, parseJson } from "@countersign/protocol";
+import { canonicalize, type Hash, isObject, type Json, parseJson } from "@countersign/protocol";
 import { hasOnly, readTexts } from "./line.ts";
-import { isObject, type Texts } from "./parse-entry.ts";
+import type { Texts } from "./parse-entry.ts";
 
 export type EntryWithProof = {
   readonly index: number;

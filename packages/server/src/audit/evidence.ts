@@ -6,6 +6,7 @@
 import {
   type Entry,
   type Hash,
+  isObject,
   type JsonObject,
   leafHash,
   type RequestState,
@@ -22,7 +23,7 @@ import {
 } from "./checkpoint.ts";
 import { documentFaults, type EntryWithProof, formatDocument, readDocument } from "./document.ts";
 import type { SequencedEntry, StoredCheckpoint } from "./export.ts";
-import { entryFaults, isObject, readEntry, type Texts } from "./parse-entry.ts";
+import { entryFaults, readEntry, type Texts } from "./parse-entry.ts";
 import type { AuditProblem, AuditProblems } from "./problem.ts";
 import { readCard } from "./signature.ts";
 

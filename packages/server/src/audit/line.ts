@@ -10,8 +10,8 @@
  * (RFC 8785), so that no byte can change without changing the content.
  */
 import { isUtf8 } from "node:buffer";
-import { canonicalize, type Json, type JsonObject, parseJson } from "@countersign/protocol";
-import { isObject, type Texts } from "./parse-entry.ts";
+import { canonicalize, isObject, type Json, type JsonObject, parseJson } from "@countersign/protocol";
+import type { Texts } from "./parse-entry.ts";
 
 export type Header = { readonly origin: string; readonly key: string; readonly size: number };
 export type EntryRow = { readonly index: number; readonly entry: string; readonly texts: Texts };

@@ -3,6 +3,7 @@ import {
   actorTypes,
   type Entry,
   entryLine,
+  isObject,
   type Json,
   type JsonObject,
   opensCommitment,
@@ -42,10 +43,6 @@ export function checkTexts(entry: Entry, texts: Texts): string | undefined {
       return `the text ${quote(name)} does not match its commitment`;
   }
   return undefined;
-}
-
-export function isObject(value: Json | undefined): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 const ids = ["request", "agent", "approver", "token", "api", "digest"] as const;

@@ -2,10 +2,17 @@
  * Verifies what was shown and signed: the text of the card against the hash in `request.created`, and the passkey signature
  * against the challenge that is computed from request, digest, card, verdict, approver and nonce.
  */
-import { decisionChallenge, type Entry, hashJson, type JsonObject, parseJson } from "@countersign/protocol";
+import {
+  decisionChallenge,
+  type Entry,
+  hashJson,
+  isObject,
+  type JsonObject,
+  parseJson,
+} from "@countersign/protocol";
 import { verifyPasskeyAssertion } from "../crypto/passkey.ts";
 import type { LoggedDevice } from "./check/log-state.ts";
-import { isObject, type Texts } from "./parse-entry.ts";
+import type { Texts } from "./parse-entry.ts";
 import { quote } from "./problem.ts";
 
 /** Returns the card of a `request.created`, or what is wrong with it; undefined if its text was erased. */

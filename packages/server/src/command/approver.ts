@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { inspectText } from "@countersign/protocol";
+import { getErrorMessage, inspectText } from "@countersign/protocol";
 import type { Config } from "../config/config.ts";
 import { emailPattern } from "../config/field.ts";
 import { normalizeEmail } from "../domain/people/approver.ts";
@@ -7,7 +7,7 @@ import { invite } from "../usecase/people/enrol.ts";
 import { removeApprover, removeDevice } from "../usecase/people/remove-approver.ts";
 import { generateUserCode, setUserCode } from "../usecase/request/user-code.ts";
 import type { Command } from "./cli/command.ts";
-import { getErrorMessage, withStore } from "./cli/deployment.ts";
+import { withStore } from "./cli/deployment.ts";
 import { OperatorError } from "./cli/operator-error.ts";
 import { formatTable } from "./cli/table.ts";
 

@@ -1,9 +1,10 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
+import { getErrorMessage } from "@countersign/protocol";
 import { isPostgres } from "../config/url-check.ts";
 import { openStore } from "../store/open.ts";
 import type { Command } from "./cli/command.ts";
-import { getErrorMessage, readConfig } from "./cli/deployment.ts";
+import { readConfig } from "./cli/deployment.ts";
 import { OperatorError } from "./cli/operator-error.ts";
 
 export const backupCommand: Command = {

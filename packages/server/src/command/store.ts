@@ -1,10 +1,11 @@
 import { existsSync } from "node:fs";
+import { getErrorMessage } from "@countersign/protocol";
 import { exportLog, verifyLog } from "../audit/audit.ts";
 import { isPostgres } from "../config/url-check.ts";
 import { openStore } from "../store/open.ts";
 import { openKeyring } from "../usecase/key/keyring.ts";
 import type { Command } from "./cli/command.ts";
-import { getErrorMessage, readConfig, readRootKey, toStoreError } from "./cli/deployment.ts";
+import { readConfig, readRootKey, toStoreError } from "./cli/deployment.ts";
 import { OperatorError } from "./cli/operator-error.ts";
 
 const copyCommand: Command = {

@@ -22,15 +22,6 @@ export function findUrlProblem(text: string, label: string): Pick<Problem, "mess
   return undefined;
 }
 
-export function isLoopback(host: string): boolean {
-  return (
-    host === "localhost" ||
-    host.endsWith(".localhost") ||
-    host === "[::1]" ||
-    /^127\.\d+\.\d+\.\d+$/.test(host)
-  );
-}
-
 /** Returns true if `store` is a PostgreSQL URL, false if it is a file. */
 export function isPostgres(store: string): boolean {
   return /^postgres(ql)?:\/\//.test(store);

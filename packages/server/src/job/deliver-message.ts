@@ -4,6 +4,7 @@
  * A message is not sent if its request is no longer pending or its agent is paused.
  */
 
+import { getErrorMessage } from "@countersign/protocol";
 import { job } from "../audit/actor.ts";
 import { newEntry } from "../audit/new-entry.ts";
 import type { Approver } from "../domain/people/approver.ts";
@@ -63,7 +64,7 @@ async function deliverOne(
       channel.send({ request: request.record, approver: approver.record, messageId: leased.id }),
     )
       .then(() => undefined)
-      .catch((error: unknown) => (error instanceof Error ? error.message : String(error)));
+      .catch(getErrorMessage);
 
   // Include the last delivery error: it tells the operator why the message was not sent in time.
   if (problem !== undefined && !wanted && leased.lastError !== undefined)

@@ -3,6 +3,7 @@
  * (`domain/url/outbound-url.ts`), resolves the host, checks every address, and connects to exactly those addresses, so that
  * DNS rebinding has no effect. Follows no redirects; time and response size are bounded.
  */
+
 import { lookup } from "node:dns/promises";
 import {
   Agent as HttpAgent,
@@ -13,6 +14,7 @@ import {
 import { Agent as HttpsAgent, request as overHttps } from "node:https";
 import { isIP, type LookupFunction } from "node:net";
 import { createSecureContext, getCACertificates } from "node:tls";
+import { getErrorMessage } from "@countersign/protocol";
 import {
   checkOutboundUrl,
   isAddressAllowed,
@@ -98,7 +100,7 @@ export function createOutbound({ ca, resolve = resolveAddresses, ...policy }: Ou
       const agent = url.protocol === "https:" ? httpsAgent : httpAgent;
       return await exchange(url, request, { agent, lookup: pinAddresses(addresses) }, deadline);
     } catch (error) {
-      return deadline.failure() ?? { failed: "unreachable", why: messageOf(error) };
+      return deadline.failure() ?? { failed: "unreachable", why: getErrorMessage(error) };
     } finally {
       deadline.end();
     }
@@ -223,10 +225,4 @@ function once<T>(work: (name: string) => Promise<T>): (name: string) => Promise<
     inFlight.set(name, running);
     return running;
   };
-}
-
-function messageOf(error: unknown): string {
-  // If several addresses were tried, only the errors inside the AggregateError have messages.
-  if (error instanceof AggregateError) return error.errors.map(messageOf).join("; ");
-  return error instanceof Error ? error.message : String(error);
 }

@@ -4,12 +4,12 @@
  */
 import { access, constants, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
+import { getErrorMessage } from "@countersign/protocol";
 import type { Config } from "../../config/config.ts";
 import { isPostgres } from "../../config/url-check.ts";
 import type { Outbound } from "../../outbound/outbound.ts";
 import type { Store } from "../../store/store.ts";
 import type { Keyring } from "../../usecase/key/keyring.ts";
-import { getErrorMessage } from "../cli/deployment.ts";
 
 export type CheckResult = {
   readonly about: string;

@@ -2,8 +2,10 @@
  * What a command works on: the configuration, and the store and keys that it names. Opened here, and always closed. A
  * store that is not there is never made up on the way: with it would go every latch, and the log.
  */
+
 import { existsSync, mkdirSync } from "node:fs";
 import { dirname, resolve } from "node:path";
+import { getErrorMessage } from "@countersign/protocol";
 import { createCheckpointWriter } from "../../audit/checkpoint-file.ts";
 import { type Config, formatProblem, loadConfig } from "../../config/config.ts";
 import { isPostgres } from "../../config/url-check.ts";
@@ -138,8 +140,4 @@ export async function writeCheckpointNow(store: Store, config: Config, keyring: 
 /** A request's id, also from the `auth_req_id` that begins with it: both are called `req_…`. */
 export function parseRequestId(text: string): string {
   return text.split(".")[0] ?? "";
-}
-
-export function getErrorMessage(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,6 +1,7 @@
+import { isLoopbackHost } from "@countersign/protocol";
 import { z } from "zod";
 import { defineSection } from "../section.ts";
-import { findUrlProblem, isLoopback } from "../url-check.ts";
+import { findUrlProblem } from "../url-check.ts";
 
 /** The public URL of the server, without a trailing slash; never derived from a request. */
 export const issuerSection = defineSection({
@@ -9,7 +10,7 @@ export const issuerSection = defineSection({
     // Issuers are compared as strings (OpenID Connect Discovery §4.3), so one spelling is accepted.
     const problem = findUrlProblem(issuer, "issuer");
     if (problem) addProblem({ path: ["issuer"], ...problem });
-    else if (issuer.startsWith("http:") && !isLoopback(new URL(issuer).hostname))
+    else if (issuer.startsWith("http:") && !isLoopbackHost(new URL(issuer).hostname))
       addProblem({
         path: ["issuer"],
         message: "http is not secure: tokens could be read and requests changed in transit",

@@ -2,7 +2,7 @@
  * The schemas about which the meta-schema of JSON Schema 2020-12 has nothing to say, seen at a glance: most of those that
  * are declared. A yes is certain; about any other schema, and what is wrong with it, the meta-schema itself is asked.
  */
-import type { Json, JsonObject } from "@countersign/protocol";
+import { isObject, type Json } from "@countersign/protocol";
 
 export function isPlainSchema(schema: Json): boolean {
   return (
@@ -42,7 +42,3 @@ const keywords = new Map<string, (value: Json) => boolean>([
   ["maxItems", isCount],
   ["uniqueItems", (value) => typeof value === "boolean"],
 ]);
-
-function isObject(value: Json): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}

@@ -2,6 +2,7 @@
  * Foreign text between marks: for a person, where its end must be plain to see, and for error text, whose alphabet is
  * narrow (RFC 6749 §5.2: %x20-21 / %x23-5B / %x5D-7E).
  */
+import { toErrorDescription } from "@countersign/protocol";
 
 /** What looks like a closing mark, and the backslash that keeps it from being one. */
 const marks = /[\\"\u201C-\u201F\u2033\u2036\u275D\u275E\u301D-\u301F\uFF02]/g;
@@ -13,10 +14,7 @@ export function quote(text: string): string {
 
 /** The text in the alphabet of `error_description`: a character outside it becomes its code point, <U+200B>. */
 export function escapeErrorText(text: string): string {
-  let safe = "";
-  for (const character of text)
-    safe += /[\x20-\x21\x23-\x5B\x5D-\x7E]/.test(character) ? character : `<U+${toHex(character)}>`;
-  return safe;
+  return toErrorDescription(text, (character) => `<U+${toHex(character)}>`);
 }
 
 /** A name that an agent chose, for error text: its first 40 characters in ' '. */

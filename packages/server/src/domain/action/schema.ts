@@ -2,7 +2,7 @@
  * The fields of an action type: a closed subset of JSON Schema 2020-12 that a person can read on a card. One object, no
  * undeclared members, each field a string, an integer, a boolean or a list of those, each of a bounded size.
  */
-import type { Json, JsonObject } from "@countersign/protocol";
+import { getErrorMessage, isObject, type Json, type JsonObject } from "@countersign/protocol";
 import { Ajv2020, type ErrorObject, type Options } from "ajv/dist/2020.js";
 import { isPlainSchema } from "./plain-schema.ts";
 
@@ -128,7 +128,7 @@ export function compileSchema(
       validate: (fields) => (check(fields) ? findUnsafeInteger(fields) : toFieldFault(check.errors?.[0])),
     };
   } catch (error) {
-    const message = `this schema cannot be used: ${error instanceof Error ? error.message : String(error)}`;
+    const message = `this schema cannot be used: ${getErrorMessage(error)}`;
     return {
       problems: [{ path: ["schema"], message, remedy: "correct or remove the keyword that it names" }],
     };
@@ -249,8 +249,4 @@ function listFields(kinds: ReadonlyMap<string, FieldKind>): string {
 
 function getOwn(object: JsonObject, key: string): Json | undefined {
   return Object.hasOwn(object, key) ? object[key] : undefined;
-}
-
-function isObject(value: Json | undefined): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -1,6 +1,6 @@
 /** A client's public keys as it registers them (RFC 7517): read strictly, because whatever they verify is believed. */
 import { createPublicKey, type JsonWebKey, type KeyObject } from "node:crypto";
-import type { Json, JsonObject } from "@countersign/protocol";
+import { isObject, type Json, type JsonObject } from "@countersign/protocol";
 import { parseCertificate } from "./certificate.ts";
 import type { SignatureAlgorithm } from "./client.ts";
 
@@ -74,8 +74,4 @@ function parseKey(jwk: JsonObject): KeyObject | undefined {
   } catch {
     return undefined;
   }
-}
-
-function isObject(value: Json | undefined): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

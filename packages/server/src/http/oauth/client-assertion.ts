@@ -2,11 +2,13 @@
  * Verifies `private_key_jwt` and `client_secret_jwt` (RFC 7523 §3, OpenID Connect Core §9), with the same rules for both. An
  * assertion is accepted once.
  */
+
 import { hash } from "node:crypto";
+import { clockToleranceSeconds } from "@countersign/protocol";
 import type { Agent } from "../../domain/client/client.ts";
 import type { ClientJwtVerifier } from "../../outbound/client-jwt-verifier.ts";
 import { absent, type Store } from "../../store/store.ts";
-import { clockToleranceSeconds, hasJwtType, isAudience } from "./jwt.ts";
+import { hasJwtType, isAudience } from "./jwt.ts";
 
 export type AssertionDeps = {
   readonly store: Store;

@@ -2,9 +2,6 @@
 import { type JsonObject, type JsonRefusal, parseJson } from "@countersign/protocol";
 import { decodeJwt } from "jose";
 
-/** Accepted clock skew, in seconds. */
-export const clockToleranceSeconds = 30;
-
 /** Returns true if every `aud` value is ours. A JWT with another audience could be replayed there, or from there. */
 export function isAudience(aud: unknown, audiences: ReadonlySet<string>): boolean {
   const values: readonly unknown[] = Array.isArray(aud) ? aud : [aud];

@@ -3,13 +3,13 @@
  * knowing the approver. Like any hint, it only selects among the approvers whom the policy allows. It can be used for any
  * number of requests until `exp`, at most 24 h ahead; rate limits apply to the requests. It is neither stored nor logged.
  */
-import type { Json, JsonObject } from "@countersign/protocol";
+import { clockToleranceSeconds, type Json, type JsonObject } from "@countersign/protocol";
 import type { Config } from "../../config/config.ts";
 import type { Keys } from "../../domain/client/client.ts";
 import type { ClientJwtVerifier, JwtRefusal } from "../../outbound/client-jwt-verifier.ts";
 import type { Store } from "../../store/store.ts";
 import type { Hint } from "../../usecase/request/resolve-ask.ts";
-import { clockToleranceSeconds, hasJwtType, isAudience, readPayload, readUnverifiedIssuer } from "./jwt.ts";
+import { hasJwtType, isAudience, readPayload, readUnverifiedIssuer } from "./jwt.ts";
 import { readSubjectIdentifier } from "./login-hint.ts";
 import { OAuthError } from "./oauth-error.ts";
 

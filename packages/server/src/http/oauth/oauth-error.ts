@@ -1,10 +1,14 @@
 /** A protocol error. Thrown only in `http/`; rendered as JSON in one place. */
-import type { AskError, RegistrationError, SpendError, TokenError } from "@countersign/protocol";
+import {
+  type AskError,
+  type RegistrationError,
+  type SpendError,
+  type TokenError,
+  toErrorDescription,
+} from "@countersign/protocol";
 import { createJsonResponse, type ProtocolResponse } from "../transport/response.ts";
 
 export type OAuthErrorCode = AskError | TokenError | SpendError | RegistrationError;
-
-const disallowedCharacters = /[^\x20-\x21\x23-\x5b\x5d-\x7e]/g;
 
 export class OAuthError extends Error {
   readonly code: OAuthErrorCode;
@@ -36,7 +40,7 @@ export class OAuthError extends Error {
 
   /** Returns the JSON body (RFC 6749 §5.2). `error_description` is limited to the characters that the RFC allows. */
   toProtocolResponse(): ProtocolResponse {
-    const description = this.message.replace(disallowedCharacters, "?");
+    const description = toErrorDescription(this.message);
     return createJsonResponse(
       { error: this.code, ...(description && { error_description: description }), ...this.members },
       { status: this.status, headers: this.headers },

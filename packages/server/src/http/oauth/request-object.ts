@@ -4,14 +4,14 @@
  * JSON parser, which detects duplicate keys and inexact numbers. Returns form-like parameters and the replay guard.
  */
 import { hash } from "node:crypto";
-import type { Json, JsonObject } from "@countersign/protocol";
+import { clockToleranceSeconds, type Json, type JsonObject } from "@countersign/protocol";
 import type { Config } from "../../config/config.ts";
 import type { Agent } from "../../domain/client/client.ts";
 import type { ClientJwtVerifier, JwtRefusal } from "../../outbound/client-jwt-verifier.ts";
 import type { Replay } from "../../store/record/replay.ts";
 import type { Store } from "../../store/store.ts";
 import type { Form } from "./form.ts";
-import { clockToleranceSeconds, hasJwtType, isAudience, readPayload } from "./jwt.ts";
+import { hasJwtType, isAudience, readPayload } from "./jwt.ts";
 import { OAuthError } from "./oauth-error.ts";
 
 /** Parameters allowed beside a request object: client id and client authentication. */

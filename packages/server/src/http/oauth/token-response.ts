@@ -1,4 +1,5 @@
 /** Encodes a token and a denial for token responses and pushes. */
+import { isErrorDescription } from "@countersign/protocol";
 import type { IssuedToken } from "../../usecase/token/issue.ts";
 
 /** RFC 6749 §5.1, CIBA §10.1.1, RFC 9396 §7. */
@@ -13,9 +14,6 @@ export function toTokenResponse(token: IssuedToken) {
   };
 }
 
-/** Characters allowed in `error_description` (RFC 6749 §5.2). */
-const descriptionPattern = /^[\x20-\x21\x23-\x5b\x5d-\x7e]*$/;
-
 /** Returns the approver's reason as a separate member, and as `error_description` if its characters are allowed there. */
 export function describeDenial(
   description: string,
@@ -23,7 +21,7 @@ export function describeDenial(
 ): { readonly description: string; readonly members: { readonly denial_reason?: string } } {
   if (reason === undefined) return { description, members: {} };
   return {
-    description: descriptionPattern.test(reason) ? reason : description,
+    description: isErrorDescription(reason) ? reason : description,
     members: { denial_reason: reason },
   };
 }

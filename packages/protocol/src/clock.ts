@@ -1,16 +1,20 @@
-/** What the agent knows of time. */
+/** Accepted clock skew between two machines, in seconds, when `iat`, `nbf` and `exp` are checked. */
+export const clockToleranceSeconds = 30;
+
+/** The source of time of an SDK. Replace it in tests, or with a workflow engine's clock. */
 export type Clock = {
-  /** Milliseconds since the epoch: for instants that are saved. */
+  /** Returns milliseconds since the epoch. */
   now(): number;
-  /** Milliseconds since any fixed moment, never set back: for measuring how long something took. */
+  /** Returns milliseconds since an arbitrary fixed moment. It never decreases, so it measures durations. */
   elapsed(): number;
-  /** Resolves after so many milliseconds; rejects with the signal's reason as soon as that is aborted. */
+  /** Resolves after the given time. Rejects with the signal's reason as soon as the signal is aborted. */
   sleep(milliseconds: number, signal?: AbortSignal): Promise<void>;
 };
 
-/** Timers fire at once when they are told to wait for longer. */
+/** Longest delay of a timer; a longer one would fire at once. */
 const maxTimerMs = 2 ** 31 - 1;
 
+/** The clock of this machine. `sleep` is limited to about 24 days. */
 export const machineClock: Clock = {
   now: () => Date.now(),
   elapsed: () => performance.now(),
