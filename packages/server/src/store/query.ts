@@ -25,6 +25,7 @@ export function buildSharedQueries({ table, param, orderedJoin }: QueryDialect) 
       FROM ${table("agent")} AS found LEFT JOIN ${request} AS request ON request.id = ${second} WHERE found.id = ${first}`,
     findApproverByEmail: `SELECT body FROM ${table("approver")} WHERE email = ${first}`,
     listDevicesOf: `SELECT body FROM ${table("device")} WHERE approver = ${first} ORDER BY id`,
+    listContactsOf: `SELECT version, body FROM ${table("contact")} WHERE approver = ${first} ORDER BY id`,
     listSessionsOn: `SELECT version, body FROM ${table("session")} WHERE device = ${first} ORDER BY id`,
     listPendingFor: `SELECT body FROM ${table("waiting")} AS waiting ${orderedJoin} ${request} ON id = waiting.request
       WHERE waiting.approver = ${first} ORDER BY waiting.request`,
@@ -36,6 +37,7 @@ export function buildSharedQueries({ table, param, orderedJoin }: QueryDialect) 
     listPendingCreatedAt: `SELECT created_at AS at FROM ${request}
       WHERE state = 'pending' AND expires_at > ${first} ORDER BY id LIMIT ${second}`,
     countCreatedSince: `SELECT count(*) AS count FROM ${request} WHERE agent = ${first} AND created_at >= ${second}`,
+    listMessagesAwaiting: `SELECT version, body FROM ${table("message")} WHERE awaits = ${first} ORDER BY id`,
     listAbandonedMessages: abandoned("message"),
     listAbandonedCallbacks: abandoned("callback"),
   };

@@ -124,6 +124,8 @@ export interface Store {
   findNotPending(requestIds: readonly string[]): MaybePromise<readonly string[]>;
   findApproverByEmail(email: string): MaybePromise<Approver | undefined>;
   listDevicesOf(approverId: string): MaybePromise<readonly Device[]>;
+  /** Returns all contacts of an approver, of every channel, disabled ones too. Ordered by id. */
+  listContactsOf(approverId: string): MaybePromise<readonly Versioned<"contact">[]>;
   listSessionsOn(deviceId: string): MaybePromise<readonly Versioned<"session">[]>;
   /** Pending requests that this approver may decide, oldest first; the caller leaves out those past their time. */
   listPendingFor(approverId: string): MaybePromise<readonly ApprovalRequest[]>;
@@ -139,6 +141,8 @@ export interface Store {
   listPendingCreatedAt(now: number, limit: number): MaybePromise<readonly number[]>;
   /** How many requests an agent has had created at or after `since`. */
   countCreatedSince(agentId: string, since: number): MaybePromise<number>;
+  /** Returns the queued messages that report the end of this request once it has ended. */
+  listMessagesAwaiting(requestId: string): MaybePromise<readonly Versioned<"message">[]>;
   /** Messages that were given up, newest first. */
   listAbandonedMessages(limit: number): MaybePromise<readonly Records["message"][]>;
   /** Callbacks that were given up, newest first. */

@@ -73,6 +73,7 @@ describe("upgrade from schema 1 (SQLite)", () => {
       (await store.list(kind)).map(({ record }) => record.state);
     assert.deepEqual(await states("message"), ["abandoned", "sent", "queued"]);
     assert.deepEqual(await states("callback"), ["abandoned", "idle", "queued"]);
+    assert.ok((await store.list("message")).every(({ record }) => record.kind === "requested"));
     const ids = (records: readonly { readonly id: string }[]) => records.map(({ id }) => id);
     assert.deepEqual(ids(await store.listAbandonedMessages(9)), ["msg_given_up"]);
     assert.deepEqual(ids(await store.listAbandonedCallbacks(9)), ["req_given_up"]);

@@ -6,6 +6,7 @@ import type { Agent } from "../../domain/client/client.ts";
 import type { Approver, Device, Session } from "../../domain/people/approver.ts";
 import type { ApprovalRequest, Decision } from "../../domain/request/request.ts";
 import type { Token } from "../../domain/token/token.ts";
+import type { Contact } from "../record/contact.ts";
 import type { DedupeKey } from "../record/dedupe-key.ts";
 import type { Denial } from "../record/denial.ts";
 import type { Message } from "../record/message.ts";
@@ -63,6 +64,18 @@ export function anAgent(overrides: Partial<Agent> = {}): Agent {
 export function anApprover(overrides: Partial<Approver> = {}): Approver {
   const id = uniqueId("apr");
   return { id, email: `${id}@example.com`, name: "Ada Example", createdAt: testNow, ...overrides };
+}
+
+export function aContact(overrides: Partial<Contact> = {}): Contact {
+  const id = uniqueId("con");
+  return {
+    id,
+    approver: "apr_1",
+    channel: "chat",
+    address: `address of ${id}`,
+    verifiedAt: testNow,
+    ...overrides,
+  };
 }
 
 export function aDevice(overrides: Partial<Device> = {}): Device {
@@ -197,6 +210,7 @@ export function aReplay(overrides: Partial<Replay> = {}): Replay {
 export function aMessage(overrides: Partial<Message> = {}): Message {
   return {
     id: uniqueId("msg"),
+    kind: "requested",
     channel: "mail",
     requestId: "req_1",
     approver: "apr_1",

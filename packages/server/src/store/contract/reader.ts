@@ -6,6 +6,7 @@ import { absent, type Store } from "../store.ts";
 import { assertNotRefused, type ContractCase, commit, put } from "./contract-case.ts";
 import {
   aCallback,
+  aContact,
   aDecision,
   aDevice,
   aMessage,
@@ -188,6 +189,41 @@ export function readerContract(contractCase: ContractCase): void {
       { record: sessions[2], version: 1 },
     ]);
   });
+
+  contractCase(
+    "contacts are found by approver, in order of their ids, with their versions",
+    async ({ store }) => {
+      const contacts = ["apr_1", "apr_2", "apr_1"].map((approver) => aContact({ approver }));
+      await putAll(store, "contact", [contacts[2]!, contacts[1]!, contacts[0]!]);
+      const disabled = { ...contacts[0]!, disabledAt: testNow, disabledReason: "gone" };
+      await put(store, "contact", disabled, 1);
+      assert.deepEqual(await store.listContactsOf("apr_1"), [
+        { record: disabled, version: 2 },
+        { record: contacts[2], version: 1 },
+      ]);
+      assert.deepEqual(await store.listContactsOf("apr_3"), []);
+    },
+  );
+
+  contractCase(
+    "messages that await the end of a request are found until they are sent",
+    async ({ store }) => {
+      const about = { requestId: "req_7", kind: "resolved", receipt: { at: "1" } } as const;
+      const [first, second] = [aMessage(about), aMessage(about)];
+      const others = [aMessage({ requestId: "req_7" }), aMessage({ ...about, requestId: "req_8" })];
+      await putAll(store, "message", [second, ...others, first, aMessage({ ...about, state: "sent" })]);
+      assert.deepEqual(await store.listMessagesAwaiting("req_7"), [
+        { record: first, version: 1 },
+        { record: second, version: 1 },
+      ]);
+      await store.commitUnlogged({
+        writes: [{ put: "message", record: { ...first, state: "sent" }, ifVersion: 1 }],
+      });
+      assert.deepEqual(await store.listMessagesAwaiting("req_7"), [{ record: second, version: 1 }]);
+      const [claimed] = await store.claim("message", { ids: [second.id] });
+      assert.deepEqual(await store.listMessagesAwaiting("req_7"), [claimed]);
+    },
+  );
 
   contractCase(
     "an inbox holds the pending requests that this approver may decide, oldest first",

@@ -8,6 +8,13 @@ export type Dialect = {
   /** Renames an index, also one that belongs to a primary key (PostgreSQL only). */
   readonly renameIndex: (from: string, to: string, create: string) => string;
   readonly renamePrimaryKey: (from: string, to: string) => string;
+  /** Creates the table of a record kind with these columns, and its index on `due_at`. */
+  readonly createTable: (name: string, columns: readonly string[]) => string;
+  /**
+   * Adds a column to the table of a record kind. `columns`: all of them afterwards, the new one last. In SQLite this drops
+   * the table's indexes except the one on `due_at`: create them afterwards with IF NOT EXISTS.
+   */
+  readonly addColumn: (table: string, column: string, columns: readonly string[]) => string;
 };
 
 export type Migration = {

@@ -4,12 +4,13 @@
  * change the tables, add the next number here, and the test that compares a migrated schema with a new one passes.
  */
 import { renameToFieldTerms } from "./0002-field-terms.ts";
+import { addContacts } from "./0003-contacts.ts";
 import type { Migration } from "./definition.ts";
 
 /** Number 1 is the schema that the first databases were created with. */
 export const firstSchema = 1;
 
-export const migrations: readonly Migration[] = [renameToFieldTerms];
+export const migrations: readonly Migration[] = [renameToFieldTerms, addContacts];
 
 /** The number of the current schema. */
 export const schemaVersion = migrations.at(-1)?.number ?? firstSchema;

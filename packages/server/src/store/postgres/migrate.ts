@@ -5,7 +5,7 @@ import { listPending, schemaVersion } from "../migration/migrations.ts";
 import { StoreNotFoundError } from "../store-not-found-error.ts";
 import { beginSql, type Run, type Script } from "./connection.ts";
 import type { Pool } from "./pool.ts";
-import { createSchemaSql } from "./schema.ts";
+import { columnTypeOf, createSchemaSql, createTableSql } from "./schema.ts";
 
 /** Any number will do, as long as nobody else in this database uses it. */
 const migrationLock = 4_353_474_001;
@@ -67,6 +67,9 @@ function dialectOf(schema: string): Dialect {
   return {
     table: (name) => `${schema}."${name}"`,
     renameIndex: (from, to) => `ALTER INDEX ${schema}."${from}" RENAME TO "${to}";`,
+    createTable: (name, columns) => createTableSql(schema, name, columns),
+    addColumn: (table, column) =>
+      `ALTER TABLE ${schema}."${table}" ADD COLUMN ${column} ${columnTypeOf(column) === "text" ? 'text COLLATE "C"' : "bigint"};`,
     renamePrimaryKey: (from, to) => `ALTER INDEX ${schema}."${from}_pkey" RENAME TO "${to}_pkey";`,
   };
 }

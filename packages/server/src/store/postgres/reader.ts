@@ -9,7 +9,7 @@ import {
 } from "../parse.ts";
 import { buildSharedQueries } from "../query.ts";
 import { type Kind, kinds, type Records, timedKinds } from "../record/records.ts";
-import type { PollState, Store } from "../store.ts";
+import type { PollState, Store, Versioned } from "../store.ts";
 import { databaseNow } from "./clock.ts";
 import type { Pool } from "./pool.ts";
 
@@ -48,6 +48,12 @@ export function createReaders({ run }: Pool, schema: string): Readers {
     sql: string,
     ...values: (string | number)[]
   ): Promise<Records[K][]> => (await run<RecordJson>(sql, ...values)).map((row) => parseRecord(kind, row));
+  const versioned = async <K extends Kind>(
+    kind: K,
+    sql: string,
+    ...values: (string | number)[]
+  ): Promise<Versioned<K>[]> =>
+    (await run<VersionedRow>(sql, ...values)).map((row) => parseVersioned(kind, row));
   const count = async (sql: string, ...values: (string | number)[]): Promise<number> =>
     (await run<{ count: number }>(sql, ...values))[0]!.count;
 
@@ -75,10 +81,8 @@ export function createReaders({ run }: Pool, schema: string): Readers {
       (await run<{ id: string }>(queries.findNotPending, [...requestIds])).map(({ id }) => id),
     findApproverByEmail: async (email) => (await bodies("approver", queries.findApproverByEmail, email))[0],
     listDevicesOf: (approverId) => bodies("device", queries.listDevicesOf, approverId),
-    listSessionsOn: async (deviceId) =>
-      (await run<VersionedRow>(queries.listSessionsOn, deviceId)).map((row) =>
-        parseVersioned("session", row),
-      ),
+    listContactsOf: (approverId) => versioned("contact", queries.listContactsOf, approverId),
+    listSessionsOn: (deviceId) => versioned("session", queries.listSessionsOn, deviceId),
     listPendingFor: (approverId) => bodies("request", queries.listPendingFor, approverId),
     listDecidedBy: (approverId, limit) => bodies("request", queries.listDecidedBy, approverId, limit),
     listRequests: ({ state, limit }) =>
@@ -89,6 +93,7 @@ export function createReaders({ run }: Pool, schema: string): Readers {
     listPendingCreatedAt: async (now, limit) =>
       (await run<{ at: number }>(queries.listPendingCreatedAt, now, limit)).map(({ at }) => at),
     countCreatedSince: (agentId, since) => count(queries.countCreatedSince, agentId, since),
+    listMessagesAwaiting: (requestId) => versioned("message", queries.listMessagesAwaiting, requestId),
     listAbandonedMessages: (limit) => bodies("message", queries.listAbandonedMessages, limit),
     listAbandonedCallbacks: (limit) => bodies("callback", queries.listAbandonedCallbacks, limit),
   };

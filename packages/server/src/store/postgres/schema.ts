@@ -20,16 +20,20 @@ export function createSchemaSql(schema: string): string {
 }
 
 /** Ids are compared byte by byte, whatever the database's own collation is. */
-function tableSql(schema: string, kind: Kind): string {
-  const columns = columnsOf(kind).map((name) => {
+export function createTableSql(schema: string, table: string, columns: readonly string[]): string {
+  const columnSql = columns.map((name) => {
     const collated = columnTypeOf(name) === "text" ? ' COLLATE "C"' : "";
     return `${name} ${columnTypeOf(name)}${collated}, `;
   });
   return `
-CREATE TABLE ${schema}."${kind}" (
-  id text COLLATE "C" NOT NULL PRIMARY KEY, version integer NOT NULL, due_at bigint, ${columns.join("")}body text NOT NULL
+CREATE TABLE ${schema}."${table}" (
+  id text COLLATE "C" NOT NULL PRIMARY KEY, version integer NOT NULL, due_at bigint, ${columnSql.join("")}body text NOT NULL
 );
-CREATE INDEX "${kind}_due" ON ${schema}."${kind}" (due_at, id) WHERE due_at IS NOT NULL;
+CREATE INDEX "${table}_due" ON ${schema}."${table}" (due_at, id) WHERE due_at IS NOT NULL;`;
+}
+
+function tableSql(schema: string, kind: Kind): string {
+  return `${createTableSql(schema, kind, columnsOf(kind))}
 ${createIndexSql(kind, (table) => `${schema}."${table}"`)}`;
 }
 

@@ -5,6 +5,7 @@
 import { actionTypeRecord } from "./action-type.ts";
 import { callbackRecord } from "./callback.ts";
 import { agentRecord, apiRecord } from "./client.ts";
+import { contactRecord } from "./contact.ts";
 import { dedupeKeyRecord } from "./dedupe-key.ts";
 import type { RecordDefinition } from "./define-record.ts";
 import { denialRecord } from "./denial.ts";
@@ -26,6 +27,7 @@ const registry = {
   agent: agentRecord,
   api: apiRecord,
   approver: approverRecord,
+  contact: contactRecord,
   device: deviceRecord,
   invitation: invitationRecord,
   request: requestRecord,

@@ -54,6 +54,7 @@ export function createReaders(connection: Connection, clock: () => number): Read
   const readAgentAndStatus = prepare<AgentAndStatusRow>(queries.readAgentAndStatus);
   const findApproverByEmail = prepare<RecordJson>(queries.findApproverByEmail);
   const listDevicesOf = prepare<RecordJson>(queries.listDevicesOf);
+  const listContactsOf = prepare<VersionedRow>(queries.listContactsOf);
   const listSessionsOn = prepare<VersionedRow>(queries.listSessionsOn);
   const listPendingFor = prepare<RecordJson>(queries.listPendingFor);
   const listDecidedBy = prepare<RecordJson>(queries.listDecidedBy);
@@ -62,6 +63,7 @@ export function createReaders(connection: Connection, clock: () => number): Read
   const countPending = prepare<{ count: number }>(queries.countPending);
   const listPendingCreatedAt = prepare<{ at: number }>(queries.listPendingCreatedAt);
   const countCreatedSince = prepare<{ count: number }>(queries.countCreatedSince);
+  const listMessagesAwaiting = prepare<VersionedRow>(queries.listMessagesAwaiting);
   const listAbandonedMessages = prepare<RecordJson>(queries.listAbandonedMessages);
   const listAbandonedCallbacks = prepare<RecordJson>(queries.listAbandonedCallbacks);
 
@@ -88,6 +90,8 @@ export function createReaders(connection: Connection, clock: () => number): Read
     findApproverByEmail: (email) =>
       findApproverByEmail.all(email).map((row) => parseRecord("approver", row))[0],
     listDevicesOf: (approverId) => listDevicesOf.all(approverId).map((row) => parseRecord("device", row)),
+    listContactsOf: (approverId) =>
+      listContactsOf.all(approverId).map((row) => parseVersioned("contact", row)),
     listSessionsOn: (deviceId) => listSessionsOn.all(deviceId).map((row) => parseVersioned("session", row)),
     listPendingFor: (approverId) => listPendingFor.all(approverId).map((row) => parseRecord("request", row)),
     listDecidedBy: (approverId, limit) =>
@@ -100,6 +104,8 @@ export function createReaders(connection: Connection, clock: () => number): Read
     countPending: (agentId, now) => countPending.get(agentId, now)!.count,
     listPendingCreatedAt: (now, limit) => listPendingCreatedAt.all(now, limit).map(({ at }) => at),
     countCreatedSince: (agentId, since) => countCreatedSince.get(agentId, since)!.count,
+    listMessagesAwaiting: (requestId) =>
+      listMessagesAwaiting.all(requestId).map((row) => parseVersioned("message", row)),
     listAbandonedMessages: (limit) =>
       listAbandonedMessages.all(limit).map((row) => parseRecord("message", row)),
     listAbandonedCallbacks: (limit) =>

@@ -19,13 +19,17 @@ const applicationId = 0x4353474e;
 export const columnsOf = (kind: Kind): readonly string[] => Object.keys(definitions[kind].columns);
 
 /** Body comes last: a reader of columns does not touch the pages that a long body overflows into. */
-function tableSql(kind: Kind): string {
-  const columns = columnsOf(kind).map((name) => `${name} ${name.endsWith("_at") ? "INTEGER" : "TEXT"}, `);
+function createTableSql(table: string, columns: readonly string[]): string {
+  const columnSql = columns.map((name) => `${name} ${name.endsWith("_at") ? "INTEGER" : "TEXT"}, `);
   return `
-CREATE TABLE "${kind}" (
-  id TEXT NOT NULL PRIMARY KEY, version INTEGER NOT NULL, due_at INTEGER, ${columns.join("")}body TEXT NOT NULL
+CREATE TABLE "${table}" (
+  id TEXT NOT NULL PRIMARY KEY, version INTEGER NOT NULL, due_at INTEGER, ${columnSql.join("")}body TEXT NOT NULL
 ) STRICT;
-CREATE INDEX "${kind}_due" ON "${kind}" (due_at, id) WHERE due_at IS NOT NULL;
+CREATE INDEX "${table}_due" ON "${table}" (due_at, id) WHERE due_at IS NOT NULL;`;
+}
+
+function tableSql(kind: Kind): string {
+  return `${createTableSql(kind, columnsOf(kind))}
 ${createIndexSql(kind, (table) => `"${table}"`)}`;
 }
 
@@ -149,6 +153,17 @@ const dialect: Dialect = {
   // SQLite cannot rename an index.
   renameIndex: (from, _, create) => `DROP INDEX "${from}";\n${create}`,
   renamePrimaryKey: () => "",
+  createTable: createTableSql,
+  // ALTER TABLE would put the column behind the body; see `createTableSql`.
+  addColumn: (table, _, columns) => {
+    const kept = ["id", "version", "due_at", ...columns.slice(0, -1), "body"].join(", ");
+    return `
+ALTER TABLE "${table}" RENAME TO "${table}_before";
+DROP INDEX "${table}_due";
+${createTableSql(table, columns)}
+INSERT INTO "${table}" (${kept}) SELECT ${kept} FROM "${table}_before";
+DROP TABLE "${table}_before";`;
+  },
 };
 
 function migrate(database: DatabaseSync): void {

@@ -84,6 +84,7 @@ export function createMessages(config: Config, request: ApprovalRequest, now: nu
       put: "message" as const,
       record: {
         id: newId("msg", now),
+        kind: "requested" as const,
         channel,
         requestId: request.id,
         approver,
