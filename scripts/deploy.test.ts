@@ -22,7 +22,8 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { canBe } from "@countersign/testing/process/os-user";
 import { startPostgres } from "@countersign/testing/process/postgres";
-import { deploy, rules } from "@countersign/testing/server/deployment";
+import { deploy, sampleConfig } from "@countersign/testing/server/deployment";
+import { editConfig, formatConfig } from "@countersign/testing/server/edit-config";
 import { freePort } from "@countersign/testing/server/tls-fetch";
 import postgres from "postgres";
 import { parse, parseAllDocuments } from "yaml";
@@ -235,8 +236,8 @@ test("what Compose starts gets ready, with its environment alone, as its account
         const free = await freePort();
         const file = join(folder, `node-${n}.yaml`);
         // Store and key are the environment's, and there is nowhere to make those of the file.
-        const text = rules.replace(/^(store|key_file): .*\n/gm, "");
-        writeFileSync(file, text.replace(/^listen: .*$/m, `listen: { host: 127.0.0.1, port: ${free} }`));
+        const config = { store: undefined, key_file: undefined, listen: { port: free } };
+        writeFileSync(file, formatConfig(editConfig(sampleConfig, config)));
         chmodSync(file, 0o444);
         return { file, url: `http://127.0.0.1:${free}` };
       }),

@@ -5,7 +5,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { actionDigest, cibaGrantType } from "@countersign/protocol";
 import { createVirtualAuthenticator } from "@countersign/testing/browser/virtual-authenticator";
-import { basic, hidden, optionsIn, refund, requestIdOf, rules } from "@countersign/testing/server/deployment";
+import {
+  basic,
+  hidden,
+  optionsIn,
+  refund,
+  requestIdOf,
+  sampleConfig,
+} from "@countersign/testing/server/deployment";
+import { editConfig, formatConfig } from "@countersign/testing/server/edit-config";
 import { freePort } from "@countersign/testing/server/tls-fetch";
 import { decodeJwt } from "jose";
 import { createRootKey, loadRootKey, type RootKey } from "../../packages/server/src/crypto/root-key.ts";
@@ -49,14 +57,15 @@ export async function startCountersign(
   const port = await freePort();
   const issuer = `http://localhost:${port}`;
   const configuration = join(folder, "countersign.yaml");
-  const limits = "max_pending_per_agent: 1000, max_requests_per_hour: 100000, poll_interval: 1";
-  const text = rules
-    .replaceAll("http://localhost:4400", issuer)
-    .replace("port: 4400", `port: ${port}`)
-    .replace("max_pending_per_agent: 20, max_requests_per_hour: 10000", limits)
-    .replaceAll("default: 120", "default: 600")
-    .replace(/^store: .*$/m, (line) => (location ? `store: ${location}` : line));
-  writeFileSync(configuration, text);
+  const lifetime = { default: 600 };
+  const config = editConfig(sampleConfig, {
+    issuer,
+    listen: { port },
+    limits: { max_pending_per_agent: 1000, max_requests_per_hour: 100_000, poll_interval: 1 },
+    actions: { refund: { lifetime }, "signed-refund": { lifetime }, "fresh-refund": { lifetime } },
+    ...(location && { store: location }),
+  });
+  writeFileSync(configuration, formatConfig(config));
   createRootKey(join(folder, "countersign.key"));
   const rootKey = loadRootKey(join(folder, "countersign.key"));
   const file = join(folder, "countersign.db");
@@ -144,7 +153,7 @@ export async function startCountersign(
     join: async () => {
       joined += 1;
       const [another, its] = [join(folder, `node-${joined}.yaml`), await freePort()];
-      writeFileSync(another, text.replace(`port: ${port}`, `port: ${its}`));
+      writeFileSync(another, formatConfig(editConfig(config, { listen: { port: its } })));
       return await run([...program, "start", "--config", another], ready, its, false);
     },
     learn: async (tickets) => {

@@ -10,8 +10,10 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { allowLoopback } from "@countersign/testing/server/callback-harness";
 import { createCertificates } from "@countersign/testing/server/certificate";
-import { type Deployment, deploy, issuer, type Person, rules } from "@countersign/testing/server/deployment";
+import { type Deployment, deploy, type Person } from "@countersign/testing/server/deployment";
+import type { ConfigEdit } from "@countersign/testing/server/edit-config";
 import { getRequestListener } from "@hono/node-server";
 import { addAgent, type NewAgent } from "../../packages/server/src/usecase/client/client-lifecycle.ts";
 
@@ -43,9 +45,8 @@ export type ClientEnv = {
 
 export type Client = { readonly id: string; readonly secret: string };
 
-export async function openClientEnv(
-  changeRules: (rules: string) => string = (text) => text,
-): Promise<ClientEnv> {
+/** `edit` is an edit of the sample configuration. */
+export async function openClientEnv(edit: ConfigEdit = {}): Promise<ClientEnv> {
   const folder = mkdtempSync(join(tmpdir(), "countersign-clients-"));
   const certificates = await createCertificates();
   const { certificate, key } = await certificates.forServer("localhost");
@@ -59,12 +60,10 @@ export async function openClientEnv(
   );
   const port = await listen(listener);
   const url = `https://localhost:${port}`;
-  const quick = rules
-    .replaceAll(issuer, url)
-    .replace("limits: {", "limits: { poll_interval: 1,")
+  const deployment = await deploy({
     // Callbacks of agents on this machine, behind the test CA.
-    .replace("groups:", `outbound: { allow_private: [127.0.0.0/8, "::1/128"], ca_file: "${ca}" }\ngroups:`);
-  const deployment = await deploy(changeRules(quick));
+    config: { issuer: url, limits: { poll_interval: 1 }, ...allowLoopback(ca), ...edit },
+  });
   Object.defineProperty(deployment.clock, "now", { get: () => Date.now() });
   const waiting: (() => void)[] = [];
   handle = async (request) => {

@@ -22,19 +22,18 @@ before(async () => {
   mcp = createServer((request, response) => answer(request, response));
   await new Promise<void>((resolve) => mcp.listen(0, "127.0.0.1", resolve));
   url = `http://127.0.0.1:${(mcp.address() as AddressInfo).port}/mcp`;
-  env = await openClientEnv((rules) =>
-    rules.replace("  calendar: {", `  mail: { audience: '${url}' }\n  calendar: {`).replace(
-      "scopes:\n",
-      `scopes:
-  ${scope}:
-    api: mail
-    sentence: Let it send one mail
-    reversibility: irreversible
-    approvers: { people: [ada@example.com] }
-    level: session
-`,
-    ),
-  );
+  env = await openClientEnv({
+    apis: { mail: { audience: url } },
+    scopes: {
+      [scope]: {
+        api: "mail",
+        sentence: "Let it send one mail",
+        reversibility: "irreversible",
+        approvers: { people: ["ada@example.com"] },
+        level: "session",
+      },
+    },
+  });
   const api = await addApi(env.deployment.server.store, "mail-api", "mail");
   assert.ok("secret" in api);
   verifier = createVerifier({

@@ -4,9 +4,11 @@
  * words, and takes all of it down again. It never reaches into the server or the store, and knows nothing of the stories.
  */
 import { rmSync } from "node:fs";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { editConfigFile } from "@countersign/testing/server/edit-config";
 import { type Agent, startAgent } from "./agent.ts";
 import type { Heard } from "./agent-probe.ts";
 import { freePort } from "./port.ts";
@@ -75,8 +77,8 @@ export async function openHarness(story: Story): Promise<StoryHarness> {
 
 async function setUp(story: Story, port: number, folder: string, started: Ending[]): Promise<StoryHarness> {
   const issuer = `http://localhost:${port}`;
-  const rules = await readFile(new URL("countersign.yaml", story.folder), "utf8");
-  await writeFile(join(folder, "countersign.yaml"), atPort(rules, port));
+  const sample = fileURLToPath(new URL("countersign.yaml", story.folder));
+  editConfigFile(sample, { issuer, listen: { port } }, join(folder, "countersign.yaml"));
 
   const run = (file: URL, words: readonly string[], env?: Record<string, string>) => {
     const process = start({ file, words, folder, ...(env && { env }) });
@@ -119,13 +121,6 @@ async function setUp(story: Story, port: number, folder: string, started: Ending
     countersign,
     close: () => takeDown(folder, started),
   };
-}
-
-/** The story's rules, for a server at another port of this machine. */
-function atPort(rules: string, port: number): string {
-  return rules
-    .replace(/^issuer: .*$/m, `issuer: http://localhost:${port}`)
-    .replace(/^listen: .*$/m, `listen: { host: 127.0.0.1, port: ${port} }`);
 }
 
 function secretIn(said: string): string {

@@ -12,9 +12,14 @@ import { decodeJwt } from "jose";
 let doors: Listeners;
 let ada: Person;
 before(async () => {
-  doors = await openListeners(`
-listen: { port: $port, tls: { certificate: $folder/server.pem, key: $folder/server.key } }
-mtls: { url: "https://localhost:$mtls", listen: { port: $mtls }, authorities: $folder/authority.pem }`);
+  doors = await openListeners(({ port, mtlsPort, folder }) => ({
+    listen: { port, tls: { certificate: `${folder}/server.pem`, key: `${folder}/server.key` } },
+    mtls: {
+      url: `https://localhost:${mtlsPort}`,
+      listen: { port: mtlsPort },
+      authorities: `${folder}/authority.pem`,
+    },
+  }));
   ada = await doors.deployment.enrol("ada@example.com");
 });
 after(async () => {

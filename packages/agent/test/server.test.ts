@@ -10,7 +10,6 @@ import {
   type Person,
   refund,
   requestIdOf,
-  rules,
 } from "@countersign/testing/server/deployment";
 import { createVerifier } from "@countersign/verifier";
 import { exportJWK, generateKeyPair } from "jose";
@@ -150,7 +149,7 @@ test("a token that is bound to the agent's key is spent with a proof for the cal
 });
 
 test("the nonces that the server and the API want are given, and an approval is not lost to them", async () => {
-  const strict = await deploy(`${rules}dpop: { require_nonce: true }\n`);
+  const strict = await deploy({ config: { dpop: { require_nonce: true } } });
   try {
     const { id, secret } = await strict.admit("sdk-nonce", { dpop_bound_access_tokens: true });
     const fetch: typeof globalThis.fetch = (input, init) =>

@@ -22,9 +22,14 @@ let url: string;
 let close: () => unknown;
 
 before(async () => {
-  doors = await openListeners(`
-listen: { port: $port, tls: { certificate: $folder/server.pem, key: $folder/server.key } }
-mtls: { url: "https://localhost:$mtls", listen: { port: $mtls }, authorities: $folder/authority.pem }`);
+  doors = await openListeners(({ port, mtlsPort, folder }) => ({
+    listen: { port, tls: { certificate: `${folder}/server.pem`, key: `${folder}/server.key` } },
+    mtls: {
+      url: `https://localhost:${mtlsPort}`,
+      listen: { port: mtlsPort },
+      authorities: `${folder}/authority.pem`,
+    },
+  }));
   ours = await doors.authority.forClient("CN=agent");
   theirs = await doors.authority.forClient("CN=agent");
   const { store } = doors.deployment.server;

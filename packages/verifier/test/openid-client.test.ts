@@ -8,7 +8,6 @@ import {
   type Person,
   refund,
   requestIdOf,
-  rules,
 } from "@countersign/testing/server/deployment";
 import { createVerifier, type Verifier } from "@countersign/verifier";
 import { countersigned } from "@countersign/verifier/hono";
@@ -125,8 +124,8 @@ test("openid-client without a key is given nothing where the agent is registered
 });
 
 test("openid-client learns the server's nonce and the API's, each with one more request", async (t) => {
-  await place.restart(`${rules}\ndpop: { require_nonce: true }\n`);
-  t.after(() => place.restart(rules));
+  await place.restart({ dpop: { require_nonce: true } });
+  t.after(() => place.restart());
   serve(newVerifier(true));
   const key = await newKey();
   const asked = await ask("P-3");

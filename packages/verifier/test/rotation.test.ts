@@ -12,8 +12,8 @@ import {
   type Person,
   refund,
   requestIdOf,
-  rules,
 } from "@countersign/testing/server/deployment";
+import { formatConfig } from "@countersign/testing/server/edit-config";
 import { createVerifier, type Verifier } from "@countersign/verifier";
 import { decodeProtectedHeader } from "jose";
 import { parseConfig } from "../../server/src/config/config.ts";
@@ -31,8 +31,8 @@ before(async () => {
   place.clock.now = Date.now();
   ada = await place.enrol("ada@example.com");
   file = join(dirname(place.file), "countersign.yaml");
-  writeFileSync(file, rules);
-  const read = parseConfig(rules, file);
+  writeFileSync(file, formatConfig(place.config));
+  const read = parseConfig(formatConfig(place.config), file);
   assert.ok("config" in read);
   other = await createServer({
     config: read.config,

@@ -9,7 +9,6 @@ import {
   type Person,
   refund,
   requestIdOf,
-  rules,
 } from "@countersign/testing/server/deployment";
 import { type Call, createVerifier, type Verifier } from "@countersign/verifier";
 
@@ -39,7 +38,7 @@ const clock = {
 };
 
 before(async () => {
-  place = await deploy(rules.replace("  refund:\n", "  refund:\n    combinable_with: [refund]\n"));
+  place = await deploy({ config: { actions: { refund: { combinable_with: ["refund"] } } } });
   ada = await place.enrol("ada@example.com");
   agent = newAgent();
   verifier = createVerifier({
@@ -209,7 +208,7 @@ test("what the server refuses is told with its error, and nobody is asked", asyn
 });
 
 test("a token that the agent's SDK has bound to its key runs with that key's proofs, and is worth nothing without", async () => {
-  await place.restart(`${rules}\ndpop: { require_nonce: true }\n`);
+  await place.restart({ dpop: { require_nonce: true } });
   const bound = createAgent(
     { issuer, clientId: place.agent.id, clientSecret: place.agent.secret },
     { fetch: network, clock, longPollSeconds: 0, dpop: true },
@@ -233,5 +232,5 @@ test("a token that the agent's SDK has bound to its key runs with that key's pro
   for (const other of [await call("PUT", url), await call("POST", `${url}/all`)])
     assert.equal((await verifier.spend(other, action, never)).outcome, "rejected");
   assert.equal((await verifier.spend(await call("POST", url), action, () => "refunded")).outcome, "done");
-  await place.restart(rules);
+  await place.restart();
 });

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { replaceConfigText } from "@countersign/testing/server/edit-config";
 import { type ConfigProblem, formatProblem, loadConfig, parseConfig } from "./config.ts";
 
 const validConfig = `issuer: https://id.example.com
@@ -68,11 +69,12 @@ function parseProblems(text: string): readonly ConfigProblem[] {
   return "problems" in read ? read.problems : [];
 }
 
+/** The file after a change of its text. */
+const edit = (from: string | RegExp, to: string) => replaceConfigText(validConfig, from, to);
+
 /** The one problem after a change to the file, as "line:column path: message". */
 function problem(from: string | RegExp, to: string): string {
-  const text = validConfig.replace(from, to);
-  assert.notEqual(text, validConfig, `${from} is not in the file`);
-  const problems = parseProblems(text);
+  const problems = parseProblems(edit(from, to));
   assert.equal(problems.length, 1, JSON.stringify(problems, null, 2));
   const { line, column, path, message, remedy } = problems[0]!;
   assert.ok(remedy.length > 0);
@@ -145,8 +147,8 @@ test("actions are approved together only where both say so, and for one API", ()
   const two = `${validConfig.slice(0, validConfig.indexOf("actions:"))}actions:\n`;
   const action = (type: string, names: string, api = "refunds") => {
     const one = validConfig.slice(validConfig.indexOf("  refund:\n"), validConfig.indexOf("scopes:"));
-    const named = one.replace("  refund:\n", `  ${type}:\n    combinable_with: ${names}\n`);
-    return named.replace("api: refunds", `api: ${api}`);
+    const named = replaceConfigText(one, "  refund:\n", `  ${type}:\n    combinable_with: ${names}\n`);
+    return api === "refunds" ? named : replaceConfigText(named, "api: refunds", `api: ${api}`);
   };
   const both = `${two}${action("refund", "[refund, credit]")}${action("credit", "[refund]")}`;
   assert.deepEqual(parseValidConfig(both).actions.get("refund")?.combinableWith, ["refund", "credit"]);
@@ -170,11 +172,11 @@ test("actions are approved together only where both say so, and for one API", ()
   ]);
   const apis = "apis:\n  other: { audience: https://other.example }\n";
   const apart = `${two}${action("refund", "[credit]")}${action("credit", "[refund]", "other")}`;
-  assert.deepEqual(say(apart.replace("apis:\n", apis)), [
+  assert.deepEqual(say(replaceConfigText(apart, "apis:\n", apis)), [
     `${at}: credit belongs to another API; combined actions must share one API`,
     "actions.credit.combinable_with[0]: refund belongs to another API; combined actions must share one API",
   ]);
-  const scope = validConfig.replace("    bound:", "    combinable_with: [refunds.export]\n    bound:");
+  const scope = edit("    bound:", "    combinable_with: [refunds.export]\n    bound:");
   assert.deepEqual(say(scope), [`${at}: no action is called refunds.export`]);
 });
 
@@ -241,11 +243,8 @@ test("the configuration is frozen to the last member", () => {
 
 test("a renamed key is refused with its new name, only in the section that has the new one", () => {
   const remedyOf = (text: string) => parseProblems(text)[0]?.remedy;
-  assert.equal(remedyOf(validConfig.replace("deny_by:", "subject:")), "subject is now called deny_by");
-  assert.match(
-    remedyOf(validConfig.replace("store:", "requests: 1\nstore:")) ?? "",
-    /^known: issuer, listen, /,
-  );
+  assert.equal(remedyOf(edit("deny_by:", "subject:")), "subject is now called deny_by");
+  assert.match(remedyOf(edit("store:", "requests: 1\nstore:")) ?? "", /^known: issuer, listen, /);
 });
 
 test("a key that is unknown is refused, with what was probably meant", () => {
@@ -255,7 +254,7 @@ test("a key that is unknown is refused, with what was probably meant", () => {
   );
   assert.equal(problem("store: data", "stores: data"), "3:1 stores: unknown key stores");
   assert.equal(problem("origin:", "orign:"), "6:8 log.orign: unknown key orign");
-  const [unknown] = parseProblems(validConfig.replace("token_lifetime:", "token_lifetme:"));
+  const [unknown] = parseProblems(edit("token_lifetime:", "token_lifetme:"));
   assert.equal(unknown?.remedy, "did you mean token_lifetime?");
 });
 
@@ -312,16 +311,17 @@ test("duplicate keys are refused: the last one does not win silently", () => {
 });
 
 test("an alias is refused: a rule stands whole where it is reviewed", () => {
-  const aliased = validConfig
-    .replace("bound: [order, amount, currency]", "bound: &fields [order, amount, currency]")
-    .replace("deny_by: [order]", "subject: *fields");
+  const anchored = edit("bound: [order, amount, currency]", "bound: &fields [order, amount, currency]");
+  const aliased = replaceConfigText(anchored, "deny_by: [order]", "subject: *fields");
   assert.deepEqual(
     parseProblems(aliased).map(({ line, message }) => `${line} ${message}`),
     ["28 the alias *fields is not supported"],
   );
-  const inItself = validConfig
-    .replace("schema:", "schema: &self")
-    .replace("type: object", "type: object\n      not: *self");
+  const inItself = replaceConfigText(
+    edit("schema:", "schema: &self"),
+    "type: object",
+    "type: object\n      not: *self",
+  );
   assert.match(parseProblems(inItself)[0]!.message, /^the alias \*self is not supported$/);
 });
 
@@ -475,11 +475,13 @@ test("no password stands in the file", () => {
 });
 
 test("all problems are named at once, in the order of the file", () => {
-  const text = validConfig
-    .replace("port: 8080", "port: x")
-    .replace("finance: [ada@example.com", "finance: [ada")
-    .replace("{amount} for", "{amonut} for")
-    .replace("approvers: { groups: [finance] }", "approvers: {}");
+  const edits = [
+    ["port: 8080", "port: x"],
+    ["finance: [ada@example.com", "finance: [ada"],
+    ["{amount} for", "{amonut} for"],
+    ["approvers: { groups: [finance] }", "approvers: {}"],
+  ] as const;
+  const text = edits.reduce((edited, [from, to]) => replaceConfigText(edited, from, to), validConfig);
   assert.deepEqual(
     parseProblems(text).map(({ line }) => line),
     [2, 8, 30, 44],
@@ -487,7 +489,7 @@ test("all problems are named at once, in the order of the file", () => {
 });
 
 test("a problem in one line of text: file, place, what and remedy", () => {
-  const [first] = parseProblems(validConfig.replace("store: data", "stor: data"));
+  const [first] = parseProblems(edit("store: data", "stor: data"));
   assert.equal(
     formatProblem(first!),
     "/etc/countersign/countersign.yaml:3:1: stor: unknown key stor; did you mean store?",

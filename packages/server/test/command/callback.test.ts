@@ -4,12 +4,13 @@ import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { createCallbackHarness } from "@countersign/testing/server/callback-harness";
 import { requestIdOf } from "@countersign/testing/server/deployment";
+import { formatConfig } from "@countersign/testing/server/edit-config";
 import { runCommand } from "../../src/command/cli/run.ts";
 
 test("the operator sees which agents could not be told, and why", async () => {
   const stage = await createCallbackHarness();
   const file = join(dirname(stage.deployment.file), "countersign.yaml");
-  writeFileSync(file, stage.rules);
+  writeFileSync(file, formatConfig(stage.deployment.config));
   const listed = async (...words: string[]) => {
     let out = "";
     const print = (text: string) => {

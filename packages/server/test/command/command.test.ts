@@ -13,6 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { editConfigFile } from "@countersign/testing/server/edit-config";
 import { runCli } from "@countersign/testing/server/run-cli";
 
 const main = new URL("../../src/main.ts", import.meta.url).pathname;
@@ -62,13 +63,10 @@ test("a lost database is not made up: every command says that it is missing, and
 test("check reads the files of TLS, and says which one stands in the way", async () => {
   const file = at("countersign.yaml");
   const kept = readFileSync(file, "utf8");
-  const tls = "tls: { certificate: no.pem, key: no.key }";
-  writeFileSync(
-    file,
-    kept
-      .replace(/^issuer: .*$/m, "issuer: https://localhost:4400")
-      .replace("port: 4400 }", `port: 4400, ${tls} }`),
-  );
+  editConfigFile(file, {
+    issuer: "https://localhost:4400",
+    listen: { tls: { certificate: "no.pem", key: "no.key" } },
+  });
   const checked = await countersign("check");
   const started = await countersign("start");
   writeFileSync(file, kept);
@@ -90,8 +88,8 @@ test("another outside key is refused in a sentence", async () => {
 });
 
 test("a mistake in the configuration is named with file, line and remedy", async () => {
-  const sound = readFileSync(at("countersign.yaml"), "utf8");
-  writeFileSync(at("broken.yaml"), sound.replace("bound: [order,", "bound: [ordr,"));
+  const bound = ["ordr", "customer", "amount", "currency"];
+  editConfigFile(at("countersign.yaml"), { actions: { refund: { bound } } }, at("broken.yaml"));
   const answer = await countersign("check", "--config", "broken.yaml");
   assert.equal(answer.code, 1);
   assert.match(answer.err, /broken\.yaml:\d+:\d+: .*ordr/);
@@ -196,11 +194,7 @@ test("every checkpoint, also one that a command signed, is in the checkpoint fil
 });
 
 test("a log keeps its name: under another one nothing is signed", async () => {
-  const sound = readFileSync(at("countersign.yaml"), "utf8");
-  writeFileSync(
-    at("renamed.yaml"),
-    sound.replace('origin: "localhost/countersign"', 'origin: "elsewhere/log"'),
-  );
+  editConfigFile(at("countersign.yaml"), { log: { origin: "elsewhere/log" } }, at("renamed.yaml"));
   const answer = await countersign("log", "checkpoint", "--config", "renamed.yaml");
   assert.equal(answer.code, 1);
   assert.match(answer.err, /signed as localhost\/countersign/);

@@ -6,7 +6,8 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { issuer, rules } from "@countersign/testing/server/deployment";
+import { sampleConfig } from "@countersign/testing/server/deployment";
+import { editConfig, formatConfig } from "@countersign/testing/server/edit-config";
 import { SMTPServer } from "smtp-server";
 import { runCommand } from "../../src/command/cli/run.ts";
 
@@ -56,13 +57,14 @@ before(async () => {
   await new Promise((resolve) => probe.close(resolve));
   await new Promise<void>((resolve) => smtp.listen(0, "127.0.0.1", resolve));
   await new Promise<void>((resolve) => callback.listen(0, "127.0.0.1", resolve));
-  const mail = `channels: { mail: { smtp: "smtp://127.0.0.1:${portOf(smtp.server)}", from: a@example.com } }`;
-  const reach = "outbound: { allow_private: [127.0.0.0/8], allow_http: true }";
-  const log = "log: { checkpoint_file: ./checkpoints.txt }";
-  writeFileSync(
-    file,
-    `${rules.replaceAll(issuer, here).replace("port: 4400", `port: ${port}`)}${mail}\n${reach}\n${log}\n`,
-  );
+  const config = editConfig(sampleConfig, {
+    issuer: here,
+    listen: { port },
+    channels: { mail: { smtp: `smtp://127.0.0.1:${portOf(smtp.server)}`, from: "a@example.com" } },
+    outbound: { allow_private: ["127.0.0.0/8"], allow_http: true },
+    log: { checkpoint_file: "./checkpoints.txt" },
+  });
+  writeFileSync(file, formatConfig(config));
   assert.equal((await countersign("init")).code, 0);
 });
 after(async () => {

@@ -10,7 +10,8 @@ import { after, before, test } from "node:test";
 import { type PostgresServer, startPostgres } from "@countersign/testing/process/postgres";
 import { killProcess, random, startProcess } from "@countersign/testing/process/server-process";
 import { createStories, enrol, type StoryTarget } from "@countersign/testing/process/story";
-import { rules } from "@countersign/testing/server/deployment";
+import { sampleConfig } from "@countersign/testing/server/deployment";
+import { editConfig, editConfigFile, formatConfig } from "@countersign/testing/server/edit-config";
 import { runCli } from "@countersign/testing/server/run-cli";
 import { freePort } from "@countersign/testing/server/tls-fetch";
 import postgres from "postgres";
@@ -74,14 +75,13 @@ before(async () => {
   database = await startPostgres();
   const port = await freePort();
   issuer = `http://localhost:${port}`;
-  writeFileSync(
-    at("countersign.yaml"),
-    rules
-      .replaceAll("http://localhost:4400", issuer)
-      .replace("port: 4400", `port: ${port}`)
-      .replace(/^store: .*$/m, `$&\nlog: { checkpoint_file: ${checkpoints} }`)
-      .replace("max_pending_per_agent: 20,", "max_pending_per_agent: 20, poll_interval: 1,"),
-  );
+  const config = editConfig(sampleConfig, {
+    issuer,
+    listen: { port },
+    log: { checkpoint_file: checkpoints },
+    limits: { poll_interval: 1 },
+  });
+  writeFileSync(at("countersign.yaml"), formatConfig(config));
   await done("init");
   const agent = { id: "agent-1", secret: secretIn(await done("agent add agent-1 --type refund")) };
   const api = { id: "refunds-api", secret: secretIn(await done("api add refunds-api --for refunds")) };
@@ -136,7 +136,7 @@ test("a copy that is broken off leaves nothing behind, says so, and can be made 
   const to = await freshDatabase("broken");
   const sql = postgres(database.url, { max: 1, onnotice: () => {} });
   try {
-    writeFileSync(at("countersign.yaml"), kept.replace(/^store: .*$/m, `store: ${file}`));
+    editConfigFile(at("countersign.yaml"), { store: file });
     const copying = countersign(`store copy --to ${to}`);
     let ended = 0;
     while (ended === 0) {

@@ -17,6 +17,7 @@ import {
   newToken,
 } from "@countersign/testing/server/callback-harness";
 import { basic, issuer, type Person, requestIdOf } from "@countersign/testing/server/deployment";
+import { editConfig, formatConfig } from "@countersign/testing/server/edit-config";
 import { freePort } from "@countersign/testing/server/tls-fetch";
 import { leaseMs } from "../../src/domain/callback/callback.ts";
 
@@ -72,8 +73,8 @@ before(async () => {
   const port = await freePort();
   url = `http://127.0.0.1:${port}`;
   file = join(dirname(stage.deployment.file), "countersign.yaml");
-  const limits = "limits: { max_pending_per_agent: 1000, max_requests_per_hour: 100000 }";
-  writeFileSync(file, stage.rules.replace("port: 4400", `port: ${port}`).replace(/^limits:.*$/m, limits));
+  const limits = { max_pending_per_agent: 1000, max_requests_per_hour: 100_000 };
+  writeFileSync(file, formatConfig(editConfig(stage.deployment.config, { listen: { port }, limits })));
   await stage.deployment.server.close();
 });
 after(async () => {

@@ -12,9 +12,9 @@ import { basic, requestIdOf } from "@countersign/testing/server/deployment";
 
 let stage: FaultHarness;
 before(async () => {
-  stage = await createFaultHarness(mkdtempSync(join(tmpdir(), "countersign-shutdown-")), (rules) =>
-    rules.replace("logging: { level: error }", "logging: { level: info }"),
-  );
+  stage = await createFaultHarness(mkdtempSync(join(tmpdir(), "countersign-shutdown-")), {
+    logging: { level: "info" },
+  });
 });
 after(() => stage.close());
 

@@ -11,7 +11,6 @@ import {
   type Person,
   refund,
   requestIdOf,
-  rules,
 } from "@countersign/testing/server/deployment";
 import { createProofKey, type ProofKey } from "@countersign/testing/server/dpop-key";
 import { decodeJwt, SignJWT, UnsecuredJWT } from "jose";
@@ -226,8 +225,8 @@ test("a proof at /bc-authorize is not looked at: nothing is issued there", async
 });
 
 test("where a nonce is required, the answer brings one; asking for it is no poll, and the proof is good again", async (t) => {
-  await deployment.restart(`${rules}\ndpop: { require_nonce: true }\n`);
-  t.after(() => deployment.restart(rules));
+  await deployment.restart({ dpop: { require_nonce: true } });
+  t.after(() => deployment.restart());
   const ticket = await ask();
   for (const nonce of [undefined, "", "guessed", 7]) {
     const answer = await redeem(ticket, await prove({ nonce }));
@@ -246,7 +245,7 @@ test("where a nonce is required, the answer brings one; asking for it is no poll
   const aging = await redeem(again, await prove({ nonce: "x" }));
   const fresh = aging.headers.get("dpop-nonce");
   assert.notEqual(fresh, nonce);
-  await deployment.restart(`${rules}\ndpop: { require_nonce: true }\n`);
+  await deployment.restart({ dpop: { require_nonce: true } });
   const granted = await redeem(again, await prove({ nonce }));
   assert.equal(granted.status, 200, "the one before is still good, also after a restart");
   assert.equal(granted.headers.get("dpop-nonce"), fresh, "and the next one comes with the answer");

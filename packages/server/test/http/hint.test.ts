@@ -8,23 +8,18 @@ import {
   type Person,
   refund,
   requestIdOf,
-  rules,
 } from "@countersign/testing/server/deployment";
 import { decodeJwt, generateKeyPair, SignJWT } from "jose";
 import { addAgent } from "../../src/usecase/client/client-lifecycle.ts";
 import { rotateTokenKey } from "../../src/usecase/key/keyring.ts";
 
-const groups = "groups: { finance: [ada@example.com, bob@example.com]";
-const ruled = rules.replace(
-  groups,
-  `${groups}, seniors: [Bob@example.com, carol@example.com], board: [carol@example.com]`,
-);
+const groups = { seniors: ["Bob@example.com", "carol@example.com"], board: ["carol@example.com"] };
 
 let deployment: Deployment;
 let ada: Person;
 let bob: Person;
 before(async () => {
-  deployment = await deploy(ruled);
+  deployment = await deploy({ config: { groups } });
   ada = await deployment.enrol("ada@example.com");
   bob = await deployment.enrol("bob@example.com");
   await deployment.enrol("carol@example.com");

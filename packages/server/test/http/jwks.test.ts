@@ -4,9 +4,10 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, beforeEach, test } from "node:test";
+import { allowLoopback } from "@countersign/testing/server/callback-harness";
 import { type Receiver, receive } from "@countersign/testing/server/callback-receiver";
 import { type Certificates, createCertificates, selfSigned } from "@countersign/testing/server/certificate";
-import { deploy, issuer, rules } from "@countersign/testing/server/deployment";
+import { deploy, issuer } from "@countersign/testing/server/deployment";
 import { exportJWK, generateKeyPair, importJWK, type JWK, SignJWT } from "jose";
 import { createSecretSeal } from "../../src/crypto/seal.ts";
 import { parseCertificate } from "../../src/domain/client/certificate.ts";
@@ -200,8 +201,7 @@ test("a key is imported once, though the set is fetched again and again", async 
 test("an agent proves itself by a key that it publishes; while that cannot be had it is invalid_client, and no fault", async () => {
   const folder = mkdtempSync(join(tmpdir(), "countersign-keys-"));
   writeFileSync(join(folder, "ca.pem"), authority.ca);
-  const inside = `outbound: { allow_private: [127.0.0.0/8, "::1/128"], ca_file: ${join(folder, "ca.pem")} }`;
-  const deployment = await deploy(`${rules}${inside}\n`);
+  const deployment = await deploy({ config: allowLoopback(join(folder, "ca.pem")) });
   await addAgent(deployment.server.store, {
     id: "a",
     name: "Publishes its keys",

@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { allowLoopback } from "@countersign/testing/server/callback-harness";
 import { receive } from "@countersign/testing/server/callback-receiver";
 import { createCertificates } from "@countersign/testing/server/certificate";
 import {
@@ -13,8 +14,8 @@ import {
   type Person,
   refund,
   requestIdOf,
-  rules,
 } from "@countersign/testing/server/deployment";
+import type { ConfigEdit } from "@countersign/testing/server/edit-config";
 import { exportJWK, generateKeyPair, SignJWT, UnsecuredJWT } from "jose";
 
 const hr = "https://hr.example/tokens";
@@ -22,12 +23,12 @@ const pair = await generateKeyPair("ES256", { extractable: true });
 const folder = mkdtempSync(join(tmpdir(), "countersign-hint-"));
 const file = join(folder, "hr.json");
 writeFileSync(file, JSON.stringify({ keys: [{ ...(await exportJWK(pair.publicKey)), kid: "hr-1" }] }));
-const configured = `${rules}login_hint_issuers:\n  ${hr}: { jwks_file: ${file} }\n`;
+const withKeys = (keys: ConfigEdit) => ({ login_hint_issuers: { [hr]: keys } });
 
 let deployment: Deployment;
 let ada: Person;
 before(async () => {
-  deployment = await deploy(configured);
+  deployment = await deploy({ config: withKeys({ jwks_file: file }) });
   ada = await deployment.enrol("ada@example.com");
   await deployment.enrol("bob@example.com");
 });
@@ -153,9 +154,9 @@ test("a login_hint_token is kept nowhere, whether it was good or not", async () 
 });
 
 test("without an issuer in the configuration no login_hint_token is good", async () => {
-  await deployment.restart(rules);
+  await deployment.restart({ login_hint_issuers: undefined });
   assert.equal((await ask(await token())).body.error, "invalid_request");
-  await deployment.restart(configured);
+  await deployment.restart();
 });
 
 test("the keys of an issuer may be at a URL, which is called as agents' are", async () => {
@@ -163,11 +164,9 @@ test("the keys of an issuer may be at a URL, which is called as agents' are", as
   const owner = await receive(authority);
   const ca = join(folder, "ca.pem");
   writeFileSync(ca, authority.ca);
-  const published = `${rules}login_hint_issuers:\n  ${hr}: { jwks_uri: "${owner.origin}/jwks" }\n`;
-  const away = await deploy(published);
-  const inside = await deploy(
-    `${published}outbound: { allow_private: [127.0.0.0/8, "::1/128"], ca_file: ${ca} }\n`,
-  );
+  const published = withKeys({ jwks_uri: `${owner.origin}/jwks` });
+  const away = await deploy({ config: published });
+  const inside = await deploy({ config: { ...published, ...allowLoopback(ca) } });
   owner.answer = (response) => response.writeHead(200).end(readFileSync(file));
   for (const other of [away, inside]) {
     await other.enrol("ada@example.com");
@@ -186,7 +185,10 @@ test("a file of keys that cannot be used keeps the server from starting, and is 
   ] as const) {
     const other = join(folder, "other");
     writeFileSync(`${other}hr.json`, text);
-    await assert.rejects(deploy(configured.replace(file, `${other}hr.json`)), words);
+    await assert.rejects(deploy({ config: withKeys({ jwks_file: `${other}hr.json` }) }), words);
   }
-  await assert.rejects(deploy(configured.replace(file, join(folder, "missing.json"))), /missing\.json/);
+  await assert.rejects(
+    deploy({ config: withKeys({ jwks_file: join(folder, "missing.json") }) }),
+    /missing\.json/,
+  );
 });

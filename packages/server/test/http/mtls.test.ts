@@ -9,15 +9,20 @@ import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import * as client from "openid-client";
 import { addAgent, type NewAgent } from "../../src/usecase/client/client-lifecycle.ts";
 
-const tls = "tls: { certificate: $folder/server.pem, key: $folder/server.key }";
+const tlsFiles = (folder: string) => ({ certificate: `${folder}/server.pem`, key: `${folder}/server.key` });
 
 let doors: Listeners;
 let named: Certificate;
 let own: Certificate;
 before(async () => {
-  doors = await openListeners(`
-listen: { port: $port, ${tls} }
-mtls: { url: "https://localhost:$mtls", listen: { port: $mtls }, authorities: $folder/authority.pem }`);
+  doors = await openListeners(({ port, mtlsPort, folder }) => ({
+    listen: { port, tls: tlsFiles(folder) },
+    mtls: {
+      url: `https://localhost:${mtlsPort}`,
+      listen: { port: mtlsPort },
+      authorities: `${folder}/authority.pem`,
+    },
+  }));
   named = await doors.authority.forClient("CN=named");
   own = await selfSigned("CN=own", { algorithm: "RS256" });
   await admit(doors, "named", { method: "tls_client_auth", name: "subject_dn", value: "CN=named" });
@@ -141,9 +146,10 @@ test("there are no pages at the door for certificates", async () => {
 });
 
 test("with the issuer's own URL the one door asks everybody, and requires a certificate of nobody", async () => {
-  const one = await openListeners(`
-listen: { port: $port, ${tls} }
-mtls: { url: "https://localhost:$port" }`);
+  const one = await openListeners(({ port, folder }) => ({
+    listen: { port, tls: tlsFiles(folder) },
+    mtls: { url: `https://localhost:${port}` },
+  }));
   await admit(one, "own", { method: "self_signed_tls_client_auth" }, own.publicJwk);
   await admit(one, "named", { method: "tls_client_auth", name: "subject_dn", value: "CN=named" });
   assert.equal(await call(one.as(own), one.issuer, "own"), known);

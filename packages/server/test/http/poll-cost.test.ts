@@ -27,7 +27,7 @@ test("a pending poll is one read of the store and no write, and so is one that i
     onConnection: () => {},
     scrape: async () => ({ contentType: "", text: "" }),
   };
-  const deployment = await deploy(undefined, { metrics });
+  const deployment = await deploy({ metrics });
   await deployment.enrol("ada@example.com");
   const { body } = await deployment.ask();
   const poll = async (changed = {}) => {

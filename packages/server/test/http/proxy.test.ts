@@ -14,18 +14,24 @@ before(async () => {
   named = await selfSigned("CN=named");
   own = await selfSigned("CN=own");
   doors = await openListeners(
-    `
-listen: { port: $port }
-mtls: { url: "https://mtls.example", proxy: { addresses: [127.0.0.2, 10.0.0.0/8], verified: true } }`,
+    ({ port }) => ({
+      listen: { port },
+      mtls: {
+        url: "https://mtls.example",
+        proxy: { addresses: ["127.0.0.2", "10.0.0.0/8"], verified: true },
+      },
+    }),
     "http",
   );
   second = await openListeners(
-    `
-listen: { port: $port }
-mtls:
-  url: https://mtls.example
-  listen: { port: $mtls }
-  proxy: { header: X-SSL-Cert, addresses: [127.0.0.0/8], verified: false }`,
+    ({ port, mtlsPort }) => ({
+      listen: { port },
+      mtls: {
+        url: "https://mtls.example",
+        listen: { port: mtlsPort },
+        proxy: { header: "X-SSL-Cert", addresses: ["127.0.0.0/8"], verified: false },
+      },
+    }),
     "http",
   );
   for (const { deployment: place } of [doors, second]) {

@@ -14,14 +14,13 @@ import {
   type Person,
   refund,
   requestIdOf,
-  rules,
 } from "@countersign/testing/server/deployment";
 import { invite } from "../../src/usecase/people/enrol.ts";
 
 let deployment: Deployment;
 let ada: Person;
 before(async () => {
-  deployment = await deploy(`${rules}\nregistration: { enabled: true }\n`);
+  deployment = await deploy({ config: { registration: { enabled: true } } });
   ada = await deployment.enrol("ada@example.com");
 });
 after(async () => {

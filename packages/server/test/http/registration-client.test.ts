@@ -9,7 +9,6 @@ import {
   type Person,
   refund,
   requestIdOf,
-  rules,
 } from "@countersign/testing/server/deployment";
 import { registerClient as registerLater } from "@modelcontextprotocol/client";
 import { registerClient } from "@modelcontextprotocol/sdk/client/auth.js";
@@ -19,7 +18,7 @@ import { createInitialAccessToken } from "../../src/usecase/client/initial-acces
 let deployment: Deployment;
 let ada: Person;
 before(async () => {
-  deployment = await deploy(`${rules}\nregistration: { enabled: true }\n`);
+  deployment = await deploy({ config: { registration: { enabled: true } } });
   deployment.clock.now = Date.now();
   ada = await deployment.enrol("ada@example.com");
 });

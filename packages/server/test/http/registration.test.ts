@@ -10,7 +10,6 @@ import {
   type HttpReply,
   issuer,
   refund,
-  rules,
 } from "@countersign/testing/server/deployment";
 import { pauseAgent } from "../../src/usecase/client/client-lifecycle.ts";
 import {
@@ -19,13 +18,12 @@ import {
 } from "../../src/usecase/client/initial-access-token.ts";
 import { changeAgent } from "../../src/usecase/client/update-agent.ts";
 
-const enabled = `${rules}\nregistration: { enabled: true }\n`;
 const publicJwk = () =>
   generateKeyPairSync("ec", { namedCurve: "P-256" }).publicKey.export({ format: "jwk" });
 
 let deployment: Deployment;
 before(async () => {
-  deployment = await deploy(enabled);
+  deployment = await deploy({ config: { registration: { enabled: true } } });
   await deployment.enrol("ada@example.com");
 });
 after(async () => {

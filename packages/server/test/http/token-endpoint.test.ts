@@ -11,7 +11,6 @@ import {
   type Person,
   refund,
   requestIdOf,
-  rules,
 } from "@countersign/testing/server/deployment";
 import fc from "fast-check";
 import { addAgent } from "../../src/usecase/client/client-lifecycle.ts";
@@ -102,18 +101,18 @@ test("T60: every answer says nosniff", async () => {
 });
 
 test("with TLS of its own, every answer says that there is nothing in clear; on this machine, and behind a proxy, none does", async () => {
-  const tls = "listen: { port: 4400, tls: { certificate: a.pem, key: a.key } }";
-  const [secure, elsewhere] = ["https://localhost:4400", "https://id.localhost.example"];
-  for (const [at, line, expected] of [
-    [elsewhere, tls, "max-age=31536000"],
-    [elsewhere, "listen: { port: 4400 }", null],
-    [secure, tls, null],
+  const listen = { tls: { certificate: "a.pem", key: "a.key" } };
+  const local = { issuer: "https://localhost:4400" };
+  const remote = { issuer: "https://id.localhost.example", passkeys: { rp_id: "id.localhost.example" } };
+  for (const [config, expected] of [
+    [{ ...remote, listen }, "max-age=31536000"],
+    [remote, null],
+    [{ ...local, listen }, null],
   ] as const) {
-    const text = rules.replaceAll(issuer, at).replace(/^listen: .*$/m, line);
-    const one = await deploy(text.replace("rp_id: localhost", `rp_id: ${new URL(at).hostname}`));
+    const one = await deploy({ config });
     for (const path of ["/sign-in", "/oauth/token"]) {
       const { headers } = await one.request(path);
-      assert.equal(headers.get("strict-transport-security"), expected, `${at}${path}`);
+      assert.equal(headers.get("strict-transport-security"), expected, `${config.issuer}${path}`);
     }
     await one.close();
   }

@@ -9,7 +9,6 @@ import {
   type Person,
   refund,
   requestIdOf,
-  rules,
 } from "@countersign/testing/server/deployment";
 import { addAgent } from "../../src/usecase/client/client-lifecycle.ts";
 import { attemptWindowMs, setUserCode } from "../../src/usecase/request/user-code.ts";
@@ -20,7 +19,7 @@ let ada: Person;
 let bob: Person;
 let coded: { readonly id: string; readonly secret: string };
 before(async () => {
-  deployment = await deploy(`${rules}user_codes: true\n`);
+  deployment = await deploy({ config: { user_codes: true } });
   ada = await deployment.enrol("ada@example.com");
   bob = await deployment.enrol("bob@example.com");
   await setUserCode(deployment.server.store, "ada@example.com", code);
@@ -160,7 +159,7 @@ test("where user codes are off, none is asked for and none may be sent; metadata
     return document.backchannel_user_code_parameter_supported;
   };
   assert.equal(await supported(), true);
-  await deployment.restart(rules);
+  await deployment.restart({ user_codes: undefined });
   assert.equal(await supported(), false);
   assert.equal(outcome(await ask()), "asked");
   assert.equal(outcome(await ask({ user_code: code })), "invalid_request");

@@ -8,7 +8,6 @@ import {
   type Person,
   refund,
   requestIdOf,
-  rules,
 } from "@countersign/testing/server/deployment";
 import { pauseAgent } from "../../src/usecase/client/client-lifecycle.ts";
 import { releaseDenial } from "../../src/usecase/request/cancel.ts";
@@ -281,7 +280,7 @@ test("T29: an agent has only so many requests waiting, however many it sends at 
 });
 
 test("T29: an agent asks only so often within an hour, however short it makes its asks", async () => {
-  const calm = await deploy(rules.replace("max_requests_per_hour: 10000", "max_requests_per_hour: 5"));
+  const calm = await deploy({ config: { limits: { max_requests_per_hour: 5 } } });
   await calm.enrol("ada@example.com");
   const asked = async (from: number, count: number) => {
     const outcomes: number[] = [];

@@ -9,29 +9,28 @@ import {
   type Person,
   refund,
   requestIdOf,
-  rules,
 } from "@countersign/testing/server/deployment";
 import { decodeJwt } from "jose";
 import { exportEvidence, exportLog, verifyEvidence, verifyLog } from "../../src/audit/audit.ts";
 import { addAgent } from "../../src/usecase/client/client-lifecycle.ts";
 import { releaseDenial } from "../../src/usecase/request/cancel.ts";
 
-const group = "[refund, signed-refund, promote]";
-/** The rules of other tests, in which some may be approved together, and lifetimes differ. */
-const together = rules
-  .replace("  refund:\n", `  refund:\n    combinable_with: ${group}\n`)
-  .replace("  signed-refund:\n", `  signed-refund:\n    combinable_with: ${group}\n`)
-  .replace(
-    "  promote:\n",
-    `  promote:\n    combinable_with: ${group}\n    lifetime: { default: 60, max: 90 }\n    token_lifetime: 20\n`,
-  );
+const combinable_with = ["refund", "signed-refund", "promote"];
+/** Three actions that may be approved together, one of them with shorter lifetimes. */
+const together = {
+  actions: {
+    refund: { combinable_with },
+    "signed-refund": { combinable_with },
+    promote: { combinable_with, lifetime: { default: 60, max: 90 }, token_lifetime: 20 },
+  },
+};
 const promote = { type: "promote", service: "foo" };
 
 let deployment: Deployment;
 let ada: Person;
 let bob: Person;
 before(async () => {
-  deployment = await deploy(together);
+  deployment = await deploy({ config: together });
   ada = await deployment.enrol("ada@example.com");
   bob = await deployment.enrol("bob@example.com");
 });
@@ -296,7 +295,7 @@ test("T24: an approval of several and a denial of one of them, sent together, ne
 });
 
 test("when the rules change meanwhile, the stricter of both holds for every part", async () => {
-  const changing = await deploy(together);
+  const changing = await deploy({ config: together });
   const person = await changing.enrol("ada@example.com");
   const details = JSON.stringify([{ ...refund, order: "C-1" }, promote]);
   const asked = await changing.ask({ authorization_details: details, login_hint: "owner" });
@@ -305,7 +304,7 @@ test("when the rules change meanwhile, the stricter of both holds for every part
   const pinned = (await changing.server.store.read("request", id))!.record;
 
   // Another sentence of one type: the request keeps the definition that it was asked under, which stays readable.
-  const reworded = together.replace("Promote {service}", "Promote the service {service}");
+  const reworded = { actions: { promote: { display: { sentence: "Promote the service {service}" } } } };
   await changing.restart(reworded);
   assert.match(await (await person.get(`/requests/${id}`)).text(), /Promote <strong/);
   for (const { type, typeHash } of pinned.parts) {
@@ -318,20 +317,26 @@ test("when the rules change meanwhile, the stricter of both holds for every part
   assert.deepEqual(names, ["refund", "signed-refund", "promote"]);
 
   // One part needs more, is nobody's here, is gone, or may not be together with the other any more.
-  const stricter = together.replace(/(sentence: "Promote[\s\S]*?level:) session/, "$1 passkey-signed");
-  const others = together.replace("foo: ada@example.com", "foo: bob@example.com");
-  const alone = rules;
-  for (const text of [others, alone]) {
-    await changing.restart(text);
-    assert.equal((await person.decide(id, "approve")).status, 409, text);
+  const stricter = { actions: { promote: { level: "passkey-signed" } } };
+  const others = { actions: { promote: { approvers: { owner: { of: { foo: "bob@example.com" } } } } } };
+  const alone = {
+    actions: {
+      refund: { combinable_with: undefined },
+      "signed-refund": { combinable_with: undefined },
+      promote: { combinable_with: undefined, lifetime: undefined, token_lifetime: undefined },
+    },
+  };
+  for (const edit of [others, alone]) {
+    await changing.restart(edit);
+    assert.equal((await person.decide(id, "approve")).status, 409, JSON.stringify(edit));
   }
   await changing.restart(stricter);
   assert.equal((await person.decide(id, "approve", { assertion: "" })).status, 409);
   await changing.restart(reworded);
   assert.equal((await person.decide(id, "approve")).status, 303);
-  for (const text of [stricter, others, alone]) {
-    await changing.restart(text);
-    assert.equal((await changing.poll(ticket)).body.error, "access_denied", text);
+  for (const edit of [stricter, others, alone]) {
+    await changing.restart(edit);
+    assert.equal((await changing.poll(ticket)).body.error, "access_denied", JSON.stringify(edit));
   }
   await changing.restart(reworded);
   const granted = await changing.poll(ticket);
@@ -382,11 +387,11 @@ test("the log names every type, and the evidence of several shows each of them",
 });
 
 test("what no token could carry is not asked for, and says how much there is room for", async () => {
-  const wide = await deploy(
-    together
-      .replaceAll("order: { type: string, maxLength: 40 }", "order: { type: string, maxLength: 4000 }")
-      .replaceAll("reason: { type: string, maxLength: 500 }", "reason: { type: string, maxLength: 4000 }"),
-  );
+  const schema = { properties: { order: { maxLength: 4000 }, reason: { maxLength: 4000 } } };
+  const { actions } = together;
+  const wide = await deploy({
+    config: { actions: { ...actions, refund: { ...actions.refund, schema } } },
+  });
   await wide.enrol("ada@example.com");
   const askWide = async (details: readonly object[]) => {
     const answer = await wide.ask({ authorization_details: JSON.stringify(details) });

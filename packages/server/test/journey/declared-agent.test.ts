@@ -5,7 +5,8 @@ import { mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { basic, deploy, rules } from "@countersign/testing/server/deployment";
+import { basic, deploy, sampleConfig } from "@countersign/testing/server/deployment";
+import { type ConfigEdit, editConfig, formatConfig } from "@countersign/testing/server/edit-config";
 import { runCommand } from "../../src/command/cli/run.ts";
 import { formatProblem, loadConfig, parseConfig } from "../../src/config/config.ts";
 import { pauseAgent } from "../../src/usecase/client/client-lifecycle.ts";
@@ -18,26 +19,20 @@ const secretHash = hash("sha256", secret, "hex");
 const jwk = generateKeyPairSync("ec", { namedCurve: "P-256" }).publicKey.export({ format: "jwk" });
 writeFileSync(join(folder, "jwks.json"), JSON.stringify({ keys: [jwk] }));
 
-const desk = `
-  desk:
-    name: Refund desk
-    types: [refund, calendar.clear]
-    secret_sha256: ${secretHash}
-`;
-const keyed = `
-  keyed:
-    types: [promote]
-    token_endpoint_auth_method: private_key_jwt
-    token_endpoint_auth_signing_alg: ES256
-    jwks: { keys: [${JSON.stringify(jwk)}] }
-    backchannel_token_delivery_mode: ping
-    backchannel_client_notification_endpoint: https://agent.example/ping
-    dpop_bound_access_tokens: true
-`;
-const withAgents = (...agents: string[]) => `${rules}\nagents:\n${agents.join("")}`;
+const desk = { name: "Refund desk", types: ["refund", "calendar.clear"], secret_sha256: secretHash };
+const keyed = {
+  types: ["promote"],
+  token_endpoint_auth_method: "private_key_jwt",
+  token_endpoint_auth_signing_alg: "ES256",
+  jwks: { keys: [{ ...jwk } as Record<string, string>] },
+  backchannel_token_delivery_mode: "ping",
+  backchannel_client_notification_endpoint: "https://agent.example/ping",
+  dpop_bound_access_tokens: true,
+};
+const formatWithAgents = (agents: ConfigEdit) => formatConfig(editConfig(sampleConfig, { agents }));
 
-function problems(agent: string): string[] {
-  const read = parseConfig(withAgents(agent), join(folder, "countersign.yaml"));
+function problems(agent: ConfigEdit): string[] {
+  const read = parseConfig(formatWithAgents({ a: agent }), join(folder, "countersign.yaml"));
   return "problems" in read ? read.problems.map(formatProblem) : [];
 }
 
@@ -57,7 +52,7 @@ async function entriesOf(deployment: Awaited<ReturnType<typeof deploy>>): Promis
 }
 
 test("an agent that the file declares is there from the start on, and proves itself by what stands there", async () => {
-  const deployment = await deploy(withAgents(desk, keyed));
+  const deployment = await deploy({ config: { agents: { desk, keyed } } });
   const [one, two] = await agentsOf(deployment);
   assert.deepEqual([one?.name, one?.types], ["Refund desk", ["refund", "calendar.clear"]]);
   assert.deepEqual([two?.name, two?.binding, two?.delivery.mode], ["keyed", "dpop", "ping"]);
@@ -68,10 +63,10 @@ test("an agent that the file declares is there from the start on, and proves its
 });
 
 test("the store follows the file: what is added, changed or removed there is so here, and in the log", async () => {
-  const deployment = await deploy(withAgents(desk, keyed));
-  await deployment.restart(withAgents(desk, keyed));
+  const deployment = await deploy({ config: { agents: { desk, keyed } } });
+  await deployment.restart();
   await pauseAgent(deployment.server.store, "desk", true);
-  await deployment.restart(withAgents(desk.replace("Refund desk", "Refunds")));
+  await deployment.restart({ agents: { desk: { name: "Refunds" }, keyed: undefined } });
   const [only, ...others] = await agentsOf(deployment);
   assert.deepEqual([only?.id, only?.name, only?.paused, others], ["desk", "Refunds", true, []]);
   assert.deepEqual(await entriesOf(deployment), [
@@ -81,7 +76,7 @@ test("the store follows the file: what is added, changed or removed there is so 
     "agent.changed desk admin/config configuration",
     "agent.removed keyed admin/config",
   ]);
-  await deployment.restart(rules);
+  await deployment.restart({ agents: undefined });
   assert.deepEqual(await agentsOf(deployment), []);
   // The agent that came in by command is nobody else's.
   assert.ok(await deployment.server.store.read("agent", "agent-1"));
@@ -89,12 +84,12 @@ test("the store follows the file: what is added, changed or removed there is so 
 });
 
 test("what a declared agent does not say any more is gone, and a changed secret is another one", async () => {
-  const deployment = await deploy(withAgents(keyed));
-  await deployment.restart(withAgents(keyed.replace("    dpop_bound_access_tokens: true\n", "")));
+  const deployment = await deploy({ config: { agents: { keyed } } });
+  await deployment.restart({ agents: { keyed: { dpop_bound_access_tokens: undefined } } });
   assert.equal((await agentsOf(deployment))[0]?.binding, undefined);
   const other = hash("sha256", `${secret}2`, "hex");
-  await deployment.restart(withAgents(desk));
-  await deployment.restart(withAgents(desk.replace(secretHash, other)));
+  await deployment.restart({ agents: { desk, keyed: undefined } });
+  await deployment.restart({ agents: { desk: { ...desk, secret_sha256: other }, keyed: undefined } });
   const poll = (given: string) =>
     deployment.post("/oauth/token", { grant_type: "x" }, basic({ id: "desk", secret: given }));
   assert.equal((await poll(secret)).body.error, "invalid_client");
@@ -103,65 +98,79 @@ test("what a declared agent does not say any more is gone, and a changed secret 
 });
 
 test("an id that an agent has which came in by command is not taken from it, and nothing is changed", async () => {
-  const deployment = await deploy(rules);
+  const deployment = await deploy();
   await assert.rejects(
-    deployment.restart(withAgents(desk, desk.replace("desk:", "agent-1:"))),
+    deployment.restart({ agents: { desk, "agent-1": desk } }),
     /agents\.agent-1: an agent with this id was added by command/,
   );
-  await deployment.restart(rules);
+  await deployment.restart();
   assert.deepEqual(await agentsOf(deployment), []);
   await deployment.close();
 });
 
 test("keys may stand in a file beside the configuration", () => {
-  const agent = `  a: { types: [refund], token_endpoint_auth_method: private_key_jwt, jwks_file: jwks.json }\n`;
-  const read = parseConfig(withAgents(agent), join(folder, "countersign.yaml"));
+  const a = { types: ["refund"], token_endpoint_auth_method: "private_key_jwt", jwks_file: "jwks.json" };
+  const read = parseConfig(formatWithAgents({ a }), join(folder, "countersign.yaml"));
   assert.ok("config" in read);
   assert.deepEqual(read.config.agents.get("a")?.keys, { from: "registration", jwks: [jwk] });
 });
 
 for (const [what, agent, said] of [
-  ["no action types", "  a: { types: [] }\n", /agents\.a\.types: the agent has no action types/],
-  ["a type that is not declared", "  a: { types: [refnud] }\n", /agents\.a\.types: "refnud" is not/],
-  ["an unknown key", "  a: { types: [refund], jwk: x }\n", /agents\.a\.jwk: .*did you mean jwks\?/],
+  ["no action types", { types: [] }, /agents\.a\.types: the agent has no action types/],
+  ["a type that is not declared", { types: ["refnud"] }, /agents\.a\.types: "refnud" is not/],
+  ["an unknown key", { types: ["refund"], jwk: "x" }, /agents\.a\.jwk: .*did you mean jwks\?/],
   [
     "no secret",
-    "  a: { types: [refund] }\n",
+    { types: ["refund"] },
     /agents\.a: client_secret_basic needs the hash of a secret; .*hash-secret/,
   ],
   [
     "a secret in clear",
-    `  a: { types: [refund], secret_sha256: "hunter2" }\n`,
+    { types: ["refund"], secret_sha256: "hunter2" },
     /agents\.a\.secret_sha256: this is not the SHA-256/,
   ],
   [
     "a secret that nobody uses",
-    `  a: { types: [refund], secret_sha256: ${secretHash}, token_endpoint_auth_method: private_key_jwt, jwks_file: jwks.json }\n`,
+    {
+      types: ["refund"],
+      secret_sha256: secretHash,
+      token_endpoint_auth_method: "private_key_jwt",
+      jwks_file: "jwks.json",
+    },
     /agents\.a\.secret_sha256: private_key_jwt has no secret/,
   ],
   [
     "a method that needs the secret",
-    `  a: { types: [refund], secret_sha256: ${secretHash}, token_endpoint_auth_method: client_secret_jwt }\n`,
+    { types: ["refund"], secret_sha256: secretHash, token_endpoint_auth_method: "client_secret_jwt" },
     /agents\.a\.token_endpoint_auth_method: client_secret_jwt needs the secret itself/,
   ],
   [
     "a certificate that the server never sees",
-    "  a: { types: [refund], token_endpoint_auth_method: tls_client_auth, tls_client_auth_san_dns: a.example }\n",
+    {
+      types: ["refund"],
+      token_endpoint_auth_method: "tls_client_auth",
+      tls_client_auth_san_dns: "a.example",
+    },
     /agents\.a\.token_endpoint_auth_method: tls_client_auth needs client certificates/,
   ],
   [
     "keys that are not there",
-    "  a: { types: [refund], token_endpoint_auth_method: private_key_jwt, jwks_file: nowhere.json }\n",
+    { types: ["refund"], token_endpoint_auth_method: "private_key_jwt", jwks_file: "nowhere.json" },
     /agents\.a\.jwks_file: the file does not exist/,
   ],
   [
     "a callback inside",
-    `  a: { types: [refund], secret_sha256: ${secretHash}, backchannel_token_delivery_mode: ping, backchannel_client_notification_endpoint: "https://10.0.0.1/" }\n`,
+    {
+      types: ["refund"],
+      secret_sha256: secretHash,
+      backchannel_token_delivery_mode: "ping",
+      backchannel_client_notification_endpoint: "https://10.0.0.1/",
+    },
     /countersign\.yaml:\d+:\d+: agents\.a\.backchannel_client_notification_endpoint: .*not public/,
   ],
   [
     "a name nobody can read",
-    `  a: { name: "A\\u202e", types: [refund], secret_sha256: ${secretHash} }\n`,
+    { name: "A\u202e", types: ["refund"], secret_sha256: secretHash },
     /agents\.a\.name: /,
   ],
 ] as const)
@@ -187,9 +196,9 @@ test("check says what the next start will do, and commands leave declared agents
     });
     return { code, said };
   };
-  writeFileSync(config, rules);
+  writeFileSync(config, formatConfig(sampleConfig));
   await run("init");
-  writeFileSync(config, withAgents(desk));
+  writeFileSync(config, formatWithAgents({ desk }));
   assert.match((await run("check")).said, /agents: 1\n {2}desk +added at the next start/);
   assert.match(
     (await run("agent", "add", "desk", "--type", "refund")).said,
@@ -212,7 +221,7 @@ test("check says what the next start will do, and commands leave declared agents
   assert.match((await run("agent", "pause", "desk")).said, /is paused/);
   assert.match((await run("agent", "list", "--json")).said, /"source":"configuration","state":"paused"/);
   await run("agent", "add", "keyed", "--type", "refund");
-  writeFileSync(config, withAgents(desk, keyed));
+  writeFileSync(config, formatWithAgents({ desk, keyed }));
   const taken = await run("check");
   assert.deepEqual([taken.code, /agents\.keyed: .*added by command/.test(taken.said)], [1, true]);
 });

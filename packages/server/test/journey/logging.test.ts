@@ -51,19 +51,18 @@ before(async () => {
   await once(smtp.server, "listening");
   const { port } = smtp.server.address() as AddressInfo;
   writeFileSync(join(folder, "fga.token"), markers.decisionToken);
-  const more = `
-channels: { mail: { smtp: "smtp://127.0.0.1:${port}", from: "countersign@example.com" } }
-permission:
-  openfga:
-    url: ${fga.url}
-    store_id: 01ARZ3NDEKTSV4RRFFQ69G5FAV
-    token_file: ${join(folder, "fga.token")}
-    checks: [{ user: "agent:{agent}", relation: can_ask, object: "action:{type}" }]
-`;
-  stage = await createFaultHarness(
-    folder,
-    (rules) => rules.replace("logging: { level: error }", "logging: { access_log: true }") + more,
-  );
+  stage = await createFaultHarness(folder, {
+    logging: { level: undefined, access_log: true },
+    channels: { mail: { smtp: `smtp://127.0.0.1:${port}`, from: "countersign@example.com" } },
+    permission: {
+      openfga: {
+        url: fga.url,
+        store_id: "01ARZ3NDEKTSV4RRFFQ69G5FAV",
+        token_file: join(folder, "fga.token"),
+        checks: [{ user: "agent:{agent}", relation: "can_ask", object: "action:{type}" }],
+      },
+    },
+  });
   node = await stage.start();
   const { agent, api, cookie, key } = stage;
   secrets.push(agent.secret, api.secret, key, cookie.split("=")[1] ?? cookie);

@@ -11,7 +11,6 @@ import {
   type Person,
   refund,
   requestIdOf,
-  rules,
 } from "@countersign/testing/server/deployment";
 import { type ParsedMail, simpleParser } from "mailparser";
 import { SMTPServer } from "smtp-server";
@@ -41,10 +40,13 @@ before(async () => {
   smtp.listen(0, "127.0.0.1");
   await once(smtp.server, "listening");
   const { port } = smtp.server.address() as AddressInfo;
-  deployment = await deploy(`${rules}
-channels:
-  mail: { smtp: "smtp://127.0.0.1:${port}", from: "Countersign <countersign@example.com>" }
-`);
+  deployment = await deploy({
+    config: {
+      channels: {
+        mail: { smtp: `smtp://127.0.0.1:${port}`, from: "Countersign <countersign@example.com>" },
+      },
+    },
+  });
   ada = await deployment.enrol("ada@example.com");
 });
 after(async () => {

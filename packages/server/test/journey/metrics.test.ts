@@ -1,26 +1,18 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import {
-  type Deployment,
-  deploy,
-  type Person,
-  requestIdOf,
-  rules,
-} from "@countersign/testing/server/deployment";
+import { type Deployment, deploy, type Person, requestIdOf } from "@countersign/testing/server/deployment";
 import { openMetrics } from "../../src/metrics/metrics.ts";
 
-/** A mail server that is not there. */
-const nobodyReceives = 'channels: { mail: { smtp: "smtp://127.0.0.1:1", from: countersign@example.com } }\n';
+/** Nothing listens at this address. */
+const unreachableMail = { mail: { smtp: "smtp://127.0.0.1:1", from: "countersign@example.com" } };
 const metrics = openMetrics("0.1.0");
 let deployment: Deployment;
 let ada: Person;
 before(async () => {
-  deployment = await deploy(
-    `${rules.replace("max_pending_per_agent: 20", "max_pending_per_agent: 2")}${nobodyReceives}`,
-    {
-      metrics,
-    },
-  );
+  deployment = await deploy({
+    config: { limits: { max_pending_per_agent: 2 }, channels: unreachableMail },
+    metrics,
+  });
   ada = await deployment.enrol("ada@example.com");
 });
 after(() => deployment.close());

@@ -5,7 +5,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { authzen, type DecisionPoint, openFga } from "@countersign/testing/server/decision-point";
-import { type Deployment, deploy, refund, requestIdOf, rules } from "@countersign/testing/server/deployment";
+import {
+  type Deployment,
+  deploy,
+  refund,
+  requestIdOf,
+  sampleConfig,
+} from "@countersign/testing/server/deployment";
+import { type ConfigEdit, editConfig, formatConfig } from "@countersign/testing/server/edit-config";
 import { formatProblem, parseConfig } from "../../src/config/config.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "countersign-permission-"));
@@ -18,8 +25,11 @@ const euros = (order: string) => ({
 const dollars = (order: string) => ({ authorization_details: JSON.stringify([{ ...refund, order }]) });
 const anybody = { login_hint: "owner" };
 
-async function withPlace(permission: string, play: (deployment: Deployment) => Promise<void>): Promise<void> {
-  const deployment = await deploy(`${rules}\npermission:\n${permission}`);
+async function withDeployment(
+  permission: ConfigEdit,
+  play: (deployment: Deployment) => Promise<void>,
+): Promise<void> {
+  const deployment = await deploy({ config: { permission } });
   try {
     await play(deployment);
   } finally {
@@ -43,16 +53,16 @@ async function refusals(deployment: Deployment): Promise<unknown[]> {
     .reverse();
 }
 
-const relations = `  relations:
-    agents:
-      - { agents: [agent-1], types: [refund], of: { groups: [finance] } }
-    approvers:
-      - { people: [ada@example.com], types: [refund] }
-      - { people: [bob@example.com], types: [refund], where: { currency: [EUR] } }
-`;
+const bobForEuros = { people: ["bob@example.com"], types: ["refund"], where: { currency: ["EUR"] } };
+const relations = {
+  relations: {
+    agents: [{ agents: ["agent-1"], types: ["refund"], of: { groups: ["finance"] } }],
+    approvers: [{ people: ["ada@example.com"], types: ["refund"] }, bobForEuros],
+  },
+};
 
 test("relations: only those are asked whom both sides allow, for this type and these values", () =>
-  withPlace(relations, async (deployment) => {
+  withDeployment(relations, async (deployment) => {
     await deployment.enrol("ada@example.com");
     await deployment.enrol("bob@example.com");
     const both = await deployment.ask({ ...euros("R-1"), ...anybody });
@@ -65,7 +75,7 @@ test("relations: only those are asked whom both sides allow, for this type and t
   }));
 
 test("T8: relations: a person whom the rule allows and the relations do not is not asked, and the refusal says which gate", () =>
-  withPlace(relations, async (deployment) => {
+  withDeployment(relations, async (deployment) => {
     await deployment.enrol("bob@example.com");
     const answer = await deployment.ask({ ...dollars("R-3"), login_hint: "bob@example.com" });
     assert.deepEqual(
@@ -81,7 +91,7 @@ test("T8: relations: a person whom the rule allows and the relations do not is n
   }));
 
 test("the gates are told apart: registration, rule, permission; what is wrong with the ask itself is none of them", () =>
-  withPlace(relations, async (deployment) => {
+  withDeployment(relations, async (deployment) => {
     await deployment.admit("agent-2", { authorization_details_types: ["promote"], scope: "openid" });
     const { secret } = await deployment.admit("agent-3", {
       authorization_details_types: ["promote"],
@@ -100,14 +110,16 @@ test("the gates are told apart: registration, rule, permission; what is wrong wi
   }));
 
 test("relations are rules: when they become stricter, what waits is not approved, and what was approved is not redeemed", async () => {
-  const deployment = await deploy(`${rules}\npermission:\n${relations}`);
+  const deployment = await deploy({ config: { permission: relations } });
   const ada = await deployment.enrol("ada@example.com");
   const waits = await deployment.ask(dollars("R-6"));
   const approved = await deployment.ask(dollars("R-7"));
   await ada.decide(requestIdOf(approved.body.auth_req_id), "approve");
-  await deployment.restart(
-    `${rules}\npermission:\n${relations.replace("people: [ada@example.com]", "people: [bob@example.com]")}`,
-  );
+  await deployment.restart({
+    permission: {
+      relations: { approvers: [{ people: ["bob@example.com"], types: ["refund"] }, bobForEuros] },
+    },
+  });
   const page = await ada.decide(requestIdOf(waits.body.auth_req_id), "approve");
   assert.equal(page.status, 409);
   assert.match(await page.text(), /you can no longer approve this request/);
@@ -118,11 +130,11 @@ test("relations are rules: when they become stricter, what waits is not approved
 /** A deployment that asks a decision point, both closed afterwards. */
 async function withPoint(
   point: DecisionPoint,
-  settings: string,
+  settings: ConfigEdit,
   play: (deployment: Deployment) => Promise<void>,
 ): Promise<void> {
   try {
-    await withPlace(settings, play);
+    await withDeployment(settings, play);
   } finally {
     await point.close();
   }
@@ -131,7 +143,7 @@ async function withPoint(
 for (const batch of [false, true])
   test(`AuthZEN${batch ? ", many at once" : ""}: each approver is asked about, and only those who are allowed are asked`, async () => {
     const point = await authzen(({ context }) => context.approver.email === "bob@example.com");
-    const settings = `  authzen: { url: "${point.url}/", token_file: ${join(folder, "token")}, batch: ${batch} }\n`;
+    const settings = { authzen: { url: `${point.url}/`, token_file: join(folder, "token"), batch } };
     await withPoint(point, settings, async (deployment) => {
       const ada = await deployment.enrol("ada@example.com");
       const bob = await deployment.enrol("bob@example.com");
@@ -173,7 +185,7 @@ for (const batch of [false, true])
 
 test("what is refused by registration or rule is not asked about, nor what waits already, nor what was denied", async () => {
   const point = await authzen(() => true);
-  await withPoint(point, `  authzen: { url: "${point.url}" }\n`, async (deployment) => {
+  await withPoint(point, { authzen: { url: point.url } }, async (deployment) => {
     const ada = await deployment.enrol("ada@example.com");
     const { secret } = await deployment.admit("agent-3", {
       authorization_details_types: ["promote"],
@@ -207,7 +219,7 @@ for (const [what, misbehave] of [
 ] as const satisfies readonly (readonly [string, DecisionPoint["misbehave"]])[])
   test(`a check that ${what} is a no for now: 503, nobody is asked, the operator hears of it`, async () => {
     const point = await authzen(() => true);
-    await withPoint(point, `  authzen: { url: "${point.url}" }\n`, async (deployment) => {
+    await withPoint(point, { authzen: { url: point.url } }, async (deployment) => {
       await deployment.enrol("ada@example.com");
       point.misbehave = misbehave;
       const answer = await deployment.ask(dollars("Z-4"));
@@ -227,7 +239,7 @@ for (const [what, misbehave] of [
 
 test("a check that says nothing is waited for no longer than the limit, and one that is not there not at all", async () => {
   const point = await authzen(() => true);
-  await withPoint(point, `  timeout: 1\n  authzen: { url: "${point.url}" }\n`, async (deployment) => {
+  await withPoint(point, { timeout: 1, authzen: { url: point.url } }, async (deployment) => {
     await deployment.enrol("ada@example.com");
     point.misbehave = () => {};
     const before = performance.now();
@@ -242,7 +254,7 @@ test("a check that says nothing is waited for no longer than the limit, and one 
 test("the check is asked again when somebody approves, and not when they deny", async () => {
   let open = true;
   const point = await authzen(() => open);
-  await withPoint(point, `  authzen: { url: "${point.url}" }\n`, async (deployment) => {
+  await withPoint(point, { authzen: { url: point.url } }, async (deployment) => {
     const ada = await deployment.enrol("ada@example.com");
     const asked = await deployment.ask(dollars("Z-6"));
     const id = requestIdOf(asked.body.auth_req_id);
@@ -266,9 +278,13 @@ test("the check is asked again when somebody approves, and not when they deny", 
 });
 
 test("of several actions that are approved as one, each is asked about for each approver", async () => {
-  const together = rules.replace("  refund:\n", "  refund:\n    combinable_with: [refund]\n");
   const point = await authzen(({ resource }) => resource.properties.order !== "M-2");
-  const deployment = await deploy(`${together}\npermission:\n  authzen: { url: "${point.url}" }\n`);
+  const deployment = await deploy({
+    config: {
+      actions: { refund: { combinable_with: ["refund"] } },
+      permission: { authzen: { url: point.url } },
+    },
+  });
   await deployment.enrol("ada@example.com");
   const two = (orders: string[]) => ({
     authorization_details: JSON.stringify(orders.map((order) => ({ ...refund, order }))),
@@ -281,11 +297,14 @@ test("of several actions that are approved as one, each is asked about for each 
 });
 
 const store = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
-const checks = `      - { user: "agent:{agent}", relation: can_ask, object: "action:{type}" }
-      - { user: "person:{email}", relation: can_approve, object: "action:{type}" }
-      - { user: "agent:{agent}", relation: may_use, object: "api:{api}" }
-      - { user: "person:{email}", relation: handles, object: "order:{bound.order}" }
-`;
+const mayAsk = { user: "agent:{agent}", relation: "can_ask", object: "action:{type}" };
+const handlesOrder = { user: "person:{email}", relation: "handles", object: "order:{bound.order}" };
+const checks = [
+  mayAsk,
+  { user: "person:{email}", relation: "can_approve", object: "action:{type}" },
+  { user: "agent:{agent}", relation: "may_use", object: "api:{api}" },
+  handlesOrder,
+];
 
 test("OpenFGA: every relation of the agent's and of the person's has to hold", async () => {
   const tuples = new Set([
@@ -297,7 +316,9 @@ test("OpenFGA: every relation of the agent's and of the person's has to hold", a
     "person:* handles order:F-3",
   ]);
   const point = await openFga(tuples);
-  const settings = `  openfga:\n    url: "${point.url}"\n    store_id: ${store}\n    token_file: ${join(folder, "token")}\n    checks:\n${checks}`;
+  const settings = {
+    openfga: { url: point.url, store_id: store, token_file: join(folder, "token"), checks },
+  };
   await withPoint(point, settings, async (deployment) => {
     await deployment.enrol("ada@example.com");
     await deployment.enrol("bob@example.com");
@@ -324,7 +345,7 @@ test("OpenFGA: every relation of the agent's and of the person's has to hold", a
 for (const order of ["*", "F-1:x", "F-1#viewer", "a b", "x,y", ""])
   test(`OpenFGA: ${JSON.stringify(order)} is never sent as the name of an object, and is a no`, async () => {
     const point = await openFga(new Set());
-    const settings = `  openfga: { url: "${point.url}", store_id: ${store}, checks: [{ user: "person:{email}", relation: handles, object: "order:{bound.order}" }] }\n`;
+    const settings = { openfga: { url: point.url, store_id: store, checks: [handlesOrder] } };
     await withPoint(point, settings, async (deployment) => {
       await deployment.enrol("ada@example.com");
       const answer = await deployment.ask(dollars(order));
@@ -350,7 +371,7 @@ for (const [what, misbehave] of [
 ] as const satisfies readonly (readonly [string, DecisionPoint["misbehave"]])[])
   test(`OpenFGA that ${what} is a no for now`, async () => {
     const point = await openFga(new Set());
-    const settings = `  openfga: { url: "${point.url}", store_id: ${store}, checks: [{ user: "agent:{agent}", relation: can_ask, object: "action:{type}" }] }\n`;
+    const settings = { openfga: { url: point.url, store_id: store, checks: [mayAsk] } };
     await withPoint(point, settings, async (deployment) => {
       await deployment.enrol("ada@example.com");
       point.misbehave = misbehave;
@@ -363,55 +384,74 @@ for (const [what, misbehave] of [
 for (const [what, permission, said] of [
   [
     "an unknown type",
-    "relations: { agents: [{ types: [refnud] }] }",
+    { relations: { agents: [{ types: ["refnud"] }] } },
     /relations\.agents\[0\]\.types\[0\]: no action is called refnud; did you mean refund\?/,
   ],
   [
     "an unknown group",
-    "relations: { approvers: [{ groups: [finanse] }] }",
+    { relations: { approvers: [{ groups: ["finanse"] }] } },
     /relations\.approvers\[0\]: no group is called finanse; did you mean finance\?/,
   ],
   [
     "a line about nobody",
-    "relations: { approvers: [{ types: [refund] }] }",
+    { relations: { approvers: [{ types: ["refund"] }] } },
     /relations\.approvers\[0\]: the relation names no people and no groups/,
   ],
   [
     "a field without a type",
-    "relations: { agents: [{ where: { order: [x] } }] }",
+    { relations: { agents: [{ where: { order: ["x"] } }] } },
     /where\.order: fields need types/,
   ],
   [
     "a field that is not bound",
-    "relations: { agents: [{ types: [refund], where: { reason: [x] } }] }",
+    { relations: { agents: [{ types: ["refund"], where: { reason: ["x"] } }] } },
     /where\.reason: reason is not a bound field of refund/,
   ],
-  ["a URL that is none", 'authzen: { url: "pdp" }', /authzen\.url: invalid server URL/],
+  ["a URL that is none", { authzen: { url: "pdp" } }, /authzen\.url: invalid server URL/],
   [
     "a secret in a URL",
-    'authzen: { url: "https://me:secret@pdp.example" }',
+    { authzen: { url: "https://me:secret@pdp.example" } },
     /authzen\.url: the URL contains a secret, which must not be in this file/,
   ],
   [
     "two outside",
-    `{ authzen: { url: "https://pdp.example" }, openfga: { url: "https://fga.example", store_id: ${store}, checks: [{ user: "a:{agent}", relation: r, object: "b:{type}" }] } }`,
+    {
+      authzen: { url: "https://pdp.example" },
+      openfga: {
+        url: "https://fga.example",
+        store_id: store,
+        checks: [{ user: "a:{agent}", relation: "r", object: "b:{type}" }],
+      },
+    },
     /openfga: authzen and openfga exclude each other/,
   ],
   [
     "an unknown placeholder",
-    `openfga: { url: "https://fga.example", store_id: ${store}, checks: [{ user: "a:{agnet}", relation: r, object: "b:{type}" }] }`,
+    {
+      openfga: {
+        url: "https://fga.example",
+        store_id: store,
+        checks: [{ user: "a:{agnet}", relation: "r", object: "b:{type}" }],
+      },
+    },
     /checks\[0\]\.user: unknown placeholder \{agnet\}/,
   ],
   [
     "an object without a type",
-    `openfga: { url: "https://fga.example", store_id: ${store}, checks: [{ user: "a:{agent}", relation: r, object: "{type}" }] }`,
-    /checks\[0\]\.object: this is no object/,
+    {
+      openfga: {
+        url: "https://fga.example",
+        store_id: store,
+        checks: [{ user: "a:{agent}", relation: "r", object: "{type}" }],
+      },
+    },
+    /checks\[0\]\.object: this is not a valid object/,
   ],
-  ["a limit of nothing", "timeout: 0", /timeout: this is not a limit in seconds/],
+  ["a limit of nothing", { timeout: 0 }, /timeout: this is not a limit in seconds/],
 ] as const)
   test(`${what} is a problem of the file`, () => {
-    const text = permission.startsWith("{") ? permission : `{ ${permission} }`;
-    const read = parseConfig(`${rules}\npermission: ${text}\n`, "/etc/countersign.yaml");
+    const text = formatConfig(editConfig(sampleConfig, { permission }));
+    const read = parseConfig(text, "/etc/countersign.yaml");
     assert.ok("problems" in read);
     const found = read.problems.map(formatProblem);
     assert.equal(found.length, 1, found.join("\n"));
@@ -420,7 +460,7 @@ for (const [what, permission, said] of [
 
 test("a token that is not there keeps the server from starting", async () => {
   await assert.rejects(
-    deploy(`${rules}\npermission: { authzen: { url: "https://pdp.example", token_file: /nowhere } }\n`),
+    deploy({ config: { permission: { authzen: { url: "https://pdp.example", token_file: "/nowhere" } } } }),
     /nowhere/,
   );
 });

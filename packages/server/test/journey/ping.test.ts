@@ -7,6 +7,7 @@ import {
   newToken,
 } from "@countersign/testing/server/callback-harness";
 import { requestIdOf } from "@countersign/testing/server/deployment";
+import { formatConfig } from "@countersign/testing/server/edit-config";
 import { parseConfig } from "../../src/config/config.ts";
 import { leaseMs } from "../../src/domain/callback/callback.ts";
 import { createServer } from "../../src/server.ts";
@@ -293,7 +294,7 @@ test("T21: what was to be told when the server died is told after it", async () 
 });
 
 test("of two servers on one store, one tells", async () => {
-  const read = parseConfig(stage.rules, stage.deployment.file);
+  const read = parseConfig(formatConfig(stage.deployment.config), stage.deployment.file);
   assert.ok("config" in read);
   const second = await createServer({
     config: { ...read.config, store: stage.deployment.file },
@@ -318,9 +319,7 @@ test("of two servers on one store, one tells", async () => {
 
 test("T37: an endpoint whose name leads inside is not called, and not tried again", async () => {
   const { request } = await asked();
-  await stage.deployment.restart(
-    stage.rules.replace(/^outbound:.*$/m, `outbound: { ca_file: ${stage.caFile} }`),
-  );
+  await stage.deployment.restart({ outbound: { allow_private: undefined } });
   await stage.ada.decide(request, "deny");
   await stage.pass(0);
   await stage.pass(600_000);

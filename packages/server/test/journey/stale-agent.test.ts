@@ -1,7 +1,8 @@
 /** An agent that was paused or removed between its proof of who it is and its ask. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { deploy, refund, rules } from "@countersign/testing/server/deployment";
+import { deploy, refund } from "@countersign/testing/server/deployment";
+import { formatConfig } from "@countersign/testing/server/edit-config";
 import { parseConfig } from "../../src/config/config.ts";
 import { createSeal } from "../../src/crypto/seal.ts";
 import { ask } from "../../src/usecase/request/ask.ts";
@@ -10,7 +11,7 @@ test("T29: an agent that was paused meanwhile asks for nothing, also not for wha
   const deployment = await deploy();
   await deployment.enrol("ada@example.com");
   const { store } = deployment.server;
-  const read = parseConfig(rules, "/countersign.yaml");
+  const read = parseConfig(formatConfig(deployment.config), "/countersign.yaml");
   assert.ok("config" in read);
   const deps = { store, config: read.config, callbackSeal: createSeal(deployment.rootKey, "callbacks") };
   const authenticated = await store.read("agent", deployment.agent.id);

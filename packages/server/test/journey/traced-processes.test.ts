@@ -23,7 +23,7 @@ const started: ChildProcess[] = [];
 let stage: FaultHarness;
 let node: Node;
 before(async () => {
-  stage = await createFaultHarness(folder, (rules) => rules.replace("logging: { level: error }", ""));
+  stage = await createFaultHarness(folder, { logging: undefined });
   node = await stage.start(tracing);
 });
 after(async () => {

@@ -7,7 +7,8 @@ import { DatabaseSync } from "node:sqlite";
 import { describe, test } from "node:test";
 import { gunzipSync } from "node:zlib";
 import { cibaGrantType } from "@countersign/protocol";
-import { basic, hidden, issuer, rules } from "@countersign/testing/server/deployment";
+import { basic, hidden, issuer, sampleConfig } from "@countersign/testing/server/deployment";
+import { editConfig, formatConfig } from "@countersign/testing/server/edit-config";
 import { exportLog } from "../../src/audit/export.ts";
 import { verifyLog } from "../../src/audit/verify.ts";
 import { parseConfig } from "../../src/config/config.ts";
@@ -155,7 +156,10 @@ describe("upgrade from schema 1 (SQLite)", () => {
 });
 
 async function start(file: string): Promise<Server> {
-  const read = parseConfig(rules.replace("./countersign.db", file), join(file, "../countersign.yaml"));
+  const read = parseConfig(
+    formatConfig(editConfig(sampleConfig, { store: file })),
+    join(file, "../countersign.yaml"),
+  );
   assert.ok("config" in read, JSON.stringify(read));
   return await createServer({
     config: read.config,

@@ -12,6 +12,7 @@ import {
   createCallbackHarness,
 } from "@countersign/testing/server/callback-harness";
 import { basic, issuer, requestIdOf } from "@countersign/testing/server/deployment";
+import { formatConfig } from "@countersign/testing/server/edit-config";
 import postgres from "postgres";
 import { parseConfig } from "../../src/config/config.ts";
 import { deliver } from "../../src/job/deliver-message.ts";
@@ -41,7 +42,7 @@ before(async () => {
   database = await startPostgres();
   stage = await createCallbackHarness(database.url);
   here = stage.deployment.server;
-  const read = parseConfig(stage.rules, `${stage.deployment.file}.yaml`);
+  const read = parseConfig(formatConfig(stage.deployment.config), `${stage.deployment.file}.yaml`);
   assert.ok("config" in read);
   there = await createServer({
     config: read.config,

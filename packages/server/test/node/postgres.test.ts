@@ -6,7 +6,14 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fuzzRoutes } from "@countersign/testing/fuzz/fuzz-requests";
 import { type PostgresServer, startPostgres } from "@countersign/testing/process/postgres";
-import { type Deployment, deploy, refund, requestIdOf, rules } from "@countersign/testing/server/deployment";
+import {
+  type Deployment,
+  deploy,
+  refund,
+  requestIdOf,
+  sampleConfig,
+} from "@countersign/testing/server/deployment";
+import { editConfig, formatConfig } from "@countersign/testing/server/edit-config";
 import { runCli } from "@countersign/testing/server/run-cli";
 import postgres from "postgres";
 import { openMetrics } from "../../src/metrics/metrics.ts";
@@ -18,10 +25,11 @@ before(async () => {
 });
 after(() => database.discard());
 
-const onDatabase = () => rules.replace(/^store: .*$/m, `store: ${database.url}`);
+const writeConfig = (file: string, store: string) =>
+  writeFileSync(file, formatConfig(editConfig(sampleConfig, { store })));
 
 test("the main job on PostgreSQL: asked, approved by a person, redeemed once, spent once, logged and proved", async () => {
-  const deployment: Deployment = await deploy(onDatabase());
+  const deployment: Deployment = await deploy({ config: { store: database.url } });
   try {
     const ada = await deployment.enrol("ada@example.com");
     const asked = await deployment.ask({
@@ -65,7 +73,7 @@ test("init makes the tables, once; without them nothing starts; a password in th
   try {
     const file = join(folder, "countersign.yaml");
     const other = database.url.replace(/postgres$/, "template1");
-    writeFileSync(file, rules.replace(/^store: .*$/m, `store: ${other}`));
+    writeConfig(file, other);
     const early = await countersign("agent", "list");
     assert.equal(early.code, 1, "nothing is made up on the way");
     assert.match(early.err, /there is no database|cannot be read/);
@@ -74,12 +82,12 @@ test("init makes the tables, once; without them nothing starts; a password in th
     assert.match(made.out, /the tables in PostgreSQL/);
     assert.equal((await countersign("init")).code, 1);
     assert.equal((await countersign("agent", "list")).code, 0);
-    writeFileSync(file, rules.replace(/^store: .*$/m, "store: postgres://me:secret@db.example/countersign"));
+    writeConfig(file, "postgres://me:secret@db.example/countersign");
     const refused = await countersign("check");
     assert.equal(refused.code, 1);
     assert.match(refused.err, /the URL contains a password; remove it and set PGPASSWORD/);
     assert.doesNotMatch(refused.err, /secret@/);
-    writeFileSync(file, rules.replace(/^store: .*$/m, "store: postgres://me@127.0.0.1:1/countersign"));
+    writeConfig(file, "postgres://me@127.0.0.1:1/countersign");
     const unreachable = await countersign("agent", "list");
     assert.deepEqual([unreachable.code, /nothing listens there/.test(unreachable.err)], [1, true]);
   } finally {
@@ -91,7 +99,7 @@ test("init makes the tables, once; without them nothing starts; a password in th
 test("without its database a node is alive and not ready, and gets ready by itself; what was lost is counted", async () => {
   const fresh = await startPostgres();
   const metrics = openMetrics("0.1.0");
-  const deployment = await deploy(rules.replace(/^store: .*$/m, `store: ${fresh.url}`), { metrics });
+  const deployment = await deploy({ config: { store: fresh.url }, metrics });
   const status = async (path: string) => (await deployment.request(path)).status;
   try {
     assert.equal(await status("/readyz"), 200);
@@ -120,9 +128,7 @@ test("without its database a node is alive and not ready, and gets ready by itse
 
 test("T53: a NUL in a name that a stranger sends, or anything else that no record could have, is refused and no fault", async () => {
   const fresh = await startPostgres();
-  const deployment = await deploy(
-    `${rules.replace(/^store: .*$/m, `store: ${fresh.url}`)}\nregistration: { enabled: true }\n`,
-  );
+  const deployment = await deploy({ config: { store: fresh.url, registration: { enabled: true } } });
   try {
     const wrong: string[] = [];
     await fuzzRoutes(deployment, (what, { status }) => {

@@ -11,7 +11,8 @@ import { DatabaseSync } from "node:sqlite";
 import { promisify } from "node:util";
 import { cibaGrantType, type Entry } from "@countersign/protocol";
 import { decodeJwt } from "jose";
-import { basic, deploy, formOf, hidden, refund, rules } from "../server/deployment.ts";
+import { basic, deploy, formOf, hidden, refund } from "../server/deployment.ts";
+import { type ConfigEdit, editConfig, formatConfig } from "../server/edit-config.ts";
 import { freePort } from "../server/tls-fetch.ts";
 import { killProcess } from "./server-process.ts";
 
@@ -59,19 +60,13 @@ export type FaultHarness = {
   readonly close: () => Promise<void>;
 };
 
-/** `adapt` changes the rules. */
-export async function createFaultHarness(
-  folder: string,
-  adapt = (text: string) => text,
-): Promise<FaultHarness> {
+/** Creates the files of a deployment in this folder; `edit` is an edit of the sample configuration. */
+export async function createFaultHarness(folder: string, edit: ConfigEdit = {}): Promise<FaultHarness> {
   const issuer = `http://localhost:${await freePort()}`;
-  const text = adapt(rules)
-    .replaceAll("http://localhost:4400", issuer)
-    .replace(
-      "max_pending_per_agent: 20, max_requests_per_hour: 10000",
-      "max_pending_per_agent: 1000, max_requests_per_hour: 100000",
-    );
-  const deployment = await deploy(text);
+  const deployment = await deploy({
+    config: { issuer, limits: { max_pending_per_agent: 1000, max_requests_per_hour: 100_000 }, ...edit },
+  });
+  const config = deployment.config;
   deployment.clock.now = Date.now();
   const { agent, api } = deployment;
   const { cookie } = await deployment.enrol("ada@example.com");
@@ -88,7 +83,7 @@ export async function createFaultHarness(
 
   const configure = (port: number) => {
     const path = join(folder, `countersign-${port}.yaml`);
-    writeFileSync(path, text.replace("port: 4400", `port: ${port}`));
+    writeFileSync(path, formatConfig(editConfig(config, { listen: { port } })));
     return path;
   };
   const first = configure(await freePort());

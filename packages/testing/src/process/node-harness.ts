@@ -8,8 +8,9 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Entry } from "@countersign/protocol";
-import { rules } from "../server/deployment.ts";
+import { editConfig, formatConfig } from "../server/edit-config.ts";
 import { runCli } from "../server/run-cli.ts";
+import { sampleConfig } from "../server/sample-config.ts";
 import { freePort } from "../server/tls-fetch.ts";
 import { killProcess, spawnServer, startProcess } from "./server-process.ts";
 import { enrol, type StoryTarget } from "./story.ts";
@@ -74,7 +75,7 @@ export async function createNodeHarness({
     rmSync(folder, { recursive: true });
   };
   try {
-    for (const [n, port] of ports.entries()) writeFileSync(file(n), configuration(issuer, port, store, n));
+    for (const [n, port] of ports.entries()) writeFileSync(file(n), formatNodeConfig(issuer, port, store, n));
     const command = (...words: string[]) => countersign([...words, "--config", file(0)]);
     await command("init");
     const agent = {
@@ -122,19 +123,18 @@ export async function createNodeHarness({
   }
 }
 
-function configuration(issuer: string, port: number, store: string, n: number): string {
-  return (
-    rules
-      .replaceAll("http://localhost:4400", issuer)
-      .replace("port: 4400", `port: ${port}`)
-      .replace("store: ./countersign.db", `store: ${store}\nlog: { checkpoint_file: ./checkpoints-${n} }`)
-      // However slow the machine is to start a server, no token ends by itself.
-      .replaceAll("token_lifetime: 60", "token_lifetime: 300")
-      .replace(
-        "max_pending_per_agent: 20, max_requests_per_hour: 10000",
-        "max_pending_per_agent: 1000, max_requests_per_hour: 100000, poll_interval: 1",
-      )
-  );
+/** Returns the text of the configuration of node `n`. */
+function formatNodeConfig(issuer: string, port: number, store: string, n: number): string {
+  // However slowly the machine starts a server, no token expires.
+  const longToken = { token_lifetime: 300 };
+  const config = editConfig(sampleConfig, {
+    issuer,
+    listen: { port },
+    log: { checkpoint_file: `./checkpoints-${n}` },
+    limits: { max_pending_per_agent: 1000, max_requests_per_hour: 100_000, poll_interval: 1 },
+    actions: { refund: longToken, "signed-refund": longToken, "fresh-refund": longToken },
+  });
+  return formatConfig({ ...config, store });
 }
 
 const secretIn = (text: string) => /client_secret=(\S+)/.exec(text)?.[1] ?? "";

@@ -8,29 +8,31 @@ import { cibaGrantType, type Entry } from "@countersign/protocol";
 import { exportLog, verifyLog } from "../../../server/src/audit/audit.ts";
 import { type Receiver, receive } from "./callback-receiver.ts";
 import { createCertificates } from "./certificate.ts";
-import { basic, type Deployment, deploy, type HttpReply, type Person, rules } from "./deployment.ts";
+import { basic, type Deployment, deploy, type HttpReply, type Person } from "./deployment.ts";
+import { useResource } from "./use-resource.ts";
 
-export const loopback = (caFile: string) =>
-  `outbound: { allow_private: [127.0.0.0/8, "::1/128"], ca_file: ${caFile} }\n`;
+/** Lets the server call endpoints on loopback that the CA in the file has certified. */
+export const allowLoopback = (caFile: string) => ({
+  outbound: { allow_private: ["127.0.0.0/8", "::1/128"], ca_file: caFile },
+});
 
-/** What can be taken back, and so may be pushed. */
-const rollout = `  rollout:
-    api: refunds
-    schema:
-      type: object
-      additionalProperties: false
-      required: [service]
-      properties: { service: { type: string, maxLength: 40 } }
-    bound: [service]
-    display:
-      sentence: "Roll out {service}"
-      rows: [{ label: Service, field: service }]
-    reversibility: reversible
-    approvers: { groups: [finance] }
-    level: session
-    lifetime: { default: 120, max: 600 }
-    token_lifetime: 60
-`;
+/** A reversible action with a time limit, so that its tokens may be pushed. */
+const rollout = {
+  api: "refunds",
+  schema: {
+    type: "object",
+    additionalProperties: false,
+    required: ["service"],
+    properties: { service: { type: "string", maxLength: 40 } },
+  },
+  bound: ["service"],
+  display: { sentence: "Roll out {service}", rows: [{ label: "Service", field: "service" }] },
+  reversibility: "reversible",
+  approvers: { groups: ["finance"] },
+  level: "session",
+  lifetime: { default: 120, max: 600 },
+  token_lifetime: 60,
+};
 
 export type Caller = {
   readonly id: string;
@@ -47,8 +49,7 @@ export type CallbackHarness = {
   readonly deployment: Deployment;
   readonly receiver: Receiver;
   readonly ada: Person;
-  /** The whole configuration, and the file of the CA in it. */
-  readonly rules: string;
+  /** The file of the CA in the configuration. */
   readonly caFile: string;
   readonly admit: (id: string, mode: "poll" | "ping" | "push", path?: string) => Promise<Caller>;
   /** The events of one request in the log so far, oldest first. */
@@ -60,16 +61,16 @@ export type CallbackHarness = {
 
 export const newToken = () => randomBytes(32).toString("base64url");
 
-/** In a file of its own, or in another store. */
-export async function createCallbackHarness(store = "./countersign.db"): Promise<CallbackHarness> {
+/** Starts a deployment whose agents are called; `store` is its location, by default a SQLite file. */
+export async function createCallbackHarness(store?: string): Promise<CallbackHarness> {
   const certificates = await createCertificates();
   const folder = mkdtempSync(join(tmpdir(), "countersign-ca-"));
   const caFile = join(folder, "ca.pem");
   writeFileSync(caFile, certificates.ca);
   const receiver = await receive(certificates);
-  const declared = rules.replace("scopes:\n", `${rollout}scopes:\n`) + loopback(caFile);
-  const text = declared.replace(/^store: .*$/m, `store: ${store}`);
-  const deployment = await deploy(text);
+  const deployment = await deploy({
+    config: { ...allowLoopback(caFile), actions: { rollout }, ...(store !== undefined && { store }) },
+  });
   const ada = await deployment.enrol("ada@example.com");
   let asks = 0;
 
@@ -77,7 +78,6 @@ export async function createCallbackHarness(store = "./countersign.db"): Promise
     deployment,
     receiver,
     ada,
-    rules: text,
     caFile,
     admit: async (id, mode, path = "/cb") => {
       const { secret } = await deployment.admit(id, {
@@ -133,4 +133,12 @@ async function checkLog(deployment: Deployment): Promise<void> {
   const { store, keyring } = deployment.server;
   const verified = await verifyLog(exportLog(store.log, keyring.logKey), { key: keyring.logKey });
   assert.ok("ok" in verified, JSON.stringify(verified, undefined, 2));
+}
+
+/** Starts the deployment before the tests and closes it after them. */
+export function useCallbackHarness(store?: () => string): CallbackHarness {
+  return useResource(
+    () => createCallbackHarness(store?.()),
+    ({ close }) => close(),
+  );
 }

@@ -18,97 +18,17 @@ import { readRegistration } from "../../../server/src/domain/client/registration
 import { createServer, type Server, type ServerOptions } from "../../../server/src/server.ts";
 import { addAgent, addApi, createCredential } from "../../../server/src/usecase/client/client-lifecycle.ts";
 import { invite } from "../../../server/src/usecase/people/enrol.ts";
-import { createVirtualAuthenticator, type VirtualAuthenticator } from "../browser/virtual-authenticator.ts";
+import { type ConfigEdit, type ConfigObject, editConfig, formatConfig } from "./edit-config.ts";
+import { enrolPerson, type Person } from "./person.ts";
+import { issuer, refund, sampleConfig } from "./sample-config.ts";
 
-export const issuer = "http://localhost:4400";
-
-const refundRule = (type: string, level: string) => `  ${type}:
-    api: refunds
-    schema:
-      type: object
-      additionalProperties: false
-      required: [order, amount, currency]
-      properties:
-        order: { type: string, maxLength: 40 }
-        amount: { type: string, pattern: '^[1-9][0-9]{0,6}\\.[0-9]{2}$' }
-        currency: { type: string, enum: [USD, EUR] }
-        quantity: { type: integer }
-        reason: { type: string, maxLength: 500 }
-    bound: [order, amount, currency, quantity]
-    advisory: [reason]
-    deny_by: [order]
-    display:
-      sentence: "Refund {amount} for order {order}"
-      rows:
-        - { label: Amount, field: amount, as: money, currency: currency }
-        - { label: Order, field: order }
-        - { label: Quantity, field: quantity, as: quantity }
-        - { label: Reason given, field: reason }
-    reversibility: irreversible
-    approvers: { groups: [finance] }
-    level: ${level}
-    lifetime: { default: 120, max: 600 }
-    token_lifetime: 60
-`;
-
-/** Rules with one action of each authentication level, an owner rule, and a scope that is an action. */
-export const rules = `
-issuer: ${issuer}
-listen: { host: 127.0.0.1, port: 4400 }
-store: ./countersign.db
-key_file: ./countersign.key
-limits: { max_pending_per_agent: 20, max_requests_per_hour: 10000 }
-logging: { level: error }
-passkeys: { rp_id: localhost, rp_name: Countersign }
-groups: { finance: [ada@example.com, bob@example.com] }
-apis:
-  refunds: { audience: https://refunds.example }
-  calendar: { audience: https://calendar.example }
-actions:
-${refundRule("refund", "session")}${refundRule("signed-refund", "passkey-signed")}${refundRule("fresh-refund", "passkey")}  promote:
-    api: refunds
-    schema:
-      type: object
-      additionalProperties: false
-      required: [service]
-      properties: { service: { type: string, maxLength: 40 } }
-    bound: [service]
-    display:
-      sentence: "Promote {service}"
-      rows: [{ label: Service, field: service }]
-    reversibility: reversible
-    approvers: { owner: { field: service, of: { foo: ada@example.com, bar: bob@example.com } } }
-    level: session
-scopes:
-  calendar.clear:
-    api: calendar
-    sentence: Delete every event of the past year
-    reversibility: irreversible
-    approvers: { people: [ada@example.com] }
-    level: session
-`;
-
-export const refund = { type: "refund", order: "A-1", amount: "10000.00", currency: "USD" };
+export { formOf, hidden, optionsIn, type Person } from "./person.ts";
+export { issuer, refund, sampleConfig } from "./sample-config.ts";
 
 export type HttpReply = {
   readonly status: number;
   readonly headers: Headers;
   readonly body: Record<string, any>;
-};
-
-/** A person with a soft passkey and a browser's cookie. */
-export type Person = {
-  readonly approver: string;
-  readonly passkey: VirtualAuthenticator;
-  cookie: string;
-  /** GETs a page as this person. */
-  readonly get: (path: string) => Promise<Response>;
-  /** Sends the page's form, with its hidden fields, as a browser would. */
-  readonly decide: (
-    requestId: string,
-    verdict: "approve" | "deny",
-    changed?: Readonly<Record<string, string>>,
-  ) => Promise<Response>;
 };
 
 export type Deployment = {
@@ -144,8 +64,13 @@ export type Deployment = {
   readonly poll: (authReqId: string) => Promise<HttpReply>;
   readonly spend: (form: Readonly<Record<string, string>>) => Promise<HttpReply>;
   readonly enrol: (email: string) => Promise<Person>;
-  /** Opens the same files again, as after a crash. The clock stays. */
-  readonly restart: (rulesText?: string) => Promise<void>;
+  /** The configuration of the running server. */
+  readonly config: ConfigObject;
+  /**
+   * Opens the same files again, as after a crash, with the configuration of the first start or an edit of that. The clock
+   * stays.
+   */
+  readonly restart: (edit?: ConfigEdit) => Promise<void>;
   readonly close: () => Promise<void>;
 };
 
@@ -157,21 +82,32 @@ export function requestIdOf(authReqId: string): string {
   return authReqId.split(".")[0] ?? "";
 }
 
-export async function deploy(
-  rulesText = rules,
-  options: Pick<ServerOptions, "metrics"> = {},
-): Promise<Deployment> {
+export type DeployOptions = Pick<ServerOptions, "metrics"> & {
+  /** An edit of `sampleConfig`. */
+  readonly config?: ConfigEdit;
+  /** Where the clock starts, in milliseconds since the epoch. Default: a fixed time. */
+  readonly now?: number;
+};
+
+/** Starts a server in a folder of its own, with the agent `agent-1` and the API `refunds-api`. */
+export async function deploy({
+  config: initialEdit,
+  now = Date.parse("2026-11-22T14:00:00Z"),
+  ...options
+}: DeployOptions = {}): Promise<Deployment> {
   const folder = mkdtempSync(join(tmpdir(), "countersign-"));
   const rootKey = new Uint8Array(randomBytes(32));
-  const clock = { now: Date.parse("2026-11-22T14:00:00Z") };
+  const clock = { now };
   const faults: unknown[] = [];
   const faultPlaces: string[] = [];
-  let origin = issuer;
+  const initialConfig: ConfigObject = initialEdit ? editConfig(sampleConfig, initialEdit) : sampleConfig;
+  let configObject = initialConfig;
+  let origin: string = issuer;
   let config: Config;
-  let server = await start(rulesText);
+  let server = await start();
 
-  function start(text: string): Promise<Server> {
-    const read = parseConfig(text, join(folder, "countersign.yaml"));
+  function start(): Promise<Server> {
+    const read = parseConfig(formatConfig(configObject), join(folder, "countersign.yaml"));
     if ("problems" in read) throw new Error(read.problems.map(formatProblem).join("\n"));
     config = read.config;
     origin = config.issuer;
@@ -179,7 +115,7 @@ export async function deploy(
       faults.push(fault);
       faultPlaces.push(where);
     };
-    // The rounds are made by the tests, with `settle`.
+    // Jobs are run by the tests, with `runJobs`.
     return createServer({
       config: read.config,
       rootKey,
@@ -224,39 +160,7 @@ export async function deploy(
 
   async function enrol(email: string): Promise<Person> {
     const { secret, approver } = await invite(server.store, email, email.split("@")[0] ?? email);
-    const passkey = createVirtualAuthenticator({ rpId: "localhost", origin });
-    const page = await (await request(`/enrol/${secret}`)).text();
-    const attestation = passkey.attestation(optionsIn(page));
-    const enrolled = await request(`/enrol/${secret}`, {
-      method: "POST",
-      headers: { origin },
-      body: new URLSearchParams({
-        ...hidden(page),
-        attestation: JSON.stringify(attestation),
-        device: "Phone",
-      }),
-    });
-    if (enrolled.status !== 303)
-      throw new Error(`enrolment answered ${enrolled.status}: ${await enrolled.text()}`);
-    const person: Person = {
-      approver: approver.id,
-      passkey,
-      cookie: (enrolled.headers.get("set-cookie") ?? "").split(";")[0] ?? "",
-      get: (path) => request(path, { headers: { cookie: person.cookie } }),
-      decide: async (requestId, verdict, changed = {}) => {
-        const card = await (await person.get(`/requests/${requestId}`)).text();
-        const form: Record<string, string> = { ...hidden(formOf(card, verdict)), verdict };
-        if (verdict === "approve" && form.ceremony)
-          form.assertion = JSON.stringify(passkey.assertion(optionsIn(formOf(card, verdict))));
-        const body = new URLSearchParams({ ...form, ...changed });
-        return await request(`/requests/${requestId}/decision`, {
-          method: "POST",
-          headers: { origin, cookie: person.cookie },
-          body,
-        });
-      },
-    };
-    return person;
+    return await enrolPerson({ origin, request }, { secret, approver: approver.id });
   }
 
   return {
@@ -287,39 +191,18 @@ export async function deploy(
       post("/oauth/token", { grant_type: cibaGrantType, auth_req_id: authReqId }, basic(agent)),
     spend: (form) => post("/spend", form, basic(api)),
     enrol,
-    restart: async (text = rulesText) => {
+    get config() {
+      return configObject;
+    },
+    restart: async (edit) => {
+      const edited = edit ? editConfig(initialConfig, edit) : initialConfig;
       await server.close();
-      server = await start(text);
+      configObject = edited;
+      server = await start();
     },
     close: async () => {
       await server.close();
       rmSync(folder, { recursive: true });
     },
   };
-}
-
-/** What stands in a page's attributes, unescaped. */
-function unescaped(text: string): string {
-  const named: Record<string, string> = {
-    "&quot;": '"',
-    "&amp;": "&",
-    "&lt;": "<",
-    "&gt;": ">",
-    "&#39;": "'",
-  };
-  return text.replace(/&(quot|amp|lt|gt|#39);/g, (entity) => named[entity] ?? entity);
-}
-
-export function optionsIn(html: string): any {
-  return JSON.parse(unescaped(/data-options="([^"]*)"/.exec(html)?.[1] ?? "{}"));
-}
-
-export function hidden(html: string): Record<string, string> {
-  const inputs = html.matchAll(/<input type="hidden" name="([^"]+)" value="([^"]*)">/g);
-  return Object.fromEntries([...inputs].map(([, name = "", value = ""]) => [name, unescaped(value)]));
-}
-
-/** The form of a card with this id: `approve` or `deny`. */
-export function formOf(html: string, id: string): string {
-  return new RegExp(`<form id="${id}"[\\s\\S]*?</form>`).exec(html)?.[0] ?? "";
 }
