@@ -21,7 +21,7 @@ import {
   toResponse,
 } from "./transport/response.ts";
 
-type Fetch = (request: Request, peer: TlsPeer) => Response | Promise<Response>;
+type Fetch = (fetchRequest: Request, peer: TlsPeer) => Response | Promise<Response>;
 
 export type App = {
   readonly fetch: Fetch;
@@ -42,15 +42,15 @@ export type AppDeps = {
 
 type ServeResult = ProtocolResponse | Response;
 type Serve = (
-  call: ProtocolRequest,
+  request: ProtocolRequest,
   peer: TlsPeer,
   parameter: string,
-  request: Request | undefined,
+  fetchRequest: Request | undefined,
 ) => ServeResult | Promise<ServeResult>;
 
 export const hstsHeaders = { "strict-transport-security": "max-age=31536000" } as const;
 
-/** All routes. */
+/** Returns the application that serves `routes`. */
 export function createApp(routes: readonly Route[], deps: AppDeps): App {
   const router = new Hono<{ Bindings: TlsPeer }>();
   const exact = new Map<string, ProtocolHandler>();
@@ -65,8 +65,8 @@ export function createApp(routes: readonly Route[], deps: AppDeps): App {
     if (!isFast(route)) continue;
     const handle =
       (parameter: string): ProtocolHandler =>
-      (call, peer) =>
-        serve(call, peer, parameter, undefined) as Promise<ProtocolResponse>;
+      (request, peer) =>
+        serve(request, peer, parameter, undefined) as Promise<ProtocolResponse>;
     if (!route.path.includes(":")) exact.set(route.path, handle(""));
     else patterns.push({ path: new RegExp(`^${route.path.replace(/:\w+/, "([a-z0-9_]{1,64})")}$`), handle });
   }
@@ -87,12 +87,12 @@ export function createApp(routes: readonly Route[], deps: AppDeps): App {
   };
   return {
     findHandler,
-    fetch: (request, peer) => {
-      const { method, url } = request;
+    fetch: (fetchRequest, peer) => {
+      const { method, url } = fetchRequest;
       const path = url.slice(url.indexOf("/", url.indexOf("://") + 3));
       const handler = method === "POST" ? findHandler(path) : undefined;
-      if (!handler) return router.fetch(request, peer);
-      return handler(fromFetchRequest(request), peer).then(toResponse);
+      if (!handler) return router.fetch(fetchRequest, peer);
+      return handler(fromFetchRequest(fetchRequest), peer).then(toResponse);
     },
   };
 }
@@ -128,7 +128,7 @@ function guard(route: Route, pages: PageRenderer): ServePage {
 }
 
 function servePage(serve: ServePage): Serve {
-  return (call, _, parameter, request) => serve(call, parameter, request);
+  return (request, _, parameter, fetchRequest) => serve(request, parameter, fetchRequest);
 }
 
 function wrapServe(
@@ -138,11 +138,11 @@ function wrapServe(
   { hsts, onResponse, onFault, tracing }: AppDeps,
   faultPage?: () => ProtocolResponse,
 ): Serve {
-  const run: Serve = async (call, peer, parameter, request) => {
+  const run: Serve = async (request, peer, parameter, fetchRequest) => {
     const startedAt = onResponse && performance.now();
     let result: ServeResult;
     try {
-      result = await serve(call, peer, parameter, request);
+      result = await serve(request, peer, parameter, fetchRequest);
     } catch (error) {
       if (error instanceof OAuthError && !faultPage) result = error.toProtocolResponse();
       else {

@@ -1,4 +1,4 @@
-/** One server span for each request, in the trace of the caller's headers (W3C Trace Context). */
+/** Creates a server span for each request, as a child of the trace in the request's headers (W3C Trace Context). */
 import {
   context,
   type ProxyTracerProvider,
@@ -12,7 +12,10 @@ import type { ProtocolRequest } from "./transport/protocol-request.ts";
 
 const tracer = trace.getTracer("countersign");
 
-type TraceableServe<A extends readonly unknown[], R> = (call: ProtocolRequest, ...rest: A) => R | Promise<R>;
+type TraceableServe<A extends readonly unknown[], R> = (
+  request: ProtocolRequest,
+  ...rest: A
+) => R | Promise<R>;
 
 /** Loaded only if OpenTelemetry is installed. */
 export type Tracing = { readonly traceServe: typeof traceServe };
@@ -23,7 +26,8 @@ export function traceServe<A extends readonly unknown[], R extends { readonly st
   serve: TraceableServe<A, R>,
 ): TraceableServe<A, R> {
   if (!isTracing()) return serve;
-  return (call, ...rest) => runInSpan(call.method, path, call.header, async () => await serve(call, ...rest));
+  return (request, ...rest) =>
+    runInSpan(request.method, path, request.header, async () => await serve(request, ...rest));
 }
 
 type Header = ProtocolRequest["header"];

@@ -32,9 +32,9 @@ export type PageHandler = (
   parameter: Parameter,
   request: Request,
 ) => Promise<PageResult>;
-/** Handles a form that was posted from one of our pages, without a session. */
+/** Handles a form posted from a page of this server, without a session. */
 export type FormHandler = (form: Form, parameter: Parameter) => Promise<PageResult>;
-/** Serves a page to a signed-in approver. Others are sent to sign in. */
+/** Serves a page to a signed-in approver. Redirects others to sign-in. */
 export type SessionPageHandler = (
   viewer: Viewer,
   parameter: Parameter,

@@ -27,7 +27,7 @@ import type { BrowserSessions } from "./page/session.ts";
 import type { Route } from "./route.ts";
 import { createPublicJson, createTextResponse } from "./transport/response.ts";
 
-/** What the handlers of all rows need together; each receives its own named part. */
+/** The dependencies of all handlers together. Each handler factory receives its own named part. */
 export type RouteDeps = BackchannelAuthenticationDeps &
   TokenDeps &
   RegistrationDeps &
@@ -38,7 +38,7 @@ export type RouteDeps = BackchannelAuthenticationDeps &
     readonly config: Config;
     readonly keyring: Keyring;
     readonly sessions: BrowserSessions;
-    /** Resolves to false if the store does not answer or the server is shutting down. */
+    /** Resolves to false if the store is unreachable or the server is shutting down. */
     readonly isReady: () => Promise<boolean>;
   };
 

@@ -2,7 +2,6 @@
  * Parses the parameters of an authentication request (CIBA §7.1). Unknown parameters are ignored; a parameter that a
  * specification defines and this server does not support is refused.
  */
-
 import type { Agent } from "../../domain/client/client.ts";
 import { parseAcr } from "../../domain/policy/level.ts";
 import type { AskInput } from "../../usecase/request/ask.ts";
@@ -16,6 +15,7 @@ const unsupportedParameters = ["request", "request_uri", "claims"];
 
 export type AuthenticationRequestDeps = HintDeps & RequestObjectDeps;
 
+/** Returns the parsed request. Rejects with `OAuthError` for the first invalid or unsupported parameter. */
 export async function readAsk(
   deps: AuthenticationRequestDeps,
   agent: Agent,

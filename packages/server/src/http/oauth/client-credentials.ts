@@ -1,5 +1,4 @@
-/** Parses client credentials: exactly one method per request (RFC 6749 §2.3). Verification is `client-authentication.ts`. */
-
+/** Parses client credentials: exactly one method per request (RFC 6749 §2.3). `client-authentication.ts` verifies them. */
 import type { ClientCertificate, TlsPeer } from "../transport/peer.ts";
 import type { ProtocolRequest } from "../transport/protocol-request.ts";
 import type { Form } from "./form.ts";
@@ -17,6 +16,7 @@ export type ClientCredentials =
 
 const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
+/** Returns the credentials of a request. Throws `invalid_request` for two methods, `invalid_client` (401) for none. */
 export function readClientCredentials(
   request: ProtocolRequest,
   form: Form,

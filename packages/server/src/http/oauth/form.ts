@@ -8,10 +8,12 @@ import { OAuthError } from "./oauth-error.ts";
 
 export type Form = ReadonlyMap<string, string>;
 
+/** Reads the form of a request. Rejects with `OAuthError` `invalid_request` if media type, size or encoding is wrong. */
 export async function readForm(request: ProtocolRequest): Promise<Form> {
   return parseForm(await readBody(request, "application/x-www-form-urlencoded"));
 }
 
+/** Parses a form body. Throws `OAuthError` `invalid_request` if it is invalid. */
 export function parseForm(text: string): Form {
   const form = new Map<string, string>();
   if (text === "") return form;

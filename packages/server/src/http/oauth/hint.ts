@@ -11,6 +11,7 @@ const hintNames = ["login_hint", "login_hint_token", "id_token_hint"] as const;
 
 export type HintDeps = LoginHintDeps & { readonly keyring: Pick<Keyring, "readIdToken"> };
 
+/** Returns the hint. Rejects with `invalid_request` unless there is exactly one, `unknown_user_id` if no approver can match. */
 export async function readHint(deps: HintDeps, agent: Agent, parameters: Form): Promise<Hint> {
   const [name, other] = hintNames.filter((hint) => parameters.has(hint));
   if (name === undefined || other !== undefined)

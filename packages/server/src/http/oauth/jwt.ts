@@ -2,7 +2,7 @@
 import { type JsonObject, type JsonRefusal, parseJson } from "@countersign/protocol";
 import { decodeJwt } from "jose";
 
-/** Returns true if every `aud` value is ours. A JWT with another audience could be replayed there, or from there. */
+/** Returns true if every `aud` value is in `audiences`. A JWT with another audience could be replayed between the two. */
 export function isAudience(aud: unknown, audiences: ReadonlySet<string>): boolean {
   const values: readonly unknown[] = Array.isArray(aud) ? aud : [aud];
   return (
@@ -11,7 +11,7 @@ export function isAudience(aud: unknown, audiences: ReadonlySet<string>): boolea
   );
 }
 
-/** Returns true if `typ` is this type, `JWT` or absent (RFC 8725 §3.11). Most clients send none. */
+/** Returns true if `typ` is `expected`, `JWT` or absent (RFC 8725 §3.11). Most clients send none. */
 export function hasJwtType(typ: unknown, expected: string): boolean {
   if (typ === undefined) return true;
   if (typeof typ !== "string") return false;
@@ -19,7 +19,7 @@ export function hasJwtType(typ: unknown, expected: string): boolean {
   return type === "jwt" || type === expected;
 }
 
-/** Returns the unverified `iss`. */
+/** Returns the unverified `iss`; undefined if it is missing or `jwt` is not a JWT. */
 export function readUnverifiedIssuer(jwt: string): string | undefined {
   try {
     const { iss } = decodeJwt<{ iss?: unknown }>(jwt);

@@ -21,9 +21,9 @@ export type LoginHintDeps = {
   readonly loginHintKeys: ReadonlyMap<string, Keys>;
 };
 
-/** Seconds. */
 const maxLifetimeSeconds = 24 * 3600;
 
+/** Verifies the token and returns its hint. Rejects with `OAuthError` if it is invalid, expired or matches no approver. */
 export async function readLoginHintToken(deps: LoginHintDeps, token: string): Promise<Hint> {
   const issuer = readUnverifiedIssuer(token) ?? "";
   const keys = deps.loginHintKeys.get(issuer);

@@ -1,5 +1,5 @@
 /**
- * Parses `login_hint` (CIBA §7.1): an e-mail address, an approver id (the `sub` of our tokens), `owner` for the approvers of
+ * Parses `login_hint` (CIBA §7.1): an e-mail address, an approver id (the `sub` of tokens), `owner` for the approvers of
  * the policy, `group:` and a name, or a subject identifier in JSON (RFC 9493). `resolve-ask.ts` checks whether the approver
  * exists and may decide.
  */

@@ -139,7 +139,7 @@ export function parseClaims(request: string): JsonObject {
   throw new OAuthError(code, `the request cannot be read at ${parsed.path}: ${parsed.refused}`);
 }
 
-/** Converts claims to parameters. Drops unknown claims that are not strings. */
+/** Converts claims to form parameters. Ignores unknown claims that are not strings. */
 export function toParameters(claims: JsonObject): Form {
   const form = new Map<string, string>();
   for (const [name, value] of Object.entries(claims)) {
@@ -154,7 +154,7 @@ export function toParameters(claims: JsonObject): Form {
 function toParameterText(name: string, value: Json): string | undefined {
   if (typeof value === "string") return value;
   if (typeof value === "number" && numberParameters.includes(name)) return String(value);
-  // The strict parser loses nothing, so serializing again is exact.
+  // The strict parser rejects inexact numbers and duplicate keys, so serializing again is lossless.
   if (jsonParameters.includes(name)) return JSON.stringify(value);
   if (name === "resource") {
     const [only, ...others]: readonly Json[] = Array.isArray(value) ? value : [];

@@ -23,50 +23,54 @@ export type PageRenderer = {
 
 /** `request` is undefined on the fast path, which serves only forms. */
 export type ServePage = (
-  call: ProtocolRequest,
+  request: ProtocolRequest,
   parameter: string,
-  request: Request | undefined,
+  fetchRequest: Request | undefined,
 ) => Promise<ProtocolResponse | Response>;
 
 const formExpired: PageResult = { message: "form_expired", status: 403 };
 
 export function createPageRenderer(sessions: BrowserSessions): PageRenderer {
   const serve =
-    (run: (call: ProtocolRequest, parameter: string, request: Request) => Promise<PageResult>): ServePage =>
-    async (call, parameter, request) => {
-      const result = await run(call, parameter, request as Request);
-      return result instanceof Response ? result : await render(call, result);
+    (
+      run: (request: ProtocolRequest, parameter: string, fetchRequest: Request) => Promise<PageResult>,
+    ): ServePage =>
+    async (request, parameter, fetchRequest) => {
+      const result = await run(request, parameter, fetchRequest as Request);
+      return result instanceof Response ? result : await render(request, result);
     };
 
-  async function render(call: ProtocolRequest, result: PageMessage): Promise<ProtocolResponse> {
+  async function render(request: ProtocolRequest, result: PageMessage): Promise<ProtocolResponse> {
     const headers =
       result.cookie === undefined ? pageHeaders : { ...pageHeaders, "set-cookie": result.cookie };
     if ("redirect" in result)
       return { status: 303, headers: { ...headers, location: result.redirect }, body: "" };
     const { status = 200 } = result;
     if ("page" in result) return { status, headers, body: String(result.page) };
-    const body = String(renderMessage(result.message, await sessions.readViewer(call)));
+    const body = String(renderMessage(result.message, await sessions.readViewer(request)));
     return { status, headers: status === 503 ? { ...headers, "retry-after": "2" } : headers, body };
   }
 
   return {
     page: (handler) =>
-      serve((call, parameter, request) => handler(() => sessions.readViewer(call), parameter, request)),
+      serve((request, parameter, fetchRequest) =>
+        handler(() => sessions.readViewer(request), parameter, fetchRequest),
+      ),
     form: (handler) =>
-      serve(async (call, parameter) => {
-        const form = sessions.hasSameOrigin(call) ? await readPageForm(call) : undefined;
+      serve(async (request, parameter) => {
+        const form = sessions.hasSameOrigin(request) ? await readPageForm(request) : undefined;
         return form ? await handler(form, parameter) : formExpired;
       }),
     sessionPage: (handler) =>
-      serve(async (call, parameter, request) => {
-        const viewer = await sessions.readViewer(call);
-        return viewer ? await handler(viewer, parameter, request) : redirectToSignIn(request);
+      serve(async (request, parameter, fetchRequest) => {
+        const viewer = await sessions.readViewer(request);
+        return viewer ? await handler(viewer, parameter, fetchRequest) : redirectToSignIn(fetchRequest);
       }),
     sessionForm: (handler) =>
-      serve(async (call, parameter) => {
+      serve(async (request, parameter) => {
         // The body first: it may arrive slowly, and the session must be valid when the handler runs.
-        const form = sessions.hasSameOrigin(call) ? await readPageForm(call) : undefined;
-        const viewer = await sessions.readViewer(call);
+        const form = sessions.hasSameOrigin(request) ? await readPageForm(request) : undefined;
+        const viewer = await sessions.readViewer(request);
         if (!viewer) return { redirect: "/sign-in" };
         if (!form || !sessions.isCsrfTokenValid(viewer, form.get("csrf"))) return formExpired;
         return await handler(viewer, form, parameter);
@@ -79,16 +83,16 @@ export function createPageRenderer(sessions: BrowserSessions): PageRenderer {
   };
 }
 
-function redirectToSignIn(request: Request): PageResult {
-  const { pathname, searchParams } = new URL(request.url);
+function redirectToSignIn(fetchRequest: Request): PageResult {
+  const { pathname, searchParams } = new URL(fetchRequest.url);
   const via = searchParams.get("via");
   const next = /^[a-z]{1,20}$/.test(via ?? "") ? `${pathname}?via=${via}` : pathname;
   return { redirect: `/sign-in?next=${encodeURIComponent(next)}` };
 }
 
-async function readPageForm(call: ProtocolRequest): Promise<Form | undefined> {
+async function readPageForm(request: ProtocolRequest): Promise<Form | undefined> {
   try {
-    return await readForm(call);
+    return await readForm(request);
   } catch (error) {
     if (error instanceof OAuthError) return undefined;
     throw error;

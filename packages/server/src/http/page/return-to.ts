@@ -1,4 +1,4 @@
-/** Where sign-in may send an approver back to: only pages of the route table that allow it, never another site. */
+/** Validates the `next` parameter of sign-in against open redirects: only pages of the route table that allow it. */
 import type { Route } from "../route.ts";
 
 export type SafeReturnTo = (next: string | null | undefined) => string;

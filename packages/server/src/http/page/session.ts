@@ -1,6 +1,6 @@
 /**
- * The approver's browser session: a cookie, and the CSRF token that goes with it. A cookie alone never writes anything:
- * every POST also needs our own `Origin` and, once signed in, the CSRF token.
+ * The approver's browser session: a cookie and its CSRF token. A cookie alone authorizes no write: every POST also needs this
+ * server's `Origin` and, once signed in, the CSRF token.
  */
 import type { Mac } from "../../crypto/root-key.ts";
 import type { Approver, Session } from "../../domain/people/approver.ts";
@@ -17,8 +17,9 @@ export type BrowserSessions = {
   readonly createCookie: (signedIn: SignedIn) => string;
   /** The `Set-Cookie` value that deletes the session cookie. */
   readonly clearedCookie: string;
-  /** Returns true if the `Origin` header is our own. Browsers send it with every POST. */
+  /** Returns true if the `Origin` header is this server's. Browsers send it with every POST. */
   readonly hasSameOrigin: (request: Pick<ProtocolRequest, "header">) => boolean;
+  /** Returns true if the token belongs to the viewer's session. Constant time. */
   readonly isCsrfTokenValid: (viewer: Viewer, token: string | undefined) => boolean;
 };
 

@@ -3,9 +3,10 @@ import { isUtf8 } from "node:buffer";
 import { OAuthError } from "../oauth/oauth-error.ts";
 import type { ProtocolRequest } from "./protocol-request.ts";
 
-/** Maximum bytes; several times the size of a large request. */
+/** Several times the size of a large request. */
 const maxBodyBytes = 64 * 1024;
 
+/** Returns the body. Rejects with `OAuthError` `invalid_request` if the media type differs, it exceeds 64 KiB or is not UTF-8. */
 export async function readBody(request: ProtocolRequest, mediaType: string): Promise<string> {
   const type = request.header("content-type") ?? "";
   if (type !== mediaType && type.split(";", 1)[0]!.trim().toLowerCase() !== mediaType)

@@ -25,9 +25,9 @@ export type ListenerApps = {
 export type Listener = {
   /** Bound addresses, main listener first. If port 0 was configured, with the actual port. */
   readonly addresses: readonly { readonly host: string; readonly port: number }[];
-  /** Reloads certificates and keys, as happens every minute. On an error, it is reported and the old ones stay in use. */
+  /** Reloads certificates and keys; also runs every minute. Reports an error to `onFault` and keeps the old ones. */
   readonly renew: () => void;
-  /** Stops accepting connections, waits for running requests, and closes those that take longer than `patienceMs`. */
+  /** Stops accepting connections, waits for running requests, and aborts those that take longer than `timeoutMs`. */
   readonly close: (timeoutMs: number) => Promise<void>;
 };
 
@@ -51,6 +51,7 @@ type ListenerEntry = {
   readonly mtls?: MtlsSettings | undefined;
 };
 
+/** Opens the listeners. Returns a refusal if a certificate is invalid or an address cannot be bound. */
 export async function listen(
   { listen: main, mtls }: Pick<Config, "listen" | "mtls">,
   { app, protocol }: ListenerApps,
@@ -122,7 +123,7 @@ async function openServer(
         {
           ...options,
           ...tlsOptions,
-          requestCert: requestCert,
+          requestCert,
           // Accept connections without a certificate or with an untrusted one; client authentication decides later.
           rejectUnauthorized: false,
         },
@@ -166,11 +167,11 @@ const reasons: Readonly<Record<string, string>> = {
 function toListenRefusal({ host, port }: ListenSettings, cause: NodeJS.ErrnoException): TlsRefusal {
   return {
     refused: `cannot listen on ${host}:${port}: ${reasons[cause.code ?? ""] ?? cause.message}`,
-    remedy: "Stop what is in the way; or change listen, and issuer where it names the port.",
+    remedy: "Stop the process that uses the port, or change listen (and the port in issuer).",
   };
 }
 
-/** Returns undefined without TLS. */
+/** Returns the TLS options of a listener; undefined without TLS. */
 function readSecureContext(
   { tls }: ListenSettings,
   mtls: MtlsSettings | undefined,

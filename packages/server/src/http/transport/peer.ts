@@ -11,7 +11,7 @@ import { readCertificateHeader } from "./certificate-header.ts";
 
 export type ClientCertificate = {
   readonly der: Uint8Array;
-  /** base64url SHA-256 of the DER encoding: what tokens are bound to (`x5t#S256`, RFC 8705 §3.1). */
+  /** base64url SHA-256 of the DER encoding; tokens are bound to it (`x5t#S256`, RFC 8705 §3.1). */
   readonly thumbprint: string;
   /** True if the TLS endpoint (listener or proxy) verified the chain against a configured authority. */
   readonly verified: boolean;
@@ -29,6 +29,7 @@ export function toClientCertificate(der: Uint8Array, verified: boolean): ClientC
 /** Returns undefined if the certificate cannot be parsed. */
 type PeerReader = (incoming: IncomingMessage) => TlsPeer | undefined;
 
+/** Returns a reader for the connection's certificate or, behind a proxy, for its header. */
 export function createPeerReader(mtls: MtlsSettings | undefined): PeerReader {
   if (!mtls) return () => anonymousPeer;
   const { proxy } = mtls;
@@ -41,7 +42,7 @@ export function createPeerReader(mtls: MtlsSettings | undefined): PeerReader {
   };
 }
 
-/** Cached per connection. */
+/** Reads the certificate from the TLS connection. Cached per connection. */
 function createConnectionPeerReader(): PeerReader {
   const peers = new WeakMap<object, TlsPeer>();
   return ({ socket }) => {

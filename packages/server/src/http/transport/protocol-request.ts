@@ -118,7 +118,7 @@ function createBodyTooLongError(maxBytes: number): OAuthError {
   return new OAuthError("invalid_request", `the body is longer than ${maxBytes} bytes`, { status: 413 });
 }
 
-/** A disconnect is a client error. */
+/** A disconnect during the body is a client error. */
 function createBodyIncompleteError(): OAuthError {
   return new OAuthError("invalid_request", "the body is incomplete");
 }

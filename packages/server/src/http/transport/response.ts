@@ -1,4 +1,4 @@
-/** Responses as plain values, and the headers that every response carries. */
+/** Response values, and the headers of every response. */
 
 /** Not `no-referrer`: browsers would send `Origin: null` with form posts and the Origin check would fail (Fetch §3.2). */
 export const securityHeaders = {
@@ -6,7 +6,7 @@ export const securityHeaders = {
   "referrer-policy": "same-origin",
 } as const;
 
-/** A response as a value: the listener writes it without a fetch `Response`. */
+/** A response as a value; the listener writes it without a fetch `Response`. */
 export type ProtocolResponse = {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
@@ -15,7 +15,7 @@ export type ProtocolResponse = {
 
 const jsonHeaders = { "content-type": "application/json", "cache-control": "no-store", ...securityHeaders };
 
-/** A JSON response that must not be cached. Status 200 by default. */
+/** Returns a JSON response with `no-store`. Status 200 by default. */
 export function createJsonResponse(
   body: unknown,
   { status = 200, headers }: { status?: number; headers?: Readonly<Record<string, string>> } = {},
@@ -31,7 +31,7 @@ export function toResponse({ status, headers, body }: ProtocolResponse): Respons
   return new Response(body || null, { status, headers });
 }
 
-/** A JSON document that may be cached as `cacheControl` says. */
+/** Returns a JSON document with the given `Cache-Control`. */
 export function createPublicJson(body: unknown, cacheControl: string, status = 200): ProtocolResponse {
   return {
     status,
@@ -40,7 +40,7 @@ export function createPublicJson(body: unknown, cacheControl: string, status = 2
   };
 }
 
-/** A plain text document, revalidated on each use. */
+/** Returns a plain text document that caches must revalidate. */
 export function createTextResponse(
   body: string,
   { status = 200, headers }: { status?: number; headers?: Readonly<Record<string, string>> } = {},

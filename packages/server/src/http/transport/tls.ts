@@ -1,4 +1,4 @@
-/** TLS settings, and loading and checking of certificate and key files before the server listens. */
+/** Loads and validates certificate and key files, and sets TLS versions and cipher suites. */
 import { constants, createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { SecureContextOptions } from "node:tls";
@@ -55,7 +55,7 @@ export function readTls({
     return {
       refused: `${key} is not the key of the first certificate in ${certificate}`,
       remedy:
-        "Name the two that were made together; the server's certificate goes before those of authorities.",
+        "Use a certificate and key that belong together. The server's certificate must be the first in the file, before those of authorities.",
     };
   return { cert: chain.pem, key: keyPem };
 }
@@ -75,7 +75,7 @@ export function readCertificates(
   }
   return {
     refused: `${file} contains no readable certificate`,
-    remedy: "A certificate in PEM is needed.",
+    remedy: "Provide a certificate in PEM format.",
   };
 }
 
@@ -87,7 +87,7 @@ function read(file: string): string | TlsRefusal {
     return {
       refused: `${file} ${code === "ENOENT" ? "does not exist" : `cannot be read (${code})`}`,
       remedy:
-        "Put it there, readable for the account that runs the server; or name another in the configuration.",
+        "Create the file, readable by the account that runs the server, or change the path in the configuration.",
     };
   }
 }
@@ -98,7 +98,8 @@ function parsePrivateKey(pem: string, file: string): KeyObject | TlsRefusal {
   } catch {
     return {
       refused: `${file} ${/ENCRYPTED/.test(pem) ? "has a passphrase" : "contains no readable private key"}`,
-      remedy: "A private key in PEM without a passphrase is needed, readable for the server's account alone.",
+      remedy:
+        "Provide a private key in PEM format without a passphrase, readable only by the account that runs the server.",
     };
   }
 }

@@ -1,10 +1,10 @@
-/** Published action types, so that third parties can render the same card: schema, template and display, by hash. */
+/** Publishes action types (schema, template and display) by hash, so that third parties can render the same card. */
 import type { Config } from "../../../config/config.ts";
 import type { Store } from "../../../store/store.ts";
 import type { DocumentHandler } from "../../route.ts";
 import { createPublicJson } from "../../transport/response.ts";
 
-/** `GET /action-types`: the types in force. */
+/** `GET /action-types`: the action types of the current configuration. */
 export function createActionTypeListHandler({ config }: { readonly config: Config }): DocumentHandler {
   return () => {
     const types = [...config.actions.values()].map(({ definition, hash, combinableWith }) => ({
@@ -16,7 +16,7 @@ export function createActionTypeListHandler({ config }: { readonly config: Confi
   };
 }
 
-/** `GET /action-types/:hash`: any type that was ever in force. Immutable. */
+/** `GET /action-types/:hash`: an action type of the current or an earlier configuration. The response is immutable. */
 export function createActionTypeHandler({ store }: { readonly store: Store }): DocumentHandler {
   return async (hash) => {
     const found = await store.read("action_type", hash);

@@ -1,4 +1,4 @@
-/** `POST /bc-authorize` (CIBA §7.1 to §7.3): the agent's ask. */
+/** `POST /bc-authorize` (CIBA §7.1 to §7.3): creates an approval request, or joins an existing one. */
 import type { AuthReqIds } from "../../../crypto/auth-req-id.ts";
 import { type AskDeps, type AskRefusal, ask } from "../../../usecase/request/ask.ts";
 import type { EndpointHandler } from "../../route.ts";
@@ -23,7 +23,7 @@ const errors = {
   unknown_user_id: { code: "unknown_user_id", status: 400 },
 } as const satisfies Record<AskRefusal, { code: OAuthErrorCode; status: 400 | 403 | 503 }>;
 
-/** A permission check that has just not answered may do so soon. */
+/** `Retry-After` if the permission backend is unavailable. */
 const retryAfterSeconds = "2";
 
 export type BackchannelAuthenticationDeps = AskDeps &

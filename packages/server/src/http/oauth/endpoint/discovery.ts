@@ -1,6 +1,6 @@
 /**
- * What this server is and where it is reached: OpenID Connect Discovery, RFC 8414 and our own members, in one document
- * served at both well-known paths. Every URL comes from the configured issuer, never from the request.
+ * Server metadata: OpenID Connect Discovery, RFC 8414 and Countersign's own members, in one document that is served at both
+ * well-known paths. Every URL is built from the configured issuer, never from the request.
  */
 import { authenticationLevels, cibaGrantType, proofAlgorithms } from "@countersign/protocol";
 import type { Config } from "../../../config/config.ts";
@@ -25,6 +25,7 @@ export type EndpointUrls = Readonly<
   >
 >;
 
+/** Returns the URLs of the protocol endpoints under an issuer or mutual-TLS base URL. */
 export function buildEndpointUrls(issuer: string): EndpointUrls {
   return {
     authorize: `${issuer}/authorize`,
@@ -40,6 +41,7 @@ export function buildEndpointUrls(issuer: string): EndpointUrls {
   };
 }
 
+/** Returns the metadata document. */
 export function createMetadata(config: Config) {
   const urls = buildEndpointUrls(config.issuer);
   const policies = [...config.actions.values()];
@@ -49,14 +51,14 @@ export function createMetadata(config: Config) {
     issuer: config.issuer,
     jwks_uri: urls.jwks,
     ...buildClientEndpoints(urls),
-    // RFC 8705 §5: the same, for clients that bring a certificate.
+    // RFC 8705 §5: the same endpoints on the mutual-TLS listener.
     ...(config.mtls && { mtls_endpoint_aliases: buildClientEndpoints(buildEndpointUrls(config.mtls.url)) }),
-    // RFC 8705 §3.3: for clients that are registered for it.
+    // RFC 8705 §3.3: only for clients that are registered for it.
     tls_client_certificate_bound_access_tokens: config.mtls !== undefined,
     ...(config.registration.enabled && { registration_endpoint: urls.register }),
     grant_types_supported: [cibaGrantType],
-    // No flow goes through a browser here, and so there is no response type. Both members are there because some clients
-    // refuse a document without them (RFC 8414 §2); the endpoint is a page that says what this server is for.
+    // There is no browser flow and therefore no response type. Both members are present because some clients reject a
+    // document without them (RFC 8414 §2); the endpoint is a page that explains that.
     authorization_endpoint: urls.authorize,
     response_types_supported: [],
     backchannel_token_delivery_modes_supported: deliveryModes,
@@ -77,11 +79,11 @@ export function createMetadata(config: Config) {
       scope ? [] : [definition.type],
     ),
     claims_parameter_supported: false,
-    // Of the authorization endpoint, at which nothing can be requested (OpenID Connect Discovery §3). A signed ask goes
-    // to the backchannel authentication endpoint, and is announced above.
+    // These concern the authorization endpoint, which is not supported (OpenID Connect Discovery §3). Signed requests to the
+    // backchannel authentication endpoint are announced above.
     request_parameter_supported: false,
     request_uri_parameter_supported: false,
-    // Our own.
+    // Countersign's own members.
     spend_endpoint: urls.spend,
     spend_endpoint_auth_methods_supported: ["client_secret_basic", "client_secret_post"],
     action_types_uri: urls.actionTypes,
@@ -97,5 +99,3 @@ function buildClientEndpoints(urls: EndpointUrls) {
     revocation_endpoint: urls.revoke,
   };
 }
-
-/** Those that need a certificate, where one can come in; names in it only where somebody vouches for them. */

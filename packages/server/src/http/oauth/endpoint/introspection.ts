@@ -23,7 +23,7 @@ export function createIntrospectionHandler(deps: IntrospectionDeps): EndpointHan
   };
 }
 
-/** The claims of the token itself (RFC 9068 §2.2), so that an API which asks need not read it. */
+/** Returns the claims of the token (RFC 9068 §2.2), so that an API that introspects need not parse it. */
 function toIntrospectionResponse({ token, decision }: Introspected, issuer: string) {
   return {
     active: true,

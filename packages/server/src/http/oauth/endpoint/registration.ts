@@ -1,6 +1,6 @@
 /**
- * `POST /register` (RFC 7591 §3), and `GET`, `PUT`, `DELETE /register/{client_id}` (RFC 7592 §2): agents that register
- * themselves. Each call carries a token, the operator's allowance or what was answered for it.
+ * `POST /register` (RFC 7591 §3), and `GET`, `PUT`, `DELETE /register/{client_id}` (RFC 7592 §2): dynamic registration of
+ * agents. Each call needs an initial access token (create) or the registration access token (read, update, remove).
  */
 import { type JsonObject, parseJson } from "@countersign/protocol";
 import type { Config } from "../../../config/config.ts";
@@ -30,7 +30,7 @@ const memberErrorCodes: Readonly<Record<string, OAuthErrorCode>> = {
 
 export type RegistrationDeps = RegisterDeps & { readonly config: Config };
 
-/** The four handlers of dynamic client registration and its management. */
+/** Returns the four handlers of dynamic client registration and its management. */
 export function createRegistrationHandlers(
   deps: RegistrationDeps,
 ): Readonly<Record<"create" | "read" | "update" | "remove", EndpointHandler>> {
@@ -60,7 +60,7 @@ export function createRegistrationHandlers(
   };
 }
 
-/** RFC 6750 §2.1; anything else that is sent there is as good as nothing. */
+/** Returns the bearer token (RFC 6750 §2.1). Throws `invalid_token` (401) if it is missing or malformed. */
 function readToken(request: ProtocolRequest): string {
   const authorization = request.header("authorization") ?? "";
   const token = /^bearer +([A-Za-z0-9._~+/-]{1,512}=*)$/i.exec(authorization)?.[1];
@@ -84,7 +84,7 @@ async function readMetadata(request: ProtocolRequest): Promise<JsonObject> {
   return value as JsonObject;
 }
 
-/** RFC 7591 §3.2.1, RFC 7592 §3. A secret is answered when it is made, and never again: only its hash is kept. */
+/** Encodes client information (RFC 7591 §3.2.1, RFC 7592 §3). A secret is returned once, on creation; only its hash is stored. */
 function toClientInformation(
   { config }: RegistrationDeps,
   { agent, token, secret }: Registered,

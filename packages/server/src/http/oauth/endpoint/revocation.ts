@@ -1,6 +1,6 @@
 /**
- * `POST /revoke` (RFC 7009), for the agent whose token it is. The answer is the same whether there was anything to end:
- * what the client wants, that the token is good for nothing new, is so in each case (§2.2).
+ * `POST /revoke` (RFC 7009): revokes a token of the calling agent. The response is the same for an unknown or expired token,
+ * because it is invalid in each case (§2.2).
  */
 import { revokeToken } from "../../../usecase/token/revoke.ts";
 import type { EndpointHandler } from "../../route.ts";
@@ -8,7 +8,7 @@ import { createJsonResponse } from "../../transport/response.ts";
 import { type AuthenticationDeps, authenticateAgent } from "../client-authentication.ts";
 import { readForm, requireParameter } from "../form.ts";
 
-/** `token_type_hint` is not needed: there is one kind of token, found by its hash (§2.1). */
+/** Ignores `token_type_hint`: there is one type of token, looked up by its hash (§2.1). */
 export function createRevocationHandler(deps: AuthenticationDeps): EndpointHandler {
   return async (request, peer) => {
     const form = await readForm(request);

@@ -1,4 +1,4 @@
-/** `POST /spend`: the API that is about to act reserves the token, and says afterwards how it ended. */
+/** `POST /spend`: an API reserves a token before it acts, and completes or fails the reservation afterwards. */
 import { type SpendOperation, spendOperations } from "@countersign/protocol";
 import { type SpendRefusal, type Token, toAuthorizationDetails } from "../../../domain/token/token.ts";
 import { type SpendDeps, type SpendInput, spend } from "../../../usecase/token/spend.ts";
@@ -12,7 +12,7 @@ const descriptions: Record<SpendRefusal, string> = {
   invalid_token: "this token is unknown, revoked, or for another API",
   expired_token: "this token has expired",
   already_spent: "this token has been used",
-  digest_mismatch: "the call is not the action that was approved",
+  digest_mismatch: "act_digest does not match the approved action",
 };
 
 export function createSpendHandler(deps: SpendDeps): EndpointHandler {

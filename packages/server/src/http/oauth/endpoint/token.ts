@@ -1,4 +1,4 @@
-/** `POST /oauth/token` (CIBA §10.1, §11): the status of a request, and, once, the token. */
+/** `POST /oauth/token` (CIBA §10.1, §11): returns the status of a request and, once, its token. */
 import { cibaGrantType } from "@countersign/protocol";
 import { slowDownSeconds } from "../../../usecase/token/poll-limiter.ts";
 import {
