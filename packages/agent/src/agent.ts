@@ -31,6 +31,7 @@ export {
   CountersignError,
   type ErrorCode,
   GrantMismatchError,
+  HandlerError,
   InvalidArgumentError,
   MetadataError,
   NetworkError,
@@ -149,8 +150,9 @@ export interface Agent {
    * other frameworks with `Request` and `Response`; `@countersign/agent/express` adapts it to Express.
    *
    * @param request - The request as received, with its body unread.
-   * @returns 204 if the callback was accepted, otherwise the status that CIBA requires; 404 without the `callback` option.
-   * Rejects only with an error of the application's store.
+   * @returns 204 if the callback was accepted; 400, 401, 405 or 413 if it was rejected; 503 if this process cannot use it
+   * now, so that the server sends it again; 404 without the `callback` option.
+   * @throws Only an error of `callback.store`, unchanged. Rejected callbacks are reported to `callback.onProblem`.
    * @example
    * export const POST = agent.receive;
    */

@@ -1,7 +1,16 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { after, before, beforeEach, describe, test } from "node:test";
-import { acknowledged, metadataOf, type StandIn, standIn, testClock } from "../test/stand-in.ts";
-import { type AgentOptions, CountersignError, createAgent, type ErrorCode } from "./agent.ts";
+import { acknowledged, metadataOf, type StandIn, standIn, testClock, until } from "../test/stand-in.ts";
+import {
+  type Agent,
+  type AgentOptions,
+  type Ask,
+  type CallbackOptions,
+  CountersignError,
+  createAgent,
+  type ErrorCode,
+} from "./agent.ts";
 
 let stand: StandIn;
 before(async () => {
@@ -41,6 +50,29 @@ describe("errors of the agent", () => {
       );
   });
 
+  test("ERR_INVALID_ARGUMENT: a missing client id, and a key of a kind that cannot sign", async () => {
+    const { issuer } = stand;
+    for (const clientId of [undefined, ""])
+      assert.throws(
+        () => createAgent({ issuer, clientId: clientId as string, clientSecret: "s3cret" }),
+        hasCode("ERR_INVALID_ARGUMENT"),
+      );
+    const { privateKey, publicKey } = await crypto.subtle.generateKey(
+      { name: "ECDSA", namedCurve: "P-256" },
+      false,
+      ["sign", "verify"],
+    );
+    const exchange = await crypto.subtle.generateKey({ name: "X25519" }, false, ["deriveBits"]);
+    const secret = { jwk: { kty: "oct", k: "AAAA", alg: "HS256" } };
+    for (const dpop of [secret, exchange, {}, "key", { jwk: null }, { privateKey }, { publicKey }])
+      assert.throws(() => newAgent({ dpop: dpop as never }), hasCode("ERR_INVALID_ARGUMENT"));
+    for (const privateKey of [secret, { key: {} }, {}, { jwk: null }, { pem: "not a key" }])
+      assert.throws(
+        () => createAgent({ issuer, clientId: "refunder", privateKey: privateKey as never }),
+        hasCode("ERR_INVALID_ARGUMENT"),
+      );
+  });
+
   test("ERR_METADATA: metadata of another issuer, and an endpoint that is not https", async () => {
     for (const body of [
       { issuer: "https://evil.example" },
@@ -62,6 +94,16 @@ describe("errors of the agent", () => {
       { status: 200, body: { ...metadataOf(stand.issuer), dpop_signing_alg_values_supported: ["ES256"] } },
     ];
     await assert.rejects(dpop.redeem(asked.ask), hasCode("ERR_AUTHENTICATION"));
+  });
+
+  test("ERR_AUTHENTICATION: a client secret that cannot sign (client_secret_jwt)", async (t) => {
+    const cause = new DOMException("no HMAC here", "OperationError");
+    t.mock.method(crypto.subtle, "sign", () => Promise.reject(cause));
+    const agent = newAgent({ clientAuthentication: "client_secret_jwt" });
+    await assert.rejects(agent.ask(wanted), (error: Error) => {
+      assert.equal(error.cause, cause);
+      return hasCode("ERR_AUTHENTICATION")(error);
+    });
   });
 
   test("ERR_NETWORK: a lost connection; the cause is kept", async () => {
@@ -111,4 +153,120 @@ describe("errors of the agent", () => {
     assert.equal(error.cause, reason);
     assert.equal(error.name, "AbortError");
   });
+});
+
+describe("errors passed to onProblem of the agent", () => {
+  const key = "ticket-4711";
+  let problems: CountersignError[];
+  beforeEach(() => {
+    problems = [];
+    stand.seen.length = 0;
+  });
+  const newCalledAgent = (callback: Partial<CallbackOptions> = {}, options: AgentOptions = {}) =>
+    newAgent({
+      ...options,
+      callback: {
+        onProblem: (problem: CountersignError) => problems.push(problem),
+        ...callback,
+      } as CallbackOptions,
+    });
+  const askedOf = async (agent: Agent) => {
+    const asked = await agent.ask({ ...wanted, idempotencyKey: key });
+    assert(asked.outcome === "asked");
+    return asked.ask;
+  };
+  const call = (agent: Agent, body: object | string) =>
+    agent.receive(
+      new Request("https://agent.example/", {
+        method: "POST",
+        headers: {
+          authorization: `Bearer ${stand.seen[0]?.form.get("client_notification_token")}`,
+          "content-type": "application/json",
+        },
+        body: typeof body === "string" ? body : JSON.stringify(body),
+      }),
+    );
+  const expectProblem = (code: ErrorCode, cause?: unknown) => {
+    assert.equal(problems.length, 1);
+    hasCode(code)(problems[0]);
+    if (cause !== undefined) assert.equal(problems[0]?.cause, cause);
+  };
+  const push = {
+    auth_req_id: "req-1",
+    access_token: "t",
+    token_type: "Bearer",
+    expires_in: 60,
+    scope: "openid",
+  };
+
+  test("ERR_RESPONSE: a callback that cannot be parsed", async () => {
+    const agent = newCalledAgent();
+    await askedOf(agent);
+    assert.equal((await call(agent, "{}")).status, 400);
+    expectProblem("ERR_RESPONSE");
+  });
+
+  test("ERR_RESPONSE: a push without a valid ID token", async () => {
+    const agent = newCalledAgent({ mode: "push" });
+    await askedOf(agent);
+    assert.equal((await call(agent, push)).status, 400);
+    expectProblem("ERR_RESPONSE");
+  });
+
+  test("ERR_METADATA: a push, and metadata without jwks_uri", async () => {
+    const agent = newCalledAgent({ mode: "push" });
+    await askedOf(agent);
+    stand.metadata = [{ status: 200, body: metadataOf(stand.issuer) }];
+    const body = { ...push, id_token: `${btoa('{"alg":"RS256"}')}.${btoa("{}")}.AA` };
+    assert.equal((await call(agent, body)).status, 503);
+    expectProblem("ERR_METADATA");
+  });
+
+  test("ERR_NETWORK and ERR_TIMEOUT: a push whose keys cannot be fetched", async () => {
+    for (const [error, code] of [
+      [new TypeError("connection lost"), "ERR_NETWORK"],
+      [new DOMException("The operation timed out", "TimeoutError"), "ERR_TIMEOUT"],
+    ] as const) {
+      problems = [];
+      stand.seen.length = 0;
+      const jwks_uri = `${stand.issuer}/jwks`;
+      stand.metadata = [{ status: 200, body: { ...metadataOf(stand.issuer), jwks_uri } }];
+      const lost: typeof fetch = async (url, init) =>
+        `${url}` === jwks_uri ? Promise.reject(error) : fetch(url, init);
+      const agent = newCalledAgent({ mode: "push" }, { fetch: lost });
+      await askedOf(agent);
+      const body = { ...push, id_token: `${btoa('{"alg":"RS256"}')}.${btoa("{}")}.AA` };
+      assert.equal((await call(agent, body)).status, 503);
+      expectProblem(code);
+    }
+  });
+
+  test("ERR_HANDLER: onReady rejects; the cause is its error", async () => {
+    const failure = new Error("the queue is full");
+    const store = new Map<string, Ask>();
+    const agent = newCalledAgent({ store, onReady: () => Promise.reject(failure) });
+    store.set(key, await askedOf(agent));
+    assert.equal((await call(agent, { auth_req_id: "req-1" })).status, 204);
+    await until(() => problems.length > 0);
+    expectProblem("ERR_HANDLER", failure);
+  });
+
+  test("an error of onProblem itself is ignored", async () => {
+    const agent = newCalledAgent({
+      onProblem: () => {
+        throw new Error("the logger is broken");
+      },
+    });
+    await askedOf(agent);
+    assert.equal((await call(agent, "{}")).status, 400);
+  });
+});
+
+test("the README lists the codes that are tested here", () => {
+  const codesIn = (text: string) => [...new Set(text.match(/ERR_[A-Z_]+/g))].sort();
+  const [, table = ""] =
+    /\n\| code [^\n]*\n([\s\S]*?)\n\n/.exec(readFileSync(new URL("../README.md", import.meta.url), "utf8")) ??
+    [];
+  const titles = readFileSync(import.meta.filename, "utf8").match(/^ {2}test\("ERR_.*$/gm) ?? [];
+  assert.deepEqual(codesIn(table), codesIn(titles.join()));
 });

@@ -10,11 +10,13 @@ export {
   CountersignError,
   type ErrorCode,
   GrantMismatchError,
+  HandlerError,
   InvalidArgumentError,
   MetadataError,
   NetworkError,
   ResponseError,
   TimeoutError,
+  toDiscoveryError,
   toNetworkError,
 } from "./error.ts";
 export { encodeBasicAuthorization, parseRetryAfter } from "./http.ts";

@@ -10,6 +10,7 @@ export type ErrorCode =
   | "ERR_TIMEOUT"
   | "ERR_RESPONSE"
   | "ERR_GRANT_MISMATCH"
+  | "ERR_HANDLER"
   | "ERR_ABORTED";
 
 /** Base class of all errors of the SDKs. `cause` is the error that led to this one, if there is one. */
@@ -47,7 +48,7 @@ export class TimeoutError extends CountersignError {
   readonly code = "ERR_TIMEOUT";
 }
 
-/** The authorization server's response is malformed or not one that the protocol allows. */
+/** A response or callback of the authorization server is malformed, or not one that the protocol allows. */
 export class ResponseError extends CountersignError {
   override readonly name = "ResponseError";
   readonly code = "ERR_RESPONSE";
@@ -57,6 +58,12 @@ export class ResponseError extends CountersignError {
 export class GrantMismatchError extends CountersignError {
   override readonly name = "GrantMismatchError";
   readonly code = "ERR_GRANT_MISMATCH";
+}
+
+/** A function of the application that an SDK called in the background failed. `cause` is its error. */
+export class HandlerError extends CountersignError {
+  override readonly name = "HandlerError";
+  readonly code = "ERR_HANDLER";
 }
 
 /** The caller aborted the operation. `cause` is the signal's reason. */
@@ -76,9 +83,32 @@ export class AbortError extends CountersignError {
  * fetch(url).catch((cause) => { throw toNetworkError(`no response from ${url}`, cause); });
  */
 export function toNetworkError(message: string, cause: unknown): NetworkError | TimeoutError {
-  const name = cause instanceof Error ? cause.name : undefined;
-  const isTimeout = name === "TimeoutError" || name === "JWKSTimeout";
+  const { name, cause: inner } = toError(cause);
+  const isTimeout = [name, toError(inner).name].some(
+    (one) => one === "TimeoutError" || one === "JWKSTimeout",
+  );
   return isTimeout ? new TimeoutError(message, { cause }) : new NetworkError(message, { cause });
+}
+
+/**
+ * Returns the error of metadata or keys of the authorization server that cannot be fetched or used: the cause if it is a
+ * `CountersignError`, a `MetadataError` if they are not JSON or not a key set, otherwise as `toNetworkError`.
+ *
+ * @param message - Says what cannot be used.
+ * @param cause - What `fetch`, the reading of the response or jose's remote key set rejected with.
+ * @returns The error; `cause` is kept.
+ * @example
+ * keys(header).catch((cause) => { throw toDiscoveryError("the server's keys cannot be used", cause); });
+ */
+export function toDiscoveryError(message: string, cause: unknown): CountersignError {
+  if (cause instanceof CountersignError) return cause;
+  const { code, cause: inner } = toError(cause);
+  const isMalformed = code === "ERR_JWKS_INVALID" || [cause, inner].some((one) => one instanceof SyntaxError);
+  return isMalformed ? new MetadataError(message, { cause }) : toNetworkError(message, cause);
+}
+
+function toError(value: unknown): Partial<Error & { readonly code: unknown }> {
+  return value instanceof Error ? value : {};
 }
 
 /**

@@ -5,6 +5,7 @@ import {
   type JsonObject,
   partsDigest,
 } from "@countersign/protocol";
+import { toDiscoveryError } from "@countersign/protocol/client";
 import { errors, type JWTPayload, jwtVerify } from "jose";
 import { type Authorization, readPresentedToken } from "./call.ts";
 import type { Discover } from "./discovery.ts";
@@ -108,7 +109,11 @@ export function createTokenChecker(deps: TokenCheckerDeps, discover: Discover) {
     } catch (error) {
       if (error instanceof errors.JWTExpired) return "expired_token";
       if (isAboutToken(error)) return "invalid_token";
-      report({ during: "check", error: error as Error, givenUp: true });
+      report({
+        during: "check",
+        error: toDiscoveryError("the server's keys cannot be used", error),
+        givenUp: true,
+      });
       return "unavailable";
     }
   }

@@ -1,4 +1,10 @@
-import { isSameUrl, MetadataError, requireSecureUrl } from "@countersign/protocol/client";
+import {
+  isSameUrl,
+  MetadataError,
+  NetworkError,
+  requireSecureUrl,
+  toDiscoveryError,
+} from "@countersign/protocol/client";
 import { createRemoteJWKSet, customFetch, type JWTVerifyGetKey } from "jose";
 
 /** The authorization server's signing keys and spend endpoint. */
@@ -43,14 +49,9 @@ export function createDiscovery(deps: DiscoveryDeps): Discover {
 
 async function read(deps: DiscoveryDeps): Promise<AuthorizationServer> {
   const { issuer, fetch } = deps;
-  const response = await fetch(`${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`, {
-    headers: { accept: "application/json" },
-    redirect: "manual",
-    signal: AbortSignal.timeout(maxRequestMs),
+  const metadata = await fetchMetadata(issuer, fetch).catch((cause) => {
+    throw toDiscoveryError(`the metadata of ${issuer} cannot be read`, cause);
   });
-  if (response.status !== 200)
-    throw new MetadataError(`${issuer} answered ${response.status} instead of its metadata`);
-  const metadata = (await response.json()) as { readonly [name: string]: unknown } | null;
   if (typeof metadata?.issuer !== "string" || !isSameUrl(metadata.issuer, issuer))
     throw new MetadataError(`the metadata at ${issuer} is for another issuer`);
   const endpointOf = (name: string): string => {
@@ -67,4 +68,20 @@ async function read(deps: DiscoveryDeps): Promise<AuthorizationServer> {
     }),
     spendEndpoint: endpointOf("spend_endpoint"),
   };
+}
+
+async function fetchMetadata(
+  issuer: string,
+  fetch: DiscoveryDeps["fetch"],
+): Promise<{ readonly [name: string]: unknown } | null> {
+  const response = await fetch(`${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`, {
+    headers: { accept: "application/json" },
+    redirect: "manual",
+    signal: AbortSignal.timeout(maxRequestMs),
+  });
+  const { status } = response;
+  if (status >= 500 || status === 429)
+    throw new NetworkError(`${issuer} returned ${status} instead of its metadata`);
+  if (status !== 200) throw new MetadataError(`${issuer} returned ${status} instead of its metadata`);
+  return await response.json();
 }

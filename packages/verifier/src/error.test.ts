@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { audience, type StandIn, standIn, testClock } from "../test/stand-in.ts";
 import {
@@ -47,6 +48,15 @@ describe("errors of the verifier", () => {
     assert.throws(() => newVerifier({ baseUrl: "https://a.example/?b" }), hasCode("ERR_INVALID_ARGUMENT"));
   });
 
+  test("ERR_INVALID_ARGUMENT: a missing audience, client id or client secret", () => {
+    for (const name of ["audience", "clientId", "clientSecret"])
+      for (const value of [undefined, ""])
+        assert.throws(() => newVerifier({ [name]: value }), {
+          code: "ERR_INVALID_ARGUMENT",
+          message: `${name} is missing`,
+        });
+  });
+
   test("ERR_AUTHENTICATION: the spend endpoint rejects the API's credentials", async () => {
     stand.replies = [{ status: 401, body: { error: "invalid_client" } }];
     const spending = newVerifier().spend(await stand.issue(refund), refund, mustNotRun);
@@ -80,6 +90,53 @@ describe("errors of the verifier", () => {
     }
   });
 
+  test("ERR_NETWORK and ERR_TIMEOUT: metadata and keys that cannot be fetched are reported to onProblem", async () => {
+    const answers = [
+      ["ERR_NETWORK", () => Promise.reject(new TypeError("connection lost"))],
+      ["ERR_TIMEOUT", () => Promise.reject(new DOMException("The operation timed out", "TimeoutError"))],
+      ["ERR_NETWORK", async () => Response.json({}, { status: 502 })],
+      ["ERR_NETWORK", async () => Response.json({}, { status: 429 })],
+    ] as const;
+    for (const path of ["/.well-known/openid-configuration", "/jwks"])
+      for (const [code, answer] of answers) {
+        problems = [];
+        const lost: typeof fetch = async (url, init) =>
+          `${url}`.endsWith(path) ? answer() : fetch(url, init);
+        const checked = await newVerifier({ fetch: lost }).check(await stand.issue(refund), refund);
+        assert(checked.outcome === "rejected");
+        assert.equal(checked.reason, "unavailable");
+        assert.equal(problems.length, 1);
+        hasCode(code)(problems[0]?.error);
+      }
+  });
+
+  test("ERR_METADATA: metadata and key sets that are not JSON of the expected form are reported to onProblem", async () => {
+    for (const [path, body] of [
+      ["/.well-known/openid-configuration", "<html>"],
+      ["/.well-known/openid-configuration", "null"],
+      ["/.well-known/openid-configuration", '{"issuer":7}'],
+      ["/.well-known/openid-configuration", '{"issuer":"not a URL"}'],
+      ["/jwks", "[]"],
+      ["/jwks", "<html>"],
+    ] as const) {
+      problems = [];
+      const odd: typeof fetch = async (url, init) =>
+        `${url}`.endsWith(path) ? new Response(body) : fetch(url, init);
+      const checked = await newVerifier({ fetch: odd }).check(await stand.issue(refund), refund);
+      assert(checked.outcome === "rejected");
+      assert.equal(checked.reason, "unavailable");
+      hasCode("ERR_METADATA")(problems.at(-1)?.error);
+    }
+  });
+
+  test("ERR_RESPONSE: a spend response that is not JSON is reported to onProblem", async () => {
+    stand.replies = Array(3).fill({ status: 200, body: "<html>" });
+    const reservation = await newVerifier().reserve(await stand.issue(refund), refund);
+    assert(reservation.outcome === "rejected");
+    assert.equal(reservation.reason, "unavailable");
+    hasCode("ERR_RESPONSE")(problems.at(-1)?.error);
+  });
+
   test("ERR_METADATA: metadata of another issuer is reported to onProblem", async () => {
     const altering: typeof fetch = async (url, init) =>
       `${url}`.endsWith("/openid-configuration")
@@ -90,4 +147,13 @@ describe("errors of the verifier", () => {
     assert.equal(answer.reason, "unavailable");
     hasCode("ERR_METADATA")(problems.at(-1)?.error);
   });
+});
+
+test("the README lists the codes that are tested here", () => {
+  const codesIn = (text: string) => [...new Set(text.match(/ERR_[A-Z_]+/g))].sort();
+  const [, table = ""] =
+    /\n\| code [^\n]*\n([\s\S]*?)\n\n/.exec(readFileSync(new URL("../README.md", import.meta.url), "utf8")) ??
+    [];
+  const titles = readFileSync(import.meta.filename, "utf8").match(/^ {2}test\("ERR_.*$/gm) ?? [];
+  assert.deepEqual(codesIn(table), codesIn(titles.join()));
 });

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { SpendError, SpendOperation } from "@countersign/protocol";
 import {
   AuthenticationError,
-  type CountersignError,
+  CountersignError,
   encodeBasicAuthorization,
   GrantMismatchError,
   NetworkError,
@@ -92,10 +92,7 @@ export function createSpender(deps: SpenderDeps, discover: Discover) {
         return { unanswered: new NetworkError(`the spend endpoint answered ${status}`), retryAfterSeconds };
       return { status, retryAfterSeconds, body: JSON.parse(text) ?? {} };
     } catch (cause) {
-      return {
-        unanswered: toNetworkError("no response from the spend endpoint", cause),
-        retryAfterSeconds: 1,
-      };
+      return { unanswered: toSpendError(cause), retryAfterSeconds: 1 };
     }
   }
 
@@ -174,7 +171,7 @@ export function createSpender(deps: SpenderDeps, discover: Discover) {
     report({ during: operation, error: problem.error, jti: spend.jti, givenUp: true });
   }
 
-  type ReportResult = { readonly error: Error; readonly lasting: boolean };
+  type ReportResult = { readonly error: CountersignError; readonly lasting: boolean };
   async function reportOutcome(
     operation: "complete" | "fail",
     spend: Spend,
@@ -194,4 +191,11 @@ export function createSpender(deps: SpenderDeps, discover: Discover) {
       while (background.size > 0) await Promise.all(background);
     },
   };
+}
+
+function toSpendError(cause: unknown): CountersignError {
+  if (cause instanceof CountersignError) return cause;
+  if (cause instanceof SyntaxError)
+    return new ResponseError("the spend endpoint returned a body that is not JSON", { cause });
+  return toNetworkError("no response from the spend endpoint", cause);
 }

@@ -6,7 +6,7 @@
  * state: the server enforces single use.
  */
 
-import { machineClock } from "@countersign/protocol/client";
+import { InvalidArgumentError, machineClock } from "@countersign/protocol/client";
 import type { Authorization } from "./call.ts";
 import {
   type Action,
@@ -150,7 +150,8 @@ export interface Verifier {
  *
  * @param options - `issuer`, `audience`, `clientId` and `clientSecret` are required.
  * @returns The verifier.
- * @throws {CountersignError} `ERR_INVALID_ARGUMENT`: the issuer is not an https: URL, or `baseUrl` is invalid.
+ * @throws {CountersignError} `ERR_INVALID_ARGUMENT`: a required option is missing, the issuer is not an https: URL, or
+ * `baseUrl` is invalid.
  * @example
  * const verifier = createVerifier({
  *   issuer: "https://countersign.example",
@@ -161,6 +162,8 @@ export interface Verifier {
  */
 export function createVerifier(options: VerifierOptions): Verifier {
   const { fetch: ownFetch, clock = machineClock, onProblem = warn } = options;
+  for (const name of ["audience", "clientId", "clientSecret"] as const)
+    if (!options[name]) throw new InvalidArgumentError(`${name} is missing`);
   const report = (problem: Problem) => {
     try {
       onProblem(problem);

@@ -190,7 +190,7 @@ test("nothing is accepted that openid-client would accept without looking: signa
     problems.length = 0;
     assert.equal(await push(await pushed(members, claims, signing)), 400, name);
     assert.equal(problems.length, 1, name);
-    assert.match(problems[0]!.message, /^what was pushed was refused: /);
+    assert.match(problems[0]!.message, /^a push was rejected: /);
     assert(!`${problems[0]!.stack}${problems[0]!.cause}`.includes(accessToken), name);
   }
   assert.equal((await agent.redeem(ask)).outcome, "pending", "nothing of all that was kept");
@@ -223,7 +223,7 @@ test("while the server's keys cannot be had, a push is not accepted and may come
   stand.jwks = [{ status: 503 }];
   const ask = await askAs();
   assert.equal(await push(await pushed()), 503);
-  assert.match(problems[0]!.message, /could not be checked/);
+  assert.match(problems[0]!.message, /a push cannot be validated/);
   stand.jwks = [jwks];
   assert.equal(await push(await pushed()), 204);
   assert.equal((await agent.redeem(ask)).outcome, "approved");

@@ -3,12 +3,19 @@
  * agent, and names this very ask and this very access token. Nothing of an answer that fails here is ever used.
  */
 import { clockToleranceSeconds, type Json, type JsonObject } from "@countersign/protocol";
-import { isSameUrl } from "@countersign/protocol/client";
+import {
+  type CountersignError,
+  isSameUrl,
+  MetadataError,
+  ResponseError,
+  toDiscoveryError,
+} from "@countersign/protocol/client";
 import {
   base64url,
   createRemoteJWKSet,
   customFetch,
   decodeProtectedHeader,
+  errors,
   type JWTPayload,
   jwtVerify,
 } from "jose";
@@ -16,7 +23,10 @@ import type { Connection } from "../connection.ts";
 import { readToken } from "../token/token-response.ts";
 
 /** `unknown`: the server's keys cannot be had right now. */
-export type PushResult = "genuine" | { readonly refused: Error } | { readonly unknown: Error };
+export type PushResult =
+  | "genuine"
+  | { readonly refused: CountersignError }
+  | { readonly unknown: CountersignError };
 export type CheckPush = (pushed: JsonObject) => Promise<PushResult>;
 
 const authReqIdClaim = "urn:openid:params:jwt:claim:auth_req_id";
@@ -48,11 +58,15 @@ export function createPushCheck(connection: Connection, fetch: typeof globalThis
       const { alg = "" } = header;
       if (!asymmetric.test(alg) || !algorithms.includes(alg))
         return refused(`its ID token is signed with ${JSON.stringify(alg)}`);
-      if (jwksUri === undefined) throw new Error(`the metadata of ${issuer} has no jwks_uri`);
+      if (jwksUri === undefined) throw new MetadataError(`the metadata of ${issuer} has no jwks_uri`);
       keys ??= createRemoteJWKSet(new URL(jwksUri), { [customFetch]: fetch });
       key = await keys({ ...header, alg });
     } catch (cause) {
-      return { unknown: new Error("what was pushed could not be checked: no key for it", { cause }) };
+      if (cause instanceof errors.JWKSNoMatchingKey)
+        return {
+          unknown: new ResponseError("the ID token of a push is signed with an unknown key", { cause }),
+        };
+      return { unknown: toDiscoveryError("a push cannot be validated: no keys of the server", cause) };
     }
     try {
       const { token } = readToken(pushed, "Bearer");
@@ -101,5 +115,5 @@ async function halfHash(token: Json | undefined, alg = ""): Promise<string | und
 }
 
 function refused(why: string, cause?: unknown): PushResult {
-  return { refused: new Error(`what was pushed was refused: ${why}`, { cause }) };
+  return { refused: new ResponseError(`a push was rejected: ${why}`, { cause }) };
 }

@@ -3,7 +3,12 @@
  * of ours, and answers at once. Whatever the agent does about it happens afterwards, elsewhere.
  */
 import { isObject, type JsonObject, parseJson } from "@countersign/protocol";
-import { InvalidArgumentError } from "@countersign/protocol/client";
+import {
+  type CountersignError,
+  HandlerError,
+  InvalidArgumentError,
+  ResponseError,
+} from "@countersign/protocol/client";
 import type { AskStore } from "../countersigned.ts";
 import type { Actions } from "../request/action.ts";
 import type { Ask } from "../request/ask.ts";
@@ -12,7 +17,7 @@ import type { CheckPush } from "./push.ts";
 
 export type CallbackOptions = CallbackSetup & {
   /** Hears of callbacks that came with a token of ours and could not be used all the same, and of `onReady` failing. */
-  readonly onProblem?: (problem: Error) => void;
+  readonly onProblem?: (problem: CountersignError) => void;
 } & (
     | { readonly store?: undefined; readonly onReady?: undefined }
     | {
@@ -38,9 +43,16 @@ type ReceivedCallback = { readonly authReqId: string; readonly body: JsonObject 
 
 export function createReceiver(deps: ReceiverDeps): Receive {
   const { mode, tokens, callbackInbox, checkPush, options } = deps;
-  const { store, onReady, onProblem = () => {} } = options;
+  const { store, onReady, onProblem } = options;
   if ((store === undefined) !== (onReady === undefined))
     throw new InvalidArgumentError("callback.store and callback.onReady go together");
+  const report = (problem: CountersignError) => {
+    try {
+      onProblem?.(problem);
+    } catch {
+      // An error of `onProblem` must not change the response.
+    }
+  };
 
   return async (request) => {
     if (request.method !== "POST") return answer(405, { allow: "POST" });
@@ -50,7 +62,7 @@ export function createReceiver(deps: ReceiverDeps): Receive {
     if (idempotencyKey === undefined) return unauthorized();
     const came = await read(request);
     if ("refused" in came) {
-      onProblem(new Error(`a callback could not be read: ${came.refused}`));
+      report(new ResponseError(`a callback was rejected: ${came.refused}`));
       return answer(came.status);
     }
     const { authReqId, body } = came;
@@ -65,7 +77,7 @@ export function createReceiver(deps: ReceiverDeps): Receive {
     if (mode === "push") {
       const verdict = typeof body.error === "string" ? "genuine" : await checkPush(body);
       if (verdict !== "genuine") {
-        onProblem("refused" in verdict ? verdict.refused : verdict.unknown);
+        report("refused" in verdict ? verdict.refused : verdict.unknown);
         return answer("refused" in verdict ? 400 : 503);
       }
     }
@@ -74,7 +86,7 @@ export function createReceiver(deps: ReceiverDeps): Receive {
     if (kept && onReady)
       Promise.resolve(kept)
         .then(onReady)
-        .catch((cause) => onProblem(new Error(`onReady failed for ${idempotencyKey}`, { cause })));
+        .catch((cause) => report(new HandlerError(`onReady failed for ${idempotencyKey}`, { cause })));
     // An ask that nobody waits for may be on its way into the store; once it is there, `onReady` must hear of it.
     const isTaken = awaited || kept || !store || callbackInbox.ended(authReqId);
     return answer(isTaken ? 204 : 503);

@@ -44,6 +44,7 @@ export function createClientAuthentication(
   method: ClientAuthenticationMethod = credentials.privateKey ? "private_key_jwt" : "client_secret_basic",
 ): Authenticate {
   const { clientId, clientSecret, privateKey } = credentials;
+  if (!clientId) throw new InvalidArgumentError("clientId is missing");
   if (isByCertificate(method)) return async () => ({ headers: {}, form: { client_id: clientId } });
   if (method === "private_key_jwt") {
     if (!privateKey) throw new InvalidArgumentError("private_key_jwt needs the agent's privateKey");

@@ -5,7 +5,9 @@ import { InvalidArgumentError } from "@countersign/protocol/client";
 import { base64url, exportJWK, generateKeyPair, importJWK, type JWK, SignJWT } from "jose";
 import { algorithmOf, requireUsableKey } from "./signing-key.ts";
 
-/** A key pair of the agent's own: as Web Crypto makes it, or as a private JWK. */
+const generatedAlgorithm = "ES256";
+
+/** The key pair of the agent, as a Web Crypto key pair or as a private JWK. */
 export type DpopKey = CryptoKeyPair | { readonly jwk: JWK };
 
 /** A proof for one request: this method, this URL, now (RFC 9449 §4.2). */
@@ -19,11 +21,19 @@ export type ProvenRequest = {
   readonly token?: string;
 };
 
+/**
+ * Creates the signer of DPoP proofs. A given key is imported, and a missing one generated, for the first proof.
+ *
+ * @throws {CountersignError} `ERR_INVALID_ARGUMENT`: the key is neither a private JWK nor a key pair, or its kind cannot
+ * sign. The returned function rejects with `ERR_INVALID_ARGUMENT` for an invalid URL, and with `ERR_AUTHENTICATION` if the
+ * key cannot be imported or cannot sign.
+ */
 export function createProver(key: DpopKey | undefined, clock: Clock): Prove {
-  let ready: ReturnType<typeof readKey> | undefined;
+  const alg = requireAlgorithm(key);
+  let ready: ReturnType<typeof loadKey> | undefined;
   return async ({ method, url, nonce, token }) => {
-    ready ??= readKey(key);
-    const { alg, jwk, privateKey } = await requireUsableKey(ready);
+    ready ??= loadKey(key, alg);
+    const { jwk, privateKey } = await requireUsableKey(ready);
     if (!URL.canParse(url)) throw new InvalidArgumentError(`not a URL: ${url}`);
     const { origin, pathname } = new URL(url);
     const claims = {
@@ -39,18 +49,19 @@ export function createProver(key: DpopKey | undefined, clock: Clock): Prove {
   };
 }
 
-/** Without a key of the caller's, one that never leaves this process. */
-async function readKey(key: DpopKey | undefined) {
-  if (key && "jwk" in key) {
-    const alg = algorithmOf(key);
-    return { alg, jwk: publicMembers(key.jwk), privateKey: await importJWK(key.jwk, alg) };
-  }
-  const { publicKey, privateKey } = key ?? (await generateKeyPair("ES256"));
-  return {
-    alg: algorithmOf({ key: privateKey }),
-    jwk: publicMembers(await exportJWK(publicKey)),
-    privateKey,
-  };
+function requireAlgorithm(key: DpopKey | undefined): string {
+  if (!key) return generatedAlgorithm;
+  const { jwk, publicKey, privateKey } = key as Partial<CryptoKeyPair & { readonly jwk: JWK }>;
+  if (!jwk && !(publicKey && privateKey))
+    throw new InvalidArgumentError("a DPoP key must be a private JWK or a CryptoKeyPair");
+  return algorithmOf(jwk ? { jwk } : { key: privateKey });
+}
+
+/** Imports the key, or generates a key pair whose private key cannot be exported from this process. */
+async function loadKey(key: DpopKey | undefined, alg: string) {
+  if (key && "jwk" in key) return { jwk: publicMembers(key.jwk), privateKey: await importJWK(key.jwk, alg) };
+  const { publicKey, privateKey } = key ?? (await generateKeyPair(alg));
+  return { jwk: publicMembers(await exportJWK(publicKey)), privateKey };
 }
 
 /** What the server may see of a key: its public members, and none that may be private (§4.2). */

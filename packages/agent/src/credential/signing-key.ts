@@ -60,7 +60,7 @@ export function requireUsableKey<T>(signed: Promise<T>): Promise<T> {
 /** Signs with a secret that the server knows as well (`client_secret_jwt`). */
 export function createSecretSigner(secret: string): Sign {
   const key = new TextEncoder().encode(secret);
-  return (claims) => new SignJWT(claims).setProtectedHeader({ alg: "HS256" }).sign(key);
+  return (claims) => requireUsableKey(new SignJWT(claims).setProtectedHeader({ alg: "HS256" }).sign(key));
 }
 
 export function algorithmOf({ algorithm, jwk, key }: Partial<PrivateKey>): string {
@@ -70,6 +70,7 @@ export function algorithmOf({ algorithm, jwk, key }: Partial<PrivateKey>): strin
 }
 
 function algorithmOfJwk({ alg, kty, crv }: JWK): string | undefined {
+  if (kty === "oct") return undefined;
   if (alg) return alg;
   if (kty === "EC" && crv === "P-256") return "ES256";
   if (kty === "OKP" && crv === "Ed25519") return "EdDSA";
@@ -77,7 +78,7 @@ function algorithmOfJwk({ alg, kty, crv }: JWK): string | undefined {
 }
 
 function algorithmOfKey({ algorithm }: CryptoKey): string | undefined {
-  const { name, namedCurve, hash } = algorithm as EcKeyAlgorithm & RsaHashedKeyAlgorithm;
+  const { name, namedCurve, hash } = (algorithm ?? {}) as EcKeyAlgorithm & RsaHashedKeyAlgorithm;
   if (name === "ECDSA" && namedCurve === "P-256") return "ES256";
   if (name === "Ed25519") return "EdDSA";
   if (name === "RSA-PSS" && hash.name === "SHA-256") return "PS256";
