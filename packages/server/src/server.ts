@@ -7,7 +7,10 @@
 import { readFileSync } from "node:fs";
 import { createDpopNonces, isLoopbackHost } from "@countersign/protocol";
 import { createCheckpointWriter } from "./audit/checkpoint-file.ts";
-import type { Config } from "./config/config.ts";
+import type { Config, ConfigProblems, LoadedConfig } from "./config/config.ts";
+import type { ConfigValues } from "./config/digest.ts";
+import { createSource } from "./config/policy.ts";
+import type { Policy } from "./config/sections.ts";
 import { createAuthReqIds } from "./crypto/auth-req-id.ts";
 import { loadLoginHintKeys } from "./crypto/login-hint-key.ts";
 import { createMac, type RootKey } from "./crypto/root-key.ts";
@@ -40,6 +43,7 @@ import { writeCheckpoint } from "./usecase/audit/checkpoint.ts";
 import { publishTypes } from "./usecase/client/publish-action-types.ts";
 import { reconcileAgents } from "./usecase/client/reconcile-agents.ts";
 import { type Keyring, openKeyring } from "./usecase/key/keyring.ts";
+import { createPolicyReloader, type ReloadResult } from "./usecase/policy/reload-policy.ts";
 import { createPollWaiters } from "./usecase/token/long-poll.ts";
 import { createPollLimiter } from "./usecase/token/poll-limiter.ts";
 
@@ -58,12 +62,19 @@ export type Server = {
   readonly beginShutdown: () => void;
   /** Makes every round once, now: for tests. */
   readonly runJobs: () => Promise<void>;
+  /** Reloads the policy from the configuration file. Undefined if the server was created without a file. */
+  readonly reload?: () => Promise<ReloadResult>;
   readonly close: () => Promise<void>;
 };
 
 export type ServerOptions = {
   readonly config: Config;
   readonly rootKey: RootKey;
+  /** For `reload`: the values that `config` was read from, and a function that reads them again. */
+  readonly file?: {
+    readonly values: ConfigValues;
+    readonly load: () => LoadedConfig | ConfigProblems;
+  };
   /** Hears of every fault, whole, with where it happened. */
   readonly onFault: (fault: unknown, where: string) => void;
   /** Counts what happens, where somebody asks for it. */
@@ -80,11 +91,12 @@ export type ServerOptions = {
 
 export async function createServer(options: ServerOptions): Promise<Server> {
   const { config, rootKey, onFault, metrics, logger, jobIntervalMs = 500 } = options;
-  const { caFile, ...policy } = config.outbound;
+  const { caFile, ...outboundPolicy } = config.outbound;
   const ca = caFile === undefined ? undefined : readFileSync(caFile, "utf8");
-  const outbound = createOutbound({ ...policy, ca });
+  const outbound = createOutbound({ ...outboundPolicy, ca });
   const loginHintKeys = loadLoginHintKeys(config.loginHintIssuers);
-  const permission = await openPermission(config, onFault);
+  const policy = createSource<Policy>(config);
+  const permission = createSource(await openPermission(config, onFault));
   const openedStore = await openStore({
     location: config.store,
     create: options.createStore === true,
@@ -117,7 +129,8 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   });
   const callbackSeal = createSeal(rootKey, "callbacks");
   const routes = createRoutes({
-    config,
+    settings: config,
+    policy,
     store,
     keyring,
     sessions,
@@ -126,7 +139,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     secrets,
     loginHintKeys,
     authReqIds,
-    pollLimiter: createPollLimiter(config.limits.pollIntervalSeconds),
+    pollLimiter: createPollLimiter(() => policy.current().limits.pollIntervalSeconds),
     pollWaiters,
     relyingParty: config.passkeys,
     audiences: new Set([config.issuer, ...urls.flatMap((at) => [at.token, at.bcAuthorize, at.revoke])]),
@@ -150,7 +163,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
 
   const callbackClient = { encode: encodeNotification, send: createCallbackSender(outbound) };
   const callbackWorker = createCallbackWorker(
-    { store, config, signer: keyring.signer, authReqIds, callbackSeal, callbackClient },
+    { store, policy, signer: keyring.signer, authReqIds, callbackSeal, callbackClient },
     onFault,
   );
   const publishCheckpoint = createCheckpointWriter(config.log.checkpointFile);
@@ -186,7 +199,25 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     return createMailChannel(settings, config.issuer, () => store.now());
   }
 
+  const reload =
+    options.file &&
+    createPolicyReloader(
+      {
+        store,
+        load: options.file.load,
+        prepare: async (next) => {
+          const nextPermission = await openPermission(next, onFault);
+          return () => {
+            policy.replace(next);
+            permission.replace(nextPermission);
+          };
+        },
+      },
+      options.file.values,
+    );
+
   return {
+    ...(reload && { reload }),
     fetch: (request, peer = anonymousPeer) => app.fetch(request, peer),
     protocol: (request, peer = anonymousPeer) => protocol.fetch(request, peer),
     apps: { app, protocol },

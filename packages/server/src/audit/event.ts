@@ -152,6 +152,7 @@ export const events = {
   "device.removed": define({ actors: ["approver", "admin"], requires: ["approver"], facts: ["credential"] }),
 
   "action_type.published": define({ actors: ["admin"], facts: ["type", "hash"], formerly: "type.published" }),
+  "policy.reloaded": define({ actors: ["admin"], facts: ["from", "to", "changes"] }),
   "key.created": define({ actors: ["system", "admin"] }),
   "texts.erased": define({ actors: ["admin"], requires: ["request"] }),
 } satisfies { readonly [event: string]: EventDefinition };

@@ -1,5 +1,7 @@
+import { getErrorMessage } from "@countersign/protocol";
+import { loadConfig } from "../config/config.ts";
 import type { Command } from "./cli/command.ts";
-import { readConfig, readRootKey, toStoreError } from "./cli/deployment.ts";
+import { readLoadedConfig, readRootKey, resolveConfigFile, toStoreError } from "./cli/deployment.ts";
 import { OperatorError } from "./cli/operator-error.ts";
 import { readVersion } from "./cli/version.ts";
 
@@ -7,7 +9,8 @@ export const startCommand: Command = {
   name: "start",
   summary: "run the server until SIGTERM or SIGINT",
   run: async (args, { stdout, signal }) => {
-    const config = readConfig(args);
+    const { config, values } = readLoadedConfig(args);
+    const file = { values, load: () => loadConfig(resolveConfigFile(args)) };
     // Loaded here, because no other command needs them.
     const { listen } = await import("../http/transport/listener.ts");
     const { openLogger } = await import("../logging/logger.ts");
@@ -21,7 +24,7 @@ export const startCommand: Command = {
       process.exit(70);
     };
     const metrics = config.metrics && (await import("../metrics/metrics.ts")).openMetrics(readVersion());
-    const options = { config, rootKey, onFault, logger, ...(metrics && { metrics }) };
+    const options = { config, file, rootKey, onFault, logger, ...(metrics && { metrics }) };
     const server = await createServer(options).catch((error: unknown) => {
       throw toStoreError(error);
     });
@@ -38,10 +41,14 @@ export const startCommand: Command = {
     const addresses = listener.addresses.map(({ host, port }) => `${host}:${port}`);
     stdout(`countersign listens on ${addresses.join(" and ")}, for ${config.issuer}`);
     logger.logEvent("started", { version: readVersion(), issuer: config.issuer, listens: addresses });
+    const controlSocket = await listenForControl();
+    process.on("SIGHUP", reload);
     await new Promise<void>((resolve) => {
       if (signal.aborted) resolve();
       else signal.addEventListener("abort", () => resolve(), { once: true });
     });
+    process.off("SIGHUP", reload);
+    await controlSocket?.close();
     logger.logEvent("stopping", { signal: String(signal.reason) });
     // Held polls are answered, and what is under way is finished. Open event streams would keep the listener from closing.
     server.beginShutdown();
@@ -51,6 +58,25 @@ export const startCommand: Command = {
     logger.logEvent("stopped", {});
     process.off("uncaughtException", crash);
     stdout("stopped");
+
+    async function reload() {
+      const result = await server.reload!();
+      if (result.reloaded)
+        logger.logEvent("reloaded", { changed: result.changed, needs_restart: result.needsRestart });
+      else logger.logEvent("reload_rejected", { problems: result.problems });
+      return result;
+    }
+
+    /** The server runs without a control socket if the path cannot be used: SIGHUP reloads, too. */
+    async function listenForControl() {
+      const { openControlSocket, resolveControlSocket } = await import("./control-socket.ts");
+      const path = resolveControlSocket(config);
+      if (path === undefined) return undefined;
+      return await openControlSocket(path, reload).catch((error: unknown) => {
+        logger.logEvent("control_socket_unavailable", { path, problem: getErrorMessage(error) });
+        return undefined;
+      });
+    }
 
     async function listenForMetrics() {
       if (!config.metrics || !metrics) return undefined;

@@ -8,6 +8,7 @@ import { dirname, resolve } from "node:path";
 import { z } from "zod";
 import { freezeDeep } from "../domain/action/build.ts";
 import type { RegistrationPolicy } from "../domain/client/registration.ts";
+import type { ConfigValues } from "./digest.ts";
 import { type Path, parseConfigText } from "./document.ts";
 import { createUnknownKeyProblem, type Problem, validate } from "./problem.ts";
 import { listOfferedAuthMethods } from "./section/listen.ts";
@@ -28,9 +29,11 @@ export type ConfigProblem = {
   readonly remedy: string;
 };
 export type ConfigProblems = { readonly problems: readonly ConfigProblem[] };
+/** The configuration, and the validated values that it was read from. */
+export type LoadedConfig = { readonly config: Config; readonly values: ConfigValues };
 
 /** Loads the file. Returns problems also if the file cannot be read. */
-export function loadConfig(file: string): { readonly config: Config } | ConfigProblems {
+export function loadConfig(file: string): LoadedConfig | ConfigProblems {
   let text: string;
   try {
     text = readFileSync(file, "utf8");
@@ -44,12 +47,12 @@ export function loadConfig(file: string): { readonly config: Config } | ConfigPr
 }
 
 /** Parses the text. `file` is used in problems and as the base of relative paths. */
-export function parseConfig(text: string, file: string): { readonly config: Config } | ConfigProblems {
+export function parseConfig(text: string, file: string): LoadedConfig | ConfigProblems {
   const document = parseConfigText(text);
   if ("problems" in document)
     return { problems: document.problems.map((problem) => ({ file, path: "", ...problem })) };
   const problems: Problem[] = [];
-  const config = readSections(document.value, dirname(resolve(file)), problems);
+  const { values, settings } = readSections(document.value, dirname(resolve(file)), problems);
   if (problems.length > 0)
     return {
       problems: problems
@@ -58,18 +61,18 @@ export function parseConfig(text: string, file: string): { readonly config: Conf
         })
         .sort((a, b) => a.line - b.line || a.column - b.column),
     };
-  return { config: freezeDeep(config as Config) };
+  return { config: freezeDeep(settings as Config), values };
 }
 
 type AnySection = Section<z.core.$ZodLooseShape, object>;
-type SectionResult = { readonly values: { readonly [key: string]: unknown }; readonly settings: object };
+type SectionResult = { readonly values: ConfigValues; readonly settings: object };
 
 /** Validates and reads every section. Appends all problems to `problems`. */
-function readSections(file: unknown, baseDir: string, problems: Problem[]): object {
+function readSections(file: unknown, baseDir: string, problems: Problem[]): SectionResult {
   const addProblem = (problem: Problem) => void problems.push(problem);
   const keys = sections.flatMap(({ shape }) => Object.keys(shape));
   const members = validate(z.looseObject({}), file, [], addProblem);
-  if (!members) return {};
+  if (!members) return { values: {}, settings: {} };
   for (const key of Object.keys(members))
     if (!keys.includes(key)) addProblem(createUnknownKeyProblem(key, [], keys));
 
@@ -79,10 +82,11 @@ function readSections(file: unknown, baseDir: string, problems: Problem[]): obje
     use: (section) => readSection(section as unknown as AnySection) as never,
     resolvePath: (path) => resolve(baseDir, path),
   };
-  return Object.assign(
-    {},
-    ...sections.map((section) => readSection(section as unknown as AnySection)?.settings),
-  );
+  const read = sections.map((section) => readSection(section as unknown as AnySection));
+  return {
+    values: Object.assign({}, ...read.map((result) => result?.values)),
+    settings: Object.assign({}, ...read.map((result) => result?.settings)),
+  };
 
   /** Reads each section once, whether it is next or another section uses it. */
   function readSection(section: AnySection): SectionResult | undefined {

@@ -2,7 +2,8 @@
  * The route table: every URL that this server serves, with who may call it. The router, the fast path, metrics, traces,
  * sign-in's return list, the fuzz test and docs/endpoints.md follow it. A new page or endpoint is a handler and a row.
  */
-import type { Config } from "../config/config.ts";
+import type { PolicySource } from "../config/policy.ts";
+import type { Settings } from "../config/sections.ts";
 import { renderAboutPage } from "../page/about.ts";
 import type { Keyring } from "../usecase/key/keyring.ts";
 import { createActionTypeHandler, createActionTypeListHandler } from "./oauth/endpoint/action-type.ts";
@@ -35,7 +36,8 @@ export type RouteDeps = BackchannelAuthenticationDeps &
   InboxDeps &
   Omit<EnrolmentDeps, "issuer"> &
   Omit<SignInPageDeps, "safeReturnTo"> & {
-    readonly config: Config;
+    readonly settings: Settings;
+    readonly policy: PolicySource;
     readonly keyring: Keyring;
     readonly sessions: BrowserSessions;
     /** Resolves to false if the store is unreachable or the server is shutting down. */
@@ -43,9 +45,8 @@ export type RouteDeps = BackchannelAuthenticationDeps &
   };
 
 export function createRoutes(deps: RouteDeps): readonly Route[] {
-  const { config, store, keyring, isReady } = deps;
-  const { issuer } = config;
-  const document = createMetadata(config);
+  const { settings, policy, store, keyring, isReady } = deps;
+  const { issuer } = settings;
   const registration = createRegistrationHandlers(deps);
   const card = createCardHandlers(deps);
   const inbox = createInboxHandlers(deps);
@@ -71,7 +72,7 @@ export function createRoutes(deps: RouteDeps): readonly Route[] {
           method: "GET",
           path,
           access: "public",
-          document: () => createPublicJson(document, "max-age=300"),
+          document: () => createPublicJson(createMetadata(settings, policy.current()), "max-age=300"),
         }) as const,
     ),
     {
@@ -106,7 +107,7 @@ export function createRoutes(deps: RouteDeps): readonly Route[] {
     { method: "POST", path: "/spend", access: "client", endpoint: createSpendHandler(deps) },
     { method: "POST", path: "/introspect", access: "client", endpoint: createIntrospectionHandler(deps) },
     { method: "POST", path: "/revoke", access: "client", endpoint: createRevocationHandler(deps) },
-    ...(config.registration.enabled
+    ...(settings.registration.enabled
       ? ([
           { method: "POST", path: "/register", access: "client", endpoint: registration.create },
           { method: "GET", path: "/register/:id", access: "client", endpoint: registration.read },

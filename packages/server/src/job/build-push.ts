@@ -55,7 +55,7 @@ export async function buildPush(
 
 /** Returns the error to push instead of a token, or undefined if a token may be issued. */
 function refusalOf(
-  { store, config }: PushDeps,
+  { store, policy }: PushDeps,
   agent: Agent,
   request: ApprovalRequest,
 ): { readonly error: PushError; readonly reason?: string | undefined } | undefined {
@@ -73,7 +73,8 @@ function refusalOf(
       return { error: "expired_token" };
     case "approved": {
       // The agent's registration and the policies may have changed since the request.
-      const definitions = getCurrentPolicies(config, parts)?.map(({ definition }) => definition) ?? [];
+      const definitions =
+        getCurrentPolicies(policy.current(), parts)?.map(({ definition }) => definition) ?? [];
       return findPushFault(agent, definitions) === undefined ? undefined : { error: "transaction_failed" };
     }
     default:

@@ -19,13 +19,15 @@ export type Logger = {
   readonly onResponse: ((route: string, status: number, seconds: number) => void) | undefined;
   /** Logs an event of the process itself. */
   readonly logEvent: (
-    event: "started" | "stopping" | "stopped",
+    event: "started" | "stopping" | "stopped" | "reloaded" | "reload_rejected" | "control_socket_unavailable",
     fields: Readonly<Record<string, unknown>>,
   ) => void;
   readonly logFault: (error: unknown, operation: string) => void;
   /** Logs the fault that ends the process. The line is written before this returns. */
   readonly logCrash: (error: unknown) => void;
 };
+
+const warnings: ReadonlySet<string> = new Set(["reload_rejected", "control_socket_unavailable"]);
 
 type Output = { readonly write: (line: string) => void; readonly flushSync?: () => void };
 
@@ -69,7 +71,7 @@ export function openLogger({ level, accessLog }: Config["logging"], customOutput
             log[status >= 500 ? "warn" : "info"](fields, "request");
           }
         : undefined,
-    logEvent: (event, fields) => log.info(fields, event),
+    logEvent: (event, fields) => log[warnings.has(event) ? "warn" : "info"](fields, event),
     logFault: (fault, where) => {
       const description = describeFault(fault);
       const suppressed = dedupe(`${where} ${description.type} ${description.message}`);

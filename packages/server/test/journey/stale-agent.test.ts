@@ -13,7 +13,12 @@ test("T29: an agent that was paused meanwhile asks for nothing, also not for wha
   const { store } = deployment.server;
   const read = parseConfig(formatConfig(deployment.config), "/countersign.yaml");
   assert.ok("config" in read);
-  const deps = { store, config: read.config, callbackSeal: createSeal(deployment.rootKey, "callbacks") };
+  const deps = {
+    store,
+    policy: { current: () => read.config },
+    settings: read.config,
+    callbackSeal: createSeal(deployment.rootKey, "callbacks"),
+  };
   const authenticated = await store.read("agent", deployment.agent.id);
   assert.ok(authenticated);
   const wish = (order: string) => ({

@@ -7,7 +7,7 @@ import { existsSync, mkdirSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { getErrorMessage } from "@countersign/protocol";
 import { createCheckpointWriter } from "../../audit/checkpoint-file.ts";
-import { type Config, formatProblem, loadConfig } from "../../config/config.ts";
+import { type Config, formatProblem, type LoadedConfig, loadConfig } from "../../config/config.ts";
 import { isPostgres } from "../../config/url-check.ts";
 import { createRootKey, loadRootKey, type RootKey } from "../../crypto/root-key.ts";
 import { openStore } from "../../store/open.ts";
@@ -23,13 +23,18 @@ export function resolveConfigFile(args: Arguments): string {
 }
 
 export function readConfig(args: Arguments): Config {
+  return readLoadedConfig(args).config;
+}
+
+/** Reads the configuration and the values that it was read from. */
+export function readLoadedConfig(args: Arguments): LoadedConfig {
   const file = resolveConfigFile(args);
   const result = loadConfig(file);
   if ("problems" in result)
     throw new OperatorError(`${file} cannot be used:\n${result.problems.map(formatProblem).join("\n")}`);
-  // A connection's password is no matter for a reviewed file.
+  // A database password does not belong in a reviewed file.
   const storeFromEnv = process.env.COUNTERSIGN_STORE;
-  return storeFromEnv ? { ...result.config, store: storeFromEnv } : result.config;
+  return storeFromEnv ? { ...result, config: { ...result.config, store: storeFromEnv } } : result;
 }
 
 /** Creates the root key and store of a new deployment. Returns what was created: nothing if the store exists. */

@@ -12,6 +12,7 @@ const loaders: { readonly [noun: string]: () => Promise<readonly Command[]> } = 
   doctor: async () => [(await import("../check/doctor.ts")).doctorCommand],
   backup: async () => [(await import("../backup.ts")).backupCommand],
   start: async () => [(await import("../start.ts")).startCommand],
+  reload: async () => [(await import("../reload.ts")).reloadCommand],
   agent: async () => (await import("../agent/agent.ts")).agentCommands,
   api: async () => (await import("../api.ts")).apiCommands,
   approver: async () => (await import("../approver.ts")).approverCommands,

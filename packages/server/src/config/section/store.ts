@@ -7,6 +7,8 @@ export type StoreSettings = {
   readonly store: string;
   /** The root key: an absolute path. */
   readonly keyFile: string;
+  /** The Unix domain socket of `countersign reload`: an absolute path. Default: beside a SQLite store; none with PostgreSQL. */
+  readonly controlSocket?: string;
 };
 
 export const storeSection = defineSection({
@@ -19,9 +21,14 @@ export const storeSection = defineSection({
       })
       .default("./countersign-data/countersign.db"),
     key_file: file.default("./countersign-data/countersign.key"),
+    control_socket: file.optional(),
   },
-  read({ store, key_file }, { resolvePath }): StoreSettings {
-    return { store: isPostgres(store) ? store : resolvePath(store), keyFile: resolvePath(key_file) };
+  read({ store, key_file, control_socket }, { resolvePath }): StoreSettings {
+    return {
+      store: isPostgres(store) ? store : resolvePath(store),
+      keyFile: resolvePath(key_file),
+      ...(control_socket !== undefined && { controlSocket: resolvePath(control_socket) }),
+    };
   },
   sample:
     () => `# Paths are relative to this file. The root key encrypts secrets in the store: back it up, but never together with the

@@ -22,7 +22,7 @@ export async function readHint(deps: HintDeps, agent: Agent, parameters: Form): 
   const value = parameters.get(name) ?? "";
   if (name === "id_token_hint") return await readIdTokenHint(deps, agent, value);
   if (name === "login_hint_token") return await readLoginHintToken(deps, value);
-  const hint = readLoginHint(value, deps.config.issuer);
+  const hint = readLoginHint(value, deps.settings.issuer);
   if (!hint) throw new OAuthError("unknown_user_id", "no approver matches the login_hint");
   return hint;
 }

@@ -4,7 +4,7 @@
  * number of requests until `exp`, at most 24 h ahead; rate limits apply to the requests. It is neither stored nor logged.
  */
 import { clockToleranceSeconds, type Json, type JsonObject } from "@countersign/protocol";
-import type { Config } from "../../config/config.ts";
+import type { Settings } from "../../config/sections.ts";
 import type { Keys } from "../../domain/client/client.ts";
 import type { ClientJwtVerifier, JwtRefusal } from "../../outbound/client-jwt-verifier.ts";
 import type { Store } from "../../store/store.ts";
@@ -15,7 +15,7 @@ import { OAuthError } from "./oauth-error.ts";
 
 export type LoginHintDeps = {
   readonly store: Store;
-  readonly config: Config;
+  readonly settings: Pick<Settings, "issuer">;
   readonly clientJwtVerifier: ClientJwtVerifier;
   /** Keys of the configured issuers, by `iss`. */
   readonly loginHintKeys: ReadonlyMap<string, Keys>;
@@ -33,14 +33,14 @@ export async function readLoginHintToken(deps: LoginHintDeps, token: string): Pr
   if ("refused" in verified) throw toOAuthError(verified.refused);
   const { payload, protectedHeader } = verified;
   if (!hasJwtType(protectedHeader.typ, "login-hint+jwt")) throw createHintTokenError("has the wrong typ");
-  if (!isAudience(payload.aud, new Set([deps.config.issuer])))
+  if (!isAudience(payload.aud, new Set([deps.settings.issuer])))
     throw createHintTokenError("has the wrong aud: it must be this issuer only");
   if ((payload.exp ?? 0) > deps.store.now() / 1000 + maxLifetimeSeconds + clockToleranceSeconds)
     throw createHintTokenError("is valid for more than 24 hours");
   const parsed = readPayload(token);
   const subject = "claims" in parsed ? toSubjectIdentifier(parsed.claims) : undefined;
   if (subject === undefined) throw createHintTokenError("has no sub_id, email or sub");
-  const hint = readSubjectIdentifier(subject, deps.config.issuer);
+  const hint = readSubjectIdentifier(subject, deps.settings.issuer);
   if (!hint) throw new OAuthError("unknown_user_id", "no approver matches the login_hint_token");
   return hint;
 }

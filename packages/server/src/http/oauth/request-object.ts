@@ -5,7 +5,7 @@
  */
 import { hash } from "node:crypto";
 import { clockToleranceSeconds, type Json, type JsonObject } from "@countersign/protocol";
-import type { Config } from "../../config/config.ts";
+import type { Settings } from "../../config/sections.ts";
 import type { Agent } from "../../domain/client/client.ts";
 import type { ClientJwtVerifier, JwtRefusal } from "../../outbound/client-jwt-verifier.ts";
 import type { Replay } from "../../store/record/replay.ts";
@@ -45,7 +45,7 @@ const maxLifetimeSeconds = 3600;
 
 export type RequestObjectDeps = {
   readonly store: Store;
-  readonly config: Config;
+  readonly settings: Pick<Settings, "issuer">;
   readonly clientJwtVerifier: ClientJwtVerifier;
 };
 
@@ -78,7 +78,7 @@ export async function readParameters(
 
 /** Verifies a request object: signature, type, issuer, audience, lifetime. Returns its claims. */
 async function readClaims(
-  { clientJwtVerifier, config }: RequestObjectDeps,
+  { clientJwtVerifier, settings }: RequestObjectDeps,
   agent: Agent,
   algorithm: string,
   request: string,
@@ -94,7 +94,7 @@ async function readClaims(
   const { payload, protectedHeader } = verified;
   if (!hasJwtType(protectedHeader.typ, "oauth-authz-req+jwt"))
     throw createRequestObjectError("typ of the request is wrong");
-  if (!isAudience(payload.aud, new Set([config.issuer])))
+  if (!isAudience(payload.aud, new Set([settings.issuer])))
     throw createRequestObjectError("aud of the request is not this issuer");
   return parseClaims(request);
 }

@@ -2,11 +2,11 @@
 import type { JsonObject } from "@countersign/protocol";
 import { configuration } from "../../audit/actor.ts";
 import { newEntry } from "../../audit/new-entry.ts";
-import type { Config } from "../../config/config.ts";
+import type { Policy } from "../../config/sections.ts";
 import { absent, type Store } from "../../store/store.ts";
 
-export async function publishTypes(store: Store, config: Config): Promise<void> {
-  for (const { definition, hash } of config.actions.values()) {
+export async function publishTypes(store: Store, { actions }: Pick<Policy, "actions">): Promise<void> {
+  for (const { definition, hash } of actions.values()) {
     if (await store.read("action_type", hash)) continue;
     const now = store.now();
     const { type } = definition;

@@ -4,7 +4,7 @@
  */
 
 import { configuration } from "../../audit/actor.ts";
-import type { Config } from "../../config/config.ts";
+import type { Policy } from "../../config/sections.ts";
 import type { Agent } from "../../domain/client/client.ts";
 import type { Store } from "../../store/store.ts";
 import { addAgent, remove } from "./client-lifecycle.ts";
@@ -19,7 +19,10 @@ export type ReconcilePlan = {
 };
 
 /** What there is to do, and nothing done. */
-export async function planReconciliation(store: Store, { agents: declared }: Config): Promise<ReconcilePlan> {
+export async function planReconciliation(
+  store: Store,
+  { agents: declared }: Pick<Policy, "agents">,
+): Promise<ReconcilePlan> {
   const found = new Map((await store.list("agent")).map(({ record }) => [record.id, record]));
   const ids = [...declared.keys()];
   const own = ids.filter((id) => found.get(id)?.source === "configuration");
@@ -42,16 +45,16 @@ export async function planReconciliation(store: Store, { agents: declared }: Con
 }
 
 /** Throws, and changes nothing, where an id is taken. */
-export async function reconcileAgents(store: Store, config: Config): Promise<void> {
+export async function reconcileAgents(store: Store, policy: Pick<Policy, "agents">): Promise<void> {
   for (;;) {
-    const plan = await planReconciliation(store, config);
+    const plan = await planReconciliation(store, policy);
     if (plan.taken.length > 0) throw new Error(plan.taken.map(formatIdConflict).join("\n"));
     if (plan.add.length + plan.change.length + plan.remove.length === 0) return;
     for (const id of plan.add)
-      await addAgent(store, { id, ...config.agents.get(id)!, source: "configuration" });
+      await addAgent(store, { id, ...policy.agents.get(id)!, source: "configuration" });
     for (const id of plan.change) {
       const found = await store.read("agent", id);
-      if (found) await changeAgent(store, found, config.agents.get(id)!, { by: "configuration" });
+      if (found) await changeAgent(store, found, policy.agents.get(id)!, { by: "configuration" });
     }
     for (const id of plan.remove) await remove(store, "agent", id, configuration);
     // Looked at again, because another node may start at this moment, and somebody may have paused an agent.

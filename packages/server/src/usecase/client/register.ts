@@ -7,11 +7,17 @@ import { timingSafeEqual } from "node:crypto";
 import type { Json, JsonObject } from "@countersign/protocol";
 import { toAgentActor } from "../../audit/actor.ts";
 import { newEntry } from "../../audit/new-entry.ts";
-import { type Config, toRegistrationPolicy } from "../../config/config.ts";
+import { toRegistrationPolicy } from "../../config/config.ts";
+import type { PolicySource } from "../../config/policy.ts";
+import type { Settings } from "../../config/sections.ts";
 import { hashSecret, newSecret, type Seal } from "../../crypto/secret.ts";
 import type { Agent } from "../../domain/client/client.ts";
 import type { Problem } from "../../domain/client/problem.ts";
-import { type Registration, readRegistration } from "../../domain/client/registration.ts";
+import {
+  type Registration,
+  type RegistrationPolicy,
+  readRegistration,
+} from "../../domain/client/registration.ts";
 import { newId } from "../../domain/id.ts";
 import { absent, type Store, type Versioned, type Write } from "../../store/store.ts";
 import { createCredential, makeAgent, newAgentEntry } from "./client-lifecycle.ts";
@@ -20,7 +26,8 @@ import { changeAgent } from "./update-agent.ts";
 
 export type RegisterDeps = {
   readonly store: Store;
-  readonly config: Config;
+  readonly policy: PolicySource;
+  readonly settings: Pick<Settings, "outbound" | "mtls">;
   /** For secrets that have to be kept. */
   readonly secrets: Seal;
 };
@@ -44,7 +51,7 @@ export type RegisterRefused =
 
 /** Of any number of uses at the same time, an allowance of one lets one through. */
 export async function register(
-  { store, config, secrets }: RegisterDeps,
+  { store, policy, settings, secrets }: RegisterDeps,
   initialToken: string,
   metadata: JsonObject,
 ): Promise<Registered | RegisterRefused> {
@@ -54,7 +61,7 @@ export async function register(
     const grant = await store.read("initial_access_token", id);
     if (!grant || now >= grant.record.expiresAt) return { refused: "unknown_token" };
     const { name, types, usesLeft, expiresAt } = grant.record;
-    const read = readWithin(config, types, metadata);
+    const read = readWithin(toRegistrationPolicy({ ...settings, ...policy.current() }), types, metadata);
     if ("problems" in read) return { refused: "metadata", problems: read.problems };
     const { proof, ...registration } = read;
     const token = newSecret();
@@ -99,7 +106,7 @@ export async function readRegistered(
 
 /** Replaces the whole registration: what is left out is as for one who never said it (RFC 7592 §2.2). */
 export async function changeRegistered(
-  { store, config, secrets }: RegisterDeps,
+  { store, policy, settings, secrets }: RegisterDeps,
   id: string,
   token: string,
   metadata: JsonObject,
@@ -111,7 +118,11 @@ export async function changeRegistered(
     if (paused) return { refused: "paused" };
     const foreign = await foreignMembers(metadata, found.record, secrets);
     if (foreign.length > 0) return { refused: "metadata", problems: foreign };
-    const read = readWithin(config, registration!.types, metadata);
+    const read = readWithin(
+      toRegistrationPolicy({ ...settings, ...policy.current() }),
+      registration!.types,
+      metadata,
+    );
     if ("problems" in read) return { refused: "metadata", problems: read.problems };
     const { proof, ...rest } = read;
     const next = { ...rest, name, credential: createCredential(proof, secrets.seal) };
@@ -162,13 +173,12 @@ async function findRegistered(
 
 /** Read as everywhere, with no more action types than were allowed, and are still declared. */
 function readWithin(
-  config: Config,
+  policy: RegistrationPolicy,
   types: readonly string[],
   metadata: JsonObject,
 ): Registration | { readonly problems: readonly Problem[] } {
-  const terms = toRegistrationPolicy(config);
-  const allowed = [...terms.types].filter(([type]) => types.includes(type));
-  return readRegistration(metadata, { ...terms, types: new Map(allowed) });
+  const allowed = [...policy.types].filter(([type]) => types.includes(type));
+  return readRegistration(metadata, { ...policy, types: new Map(allowed) });
 }
 
 /** RFC 7592 §2.2: whose registration it is has to be said, and what the server says about it must not be. */

@@ -5,7 +5,8 @@
  */
 import { toAgentActor } from "../../audit/actor.ts";
 import { newEntry } from "../../audit/new-entry.ts";
-import type { Config } from "../../config/config.ts";
+import type { PolicySource, Source } from "../../config/policy.ts";
+import type { Policy, Settings } from "../../config/sections.ts";
 import type { Seal } from "../../crypto/secret.ts";
 import type { Agent } from "../../domain/client/client.ts";
 import type { Approver } from "../../domain/people/approver.ts";
@@ -74,11 +75,12 @@ type AskRefused = {
 
 export type AskDeps = {
   readonly store: Store;
-  readonly config: Config;
+  readonly policy: PolicySource;
+  readonly settings: Pick<Settings, "channels">;
   /** Seals notification tokens. */
   readonly callbackSeal: Seal;
   /** The external permission check, if one is configured. */
-  readonly permission?: PermissionCheck | undefined;
+  readonly permission?: Source<PermissionCheck | undefined>;
 };
 
 const hourMs = 3_600_000;
@@ -97,9 +99,10 @@ export async function ask(
   return await retryOnConflict(maxAttempts, async (attempt) => {
     const agent = attempt === 0 ? authenticated : await deps.store.read("agent", id);
     if (!agent) return { refused: "access_denied", why: "this agent was removed" } as const;
-    const resolved = await resolveAsk(deps, agent.record, input);
+    const policy = deps.policy.current();
+    const resolved = await resolveAsk(deps.store, policy, agent.record, input);
     if ("refused" in resolved) return await logRefusal(deps, id, resolved, resolved);
-    const result = await askOnce(deps, agent, input, resolved, attempt > 0);
+    const result = await askOnce(deps, policy, agent, input, resolved, attempt > 0);
     return result !== "conflict" && "refused" in result
       ? await logRefusal(deps, id, resolved, result)
       : result;
@@ -108,6 +111,7 @@ export async function ask(
 
 async function askOnce(
   deps: AskDeps,
+  policy: Policy,
   agent: Versioned<"agent">,
   input: AskInput,
   resolved: ResolvedAsk,
@@ -130,7 +134,7 @@ async function askOnce(
   if ("refused" in draft) return draft;
   const duplicate = await findDuplicate(store, draft, contentHash, now);
 
-  const authorized = await authorizeAsk(deps, agent.record, input, resolved, draft, {
+  const authorized = await authorizeAsk(deps, policy, agent.record, input, resolved, draft, {
     isDuplicate: duplicate.request !== undefined,
     isRetry,
     now,
@@ -144,9 +148,9 @@ async function askOnce(
     ...(byKey ? [putDedupeKey(byKey, request)] : []),
   ];
   if (duplicate.request) return await joinRequest(store, agent, request, callback, sideWrites, now);
-  return await commitRequest(deps, agent, request, [
+  return await commitRequest(store, policy, agent, request, [
     putDedupeKey(duplicate, request),
-    ...createMessages(deps.config, request, now),
+    ...createMessages(deps.settings, request, now),
     ...sideWrites,
     ...createCallback(callback, request),
   ]);
@@ -171,6 +175,7 @@ async function guardReplay(
  */
 async function authorizeAsk(
   deps: AskDeps,
+  policy: Policy,
   agent: Agent,
   { userCode }: AskInput,
   { audience, people }: ResolvedAsk,
@@ -180,13 +185,14 @@ async function authorizeAsk(
   | { readonly people: readonly Approver[]; readonly writes: readonly Write<"user_code_attempts">[] }
   | AskRefused
 > {
-  const { store, config, permission } = deps;
-  const usesUserCode = config.userCodes || userCode !== undefined;
+  const { store } = deps;
+  const permission = deps.permission?.current();
+  const usesUserCode = policy.userCodes || userCode !== undefined;
   const checksFirst = about.isRetry || permission !== undefined || usesUserCode;
   if ((checksFirst || about.isDuplicate) && (await isDenied(store, parts)))
     return { refused: "access_denied", why: "a person has denied this action; only a person can release it" };
   const overLimit =
-    checksFirst && !about.isDuplicate ? await checkLimits(deps, agent.id, about.now) : undefined;
+    checksFirst && !about.isDuplicate ? await checkLimits(store, policy, agent.id, about.now) : undefined;
   if (overLimit) return overLimit;
   const permitted =
     permission && !about.isDuplicate
@@ -194,17 +200,18 @@ async function authorizeAsk(
       : people;
   if ("refused" in permitted) return permitted;
   if (!usesUserCode) return { people: permitted, writes: [] };
-  const code = await checkUserCode(deps, agent, permitted, userCode);
+  const code = await checkUserCode({ store, policy }, agent, permitted, userCode);
   return "refused" in code ? code : { people: permitted, writes: code.writes };
 }
 
 /** Returns the limit that one more request would exceed. The commit enforces the same limits. */
 async function checkLimits(
-  { store, config }: AskDeps,
+  store: Store,
+  { limits }: Policy,
   agentId: string,
   now: number,
 ): Promise<AskRefused | undefined> {
-  const { maxPendingPerAgent, maxRequestsPerHour } = config.limits;
+  const { maxPendingPerAgent, maxRequestsPerHour } = limits;
   if ((await store.countPending(agentId, now)) >= maxPendingPerAgent)
     return {
       refused: "access_denied",
@@ -235,14 +242,15 @@ async function joinRequest(
 }
 
 async function commitRequest(
-  { store, config }: AskDeps,
+  store: Store,
+  { limits }: Policy,
   agent: Versioned<"agent">,
   request: ApprovalRequest,
   writes: readonly Write[],
 ): Promise<Acknowledgement | "conflict"> {
   const { id } = agent.record;
   const { createdAt } = request;
-  const { maxPendingPerAgent, maxRequestsPerHour } = config.limits;
+  const { maxPendingPerAgent, maxRequestsPerHour } = limits;
   const outcome = await store.commit({
     writes: [
       { check: "agent", id, ifVersion: agent.version },

@@ -3,7 +3,7 @@
  * the instant of asking, deciding or issuing: of every part of the action, since a yes is to all of it.
  */
 import type { AuthenticationLevel } from "@countersign/protocol";
-import type { Config } from "../../config/config.ts";
+import type { Policy } from "../../config/sections.ts";
 import type { ActionPolicy } from "../../domain/action/action-type.ts";
 import { findNotCombinable } from "../../domain/action/combination.ts";
 import type { Agent } from "../../domain/client/client.ts";
@@ -16,37 +16,37 @@ import { absent, type Store, type Write } from "../../store/store.ts";
 
 /** The rules in force, one for each part; undefined where a type is gone, or they are not approved together any more. */
 export function getCurrentPolicies(
-  config: Config,
+  policy: Policy,
   parts: readonly Pick<RequestPart, "type">[],
 ): readonly ActionPolicy[] | undefined {
-  const policies = parts.flatMap(({ type }) => config.actions.get(type) ?? []);
+  const policies = parts.flatMap(({ type }) => policy.actions.get(type) ?? []);
   return policies.length === parts.length && !findNotCombinable(policies) ? policies : undefined;
 }
 
 /** The level that an approval of this request needs now; undefined where nobody may approve it any more. */
 export function getRequiredLevel(
-  config: Config,
+  policy: Policy,
   { parts, level }: ApprovalRequest,
 ): AuthenticationLevel | undefined {
-  return getCurrentPolicies(config, parts)
+  return getCurrentPolicies(policy, parts)
     ?.map(({ definition }) => definition.level)
     .reduce(maxLevel, level);
 }
 
 /** Whether this agent may still ask for all of it, and of this person, and the person still decide all of it. */
 export function mayApprove(
-  config: Config,
+  policy: Policy,
   { id: agent, types }: Agent,
   { email }: Approver,
   { parts }: ApprovalRequest,
 ): boolean {
-  const policies = getCurrentPolicies(config, parts);
+  const policies = getCurrentPolicies(policy, parts);
   if (!policies || !parts.every(({ type }) => types.includes(type))) return false;
   const ruled = policies.map(({ approvers }, at) => ({ approvers, bound: parts[at]!.bound }));
-  const { relations } = config.permission;
+  const { relations } = policy.permission;
   return (
-    mayDecide(ruled, config.groups, email) &&
-    (!relations || isRelated(relations, config.groups, agent, parts, email))
+    mayDecide(ruled, policy.groups, email) &&
+    (!relations || isRelated(relations, policy.groups, agent, parts, email))
   );
 }
 

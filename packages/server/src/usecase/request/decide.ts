@@ -7,7 +7,8 @@
 import { type AuthenticationLevel, decisionChallenge, type JsonObject } from "@countersign/protocol";
 import { toApproverActor } from "../../audit/actor.ts";
 import { type NewEntry, newEntry } from "../../audit/new-entry.ts";
-import type { Config } from "../../config/config.ts";
+import type { PolicySource, Source } from "../../config/policy.ts";
+import type { Policy } from "../../config/sections.ts";
 import {
   type Assertion,
   createPasskeyRequestOptions,
@@ -35,11 +36,11 @@ import { checkPermission, type PermissionCheck } from "./check-permission.ts";
 
 export type DecideDeps = {
   readonly store: Store;
-  readonly config: Config;
+  readonly policy: PolicySource;
   readonly relyingParty: RelyingParty;
   readonly ceremonies: Mac;
   /** A check outside this server, where there is one. */
-  readonly permission?: PermissionCheck | undefined;
+  readonly permission?: Source<PermissionCheck | undefined>;
 };
 
 export type DecideInput = {
@@ -100,7 +101,8 @@ function decisionChallengeOf(request: ApprovalRequest, approver: string, nonce: 
 }
 
 export async function decide(deps: DecideDeps, input: DecideInput): Promise<ApprovalRequest | DecideRefused> {
-  const { store, config } = deps;
+  const { store } = deps;
+  const policy = deps.policy.current();
   const { approver, session, verdict, channel } = input;
   for (;;) {
     const present = await guardSession(store, session);
@@ -136,10 +138,10 @@ export async function decide(deps: DecideDeps, input: DecideInput): Promise<Appr
     if (verdict === "deny") {
       const reason = input.reason === undefined ? {} : { reason: input.reason };
       next = deny(request, { ...decision, level: "session", ...reason }, now);
-      writes.push(...(await writeDenials(store, config, request, now)));
+      writes.push(...(await writeDenials(store, policy, request, now)));
       entry = newEntry("request.denied", now, { ...about, facts: shared });
     } else {
-      const proof = await verifyDecision(deps, input, found, now);
+      const proof = await verifyDecision(deps, policy, input, found, now);
       if ("refused" in proof) return proof;
       writes.push(...proof.writes);
       entry = newEntry("request.approved", now, { ...about, facts: { ...shared, ...proof.facts } });
@@ -187,14 +189,15 @@ type VerifiedDecision = {
 
 async function verifyDecision(
   deps: DecideDeps,
+  policy: Policy,
   { approver, session, signed }: DecideInput,
   { record: request }: Versioned<"request">,
   now: number,
 ): Promise<VerifiedDecision | DecideRefused> {
-  const { store, config } = deps;
-  const level = getRequiredLevel(config, request);
+  const { store } = deps;
+  const level = getRequiredLevel(policy, request);
   const agent = await store.read("agent", request.agent);
-  if (!agent || !level || !mayApprove(config, agent.record, approver, request))
+  if (!agent || !level || !mayApprove(policy, agent.record, approver, request))
     return { refused: "no_authority" };
   if (agent.record.paused) return { refused: "paused" };
   if (await isDenied(store, request.parts)) return { refused: "latched" };
@@ -203,9 +206,10 @@ async function verifyDecision(
     ...guardDenials(request.parts),
   ];
 
-  if (deps.permission) {
+  const permission = deps.permission?.current();
+  if (permission) {
     const { audience, parts } = request;
-    const allowed = await checkPermission(deps.permission, { agent: agent.record.id, audience, parts }, [
+    const allowed = await checkPermission(permission, { agent: agent.record.id, audience, parts }, [
       approver,
     ]);
     if ("refused" in allowed)
@@ -248,7 +252,7 @@ function collectEvidence({ id, response }: Assertion, nonce: string): JsonObject
 /** The latches of a denial, one for each part. An earlier one of the same key stays as it is. */
 async function writeDenials(
   store: Store,
-  config: Config,
+  { actions }: Policy,
   request: ApprovalRequest,
   now: number,
 ): Promise<Write[]> {
@@ -256,7 +260,7 @@ async function writeDenials(
   const writes = new Map<string, Write>();
   for (const { denyKey: id, type, bound } of parts) {
     const before = await store.read("denial", id);
-    const definition = config.actions.get(type)?.definition;
+    const definition = actions.get(type)?.definition;
     const fields = definition ? selectDenyFields(definition, bound) : bound;
     const record = { id, agent, type, fields, requestId: request.id, deniedAt: now };
     writes.set(

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { hashJson, type JsonObject } from "@countersign/protocol";
 import { toAgentActor } from "../../audit/actor.ts";
 import { type NewEntry, newEntry } from "../../audit/new-entry.ts";
-import type { Config } from "../../config/config.ts";
+import type { Settings } from "../../config/sections.ts";
 import type { ActionPolicy } from "../../domain/action/action-type.ts";
 import { formatCardSummary, hashCard, parseBindingMessage, renderCard } from "../../domain/action/card.ts";
 import type { ParsedPart } from "../../domain/action/parse-details.ts";
@@ -78,8 +78,12 @@ function toRequestPart(agent: string, { policy, bound }: ParsedPart): RequestPar
 }
 
 /** Returns one outbox message per candidate and configured channel. Content is rendered from the card when sent. */
-export function createMessages(config: Config, request: ApprovalRequest, now: number): Write[] {
-  return Object.keys(config.channels).flatMap((channel) =>
+export function createMessages(
+  { channels }: Pick<Settings, "channels">,
+  request: ApprovalRequest,
+  now: number,
+): Write[] {
+  return Object.keys(channels).flatMap((channel) =>
     request.candidates.map((approver) => ({
       put: "message" as const,
       record: {

@@ -4,7 +4,7 @@
  * refused here disturbs nobody. A check outside this server comes after it (`permission.ts`).
  */
 import type { AuthenticationLevel } from "@countersign/protocol";
-import type { Config } from "../../config/config.ts";
+import type { Policy } from "../../config/sections.ts";
 import { type ParsedPart, parseDetails } from "../../domain/action/parse-details.ts";
 import type { Agent } from "../../domain/client/client.ts";
 import type { Approver } from "../../domain/people/approver.ts";
@@ -48,29 +48,30 @@ type GateRefused = { readonly refused: GateRefusal; readonly why: string; readon
 export const ungrantedScopes = ["offline_access", "profile", "email"];
 
 export async function resolveAsk(
-  deps: { readonly store: Store; readonly config: Config },
+  store: Store,
+  policy: Policy,
   agent: Agent,
   wish: AskParameters,
 ): Promise<ResolvedAsk | GateRefused> {
-  const read = parseAskParameters(deps.config, agent, wish);
+  const read = parseAskParameters(policy, agent, wish);
   if ("refused" in read) return read;
-  const people = await selectPeople(deps, agent, read.parts, wish.hint);
+  const people = await selectPeople(store, policy, agent, read.parts, wish.hint);
   return "refused" in people ? people : { ...read, people };
 }
 
 /** What is asked, held against the configuration alone. */
 function parseAskParameters(
-  config: Config,
+  rules: Policy,
   agent: Agent,
   { details, scopes, audience: wanted }: AskParameters,
 ): Omit<ResolvedAsk, "people"> | GateRefused {
   if (agent.paused) return { refused: "access_denied", why: "this agent is paused", gate: "registration" };
   if (!scopes.includes("openid")) return { refused: "invalid_scope", why: "scope must contain openid" };
   const actionScopes = scopes.filter((scope) => scope !== "openid" && !ungrantedScopes.includes(scope));
-  const unknown = actionScopes.find((scope) => config.actions.get(scope)?.scope !== scope);
+  const unknown = actionScopes.find((scope) => rules.actions.get(scope)?.scope !== scope);
   if (unknown !== undefined) return { refused: "invalid_scope", why: "unknown scope" };
 
-  const parts = parseParts(config, details, actionScopes);
+  const parts = parseParts(rules, details, actionScopes);
   if ("refused" in parts) return parts;
   const foreign = parts.find(({ policy }) => !agent.types.includes(policy.definition.type));
   if (foreign)
@@ -87,12 +88,12 @@ function parseAskParameters(
 
 /** Never empty. */
 function parseParts(
-  config: Config,
+  rules: Policy,
   details: string | undefined,
   scopes: readonly string[],
 ): readonly ParsedPart[] | GateRefused {
   if (details === undefined) {
-    const policy = scopes.length === 1 ? config.actions.get(scopes[0]!) : undefined;
+    const policy = scopes.length === 1 ? rules.actions.get(scopes[0]!) : undefined;
     if (policy) return [{ policy, bound: {}, advisory: {} }];
     return {
       refused: "invalid_authorization_details",
@@ -104,13 +105,14 @@ function parseParts(
       refused: "invalid_authorization_details",
       why: "one request is one action: details or an action scope",
     };
-  const read = parseDetails(details, config.actions);
+  const read = parseDetails(details, rules.actions);
   return "refused" in read ? { refused: read.refused, why: `${read.path} ${read.why}` } : read;
 }
 
 /** Who may be asked: the operator's rule, narrowed by the hint and by relations, and enrolled here. */
 async function selectPeople(
-  { store, config }: { readonly store: Store; readonly config: Config },
+  store: Store,
+  policy: Policy,
   { id: agent }: Agent,
   parts: readonly ParsedPart[],
   hint: Hint,
@@ -126,7 +128,7 @@ async function selectPeople(
     type: definition.type,
     bound,
   }));
-  const emails = selectCandidates(asked, config.groups, ruleHint);
+  const emails = selectCandidates(asked, policy.groups, ruleHint);
   if ("refused" in emails && emails.refused === "access_denied")
     return applyPolicy(
       emails.refused,
@@ -134,9 +136,9 @@ async function selectPeople(
     );
   if ("refused" in emails)
     return applyPolicy(emails.refused, "no approver who may decide this request matches the hint");
-  const { relations } = config.permission;
+  const { relations } = policy.permission;
   const allowedByRelations = relations
-    ? emails.filter((email) => isRelated(relations, config.groups, agent, asked, email))
+    ? emails.filter((email) => isRelated(relations, policy.groups, agent, asked, email))
     : emails;
   if (allowedByRelations.length === 0) return permissionRefusal;
   const people: Approver[] = [];

@@ -16,7 +16,7 @@ test("T56: a right guess is worth nothing once another one was counted", async (
   const ada = await store.findApproverByEmail("ada@example.com");
   assert.ok(ada);
   const guess = (code: string) =>
-    checkUserCode({ store, config: { userCodes: true } }, { userCode: true } as Agent, [ada], code);
+    checkUserCode({ store, policy: { userCodes: true } }, { userCode: true } as Agent, [ada], code);
 
   const right = await guess("314159265");
   assert.ok("writes" in right);

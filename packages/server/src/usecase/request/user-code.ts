@@ -7,7 +7,7 @@ import { randomBytes, randomInt, scrypt, timingSafeEqual } from "node:crypto";
 import { promisify } from "node:util";
 import { operator } from "../../audit/actor.ts";
 import { newEntry } from "../../audit/new-entry.ts";
-import type { Config } from "../../config/config.ts";
+import type { Policy } from "../../config/sections.ts";
 import type { Agent } from "../../domain/client/client.ts";
 import type { Approver } from "../../domain/people/approver.ts";
 import type { UserCodeAttempts } from "../../store/record/people.ts";
@@ -28,12 +28,12 @@ const hashBytes = 32;
 
 /** Whether `people` may be disturbed with this code, or without one. */
 export async function checkUserCode(
-  { store, config }: { readonly store: Store; readonly config: Pick<Config, "userCodes"> },
+  { store, policy }: { readonly store: Store; readonly policy: Pick<Policy, "userCodes"> },
   agent: Agent,
   people: readonly Approver[],
   code: string | undefined,
 ): Promise<UserCodeCheck | UserCodeRefused> {
-  if (!config.userCodes || !agent.userCode)
+  if (!policy.userCodes || !agent.userCode)
     return code === undefined
       ? { writes: [] }
       : { refused: "invalid_request", why: "this agent is not registered to send a user_code" };

@@ -1,6 +1,6 @@
 /** RFC 7662: whether a token may still be spent by this API. Active only while issued; asking changes nothing. */
 
-import type { Config } from "../../config/config.ts";
+import type { PolicySource } from "../../config/policy.ts";
 import type { Api } from "../../domain/client/client.ts";
 import type { Decision } from "../../domain/request/request.ts";
 import { getTokenState, hashToken, type Token } from "../../domain/token/token.ts";
@@ -10,12 +10,12 @@ import type { Store } from "../../store/store.ts";
 export type Introspected = { readonly token: Token; readonly decision: Decision };
 
 export async function introspect(
-  { store, config }: { readonly store: Store; readonly config: Config },
+  { store, policy }: { readonly store: Store; readonly policy: PolicySource },
   api: Api,
   accessToken: string,
 ): Promise<Introspected | undefined> {
   const found = await store.read("token", hashToken(accessToken));
-  if (!found || found.record.audience !== config.apis.get(api.api)?.audience) return undefined;
+  if (!found || found.record.audience !== policy.current().apis.get(api.api)?.audience) return undefined;
   if (getTokenState(found.record, store.now()) !== "issued") return undefined;
   const agent = await store.read("agent", found.record.agent);
   if (!agent || agent.record.paused) return undefined;

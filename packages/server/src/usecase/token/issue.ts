@@ -7,7 +7,8 @@
 import type { JsonObject } from "@countersign/protocol";
 import type { ActorOf } from "../../audit/event.ts";
 import { newEntry } from "../../audit/new-entry.ts";
-import type { Config } from "../../config/config.ts";
+import type { PolicySource } from "../../config/policy.ts";
+import type { Policy } from "../../config/sections.ts";
 import type { Signer } from "../../crypto/jwt-signer.ts";
 import { newId } from "../../domain/id.ts";
 import { maxLevel, toAcr } from "../../domain/policy/level.ts";
@@ -29,7 +30,7 @@ import {
   mayApprove,
 } from "../request/authorization.ts";
 
-export type IssueDeps = { readonly store: Store; readonly config: Config; readonly signer: Signer };
+export type IssueDeps = { readonly store: Store; readonly policy: PolicySource; readonly signer: Signer };
 
 export type IssuedToken = {
   readonly accessToken: string;
@@ -62,7 +63,7 @@ export type IssueOptions = {
 
 /** `conflict`: something of it changed meanwhile; read again. */
 export async function issue(
-  { store, config, signer }: IssueDeps,
+  { store, policy: source, signer }: IssueDeps,
   agent: Versioned<"agent">,
   found: Versioned<"request">,
   { actor, resource, confirmation, idTokenClaims, also }: IssueOptions,
@@ -73,9 +74,10 @@ export async function issue(
   const { decision } = request.status;
   if (resource !== undefined && resource !== request.audience) return { refused: "invalid_target" };
 
-  const policies = getCurrentPolicies(config, request.parts);
+  const policy = source.current();
+  const policies = getCurrentPolicies(policy, request.parts);
   const person = await store.read("approver", decision.approver);
-  if (!policies || !person || !(await isStillAuthorized({ store, config }, agent, request, decision, person)))
+  if (!policies || !person || !(await isStillAuthorized(store, policy, agent, request, decision, person)))
     return { refused: "access_denied" };
   const lifetimeSeconds = Math.min(
     request.tokenLifetimeSeconds,
@@ -175,16 +177,17 @@ export async function issue(
  * type, the approver may still decide it and proved enough, and nobody has denied the same action under other terms.
  */
 async function isStillAuthorized(
-  { store, config }: Pick<IssueDeps, "store" | "config">,
+  store: Store,
+  policy: Policy,
   { record: agent }: Versioned<"agent">,
   request: ApprovalRequest,
   { level }: Decision,
   { record: person }: Versioned<"approver">,
 ): Promise<boolean> {
-  const needed = getRequiredLevel(config, request);
+  const needed = getRequiredLevel(policy, request);
   return (
     !agent.paused &&
-    mayApprove(config, agent, person, request) &&
+    mayApprove(policy, agent, person, request) &&
     needed !== undefined &&
     maxLevel(level, needed) === level &&
     !(await isDenied(store, request.parts))

@@ -5,7 +5,7 @@ import { createPollLimiter, type PollLimiter } from "./poll-limiter.ts";
 
 /** What a client that polls every `gapMs` is told, poll by poll. */
 function polls(gapMs: number, count: number): string[] {
-  const pollLimiter = createPollLimiter(5);
+  const pollLimiter = createPollLimiter(() => 5);
   return Array.from({ length: count }, (_, at) => pollLimiter("ticket", at * gapMs));
 }
 
@@ -18,7 +18,7 @@ test("a client that keeps the interval is never told to slow down", () => {
 });
 
 test("T40: after slow_down the interval is five seconds longer", () => {
-  const pollLimiter = createPollLimiter(5);
+  const pollLimiter = createPollLimiter(() => 5);
   assert.equal(pollLimiter("ticket", 0), "in_time");
   assert.equal(pollLimiter("ticket", 1_000), "too_fast");
   assert.equal(pollLimiter("ticket", 7_000), "too_fast", "six seconds are not enough any more");
@@ -26,14 +26,14 @@ test("T40: after slow_down the interval is five seconds longer", () => {
 });
 
 test("the longer interval does not ratchet: ten seconds are enough however often it was too fast", () => {
-  const pollLimiter = createPollLimiter(5);
+  const pollLimiter = createPollLimiter(() => 5);
   pollLimiter("ticket", 0);
   for (let at = 1; at <= 5; at += 1) pollLimiter("ticket", at * 6_000);
   assert.equal(pollLimiter("ticket", 5 * 6_000 + 10_000), "in_time");
 });
 
 test("a client that ignores slow_down and keeps the original interval is never told to stop", () => {
-  const pollLimiter = createPollLimiter(5);
+  const pollLimiter = createPollLimiter(() => 5);
   pollLimiter("ticket", 0);
   pollLimiter("ticket", 100);
   for (let at = 1; at <= 200; at += 1) assert.equal(pollLimiter("ticket", 100 + at * 5_000), "too_fast");
@@ -46,13 +46,13 @@ test("a client that goes on far too fast is told to stop, until it slows down", 
 });
 
 test("tickets do not share a pace", () => {
-  const pollLimiter = createPollLimiter(5);
+  const pollLimiter = createPollLimiter(() => 5);
   assert.equal(pollLimiter("a", 0), "in_time");
   assert.equal(pollLimiter("b", 1), "in_time");
 });
 
 test("a poll beside one that is held is too fast, however long that has been held", () => {
-  const pollLimiter = createPollLimiter(5);
+  const pollLimiter = createPollLimiter(() => 5);
   pollLimiter("held", 0);
   for (let at = 1; at <= 10; at += 1) pollLimiter(`other-${at}`, at * 3_000);
   assert.equal(pollLimiter("held", 30_000, true), "too_fast");
@@ -80,7 +80,7 @@ test("what it forgets makes no difference to any client", () => {
   });
   fc.assert(
     fc.property(fc.array(poll, { maxLength: 60 }), fc.constantFrom(1, 5, 60), (polls, interval) => {
-      const [pollLimiter, patient] = [createPollLimiter(interval), patientPace(interval)];
+      const [pollLimiter, patient] = [createPollLimiter(() => interval), patientPace(interval)];
       let now = 1_800_000_000_000;
       for (const { id, afterMs, held } of polls) {
         now += afterMs;

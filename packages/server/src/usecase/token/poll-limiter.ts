@@ -19,9 +19,8 @@ export type PollLimiter = (
   held?: boolean,
 ) => "in_time" | "too_fast" | "far_too_fast";
 
-/** `pollIntervalSeconds` is what the acknowledgement told the agent. */
-export function createPollLimiter(pollIntervalSeconds: number): PollLimiter {
-  const intervalMs = pollIntervalSeconds * 1000;
+/** `getIntervalSeconds` returns the interval that acknowledgements tell the agent. */
+export function createPollLimiter(getIntervalSeconds: () => number): PollLimiter {
   /** When each was last polled: since the turn, and before it. What is older than an interval cannot be too fast any more. */
   let young = new Map<string, number>();
   let old = new Map<string, number>();
@@ -29,7 +28,7 @@ export function createPollLimiter(pollIntervalSeconds: number): PollLimiter {
   /** Those that have been polled too fast, whose gap stays raised. */
   const raised = new Map<string, { lastAt: number; hasty: number }>();
 
-  function remember(id: string, now: number): void {
+  function remember(id: string, now: number, intervalMs: number): void {
     if (now - turnedAt >= intervalMs || young.size >= maxEntries) {
       [old, young] = [young, new Map()];
       turnedAt = now;
@@ -44,11 +43,12 @@ export function createPollLimiter(pollIntervalSeconds: number): PollLimiter {
   }
 
   return (id, now, held = false) => {
+    const intervalMs = getIntervalSeconds() * 1000;
     const hurried = raised.get(id);
     if (!hurried) {
       const lastAt = young.get(id) ?? old.get(id);
       if (held || (lastAt !== undefined && now - lastAt + graceMs < intervalMs)) return raise(id, now);
-      remember(id, now);
+      remember(id, now, intervalMs);
       return "in_time";
     }
     const gap = now - hurried.lastAt + graceMs;

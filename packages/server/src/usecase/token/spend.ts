@@ -8,7 +8,7 @@ import type { SpendOperation } from "@countersign/protocol";
 import { toApiActor } from "../../audit/actor.ts";
 import type { Event } from "../../audit/event.ts";
 import { newEntry } from "../../audit/new-entry.ts";
-import type { Config } from "../../config/config.ts";
+import type { PolicySource } from "../../config/policy.ts";
 import type { Api } from "../../domain/client/client.ts";
 import {
   finish,
@@ -21,7 +21,7 @@ import {
 import type { Store } from "../../store/store.ts";
 import { traceLink } from "../../tracing/tracing.ts";
 
-export type SpendDeps = { readonly store: Store; readonly config: Config };
+export type SpendDeps = { readonly store: Store; readonly policy: PolicySource };
 export type SpendRefused = { readonly refused: SpendRefusal };
 
 export type SpendInput = {
@@ -33,9 +33,9 @@ export type SpendInput = {
   | { readonly operation: "complete" | "fail" }
 );
 
-export async function spend({ store, config }: SpendDeps, input: SpendInput): Promise<Token | SpendRefused> {
+export async function spend({ store, policy }: SpendDeps, input: SpendInput): Promise<Token | SpendRefused> {
   const { api, spendId, operation } = input;
-  const audience = config.apis.get(api.api)?.audience;
+  const audience = policy.current().apis.get(api.api)?.audience;
   for (;;) {
     const found = await store.read("token", hashToken(input.accessToken));
     // Unknown, and another API's, are one answer: an API learns nothing about tokens that are not for it.

@@ -1,13 +1,13 @@
 /** Publishes action types (schema, template and display) by hash, so that third parties can render the same card. */
-import type { Config } from "../../../config/config.ts";
+import type { PolicySource } from "../../../config/policy.ts";
 import type { Store } from "../../../store/store.ts";
 import type { DocumentHandler } from "../../route.ts";
 import { createPublicJson } from "../../transport/response.ts";
 
 /** `GET /action-types`: the action types of the current configuration. */
-export function createActionTypeListHandler({ config }: { readonly config: Config }): DocumentHandler {
+export function createActionTypeListHandler({ policy }: { readonly policy: PolicySource }): DocumentHandler {
   return () => {
-    const types = [...config.actions.values()].map(({ definition, hash, combinableWith }) => ({
+    const types = [...policy.current().actions.values()].map(({ definition, hash, combinableWith }) => ({
       hash,
       definition,
       ...(combinableWith.length > 0 && { combinable_with: combinableWith }),

@@ -47,7 +47,9 @@ export function createBackchannelAuthenticationHandler(deps: BackchannelAuthenti
     return createJsonResponse({
       auth_req_id: deps.authReqIds.issue(result.requestId, agent.record.id),
       expires_in: Math.max(1, Math.ceil((result.expiresAt - deps.store.now()) / 1000)),
-      ...(agent.record.delivery.mode !== "push" && { interval: deps.config.limits.pollIntervalSeconds }),
+      ...(agent.record.delivery.mode !== "push" && {
+        interval: deps.policy.current().limits.pollIntervalSeconds,
+      }),
       ...(result.joined && { joined: true }),
     });
   };

@@ -3,8 +3,8 @@
  * well-known paths. Every URL is built from the configured issuer, never from the request.
  */
 import { authenticationLevels, cibaGrantType, proofAlgorithms } from "@countersign/protocol";
-import type { Config } from "../../../config/config.ts";
 import { listOfferedAuthMethods } from "../../../config/section/listen.ts";
+import type { Policy, Settings } from "../../../config/sections.ts";
 import { deliveryModes, secretAlgorithms, signatureAlgorithms } from "../../../domain/client/client.ts";
 import { toAcr } from "../../../domain/policy/level.ts";
 import { ungrantedScopes } from "../../../usecase/request/resolve-ask.ts";
@@ -42,20 +42,22 @@ export function buildEndpointUrls(issuer: string): EndpointUrls {
 }
 
 /** Returns the metadata document. */
-export function createMetadata(config: Config) {
-  const urls = buildEndpointUrls(config.issuer);
-  const policies = [...config.actions.values()];
-  const clientMethods = listOfferedAuthMethods(config.mtls);
+export function createMetadata(settings: Settings, policy: Policy) {
+  const urls = buildEndpointUrls(settings.issuer);
+  const policies = [...policy.actions.values()];
+  const clientMethods = listOfferedAuthMethods(settings.mtls);
   const assertionAlgorithms = [...signatureAlgorithms, ...secretAlgorithms];
   return {
-    issuer: config.issuer,
+    issuer: settings.issuer,
     jwks_uri: urls.jwks,
     ...buildClientEndpoints(urls),
     // RFC 8705 §5: the same endpoints on the mutual-TLS listener.
-    ...(config.mtls && { mtls_endpoint_aliases: buildClientEndpoints(buildEndpointUrls(config.mtls.url)) }),
+    ...(settings.mtls && {
+      mtls_endpoint_aliases: buildClientEndpoints(buildEndpointUrls(settings.mtls.url)),
+    }),
     // RFC 8705 §3.3: only for clients that are registered for it.
-    tls_client_certificate_bound_access_tokens: config.mtls !== undefined,
-    ...(config.registration.enabled && { registration_endpoint: urls.register }),
+    tls_client_certificate_bound_access_tokens: settings.mtls !== undefined,
+    ...(settings.registration.enabled && { registration_endpoint: urls.register }),
     grant_types_supported: [cibaGrantType],
     // There is no browser flow and therefore no response type. Both members are present because some clients reject a
     // document without them (RFC 8414 §2); the endpoint is a page that explains that.
@@ -63,7 +65,7 @@ export function createMetadata(config: Config) {
     response_types_supported: [],
     backchannel_token_delivery_modes_supported: deliveryModes,
     backchannel_authentication_request_signing_alg_values_supported: signatureAlgorithms,
-    backchannel_user_code_parameter_supported: config.userCodes,
+    backchannel_user_code_parameter_supported: policy.userCodes,
     token_endpoint_auth_methods_supported: clientMethods,
     token_endpoint_auth_signing_alg_values_supported: assertionAlgorithms,
     revocation_endpoint_auth_methods_supported: clientMethods,

@@ -2,7 +2,8 @@
  * `POST /introspect` (RFC 7662), for the API that a token is for. Active only while the token is issued and unspent; of
  * any other nothing is said, not even why (§2.2). `token_type_hint` is not needed: there is one kind of token.
  */
-import type { Config } from "../../../config/config.ts";
+import type { PolicySource } from "../../../config/policy.ts";
+import type { Settings } from "../../../config/sections.ts";
 import { toAcr } from "../../../domain/policy/level.ts";
 import { toAuthorizationDetails, toTypeHashClaim } from "../../../domain/token/token.ts";
 import type { Store } from "../../../store/store.ts";
@@ -12,14 +13,20 @@ import { createJsonResponse } from "../../transport/response.ts";
 import { authenticateApi } from "../client-authentication.ts";
 import { readForm, requireParameter } from "../form.ts";
 
-export type IntrospectionDeps = { readonly store: Store; readonly config: Config };
+export type IntrospectionDeps = {
+  readonly store: Store;
+  readonly policy: PolicySource;
+  readonly settings: Pick<Settings, "issuer">;
+};
 
 export function createIntrospectionHandler(deps: IntrospectionDeps): EndpointHandler {
   return async (request) => {
     const form = await readForm(request);
     const api = await authenticateApi(deps.store, request, form);
     const found = await introspect(deps, api, requireParameter(form, "token"));
-    return createJsonResponse(found ? toIntrospectionResponse(found, deps.config.issuer) : { active: false });
+    return createJsonResponse(
+      found ? toIntrospectionResponse(found, deps.settings.issuer) : { active: false },
+    );
   };
 }
 

@@ -3,7 +3,7 @@
  * agents. Each call needs an initial access token (create) or the registration access token (read, update, remove).
  */
 import { type JsonObject, parseJson } from "@countersign/protocol";
-import type { Config } from "../../../config/config.ts";
+import type { Settings } from "../../../config/sections.ts";
 import { toClientMetadata } from "../../../domain/client/metadata.ts";
 import type { Problem } from "../../../domain/client/problem.ts";
 import { toTypeMetadata } from "../../../domain/client/type-metadata.ts";
@@ -28,7 +28,7 @@ const memberErrorCodes: Readonly<Record<string, OAuthErrorCode>> = {
   software_statement: "unapproved_software_statement",
 };
 
-export type RegistrationDeps = RegisterDeps & { readonly config: Config };
+export type RegistrationDeps = RegisterDeps & { readonly settings: Pick<Settings, "issuer"> };
 
 /** Returns the four handlers of dynamic client registration and its management. */
 export function createRegistrationHandlers(
@@ -86,7 +86,7 @@ async function readMetadata(request: ProtocolRequest): Promise<JsonObject> {
 
 /** Encodes client information (RFC 7591 §3.2.1, RFC 7592 §3). A secret is returned once, on creation; only its hash is stored. */
 function toClientInformation(
-  { config }: RegistrationDeps,
+  { settings, policy }: RegistrationDeps,
   { agent, token, secret }: Registered,
   status: 200 | 201,
 ): ProtocolResponse {
@@ -95,9 +95,9 @@ function toClientInformation(
     client_id_issued_at: Math.floor(agent.createdAt / 1000),
     ...(secret !== undefined && { client_secret: secret, client_secret_expires_at: 0 }),
     registration_access_token: token,
-    registration_client_uri: `${config.issuer}/register/${agent.id}`,
+    registration_client_uri: `${settings.issuer}/register/${agent.id}`,
     ...toClientMetadata(agent),
-    ...toTypeMetadata(agent.types, config.actions),
+    ...toTypeMetadata(agent.types, policy.current().actions),
   };
   return createJsonResponse(body, { status });
 }

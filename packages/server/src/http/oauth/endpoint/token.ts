@@ -66,7 +66,7 @@ export function createTokenHandler(deps: TokenDeps): EndpointHandler {
       ? { ...binding.headers, "preference-applied": `wait=${wait.seconds}` }
       : binding.headers;
     if ("refused" in result) {
-      const retryAfterSeconds = deps.config.limits.pollIntervalSeconds + slowDownSeconds;
+      const retryAfterSeconds = deps.policy.current().limits.pollIntervalSeconds + slowDownSeconds;
       throw toOAuthError(result, retryAfterSeconds, headers);
     }
     return createJsonResponse(toTokenResponse(result), { headers });

@@ -1,6 +1,7 @@
 /** Endpoints of the card: show it to its candidates (GET), decide it (POST), and pause its agent (POST). */
 import { inspectText, shortDigest } from "@countersign/protocol";
 import { toApproverActor } from "../../../audit/actor.ts";
+import type { Settings } from "../../../config/sections.ts";
 import { type Assertion, parsePasskeyResponse } from "../../../crypto/passkey.ts";
 import type { Approver } from "../../../domain/people/approver.ts";
 import { freshPasskeyMs } from "../../../domain/policy/level.ts";
@@ -19,7 +20,7 @@ import type { SessionFormHandler, SessionPageHandler } from "../../route.ts";
 import type { PageResult } from "../page-result.ts";
 import type { Viewer } from "../session.ts";
 
-export type CardDeps = DecideDeps;
+export type CardDeps = DecideDeps & { readonly settings: Pick<Settings, "channels"> };
 
 export function createCardHandlers(deps: CardDeps): {
   readonly show: SessionPageHandler;
@@ -70,8 +71,8 @@ async function showCard(deps: CardDeps, viewer: Viewer, id: string, request: Req
 }
 
 /** Returns the channel named by `via` if it is configured. */
-function findChannel({ config }: CardDeps, via: string | null | undefined): string | undefined {
-  return typeof via === "string" && Object.hasOwn(config.channels, via) ? via : undefined;
+function findChannel({ settings }: CardDeps, via: string | null | undefined): string | undefined {
+  return typeof via === "string" && Object.hasOwn(settings.channels, via) ? via : undefined;
 }
 
 async function decideOnCard(deps: CardDeps, viewer: Viewer, form: Form, id: string): Promise<PageResult> {
@@ -124,10 +125,10 @@ async function buildCardView(
   request: ApprovalRequest,
   via: string | undefined,
 ): Promise<CardView> {
-  const { store, config } = deps;
+  const { store } = deps;
   const now = store.now();
   const state = getRequestState(request, now);
-  const level = getRequiredLevel(config, request) ?? request.level;
+  const level = getRequiredLevel(deps.policy.current(), request) ?? request.level;
   const isOpen = state === "pending" && now < request.decideBy;
   const decisionCeremony =
     isOpen && level === "passkey-signed" ? await beginDecision(deps, request, viewer.approver) : undefined;
