@@ -75,7 +75,7 @@ async function serve(socket: Socket, reload: () => Promise<ReloadResult>): Promi
 }
 
 /** Asks the server at `path` to reload. Rejects with `ENOENT` or `ECONNREFUSED` if none is running. */
-export async function requestReload(path: string): Promise<ReloadResult> {
+export async function sendReload(path: string): Promise<ReloadResult> {
   const socket = connect({ path, allowHalfOpen: true });
   await new Promise<void>((resolve, reject) => {
     socket.once("connect", resolve);

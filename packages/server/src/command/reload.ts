@@ -3,7 +3,7 @@ import { formatProblem, loadConfig } from "../config/config.ts";
 import type { Command } from "./cli/command.ts";
 import { readConfig, resolveConfigFile } from "./cli/deployment.ts";
 import { OperatorError } from "./cli/operator-error.ts";
-import { requestReload, resolveControlSocket } from "./control-socket.ts";
+import { resolveControlSocket, sendReload } from "./control-socket.ts";
 
 export const reloadCommand: Command = {
   name: "reload",
@@ -23,7 +23,7 @@ export const reloadCommand: Command = {
         "no control socket is configured",
         "Set control_socket and restart, or send SIGHUP to the server process.",
       );
-    const result = await requestReload(path).catch((error: unknown) => {
+    const result = await sendReload(path).catch((error: unknown) => {
       throw new OperatorError(
         `no server can be reached at ${path}: ${getErrorMessage(error)}`,
         "Run this on the server's machine, as its user. A server that is not running reads the file when it starts.",

@@ -24,7 +24,7 @@ export function diffConfigs(
 }
 
 /** Returns the base64url SHA-256 hash of all reloadable sections. */
-export function digestPolicy(values: ConfigValues): string {
+export function hashPolicy(values: ConfigValues): string {
   const keys = sections.filter(({ reloadable }) => reloadable).flatMap(({ shape }) => Object.keys(shape));
   return hashJson(toJson(Object.fromEntries(keys.map((key) => [key, values[key]]))));
 }

@@ -6,7 +6,7 @@ import { getErrorMessage } from "@countersign/protocol";
 import { configuration } from "../../audit/actor.ts";
 import { newEntry } from "../../audit/new-entry.ts";
 import { type Config, type ConfigProblems, formatProblem, type LoadedConfig } from "../../config/config.ts";
-import { type Change, type ConfigValues, diffConfigs, digestPolicy } from "../../config/digest.ts";
+import { type Change, type ConfigValues, diffConfigs, hashPolicy } from "../../config/digest.ts";
 import type { Policy } from "../../config/sections.ts";
 import type { Store } from "../../store/store.ts";
 import { publishTypes } from "../client/publish-action-types.ts";
@@ -73,8 +73,8 @@ export function createPolicyReloader(deps: ReloadDeps, initial: ConfigValues): (
     await reconcileAgents(store, config);
     if (changes.length > 0) {
       const facts = {
-        from: digestPolicy(values),
-        to: digestPolicy(next),
+        from: hashPolicy(values),
+        to: hashPolicy(next),
         changes: changes.slice(0, maxChanges),
         ...(changes.length > maxChanges && { more: changes.length - maxChanges }),
       };
