@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
@@ -22,9 +22,10 @@ before(() => {
 });
 after(() => rmSync(folder, { recursive: true }));
 
-/** An empty folder with these installed, and what `more` names from the registry. */
+/** Installs these into an empty folder, with what `more` names from the registry; a folder of this name is used again. */
 function install(name: string, ours: readonly string[], more: readonly string[] = []): string {
   const at = join(folder, name);
+  if (existsSync(at)) return at;
   mkdirSync(at);
   writeFileSync(join(at, "package.json"), '{ "private": true, "type": "module" }\n');
   const files = ours.map((one) => packed.get(`@countersign/${one}`) ?? assert.fail(one));
@@ -33,7 +34,13 @@ function install(name: string, ours: readonly string[], more: readonly string[] 
   return at;
 }
 
-const nodes: [name: string, path: () => string][] = [["the present Node", () => process.execPath]];
+const installAgent = (tag: string) => install(`agent-${tag}`, ["protocol", "agent"]);
+const installVerifier = (tag: string) =>
+  install(`verifier-${tag}`, ["protocol", "verifier"], ["hono", "express", "fastify"]);
+const installServer = (tag: string) => install(`server-${tag}`, ["protocol", "server"]);
+
+const present = "the present Node";
+const nodes: [name: string, path: () => string][] = [[present, () => process.execPath]];
 if (process.env.COUNTERSIGN_LONG)
   for (const version of ["22", "26"])
     nodes.push([
@@ -41,24 +48,26 @@ if (process.env.COUNTERSIGN_LONG)
       () => join(install(`node-${version}`, [], [`node@${version}`]), "node_modules/.bin/node"),
     ]);
 
+const tagOf = (name: string) => name.replaceAll(" ", "-");
+
 for (const [name, find] of nodes)
   test(`the packages install, import and run in empty folders, on ${name}`, {
     timeout: 600_000,
   }, async () => {
     const node = find();
-    const tag = name.replaceAll(" ", "-");
+    const tag = tagOf(name);
     const run = (at: string, ...words: string[]) =>
       execFileSync(node, [quiet, ...words], { cwd: at, encoding: "utf8" });
 
-    const small = install(`agent-${tag}`, ["protocol", "agent"]);
+    const small = installAgent(tag);
     writeFileSync(join(small, "use.js"), importsOf("agent"));
     assert.match(run(small, "use.js"), /createAgent/);
 
-    const api = install(`verifier-${tag}`, ["protocol", "verifier"], ["hono", "express", "fastify"]);
+    const api = installVerifier(tag);
     writeFileSync(join(api, "use.js"), importsOf("verifier"));
     assert.match(run(api, "use.js"), /createVerifier/);
 
-    const whole = install(`server-${tag}`, ["protocol", "server"]);
+    const whole = installServer(tag);
     writeFileSync(join(whole, "use.js"), importsOf("server"));
     assert.match(run(whole, "use.js"), /createServer/);
     // As whoever installed it types it: npm's link, which finds the node that is first in the path.
@@ -102,24 +111,30 @@ async function runs(bin: string, cwd: string, env: NodeJS.ProcessEnv, issuer: st
 }
 
 test("their declarations say what they offer, and refuse what is wrong", { timeout: 240_000 }, () => {
-  const at = install("types", ["protocol", "agent", "verifier", "server"], ["@types/node@24"]);
-  const check = (text: string) => {
+  const tag = tagOf(present);
+  // Only the types of Node come from this repository.
+  const nodeTypes = ["--types", "node", "--typeRoots", join(root, "node_modules/@types")];
+  const check = (at: string, text: string) => {
     writeFileSync(join(at, "use.ts"), text);
-    const flags = ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2024", "--types", "node"];
+    const flags = ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2024", ...nodeTypes];
     const words = [join(root, "node_modules/.bin/tsc"), ...flags, "use.ts"];
     execFileSync(process.execPath, words, { cwd: at, stdio: "pipe", encoding: "utf8" });
   };
-  const sound = `import { createAgent, type Ask } from "@countersign/agent";
-import { createVerifier } from "@countersign/verifier";
-import { actionDigest } from "@countersign/protocol";
-import { createServer } from "@countersign/server";
+  const agent = `import { createAgent, type Ask } from "@countersign/agent";
 export const agent = createAgent({ issuer: "https://a.example", clientId: "a", clientSecret: "b" });
 export const authReqId = (ask: Ask): string => ask.authReqId;
-export const digest: string = actionDigest({ type: "a", typeHash: "b", audience: "c", bound: {} });
-export { createServer, createVerifier };
 `;
-  check(sound);
-  assert.throws(() => check(`${sound}export const wrong: number = createAgent;\n`));
+  check(installAgent(tag), agent);
+  assert.throws(() => check(installAgent(tag), `${agent}export const wrong: number = createAgent;\n`));
+  check(
+    installVerifier(tag),
+    `import { createVerifier } from "@countersign/verifier";
+import { actionDigest } from "@countersign/protocol";
+export const digest: string = actionDigest({ type: "a", typeHash: "b", audience: "c", bound: {} });
+export { createVerifier };
+`,
+  );
+  check(installServer(tag), 'export { createServer } from "@countersign/server";\n');
 });
 
 /** A program that imports all that a package exports, and says the names. */

@@ -14,6 +14,7 @@ const bin = (name: string) => join(root, "node_modules/.bin", name);
 type Manifest = {
   readonly name: string;
   readonly version: string;
+  readonly private?: boolean;
   readonly exports: Readonly<Record<string, string>>;
   readonly bin?: Readonly<Record<string, string>>;
 };
@@ -28,10 +29,11 @@ export function pack(into: string): Map<string, string> {
       stdio: "inherit",
     });
     mkdirSync(into, { recursive: true });
-    const packed = new Map<string, string>();
+    const folders: string[] = [];
     for (const manifestFile of globSync("packages/*/package.json", { cwd: root })) {
       const from = join(root, dirname(manifestFile));
       const manifest: Manifest = JSON.parse(readFileSync(join(root, manifestFile), "utf8"));
+      if (manifest.private) continue;
       const to = join(stage, dirname(manifestFile));
       mkdirSync(to, { recursive: true });
       cpSync(join(built, dirname(manifestFile).replace("packages/", ""), "src"), join(to, "dist"), {
@@ -42,16 +44,15 @@ export function pack(into: string): Map<string, string> {
       for (const file of globSync("README.md", { cwd: from })) cpSync(join(from, file), join(to, file));
       cpSync(join(root, "LICENSE"), join(to, "LICENSE"));
       writeFileSync(join(to, "package.json"), `${JSON.stringify(published(manifest), null, 2)}\n`);
-      const [answer] = JSON.parse(
-        execFileSync("npm", ["pack", "--json", "--pack-destination", into], {
-          cwd: to,
-          encoding: "utf8",
-          stdio: ["ignore", "pipe", "ignore"],
-        }),
-      );
-      packed.set(manifest.name, join(into, answer.filename));
+      folders.push(to);
     }
-    return packed;
+    const output = execFileSync("npm", ["pack", "--json", "--pack-destination", into, ...folders], {
+      cwd: stage,
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    const packed: readonly { name: string; filename: string }[] = Object.values(JSON.parse(output));
+    return new Map(packed.map(({ name, filename }) => [name, join(into, filename)]));
   } finally {
     rmSync(stage, { recursive: true });
   }
