@@ -63,7 +63,7 @@ ${main}
 </main>
 <footer>
 ${approverName === undefined ? "" : html`<p>Signed in as <bdi>${approverName}</bdi></p>`}
-<p>Opening a page decides nothing. Only the buttons do.</p>
+<p>Opening a page never approves a request.</p>
 </footer>
 </body>
 </html>
