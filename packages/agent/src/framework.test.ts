@@ -6,7 +6,6 @@ import { after, before, test } from "node:test";
 import { serve } from "@hono/node-server";
 import express from "express";
 import { Hono } from "hono";
-import { NextRequest } from "next/server.js";
 import { type StandIn, standIn, testClock } from "../test/stand-in.ts";
 import { createAgent } from "./agent.ts";
 import { callback as expressCallback } from "./express.ts";
@@ -63,10 +62,6 @@ const ways: Record<string, () => Promise<(init: RequestInit) => Promise<Response
     const app = express().use(express.text({ type: "*/*" }), express.raw({ type: "*/*" }));
     const url = await listening(createServer(app.post("/callback", expressCallback(await newAgent()))));
     return (init) => fetch(url, init);
-  },
-  async "a route handler of Next"() {
-    const { receive: POST } = await newAgent();
-    return (init) => POST(new NextRequest("http://agent.example/callback", init as never));
   },
   async "a bare fetch handler"() {
     const server = { fetch: (await newAgent()).receive };

@@ -13,7 +13,7 @@ import {
 import { registerClient as registerLater } from "@modelcontextprotocol/client";
 import { registerClient } from "@modelcontextprotocol/sdk/client/auth.js";
 import * as client from "openid-client";
-import { createInitialAccessToken } from "../../src/usecase/client/initial-access-token.ts";
+import { createInitialAccessToken } from "../../packages/server/src/usecase/client/initial-access-token.ts";
 
 let deployment: Deployment;
 let ada: Person;
