@@ -13,7 +13,7 @@ const citation = new RegExp(
 /** From each cited id to the files that cite it. */
 export function citations(): ReadonlyMap<string, readonly string[]> {
   const cited = new Map<string, string[]>();
-  for (const file of globSync("**/*.test.ts", { cwd: here }).sort())
+  for (const file of globSync("**/*.test.ts", { cwd: here, exclude: ["**/node_modules"] }).sort())
     for (const [, id = ""] of readFileSync(`${here}/${file}`, "utf8").matchAll(citation))
       cited.set(id, [...(cited.get(id) ?? []), file]);
   return cited;

@@ -13,6 +13,7 @@ import { run } from "node:test";
 import { spec } from "node:test/reporters";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
+import { conformanceClients, installPackage } from "./install-package.ts";
 
 /** Directories whose files share a process. */
 const groups: readonly (readonly string[])[] = [
@@ -58,6 +59,13 @@ if (files.length === 0) {
   console.error(`no test file matches ${names.join(" ")}`);
   process.exit(1);
 }
+if (files.some((file) => file.startsWith(join(conformanceClients, "/"))))
+  try {
+    installPackage(conformanceClients);
+  } catch (error) {
+    console.error((error as Error).message);
+    process.exit(1);
+  }
 
 /** For one file or group. A test that hangs is a failure, not a wait. */
 const timeoutMs = process.env.COUNTERSIGN_LONG ? 3_600_000 : 300_000;

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { cibaGrantType } from "@countersign/protocol";
 import { basic } from "@countersign/testing/server/deployment";
 import { exportJWK, generateKeyPair } from "jose";
+import { installPackage, oidcProvider } from "../../scripts/install-package.ts";
 import { post } from "./connection.ts";
 import { run } from "./process.ts";
 import { createSigning, type Flow, type Method, type Target } from "./target.ts";
@@ -14,12 +15,13 @@ const ready = /port (\d+)/;
 const issuer = "http://localhost:4500";
 
 export async function startOidcProvider(): Promise<Target & { readonly words: readonly string[] }> {
+  installPackage(oidcProvider);
   const secret = randomBytes(32).toString("base64url");
   const signing = await createSigning();
   const { privateKey } = await generateKeyPair("ES256", { extractable: true });
   const signingJwk = { ...(await exportJWK(privateKey)), kid: "server", alg: "ES256", use: "sig" };
   const settings = JSON.stringify({ secret, publicJwk: signing.publicJwk, signingJwk });
-  const words = [program("oidc-provider-server.ts"), settings];
+  const words = [program("../oidc-provider/server.ts"), settings];
 
   async function flow(method: Method): Promise<Flow> {
     const prove = async () => {
