@@ -3,7 +3,7 @@
  * their own, all in a temporary folder and on ports that are free. It sets up what an operator would, in the operator's
  * words, and takes all of it down again. It never reaches into the server or the store, and knows nothing of the stories.
  */
-import { rmSync } from "node:fs";
+import { copyFileSync, readFileSync, rmSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -78,7 +78,10 @@ export async function openHarness(story: Story): Promise<StoryHarness> {
 async function setUp(story: Story, port: number, folder: string, started: Ending[]): Promise<StoryHarness> {
   const issuer = `http://localhost:${port}`;
   const sample = fileURLToPath(new URL("countersign.yaml", story.folder));
-  editConfigFile(sample, { issuer, listen: { port } }, join(folder, "countersign.yaml"));
+  const config = join(folder, "countersign.yaml");
+  // The port of the sample needs no edit, and an edit without effect is an error.
+  if (readFileSync(sample, "utf8").includes(`issuer: ${issuer}\n`)) copyFileSync(sample, config);
+  else editConfigFile(sample, { issuer, listen: { port } }, config);
 
   const run = (file: URL, words: readonly string[], env?: Record<string, string>) => {
     const process = start({ file, words, folder, ...(env && { env }) });
