@@ -13,6 +13,7 @@ import { createDeployment } from "../packages/server/src/command/cli/deployment.
 import { type Config, formatProblem, loadConfig } from "../packages/server/src/config/config.ts";
 import { loadRootKey } from "../packages/server/src/crypto/root-key.ts";
 import { createSecretSeal } from "../packages/server/src/crypto/seal.ts";
+import { openDirectory } from "../packages/server/src/directory/open-directory.ts";
 import { openStore } from "../packages/server/src/store/open.ts";
 import type { Store } from "../packages/server/src/store/store.ts";
 import { addAgent, addApi } from "../packages/server/src/usecase/client/client-lifecycle.ts";
@@ -134,15 +135,16 @@ async function open(
     apis.set(api, { id, secret: added.secret });
   }
 
+  const people = { store, directory: openDirectory({ current: () => config }, store) };
   const approvers: Approver[] = [];
   for (const { email, name = email, user_code } of plan.approvers) {
-    const { secret, approver } = await invite(store, email, name);
-    if (user_code !== undefined) await setUserCode(store, email, user_code);
+    const { secret, approver } = await invite(people, email, name);
+    if (user_code !== undefined) await setUserCode(people, email, user_code);
     approvers.push({ id: approver.id, email, enrolmentUrl: `${config.issuer}/enrol/${secret}` });
   }
   const person = plan.approvers.find(({ email }) => email === (plan.headless ?? plan.approvers[0]?.email));
   if (!person) throw new Error("headless names nobody among the approvers");
-  const { secret: invitation } = await invite(store, person.email, person.name ?? person.email, {
+  const { secret: invitation } = await invite(people, person.email, person.name ?? person.email, {
     test: true,
   });
   const headless = await openHeadlessApprover({

@@ -1,5 +1,6 @@
 /** A code that a person has given to those who may disturb them (CIBA §7.1.2). */
 import assert from "node:assert/strict";
+import { openDirectory } from "../packages/server/src/directory/open-directory.ts";
 import { setUserCode } from "../packages/server/src/usecase/request/user-code.ts";
 import { scenario } from "./scenario.ts";
 import { openTestServer, refusal } from "./test-server.ts";
@@ -32,7 +33,8 @@ scenario("agents and people without a user code do without", ["ciba-7.1.2-2"], a
 });
 
 scenario("the code can be changed", ["ciba-7.1.2-3"], async () => {
-  await setUserCode(world.store, "ada@example.com", "31415926");
+  const directory = openDirectory({ current: () => world.config }, world.store);
+  await setUserCode({ store: world.store, directory }, "ada@example.com", "31415926");
   assert.deepEqual(await asks({ user_code: "27182818" }), [400, "invalid_user_code"]);
   assert.equal((await asks({ user_code: "31415926" }))[0], 200);
 });

@@ -17,6 +17,7 @@ import { editConfig, formatConfig } from "@countersign/testing/server/edit-confi
 import { freePort } from "@countersign/testing/server/tls-fetch";
 import { decodeJwt } from "jose";
 import { createRootKey, loadRootKey, type RootKey } from "../../packages/server/src/crypto/root-key.ts";
+import { createConfigDirectory } from "../../packages/server/src/directory/config-directory.ts";
 import { openStore } from "../../packages/server/src/store/open.ts";
 import type { Store } from "../../packages/server/src/store/store.ts";
 import { addAgent, addApi } from "../../packages/server/src/usecase/client/client-lifecycle.ts";
@@ -89,7 +90,11 @@ export async function startCountersign(
   const api = await addApi(store, "refunds-api", "refunds");
   if ("refused" in api) throw new Error(api.refused);
   const apiHeaders = basic({ id: "refunds-api", secret: api.secret });
-  const { secret: invitation } = await invite(store, "ada@example.com", "Ada");
+  const directory = createConfigDirectory({
+    policy: { current: () => ({ actions: new Map(), groups: new Map() }) },
+    store,
+  });
+  const { secret: invitation } = await invite({ store, directory }, "ada@example.com", "Ada");
 
   const words = [...program, "start", "--config", configuration];
   const running = await run(words, ready, port, location === undefined);

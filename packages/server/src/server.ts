@@ -9,12 +9,14 @@ import { createDpopNonces, isLoopbackHost } from "@countersign/protocol";
 import { createCheckpointWriter } from "./audit/checkpoint-file.ts";
 import type { Config, ConfigProblems, LoadedConfig } from "./config/config.ts";
 import type { ConfigValues } from "./config/digest.ts";
-import { createSource } from "./config/policy.ts";
+import { createSource, type PolicySource } from "./config/policy.ts";
 import type { Policy } from "./config/sections.ts";
 import { createAuthReqIds } from "./crypto/auth-req-id.ts";
 import { loadLoginHintKeys } from "./crypto/login-hint-key.ts";
 import { createMac, type RootKey } from "./crypto/root-key.ts";
 import { createSeal, createSecretSeal } from "./crypto/seal.ts";
+import type { Directory } from "./directory/directory.ts";
+import { openDirectory } from "./directory/open-directory.ts";
 import { type App, type AppDeps, createApp, createProtocolApp } from "./http/app.ts";
 import { listProofUrls } from "./http/oauth/dpop.ts";
 import { buildEndpointUrls } from "./http/oauth/endpoint/discovery.ts";
@@ -35,6 +37,8 @@ import { createClientJwtVerifier } from "./outbound/client-jwt-verifier.ts";
 import { createJwksCache } from "./outbound/jwks-cache.ts";
 import { createOutbound } from "./outbound/outbound.ts";
 import { openPermission } from "./permission/permission.ts";
+import type { SignInMethod } from "./signin/sign-in-method.ts";
+import { createSignInMethods } from "./signin/sign-in-methods.ts";
 import { openStore } from "./store/open.ts";
 import { sweptKinds } from "./store/record/records.ts";
 import type { Store } from "./store/store.ts";
@@ -57,6 +61,7 @@ export type Server = {
   /** Every route of the server. */
   readonly routes: readonly { readonly method: string; readonly path: string; readonly access: Access }[];
   readonly store: Store;
+  readonly directory: Directory;
   readonly keyring: Keyring;
   /** Answers those whose polls are being held, so that a listener can be closed; `close` does too. */
   readonly beginShutdown: () => void;
@@ -83,6 +88,10 @@ export type ServerOptions = {
   readonly logger?: Logger;
   /** Make the database where there is none, for tests. */
   readonly createStore?: boolean;
+  /** Replaces the directory that the configuration chooses, for tests. */
+  readonly openDirectory?: (policy: PolicySource, store: Store) => Directory;
+  /** Further sign-in methods, for tests. */
+  readonly signInMethods?: readonly SignInMethod[];
   /** Replaces the system's clock, for tests. */
   readonly clock?: () => number;
   /** How often the rounds are made, in milliseconds. */
@@ -115,6 +124,8 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   const channels = new Map<string, Channel>(
     mail ? [[mail.name, metrics?.instrumentChannel(mail) ?? mail]] : [],
   );
+  const directory = (options.openDirectory ?? openDirectory)(policy, store);
+  const ceremonies = createMac(rootKey, "ceremony");
   const authReqIds = createAuthReqIds(rootKey);
   const secrets = createSecretSeal(rootKey);
   const pollWaiters = createPollWaiters(store);
@@ -123,6 +134,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   const csrf = createMac(rootKey, "csrf");
   const sessions = createBrowserSessions({
     store,
+    directory,
     issuer: config.issuer,
     origin: config.passkeys.origin,
     csrf,
@@ -132,6 +144,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     settings: config,
     policy,
     store,
+    directory,
     keyring,
     sessions,
     signer: keyring.signer,
@@ -145,7 +158,11 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     audiences: new Set([config.issuer, ...urls.flatMap((at) => [at.token, at.bcAuthorize, at.revoke])]),
     proofUrls: listProofUrls(urls.map(({ token }) => token)),
     nonces: config.dpop.requireNonce ? createDpopNonces(createMac(rootKey, "dpop-nonce").make) : undefined,
-    ceremonies: createMac(rootKey, "ceremony"),
+    ceremonies,
+    signInMethods: [
+      ...createSignInMethods({ store, directory, relyingParty: config.passkeys, ceremonies }),
+      ...(options.signInMethods ?? []),
+    ],
     callbackSeal,
     isReady: async () => !isClosing && (await isStoreReachable(store)),
     permission,
@@ -163,7 +180,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
 
   const callbackClient = { encode: encodeNotification, send: createCallbackSender(outbound) };
   const callbackWorker = createCallbackWorker(
-    { store, policy, signer: keyring.signer, authReqIds, callbackSeal, callbackClient },
+    { store, policy, directory, signer: keyring.signer, authReqIds, callbackSeal, callbackClient },
     onFault,
   );
   const publishCheckpoint = createCheckpointWriter(config.log.checkpointFile);
@@ -223,6 +240,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     apps: { app, protocol },
     routes,
     store,
+    directory,
     keyring,
     beginShutdown: () => {
       isClosing = true;

@@ -2,6 +2,8 @@ import { readFileSync } from "node:fs";
 import { getErrorMessage, inspectText } from "@countersign/protocol";
 import type { Config } from "../config/config.ts";
 import { emailPattern } from "../config/field.ts";
+import type { Directory } from "../directory/directory.ts";
+import { openDirectory } from "../directory/open-directory.ts";
 import { normalizeEmail } from "../domain/people/approver.ts";
 import { invite } from "../usecase/people/enrol.ts";
 import { removeApprover, removeDevice } from "../usecase/people/remove-approver.ts";
@@ -11,15 +13,23 @@ import { withStore } from "./cli/deployment.ts";
 import { OperatorError } from "./cli/operator-error.ts";
 import { formatTable } from "./cli/table.ts";
 
-/** Whether any action type's rule could ever choose this person. */
-function isNamed({ actions, groups }: Config, email: string): boolean {
+/** Returns true if the approver policy of an action type names this address or a group that it is a member of. */
+async function isNamed(
+  { actions }: Config,
+  directory: Directory,
+  email: string,
+  now: number,
+): Promise<boolean> {
   const names = [...actions.values()].flatMap(({ approvers: { people, groups: chosen, owner } }) => [
     ...people,
     ...chosen,
     ...Object.values(owner?.of ?? {}),
   ]);
-  const addresses = names.flatMap((name) => (name.includes("@") ? [name] : (groups.get(name) ?? [])));
-  return addresses.some((address) => normalizeEmail(address) === email);
+  for (const name of new Set(names)) {
+    const emails = name.includes("@") ? [normalizeEmail(name)] : await directory.listMembers(name, now);
+    if (emails.includes(email)) return true;
+  }
+  return false;
 }
 
 /** For a phone's camera, in a terminal's own black and white. */
@@ -67,9 +77,10 @@ export const approverCommands: readonly Command[] = [
         const name = args.option("name") ?? email;
         if (inspectText(name, { maxCodePoints: 80 }) !== undefined)
           throw new OperatorError("invalid name", "Use up to 80 visible characters.");
-        if (!isNamed(config, normalizeEmail(email)))
+        const directory = openDirectory({ current: () => config }, store);
+        if (!(await isNamed(config, directory, normalizeEmail(email), store.now())))
           stdout(`note: no rule in the configuration names ${email}, so nothing will be asked of them`);
-        const { secret, approver } = await invite(store, email, name);
+        const { secret, approver } = await invite({ store, directory }, email, name);
         const link = `${config.issuer}/enrol/${secret}`;
         stdout(`${approver.name} <${approver.email}> enrols a device at (once, within seven days):\n${link}`);
         if (isTTY || args.flag("qr")) stdout(await renderQrCode(link));
@@ -89,7 +100,13 @@ export const approverCommands: readonly Command[] = [
         const file = args.option("file");
         const chosen = file === undefined ? generateUserCode() : readUserCodeFile(file);
         const code = args.flag("remove") ? undefined : chosen;
-        if ((await setUserCode(store, normalizeEmail(email), code)) !== "done")
+        if (
+          (await setUserCode(
+            { store, directory: openDirectory({ current: () => config }, store) },
+            normalizeEmail(email),
+            code,
+          )) !== "done"
+        )
           throw new OperatorError(`there is no approver ${email}`, "countersign approver list shows them.");
         if (code === undefined) return stdout(`${email} has no user code any more`);
         stdout(
@@ -121,9 +138,14 @@ export const approverCommands: readonly Command[] = [
     args: "<email>",
     summary: "remove an approver with all devices and sessions; past decisions are kept",
     run: (args, { stdout }) =>
-      withStore(args, async (store) => {
+      withStore(args, async (store, config) => {
         const [email = ""] = args.positionals;
-        if ((await removeApprover(store, normalizeEmail(email))) !== "removed")
+        if (
+          (await removeApprover(
+            { store, directory: openDirectory({ current: () => config }, store) },
+            normalizeEmail(email),
+          )) !== "removed"
+        )
           throw new OperatorError(`there is no approver ${email}`, "countersign approver list shows them.");
         stdout(`${email} is removed`);
       }),

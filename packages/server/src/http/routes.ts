@@ -50,7 +50,7 @@ export function createRoutes(deps: RouteDeps): readonly Route[] {
   const registration = createRegistrationHandlers(deps);
   const card = createCardHandlers(deps);
   const inbox = createInboxHandlers(deps);
-  const device = createDeviceHandlers({ store });
+  const device = createDeviceHandlers(deps);
   const enrolment = createEnrolmentHandlers({ ...deps, issuer });
   const signIn = createSignInHandlers({ ...deps, safeReturnTo: (next) => safeReturnTo(next) });
 

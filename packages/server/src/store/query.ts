@@ -23,7 +23,7 @@ export function buildSharedQueries({ table, param, orderedJoin }: QueryDialect) 
     status: `SELECT agent, state, expires_at AS "expiresAt" FROM ${request} WHERE id = ${first}`,
     readAgentAndStatus: `SELECT found.version, found.body, request.agent, request.state, request.expires_at AS "expiresAt"
       FROM ${table("agent")} AS found LEFT JOIN ${request} AS request ON request.id = ${second} WHERE found.id = ${first}`,
-    findApproverByEmail: `SELECT body FROM ${table("approver")} WHERE email = ${first}`,
+    findApproverByEmail: `SELECT version, body FROM ${table("approver")} WHERE email = ${first}`,
     listDevicesOf: `SELECT body FROM ${table("device")} WHERE approver = ${first} ORDER BY id`,
     listContactsOf: `SELECT version, body FROM ${table("contact")} WHERE approver = ${first} ORDER BY id`,
     listSessionsOn: `SELECT version, body FROM ${table("session")} WHERE device = ${first} ORDER BY id`,

@@ -8,7 +8,7 @@
 import type { Hash, RequestState } from "@countersign/protocol";
 import type { NewEntry } from "../audit/new-entry.ts";
 import type { DeliveryMode } from "../domain/client/client.ts";
-import type { Approver, Device } from "../domain/people/approver.ts";
+import type { Device } from "../domain/people/approver.ts";
 import type { ApprovalRequest } from "../domain/request/request.ts";
 import type { Kind, LeasedKind, Records, UnloggedKind } from "./record/records.ts";
 
@@ -122,7 +122,7 @@ export interface Store {
   readAgentAndStatus(agentId: string, requestId: string): MaybePromise<AgentAndStatus>;
   /** Which of these requests are not pending: answered, over or not there. For many at once. */
   findNotPending(requestIds: readonly string[]): MaybePromise<readonly string[]>;
-  findApproverByEmail(email: string): MaybePromise<Approver | undefined>;
+  findApproverByEmail(email: string): MaybePromise<Versioned<"approver"> | undefined>;
   listDevicesOf(approverId: string): MaybePromise<readonly Device[]>;
   /** Returns all contacts of an approver, of every channel, disabled ones too. Ordered by id. */
   listContactsOf(approverId: string): MaybePromise<readonly Versioned<"contact">[]>;

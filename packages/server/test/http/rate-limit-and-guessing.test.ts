@@ -79,7 +79,7 @@ test("a session of one's own opens nothing with a name that is no request and no
 
 test("what a browser says of its passkey beside what is signed breaks no page", async () => {
   for (const transports of [5, {}, "usb", [5, "\0", "usb", "a".repeat(30_000)]]) {
-    const { secret } = await invite(deployment.server.store, "bob@example.com", "bob");
+    const { secret } = await invite(deployment.server, "bob@example.com", "bob");
     const passkey = createVirtualAuthenticator({ rpId: "localhost", origin: issuer });
     const page = await (await deployment.request(`/enrol/${secret}`)).text();
     const made = passkey.attestation(optionsIn(page));

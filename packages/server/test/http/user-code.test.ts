@@ -22,7 +22,7 @@ before(async () => {
   deployment = await deploy({ config: { user_codes: true } });
   ada = await deployment.enrol("ada@example.com");
   bob = await deployment.enrol("bob@example.com");
-  await setUserCode(deployment.server.store, "ada@example.com", code);
+  await setUserCode(deployment.server, "ada@example.com", code);
   const added = await addAgent(deployment.server.store, {
     id: "coded",
     name: "Coded",
@@ -94,7 +94,7 @@ test("the code is neither in the log nor in any record, and setting it is an ent
 });
 
 test("T56: after five wrong codes for a person nobody is heard for the rest of the quarter of an hour", async () => {
-  await setUserCode(deployment.server.store, "ada@example.com", code);
+  await setUserCode(deployment.server, "ada@example.com", code);
   for (let at = 0; at < 5; at += 1)
     assert.equal(outcome(await ask({ user_code: `wrong-${at}` })), "invalid_user_code");
   assert.equal(outcome(await ask({ user_code: "wrong" })), "access_denied");
@@ -127,7 +127,7 @@ test("T56: of any number of guesses at once five are heard, also for an action t
   assert.equal(outcome(await deployment.post("/bc-authorize", waiting, basic(coded))), "asked");
   deployment.clock.now += 1000;
   for (const base of [form(), waiting]) {
-    await setUserCode(deployment.server.store, "ada@example.com", code);
+    await setUserCode(deployment.server, "ada@example.com", code);
     const guesses = Array.from({ length: 40 }, (_, at) => (at === 35 ? code : `wrong-${at}`));
     const answers = await Promise.all(
       guesses.map((user_code) => deployment.post("/bc-authorize", { ...base, user_code }, basic(coded))),
@@ -139,7 +139,7 @@ test("T56: of any number of guesses at once five are heard, also for an action t
 });
 
 test("T56: one person's wrong codes are not another's", async () => {
-  await setUserCode(deployment.server.store, "bob@example.com", code);
+  await setUserCode(deployment.server, "bob@example.com", code);
   assert.equal(outcome(await ask({ user_code: code })), "access_denied");
   assert.equal(outcome(await ask({ login_hint: "bob@example.com", user_code: code })), "asked");
 });

@@ -325,7 +325,7 @@ test("an invitation enrols once, and a used or unknown one says so", async () =>
   const { createVirtualAuthenticator: createSoftPasskey } = await import(
     "@countersign/testing/browser/virtual-authenticator"
   );
-  const { secret } = await invite(deployment.server.store, "carol@example.com", "Carol");
+  const { secret } = await invite(deployment.server, "carol@example.com", "Carol");
   assert.equal((await deployment.request(`/enrol/${secret}`)).status, 200);
   assert.equal((await deployment.request(`/enrol/${secret}`)).status, 200, "opening it uses nothing up");
   const passkey = createSoftPasskey({ rpId: "localhost", origin: issuer });
@@ -349,7 +349,7 @@ test("a passkey made for another site or without user verification is not enroll
   const { createVirtualAuthenticator: createSoftPasskey } = await import(
     "@countersign/testing/browser/virtual-authenticator"
   );
-  const { secret } = await invite(deployment.server.store, "dan@example.com", "Dan");
+  const { secret } = await invite(deployment.server, "dan@example.com", "Dan");
   for (const party of [
     { rpId: "localhost", origin: "https://evil.example" },
     { rpId: "evil.example", origin: issuer },

@@ -142,7 +142,7 @@ test("a person who was removed by the operator is signed out, asked nothing, and
   const person = await leaving.enrol("bob@example.com");
   const asked = await leaving.ask({ login_hint: "bob@example.com" });
   const id = requestIdOf(asked.body.auth_req_id);
-  await removeApprover(leaving.server.store, "bob@example.com");
+  await removeApprover(leaving.server, "bob@example.com");
   assert.equal((await person.get(`/requests/${id}`)).status, 303);
   assert.equal((await leaving.ask({ login_hint: "bob@example.com" })).body.error, "unknown_user_id");
   await leaving.close();

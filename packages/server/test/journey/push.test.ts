@@ -276,7 +276,7 @@ test("what does not hold any more when its token would be made is pushed as a re
   stage.receiver.received.length = 0;
   const removed = await asked();
   const bob = await stage.deployment.enrol("bob@example.com");
-  await removeApprover(store(), "bob@example.com");
+  await removeApprover(stage.deployment.server, "bob@example.com");
   await approveAnyway(removed.request, bob.approver);
   await stage.pass(0);
   assert.deepEqual(

@@ -14,7 +14,7 @@ import {
 import { addAgent, pauseAgent, remove } from "../../src/usecase/client/client-lifecycle.ts";
 import { inviteSelf } from "../../src/usecase/people/enrol.ts";
 import { removeApprover, removeDevice } from "../../src/usecase/people/remove-approver.ts";
-import { readSession, signOut } from "../../src/usecase/people/sign-in.ts";
+import { readSession, signOut } from "../../src/usecase/people/session.ts";
 
 let deployment: Deployment;
 before(async () => {
@@ -53,7 +53,7 @@ async function slowPost(path: string, { cookie }: Person, form: Record<string, s
 }
 
 async function sessionOf({ cookie }: Person) {
-  const found = await readSession(deployment.server.store, cookie.split("=")[1] ?? "");
+  const found = await readSession(deployment.server, cookie.split("=")[1] ?? "");
   assert.ok(found);
   return found.session;
 }
@@ -108,7 +108,7 @@ test("a person who was removed cannot come back through a form that was on its w
   const bob = await deployment.enrol("bob@example.com");
   const { csrf = "" } = hidden(await (await bob.get("/devices")).text());
   const arrive = await slowPost("/devices/add", bob, { csrf });
-  assert.equal(await removeApprover(deployment.server.store, "bob@example.com"), "removed");
+  assert.equal(await removeApprover(deployment.server, "bob@example.com"), "removed");
   assert.equal((await arrive()).headers.get("location"), "/sign-in");
   assert.equal(await deployment.server.store.findApproverByEmail("bob@example.com"), undefined);
 });
@@ -116,8 +116,8 @@ test("a person who was removed cannot come back through a form that was on its w
 test("a link for a further device makes nobody an approver, and needs a session", async () => {
   const bob = await deployment.enrol("bob@example.com");
   const session = await sessionOf(bob);
-  await removeApprover(deployment.server.store, "bob@example.com");
-  assert.deepEqual(await inviteSelf(deployment.server.store, session), { refused: "signed_out" });
+  await removeApprover(deployment.server, "bob@example.com");
+  assert.deepEqual(await inviteSelf(deployment.server, session), { refused: "signed_out" });
   assert.equal(await deployment.server.store.findApproverByEmail("bob@example.com"), undefined);
 });
 
@@ -136,13 +136,13 @@ test("a device, a person or an agent that is busy at the moment of its removal i
   const { store } = deployment.server;
   const ada = await deployment.enrol("ada@example.com");
   const session = await sessionOf(ada);
-  const [, device] = await Promise.all([signOut(store, session), removeDevice(store, session.device)]);
+  const [, device] = await Promise.all([signOut(store, session), removeDevice(store, await deviceOf(ada))]);
   assert.equal(device, "removed");
 
   const bob = await deployment.enrol("bob@example.com");
   const [, person] = await Promise.all([
     signOut(store, await sessionOf(bob)),
-    removeApprover(store, "bob@example.com"),
+    removeApprover(deployment.server, "bob@example.com"),
   ]);
   assert.equal(person, "removed");
 
@@ -184,7 +184,7 @@ test("an approver who is removed while the token is being signed has approved no
   let signed = 0;
   signer.accessToken = async (claims) => {
     signed += 1;
-    await removeApprover(deployment.server.store, "bob@example.com");
+    await removeApprover(deployment.server, "bob@example.com");
     return await accessToken(claims);
   };
   const redeemed = await deployment.poll(body.auth_req_id);

@@ -17,6 +17,7 @@ test("T29: an agent that was paused meanwhile asks for nothing, also not for wha
     store,
     policy: { current: () => read.config },
     settings: read.config,
+    directory: deployment.server.directory,
     callbackSeal: createSeal(deployment.rootKey, "callbacks"),
   };
   const authenticated = await store.read("agent", deployment.agent.id);

@@ -15,6 +15,7 @@ import type { Html } from "../../../server/src/page/layout.ts";
 import { renderMessagePage } from "../../../server/src/page/message.ts";
 import { renderQrCode } from "../../../server/src/page/qr-code.ts";
 import { renderSignInPage } from "../../../server/src/page/sign-in.ts";
+import { buildPasskeyForm } from "../../../server/src/signin/passkey/passkey-sign-in.ts";
 
 export const now = Date.UTC(2026, 10, 22, 14, 30, 23);
 
@@ -222,7 +223,10 @@ export const enrolView = {
     qrCode: await renderQrCode("https://countersign.example.com/enrol/invitation"),
   },
 };
-export const signInView = { ceremony: { token: "ceremony-3", options: request }, next: "/inbox" };
+export const signInView = {
+  forms: [{ ...buildPasskeyForm("ceremony-3", request), method: undefined }],
+  next: "/inbox",
+};
 
 export function waiting(card: Card, requestId: string, leftMs = 102_000) {
   const { agent, reversibility } = card;
@@ -340,9 +344,14 @@ export const pages: { readonly [name: string]: () => Html } = {
   "sign-in": () => renderSignInPage(signInView),
   "sign-in-hostile": () =>
     renderSignInPage({
-      ceremony: { token: hostileText, options: { ...request, challenge: hostileText } },
+      forms: [
+        {
+          ...buildPasskeyForm(hostileText, { ...request, challenge: hostileText }),
+          method: hostileText,
+          problem: hostileText,
+        },
+      ],
       next: `/requests/${hostileText}`,
-      problem: hostileText,
     }),
   devices: () => renderDevicesPage({ ...person, devices: [phone, computer] }),
   "devices-one": () => renderDevicesPage({ ...person, devices: [phone] }),

@@ -82,7 +82,7 @@ export function requestIdOf(authReqId: string): string {
   return authReqId.split(".")[0] ?? "";
 }
 
-export type DeployOptions = Pick<ServerOptions, "metrics"> & {
+export type DeployOptions = Pick<ServerOptions, "metrics" | "openDirectory" | "signInMethods"> & {
   /** An edit of `sampleConfig`. */
   readonly config?: ConfigEdit;
   /** Where the clock starts, in milliseconds since the epoch. Default: a fixed time. */
@@ -159,7 +159,7 @@ export async function deploy({
   const api = { id: "refunds-api", secret: apiAdded.secret };
 
   async function enrol(email: string): Promise<Person> {
-    const { secret, approver } = await invite(server.store, email, email.split("@")[0] ?? email);
+    const { secret, approver } = await invite(server, email, email.split("@")[0] ?? email);
     return await enrolPerson({ origin, request }, { secret, approver: approver.id });
   }
 

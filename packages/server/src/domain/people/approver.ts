@@ -1,18 +1,19 @@
 /**
- * The person who decides: who they are, the devices they decide on, and how they came to be enrolled.
- * Pure values. Nothing here says what they may decide; that is `approver/rule.ts`.
+ * Approvers, their devices, invitations and sessions. Pure values. They contain no authority: who may decide what is in
+ * `domain/policy/`.
  */
 export type Approver = {
+  /** Stable. Requests, decisions and tokens refer to the approver by it. */
   readonly id: string;
-  /** Lower case. The rules in the configuration name people by it. */
+  /** Lower case, unique. Policies name approvers by it. */
   readonly email: string;
   readonly name: string;
-  /** Their user code (CIBA §7.1), as a salted scrypt hash; without one, none is asked for. */
+  /** CIBA user code (§7.1) as a salted scrypt hash. Undefined: no user code is required for this approver. */
   readonly userCode?: { readonly salt: string; readonly hash: string };
   readonly createdAt: number;
 };
 
-/** A passkey. Its public key is in the log as well, so that a signed decision can be verified later by anybody. */
+/** A passkey. The log has its public key as well, so that signed decisions can be verified without the store. */
 export type Device = {
   /** The WebAuthn credential id, base64url. */
   readonly id: string;
@@ -22,7 +23,7 @@ export type Device = {
   readonly publicKey: string;
   readonly counter: number;
   readonly transports: readonly string[];
-  /** Enrolled by a test, with an invitation that says so: whatever is decided on it says so in the log. */
+  /** Enrolled with a test invitation: log entries of its decisions are marked as test. */
   readonly test?: true;
   readonly createdAt: number;
 };
@@ -31,9 +32,9 @@ export type Device = {
 export type Invitation = {
   readonly id: string;
   readonly approver: string;
-  /** The device of one's own that it was asked for on. The link ends when that device is taken away. */
+  /** The device that requested the link for a further device. Removing it invalidates the link. */
   readonly device?: string;
-  /** For a device that no person holds. No command makes such an invitation. */
+  /** For an automated test device. No command creates such an invitation. */
   readonly test?: true;
   readonly createdAt: number;
   readonly expiresAt: number;
@@ -43,14 +44,20 @@ export type Invitation = {
 export type Session = {
   readonly id: string;
   readonly approver: string;
-  readonly device: string;
-  /** As its device is. */
-  readonly test?: true;
+  /** The name of the sign-in method. */
+  readonly method: string;
+  /** How the approver was authenticated (RFC 8176 values), and at which level: a level of ours, or a value of the method. */
+  readonly amr: readonly string[];
+  readonly acr: string;
   readonly authenticatedAt: number;
+  /** The device that signed in, if the method uses one. Removing it ends the session. */
+  readonly device?: string;
+  /** Signed in with a test device. */
+  readonly test?: true;
   readonly expiresAt: number;
 };
 
-/** How e-mail addresses are compared. ASCII only: U+212A must not become a k and so a namesake. */
+/** Converts an e-mail address for comparison. ASCII only: U+212A (Kelvin sign) must not become `k` and match another person. */
 export function normalizeEmail(email: string): string {
   return email.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase());
 }

@@ -1,126 +1,148 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import type { JsonObject } from "@countersign/protocol";
-import type { ApproverPolicy } from "../action/action-type.ts";
-import { mayDecide, selectCandidates } from "./approver-policy.ts";
+import type { ActionPolicy, ApproverPolicy } from "../action/action-type.ts";
+import {
+  type Groups,
+  getOwnerKey,
+  type Hint,
+  listPolicyGroups,
+  mayDecide,
+  type PartPolicy,
+  selectCandidates,
+} from "./approver-policy.ts";
 
-const groups = new Map([
+const groups: Groups = new Map([
   ["finance", ["Bob@example.com", "ada@example.com"]],
   ["oncall", ["eve@example.com", "dan@example.com"]],
 ]);
-const finance: ApproverPolicy = { people: ["Carol@Example.com"], groups: ["finance"] };
-const owned: ApproverPolicy = {
-  people: ["carol@example.com"],
-  groups: [],
-  owner: { field: "service", of: { foo: "Ada@example.com", bar: "oncall", gone: "nobodies" } },
+const approvers = { people: ["carol@example.com"], groups: [] };
+const finance: PartPolicy = {
+  approvers: { people: ["Carol@Example.com"], groups: ["finance"] },
+  owner: undefined,
 };
-const ownedOnly: ApproverPolicy = { ...owned, people: [] };
-const one = (approvers: ApproverPolicy, bound: JsonObject = {}) => [{ approvers, bound }];
-const owner = { by: "owner" } as const;
-const by = (email: string) => ({ by: "email", email }) as const;
+const ownedByAda: PartPolicy = { approvers, owner: "Ada@example.com" };
+const ownedByOncall: PartPolicy = { approvers, owner: "oncall" };
+const ownedByUnknownGroup: PartPolicy = { approvers, owner: "former-team" };
+const unowned: PartPolicy = { approvers, owner: undefined };
+const empty: PartPolicy = { approvers: { people: [], groups: [] }, owner: undefined };
 
-test("without an owner, everyone the rule names is asked: lower case, sorted, each once", () => {
-  const twice = { people: ["ada@example.com", "Carol@Example.com"], groups: ["finance", "finance"] };
-  const expected = ["ada@example.com", "bob@example.com", "carol@example.com"];
-  assert.deepEqual(selectCandidates(one(finance), groups, owner), expected);
-  assert.deepEqual(selectCandidates(one(twice), groups, owner), expected);
-});
+const byOwner = { by: "owner" } as const;
+const byEmail = (email: string) => ({ by: "email", email }) as const;
+const select = (parts: readonly PartPolicy[], hint: Hint = byOwner) =>
+  selectCandidates({ parts, groups }, hint);
+const may = (parts: readonly PartPolicy[], email: string) => mayDecide({ parts, groups }, email);
 
-test("the owner of a thing decides alone, whether a person or a group", () => {
-  assert.deepEqual(selectCandidates(one(owned, { service: "foo" }), groups, owner), ["ada@example.com"]);
-  assert.deepEqual(selectCandidates(one(owned, { service: "bar" }), groups, owner), [
-    "dan@example.com",
-    "eve@example.com",
-  ]);
-  assert.equal(mayDecide(one(owned, { service: "foo" }), groups, "carol@example.com"), false);
-});
-
-test("people and groups stand in where a value has no owner", () => {
-  assert.deepEqual(selectCandidates(one(owned, { service: "new" }), groups, owner), ["carol@example.com"]);
-  assert.deepEqual(selectCandidates(one(owned), groups, owner), ["carol@example.com"]);
-});
-
-test("several parts are decided by those who may decide each of them, and of none nobody is", () => {
-  const foo = { approvers: owned, bound: { service: "foo" } };
-  const bar = { approvers: owned, bound: { service: "bar" } };
-  const money = { approvers: finance, bound: {} };
-  assert.deepEqual(selectCandidates([money, foo], groups, owner), ["ada@example.com"]);
-  assert.deepEqual(selectCandidates([foo, bar], groups, owner), { refused: "access_denied" });
-  assert.deepEqual(selectCandidates([money, foo], groups, by("bob@example.com")), {
-    refused: "unknown_user_id",
+describe("selectCandidates", () => {
+  test("returns people and members of groups: lower case, sorted, each once", () => {
+    const repeated = {
+      approvers: { people: ["ada@example.com", "Carol@Example.com"], groups: ["finance", "finance"] },
+      owner: undefined,
+    };
+    const expected = ["ada@example.com", "bob@example.com", "carol@example.com"];
+    assert.deepEqual(select([finance]), expected);
+    assert.deepEqual(select([repeated]), expected);
   });
-  assert.equal(mayDecide([money, foo], groups, "ada@example.com"), true);
-  assert.equal(mayDecide([foo, money], groups, "bob@example.com"), false);
-  assert.deepEqual(selectCandidates([], groups, owner), { refused: "access_denied" });
-  assert.equal(mayDecide([], groups, "ada@example.com"), false);
-});
 
-test("T27: nobody in the rule means nobody, not anybody", () => {
-  const denied = { refused: "access_denied" };
-  assert.deepEqual(selectCandidates(one(ownedOnly, { service: "new" }), groups, owner), denied);
-  assert.deepEqual(
-    selectCandidates(one(ownedOnly, { service: "new" }), groups, by("ada@example.com")),
-    denied,
-  );
-  assert.deepEqual(selectCandidates(one({ people: [], groups: [] }), groups, owner), denied);
-  assert.deepEqual(selectCandidates(one({ people: [], groups: ["unknown"] }), groups, owner), denied);
-  assert.equal(mayDecide(one(ownedOnly, { service: "new" }), groups, "ada@example.com"), false);
-});
-
-test("T27: an owner that turns out to be nobody does not fall back to somebody else", () => {
-  assert.deepEqual(selectCandidates(one(owned, { service: "gone" }), groups, owner), {
-    refused: "access_denied",
+  test("returns only the owner, a person or a group, if the value has one", () => {
+    assert.deepEqual(select([ownedByAda]), ["ada@example.com"]);
+    assert.deepEqual(select([ownedByOncall]), ["dan@example.com", "eve@example.com"]);
+    assert.equal(may([ownedByAda], "carol@example.com"), false);
   });
-});
 
-test("T27: an owner is looked up by what is there, not by what is inherited, nor by anything but text", () => {
-  for (const service of ["constructor", "toString", "__proto__", "hasOwnProperty", 1, true, null, ["foo"]])
-    assert.deepEqual(selectCandidates(one(ownedOnly, { service }), groups, owner), {
-      refused: "access_denied",
+  test("returns people and groups if the value has no owner", () => {
+    assert.deepEqual(select([unowned]), ["carol@example.com"]);
+  });
+
+  test("intersects the approvers of all parts; without parts there are none", () => {
+    assert.deepEqual(select([finance, ownedByAda]), ["ada@example.com"]);
+    assert.deepEqual(select([ownedByAda, ownedByOncall]), { refused: "access_denied" });
+    assert.deepEqual(select([finance, ownedByAda], byEmail("bob@example.com")), {
+      refused: "unknown_user_id",
     });
-  const inherited = Object.create({ service: "foo" });
-  assert.deepEqual(selectCandidates(one(ownedOnly, inherited), groups, owner), { refused: "access_denied" });
-});
-
-test("T8: a hint selects within the operator's rule and never adds anybody", () => {
-  assert.deepEqual(selectCandidates(one(finance), groups, by("BOB@example.com")), ["bob@example.com"]);
-  const unknown = { refused: "unknown_user_id" };
-  assert.deepEqual(selectCandidates(one(finance), groups, by("mallory@example.com")), unknown);
-  assert.deepEqual(selectCandidates(one(finance), groups, by("finance")), unknown);
-  assert.deepEqual(selectCandidates(one(finance), groups, by("")), unknown);
-  assert.deepEqual(
-    selectCandidates(one(owned, { service: "foo" }), groups, by("carol@example.com")),
-    unknown,
-  );
-});
-
-test("T8: an address that only looks like one of the rule's is another one", () => {
-  const kate = { people: ["kate@example.com"], groups: [] };
-  assert.deepEqual(selectCandidates(one(kate), groups, by("\u212Aate@example.com")), {
-    refused: "unknown_user_id",
+    assert.equal(may([finance, ownedByAda], "ada@example.com"), true);
+    assert.equal(may([ownedByAda, finance], "bob@example.com"), false);
+    assert.deepEqual(select([]), { refused: "access_denied" });
+    assert.equal(may([], "ada@example.com"), false);
   });
-  assert.equal(mayDecide(one(kate), groups, "\u212Aate@example.com"), false);
-  assert.equal(mayDecide(one(kate), groups, "Kate@example.com"), true);
+
+  test("refuses a policy that names no approver, with any hint (T27)", () => {
+    const denied = { refused: "access_denied" };
+    const unknownGroup = { approvers: { people: [], groups: ["unknown"] }, owner: undefined };
+    assert.deepEqual(select([empty]), denied);
+    assert.deepEqual(select([empty], byEmail("ada@example.com")), denied);
+    assert.deepEqual(select([unknownGroup]), denied);
+    assert.equal(may([empty], "ada@example.com"), false);
+  });
+
+  test("does not fall back to people and groups if the owner is an empty group (T27)", () => {
+    assert.deepEqual(select([ownedByUnknownGroup]), { refused: "access_denied" });
+  });
+
+  test("a hint narrows the selection and never adds an approver (T8)", () => {
+    assert.deepEqual(select([finance], byEmail("BOB@example.com")), ["bob@example.com"]);
+    assert.deepEqual(select([finance], { by: "group", group: "finance" }), [
+      "ada@example.com",
+      "bob@example.com",
+    ]);
+    const unknown = { refused: "unknown_user_id" };
+    assert.deepEqual(select([finance], byEmail("mallory@example.com")), unknown);
+    assert.deepEqual(select([finance], byEmail("finance")), unknown);
+    assert.deepEqual(select([finance], byEmail("")), unknown);
+    assert.deepEqual(select([finance], { by: "group", group: "oncall" }), unknown);
+    assert.deepEqual(select([ownedByAda], byEmail("carol@example.com")), unknown);
+  });
+
+  test("does not match an address with a look-alike letter (T8)", () => {
+    const kate = { approvers: { people: ["kate@example.com"], groups: [] }, owner: undefined };
+    assert.deepEqual(select([kate], byEmail("\u212Aate@example.com")), { refused: "unknown_user_id" });
+    assert.equal(may([kate], "\u212Aate@example.com"), false);
+    assert.equal(may([kate], "Kate@example.com"), true);
+  });
 });
 
-test("authority is that of the rule as it is now, not as it was when it was asked", () => {
-  assert.equal(mayDecide(one(finance), groups, "bob@example.com"), true);
-  assert.equal(
-    mayDecide(one(finance), new Map([["finance", ["ada@example.com"]]]), "bob@example.com"),
-    false,
-  );
-});
+describe("mayDecide", () => {
+  test("follows the groups as they are now", () => {
+    assert.equal(may([finance], "bob@example.com"), true);
+    const changed = { parts: [finance], groups: new Map([["finance", ["ada@example.com"]]]) };
+    assert.equal(mayDecide(changed, "bob@example.com"), false);
+  });
 
-test("whoever is asked may decide, and nobody else", () => {
-  for (const rule of [finance, owned, ownedOnly])
-    for (const service of ["foo", "bar", "gone", "new"]) {
-      const asked = selectCandidates(one(rule, { service }), groups, owner);
-      for (const email of ["ada", "bob", "carol", "dan", "eve", "mallory"].map(
-        (name) => `${name}@example.com`,
-      ))
-        assert.equal(
-          mayDecide(one(rule, { service }), groups, email),
-          Array.isArray(asked) && asked.includes(email),
-        );
+  test("allows exactly those whom selectCandidates returns", () => {
+    for (const part of [finance, ownedByAda, ownedByOncall, ownedByUnknownGroup, unowned, empty]) {
+      const candidates = select([part]);
+      for (const name of ["ada", "bob", "carol", "dan", "eve", "mallory"]) {
+        const email = `${name}@example.com`;
+        assert.equal(may([part], email), Array.isArray(candidates) && candidates.includes(email));
+      }
     }
+  });
+});
+
+test("listPolicyGroups returns the groups that decide: of an owned value, only an owner that is a group", () => {
+  const owned = { approvers: { people: [], groups: ["finance"] }, owner: "Ada@example.com" };
+  assert.deepEqual(listPolicyGroups([finance, owned, ownedByOncall]), ["finance", "oncall"]);
+});
+
+describe("getOwnerKey", () => {
+  const definition = { type: "deploy" } as ActionPolicy["definition"];
+  const owner = { field: "service", of: {} };
+  const getKey = (policy: ApproverPolicy, bound: JsonObject) =>
+    getOwnerKey({ definition, approvers: policy }, bound);
+
+  test("returns type, field and value", () => {
+    assert.deepEqual(getKey({ ...approvers, owner }, { service: "search" }), {
+      type: "deploy",
+      field: "service",
+      value: "search",
+    });
+    assert.equal(getKey(approvers, { service: "search" }), undefined);
+    assert.equal(getKey({ ...approvers, owner }, {}), undefined);
+  });
+
+  test("ignores values that are not text, and inherited properties (T27)", () => {
+    for (const service of [1, true, null, ["search"]])
+      assert.equal(getKey({ ...approvers, owner }, { service }), undefined);
+    assert.equal(getKey({ ...approvers, owner }, Object.create({ service: "search" })), undefined);
+  });
 });

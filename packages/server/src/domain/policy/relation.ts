@@ -1,25 +1,25 @@
 /**
- * Who may have to do with whom: the operator's relations between agents, action types, values and people. A request needs
- * both sides, what the agent may ask of whom and what the person may decide; a side about which nothing is said is open,
- * and where anything is said, what no line covers is refused. Relations are rules like the others: they hold when
- * something is asked, decided and redeemed.
+ * Relations between agents, action types, values and approvers. A request needs both sides: what the agent may request of
+ * whom, and what the approver may decide. A side that is not configured allows everything; a side that is configured allows
+ * only what one of its relations matches. Relations are checked when an action is requested, decided and redeemed.
  */
 import type { Json, JsonObject } from "@countersign/protocol";
 import { normalizeEmail } from "../people/approver.ts";
 import type { Groups } from "./approver-policy.ts";
 
-/** For which actions a line is. Where a field is named, its value is one of those given; of a list, each item is. */
+/** The actions that a relation applies to. */
 type RelationScope = {
-  /** All of them, where it says nothing. */
+  /** Default: all types. */
   readonly types?: readonly string[];
+  /** Allowed values by bound field. Of a list, each item must be allowed. */
   readonly where: { readonly [field: string]: readonly Json[] };
 };
 type People = { readonly people: readonly string[]; readonly groups: readonly string[] };
 
 export type AgentRelation = RelationScope & {
-  /** Ids; every agent, where it says nothing. */
+  /** Agent ids. Default: all agents. */
   readonly agents?: readonly string[];
-  /** Of whom they may ask; of everyone whom the action's own rule names, where it says nothing. */
+  /** The approvers that these agents may request. Default: all that the approver policy of the action allows. */
   readonly of?: People;
 };
 export type ApproverRelation = RelationScope & People;
@@ -31,7 +31,7 @@ export type Relations = {
 
 type Part = { readonly type: string; readonly bound: JsonObject };
 
-/** Whether this agent may ask this person for all of these, and the person may decide all of them. */
+/** Returns true if the agent may request all parts of this approver, and the approver may decide all parts. */
 export function isRelated(
   { agents, approvers }: Relations,
   groups: Groups,
@@ -48,7 +48,7 @@ export function isRelated(
       (agents === undefined ||
         agents.some(
           (relation) =>
-            (relation.agents === undefined || relation.agents.includes(agent)) &&
+            matchesAgent(relation, agent) &&
             matchesScope(relation, part) &&
             (relation.of === undefined || includesApprover(relation.of)),
         )) &&
@@ -57,11 +57,30 @@ export function isRelated(
   );
 }
 
+/** Lists the groups whose members `isRelated` depends on for this agent and these parts. */
+export function listRelationGroups(
+  { agents = [], approvers = [] }: Relations,
+  agent: string,
+  parts: readonly Part[],
+): readonly string[] {
+  const matchesAny = (relation: RelationScope) => parts.some((part) => matchesScope(relation, part));
+  return [
+    ...agents.flatMap((relation) =>
+      relation.of && matchesAgent(relation, agent) && matchesAny(relation) ? relation.of.groups : [],
+    ),
+    ...approvers.flatMap((relation) => (matchesAny(relation) ? relation.groups : [])),
+  ];
+}
+
+function matchesAgent({ agents }: AgentRelation, agent: string): boolean {
+  return agents === undefined || agents.includes(agent);
+}
+
 function matchesScope({ types, where }: RelationScope, { type, bound }: Part): boolean {
   if (types !== undefined && !types.includes(type)) return false;
-  return Object.entries(where).every(([field, values]) => {
+  return Object.entries(where).every(([field, allowed]) => {
     const value = Object.hasOwn(bound, field) ? bound[field] : undefined;
     const items: readonly (Json | undefined)[] = Array.isArray(value) ? value : [value];
-    return items.length > 0 && items.every((item) => item !== undefined && values.includes(item));
+    return items.length > 0 && items.every((item) => item !== undefined && allowed.includes(item));
   });
 }

@@ -3,9 +3,10 @@
  * server's `Origin` and, once signed in, the CSRF token.
  */
 import type { Mac } from "../../crypto/root-key.ts";
+import type { Directory } from "../../directory/directory.ts";
 import type { Approver, Session } from "../../domain/people/approver.ts";
 import type { Store } from "../../store/store.ts";
-import { readSession, type SignedIn, sessionMs } from "../../usecase/people/sign-in.ts";
+import { readSession, type SignedIn, sessionMs } from "../../usecase/people/session.ts";
 import type { ProtocolRequest } from "../transport/protocol-request.ts";
 
 export type Viewer = { readonly session: Session; readonly approver: Approver; readonly csrf: string };
@@ -25,13 +26,20 @@ export type BrowserSessions = {
 
 export type BrowserSessionsDeps = {
   readonly store: Store;
+  readonly directory: Directory;
   readonly issuer: string;
   /** The origin of the approver's pages. */
   readonly origin: string;
   readonly csrf: Mac;
 };
 
-export function createBrowserSessions({ store, issuer, origin, csrf }: BrowserSessionsDeps): BrowserSessions {
+export function createBrowserSessions({
+  store,
+  directory,
+  issuer,
+  origin,
+  csrf,
+}: BrowserSessionsDeps): BrowserSessions {
   const isHttps = issuer.startsWith("https:");
   // The `__Host-` prefix needs HTTPS; a loopback issuer for development uses the plain name.
   const cookieName = isHttps ? "__Host-countersign" : "countersign";
@@ -42,7 +50,7 @@ export function createBrowserSessions({ store, issuer, origin, csrf }: BrowserSe
   return {
     readViewer: async (request) => {
       const secret = cookiePattern.exec(request.header("cookie") ?? "")?.[1];
-      const found = secret === undefined ? undefined : await readSession(store, secret);
+      const found = secret === undefined ? undefined : await readSession({ store, directory }, secret);
       return found && { ...found, csrf: csrf.make(found.session.id) };
     },
     createCookie: ({ secret }) => setCookie(secret, sessionMs / 1000),

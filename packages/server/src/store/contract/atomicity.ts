@@ -95,7 +95,7 @@ export function atomicityContract(contractCase: ContractCase): void {
       );
       assert.equal(await partsOf(store, "a"), "nothing");
       assert.equal(await partsOf(store, "b"), "all");
-      assert.equal((await store.findApproverByEmail("ada@example.com"))?.id, ada.id);
+      assert.equal((await store.findApproverByEmail("ada@example.com"))?.record.id, ada.id);
     },
   );
 

@@ -97,6 +97,9 @@ export function aSession(overrides: Partial<Session> = {}): Session {
   return {
     id,
     approver: "apr_1",
+    method: "passkey",
+    amr: ["pop", "user", "mfa"],
+    acr: "urn:countersign:acr:passkey",
     device: "dev_1",
     authenticatedAt: testNow,
     expiresAt: testNow + 60_000,

@@ -171,10 +171,10 @@ export function readerContract(contractCase: ContractCase): void {
   contractCase("an approver is found by the address as it is now", async ({ store }) => {
     const ada = anApprover({ email: "ada@example.com" });
     await putAll(store, "approver", [ada, anApprover()]);
-    assert.deepEqual(await store.findApproverByEmail("ada@example.com"), ada);
+    assert.deepEqual(await store.findApproverByEmail("ada@example.com"), { record: ada, version: 1 });
     await put(store, "approver", { ...ada, email: "ada@example.org" }, 1);
     assert.equal(await store.findApproverByEmail("ada@example.com"), undefined);
-    assert.equal((await store.findApproverByEmail("ada@example.org"))?.id, ada.id);
+    assert.equal((await store.findApproverByEmail("ada@example.org"))?.record.id, ada.id);
   });
 
   contractCase("devices are found by approver, sessions by device", async ({ store }) => {

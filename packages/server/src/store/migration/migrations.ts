@@ -5,12 +5,13 @@
  */
 import { renameToFieldTerms } from "./0002-field-terms.ts";
 import { addContacts } from "./0003-contacts.ts";
+import { recordAuthentication } from "./0004-session-authentication.ts";
 import type { Migration } from "./definition.ts";
 
 /** Number 1 is the schema that the first databases were created with. */
 export const firstSchema = 1;
 
-export const migrations: readonly Migration[] = [renameToFieldTerms, addContacts];
+export const migrations: readonly Migration[] = [renameToFieldTerms, addContacts, recordAuthentication];
 
 /** The number of the current schema. */
 export const schemaVersion = migrations.at(-1)?.number ?? firstSchema;

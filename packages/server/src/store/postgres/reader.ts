@@ -79,7 +79,10 @@ export function createReaders({ run }: Pool, schema: string): Readers {
       new Set((await run<{ what: Kind | "log" }>(queries.listPendingKinds)).map(({ what }) => what)),
     findNotPending: async (requestIds) =>
       (await run<{ id: string }>(queries.findNotPending, [...requestIds])).map(({ id }) => id),
-    findApproverByEmail: async (email) => (await bodies("approver", queries.findApproverByEmail, email))[0],
+    findApproverByEmail: async (email) => {
+      const [row] = await run<VersionedRow>(queries.findApproverByEmail, email);
+      return row && parseVersioned("approver", row);
+    },
     listDevicesOf: (approverId) => bodies("device", queries.listDevicesOf, approverId),
     listContactsOf: (approverId) => versioned("contact", queries.listContactsOf, approverId),
     listSessionsOn: (deviceId) => versioned("session", queries.listSessionsOn, deviceId),

@@ -33,7 +33,7 @@ export const sessionRecord = defineRecord<Session>()({
   retention: "expires",
   dueAt: (session) => session.expiresAt,
   logged: false,
-  columns: { device: (session) => session.device },
+  columns: { device: (session) => session.device ?? null },
   indexes: [{ name: "device", on: ["device", "id"] }],
   cached: true,
   hasRandomId: true,

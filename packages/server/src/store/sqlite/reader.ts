@@ -52,7 +52,7 @@ export function createReaders(connection: Connection, clock: () => number): Read
   const listPendingKinds = prepare<{ what: Kind | "log" }>(queries.listPendingKinds);
   const status = prepare<PollState>(queries.status);
   const readAgentAndStatus = prepare<AgentAndStatusRow>(queries.readAgentAndStatus);
-  const findApproverByEmail = prepare<RecordJson>(queries.findApproverByEmail);
+  const findApproverByEmail = prepare<VersionedRow>(queries.findApproverByEmail);
   const listDevicesOf = prepare<RecordJson>(queries.listDevicesOf);
   const listContactsOf = prepare<VersionedRow>(queries.listContactsOf);
   const listSessionsOn = prepare<VersionedRow>(queries.listSessionsOn);
@@ -87,8 +87,10 @@ export function createReaders(connection: Connection, clock: () => number): Read
     },
     readAgentAndStatus: (agentId, requestId) =>
       parseAgentAndStatus(agentId, readAgentAndStatus.get(agentId, requestId)),
-    findApproverByEmail: (email) =>
-      findApproverByEmail.all(email).map((row) => parseRecord("approver", row))[0],
+    findApproverByEmail: (email) => {
+      const row = findApproverByEmail.get(email);
+      return row && parseVersioned("approver", row);
+    },
     listDevicesOf: (approverId) => listDevicesOf.all(approverId).map((row) => parseRecord("device", row)),
     listContactsOf: (approverId) =>
       listContactsOf.all(approverId).map((row) => parseVersioned("contact", row)),

@@ -36,7 +36,7 @@ test("a change of the schema is a new version of it", () => {
   const digest = hash("sha256", createSchemaSql(), "base64url");
   assert.deepEqual(
     { schemaVersion, digest },
-    { schemaVersion: 3, digest: "c8q3q1e_DcoUC_bwFFQ0xL3-hZkM9P5in9Q3EYQxlJ4" },
+    { schemaVersion: 4, digest: "c8q3q1e_DcoUC_bwFFQ0xL3-hZkM9P5in9Q3EYQxlJ4" },
     "add a migration (store/migration/) and update this digest",
   );
 });

@@ -1,8 +1,7 @@
 /**
- * A person gets a device. The first by a one-time link that the operator hands over, further ones from a session that
- * exists already. The public key goes into the log, so that what it signs can be checked later by anybody.
+ * Enrols devices of approvers: the first with a one-time link from the operator, further ones with a link from a session. The
+ * log entry contains the public key, so that signed decisions can be verified offline.
  */
-
 import { operator, toApproverActor } from "../../audit/actor.ts";
 import { newEntry } from "../../audit/new-entry.ts";
 import {
@@ -14,39 +13,47 @@ import {
 } from "../../crypto/passkey.ts";
 import type { Mac } from "../../crypto/root-key.ts";
 import { hashSecret, newSecret } from "../../crypto/secret.ts";
+import type { Directory } from "../../directory/directory.ts";
 import { newId } from "../../domain/id.ts";
 import { type Approver, type Device, normalizeEmail, type Session } from "../../domain/people/approver.ts";
+import { passkeyAuthentication } from "../../domain/policy/level.ts";
 import { absent, type Store, type Versioned, type Write } from "../../store/store.ts";
 import { beginCeremony, ceremonyMs, computeChallenge, finishCeremony } from "./ceremony.ts";
-import { openSession, type SignedIn } from "./sign-in.ts";
+import { newSession, type SignedIn } from "./session.ts";
 
-export type EnrolDeps = {
-  readonly store: Store;
+/** Dependencies of everything that reads or changes approvers. */
+export type PeopleDeps = { readonly store: Store; readonly directory: Directory };
+export type EnrolDeps = PeopleDeps & {
   readonly relyingParty: RelyingParty;
   readonly ceremonies: Mac;
 };
 export type EnrolRefusal = "unknown_invitation" | "signed_out" | "bad_passkey";
 export type EnrolRefused = { readonly refused: EnrolRefusal };
 
-/** How long the operator's link may lie in somebody's mail. */
+/** Lifetime of the operator's link: 7 days. */
 const invitationMs = 7 * 24 * 3_600_000;
-/** How long one's own may take to be opened on the other device. */
+/** Lifetime of a link for a further device: 15 minutes. */
 const ownInvitationMs = 15 * 60_000;
 
 /**
- * Invites a person, who becomes an approver by it. Inviting someone again gives a new link, for a further or a lost
- * device. Answers the secret of the link, which is kept only as a hash. `mark` says that no person will hold the device.
+ * Creates an enrolment link, and the approver if the address is new. A known approver gets a link for a further or a
+ * replacement device. Returns the secret of the link, which is stored as a hash. `mark.test` is for automated devices.
  */
 export async function invite(
-  store: Store,
+  { store, directory }: PeopleDeps,
   email: string,
   name: string,
   mark: { readonly test?: true } = {},
 ): Promise<{ secret: string; approver: Approver }> {
   const secret = newSecret();
   const now = store.now();
-  const known = await store.findApproverByEmail(normalizeEmail(email));
-  const approver = known ?? { id: newId("apr", now), email: normalizeEmail(email), name, createdAt: now };
+  const known = await directory.findByEmail(normalizeEmail(email));
+  const approver = known?.record ?? {
+    id: newId("apr", now),
+    email: normalizeEmail(email),
+    name,
+    createdAt: now,
+  };
   const invitation = {
     id: hashSecret(secret),
     approver: approver.id,
@@ -69,28 +76,28 @@ export async function invite(
     ],
   });
   if (outcome === "conflict")
-    throw new Error("the approver was invited by somebody else at this moment; try again");
+    throw new Error("the approver was invited by another command at the same time; try again");
   return { secret, approver };
 }
 
 /**
- * A link for a further device of one's own. Nobody becomes an approver by it, and it is worth nothing once the device
- * that it was asked for on is gone. `signed_out`: the session, or the person, is not there any more.
+ * Creates a link for a further device of the signed-in approver. It creates no approver, and becomes invalid if the device of
+ * the session is removed. `signed_out`: the session ended, or the approver was removed or deactivated.
  */
 export async function inviteSelf(
-  store: Store,
+  { store, directory }: PeopleDeps,
   { id: sessionId, approver: approverId, device, test }: Session,
 ): Promise<{ readonly secret: string } | EnrolRefused> {
   const session = await store.read("session", sessionId);
-  const approver = await store.read("approver", approverId);
-  if (!session || !approver) return { refused: "signed_out" };
+  const approver = await directory.findById(approverId);
+  if (!session || !approver?.active) return { refused: "signed_out" };
   const secret = newSecret();
   const now = store.now();
   const { email, name } = approver.record;
   const invitation = {
     id: hashSecret(secret),
     approver: approverId,
-    device,
+    ...(device !== undefined && { device }),
     ...(test && { test }),
     createdAt: now,
     expiresAt: now + ownInvitationMs,
@@ -105,7 +112,7 @@ export async function inviteSelf(
       newEntry("approver.invited", now, {
         actor: toApproverActor(approverId),
         approver: approverId,
-        facts: { credential: device },
+        ...(device !== undefined && { facts: { credential: device } }),
         texts: { email, name },
       }),
     ],
@@ -113,19 +120,20 @@ export async function inviteSelf(
   return outcome === "committed" ? { secret } : { refused: "signed_out" };
 }
 
+/** Finds an invitation by the secret of its link, with its approver. Refuses one that is unknown, used or expired. */
 export async function readInvitation(
-  store: Store,
+  { store, directory }: PeopleDeps,
   secret: string,
 ): Promise<{ readonly found: Versioned<"invitation">; readonly approver: Approver } | EnrolRefused> {
   const found = await store.read("invitation", hashSecret(secret));
   if (!found || store.now() >= found.record.expiresAt) return { refused: "unknown_invitation" };
   const { device } = found.record;
   if (device !== undefined && !(await store.read("device", device))) return { refused: "unknown_invitation" };
-  const approver = await store.read("approver", found.record.approver);
-  return approver ? { found, approver: approver.record } : { refused: "unknown_invitation" };
+  const approver = await directory.findById(found.record.approver);
+  return approver?.active ? { found, approver: approver.record } : { refused: "unknown_invitation" };
 }
 
-/** Hands out the question for a new passkey. */
+/** Begins the ceremony that creates a passkey. Writes nothing. */
 export async function openEnrolment(
   { store, relyingParty, ceremonies }: EnrolDeps,
   approver: Approver,
@@ -140,7 +148,7 @@ export async function openEnrolment(
   return { ceremony, options };
 }
 
-/** Takes the answer: the device, the used-up invitation, the session and the log entry are one write. */
+/** Finishes the ceremony: the device, the used invitation, the session and the log entry are one write. */
 export async function enrol(
   deps: EnrolDeps,
   input: {
@@ -154,28 +162,40 @@ export async function enrol(
   const { store, relyingParty } = deps;
   const { approver, invitation } = input;
   const now = store.now();
-  const used = finishCeremony(deps.ceremonies, input.ceremony, now, "enrol", approver.id);
-  const proved =
-    used &&
+  const usedCeremony = finishCeremony(deps.ceremonies, input.ceremony, now, "enrol", approver.id);
+  const credential =
+    usedCeremony &&
     (await verifyPasskeyAttestation(relyingParty, input.attestation, computeChallenge(input.ceremony)));
-  if (!proved) return { refused: "bad_passkey" };
+  if (!credential) return { refused: "bad_passkey" };
 
   const test = invitation?.record.test;
   const name = input.name || "A device";
-  const device: Device = { ...proved, approver: approver.id, name, ...(test && { test }), createdAt: now };
-  const signedIn = openSession(approver, device, now);
+  const device: Device = {
+    ...credential,
+    approver: approver.id,
+    name,
+    ...(test && { test }),
+    createdAt: now,
+  };
+  const authentication = {
+    ...passkeyAuthentication,
+    authenticatedAt: now,
+    device: device.id,
+    ...(test && { test }),
+  };
+  const signedIn = newSession({ approver, ...authentication }, now);
   const writes: Write[] = [
-    used,
+    usedCeremony,
     { put: "device", record: device, ifVersion: absent },
     { put: "session", record: signedIn.session, ifVersion: absent },
   ];
   if (invitation)
     writes.push({ delete: "invitation", id: invitation.record.id, ifVersion: invitation.version });
-  const askedOn = invitation?.record.device;
-  if (askedOn !== undefined) {
-    const still = await store.read("device", askedOn);
-    if (!still) return { refused: "unknown_invitation" };
-    writes.push({ check: "device", id: askedOn, ifVersion: still.version });
+  const invitingDevice = invitation?.record.device;
+  if (invitingDevice !== undefined) {
+    const found = await store.read("device", invitingDevice);
+    if (!found) return { refused: "unknown_invitation" };
+    writes.push({ check: "device", id: invitingDevice, ifVersion: found.version });
   }
   const entry = newEntry("device.enrolled", now, {
     actor: toApproverActor(approver.id),

@@ -1,17 +1,16 @@
 /**
- * A device, or a person, is taken away. What they decided stays decided and can still be verified; every session that
- * depended on them ends in the same write.
+ * Removes devices and approvers. The same write ends their sessions. Past decisions are kept and remain verifiable.
  */
-
 import { operator, toApproverActor } from "../../audit/actor.ts";
 import type { ActorOf } from "../../audit/event.ts";
 import { newEntry } from "../../audit/new-entry.ts";
 import type { Approver } from "../../domain/people/approver.ts";
 import type { Outcome, Store, Versioned, Write } from "../../store/store.ts";
+import type { PeopleDeps } from "./enrol.ts";
 
 export type RemoveRefused = { readonly refused: "unknown_device" | "last_device" | "unknown_approver" };
 
-/** One of the approver's own devices. The last one stays: without it there would be no way back but the operator. */
+/** Removes one of the approver's own devices. Refuses to remove the last one: only the operator could enrol another. */
 export async function removeOwnDevice(
   store: Store,
   approver: Approver,
@@ -21,45 +20,47 @@ export async function removeOwnDevice(
     const device = await store.read("device", deviceId);
     if (device?.record.approver !== approver.id) return { refused: "unknown_device" };
     const other = (await store.listDevicesOf(approver.id)).find(({ id }) => id !== deviceId);
-    const kept = other && (await store.read("device", other.id));
-    if (!kept) return { refused: "last_device" };
-    // The one that stays is part of the guard: of two removals at once, one finds its other device gone.
-    const stays: Write = { check: "device", id: kept.record.id, ifVersion: kept.version };
-    if ((await remove(store, device, [stays], toApproverActor(approver.id))) === "committed")
+    const remaining = other && (await store.read("device", other.id));
+    if (!remaining) return { refused: "last_device" };
+    // Guard the remaining device: of two concurrent removals, one conflicts.
+    const guard: Write = { check: "device", id: remaining.record.id, ifVersion: remaining.version };
+    if ((await commitRemoval(store, device, [guard], toApproverActor(approver.id))) === "committed")
       return "removed";
   }
 }
 
-/** Any device, by the operator: a lost phone. */
+/** Removes any device, such as a lost phone. For the operator. */
 export async function removeDevice(store: Store, deviceId: string): Promise<"removed" | RemoveRefused> {
   for (;;) {
     const device = await store.read("device", deviceId);
     if (!device) return { refused: "unknown_device" };
-    if ((await remove(store, device, [], operator)) === "committed") return "removed";
+    if ((await commitRemoval(store, device, [], operator)) === "committed") return "removed";
   }
 }
 
-/** A conflict means that the device was used, or signed in or out, at this very moment: it is still to be removed. */
-async function remove(
+/** Returns `conflict` if the device was used, or one of its sessions began or ended, at the same time: try again. */
+async function commitRemoval(
   store: Store,
   { record: { id, approver } }: Versioned<"device">,
   guards: readonly Write[],
   actor: ActorOf<"device.removed">,
 ): Promise<Outcome> {
   const entry = newEntry("device.removed", store.now(), { actor, approver, facts: { credential: id } });
-  return await store.commit({ writes: [...(await dropsOf(store, id)), ...guards], entries: [entry] });
+  return await store.commit({ writes: [...(await deleteDevice(store, id)), ...guards], entries: [entry] });
 }
 
-/** A person leaves: they are asked nothing any more, and can decide nothing. */
-export async function removeApprover(store: Store, email: string): Promise<"removed" | RemoveRefused> {
+/** Removes an approver with all devices and sessions. They are no longer notified and can no longer decide. */
+export async function removeApprover(
+  { store, directory }: PeopleDeps,
+  email: string,
+): Promise<"removed" | RemoveRefused> {
   for (;;) {
-    const approver = await store.findApproverByEmail(email);
-    const found = approver && (await store.read("approver", approver.id));
+    const found = await directory.findByEmail(email);
     if (!found) return { refused: "unknown_approver" };
     const { id } = found.record;
     const devices = await store.listDevicesOf(id);
     const writes: Write[] = [{ delete: "approver", id, ifVersion: found.version }];
-    for (const device of devices) writes.push(...(await dropsOf(store, device.id)));
+    for (const device of devices) writes.push(...(await deleteDevice(store, device.id)));
     const now = store.now();
     const outcome = await store.commit({
       writes,
@@ -78,7 +79,8 @@ export async function removeApprover(store: Store, email: string): Promise<"remo
   }
 }
 
-async function dropsOf(store: Store, deviceId: string): Promise<Write[]> {
+/** Returns the writes that delete a device and its sessions. */
+async function deleteDevice(store: Store, deviceId: string): Promise<Write[]> {
   const device = await store.read("device", deviceId);
   const sessions = await store.listSessionsOn(deviceId);
   return [

@@ -8,6 +8,7 @@ import { newEntry } from "../../audit/new-entry.ts";
 import type { PolicySource, Source } from "../../config/policy.ts";
 import type { Policy, Settings } from "../../config/sections.ts";
 import type { Seal } from "../../crypto/secret.ts";
+import type { Directory } from "../../directory/directory.ts";
 import type { Agent } from "../../domain/client/client.ts";
 import type { Approver } from "../../domain/people/approver.ts";
 import type { ApprovalRequest } from "../../domain/request/request.ts";
@@ -77,6 +78,7 @@ export type AskDeps = {
   readonly store: Store;
   readonly policy: PolicySource;
   readonly settings: Pick<Settings, "channels">;
+  readonly directory: Directory;
   /** Seals notification tokens. */
   readonly callbackSeal: Seal;
   /** The external permission check, if one is configured. */
@@ -100,7 +102,7 @@ export async function ask(
     const agent = attempt === 0 ? authenticated : await deps.store.read("agent", id);
     if (!agent) return { refused: "access_denied", why: "this agent was removed" } as const;
     const policy = deps.policy.current();
-    const resolved = await resolveAsk(deps.store, policy, agent.record, input);
+    const resolved = await resolveAsk({ ...deps, policy }, agent.record, input);
     if ("refused" in resolved) return await logRefusal(deps, id, resolved, resolved);
     const result = await askOnce(deps, policy, agent, input, resolved, attempt > 0);
     return result !== "conflict" && "refused" in result
@@ -141,7 +143,7 @@ async function askOnce(
   });
   if ("refused" in authorized) return authorized;
 
-  const request = duplicate.request ?? { ...draft, candidates: authorized.people.map(({ id }) => id) };
+  const request = duplicate.request ?? { ...draft, candidates: authorized.candidates.map(({ id }) => id) };
   const sideWrites: Write<UnloggedKind>[] = [
     ...replay.writes,
     ...authorized.writes,
@@ -178,11 +180,11 @@ async function authorizeAsk(
   policy: Policy,
   agent: Agent,
   { userCode }: AskInput,
-  { audience, people }: ResolvedAsk,
+  { audience, candidates }: ResolvedAsk,
   { parts }: ApprovalRequest,
   about: { readonly isDuplicate: boolean; readonly isRetry: boolean; readonly now: number },
 ): Promise<
-  | { readonly people: readonly Approver[]; readonly writes: readonly Write<"user_code_attempts">[] }
+  | { readonly candidates: readonly Approver[]; readonly writes: readonly Write<"user_code_attempts">[] }
   | AskRefused
 > {
   const { store } = deps;
@@ -196,12 +198,12 @@ async function authorizeAsk(
   if (overLimit) return overLimit;
   const permitted =
     permission && !about.isDuplicate
-      ? await checkPermission(permission, { agent: agent.id, audience, parts }, people)
-      : people;
+      ? await checkPermission(permission, { agent: agent.id, audience, parts }, candidates)
+      : candidates;
   if ("refused" in permitted) return permitted;
-  if (!usesUserCode) return { people: permitted, writes: [] };
+  if (!usesUserCode) return { candidates: permitted, writes: [] };
   const code = await checkUserCode({ store, policy }, agent, permitted, userCode);
-  return "refused" in code ? code : { people: permitted, writes: code.writes };
+  return "refused" in code ? code : { candidates: permitted, writes: code.writes };
 }
 
 /** Returns the limit that one more request would exceed. The commit enforces the same limits. */

@@ -1,9 +1,10 @@
 /**
- * Whether a request still holds. Authority follows the stricter of the rules pinned by the request and those in force at
- * the instant of asking, deciding or issuing: of every part of the action, since a yes is to all of it.
+ * Checks whether a request is still authorized. The stricter of the policy pinned by the request and the current policy
+ * applies to every part of the action: when it is requested, decided and redeemed.
  */
 import type { AuthenticationLevel } from "@countersign/protocol";
 import type { Policy } from "../../config/sections.ts";
+import type { Directory } from "../../directory/directory.ts";
 import type { ActionPolicy } from "../../domain/action/action-type.ts";
 import { findNotCombinable } from "../../domain/action/combination.ts";
 import type { Agent } from "../../domain/client/client.ts";
@@ -13,8 +14,9 @@ import { maxLevel } from "../../domain/policy/level.ts";
 import { isRelated } from "../../domain/policy/relation.ts";
 import type { ApprovalRequest, RequestPart } from "../../domain/request/request.ts";
 import { absent, type Store, type Write } from "../../store/store.ts";
+import { readApproverSnapshot } from "./read-policy-snapshot.ts";
 
-/** The rules in force, one for each part; undefined where a type is gone, or they are not approved together any more. */
+/** Returns the current policy of each part; undefined if a type no longer exists or the types are no longer combinable. */
 export function getCurrentPolicies(
   policy: Policy,
   parts: readonly Pick<RequestPart, "type">[],
@@ -23,7 +25,7 @@ export function getCurrentPolicies(
   return policies.length === parts.length && !findNotCombinable(policies) ? policies : undefined;
 }
 
-/** The level that an approval of this request needs now; undefined where nobody may approve it any more. */
+/** Returns the level that an approval of this request currently needs; undefined if it can no longer be approved. */
 export function getRequiredLevel(
   policy: Policy,
   { parts, level }: ApprovalRequest,
@@ -33,31 +35,37 @@ export function getRequiredLevel(
     .reduce(maxLevel, level);
 }
 
-/** Whether this agent may still ask for all of it, and of this person, and the person still decide all of it. */
-export function mayApprove(
-  policy: Policy,
+/**
+ * Checks that the agent may still request all parts of this approver, and that the approver may still decide all of them.
+ * Returns guards for the commit that depends on it (none if the directory is the configuration); undefined if not authorized.
+ */
+export async function checkAuthority(
+  { policy, directory }: { readonly policy: Policy; readonly directory: Directory },
   { id: agent, types }: Agent,
-  { email }: Approver,
+  approver: Approver,
   { parts }: ApprovalRequest,
-): boolean {
+  now: number,
+): Promise<readonly Write[] | undefined> {
   const policies = getCurrentPolicies(policy, parts);
-  if (!policies || !parts.every(({ type }) => types.includes(type))) return false;
-  const ruled = policies.map(({ approvers }, at) => ({ approvers, bound: parts[at]!.bound }));
+  if (!policies || !parts.every(({ type }) => types.includes(type))) return undefined;
   const { relations } = policy.permission;
-  return (
-    mayDecide(ruled, policy.groups, email) &&
-    (!relations || isRelated(relations, policy.groups, agent, parts, email))
-  );
+  const policyParts = policies.map((current, i) => ({ policy: current, bound: parts[i]!.bound }));
+  const query = { agent, parts: policyParts, relations };
+  const snapshot = await readApproverSnapshot(directory, query, approver, now);
+  const isAuthorized =
+    mayDecide(snapshot, approver.email) &&
+    (!relations || isRelated(relations, snapshot.groups, agent, parts, approver.email));
+  return isAuthorized ? snapshot.guards : undefined;
 }
 
-/** Whether a person has denied any part of it, under whatever terms. */
+/** Returns true if a denial blocks any part, including a denial of another request. */
 export async function isDenied(store: Store, parts: readonly RequestPart[]): Promise<boolean> {
-  for (const { denyKey: latchKey } of parts) if (await store.read("denial", latchKey)) return true;
+  for (const { denyKey } of parts) if (await store.read("denial", denyKey)) return true;
   return false;
 }
 
-/** That none of it is latched, as guards of a commit. */
+/** Guards: the commit conflicts if a denial blocks any part. */
 export function guardDenials(parts: readonly RequestPart[]): readonly Write[] {
-  const ids = new Set(parts.map(({ denyKey: latchKey }) => latchKey));
+  const ids = new Set(parts.map(({ denyKey }) => denyKey));
   return [...ids].map((id) => ({ check: "denial", id, ifVersion: absent }));
 }

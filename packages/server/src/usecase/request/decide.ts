@@ -1,10 +1,9 @@
 /**
- * A person decides. The approver's authority, the card they saw and the strength of their proof are checked at this
- * instant, against the stricter of the rules pinned by the request and those in force; time is checked again inside
- * the commit. A denial needs only a session, and latches the action in the same commit.
+ * `decide`: an approver approves or denies a request. Authority, the displayed card and the strength of authentication are
+ * checked at this moment against the stricter of the policy pinned by the request and the current one; the commit checks the
+ * time again. A denial needs only a session; the same commit writes the denials that block the action.
  */
-
-import { type AuthenticationLevel, decisionChallenge, type JsonObject } from "@countersign/protocol";
+import { decisionChallenge, type JsonObject } from "@countersign/protocol";
 import { toApproverActor } from "../../audit/actor.ts";
 import { type NewEntry, newEntry } from "../../audit/new-entry.ts";
 import type { PolicySource, Source } from "../../config/policy.ts";
@@ -17,8 +16,9 @@ import {
   verifyPasskeyAssertion,
 } from "../../crypto/passkey.ts";
 import type { Mac } from "../../crypto/root-key.ts";
+import type { Directory } from "../../directory/directory.ts";
 import type { Approver, Device, Session } from "../../domain/people/approver.ts";
-import { freshPasskeyMs, passkeyAmr } from "../../domain/policy/level.ts";
+import { hasFreshPasskey, passkeyAmr } from "../../domain/policy/level.ts";
 import { selectDenyFields } from "../../domain/request/deny-key.ts";
 import {
   type ApprovalRequest,
@@ -30,38 +30,39 @@ import {
 import { absent, type Store, type Versioned, type Write } from "../../store/store.ts";
 import { traceWait } from "../../tracing/tracing.ts";
 import { beginCeremony, finishCeremony } from "../people/ceremony.ts";
-import { getRequiredLevel, guardDenials, isDenied, mayApprove } from "./authorization.ts";
+import { checkAuthority, getRequiredLevel, guardDenials, isDenied } from "./authorization.ts";
 import { queueCallback } from "./callback-writes.ts";
 import { checkPermission, type PermissionCheck } from "./check-permission.ts";
 
 export type DecideDeps = {
   readonly store: Store;
   readonly policy: PolicySource;
+  readonly directory: Directory;
   readonly relyingParty: RelyingParty;
   readonly ceremonies: Mac;
-  /** A check outside this server, where there is one. */
+  /** The external permission check, if one is configured. */
   readonly permission?: Source<PermissionCheck | undefined>;
 };
 
 export type DecideInput = {
   readonly requestId: string;
   readonly session: Session;
-  readonly approver: Approver;
   readonly verdict: "approve" | "deny";
   /** The hash of the card that the form was rendered with. */
   readonly cardHash: string;
   readonly reason?: string;
-  /** The channel whose link led to the card, as its form says; for counting, and nothing depends on it. */
+  /** The channel whose link led to the card, from the form. For metrics only. */
   readonly channel?: string;
-  /** For a signed approval: the ceremony's token and the browser's answer. */
+  /** For level `passkey-signed`: the ceremony's token and the browser's assertion. */
   readonly signed?: { readonly ceremony: string; readonly assertion: Assertion };
 };
 
 /**
- * `not_yours`: unknown, or somebody else's to decide. `signed_out`: the session, or the person, is not there any more,
- * whatever it was when the form began to arrive. `other_card`: the form showed another card. `no_authority`: the
- * rules in force do not allow it any more. `sign_in_again`, `passkey_needed`, `bad_passkey`: the proof is too weak.
- * `latched`: the same action, under other terms, was denied meanwhile. `unchecked`: the permission check did not answer.
+ * `not_yours`: unknown request, or the approver is not a candidate. `signed_out`: the session ended, or the approver was
+ * removed or deactivated, possibly while the form was being sent. `other_card`: the form displayed another card.
+ * `no_authority`: the current policy, relations or permission check do not allow it. `sign_in_again`, `passkey_needed`,
+ * `bad_passkey`: the authentication is too weak. `action_denied`: another request for the same action was denied meanwhile.
+ * `unchecked`: the permission check is unavailable.
  */
 export type DecideRefusal =
   | RequestRefusal
@@ -73,11 +74,11 @@ export type DecideRefusal =
   | "passkey_needed"
   | "bad_passkey"
   | "paused"
-  | "latched"
+  | "action_denied"
   | "unchecked";
 export type DecideRefused = { readonly refused: DecideRefusal };
 
-/** The passkey question whose answer signs "approve": bound to request, digest, card, approver and a nonce of its own. */
+/** Creates the passkey options for a signed approval. The challenge binds request, digest, card, approver and a nonce. */
 export async function beginDecision(
   { store, relyingParty, ceremonies }: DecideDeps,
   request: ApprovalRequest,
@@ -103,21 +104,22 @@ function decisionChallengeOf(request: ApprovalRequest, approver: string, nonce: 
 export async function decide(deps: DecideDeps, input: DecideInput): Promise<ApprovalRequest | DecideRefused> {
   const { store } = deps;
   const policy = deps.policy.current();
-  const { approver, session, verdict, channel } = input;
+  const { verdict, channel } = input;
   for (;;) {
-    const present = await guardSession(store, session);
-    if ("refused" in present) return present;
+    const signedIn = await guardSession(deps, input.session);
+    if ("refused" in signedIn) return signedIn;
+    const { session, approver } = signedIn;
     const found = await store.read("request", input.requestId);
     if (!found?.record.candidates.includes(approver.id)) return { refused: "not_yours" };
     const request = found.record;
     if (request.cardHash !== input.cardHash) return { refused: "other_card" };
     const now = store.now();
 
-    const decision = {
+    const decision: Omit<Decision, "level"> = {
       approver: approver.id,
       at: now,
       authenticatedAt: session.authenticatedAt,
-      amr: passkeyAmr,
+      amr: session.amr,
     };
     const writes: Write[] = [];
     let next: ApprovalRequest | { refused: RequestRefusal };
@@ -141,68 +143,73 @@ export async function decide(deps: DecideDeps, input: DecideInput): Promise<Appr
       writes.push(...(await writeDenials(store, policy, request, now)));
       entry = newEntry("request.denied", now, { ...about, facts: shared });
     } else {
-      const proof = await verifyDecision(deps, policy, input, found, now);
+      const proof = await verifyDecision({ ...deps, policy }, { ...input, session, approver }, found, now);
       if ("refused" in proof) return proof;
       writes.push(...proof.writes);
       entry = newEntry("request.approved", now, { ...about, facts: { ...shared, ...proof.facts } });
-      const proved: Decision = { ...decision, level: proof.level, authenticatedAt: proof.authenticatedAt };
-      next = approve(request, proved, now);
+      next = approve(request, { ...decision, ...proof.authentication }, now);
     }
     if ("refused" in next) return next;
     writes.push(...(await queueCallback(store, request, now)));
 
     const outcome = await store.commit({
       notOnOrAfter: request.decideBy,
-      writes: [{ put: "request", record: next, ifVersion: found.version }, ...present.writes, ...writes],
+      writes: [{ put: "request", record: next, ifVersion: found.version }, ...signedIn.writes, ...writes],
       entries: [entry],
     });
     if (outcome === "committed") {
       traceWait(request, now, verdict);
       return next;
     }
-    // Somebody else decided, the clock did, or the session, device or agent changed: look again.
+    // Another decision, expiry, or a change of the session, device or agent: read and check again.
   }
 }
 
-/** That the session and its approver are there, as guards of the decision: a lost phone decides nothing once removed. */
+/** Reads the session and its approver again, and guards them: a removed device cannot decide. */
 async function guardSession(
-  store: Store,
-  { id, approver }: Session,
-): Promise<{ readonly writes: readonly Write[] } | DecideRefused> {
+  { store, directory }: DecideDeps,
+  { id, approver: approverId }: Session,
+): Promise<
+  | { readonly session: Session; readonly approver: Approver; readonly writes: readonly Write[] }
+  | DecideRefused
+> {
   const session = await store.read("session", id);
-  const person = await store.read("approver", approver);
-  if (!session || !person || store.now() >= session.record.expiresAt) return { refused: "signed_out" };
+  const approver = await directory.findById(approverId);
+  if (!session || !approver?.active || store.now() >= session.record.expiresAt)
+    return { refused: "signed_out" };
   return {
+    session: session.record,
+    approver: approver.record,
     writes: [
       { check: "session", id, ifVersion: session.version },
-      { check: "approver", id: approver, ifVersion: person.version },
+      { check: "approver", id: approverId, ifVersion: approver.version },
     ],
   };
 }
 
 type VerifiedDecision = {
-  readonly level: AuthenticationLevel;
-  readonly authenticatedAt: number;
+  readonly authentication: Pick<Decision, "level" | "authenticatedAt" | "amr">;
   readonly writes: readonly Write[];
   readonly facts: JsonObject & { readonly level: string };
 };
 
+/** Checks that an approval is authorized now and authenticated at the required level. */
 async function verifyDecision(
-  deps: DecideDeps,
-  policy: Policy,
-  { approver, session, signed }: DecideInput,
+  deps: Omit<DecideDeps, "policy"> & { readonly policy: Policy },
+  { approver, session, signed }: Pick<DecideInput, "session" | "signed"> & { readonly approver: Approver },
   { record: request }: Versioned<"request">,
   now: number,
 ): Promise<VerifiedDecision | DecideRefused> {
-  const { store } = deps;
+  const { store, policy } = deps;
   const level = getRequiredLevel(policy, request);
   const agent = await store.read("agent", request.agent);
-  if (!agent || !level || !mayApprove(policy, agent.record, approver, request))
-    return { refused: "no_authority" };
+  const authority = agent && (await checkAuthority(deps, agent.record, approver, request, now));
+  if (!level || !authority) return { refused: "no_authority" };
   if (agent.record.paused) return { refused: "paused" };
-  if (await isDenied(store, request.parts)) return { refused: "latched" };
-  const still: readonly Write[] = [
+  if (await isDenied(store, request.parts)) return { refused: "action_denied" };
+  const guards: readonly Write[] = [
     { check: "agent", id: agent.record.id, ifVersion: agent.version },
+    ...authority,
     ...guardDenials(request.parts),
   ];
 
@@ -217,27 +224,33 @@ async function verifyDecision(
   }
 
   if (level !== "passkey-signed") {
-    if (level === "passkey" && now >= session.authenticatedAt + freshPasskeyMs)
-      return { refused: "sign_in_again" };
-    return { level, authenticatedAt: session.authenticatedAt, writes: still, facts: { level } };
+    if (level === "passkey" && !hasFreshPasskey(session, now)) return { refused: "sign_in_again" };
+    const { authenticatedAt, amr } = session;
+    return { authentication: { level, authenticatedAt, amr }, writes: guards, facts: { level } };
   }
   if (!signed) return { refused: "passkey_needed" };
-  const used = finishCeremony(deps.ceremonies, signed.ceremony, now, "decide", request.id, approver.id);
+  const usedCeremony = finishCeremony(
+    deps.ceremonies,
+    signed.ceremony,
+    now,
+    "decide",
+    request.id,
+    approver.id,
+  );
   const device = await store.read("device", signed.assertion.id);
-  if (!used || device?.record.approver !== approver.id) return { refused: "bad_passkey" };
+  if (!usedCeremony || device?.record.approver !== approver.id) return { refused: "bad_passkey" };
   const challenge = decisionChallengeOf(request, approver.id, signed.ceremony);
   const counter = await verifyPasskeyAssertion(deps.relyingParty, signed.assertion, challenge, device.record);
   if (counter === undefined) return { refused: "bad_passkey" };
-  const answered: Device = { ...device.record, counter };
+  const record: Device = { ...device.record, counter };
   return {
-    level,
-    authenticatedAt: now,
-    writes: [...still, used, { put: "device", record: answered, ifVersion: device.version }],
+    authentication: { level, authenticatedAt: now, amr: passkeyAmr },
+    writes: [...guards, usedCeremony, { put: "device", record, ifVersion: device.version }],
     facts: { level, evidence: collectEvidence(signed.assertion, signed.ceremony) },
   };
 }
 
-/** What a stranger needs, beside the enrolment entry's public key, to check the signature again. */
+/** Returns the facts that verify the signature offline, together with the public key in the enrolment's log entry. */
 function collectEvidence({ id, response }: Assertion, nonce: string): JsonObject {
   const { clientDataJSON, authenticatorData, signature } = response;
   return {
@@ -249,7 +262,7 @@ function collectEvidence({ id, response }: Assertion, nonce: string): JsonObject
   };
 }
 
-/** The latches of a denial, one for each part. An earlier one of the same key stays as it is. */
+/** Returns the denials to write, one for each part. An existing denial with the same key is kept. */
 async function writeDenials(
   store: Store,
   { actions }: Policy,

@@ -29,7 +29,7 @@ export type DraftRefused = {
 export function draftRequest(
   agent: Agent,
   input: DraftInput,
-  { parts: read, audience, people }: ResolvedAsk,
+  { parts: read, audience, candidates }: ResolvedAsk,
   createdAt: number,
 ): ApprovalRequest | DraftRefused {
   const parts = read.map((part) => toRequestPart(agent.id, part));
@@ -58,7 +58,7 @@ export function draftRequest(
     card,
     cardHash: hashCard(card),
     scope: ["openid", ...policies.flatMap(({ scope }) => scope ?? [])].join(" "),
-    candidates: people.map(({ id }) => id),
+    candidates: candidates.map(({ id }) => id),
     level,
     tokenLifetimeSeconds: minimum((policy) => policy.tokenLifetimeSeconds),
     dedupeKey: `same:${hashJson({ agent: agent.id, digest: card.digest, level })}`,

@@ -1,37 +1,39 @@
 /**
- * The first gate: what agent and person may do at all. An ask is held against the configuration, the agent's
- * registration, the operator's rule about who may approve, and the relations between agents and people; whatever is
- * refused here disturbs nobody. A check outside this server comes after it (`permission.ts`).
+ * Resolves what an agent asks for: parses the parameters, checks the agent's registration, and selects the approvers by the
+ * approver policy, the relations and the hint. No approver is notified of what is refused here. The external permission check
+ * comes later (`check-permission.ts`).
  */
 import type { AuthenticationLevel } from "@countersign/protocol";
 import type { Policy } from "../../config/sections.ts";
+import type { Directory } from "../../directory/directory.ts";
 import { type ParsedPart, parseDetails } from "../../domain/action/parse-details.ts";
 import type { Agent } from "../../domain/client/client.ts";
 import type { Approver } from "../../domain/people/approver.ts";
-import { type Hint as RuleHint, selectCandidates } from "../../domain/policy/approver-policy.ts";
+import { type Hint as PolicyHint, selectCandidates } from "../../domain/policy/approver-policy.ts";
 import { isRelated } from "../../domain/policy/relation.ts";
 import type { Store } from "../../store/store.ts";
 import { permissionRefusal } from "./check-permission.ts";
+import { readCandidateSnapshot } from "./read-policy-snapshot.ts";
 
-/** Whom the agent would like to be asked. The operator's rule has the last word. */
-export type Hint = RuleHint | { readonly by: "id"; readonly id: string };
+/** The approvers whom the agent would like to be notified. Never adds an approver to those that the policy allows. */
+export type Hint = PolicyHint | { readonly by: "id"; readonly id: string };
 
-/** What an agent asks for, as its endpoint read it. */
+/** The parameters of an ask, as parsed by the endpoint. */
 export type AskParameters = {
-  /** `authorization_details` as sent, unparsed: duplicate keys must still be visible. */
+  /** `authorization_details` as sent. Unparsed, so that duplicate keys can be rejected. */
   readonly details?: string;
   readonly scopes: readonly string[];
   readonly hint: Hint;
   readonly audience?: string;
-  /** The authentication level asked for, if any; the action type's own level is the least. */
+  /** The requested authentication level. The level of the action type is the minimum. */
   readonly level?: AuthenticationLevel;
 };
 
-/** What passed: the parts of one action, for one API, and those who may decide it, all of them known here. */
+/** The parts of one action, its API, and its candidates: at least one, all enrolled and active. */
 export type ResolvedAsk = {
   readonly parts: readonly ParsedPart[];
   readonly audience: string;
-  readonly people: readonly Approver[];
+  readonly candidates: readonly Approver[];
 };
 
 export type GateRefusal =
@@ -40,64 +42,65 @@ export type GateRefusal =
   | "invalid_authorization_details"
   | "invalid_target"
   | "unknown_user_id";
-/** Which gate it was: what the agent is registered for, who may approve, or what is permitted between the two. */
+/** The gate that refused: the agent's registration, the approver policy, or the relations and the permission check. */
 export type Gate = "registration" | "rule" | "permission";
 type GateRefused = { readonly refused: GateRefusal; readonly why: string; readonly gate?: Gate };
 
-/** Scopes that mean nothing for an action. They are accepted, because real clients send them, and not granted. */
+/** Scopes that are accepted, because clients send them by default, and not granted. */
 export const ungrantedScopes = ["offline_access", "profile", "email"];
 
+type ResolveDeps = { readonly store: Store; readonly policy: Policy; readonly directory: Directory };
+
 export async function resolveAsk(
-  store: Store,
-  policy: Policy,
+  deps: ResolveDeps,
   agent: Agent,
-  wish: AskParameters,
+  parameters: AskParameters,
 ): Promise<ResolvedAsk | GateRefused> {
-  const read = parseAskParameters(policy, agent, wish);
-  if ("refused" in read) return read;
-  const people = await selectPeople(store, policy, agent, read.parts, wish.hint);
-  return "refused" in people ? people : { ...read, people };
+  const parsed = parseAskParameters(deps.policy, agent, parameters);
+  if ("refused" in parsed) return parsed;
+  const candidates = await selectApprovers(deps, agent, parsed.parts, parameters.hint);
+  return "refused" in candidates ? candidates : { ...parsed, candidates };
 }
 
-/** What is asked, held against the configuration alone. */
+/** Checks the parameters against the configuration and the agent's registration. Reads no store. */
 function parseAskParameters(
-  rules: Policy,
+  policy: Policy,
   agent: Agent,
-  { details, scopes, audience: wanted }: AskParameters,
-): Omit<ResolvedAsk, "people"> | GateRefused {
+  { details, scopes, audience: requestedAudience }: AskParameters,
+): Omit<ResolvedAsk, "candidates"> | GateRefused {
   if (agent.paused) return { refused: "access_denied", why: "this agent is paused", gate: "registration" };
   if (!scopes.includes("openid")) return { refused: "invalid_scope", why: "scope must contain openid" };
   const actionScopes = scopes.filter((scope) => scope !== "openid" && !ungrantedScopes.includes(scope));
-  const unknown = actionScopes.find((scope) => rules.actions.get(scope)?.scope !== scope);
+  const unknown = actionScopes.find((scope) => policy.actions.get(scope)?.scope !== scope);
   if (unknown !== undefined) return { refused: "invalid_scope", why: "unknown scope" };
 
-  const parts = parseParts(rules, details, actionScopes);
+  const parts = parseParts(policy, details, actionScopes);
   if ("refused" in parts) return parts;
-  const foreign = parts.find(({ policy }) => !agent.types.includes(policy.definition.type));
-  if (foreign)
+  const unregistered = parts.find(({ policy }) => !agent.types.includes(policy.definition.type));
+  if (unregistered)
     return {
-      refused: foreign.policy.scope ? "invalid_scope" : "invalid_authorization_details",
-      why: `this agent is not registered for the action type ${foreign.policy.definition.type}`,
+      refused: unregistered.policy.scope ? "invalid_scope" : "invalid_authorization_details",
+      why: `this agent is not registered for the action type ${unregistered.policy.definition.type}`,
       gate: "registration",
     };
   const { type, audience } = parts[0]!.policy.definition;
-  if (wanted !== undefined && wanted !== audience)
+  if (requestedAudience !== undefined && requestedAudience !== audience)
     return { refused: "invalid_target", why: `the action type ${type} is for ${audience}` };
   return { parts, audience };
 }
 
-/** Never empty. */
+/** Returns the parts of the action: at least one. */
 function parseParts(
-  rules: Policy,
+  policy: Policy,
   details: string | undefined,
   scopes: readonly string[],
 ): readonly ParsedPart[] | GateRefused {
   if (details === undefined) {
-    const policy = scopes.length === 1 ? rules.actions.get(scopes[0]!) : undefined;
-    if (policy) return [{ policy, bound: {}, advisory: {} }];
+    const action = scopes.length === 1 ? policy.actions.get(scopes[0]!) : undefined;
+    if (action) return [{ policy: action, bound: {}, advisory: {} }];
     return {
       refused: "invalid_authorization_details",
-      why: "say what would be done: authorization_details, or one scope that is declared as an action",
+      why: "send authorization_details, or exactly one scope that is declared as an action",
     };
   }
   if (scopes.length > 0)
@@ -105,52 +108,51 @@ function parseParts(
       refused: "invalid_authorization_details",
       why: "one request is one action: details or an action scope",
     };
-  const read = parseDetails(details, rules.actions);
-  return "refused" in read ? { refused: read.refused, why: `${read.path} ${read.why}` } : read;
+  const parsed = parseDetails(details, policy.actions);
+  return "refused" in parsed ? { refused: parsed.refused, why: `${parsed.path} ${parsed.why}` } : parsed;
 }
 
-/** Who may be asked: the operator's rule, narrowed by the hint and by relations, and enrolled here. */
-async function selectPeople(
-  store: Store,
-  policy: Policy,
+/** Selects the candidates: allowed by the approver policy, matched by the hint, allowed by the relations, and active. */
+async function selectApprovers(
+  { store, policy, directory }: ResolveDeps,
   { id: agent }: Agent,
   parts: readonly ParsedPart[],
   hint: Hint,
 ): Promise<readonly Approver[] | GateRefused> {
-  let ruleHint: RuleHint;
-  if (hint.by === "id") {
-    const found = await store.read("approver", hint.id);
-    if (!found) return applyPolicy("unknown_user_id", "no approver matches the hint");
-    ruleHint = { by: "email", email: found.record.email };
-  } else ruleHint = hint;
-  const asked = parts.map(({ policy: { approvers, definition }, bound }) => ({
-    approvers,
-    type: definition.type,
-    bound,
-  }));
-  const emails = selectCandidates(asked, policy.groups, ruleHint);
+  const policyHint = hint.by === "id" ? await resolveIdHint(directory, hint.id) : hint;
+  if (!policyHint) return refuseByPolicy("unknown_user_id", "no approver matches the hint");
+  const { relations } = policy.permission;
+  const query = { agent, parts, relations };
+  const snapshot = await readCandidateSnapshot(directory, query, policyHint, store.now());
+  const emails = selectCandidates(snapshot, policyHint);
   if ("refused" in emails && emails.refused === "access_denied")
-    return applyPolicy(
+    return refuseByPolicy(
       emails.refused,
       `no approver may decide ${parts.length > 1 ? "all parts of this request" : "this request"}`,
     );
   if ("refused" in emails)
-    return applyPolicy(emails.refused, "no approver who may decide this request matches the hint");
-  const { relations } = policy.permission;
-  const allowedByRelations = relations
-    ? emails.filter((email) => isRelated(relations, policy.groups, agent, asked, email))
+    return refuseByPolicy(emails.refused, "no approver who may decide this request matches the hint");
+  const typed = parts.map(({ policy, bound }) => ({ type: policy.definition.type, bound }));
+  const related = relations
+    ? emails.filter((email) => isRelated(relations, snapshot.groups, agent, typed, email))
     : emails;
-  if (allowedByRelations.length === 0) return permissionRefusal;
-  const people: Approver[] = [];
-  for (const email of allowedByRelations) {
-    const approver = await store.findApproverByEmail(email);
-    if (approver) people.push(approver);
+  if (related.length === 0) return permissionRefusal;
+  const approvers: Approver[] = [];
+  for (const email of related) {
+    const entry = await directory.findByEmail(email);
+    if (entry?.active) approvers.push(entry.record);
   }
-  return people.length > 0
-    ? people
-    : applyPolicy("unknown_user_id", "no approver who may decide this request is enrolled");
+  return approvers.length > 0
+    ? approvers
+    : refuseByPolicy("unknown_user_id", "no approver who may decide this request is enrolled");
 }
 
-function applyPolicy(refused: GateRefusal, why: string): GateRefused {
+/** Policies identify approvers by e-mail address. Returns undefined for an unknown or deactivated approver. */
+async function resolveIdHint(directory: Directory, id: string): Promise<PolicyHint | undefined> {
+  const entry = await directory.findById(id);
+  return entry?.active ? { by: "email", email: entry.record.email } : undefined;
+}
+
+function refuseByPolicy(refused: GateRefusal, why: string): GateRefused {
   return { refused, why, gate: "rule" };
 }

@@ -3,20 +3,25 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { createConfigDirectory } from "../../directory/config-directory.ts";
 import type { Agent } from "../../domain/client/client.ts";
 import { openSqlite } from "../../store/sqlite/sqlite.ts";
 import { invite } from "../people/enrol.ts";
 import { checkUserCode, setUserCode } from "./user-code.ts";
 
-test("T56: a right guess is worth nothing once another one was counted", async () => {
+test("checkUserCode: a right code conflicts if another attempt was counted meanwhile (T56)", async () => {
   const folder = mkdtempSync(join(tmpdir(), "countersign-code-"));
   const store = openSqlite({ path: join(folder, "countersign.db") });
-  await invite(store, "ada@example.com", "Ada");
-  await setUserCode(store, "ada@example.com", "314159265");
-  const ada = await store.findApproverByEmail("ada@example.com");
+  const directory = createConfigDirectory({
+    policy: { current: () => ({ actions: new Map(), groups: new Map() }) },
+    store,
+  });
+  await invite({ store, directory }, "ada@example.com", "Ada");
+  await setUserCode({ store, directory }, "ada@example.com", "314159265");
+  const ada = await directory.findByEmail("ada@example.com");
   assert.ok(ada);
   const guess = (code: string) =>
-    checkUserCode({ store, policy: { userCodes: true } }, { userCode: true } as Agent, [ada], code);
+    checkUserCode({ store, policy: { userCodes: true } }, { userCode: true } as Agent, [ada.record], code);
 
   const right = await guess("314159265");
   assert.ok("writes" in right);

@@ -10,6 +10,7 @@ import { newEntry } from "../../audit/new-entry.ts";
 import type { PolicySource } from "../../config/policy.ts";
 import type { Policy } from "../../config/sections.ts";
 import type { Signer } from "../../crypto/jwt-signer.ts";
+import type { Directory, DirectoryEntry } from "../../directory/directory.ts";
 import { newId } from "../../domain/id.ts";
 import { maxLevel, toAcr } from "../../domain/policy/level.ts";
 import { type ApprovalRequest, type Decision, redeem as redeemed } from "../../domain/request/request.ts";
@@ -23,14 +24,19 @@ import {
 import { absent, type Store, type Versioned, type Write } from "../../store/store.ts";
 import { traceLink } from "../../tracing/tracing.ts";
 import {
+  checkAuthority,
   getCurrentPolicies,
   getRequiredLevel,
   guardDenials,
   isDenied,
-  mayApprove,
 } from "../request/authorization.ts";
 
-export type IssueDeps = { readonly store: Store; readonly policy: PolicySource; readonly signer: Signer };
+export type IssueDeps = {
+  readonly store: Store;
+  readonly policy: PolicySource;
+  readonly directory: Directory;
+  readonly signer: Signer;
+};
 
 export type IssuedToken = {
   readonly accessToken: string;
@@ -63,25 +69,28 @@ export type IssueOptions = {
 
 /** `conflict`: something of it changed meanwhile; read again. */
 export async function issue(
-  { store, policy: source, signer }: IssueDeps,
+  deps: IssueDeps,
   agent: Versioned<"agent">,
   found: Versioned<"request">,
   { actor, resource, confirmation, idTokenClaims, also }: IssueOptions,
 ): Promise<IssuedToken | IssueRefused | "conflict"> {
+  const { store, directory, signer } = deps;
+  const policy = deps.policy.current();
   const now = store.now();
   const request = found.record;
   if (request.status.state !== "approved") return "conflict";
   const { decision } = request.status;
   if (resource !== undefined && resource !== request.audience) return { refused: "invalid_target" };
 
-  const policy = source.current();
   const policies = getCurrentPolicies(policy, request.parts);
-  const person = await store.read("approver", decision.approver);
-  if (!policies || !person || !(await isStillAuthorized(store, policy, agent, request, decision, person)))
-    return { refused: "access_denied" };
+  const approver = await directory.findById(decision.approver);
+  const guards =
+    approver &&
+    (await checkStillAuthorized({ store, policy, directory }, agent, request, decision, approver, now));
+  if (!policies || !guards) return { refused: "access_denied" };
   const lifetimeSeconds = Math.min(
     request.tokenLifetimeSeconds,
-    ...policies.map((rule) => rule.tokenLifetimeSeconds),
+    ...policies.map(({ tokenLifetimeSeconds }) => tokenLifetimeSeconds),
   );
 
   const jti = newId("tok", now);
@@ -145,7 +154,8 @@ export async function issue(
     notOnOrAfter: request.expiresAt,
     writes: [
       { check: "agent", id: agent.record.id, ifVersion: agent.version },
-      { check: "approver", id: decision.approver, ifVersion: person.version },
+      { check: "approver", id: decision.approver, ifVersion: approver.version },
+      ...guards,
       ...guardDenials(request.parts),
       { put: "request", record: next, ifVersion: found.version },
       { put: "token", record: token, ifVersion: absent },
@@ -173,25 +183,21 @@ export async function issue(
 }
 
 /**
- * Authority follows the stricter of the rules pinned by the request and those in force now: the agent still has the
- * type, the approver may still decide it and proved enough, and nobody has denied the same action under other terms.
+ * Checks the stricter of the policy pinned by the request and the current one: the agent still has the type, the approver is
+ * active, may still decide it and proved enough, and no denial blocks it. Returns guards for the commit, or undefined.
  */
-async function isStillAuthorized(
-  store: Store,
-  policy: Policy,
+async function checkStillAuthorized(
+  { store, policy, directory }: Pick<IssueDeps, "store" | "directory"> & { readonly policy: Policy },
   { record: agent }: Versioned<"agent">,
   request: ApprovalRequest,
   { level }: Decision,
-  { record: person }: Versioned<"approver">,
-): Promise<boolean> {
+  { record: approver, active }: DirectoryEntry,
+  now: number,
+): Promise<readonly Write[] | undefined> {
   const needed = getRequiredLevel(policy, request);
-  return (
-    !agent.paused &&
-    mayApprove(policy, agent, person, request) &&
-    needed !== undefined &&
-    maxLevel(level, needed) === level &&
-    !(await isDenied(store, request.parts))
-  );
+  if (agent.paused || !active || needed === undefined || maxLevel(level, needed) !== level) return undefined;
+  const guards = await checkAuthority({ policy, directory }, agent, approver, request, now);
+  return guards && !(await isDenied(store, request.parts)) ? guards : undefined;
 }
 
 /** The agent's own record may have changed since it authenticated; then this request is over rather than retried. */

@@ -4,7 +4,7 @@ import { toApproverActor } from "../../../audit/actor.ts";
 import type { Settings } from "../../../config/sections.ts";
 import { type Assertion, parsePasskeyResponse } from "../../../crypto/passkey.ts";
 import type { Approver } from "../../../domain/people/approver.ts";
-import { freshPasskeyMs } from "../../../domain/policy/level.ts";
+import { hasFreshPasskey } from "../../../domain/policy/level.ts";
 import { type ApprovalRequest, getRequestState } from "../../../domain/request/request.ts";
 import { type CardView, renderCardPage } from "../../../page/card.ts";
 import { pauseAgent } from "../../../usecase/client/client-lifecycle.ts";
@@ -53,7 +53,7 @@ const refusalTexts: Record<DecideRefusal, string | undefined> = {
   sign_in_again: "Approving this needs your passkey again. Your decision was not recorded.",
   passkey_needed: "Approving this needs your passkey. Your decision was not recorded.",
   bad_passkey: "The passkey could not be verified. Your decision was not recorded. Please try again.",
-  latched:
+  action_denied:
     "The same action was denied in another request, so this one cannot be approved. You can still deny it.",
   unchecked:
     "The permission check is not available right now. Your decision was not recorded. Please try again in a moment.",
@@ -85,7 +85,6 @@ async function decideOnCard(deps: CardDeps, viewer: Viewer, form: Form, id: stri
   const ceremony = form.get("ceremony");
   const result = await decide(deps, {
     requestId: id,
-    approver: viewer.approver,
     session: viewer.session,
     verdict,
     cardHash: form.get("card") ?? "",
@@ -145,7 +144,7 @@ async function buildCardView(
     csrf: viewer.csrf,
     via,
     level,
-    needsSignIn: level === "passkey" && now >= viewer.session.authenticatedAt + freshPasskeyMs,
+    needsSignIn: level === "passkey" && !hasFreshPasskey(viewer.session, now),
     ceremony: decisionCeremony && {
       token: decisionCeremony.ceremony,
       challenge: decisionCeremony.options.challenge,
@@ -168,7 +167,7 @@ async function blockedReason(
 ): Promise<string | undefined> {
   const found = await store.read("agent", agent);
   if (found?.record.paused) return refusalTexts.paused;
-  return (await isDenied(store, parts)) ? refusalTexts.latched : undefined;
+  return (await isDenied(store, parts)) ? refusalTexts.action_denied : undefined;
 }
 
 async function readDecisionView(

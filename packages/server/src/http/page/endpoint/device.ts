@@ -1,5 +1,6 @@
 /** Endpoints of the approver's own devices. Adding one needs a fresh passkey assertion; the last one cannot be removed. */
-import { freshPasskeyMs } from "../../../domain/policy/level.ts";
+import type { Directory } from "../../../directory/directory.ts";
+import { hasFreshPasskey } from "../../../domain/policy/level.ts";
 import { renderDevicesPage } from "../../../page/devices.ts";
 import type { Store } from "../../../store/store.ts";
 import { inviteSelf } from "../../../usecase/people/enrol.ts";
@@ -8,7 +9,7 @@ import type { SessionFormHandler, SessionPageHandler } from "../../route.ts";
 import type { PageResult } from "../page-result.ts";
 import type { Viewer } from "../session.ts";
 
-export type DeviceDeps = { readonly store: Store };
+export type DeviceDeps = { readonly store: Store; readonly directory: Directory };
 
 export function createDeviceHandlers(deps: DeviceDeps): {
   readonly show: SessionPageHandler;
@@ -39,9 +40,9 @@ async function showDevices({ store }: DeviceDeps, viewer: Viewer, problem?: stri
 }
 
 /** Redirects to a new enrolment link of the approver, for another device or this one. */
-async function addDevice({ store }: DeviceDeps, { session }: Viewer): Promise<PageResult> {
-  if (store.now() >= session.authenticatedAt + freshPasskeyMs) return { redirect: "/sign-in?next=/devices" };
-  const invitation = await inviteSelf(store, session);
+async function addDevice(deps: DeviceDeps, { session }: Viewer): Promise<PageResult> {
+  if (!hasFreshPasskey(session, deps.store.now())) return { redirect: "/sign-in?next=/devices" };
+  const invitation = await inviteSelf(deps, session);
   return { redirect: "refused" in invitation ? "/sign-in" : `/enrol/${invitation.secret}/elsewhere` };
 }
 

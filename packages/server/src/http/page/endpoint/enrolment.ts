@@ -25,7 +25,7 @@ export function createEnrolmentHandlers(deps: EnrolmentDeps): {
 const linkExpired: PageResult = { message: "link_expired", status: 410 };
 
 async function showEnrolment(deps: EnrolmentDeps, secret: string, problem?: string): Promise<PageResult> {
-  const invitation = await readInvitation(deps.store, secret);
+  const invitation = await readInvitation(deps, secret);
   if ("refused" in invitation) return linkExpired;
   const { approver } = invitation;
   const { ceremony, options } = await openEnrolment(deps, approver);
@@ -42,7 +42,7 @@ async function showEnrolment(deps: EnrolmentDeps, secret: string, problem?: stri
 
 /** Shows the invitation's link and QR code to an approver who adds a device. */
 async function showEnrolmentLink(deps: EnrolmentDeps, secret: string): Promise<PageResult> {
-  const invitation = await readInvitation(deps.store, secret);
+  const invitation = await readInvitation(deps, secret);
   if ("refused" in invitation) return linkExpired;
   const otherDevice = await createOtherDeviceLink(deps, secret);
   return {
@@ -56,7 +56,7 @@ async function createOtherDeviceLink({ issuer }: EnrolmentDeps, secret: string):
 }
 
 async function finishEnrolment(deps: EnrolmentDeps, form: Form, secret: string): Promise<PageResult> {
-  const invitation = await readInvitation(deps.store, secret);
+  const invitation = await readInvitation(deps, secret);
   if ("refused" in invitation) return linkExpired;
   const attestation = parsePasskeyResponse<Attestation>(form.get("attestation"));
   if (!attestation)

@@ -1,14 +1,18 @@
-/** Signing in with a passkey, and out. */
-import { type Assertion, parsePasskeyResponse } from "../../../crypto/passkey.ts";
+/** The sign-in page and its form, for all registered sign-in methods, and sign-out. */
 import { renderSignInPage } from "../../../page/sign-in.ts";
-import { openSignIn, type SignInDeps, signIn, signOut } from "../../../usecase/people/sign-in.ts";
+import type { SignInMethod } from "../../../signin/sign-in-method.ts";
+import type { Store } from "../../../store/store.ts";
+import { signOut, startSession } from "../../../usecase/people/session.ts";
 import type { Form } from "../../oauth/form.ts";
 import type { FormHandler, PageHandler, SessionFormHandler } from "../../route.ts";
 import type { PageResult } from "../page-result.ts";
 import type { SafeReturnTo } from "../return-to.ts";
 import type { BrowserSessions, Viewer } from "../session.ts";
 
-export type SignInPageDeps = SignInDeps & {
+export type SignInPageDeps = {
+  readonly store: Store;
+  /** The first is the default: its form has no field `method`. */
+  readonly signInMethods: readonly [SignInMethod, ...SignInMethod[]];
   readonly sessions: BrowserSessions;
   readonly safeReturnTo: SafeReturnTo;
 };
@@ -26,19 +30,19 @@ export function createSignInHandlers(deps: SignInPageDeps): {
 }
 
 async function showSignIn(deps: SignInPageDeps, request: Request): Promise<PageResult> {
-  return await askForPasskey(deps, deps.safeReturnTo(new URL(request.url).searchParams.get("next")));
+  return await showForms(deps, deps.safeReturnTo(new URL(request.url).searchParams.get("next")));
 }
 
 async function finishSignIn(deps: SignInPageDeps, form: Form): Promise<PageResult> {
   const next = deps.safeReturnTo(form.get("next"));
-  const assertion = parsePasskeyResponse<Assertion>(form.get("assertion"));
-  const result = assertion && (await signIn(deps, { ceremony: form.get("ceremony") ?? "", assertion }));
-  if (result && !("refused" in result)) return { redirect: next, cookie: deps.sessions.createCookie(result) };
-  return await askForPasskey(
-    deps,
-    next,
-    "This passkey is not known here, or its answer came too late. Please try again.",
-  );
+  const name = form.get("method") ?? deps.signInMethods[0].name;
+  const method = deps.signInMethods.find((registered) => registered.name === name);
+  if (!method) return { message: "form_expired", status: 400 };
+  const verified = await method.finish(form);
+  if ("refused" in verified) return await showForms(deps, next, method);
+  const signedIn = await startSession(deps.store, verified.authentication, verified);
+  if (signedIn === "conflict") return await showForms(deps, next, method);
+  return { redirect: next, cookie: deps.sessions.createCookie(signedIn) };
 }
 
 async function finishSignOut(deps: SignInPageDeps, { session }: Viewer): Promise<PageResult> {
@@ -46,8 +50,14 @@ async function finishSignOut(deps: SignInPageDeps, { session }: Viewer): Promise
   return { message: "signed_out", status: 200, cookie: deps.sessions.clearedCookie };
 }
 
-async function askForPasskey(deps: SignInPageDeps, next: string, problem?: string): Promise<PageResult> {
-  const { ceremony, options } = await openSignIn(deps);
-  const page = renderSignInPage({ ceremony: { token: ceremony, options }, next, problem });
-  return { page, status: problem === undefined ? 200 : 409 };
+/** Renders the page, with the failure text of the method that failed, if any. */
+async function showForms(deps: SignInPageDeps, next: string, failed?: SignInMethod): Promise<PageResult> {
+  const forms = [];
+  for (const [i, method] of deps.signInMethods.entries())
+    forms.push({
+      ...(await method.begin()),
+      method: i === 0 ? undefined : method.name,
+      problem: method === failed ? method.failureText : undefined,
+    });
+  return { page: renderSignInPage({ forms, next }), status: failed ? 409 : 200 };
 }

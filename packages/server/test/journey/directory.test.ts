@@ -1,0 +1,124 @@
+/** Another directory decides who may approve, with no change of a use case: groups by id, owners, deactivation. */
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import {
+  type Deployment,
+  deploy,
+  type Person,
+  refund,
+  requestIdOf,
+} from "@countersign/testing/server/deployment";
+import { createStoredDirectory, type StoredDirectory } from "@countersign/testing/server/stored-directory";
+
+let directory: StoredDirectory;
+let deployment: Deployment;
+let carol: Person;
+let ada: Person;
+let orders = 0;
+
+before(async () => {
+  deployment = await deploy({
+    openDirectory: (_, store) => {
+      directory = createStoredDirectory(store, { billing: "oncall" });
+      return directory;
+    },
+  });
+  ada = await deployment.enrol("ada@example.com");
+  carol = await deployment.enrol("carol@example.com");
+});
+after(async () => {
+  assert.deepEqual(deployment.faults, []);
+  await deployment.close();
+});
+
+/** Requests a new refund of the group `finance`; the configuration lists other members than the directory. */
+async function ask(
+  hint = "owner",
+): Promise<{ readonly status: number; readonly error: string; readonly authReqId: string }> {
+  orders += 1;
+  const details = JSON.stringify([{ ...refund, order: `D-${orders}` }]);
+  const { status, body } = await deployment.ask({ login_hint: hint, authorization_details: details });
+  return { status, error: body.error, authReqId: body.auth_req_id };
+}
+
+async function readRequest(authReqId: string) {
+  return (await deployment.server.store.read("request", requestIdOf(authReqId)))?.record;
+}
+
+describe("another directory", () => {
+  test("selects candidates by its members, and hints by id, e-mail and group", async () => {
+    await directory.setMembers("finance", [carol.approver]);
+    for (const hint of ["owner", "group:finance", "carol@example.com", carol.approver]) {
+      const { authReqId } = await ask(hint);
+      assert.deepEqual((await readRequest(authReqId))?.candidates, [carol.approver], hint);
+    }
+    assert.equal((await ask("ada@example.com")).error, "unknown_user_id");
+    await directory.setMembers("finance", []);
+    assert.equal((await ask()).error, "access_denied");
+  });
+
+  test("selects the members of the owner's group", async () => {
+    await directory.setMembers("oncall", [carol.approver, ada.approver]);
+    const promote = (service: string) =>
+      deployment.ask({
+        login_hint: "owner",
+        authorization_details: JSON.stringify([{ type: "promote", service }]),
+      });
+    const { body } = await promote("billing");
+    assert.deepEqual((await readRequest(body.auth_req_id))?.candidates, [ada.approver, carol.approver]);
+    assert.equal((await promote("foo")).body.error, "access_denied");
+  });
+
+  test("is read again at the decision and at the issue of the token (T27)", async () => {
+    await directory.setMembers("finance", [carol.approver]);
+    const first = await ask();
+    await directory.setMembers("finance", [ada.approver]);
+    assert.equal((await carol.decide(requestIdOf(first.authReqId), "approve")).status, 409);
+    assert.equal((await readRequest(first.authReqId))?.status.state, "pending");
+
+    await directory.setMembers("finance", [carol.approver]);
+    assert.equal((await carol.decide(requestIdOf(first.authReqId), "approve")).status, 303);
+    await directory.setMembers("finance", []);
+    assert.equal((await deployment.poll(first.authReqId)).body.error, "access_denied");
+  });
+
+  test("a membership that ends during the decision conflicts with the commit", async () => {
+    await directory.setMembers("finance", [carol.approver]);
+    const { authReqId } = await ask();
+    const { listGroupsOf } = directory;
+    let reads = 0;
+    Object.assign(directory, {
+      listGroupsOf: async (...query: Parameters<typeof listGroupsOf>) => {
+        reads += 1;
+        const memberships = await listGroupsOf(...query);
+        if (reads === 1) await directory.setMembers("finance", [ada.approver]);
+        return memberships;
+      },
+    });
+    const response = await carol.decide(requestIdOf(authReqId), "approve");
+    Object.assign(directory, { listGroupsOf });
+    assert.equal(response.status, 409);
+    assert.equal(reads, 2);
+    assert.equal((await readRequest(authReqId))?.status.state, "pending");
+  });
+
+  test("a deactivated approver is not notified, signed in, able to decide, or the approver of a token", async () => {
+    await directory.setMembers("finance", [carol.approver]);
+    const pending = await ask();
+    const approved = await ask();
+    await carol.decide(requestIdOf(approved.authReqId), "approve");
+    directory.setActive(carol.approver, false);
+
+    assert.equal((await ask()).error, "unknown_user_id");
+    assert.equal((await ask(carol.approver)).error, "unknown_user_id");
+    assert.match((await carol.get("/inbox")).headers.get("location") ?? "", /^\/sign-in/);
+    assert.equal(
+      (await carol.decide(requestIdOf(pending.authReqId), "approve")).headers.get("location"),
+      "/sign-in",
+    );
+    assert.equal((await deployment.poll(approved.authReqId)).body.error, "access_denied");
+
+    directory.setActive(carol.approver, true);
+    assert.equal((await carol.get("/inbox")).status, 200);
+  });
+});
