@@ -1,11 +1,10 @@
 /**
- * One HTTP call, as it goes over the wire: nothing is followed, retried, corrected or thrown for its status, and a
- * client certificate goes along where one is given.
+ * Makes one HTTP call, optionally with a client certificate. Does not follow redirects, retry, or throw for a status.
  */
 import { request as clear, type IncomingHttpHeaders } from "node:http";
 import { request as encrypted } from "node:https";
 
-/** PEM, both. */
+/** Certificate and key, both PEM. */
 export type Certificate = { readonly certificate: string; readonly key: string };
 
 export type Call = {
@@ -13,7 +12,7 @@ export type Call = {
   readonly headers?: Readonly<Record<string, string | readonly string[]>>;
   readonly body?: string | Uint8Array;
   readonly certificate?: Certificate | undefined;
-  /** The authority that the other side's certificate must come from, PEM. */
+  /** The certificate authority to trust, PEM. */
   readonly ca?: string | undefined;
 };
 
@@ -21,11 +20,11 @@ export type CallResult = {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly text: string;
-  /** The body as JSON; undefined where it is none. */
+  /** The body parsed as JSON; undefined if it is not JSON. */
   readonly body: any;
 };
 
-/** Rejects where no answer came. */
+/** Rejects if there is no response. */
 export function call(
   url: string,
   { method = "GET", headers = {}, body, certificate, ca }: Call = {},

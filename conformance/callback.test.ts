@@ -1,4 +1,4 @@
-/** Agents that are told: ping and push (CIBA §7.1, §9, §10.2, §10.3, §12). */
+/** Ping and push delivery (CIBA §7.1, §9, §10.2, §10.3, §12). */
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { after, beforeEach } from "node:test";
@@ -33,7 +33,7 @@ beforeEach(() => {
   receiver.answer = (response) => response.writeHead(204).end();
 });
 
-/** Asks for an action that nobody has asked for yet, and that can be taken back. */
+/** Requests a new, reversible action. */
 async function asked(by = pinged, changed: Form = {}) {
   const token = newToken();
   const form = { scope: `openid ${scopes.shift()}`, client_notification_token: token, ...changed };
@@ -47,11 +47,11 @@ async function told(count = 1) {
   return receiver.received.map((one) => ({ ...one, json: JSON.parse(one.body) }));
 }
 
-/** Where it was told of this request, as often as it was. */
+/** Returns the callbacks that were received for this request. */
 const toldOf = (authReqId: string) =>
   receiver.received.filter(({ body }) => JSON.parse(body).auth_req_id === authReqId).map(({ path }) => path);
 
-/** Long enough, in real time, for whatever would be sent now to be sent. */
+/** Waits in real time until a callback that is due would have been sent. */
 const silence = () => setTimeout(1_200);
 
 scenario("metadata names all three modes", ["ciba-4-1", "fapi-ciba-5.2.2-5"], async () => {
@@ -60,7 +60,7 @@ scenario("metadata names all three modes", ["ciba-4-1", "fapi-ciba-5.2.2-5"], as
 });
 
 scenario(
-  "a ping is a POST of JSON with the bearer token, and says nothing but the auth_req_id; then the client fetches",
+  "a ping is a POST of JSON with the bearer token and only the auth_req_id; the client then fetches the token",
   ["ciba-10.2-1", "ciba-10.2-2", "ciba-9-1", "ciba-9-2", "ciba-10-1"],
   async () => {
     const { authReqId, token } = await asked();
@@ -76,7 +76,7 @@ scenario(
   },
 );
 
-scenario("a denial is pinged, and so is the end of a request's time", ["ciba-10.2-1"], async () => {
+scenario("a ping is sent on denial and on expiry", ["ciba-10.2-1"], async () => {
   const denied = await asked();
   await world.deny(denied.authReqId);
   assert.deepEqual((await told()).at(-1)?.json, { auth_req_id: denied.authReqId });
@@ -87,7 +87,7 @@ scenario("a denial is pinged, and so is the end of a request's time", ["ciba-10.
   assert.equal((await world.poll(pinged, late.authReqId)).body.error, "expired_token");
 });
 
-scenario("a ping client may poll, and is given its interval", ["ciba-10.1-4", "ciba-7.3-8"], async () => {
+scenario("a ping client may poll, and receives an interval", ["ciba-10.1-4", "ciba-7.3-8"], async () => {
   const { authReqId, acknowledged } = await asked();
   assert.ok(acknowledged.interval > 0);
   assert.equal((await world.poll(pinged, authReqId)).body.error, "authorization_pending");
@@ -97,7 +97,7 @@ scenario("a ping client may poll, and is given its interval", ["ciba-10.1-4", "c
 });
 
 scenario(
-  "200 with any body is as good as 204, and nothing is sent again",
+  "200 with any body counts as success, and nothing is sent again",
   ["ciba-10.2-3", "ciba-10.3.1-4"],
   async () => {
     receiver.answer = (response) =>
@@ -128,7 +128,7 @@ scenario("a redirect is not followed", ["ciba-10.2-4", "ciba-10.3.1-5"], async (
 });
 
 scenario(
-  "a client of ping or push gives a token: bearer syntax, 1024 characters at most, too long to guess",
+  "ping and push require a notification token: bearer syntax, at most 1024 characters, enough entropy",
   ["ciba-7.1-5", "ciba-7.1-6", "ciba-7.1-7", "ciba-7.1-8"],
   async () => {
     const wrong = [
@@ -155,7 +155,7 @@ scenario(
 );
 
 scenario(
-  "a push is the token response with the auth_req_id, and an ID token that is bound to both",
+  "a push is the token response with the auth_req_id, and an ID token bound to both",
   ["ciba-10.3.1-1", "ciba-10.3.1-2", "ciba-9-2", "ciba-10-1"],
   async () => {
     const { authReqId, token, acknowledged } = await asked(pushed);
@@ -188,7 +188,7 @@ scenario(
 );
 
 scenario(
-  "a denial is pushed as access_denied, and the end of a request's time as expired_token",
+  "a denial is pushed as access_denied, expiry as expired_token",
   ["ciba-10.3.1-6", "ciba-12-1", "ciba-12-2", "ciba-12-3", "ciba-12-4"],
   async () => {
     const denied = await asked(pushed);
@@ -205,7 +205,7 @@ scenario(
 );
 
 scenario(
-  "a push that nobody takes leaves no token, and whoever asks again is told transaction_failed",
+  "an undeliverable push leaves no token, and a repeated request receives transaction_failed",
   ["ciba-12-5", "ciba-12-1"],
   async () => {
     const scope = `openid ${scopes.shift()}`;
@@ -235,19 +235,15 @@ scenario(
   },
 );
 
-scenario(
-  "a push client that polls is answered with unauthorized_client",
-  ["ciba-11-7", "ciba-10-1"],
-  async () => {
-    const { authReqId } = await asked(pushed);
-    assert.deepEqual(refusal(await world.poll(pushed, authReqId)), [400, "unauthorized_client"]);
-    await world.allow(authReqId);
-    assert.deepEqual(refusal(await world.poll(pushed, authReqId)), [400, "unauthorized_client"]);
-  },
-);
+scenario("a push client that polls receives unauthorized_client", ["ciba-11-7", "ciba-10-1"], async () => {
+  const { authReqId } = await asked(pushed);
+  assert.deepEqual(refusal(await world.poll(pushed, authReqId)), [400, "unauthorized_client"]);
+  await world.allow(authReqId);
+  assert.deepEqual(refusal(await world.poll(pushed, authReqId)), [400, "unauthorized_client"]);
+});
 
 scenario(
-  "what is bound to a key is not pushed, and neither is what cannot be taken back",
+  "push is refused for bound tokens and irreversible actions",
   ["fapi-ciba-5.2.2-3", "ciba-13-7"],
   async () => {
     const ask = (id: string, scope: string) =>
@@ -257,10 +253,14 @@ scenario(
   },
 );
 
-scenario("from a client that polls the token is ignored, and nobody is called", ["ciba-10-1"], async () => {
-  const authReqId = await world.asked(world.agent("agent"), { client_notification_token: "x" });
-  await world.allow(authReqId);
-  assert.equal((await world.poll(world.agent("agent"), authReqId)).status, 200);
-  await silence();
-  assert.deepEqual(toldOf(authReqId), []);
-});
+scenario(
+  "the notification token of a polling client is ignored, and no callback is sent",
+  ["ciba-10-1"],
+  async () => {
+    const authReqId = await world.asked(world.agent("agent"), { client_notification_token: "x" });
+    await world.allow(authReqId);
+    assert.equal((await world.poll(world.agent("agent"), authReqId)).status, 200);
+    await silence();
+    assert.deepEqual(toldOf(authReqId), []);
+  },
+);

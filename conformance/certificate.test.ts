@@ -1,4 +1,4 @@
-/** TLS, and what a client's certificate is good for: proving who it is, and binding its tokens (RFC 8705, FAPI §8.5). */
+/** TLS, client authentication by certificate and certificate-bound tokens (RFC 8705, FAPI §8.5). */
 import assert from "node:assert/strict";
 import { createHash, X509Certificate } from "node:crypto";
 import type { SecureVersion } from "node:tls";
@@ -24,7 +24,7 @@ const world = await openTestServer({
 const [pki, self, signer] = [world.agent("pki"), world.agent("self"), world.agent("signer")];
 const invalidClient = [401, "invalid_client"];
 
-/** Asks as this client, with this certificate or none. */
+/** Sends a request as this client, with this certificate or none. */
 async function coming(certificate: Certificate | undefined, by: Credentials): Promise<RequestStyle> {
   const { form, headers } = await prove(by, world.issuer);
   return { proof: { form, headers, certificate } };
@@ -36,7 +36,7 @@ const shakeHands = (url: string, min: SecureVersion, max: SecureVersion, suites?
   greet(url, world.ca, min, max, suites);
 
 scenario(
-  "every endpoint is https, with TLS 1.3, and 1.2 with the permitted suites",
+  "every endpoint is https, with TLS 1.3, and TLS 1.2 with the permitted suites",
   ["ciba-7-1", "rfc7662-4-2", "rfc7009-2-1", "fapi-adv-8.5-1", "rfc8414-2-1"],
   async () => {
     const document = await world.metadata();
@@ -58,14 +58,14 @@ scenario(
   },
 );
 
-scenario("nothing before TLS 1.2 is spoken", ["fapi-adv-8.5-2"], async () => {
+scenario("TLS versions before 1.2 are refused", ["fapi-adv-8.5-2"], async () => {
   for (const url of [world.issuer, world.resource.url])
     for (const version of ["TLSv1", "TLSv1.1"] as const)
       assert.match(await shakeHands(url, version, version), /^ERR_SSL|ECONNRESET/, version);
 });
 
 scenario(
-  "metadata lists the methods that need a certificate, and where clients with one go",
+  "metadata lists the certificate methods and the mutual-TLS endpoints",
   ["rfc8705-2.1.1-1", "rfc8705-5-1", "fapi-base-5.2.2-4"],
   async () => {
     const document = await world.metadata();
@@ -79,7 +79,7 @@ scenario(
 );
 
 scenario(
-  "a client with a validated certificate of its registered name, or with its own self-signed one, is who it says",
+  "a validated certificate with the registered name, or the registered self-signed one, authenticates",
   ["rfc8705-2.1-1", "rfc8705-2.2-1", "rfc8705-2.2-2", "rfc8705-2-1", "ciba-4-6"],
   async () => {
     for (const agent of [pki, self, world.agent("pki-2")]) {
@@ -90,7 +90,7 @@ scenario(
 );
 
 scenario(
-  "another certificate, another authority's, none, and a certificate without client_id are invalid_client",
+  "another certificate, another authority, no certificate and a missing client_id are invalid_client",
   ["rfc8705-2-2", "rfc8705-2-1", "rfc8705-2.1-1", "rfc8705-2.2-1", "rfc8705-7.2-1"],
   async () => {
     const strangers = await (await createCertificates()).forClient("CN=pki");
@@ -119,7 +119,7 @@ scenario(
 );
 
 scenario(
-  "a certificate does not stand in for another registered method",
+  "a certificate does not replace another registered method",
   ["ciba-4-12", "rfc8705-2-2"],
   async () => {
     const proof = { form: { client_id: "sender" }, headers: {}, certificate: pki.certificate };
@@ -128,7 +128,7 @@ scenario(
 );
 
 scenario(
-  "a token is bound to the certificate: access token and introspection say so",
+  "a token is bound to the certificate, in access token and introspection",
   ["rfc8705-3-1", "rfc8705-3.1-1", "rfc8705-3.2-1", "fapi-adv-5.2.2-6"],
   async () => {
     for (const agent of [pki, self, signer]) {
@@ -142,7 +142,7 @@ scenario(
 );
 
 scenario(
-  "a client that is registered for bound tokens gets none without its certificate, and the approval is still good",
+  "a client registered for bound tokens gets none without its certificate, and the approval stays valid",
   ["rfc8705-3.4-1", "fapi-adv-5.2.2-5"],
   async () => {
     const authReqId = await world.asked(signer);
@@ -154,7 +154,7 @@ scenario(
   },
 );
 
-scenario("the API takes a bound token with its certificate, and with no other", ["rfc8705-3-2"], async () => {
+scenario("the API accepts a bound token only with its certificate", ["rfc8705-3-2"], async () => {
   const { access_token: token } = (await world.approved(pki, { scope: "openid calendar.clear" })).body;
   const use = (certificate: Certificate | undefined) =>
     world.call(`${world.resource.url}/calendar.clear`, {
@@ -170,6 +170,6 @@ scenario("the API takes a bound token with its certificate, and with no other", 
   assert.equal(taken.status, 200, taken.text);
 });
 
-scenario("metadata says that tokens can be bound to certificates", ["rfc8705-3.3-1"], async () => {
+scenario("metadata announces certificate-bound tokens", ["rfc8705-3.3-1"], async () => {
   assert.equal((await world.metadata()).tls_client_certificate_bound_access_tokens, true);
 });

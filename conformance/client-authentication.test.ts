@@ -1,4 +1,4 @@
-/** How agents prove themselves by secret and by signed assertion (CIBA §7.1, RFC 7523, RFC 6749 §2.3). */
+/** Client authentication by secret and by signed assertion (CIBA §7.1, RFC 7523, RFC 6749 §2.3). */
 import assert from "node:assert/strict";
 import { constants, generateKeyPairSync, sign } from "node:crypto";
 import type { JsonObject } from "@countersign/protocol";
@@ -18,7 +18,7 @@ const world = await openTestServer({
   ],
 });
 
-/** Asks with this assertion, and answers what is said. */
+/** Sends a request with this assertion. Returns the response. */
 async function send(agent: Credentials, assertion: string, more: Readonly<Record<string, string>> = {}) {
   const proof = { form: { ...asserted(assertion), ...more }, headers: {} };
   const asked = await world.ask(agent, {}, { proof });
@@ -28,7 +28,7 @@ const claims = (changed = {}) => assertionClaims("signer", world.issuer, changed
 const invalidClient = [401, "invalid_client"];
 
 scenario(
-  "each registered method opens both endpoints",
+  "each registered method authenticates at both endpoints",
   ["ciba-4-6", "ciba-4-12", "ciba-7.1-1", "ciba-10.1-1"],
   async () => {
     const { token_endpoint_auth_methods_supported: methods } = await world.metadata();
@@ -42,7 +42,7 @@ scenario(
 );
 
 scenario(
-  "another method than the registered one, a wrong secret and no proof at all are invalid_client",
+  "another method, a wrong secret and missing authentication are invalid_client",
   ["ciba-7.1-1", "ciba-7.2-1", "ciba-10.1-1", "ciba-13-11", "fapi-ciba-5.2.2-1", "fapi-adv-5.2.2-16"],
   async () => {
     const { id, secret = "" } = world.agent("agent");
@@ -56,7 +56,7 @@ scenario(
     const authReqId = await world.asked(world.agent("agent"));
     for (const proof of wrong) {
       assert.deepEqual(refusal(await world.ask(world.agent("agent"), {}, { proof })), invalidClient);
-      // Before anything else is looked at: whatever else is wrong with the request.
+      // Authentication comes first, whatever else is wrong with the request.
       const broken = await world.ask(world.agent("agent"), { scope: "nonsense" }, { proof });
       assert.deepEqual(refusal(broken), invalidClient);
       assert.deepEqual(
@@ -67,7 +67,7 @@ scenario(
   },
 );
 
-scenario("a client that tried Basic is told so with 401", ["ciba-13-11"], async () => {
+scenario("failed Basic authentication returns 401 with WWW-Authenticate", ["ciba-13-11"], async () => {
   const proof = { form: {}, headers: basic("agent", "wrong") };
   const answer = await world.ask(world.agent("agent"), {}, { proof });
   assert.match(answer.headers["www-authenticate"] ?? "", /^Basic/);
@@ -80,7 +80,7 @@ scenario("two methods in one request are refused", ["ciba-7.1-1"], async () => {
 });
 
 scenario(
-  "the issuer, the token endpoint and the backchannel endpoint are audiences",
+  "issuer, token endpoint and backchannel endpoint are accepted audiences",
   ["ciba-7.1-2", "rfc7523-3-3"],
   async () => {
     const document = await world.metadata();
@@ -103,7 +103,7 @@ scenario(
 );
 
 scenario(
-  "an assertion without iss, sub, exp or jti, or of another, is invalid_client",
+  "an assertion with a missing claim, or of another client, is invalid_client",
   ["rfc7523-3-1", "rfc7523-3-2", "rfc7523-3-4", "rfc7523-3.2-1", "rfc7523-3-9"],
   async () => {
     const now = seconds();
@@ -124,17 +124,17 @@ scenario(
   },
 );
 
-scenario("an assertion is not taken before its nbf", ["rfc7523-3-5"], async () => {
+scenario("an assertion is refused before its nbf", ["rfc7523-3-5"], async () => {
   const early = await signAs(world.agent("signer"), claims({ nbf: seconds() + 120 }));
   assert.deepEqual(await send(world.agent("signer"), early), invalidClient);
 });
 
-scenario("an assertion good for a year is refused", ["rfc7523-3-6"], async () => {
+scenario("an assertion valid for a year is refused", ["rfc7523-3-6"], async () => {
   const long = await signAs(world.agent("signer"), claims({ exp: seconds() + 31_536_000 }));
   assert.deepEqual(await send(world.agent("signer"), long), invalidClient);
 });
 
-scenario("an assertion is good once, also after a restart", ["rfc7523-3-7"], async () => {
+scenario("an assertion is accepted once, also after a restart", ["rfc7523-3-7"], async () => {
   const once = await signAs(world.agent("signer"), claims());
   assert.equal((await send(world.agent("signer"), once))[0], 200);
   assert.deepEqual(await send(world.agent("signer"), once), invalidClient);
@@ -163,7 +163,7 @@ scenario(
   },
 );
 
-scenario("what was signed as something else is no assertion", ["rfc7523-3-9"], async () => {
+scenario("a JWT of another type is refused", ["rfc7523-3-9"], async () => {
   for (const typ of ["dpop+jwt", "at+jwt", "oauth-authz-req+jwt"]) {
     const assertion = await signAs(world.agent("signer"), claims(), { typ });
     assert.deepEqual(await send(world.agent("signer"), assertion), invalidClient, typ);
@@ -171,7 +171,7 @@ scenario("what was signed as something else is no assertion", ["rfc7523-3-9"], a
 });
 
 scenario(
-  "client_assertion is one JWT, and client_assertion_type the one that there is",
+  "client_assertion must be one JWT, with the supported client_assertion_type",
   ["rfc7523-2.2-1", "rfc7523-2.2-2"],
   async () => {
     const signer = world.agent("signer");
@@ -186,7 +186,7 @@ scenario(
 );
 
 scenario(
-  "client_id beside an assertion, or beside Basic, names the same client",
+  "client_id beside an assertion or Basic must match",
   ["rfc7523-4-1", "fapi-base-5.2.2-19"],
   async () => {
     const signer = world.agent("signer");
@@ -204,10 +204,10 @@ scenario("keys on curves have at least 160 bits", ["fapi-base-5.2.2-6"], async (
   for (const { kty, x } of keys) if (kty === "EC") assert.ok(Buffer.from(x, "base64url").length >= 32);
 });
 
-scenario("an RSA key of less than 2048 bits proves nothing", ["fapi-base-5.2.2-5"], async () => {
+scenario("an RSA key of less than 2048 bits is refused", ["fapi-base-5.2.2-5"], async () => {
   const { publicKey, privateKey } = generateKeyPairSync("rsa", { modulusLength: 1024 });
   const jwk = { ...publicKey.export({ format: "jwk" }), kid: "weak-1", alg: "PS256" };
-  // An operator's command would not take it either; the server must not rely on that.
+  // The command line refuses it as well; the server must not rely on that.
   const added = await addAgent(world.store, {
     id: "weak",
     name: "weak",

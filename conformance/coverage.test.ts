@@ -5,12 +5,12 @@ import { citations } from "./coverage.ts";
 import { requirements, specifications } from "./requirements.ts";
 import { freshDocument } from "./table.ts";
 
-test("each requirement has an id of its own", () => {
+test("requirement ids are unique", () => {
   const ids = specifications.flatMap(({ requirements }) => requirements.map(({ id }) => id));
   assert.equal(new Set(ids).size, ids.length);
 });
 
-test("each requirement is shown by a scenario, or is a known failure, or is not ours", () => {
+test("every requirement has a scenario, or is a known failure or not applicable", () => {
   const cited = citations();
   const silent = [...requirements.values()].filter(
     ({ id, knownFailure, notApplicable }) =>
@@ -22,14 +22,14 @@ test("each requirement is shown by a scenario, or is a known failure, or is not 
   );
 });
 
-test("what scenarios cite is there, and is ours", () => {
+test("scenarios cite existing, applicable requirements", () => {
   const wrong = [...citations().keys()].filter(
     (id) => requirements.get(id)?.notApplicable !== undefined || !requirements.has(id),
   );
   assert.deepEqual(wrong, []);
 });
 
-test("a known failure and what is not ours say why", () => {
+test("known failures and not applicable requirements have a reason", () => {
   for (const { id, knownFailure, notApplicable } of requirements.values()) {
     assert.notEqual(knownFailure?.trim(), "", id);
     assert.notEqual(notApplicable?.trim(), "", id);
@@ -37,7 +37,7 @@ test("a known failure and what is not ours say why", () => {
   }
 });
 
-test("the document says how much is shown as it is: node conformance/table.ts --write", () => {
+test("docs/conformance.md is up to date (node conformance/table.ts --write)", () => {
   const text = readFileSync("docs/conformance.md", "utf8");
   assert.equal(text, freshDocument(text));
 });

@@ -1,16 +1,16 @@
-/** Which requirements the scenarios cite, read from their source, and what that makes of each specification. */
+/** Finds the requirements that scenarios cite, in their source text, and counts them by specification. */
 import { globSync, readFileSync } from "node:fs";
 import { specifications } from "./requirements.ts";
 
 const here = import.meta.dirname;
 
-/** Ids as they stand in scenarios: a specification's prefix, a clause, a number. */
+/** Requirement ids: a specification's prefix, a clause, a number. */
 const citation = new RegExp(
   `"((?:${specifications.map(({ prefix }) => prefix).join("|")})-[a-z0-9.-]*[0-9]-[0-9]+)"`,
   "g",
 );
 
-/** From each cited id to the files that cite it. */
+/** Returns the citing files of each cited id. */
 export function citations(): ReadonlyMap<string, readonly string[]> {
   const cited = new Map<string, string[]>();
   for (const file of globSync("**/*.test.ts", { cwd: here, exclude: ["**/node_modules"] }).sort())
@@ -24,7 +24,7 @@ export type Row = {
   readonly title: string;
   readonly requirements: number;
   readonly tested: number;
-  /** Known not to hold. */
+  /** Known failures. */
   readonly knownFailure: number;
   readonly notApplicable: number;
 };

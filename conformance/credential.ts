@@ -1,6 +1,6 @@
 /**
- * What an agent proves itself with, of every kind: secrets, keys, certificates. Made by the harness, registered with the
- * server as an operator would, and handed to whoever plays the agent.
+ * Creates agent credentials of every type: secrets, keys, certificates. The harness registers them as an operator would, and
+ * passes them to the scenario.
  */
 
 import { type Certificates, selfSigned, type Wish } from "@countersign/testing/server/certificate";
@@ -14,20 +14,20 @@ export type Credentials = {
   readonly method: FullAgentPlan["method"];
   readonly algorithm: FullAgentPlan["algorithm"];
   readonly secret?: string;
-  /** Its private key, with `kid` and `alg`: for assertions, signed requests and proofs. */
+  /** Private key with `kid` and `alg`, for assertions, signed requests and DPoP proofs. */
   readonly key: JWK;
-  /** Goes along with each of its connections. */
+  /** Client certificate of each of its connections. */
   readonly certificate?: Certificate;
 };
 
-/** Everything but the secret, which the server makes. */
+/** Creates all credentials except the secret, which the server creates. */
 export type Made = { readonly registration: NewAgent; readonly credentials: Credentials };
 
 export type Workshop = {
   readonly certificates: Certificates;
-  /** Encrypts as the server does what it has to keep. */
+  /** Seals stored secrets, as the server does. */
   readonly seal: (text: string) => Promise<string>;
-  /** Whether certificates have RSA keys. */
+  /** True if certificates have RSA keys. */
   readonly rsa: boolean;
 };
 
@@ -41,7 +41,7 @@ export async function makeCredentials(
   const about = { kid: `${id}-1`, alg: algorithm, use: "sig" };
   const publicKey = { ...(await exportJWK(pair.publicKey)), ...about };
   const certified = method.endsWith("tls_client_auth") || binding === "mtls";
-  // As long as the server's own, for suites that run for long.
+  // The validity period of the server's certificate, for long-running suites.
   const until = new Date(Date.now() + 90 * 24 * 3_600_000);
   const wish: Wish = { until, algorithm: rsa ? "RS256" : "ES256" };
   const certificate =

@@ -1,4 +1,4 @@
-/** What would be done: authorization_details and where the token is meant for (RFC 9396, RFC 8707). */
+/** authorization_details and the audience of the token (RFC 9396, RFC 8707). */
 import assert from "node:assert/strict";
 import { decodeJwt } from "jose";
 import { scenario } from "./scenario.ts";
@@ -16,31 +16,27 @@ const asks = async (details: unknown) =>
     }),
   );
 
-scenario(
-  "details are a JSON array of objects, each with a type",
-  ["rfc9396-2-1", "rfc9396-2-2"],
-  async () => {
-    const { type, ...typeless } = good;
-    for (const details of [
-      "{",
-      "x",
-      good,
-      type,
-      7,
-      null,
-      [],
-      [7],
-      ["refund"],
-      [[good]],
-      [typeless],
-      [{ ...good, type: 7 }],
-    ])
-      assert.deepEqual(await asks(details), refused, JSON.stringify(details));
-  },
-);
+scenario("details must be a JSON array of objects with a type", ["rfc9396-2-1", "rfc9396-2-2"], async () => {
+  const { type, ...typeless } = good;
+  for (const details of [
+    "{",
+    "x",
+    good,
+    type,
+    7,
+    null,
+    [],
+    [7],
+    ["refund"],
+    [[good]],
+    [typeless],
+    [{ ...good, type: 7 }],
+  ])
+    assert.deepEqual(await asks(details), refused, JSON.stringify(details));
+});
 
 scenario(
-  "an unknown type, an unknown field, a field of the wrong kind or value, and a missing one are refused",
+  "refuses unknown types, unknown fields, invalid values and missing fields",
   ["rfc9396-5-1", "rfc9396-5-2", "rfc9396-5-3", "rfc9396-5-4", "rfc9396-5-5"],
   async () => {
     const { order, ...orderless } = good;
@@ -59,47 +55,35 @@ scenario(
   },
 );
 
-scenario(
-  "a name that is there twice, and a number that JSON would round, are refused",
-  ["rfc9396-5-4"],
-  async () => {
-    const twice = `[{"type":"refund","order":"A","order":"B","amount":"1.00","currency":"USD"}]`;
-    const rounded = `[{"type":"refund","order":"A","amount":"1.00","currency":"USD","quantity":9007199254740993}]`;
-    for (const details of [twice, rounded]) assert.deepEqual(await asks(details), refused);
-  },
-);
+scenario("refuses duplicate keys and numbers that JSON would round", ["rfc9396-5-4"], async () => {
+  const twice = `[{"type":"refund","order":"A","order":"B","amount":"1.00","currency":"USD"}]`;
+  const rounded = `[{"type":"refund","order":"A","amount":"1.00","currency":"USD","quantity":9007199254740993}]`;
+  for (const details of [twice, rounded]) assert.deepEqual(await asks(details), refused);
+});
 
-scenario(
-  "an agent asks only for the types that it is registered for",
-  ["rfc9396-5-6", "rfc9396-10-2"],
-  async () => {
-    const calendar = world.agent("calendar");
-    assert.deepEqual(refusal(await world.ask(calendar)), refused);
-    assert.equal((await world.ask(calendar, { scope: "openid calendar.clear" })).status, 200);
-    assert.deepEqual(refusal(await world.ask(calendar, { scope: "openid calendar.leave" })), [
-      400,
-      "invalid_scope",
-    ]);
-  },
-);
+scenario("refuses types that the agent is not registered for", ["rfc9396-5-6", "rfc9396-10-2"], async () => {
+  const calendar = world.agent("calendar");
+  assert.deepEqual(refusal(await world.ask(calendar)), refused);
+  assert.equal((await world.ask(calendar, { scope: "openid calendar.clear" })).status, 200);
+  assert.deepEqual(refusal(await world.ask(calendar, { scope: "openid calendar.leave" })), [
+    400,
+    "invalid_scope",
+  ]);
+});
 
-scenario("metadata lists the types, and each of them is known", ["rfc9396-10-1"], async () => {
+scenario("metadata lists the types, and each is published", ["rfc9396-10-1"], async () => {
   const { authorization_details_types_supported } = await world.metadata();
   assert.deepEqual(authorization_details_types_supported, ["refund"]);
 });
 
-scenario(
-  "an action scope and details in one request are one question or none",
-  ["rfc9396-3.1-1"],
-  async () => {
-    const details = world.refund();
-    const both = await world.ask(agent(), { scope: "openid calendar.clear", authorization_details: details });
-    assert.deepEqual(refusal(both), refused);
-    assert.equal((await world.ask(agent(), { scope: "openid", authorization_details: details })).status, 200);
-  },
-);
+scenario("refuses an action scope together with details", ["rfc9396-3.1-1"], async () => {
+  const details = world.refund();
+  const both = await world.ask(agent(), { scope: "openid calendar.clear", authorization_details: details });
+  assert.deepEqual(refusal(both), refused);
+  assert.equal((await world.ask(agent(), { scope: "openid", authorization_details: details })).status, 200);
+});
 
-scenario("the person is shown every field that is asked for", ["rfc9396-3.1-2", "rfc9396-12-1"], async () => {
+scenario("the card shows every requested field", ["rfc9396-3.1-2", "rfc9396-12-1"], async () => {
   const reason = "<b>urgent</b> & 'signed' </script>";
   const authReqId = await world.asked(agent(), {
     authorization_details: world.refund({ quantity: 3, reason }),
@@ -111,7 +95,7 @@ scenario("the person is shown every field that is asked for", ["rfc9396-3.1-2", 
 });
 
 scenario(
-  "what was granted is in the token response, in the access token and in introspection",
+  "the granted details are in token response, access token and introspection",
   ["rfc9396-7-1", "rfc9396-9-1", "rfc9396-9.1-1", "rfc9396-9.2-1"],
   async () => {
     const details = world.refund({ quantity: 2, reason: "not part of the grant" });
@@ -126,7 +110,7 @@ scenario(
 );
 
 scenario(
-  "several details are answered, granted and carried as one, in their order",
+  "several details are decided and granted together, in their order",
   ["rfc9396-2-3", "rfc9396-7-1", "rfc9396-9.1-1", "rfc9396-9.2-1"],
   async () => {
     const details = [good, { ...good, order: "R-10", quantity: 2 }];
@@ -141,7 +125,7 @@ scenario(
 );
 
 scenario(
-  "a resource is an absolute URI without a fragment, and the one of the action",
+  "a resource must be the action's absolute URI without a fragment",
   ["rfc8707-2-1", "rfc8707-2-2", "rfc8707-2-3", "rfc9396-3.2-1", "rfc8707-2-4", "rfc9068-3-1"],
   async () => {
     const wrong = [
@@ -159,7 +143,7 @@ scenario(
 );
 
 scenario(
-  "another resource at the token endpoint than the approved one is invalid_target",
+  "a resource other than the approved one is invalid_target at the token endpoint",
   ["rfc8707-2.2-1"],
   async () => {
     const authReqId = await world.asked(agent());
@@ -171,7 +155,7 @@ scenario(
 );
 
 scenario(
-  "several details are one question: one card with all of them, one grant, one token",
+  "several details have one card, one grant and one token",
   ["rfc9396-2-3", "rfc9396-3.1-2", "rfc9396-7-1"],
   async () => {
     const details = [...JSON.parse(world.refund()), ...JSON.parse(world.refund({ amount: "7.00" }))];

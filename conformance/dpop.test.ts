@@ -1,4 +1,4 @@
-/** Tokens that are bound to a key by a DPoP proof (RFC 9449). */
+/** Tokens bound to a key with DPoP (RFC 9449). */
 import assert from "node:assert/strict";
 import { createHash, randomUUID } from "node:crypto";
 import { calculateJwkThumbprint, decodeJwt, type JWK, type JWTHeaderParameters, UnsecuredJWT } from "jose";
@@ -23,7 +23,7 @@ type Changed = {
   readonly header?: Partial<JWTHeaderParameters> & { readonly jwk?: JWK };
 };
 
-/** RFC 9449 §4.2, for a request to the token endpoint. */
+/** Creates a DPoP proof (RFC 9449 §4.2) for the token endpoint. */
 async function proof(
   agent: Credentials,
   { claims = {}, header = {} }: Changed = {},
@@ -43,7 +43,7 @@ function publicPart({ kty, crv, x, y, n, e }: JWK): JWK {
   return JSON.parse(JSON.stringify({ kty, crv, x, y, n, e }));
 }
 
-/** Redeems an approval with this proof, or with these headers. */
+/** Redeems an approved request with this proof, or with these headers. */
 async function redeem(
   dpop: string | readonly string[] | undefined,
   agent = bound(),
@@ -54,18 +54,14 @@ async function redeem(
   return await world.poll(agent, id, {}, { headers: dpop === undefined ? {} : { dpop } });
 }
 
-scenario(
-  "metadata lists the algorithms of proofs, all of them asymmetric",
-  ["rfc9449-5.1-1", "rfc9449-11.6-1"],
-  async () => {
-    const { dpop_signing_alg_values_supported: algorithms } = await world.metadata();
-    assert.ok(algorithms.includes("ES256") && algorithms.includes("PS256"));
-    for (const algorithm of algorithms) assert.match(algorithm, /^(ES|PS|RS|Ed)/);
-  },
-);
+scenario("metadata lists asymmetric proof algorithms only", ["rfc9449-5.1-1", "rfc9449-11.6-1"], async () => {
+  const { dpop_signing_alg_values_supported: algorithms } = await world.metadata();
+  assert.ok(algorithms.includes("ES256") && algorithms.includes("PS256"));
+  for (const algorithm of algorithms) assert.match(algorithm, /^(ES|PS|RS|Ed)/);
+});
 
 scenario(
-  "a proof binds the token to its key: token type, access token and introspection say so",
+  "a proof binds the token to its key, in token type, access token and introspection",
   ["rfc9449-5-1", "rfc9449-6.1-1", "rfc9449-6.2-1"],
   async () => {
     for (const agent of [bound(), world.agent("rsa"), world.agent("agent")]) {
@@ -89,7 +85,7 @@ scenario("an agent registered for DPoP gets no token without a proof", ["rfc9449
 });
 
 scenario(
-  "a proof of another type, method, URL, time or form is invalid_dpop_proof, and the approval is still good",
+  "a proof with another type, method, URL, time or format is invalid_dpop_proof, and the approval stays valid",
   [
     "rfc9449-4.3-2",
     "rfc9449-4.3-3",
@@ -157,7 +153,7 @@ scenario("a proof that carries a private key is refused", ["rfc9449-4.3-7"], asy
 });
 
 scenario(
-  "query, fragment, a default port and the host's case do not make it another URL",
+  "query, fragment, default port and case of the host are ignored in htu",
   ["rfc9449-4.3-9", "rfc9449-4.3-13"],
   async () => {
     const htu = `${world.issuer.replace("localhost", "LOCALHOST")}/oauth/token?x=1#y`;
@@ -165,7 +161,7 @@ scenario(
   },
 );
 
-scenario("a proof is good once, for whatever it was used", ["rfc9449-11.1-2"], async () => {
+scenario("a proof is accepted once", ["rfc9449-11.1-2"], async () => {
   const id = await world.asked(bound());
   const once = await proof(bound());
   assert.equal((await redeem(once, bound(), id)).body.error, "authorization_pending");
@@ -177,7 +173,7 @@ scenario("a proof is good once, for whatever it was used", ["rfc9449-11.1-2"], a
 });
 
 scenario(
-  "where nonces are wanted, a proof without one, or with another, is use_dpop_nonce, and the nonce comes along, once",
+  "with required nonces, a proof without a valid one is use_dpop_nonce, with a new nonce",
   ["rfc9449-4.3-10", "rfc9449-8-1", "rfc9449-8-2", "rfc9449-8.2-1", "rfc9449-11.3-1"],
   async () => {
     const agent = careful.agent("bound");
@@ -198,7 +194,7 @@ scenario(
     for (const wrong of ["x", `${nonce}x`, "", undefined])
       assert.deepEqual(refusal(await send({ nonce: wrong })), [400, "use_dpop_nonce"]);
     assert.equal((await send({ nonce })).status, 200);
-    // Later ones are others.
+    // Later nonces differ.
     careful.pass(3_600_000);
     const later = await careful.asked(agent);
     const again = await careful.poll(
@@ -211,7 +207,7 @@ scenario(
   },
 );
 
-/** At the API: the proof is about this token and this URL. */
+/** Creates a proof for a call of the API, with `ath` and `htu`. */
 async function use(
   token: string,
   dpop: string | undefined,
@@ -238,7 +234,7 @@ async function boundToken(): Promise<string> {
 }
 
 scenario(
-  "an API takes a bound token with a proof by its key about this token, and with no other",
+  "an API accepts a bound token only with a proof by its key for this token",
   ["rfc9449-4.3-12", "rfc9449-7.1-1"],
   async () => {
     const token = await boundToken();
@@ -257,28 +253,24 @@ scenario(
   },
 );
 
-scenario("a bound token is no bearer token", ["rfc9449-7.2-1"], async () => {
+scenario("a bound token is refused as a bearer token", ["rfc9449-7.2-1"], async () => {
   const token = await boundToken();
   assert.equal((await use(token, undefined, "Bearer")).status, 401);
   assert.equal((await use(token, await proofOfUse(token), "Bearer")).status, 401);
   world.pass(60_000);
 });
 
-scenario(
-  "the API's challenge names the scheme, the error and the algorithms",
-  ["rfc9449-7.1-2"],
-  async () => {
-    const token = await boundToken();
-    const challenge = String(
-      (await use(token, await proofOfUse(token, world.agent("rsa")))).headers["www-authenticate"],
-    );
-    assert.match(challenge, /DPoP/);
-    assert.match(challenge, /error="invalid_/);
-    assert.match(challenge, /algs="[^"]*ES256/);
-  },
-);
+scenario("the API's challenge contains scheme, error and algorithms", ["rfc9449-7.1-2"], async () => {
+  const token = await boundToken();
+  const challenge = String(
+    (await use(token, await proofOfUse(token, world.agent("rsa")))).headers["www-authenticate"],
+  );
+  assert.match(challenge, /DPoP/);
+  assert.match(challenge, /error="invalid_/);
+  assert.match(challenge, /algs="[^"]*ES256/);
+});
 
-scenario("an API that wants nonces of its own says so, and hands one out", ["rfc9449-9-1"], async () => {
+scenario("an API that requires nonces returns one", ["rfc9449-9-1"], async () => {
   const agent = careful.agent("bound");
   const id = await careful.asked(agent, { scope: "openid calendar.clear" });
   await careful.allow(id);

@@ -1,8 +1,7 @@
 /**
- * A Countersign server under test, whole: a fresh folder with configuration, key and database, the real `countersign
- * start` on a free port, agents and approvers let in as an operator would, a headless approver, and an API that the
- * verifier guards. It can be stopped, killed and started again on the same store. It takes the operator's part, and
- * never the server's: it decides nothing and answers for nobody.
+ * A complete Countersign server under test: a new directory with configuration, key and database, the real `countersign start` on
+ * a free port, agents and approvers added as an operator would, a headless approver, and an API with the verifier. It can be
+ * stopped, killed and restarted on the same store. It acts as the operator and never replaces parts of the server.
  */
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -36,28 +35,28 @@ export type Harness = {
   readonly folder: string;
   readonly config: Config;
   readonly plan: FullPlan;
-  /** The authority of the server's certificate, PEM; undefined where it speaks in clear. */
+  /** The authority of the server's certificate, PEM; undefined for plain HTTP. */
   readonly ca: string | undefined;
   readonly agents: ReadonlyMap<string, Credentials>;
-  /** Credentials for each API of the rules, by the API's name. */
+  /** Credentials of each configured API, by name. */
   readonly apis: ReadonlyMap<string, ApiCredentials>;
   readonly approvers: readonly Approver[];
   readonly headless: HeadlessApprover;
   readonly resource: Resource;
-  /** The operator's own hold of the store. */
+  /** The store, opened a second time for operator commands. */
   readonly store: Store;
   readonly addAgent: (plan: AgentPlan) => Promise<Credentials>;
-  /** Calls the server: `path` is a path of the issuer, or a URL. */
+  /** Calls the server. `path` is a path of the issuer, or a URL. */
   readonly call: (path: string, given?: Call) => ReturnType<typeof call>;
-  /** Ends the server in its own time, or with SIGKILL, and starts it again on the same store. */
+  /** Stops the server gracefully, or with SIGKILL, and starts it again on the same store. */
   readonly restart: (how?: "stop" | "kill") => Promise<void>;
   readonly close: () => Promise<void>;
 };
 
 export type HarnessOptions = {
-  /** In this process, for tests that move its clock; in a process of its own unless said. */
+  /** Run the server in this process, for tests that move its clock. Default: a separate process. */
   readonly here?: boolean;
-  /** Whose authority the server's certificate is from, where others have certificates of it already. */
+  /** The authority that signs the server's certificate; a new one by default. */
   readonly certificates?: Certificates;
 };
 
@@ -97,7 +96,7 @@ async function open(
   const port = plan.port ?? (await freePort());
   const file = await writeRules(plan, folder, port, certificates);
   const config = configOf(file);
-  // As countersign init does: a folder that was used before keeps what is in it.
+  // As `countersign init` does: files of an earlier run are kept.
   await createDeployment(config);
   const store = await openStore({ location: config.store });
   endings.push(() => store.close());
@@ -120,7 +119,7 @@ async function open(
       rsa: plan.rsa,
     });
     const added = await addAgent(store, registration);
-    if ("refused" in added) throw new Error(`there are two agents called ${registration.id}`);
+    if ("refused" in added) throw new Error(`duplicate agent ${registration.id}`);
     const all = { ...credentials, ...(added.secret !== undefined && { secret: added.secret }) };
     agents.set(all.id, all);
     return all;
@@ -131,7 +130,7 @@ async function open(
   for (const api of config.apis.keys()) {
     const id = `${api}-api`;
     const added = await addApi(store, id, api);
-    if ("refused" in added) throw new Error(`the API ${id} is there already`);
+    if ("refused" in added) throw new Error(`duplicate API ${id}`);
     apis.set(api, { id, secret: added.secret });
   }
 
@@ -143,7 +142,7 @@ async function open(
     approvers.push({ id: approver.id, email, enrolmentUrl: `${config.issuer}/enrol/${secret}` });
   }
   const person = plan.approvers.find(({ email }) => email === (plan.headless ?? plan.approvers[0]?.email));
-  if (!person) throw new Error("headless names nobody among the approvers");
+  if (!person) throw new Error("headless is not one of the approvers");
   const { secret: invitation } = await invite(people, person.email, person.name ?? person.email, {
     test: true,
   });
@@ -186,7 +185,7 @@ async function open(
   };
 }
 
-/** Good for as long as anybody runs a suite. */
+/** Valid for longer than any suite runs. */
 function newCertificates({ rsa }: FullPlan): Promise<Certificates> {
   const until = new Date(Date.now() + 90 * 24 * 3_600_000);
   return createCertificates({ algorithm: rsa ? "RS256" : "ES256", until });

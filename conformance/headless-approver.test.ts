@@ -12,7 +12,7 @@ const agent = () => world.agent("agent");
 const urlFor = (authReqId: string, action = "") =>
   world.headless.url.replace("{auth_req_id}", authReqId).replace("{action}", action);
 
-test("POST with allow approves and with deny denies, once, and the log knows the request's whole story", async () => {
+test("POST approves or denies once, and the audit log has all events of the request", async () => {
   const allowed = await world.asked(agent());
   const said = await call(urlFor(allowed, "allow"), { method: "POST" });
   assert.deepEqual([said.status, said.body.action], [200, "allow"]);
@@ -24,7 +24,7 @@ test("POST with allow approves and with deny denies, once, and the log knows the
   assert.equal((await world.poll(agent(), denied)).body.error, "access_denied");
 });
 
-test("GET shows what the person is shown, and decides nothing", async () => {
+test("GET returns the card and decides nothing", async () => {
   const details = world.refund({ reason: "broken on arrival" });
   const authReqId = await world.asked(agent(), {
     authorization_details: details,
@@ -51,7 +51,7 @@ test("GET shows what the person is shown, and decides nothing", async () => {
   assert.equal((await world.poll(agent(), authReqId)).body.error, "authorization_pending");
 });
 
-test("another path than the secret one is 404, whatever is asked", async () => {
+test("any path but the secret one returns 404", async () => {
   const authReqId = await world.asked(agent());
   const url = urlFor(authReqId, "allow");
   const { origin, pathname, search } = new URL(url);
@@ -63,7 +63,7 @@ test("another path than the secret one is 404, whatever is asked", async () => {
   assert.equal((await world.poll(agent(), authReqId)).body.error, "authorization_pending");
 });
 
-test("T1: the secret is in nothing that an agent sees", async () => {
+test("no response to an agent contains the secret (T1)", async () => {
   const secret = new URL(world.headless.url).pathname.slice(1);
   assert.ok(Buffer.from(secret, "base64url").length >= 32);
   const seen = [
@@ -74,7 +74,7 @@ test("T1: the secret is in nothing that an agent sees", async () => {
   for (const { text, headers } of seen) assert.ok(!`${text}${JSON.stringify(headers)}`.includes(secret));
 });
 
-test("what has to be signed, or wants a fresh passkey, is refused by the server, and stays undecided", async () => {
+test("the server refuses an approval that needs a signature or a fresh passkey", async () => {
   world.pass(6 * 60_000);
   for (const [scope, why] of [
     ["calendar.close", /signature/],
@@ -89,7 +89,7 @@ test("what has to be signed, or wants a fresh passkey, is refused by the server,
   }
 });
 
-test("it listens on loopback, and nothing can be said to change that", async () => {
+test("listens on loopback only; a plan cannot change that", async () => {
   assert.equal(world.headless.address, "127.0.0.1");
   assert.throws(() => readPlan({ headless_host: "0.0.0.0" }), /headless_host/);
   const { port } = new URL(world.headless.url);
@@ -99,7 +99,7 @@ test("it listens on loopback, and nothing can be said to change that", async () 
   if (outside) await assert.rejects(call(`http://${outside.address}:${port}/`));
 });
 
-test("its invitation, its device and its decisions are marked as test in the log, and nobody else's are", async () => {
+test("its invitation, device and decisions are marked as test in the audit log; others are not", async () => {
   const authReqId = await world.asked(agent());
   await world.allow(authReqId);
   const entries = (await world.store.log.newest(1000)).map(({ line }) => JSON.parse(line));
@@ -108,7 +108,7 @@ test("its invitation, its device and its decisions are marked as test in the log
     enrolled.map(({ facts }) => facts.test),
     [true],
   );
-  // The operator's own invitation of the same person is none of a test's.
+  // An operator's invitation of the same person is not marked as test.
   const invited = entries.filter(({ event }) => event === "approver.invited");
   assert.deepEqual(
     invited.map(({ facts }) => facts?.test),
@@ -133,7 +133,7 @@ test("unknown requests and unknown actions are refused", async () => {
   assert.equal((await call(urlFor(authReqId, "allow"), { method: "PUT" })).status, 405);
 });
 
-test("what it denied may be asked for again where the plan says so, and the log says who re-opened it", async () => {
+test("its denials are released if the plan says so, and the audit log records it", async () => {
   const details = { authorization_details: world.refund() };
   await world.deny(await world.asked(agent(), details));
   assert.equal((await world.ask(agent(), details)).status, 200);
@@ -143,7 +143,7 @@ test("what it denied may be asked for again where the plan says so, and the log 
   assert.ok(newest);
 });
 
-test("no package knows of it", () => {
+test("no package contains it", () => {
   for (const name of ["server", "agent", "verifier", "protocol"]) {
     const { exports = {}, files = [] } = JSON.parse(readFileSync(`packages/${name}/package.json`, "utf8"));
     assert.ok(!JSON.stringify([exports, files]).includes("conformance"));

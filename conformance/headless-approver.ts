@@ -1,10 +1,11 @@
 /**
- * An approver without a person, for servers under test only. A suite says allow or deny, and this decides as a browser
- * would: with the session of a device that was enrolled for a test, through the approver's pages, against the same rules.
- * Its passkey is thrown away as soon as it is enrolled, so that it can never sign: an action of level `passkey-signed`
- * is refused by the server. Whatever it decides is marked as test in the log, because its device is.
+ * An automated approver, for servers under test only. A suite requests allow or deny, and the approver decides through the
+ * approver's pages as a browser would, with the session of a device that is enrolled for tests and under the same policy. Its
+ * passkey is discarded after enrolment, so it cannot sign: the server refuses actions of level `passkey-signed`. Its decisions
+ * are marked as test in the audit log, because its device is.
  *
- * An agent under test knows its `auth_req_id`. It must not know this: a socket on loopback, and a secret in the path.
+ * An agent under test knows its `auth_req_id` and must not be able to decide: the approver listens on loopback, with a secret in
+ * its path.
  */
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { once } from "node:events";
@@ -23,11 +24,11 @@ import { type ApprovalRequest, getRequestState } from "../packages/server/src/do
 import type { Call, CallResult } from "./call.ts";
 
 export type HeadlessApprover = {
-  /** With `{auth_req_id}` and `{action}` to be filled in. POST decides; GET shows, and needs no action. */
+  /** URL template with `{auth_req_id}` and `{action}`. POST decides; GET returns the card and needs no action. */
   readonly url: string;
-  /** Where it listens. */
+  /** Listening address. */
   readonly address: string;
-  /** The same without a socket, for whoever is in this process. */
+  /** The same without a socket, for callers in this process. */
   readonly decide: (authReqId: string, action: string, reason?: string) => Promise<Said>;
   readonly close: () => Promise<void>;
 };
@@ -39,14 +40,14 @@ export type Ground = {
   readonly call: (path: string, given?: Call) => Promise<CallResult>;
   readonly origin: string;
   readonly rpId: string;
-  /** The secret of an enrolment link that is marked as test. */
+  /** The secret of an invitation that is marked as test. */
   readonly invitation: string;
   readonly cardOf: (requestId: string) => Promise<ApprovalRequest | undefined>;
-  /** Told the key of the latch that a denial has closed. */
+  /** Called with the key of each stored denial. */
   readonly afterDenial?: (latch: string) => Promise<unknown>;
 };
 
-/** The only address there is. Nothing can be given that would open it to another machine. */
+/** The only possible address; it cannot be exposed to other machines. */
 const loopback = "127.0.0.1";
 
 export async function openHeadlessApprover(ground: Ground): Promise<HeadlessApprover> {
@@ -84,7 +85,7 @@ export async function openHeadlessApprover(ground: Ground): Promise<HeadlessAppr
   };
 }
 
-/** Answers the cookie. The passkey ends with this function. */
+/** Enrols a device. Returns the session cookie; the passkey is discarded. */
 async function enrol({ call, origin, rpId, invitation }: Ground): Promise<string> {
   const path = `/enrol/${invitation}`;
   const page = (await call(path)).text;
@@ -134,7 +135,7 @@ async function decideAs(
   return { status: 200, body: { request: id, action } };
 }
 
-/** The server has refused; this says what it refuses in general. */
+/** Describes a refusal of the server in general terms. */
 function whyNot({ level, status: standing }: ApprovalRequest): string {
   if (standing.state !== "pending") return `the request is ${standing.state}`;
   if (level === "passkey-signed")
@@ -144,7 +145,7 @@ function whyNot({ level, status: standing }: ApprovalRequest): string {
   return "the server did not take the decision";
 }
 
-/** What the person is shown, before and after. */
+/** Returns the card, before or after the decision. */
 async function show({ cardOf }: Ground, authReqId: string): Promise<Said> {
   const approval = await cardOf(requestIdOf(authReqId));
   if (!approval) return unknownRequest();
@@ -173,10 +174,10 @@ function render(card: Card) {
   return {
     sentence: formatCardSummary(card),
     rows: parts.flatMap(({ rows }) => rows),
-    /** The agent's own words, quoted on the card. */
+    /** The agent's own words on the card. */
     message: words.message ?? null,
     words: parts.flatMap((part) => part.words),
-    /** The same by part; an action of one has one. */
+    /** The same for each part; a single action has one part. */
     parts,
     agent: { id: agent.id, name: agent.name },
     reversibility,
@@ -205,7 +206,7 @@ function send(response: ServerResponse, { status, body }: Said): void {
   response.end(JSON.stringify(body));
 }
 
-/** Whether it is the secret path, in a time that does not tell how much of it. */
+/** Compares the path with the secret path in constant time. */
 function same(given: string, path: string): boolean {
   const [a, b] = [given, path].map((text) => createHash("sha256").update(text).digest());
   return timingSafeEqual(a!, b!);

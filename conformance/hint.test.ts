@@ -1,4 +1,4 @@
-/** Whom an agent wants asked, by a token instead of a name (CIBA §7.1, §14). */
+/** login_hint_token and id_token_hint (CIBA §7.1, §14). */
 import assert from "node:assert/strict";
 import { decodeJwt, exportJWK, generateKeyPair, UnsecuredJWT } from "jose";
 import type { Credentials } from "./credential.ts";
@@ -20,7 +20,7 @@ const agent = () => world.agent("agent");
 const asks = (id_token_hint: string, by = agent()) => world.ask(by, { login_hint: undefined, id_token_hint });
 
 scenario(
-  "an ID token of ours names its person again, also long after it has expired",
+  "an ID token of this server identifies its approver, also after expiry",
   ["ciba-7.1-12", "ciba-14-3"],
   async () => {
     const { id_token } = (await world.approved(agent())).body;
@@ -34,14 +34,14 @@ scenario(
   },
 );
 
-scenario("an ID token that was issued to another agent is no hint", ["ciba-14-5"], async () => {
+scenario("an ID token of another agent is refused", ["ciba-14-5"], async () => {
   const { id_token } = (await world.approved(agent())).body;
   const answer = await asks(id_token, world.agent("other"));
   assert.equal(answer.status, 400);
   assert.ok(["invalid_request", "unknown_user_id"].includes(answer.body.error));
 });
 
-scenario("what is not ours, or is no ID token, is no hint", ["ciba-14-4"], async () => {
+scenario("a token of another issuer, or of another type, is refused", ["ciba-14-4"], async () => {
   const { id_token, access_token } = (await world.approved(agent())).body;
   const claims = decodeJwt(id_token);
   const wrong = [
@@ -81,7 +81,7 @@ async function hint(
 }
 
 scenario(
-  "a login_hint_token names a person, where the operator trusts who signed it",
+  "a login_hint_token of a configured issuer identifies an approver",
   ["ciba-7.1-11", "ciba-14-1"],
   async () => {
     const answer = await hint();
@@ -95,6 +95,6 @@ scenario(
   },
 );
 
-scenario("an expired login_hint_token is said to be so", ["ciba-13-5"], async () => {
+scenario("an expired login_hint_token is expired_login_hint_token", ["ciba-13-5"], async () => {
   assert.deepEqual(refusal(await hint({ exp: seconds() - 120 })), [400, "expired_login_hint_token"]);
 });

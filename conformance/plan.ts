@@ -1,7 +1,6 @@
 /**
- * What a deployment under test consists of, as JSON describes it: which agents, which approvers, which further actions.
- * Whatever is not said is as for the simplest one. Unknown keys are refused, so that nobody believes that they did
- * something.
+ * JSON description of a deployment under test: agents, approvers, further actions. Omitted keys have the defaults of the simplest
+ * deployment. Unknown keys are refused.
  */
 import { z } from "zod";
 import { authenticationMethods, deliveryModes } from "../packages/server/src/domain/client/client.ts";
@@ -10,61 +9,61 @@ const algorithm = z.enum(["ES256", "PS256", "RS256", "EdDSA"]);
 
 const agent = z.strictObject({
   id: z.string(),
-  /** What the card calls it; the id unless given. */
+  /** Name on the card. Default: the id. */
   name: z.string().optional(),
-  /** All that are declared, unless given. */
+  /** Default: all declared types. */
   types: z.array(z.string()).optional(),
   method: z.enum(authenticationMethods).default("client_secret_basic"),
-  /** What its keys are for; it signs assertions, requests and proofs with it. */
+  /** Signature algorithm of its assertions, requests and proofs. */
   algorithm: algorithm.default("ES256"),
-  /** Holds its assertions to `algorithm` alone. */
+  /** Accept only `algorithm` for its assertions. */
   one_algorithm: z.boolean().default(false),
   delivery: z
     .strictObject({ mode: z.enum(deliveryModes), endpoint: z.string().optional() })
     .default({ mode: "poll" }),
-  /** Each of its requests is signed, with `algorithm`. */
+  /** It signs every request, with `algorithm`. */
   signs_requests: z.boolean().default(false),
   user_code: z.boolean().default(false),
   binding: z.enum(["dpop", "mtls"]).optional(),
 });
 
 export const planShape = z.strictObject({
-  /** Listens with TLS, with a certificate of an authority made for this one. */
+  /** Listen with TLS, with a certificate of an authority created for this deployment. */
   https: z.boolean().default(false),
-  /** All certificates have RSA keys: FAPI 1.0 knows no TLS suites for others, and some suites read no others. */
+  /** Use RSA keys in all certificates: FAPI 1.0 has no TLS cipher suites for other keys, and some suites support no others. */
   rsa: z.boolean().default(false),
-  /** Whichever is free, unless given. */
+  /** Default: a free port. */
   port: z.int().min(1).max(65_535).optional(),
-  /** Where configuration, key and database are; a folder that goes when it ends, unless given. */
+  /** Directory of configuration, key and database. Default: a temporary one, removed at the end. */
   folder: z.string().optional(),
-  /** Further scopes that are actions, at level `session`. */
+  /** Further action scopes, at level `session`. */
   scopes: z.array(z.string()).default([]),
-  /** Seconds between polls. */
+  /** Polling interval, in seconds. */
   poll_interval: z.int().min(1).max(60).default(5),
-  /** Where, beside this machine, agents' notification endpoints and keys may be although it is no public address. */
+  /** Private address ranges, besides loopback, that notification endpoints and key URLs may use. */
   allow_private: z.array(z.string()).default([]),
-  /** PEM: authorities of agents' endpoints, beside the one made for this deployment and the usual ones. */
+  /** PEM: additional certificate authorities of agents' endpoints. */
   trust: z.string().optional(),
-  /** Who may sign a login_hint_token, by issuer, and their public keys (a JWK Set). */
+  /** Issuers of login_hint_tokens, with their public keys (a JWK Set). */
   login_hint_issuers: z
     .record(z.string(), z.looseObject({ keys: z.array(z.record(z.string(), z.unknown())) }))
     .default({}),
-  /** Agents that are registered for it send the approver's user code. */
+  /** Enable user codes. */
   user_codes: z.boolean().default(false),
-  /** Agents can register themselves, each with an allowance of the operator's. */
+  /** Enable dynamic registration with an initial access token. */
   registration: z.boolean().default(false),
-  /** A nonce of the server's in each DPoP proof. */
+  /** Require a server nonce in DPoP proofs. */
   dpop_nonce: z.boolean().default(false),
-  /** Seconds that requests for the further scopes live. */
+  /** Lifetime of requests for the further scopes, in seconds. */
   lifetime: z.int().min(10).max(600).default(120),
   approvers: z
     .array(
       z.strictObject({ email: z.string(), name: z.string().optional(), user_code: z.string().optional() }),
     )
     .default([{ email: "ada@example.com", name: "Ada" }]),
-  /** Who the headless approver is: the first approver, unless given. */
+  /** Address of the headless approver. Default: the first approver. */
   headless: z.string().optional(),
-  /** What was denied may be asked for again at once: the operator re-opens it after each denial of the headless approver. */
+  /** Release each denial of the headless approver at once, so that the action can be requested again. */
   reopen_denials: z.boolean().default(false),
   agents: z.array(agent).default([]),
 });
@@ -78,7 +77,7 @@ export function readAgentPlan(plan: AgentPlan): FullAgentPlan {
   return agent.parse(plan);
 }
 
-/** Throws with every place that does not fit. */
+/** Parses a plan. Throws an error that lists all problems. */
 export function readPlan(plan: unknown): FullPlan {
   const read = planShape.safeParse(plan);
   if (read.success) return read.data;

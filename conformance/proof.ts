@@ -1,13 +1,13 @@
 /**
- * What an agent sends to prove itself, written out as the specifications have it and without any SDK, so that a scenario
- * can get one thing wrong at a time.
+ * Creates client authentication, signed requests and DPoP proofs as the specifications define them, without an SDK, so that a
+ * scenario can change one member at a time.
  */
 import { randomUUID } from "node:crypto";
 import { importJWK, type JWTHeaderParameters, type JWTPayload, SignJWT } from "jose";
 import type { Certificate } from "./call.ts";
 import type { Credentials } from "./credential.ts";
 
-/** What goes along with a request so that it is the agent's. */
+/** Form parameters, headers and certificate that authenticate a request. */
 export type Proof = {
   readonly form: Readonly<Record<string, string>>;
   readonly headers: Readonly<Record<string, string>>;
@@ -16,7 +16,7 @@ export type Proof = {
 
 export const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/** By the method that the agent is registered for. `changed` changes an assertion's claims; undefined removes one. */
+/** Authenticates with the agent's registered method. `changed` replaces claims of an assertion; undefined removes one. */
 export async function prove(
   credentials: Credentials,
   audience: string,
@@ -55,13 +55,13 @@ export function asserted(assertion: string): Readonly<Record<string, string>> {
   return { client_assertion_type: assertionType, client_assertion: assertion };
 }
 
-/** RFC 7523 §3. */
+/** Creates a client assertion (RFC 7523 §3). */
 export function assertionClaims(id: string, audience: string, changed: JWTPayload = {}): JWTPayload {
   const now = seconds();
   return { iss: id, sub: id, aud: audience, exp: now + 60, iat: now, jti: randomUUID(), ...changed };
 }
 
-/** CIBA §7.1.1: the request's parameters and the claims that a signed request has beside them. */
+/** Creates a signed request (CIBA §7.1.1): the request's parameters and the claims of the request object. */
 export function requestClaims(
   id: string,
   issuer: string,
@@ -73,7 +73,7 @@ export function requestClaims(
   return { ...parameters, ...claims, ...changed };
 }
 
-/** With the agent's own key. */
+/** Signs with the agent's key. */
 export async function signAs(
   { key, algorithm }: Pick<Credentials, "key" | "algorithm">,
   claims: JWTPayload,

@@ -1,4 +1,4 @@
-/** Agents that register themselves, and see to their registration (RFC 7591, RFC 7592, CIBA §4). */
+/** Dynamic client registration and its management (RFC 7591, RFC 7592, CIBA §4). */
 import assert from "node:assert/strict";
 import { cibaGrantType } from "@countersign/protocol";
 import { decodeJwt, exportJWK, generateKeyPair } from "jose";
@@ -14,7 +14,7 @@ const badMetadata = [400, "invalid_client_metadata"];
 const pair = await generateKeyPair("ES256", { extractable: true });
 const jwk = { ...(await exportJWK(pair.publicKey)), kid: "own-1" };
 
-/** An initial access token, for one registration. */
+/** Creates an initial access token for one registration. */
 async function allowance(types = ["refund", "calendar.mute"]): Promise<string> {
   const expiresAt = Date.now() + 3_600_000;
   return (await createInitialAccessToken(world.store, { name: "Allowed desk", types, uses: 1, expiresAt }))
@@ -50,7 +50,7 @@ async function registered(metadata: unknown = {}) {
 }
 
 scenario(
-  "a registration is answered with 201, an id of its own, its secret with its end, and all that was registered",
+  "a registration returns 201, a unique id, a secret with its expiry, and the registered metadata",
   [
     "rfc7591-3-1",
     "rfc7591-3.1-1",
@@ -80,14 +80,14 @@ scenario(
     assert.ok(body.registration_access_token);
     assert.match(body.registration_client_uri, /^https:/);
     assert.notEqual((await registered()).id, body.client_id);
-    // What is not said is answered as well.
+    // Defaults are returned as well.
     const { body: silent } = await registered();
     assert.deepEqual([silent.backchannel_token_delivery_mode, silent.grant_types], ["poll", [cibaGrantType]]);
   },
 );
 
 scenario(
-  "without an initial access token, or with one that was used, nobody registers",
+  "a registration requires an unused initial access token",
   ["rfc7591-3-2", "rfc7591-3.2.2-2"],
   async () => {
     const token = await allowance();
@@ -105,7 +105,7 @@ scenario(
 );
 
 scenario(
-  "who registers for ping or push names an endpoint, and it is https",
+  "ping and push require an https endpoint",
   ["ciba-4-9", "ciba-4-10", "rfc7591-3.2.2-1"],
   async () => {
     for (const mode of ["ping", "push"]) {
@@ -132,13 +132,13 @@ scenario(
   },
 );
 
-scenario("keys are given, or the URL of keys, and not both", ["rfc7591-2-1"], async () => {
+scenario("jwks and jwks_uri exclude each other", ["rfc7591-2-1"], async () => {
   const both = { jwks: { keys: [jwk] }, jwks_uri: "https://agent.example/jwks" };
   assert.deepEqual(refusal(await register(both)), badMetadata);
   assert.deepEqual(refusal(await register({ token_endpoint_auth_method: "private_key_jwt" })), badMetadata);
 });
 
-scenario("tls_client_auth is registered with exactly one name", ["rfc8705-2.1.2-1"], async () => {
+scenario("tls_client_auth requires exactly one name", ["rfc8705-2.1.2-1"], async () => {
   const method = { token_endpoint_auth_method: "tls_client_auth" };
   const two = { tls_client_auth_subject_dn: "CN=agent", tls_client_auth_san_dns: "agent.example" };
   for (const names of [{}, two])
@@ -146,55 +146,55 @@ scenario("tls_client_auth is registered with exactly one name", ["rfc8705-2.1.2-
   assert.equal((await register({ ...method, tls_client_auth_san_dns: "agent.example" })).status, 201);
 });
 
-scenario("members that nobody knows are ignored", ["rfc7591-2-2"], async () => {
+scenario("unknown members are ignored", ["rfc7591-2-2"], async () => {
   const { body } = await registered({ colour: "blue", "https://agent.example/x": { y: 1 } });
   assert.equal(body.colour, undefined);
 });
 
-scenario(
-  "the registered method is what the agent authenticates with, and no other",
-  ["rfc7591-2-3", "ciba-4-11"],
-  async () => {
-    const { id } = await registered({
-      token_endpoint_auth_method: "private_key_jwt",
-      jwks: { keys: [jwk] },
-      authorization_details_types: ["refund"],
-    });
-    const key = await exportJWK(pair.privateKey);
-    const agent = {
-      id,
-      method: "private_key_jwt",
-      algorithm: "ES256",
-      key: { ...key, kid: "own-1" },
-    } as const;
-    const answer = await world.ask(agent);
-    assert.equal(answer.status, 200, answer.text);
-    const posted = { form: { client_id: id, client_secret: "x" }, headers: {} };
-    assert.deepEqual(refusal(await world.ask(agent, {}, { proof: posted })), [401, "invalid_client"]);
-    // It registered no algorithm for requests, and so signs none.
-    const claims = { iss: id, aud: world.issuer, exp: seconds() + 60, scope: "openid" };
-    const form = { scope: undefined, login_hint: undefined, request: await signAs(agent, claims) };
-    assert.deepEqual(refusal(await world.ask(agent, form)), [400, "invalid_request"]);
-  },
-);
-
-scenario("what an agent says of itself is on no card, and gives it nothing", ["rfc7591-5-1"], async () => {
-  const { id, secret, body } = await registered({
-    client_name: "The bank",
-    token_endpoint_auth_method: "client_secret_basic",
+scenario("an agent authenticates with its registered method only", ["rfc7591-2-3", "ciba-4-11"], async () => {
+  const { id } = await registered({
+    token_endpoint_auth_method: "private_key_jwt",
+    jwks: { keys: [jwk] },
+    authorization_details_types: ["refund"],
   });
-  assert.equal(body.client_name, "Allowed desk");
-  const proof = { form: {}, headers: basic(id, secret) };
-  const agent = { ...world.agent("agent"), id };
-  const authReqId = await world.asked(agent, {}, { proof });
-  const { body: shown } = await world.call(world.headless.url.replace("{auth_req_id}", authReqId));
-  assert.equal(shown.agent.name, "Allowed desk");
-  const more = await register({ authorization_details_types: ["refund"], scope: "openid calendar.close" });
-  assert.deepEqual(refusal(more), badMetadata);
+  const key = await exportJWK(pair.privateKey);
+  const agent = {
+    id,
+    method: "private_key_jwt",
+    algorithm: "ES256",
+    key: { ...key, kid: "own-1" },
+  } as const;
+  const answer = await world.ask(agent);
+  assert.equal(answer.status, 200, answer.text);
+  const posted = { form: { client_id: id, client_secret: "x" }, headers: {} };
+  assert.deepEqual(refusal(await world.ask(agent, {}, { proof: posted })), [401, "invalid_client"]);
+  // Without a registered request algorithm it does not sign requests.
+  const claims = { iss: id, aud: world.issuer, exp: seconds() + 60, scope: "openid" };
+  const form = { scope: undefined, login_hint: undefined, request: await signAs(agent, claims) };
+  assert.deepEqual(refusal(await world.ask(agent, form)), [400, "invalid_request"]);
 });
 
 scenario(
-  "an agent reads its registration with its token, and nobody else does",
+  "descriptive metadata of an agent is not shown on cards and grants nothing",
+  ["rfc7591-5-1"],
+  async () => {
+    const { id, secret, body } = await registered({
+      client_name: "The bank",
+      token_endpoint_auth_method: "client_secret_basic",
+    });
+    assert.equal(body.client_name, "Allowed desk");
+    const proof = { form: {}, headers: basic(id, secret) };
+    const agent = { ...world.agent("agent"), id };
+    const authReqId = await world.asked(agent, {}, { proof });
+    const { body: shown } = await world.call(world.headless.url.replace("{auth_req_id}", authReqId));
+    assert.equal(shown.agent.name, "Allowed desk");
+    const more = await register({ authorization_details_types: ["refund"], scope: "openid calendar.close" });
+    assert.deepEqual(refusal(more), badMetadata);
+  },
+);
+
+scenario(
+  "only the registration access token reads a registration",
   ["rfc7592-2-1", "rfc7592-2-2", "rfc7592-2.1-1"],
   async () => {
     const [own, other] = [await registered(), await registered()];
@@ -213,7 +213,7 @@ scenario(
 );
 
 scenario(
-  "PUT replaces the registration, names whose it is, and is checked as a new one",
+  "PUT replaces the registration, requires client_id, and is validated like a new one",
   ["rfc7592-2.2-1", "rfc7592-2.2-2"],
   async () => {
     const { id, url, token } = await registered({
@@ -235,15 +235,19 @@ scenario(
   },
 );
 
-scenario("DELETE ends the agent, its credentials and its token", ["rfc7592-2.3-1"], async () => {
-  const { id, secret, url, token } = await registered({ authorization_details_types: ["refund"] });
-  const agent = { ...world.agent("agent"), id };
-  const proof = { form: {}, headers: basic(id, secret) };
-  const { access_token } = (await world.approved(agent, {}, { proof })).body;
-  assert.equal(decodeJwt(access_token).client_id, id);
-  const removed = await send("DELETE", url, token);
-  assert.deepEqual([removed.status, removed.text], [204, ""]);
-  assert.deepEqual(refusal(await world.ask(agent, {}, { proof })), [401, "invalid_client"]);
-  assert.equal((await send("GET", url, token)).status, 401);
-  assert.deepEqual((await world.introspect("refunds", access_token)).body, { active: false });
-});
+scenario(
+  "DELETE removes the agent and invalidates its credentials and token",
+  ["rfc7592-2.3-1"],
+  async () => {
+    const { id, secret, url, token } = await registered({ authorization_details_types: ["refund"] });
+    const agent = { ...world.agent("agent"), id };
+    const proof = { form: {}, headers: basic(id, secret) };
+    const { access_token } = (await world.approved(agent, {}, { proof })).body;
+    assert.equal(decodeJwt(access_token).client_id, id);
+    const removed = await send("DELETE", url, token);
+    assert.deepEqual([removed.status, removed.text], [204, ""]);
+    assert.deepEqual(refusal(await world.ask(agent, {}, { proof })), [401, "invalid_client"]);
+    assert.equal((await send("GET", url, token)).status, 401);
+    assert.deepEqual((await world.introspect("refunds", access_token)).body, { active: false });
+  },
+);

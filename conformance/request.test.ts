@@ -1,4 +1,4 @@
-/** How a request is made, checked and acknowledged (CIBA §7, §13), as far as it is not signed. */
+/** Authentication requests and their responses (CIBA §7, §13), except signed ones. */
 import assert from "node:assert/strict";
 import { decodeJwt } from "jose";
 import { scenario } from "./scenario.ts";
@@ -16,7 +16,7 @@ const ask = (changed?: Form) => world.ask(world.agent("agent"), changed);
 const describable = /^[\x20-\x21\x23-\x5b\x5d-\x7e]*$/;
 
 scenario(
-  "an accepted request is acknowledged with 200 and JSON: an id of its own, its time, its interval",
+  "an accepted request returns 200 and JSON with a unique id, expiry and interval",
   ["ciba-7.3-1", "ciba-7.3-2", "ciba-7.3-5", "ciba-7.3-6", "ciba-7.3-7"],
   async () => {
     const answers = [await ask(), await ask()];
@@ -32,18 +32,14 @@ scenario(
   },
 );
 
-scenario(
-  "no two ids have more in common than what can be known",
-  ["ciba-7.3-3", "ciba-7.3-4", "fapi-base-5.2.2-16"],
-  async () => {
-    const ids = await Promise.all(Array.from({ length: 20 }, () => world.asked(world.agent("agent"))));
-    assert.equal(new Set(ids).size, 20);
-    // What follows the dot depends on a key that nobody outside has: base64url of 160 bits or more.
-    const secrets = ids.map((id) => id.slice(id.indexOf(".") + 1));
-    for (const secret of secrets) assert.ok(Buffer.from(secret, "base64url").length >= 20, secret);
-    assert.equal(new Set(secrets.map((secret) => secret.slice(0, 8))).size, 20);
-  },
-);
+scenario("ids are unpredictable", ["ciba-7.3-3", "ciba-7.3-4", "fapi-base-5.2.2-16"], async () => {
+  const ids = await Promise.all(Array.from({ length: 20 }, () => world.asked(world.agent("agent"))));
+  assert.equal(new Set(ids).size, 20);
+  // The part after the dot is a MAC: base64url of at least 160 bits.
+  const secrets = ids.map((id) => id.slice(id.indexOf(".") + 1));
+  for (const secret of secrets) assert.ok(Buffer.from(secret, "base64url").length >= 20, secret);
+  assert.equal(new Set(secrets.map((secret) => secret.slice(0, 8))).size, 20);
+});
 
 scenario(
   "scope is required and contains openid",
@@ -60,14 +56,14 @@ scenario("scopes come in any order", ["ciba-7.1-4"], async () => {
   assert.equal((await ask({ scope: "calendar.clear openid" })).status, 200);
 });
 
-scenario("there is one hint, and only one", ["ciba-7.1-17", "ciba-7.2-3", "ciba-13-3"], async () => {
+scenario("exactly one hint is required", ["ciba-7.1-17", "ciba-7.2-3", "ciba-13-3"], async () => {
   assert.deepEqual(refusal(await ask({ login_hint: undefined })), [400, "invalid_request"]);
   const two = [{ login_hint_token: "x" }, { id_token_hint: "x" }];
   for (const more of two) assert.deepEqual(refusal(await ask(more)), [400, "invalid_request"]);
 });
 
 scenario(
-  "a login_hint names a person by address, by subject, and as an RFC 9493 subject identifier",
+  "a login_hint is an address, a subject, or an RFC 9493 subject identifier",
   ["ciba-7.1-10", "ciba-7.2-4"],
   async () => {
     const [, bob] = world.approvers;
@@ -82,7 +78,7 @@ scenario(
   },
 );
 
-scenario("a hint that leads to nobody is unknown_user_id", ["ciba-7.2-5", "ciba-13-6"], async () => {
+scenario("a hint that matches no approver is unknown_user_id", ["ciba-7.2-5", "ciba-13-6"], async () => {
   for (const login_hint of [
     "nobody@example.com",
     "apr_unknown",
@@ -92,7 +88,7 @@ scenario("a hint that leads to nobody is unknown_user_id", ["ciba-7.2-5", "ciba-
 });
 
 scenario(
-  "requested_expiry shortens the request's life, and nothing but a positive integer is one",
+  "requested_expiry shortens the lifetime, and must be a positive integer",
   ["ciba-7.1-15", "ciba-7.1-16"],
   async () => {
     assert.equal((await ask({ requested_expiry: "30" })).body.expires_in, 30);
@@ -102,18 +98,14 @@ scenario(
   },
 );
 
-scenario(
-  "a binding message is shown to the person as it came",
-  ["ciba-7.1-14", "fapi-base-5.2.2-17"],
-  async () => {
-    const message = "Order 4711 — Größe ≥ 3, 品川 👍🏿";
-    const authReqId = await world.asked(world.agent("agent"), { binding_message: message });
-    const shown = await world.call(world.headless.url.replace("{auth_req_id}", authReqId));
-    assert.equal(shown.body.message, message);
-    assert.equal(shown.body.agent.id, "agent");
-    assert.match(shown.body.sentence, /€120\.00/);
-  },
-);
+scenario("a binding message is shown unchanged", ["ciba-7.1-14", "fapi-base-5.2.2-17"], async () => {
+  const message = "Order 4711 — Größe ≥ 3, 品川 👍🏿";
+  const authReqId = await world.asked(world.agent("agent"), { binding_message: message });
+  const shown = await world.call(world.headless.url.replace("{auth_req_id}", authReqId));
+  assert.equal(shown.body.message, message);
+  assert.equal(shown.body.agent.id, "agent");
+  assert.match(shown.body.sentence, /€120\.00/);
+});
 
 scenario(
   "a binding message that cannot be shown is invalid_binding_message",
@@ -125,7 +117,7 @@ scenario(
 );
 
 scenario(
-  "a request is a form in UTF-8; JSON and bytes that are no text are refused",
+  "a request is a form in UTF-8; JSON and invalid UTF-8 are refused",
   ["ciba-7.1-18", "ciba-7.2-8"],
   async () => {
     const { id, secret } = world.agent("poster");
@@ -145,7 +137,7 @@ scenario(
   },
 );
 
-scenario("a parameter that comes twice is invalid_request", ["ciba-13-3"], async () => {
+scenario("a repeated parameter is invalid_request", ["ciba-13-3"], async () => {
   const { id, secret } = world.agent("poster");
   const form = encode({
     client_id: id,
@@ -161,7 +153,7 @@ scenario("unrecognised parameters are ignored", ["ciba-7.2-7"], async () => {
   assert.equal((await ask({ colour: "blue", client_notification_token: "for nobody" })).status, 200);
 });
 
-scenario("no parameter of a request changes how the answer is delivered", ["ciba-5-1"], async () => {
+scenario("no parameter of a request changes the delivery mode", ["ciba-5-1"], async () => {
   const authReqId = await world.asked(world.agent("agent"), {
     backchannel_token_delivery_mode: "push",
     backchannel_client_notification_endpoint: "https://agent.example/push",
@@ -171,7 +163,7 @@ scenario("no parameter of a request changes how the answer is delivered", ["ciba
 });
 
 scenario(
-  "acr_values are honoured, and the ID token says which was reached",
+  "acr_values are honoured, and the ID token contains the level that was reached",
   ["ciba-7.1-9", "fapi-ciba-5.2.2-8", "fapi-ciba-5.2.2-7"],
   async () => {
     const { acr_values_supported } = await world.metadata();
@@ -186,14 +178,14 @@ scenario(
   },
 );
 
-scenario("metadata says that user codes are not taken, and they are not", ["ciba-4-4"], async () => {
+scenario("user codes are disabled, in metadata and in requests", ["ciba-4-4"], async () => {
   const { backchannel_user_code_parameter_supported: taken = false } = await world.metadata();
   assert.equal(taken, false);
   assert.deepEqual(refusal(await ask({ user_code: "1234" })), [400, "invalid_request"]);
 });
 
 scenario(
-  "every error is JSON with a code and a description within its alphabet",
+  "every error is JSON with a code and a description of allowed characters",
   ["ciba-13-1", "ciba-13-2", "ciba-7.2-8"],
   async () => {
     const errors = [
@@ -213,7 +205,7 @@ scenario(
 );
 
 scenario(
-  "what a person has denied is access_denied with 403, until somebody re-opens it",
+  "a denied action returns 403 access_denied until the denial is released",
   ["ciba-13-12"],
   async () => {
     const details = { authorization_details: world.refund() };
@@ -222,10 +214,6 @@ scenario(
   },
 );
 
-scenario(
-  "a request has to say what it is about: without an action nobody is disturbed",
-  ["fapi-ciba-5.2.2-2"],
-  async () => {
-    assert.deepEqual(refusal(await ask({ scope: "openid" })), [400, "invalid_authorization_details"]);
-  },
-);
+scenario("a request without an action is refused", ["fapi-ciba-5.2.2-2"], async () => {
+  assert.deepEqual(refusal(await ask({ scope: "openid" })), [400, "invalid_authorization_details"]);
+});

@@ -1,6 +1,5 @@
 /**
- * All that we claim, by specification. Which of it is shown is not written here: scenarios cite, and `coverage.ts`
- * counts.
+ * All requirements, by specification. Scenarios cite them, and `coverage.ts` counts the citations.
  */
 import { ciba } from "./requirement/ciba.ts";
 import { cibaResult } from "./requirement/ciba-result.ts";

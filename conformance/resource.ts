@@ -1,7 +1,7 @@
 /**
- * The API that tokens of a server under test are good for, guarded by the verifier. `GET /<scope>` holds the token
- * against the action that the scope is, and spends nothing, because suites call it several times with one token;
- * `POST /refunds` carries out a refund, once. It asks for a client certificate where the server does.
+ * The API of a server under test, protected by the verifier. `GET /<scope>` checks the token against the scope's action and does
+ * not spend it, because suites call it several times with one token; `POST /refunds` performs a refund once. It requests a client
+ * certificate if the server does.
  */
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
@@ -17,7 +17,7 @@ import { createVerifier, type Verifier } from "../packages/verifier/src/verifier
 import type { ApiCredentials } from "./harness.ts";
 
 export type Resource = {
-  /** `/<scope>` and `/refunds` follow. */
+  /** Base URL of `/<scope>` and `/refunds`. */
   readonly url: string;
   readonly close: () => Promise<void>;
 };
@@ -55,7 +55,7 @@ export async function openResource(ground: ResourceGround): Promise<Resource> {
   };
 }
 
-/** Whoever comes is asked for a certificate; whether it is the right one, the token says. */
+/** Requests a client certificate and accepts any; the token's binding decides. */
 async function secure(certificates: Certificates) {
   const { certificate, key } = await certificates.forServer("localhost");
   return { ...tlsDefaults, cert: certificate, key, requestCert: true, rejectUnauthorized: false };
@@ -73,7 +73,7 @@ function verifierOf(
     clientId: id,
     clientSecret: secret,
     baseUrl: url,
-    // Where the server wants nonces, so does its API.
+    // The API requires nonces if the server does.
     requireProofNonce: config.dpop.requireNonce,
     ...(ca !== undefined && { fetch: secureFetch({ ca }) as typeof fetch }),
   });
@@ -119,7 +119,7 @@ async function bodyOf(request: IncomingMessage): Promise<unknown> {
   }
 }
 
-/** FAPI 1.0 Baseline §6.2.1: JSON, the date (which Node sends), and the caller's interaction id. */
+/** Response headers of FAPI 1.0 Baseline §6.2.1: JSON, the date (sent by Node), and the caller's interaction id. */
 function send(request: IncomingMessage, response: ServerResponse, { status, headers, body }: Said): void {
   const interaction = request.headers["x-fapi-interaction-id"] ?? randomUUID();
   response.writeHead(status, {

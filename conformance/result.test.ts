@@ -1,4 +1,4 @@
-/** How the answer is fetched by polling (CIBA §10.1, §11). */
+/** Fetching the result by polling (CIBA §10.1, §11). */
 import assert from "node:assert/strict";
 import { setTimeout } from "node:timers/promises";
 import { createLocalJWKSet, decodeJwt, jwtVerify } from "jose";
@@ -10,7 +10,7 @@ const world = await openTestServer({ agents: [{ id: "other" }] });
 const agent = () => world.agent("agent");
 
 scenario(
-  "while nobody has decided, the answer is authorization_pending, and there is no token",
+  "an undecided request returns authorization_pending, and no token",
   ["ciba-11-1", "ciba-10.1.1-3", "ciba-8-1", "fapi-base-5.2.2-12"],
   async () => {
     const answer = await world.poll(agent(), await world.asked(agent()));
@@ -20,7 +20,7 @@ scenario(
 );
 
 scenario(
-  "after approval there is one answer with access token, token type and an ID token that holds",
+  "an approved request returns access token, token type and a valid ID token, once",
   ["ciba-10.1.1-1", "fapi-base-5.2.2-14", "fapi-base-5.2.2-21"],
   async () => {
     const authReqId = await world.asked(agent());
@@ -49,7 +49,7 @@ scenario("a redeemed auth_req_id is invalid_grant", ["ciba-10.1.1-2"], async () 
   assert.deepEqual(refusal(await world.poll(agent(), authReqId)), [400, "invalid_grant"]);
 });
 
-scenario("of many polls at once for one approval, one gets the token", ["ciba-10.1.1-2"], async () => {
+scenario("one of many concurrent polls gets the token", ["ciba-10.1.1-2"], async () => {
   const authReqId = await world.asked(agent());
   await world.allow(authReqId);
   const answers = await Promise.all(Array.from({ length: 8 }, () => world.poll(agent(), authReqId)));
@@ -58,7 +58,7 @@ scenario("of many polls at once for one approval, one gets the token", ["ciba-10
 });
 
 scenario(
-  "polling too fast is slow_down, and from then on the interval is five seconds longer",
+  "polling too fast returns slow_down, and the interval is then five seconds longer",
   ["ciba-11-2"],
   async () => {
     const authReqId = await world.asked(agent());
@@ -73,17 +73,17 @@ scenario(
   },
 );
 
-scenario("who goes on polling far too fast is told to stop with invalid_request", ["ciba-11-6"], async () => {
+scenario("persistent polling far too fast returns invalid_request", ["ciba-11-6"], async () => {
   const authReqId = await world.asked(agent());
   const said: string[] = [];
   for (let poll = 0; poll < 20; poll += 1) said.push((await world.poll(agent(), authReqId)).body.error);
   assert.deepEqual([...new Set(said)], ["authorization_pending", "slow_down", "invalid_request"]);
-  // A decision is told all the same.
+  // A decided request returns its result at any polling speed.
   await world.allow(authReqId);
   assert.equal((await world.poll(agent(), authReqId)).status, 200);
 });
 
-scenario("after its time is over, the answer is expired_token, and stays so", ["ciba-11-3"], async () => {
+scenario("an expired request returns expired_token, repeatedly", ["ciba-11-3"], async () => {
   const authReqId = await world.asked(agent(), { requested_expiry: "10" });
   assert.equal((await world.poll(agent(), authReqId)).body.error, "authorization_pending");
   world.pass(10_000);
@@ -92,7 +92,7 @@ scenario("after its time is over, the answer is expired_token, and stays so", ["
   assert.deepEqual(refusal(await world.poll(agent(), authReqId)), [400, "expired_token"]);
 });
 
-scenario("an approval that was not fetched in time is expired_token as well", ["ciba-11-3"], async () => {
+scenario("an approval that was not fetched in time returns expired_token", ["ciba-11-3"], async () => {
   const authReqId = await world.asked(agent(), { requested_expiry: "10" });
   await world.allow(authReqId);
   world.pass(10_000);
@@ -100,7 +100,7 @@ scenario("an approval that was not fetched in time is expired_token as well", ["
 });
 
 scenario(
-  "after a denial the answer is access_denied, with the reason where one was given",
+  "a denied request returns access_denied, with the reason if there is one",
   ["ciba-11-4"],
   async () => {
     const authReqId = await world.asked(agent());
@@ -112,7 +112,7 @@ scenario(
 );
 
 scenario(
-  "an unknown auth_req_id, and another client's, is invalid_grant, and nothing tells them apart",
+  "an unknown and another client's auth_req_id return the same invalid_grant",
   ["ciba-11-5", "ciba-10.1-7"],
   async () => {
     const authReqId = await world.asked(agent());
@@ -127,7 +127,7 @@ scenario(
 );
 
 scenario(
-  "a token request names the CIBA grant and the auth_req_id",
+  "a token request requires the CIBA grant and the auth_req_id",
   ["ciba-10.1-5", "ciba-10.1-6", "ciba-11-8"],
   async () => {
     const authReqId = await world.asked(agent());
@@ -142,18 +142,14 @@ scenario(
   },
 );
 
-scenario(
-  "the sub of both tokens is the person who decided, and never the agent",
-  ["rfc9068-5-1"],
-  async () => {
-    const { body } = await world.approved(agent());
-    const [ada] = world.approvers;
-    assert.equal(decodeJwt(body.id_token).sub, ada!.id);
-    assert.equal(decodeJwt(body.access_token).sub, ada!.id);
-  },
-);
+scenario("the sub of both tokens is the approver, never the agent", ["rfc9068-5-1"], async () => {
+  const { body } = await world.approved(agent());
+  const [ada] = world.approvers;
+  assert.equal(decodeJwt(body.id_token).sub, ada!.id);
+  assert.equal(decodeJwt(body.access_token).sub, ada!.id);
+});
 
-scenario("a poll that may wait is answered by the decision, and no sooner", ["ciba-10.1-3"], async () => {
+scenario("a long poll returns on the decision, not before", ["ciba-10.1-3"], async () => {
   for (const [decide, expected] of [
     [world.allow, 200],
     [world.deny, 400],
@@ -164,7 +160,7 @@ scenario("a poll that may wait is answered by the decision, and no sooner", ["ci
       answered = true;
       return answer;
     });
-    // Another request makes its whole way through the server meanwhile.
+    // Meanwhile another request completes.
     await world.asked(agent());
     assert.equal(answered, false);
     const decidedAt = performance.now();
@@ -174,7 +170,7 @@ scenario("a poll that may wait is answered by the decision, and no sooner", ["ci
   }
 });
 
-scenario("a poll waits for as long as it may, and for thirty seconds at most", ["ciba-10.1-2"], async () => {
+scenario("a long poll waits as requested, at most thirty seconds", ["ciba-10.1-2"], async () => {
   for (const [wait, granted] of [
     [7, 7],
     [3600, 30],
@@ -187,12 +183,12 @@ scenario("a poll waits for as long as it may, and for thirty seconds at most", [
         answered = true;
         return answer;
       });
-    // Other requests make their whole way through the server meanwhile.
+    // Meanwhile other requests complete.
     await world.asked(agent());
     world.pass((granted - 1) * 1000);
     await world.asked(agent());
     assert.equal(answered, false);
-    // The server looks at the clock every now and then.
+    // The server checks its clock periodically.
     for (world.pass(1000); !answered; world.pass(100)) await setTimeout(20);
     const answer = await held;
     assert.equal(answer.body.error, "authorization_pending");

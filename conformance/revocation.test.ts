@@ -1,4 +1,4 @@
-/** Tokens that their agent gives back (RFC 7009). */
+/** Token revocation (RFC 7009). */
 import assert from "node:assert/strict";
 import { prove } from "./proof.ts";
 import { scenario } from "./scenario.ts";
@@ -15,7 +15,7 @@ async function revoke(form: Form, by = agent()) {
 const isActive = async (token: string) => (await world.introspect("refunds", token)).body.active;
 
 scenario(
-  "a revoked token ends at once, and revoking it again is the same",
+  "a revoked token is invalid at once; revoking it again returns 200",
   ["rfc7009-2-2", "rfc7009-2.1-4", "rfc7009-2.2-1", "rfc7662-4-1"],
   async () => {
     const { access_token: token } = (await world.approved(agent())).body;
@@ -26,18 +26,18 @@ scenario(
   },
 );
 
-scenario("an unknown token is answered with 200 as well", ["rfc7009-2.2-2"], async () => {
+scenario("revoking an unknown token returns 200", ["rfc7009-2.2-2"], async () => {
   assert.equal((await revoke({ token: "unknown" })).status, 200);
 });
 
-scenario("another agent's token is left alone", ["rfc7009-2.1-3"], async () => {
+scenario("another agent's token is not revoked", ["rfc7009-2.1-3"], async () => {
   const { access_token: token } = (await world.approved(agent())).body;
   const answer = await revoke({ token }, world.agent("other"));
   assert.ok(answer.status < 500);
   assert.equal(await isActive(token), true);
 });
 
-scenario("a token_type_hint is only a hint, whatever it says", ["rfc7009-2.1-5"], async () => {
+scenario("any token_type_hint is accepted", ["rfc7009-2.1-5"], async () => {
   for (const token_type_hint of ["access_token", "refresh_token", "unheard_of"]) {
     const { access_token: token } = (await world.approved(agent())).body;
     assert.equal((await revoke({ token, token_type_hint })).status, 200);
@@ -46,7 +46,7 @@ scenario("a token_type_hint is only a hint, whatever it says", ["rfc7009-2.1-5"]
 });
 
 scenario(
-  "who revokes proves who it is, and names a token",
+  "revocation requires client authentication and a token",
   ["rfc7009-2.1-1", "rfc7009-2.1-2", "rfc7009-2.2.1-1"],
   async () => {
     const { access_token: token } = (await world.approved(agent())).body;

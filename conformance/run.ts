@@ -1,22 +1,22 @@
-/** The real `countersign start`: in a process of its own, or in this one, where the process's clock is its clock. */
+/** Runs the real `countersign start`, in a separate process or in this one, where tests can move the clock. */
 import { fileURLToPath } from "node:url";
 import { start } from "../examples/harness/process.ts";
 import { runCommand } from "../packages/server/src/command/cli/run.ts";
 
 export type Running = {
-  /** Resolves when it is gone. */
+  /** Stops the server. Resolves when it has ended. */
   readonly end: () => Promise<void>;
-  /** SIGKILL. Throws where it runs in this process. */
+  /** Sends SIGKILL. Throws if the server runs in this process. */
   readonly kill: () => Promise<void>;
 };
 
 const main = new URL("../packages/server/src/main.ts", import.meta.url);
 const listens = /listens on /;
 
-/** Rejects with what it complains of, if it does not come to listen. */
+/** Starts the server. Rejects with its error output if it does not listen. */
 export async function startApart(file: string, folder: string): Promise<Running> {
   const process = start({ file: main, words: ["start", "--config", file], folder });
-  // What it complains of is for whoever started us.
+  // Forward its error output to standard error.
   process.child.stderr?.pipe(globalThis.process.stderr, { end: false });
   await process.line(listens);
   return { end: () => process.end(), kill: () => process.end("SIGKILL") };

@@ -7,7 +7,7 @@ import type { FullPlan } from "./plan.ts";
 
 const template = new URL("countersign.yaml", import.meta.url);
 
-/** Answers the file that was written. */
+/** Returns the path of the file. */
 export async function writeRules(
   plan: FullPlan,
   folder: string,
@@ -35,7 +35,7 @@ export async function writeRules(
     writeFileSync(join(folder, "server.pem"), certificate);
     writeFileSync(join(folder, "server.key"), key, { mode: 0o600 });
     rules.setIn(["listen", "tls"], { certificate: "server.pem", key: "server.key" });
-    // Everybody is asked for a certificate at the one door, and nobody has to have one.
+    // The one listener requests client certificates and does not require them.
     rules.set("mtls", { url: issuer, authorities: "ca.pem" });
   }
   rules.setIn(["limits", "poll_interval"], plan.poll_interval);

@@ -1,7 +1,6 @@
 /**
- * A scenario shows that requirements hold, against a running server and over HTTP alone. It cites them by id. Where what
- * it cites is known not to hold, it is run all the same: it has to fail, and the day it passes it breaks the build, so
- * that the data is put right.
+ * A scenario tests requirements, which it cites by id, against a running server and over HTTP only. A scenario of known failures
+ * runs as well: it must fail, and breaks the build once it passes, so that the requirement is updated.
  */
 import { type TestContext, test } from "node:test";
 import type { Requirement } from "./requirement/requirement.ts";
@@ -9,7 +8,7 @@ import { requirements } from "./requirements.ts";
 
 type Run = (t: TestContext) => Promise<void>;
 
-/** Throws for an id that nobody has heard of, for one that is not ours, and where only some of the cited hold. */
+/** Declares a scenario. Throws for unknown and not applicable ids, and if only some of the cited requirements hold. */
 export function scenario(name: string, cites: readonly string[], run: Run): void {
   const cited = cites.map(requirementOf);
   const knownFailure = cited.filter((one) => one.knownFailure !== undefined);
@@ -18,15 +17,17 @@ export function scenario(name: string, cites: readonly string[], run: Run): void
     return;
   }
   if (knownFailure.length < cited.length)
-    throw new Error(`"${name}" cites what holds and what does not: make two scenarios of it`);
+    throw new Error(
+      `"${name}" cites known failures together with other requirements: split it into two scenarios`,
+    );
   test(`known failure: ${name}`, (t) => failing(t, run, cites));
 }
 
 function requirementOf(id: string): Requirement {
   const requirement = requirements.get(id);
-  if (!requirement) throw new Error(`there is no requirement ${id}`);
+  if (!requirement) throw new Error(`unknown requirement ${id}`);
   if (requirement.notApplicable !== undefined)
-    throw new Error(`${id} is not ours: ${requirement.notApplicable}`);
+    throw new Error(`${id} is not applicable: ${requirement.notApplicable}`);
   return requirement;
 }
 
@@ -37,5 +38,5 @@ async function failing(t: TestContext, run: Run, cites: readonly string[]): Prom
     t.diagnostic(String(error instanceof Error ? error.message : error).split("\n")[0] ?? "");
     return;
   }
-  throw new Error(`${cites.join(", ")}: this holds now. Take "knownFailure" away from it.`);
+  throw new Error(`${cites.join(", ")}: this requirement holds now: remove its "knownFailure".`);
 }

@@ -13,14 +13,14 @@ const folder = mkdtempSync(join(tmpdir(), "countersign-serve-"));
 after(() => rmSync(folder, { recursive: true }));
 const file = new URL("serve.ts", import.meta.url);
 
-/** Starts it with this plan, its standard input open. */
+/** Starts `serve.ts` with this plan and an open standard input. */
 function serve(plan: unknown) {
   const path = join(folder, "plan.json");
   writeFileSync(path, JSON.stringify(plan));
   return start({ file, words: [path], folder, input: true });
 }
 
-test("an outside suite asks, decides, kills the server and redeems what was acknowledged before", async (t) => {
+test("a suite requests, decides, kills the server and redeems the acknowledged request", async (t) => {
   const process = serve({
     scopes: ["payments.example"],
     poll_interval: 1,
@@ -63,7 +63,7 @@ test("an outside suite asks, decides, kills the server and redeems what was ackn
   await assert.rejects(call(`${ready.issuer}/jwks`));
 });
 
-test("a plan with a key that is not known is refused with its name", async () => {
+test("refuses a plan with an unknown key, and names it", async () => {
   const process = serve({ agents: [{ id: "one", colour: "blue" }] });
   assert.equal(await process.ended, 1);
   assert.match(process.complaints(), /colour/);

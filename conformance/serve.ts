@@ -1,6 +1,6 @@
 /**
- * A server under test for other suites: `node conformance/serve.ts [plan.json]`. Prints one line of JSON when it listens,
- * takes `restart` and `kill` on standard input, ends with SIGTERM or SIGINT. The README beside it says what the line has.
+ * Runs a server under test for other suites: `node conformance/serve.ts [plan.json]`. Prints one line of JSON when it listens,
+ * accepts `restart` and `kill` on standard input, ends with SIGTERM or SIGINT. `README.md` describes the line.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-/** Requests that their agent has signed (CIBA §7.1.1), and what FAPI adds to that. */
+/** Signed authentication requests (CIBA §7.1.1, FAPI-CIBA). */
 import assert from "node:assert/strict";
 import { EncryptJWT, importJWK, type JWTPayload, SignJWT, UnsecuredJWT } from "jose";
 import type { Credentials } from "./credential.ts";
@@ -19,7 +19,7 @@ const asks = async (by: Credentials, manner: RequestStyle, form: Form = {}) =>
   refusal(await world.ask(by, form, manner));
 
 scenario(
-  "what an agent signs is asked, with ES256 and with PS256, and is shown as it was signed",
+  "accepts a request signed with ES256 or PS256, and shows the signed values",
   ["ciba-7.1.1-1", "ciba-7.1.1-11", "ciba-7.2-2", "ciba-4-3", "fapi-adv-5.2.2-10", "fapi-adv-5.2.2-15"],
   async () => {
     const { backchannel_authentication_request_signing_alg_values_supported: algorithms } =
@@ -39,7 +39,7 @@ scenario(
   },
 );
 
-scenario("requested_expiry is taken as a number and as a string", ["ciba-7.1.1-2"], async () => {
+scenario("accepts requested_expiry as a number and as a string", ["ciba-7.1.1-2"], async () => {
   for (const requested_expiry of [45, "45"]) {
     const answer = await world.ask(es, {}, { request: { requested_expiry } });
     assert.equal(answer.body.expires_in, 45, answer.text);
@@ -48,7 +48,7 @@ scenario("requested_expiry is taken as a number and as a string", ["ciba-7.1.1-2
     assert.deepEqual(await asks(es, { request: { requested_expiry } }), invalid, String(requested_expiry));
 });
 
-scenario("details are JSON inside the JWT, and JSON in a string as well", ["ciba-7.1.1-1"], async () => {
+scenario("accepts details as JSON and as a JSON string", ["ciba-7.1.1-1"], async () => {
   for (const details of [JSON.parse(world.refund()), world.refund()]) {
     const answer = await world.ask(
       es,
@@ -60,7 +60,7 @@ scenario("details are JSON inside the JWT, and JSON in a string as well", ["ciba
 });
 
 scenario(
-  "a request without aud, iss, exp, iat, nbf or jti, or not for us, or not the agent's, is refused",
+  "refuses a request with missing claims, another audience or another issuer",
   ["ciba-7.1.1-4", "ciba-7.1.1-5", "ciba-7.1.1-6", "ciba-7.1.1-7", "ciba-7.1.1-8", "ciba-7.1.1-9"],
   async () => {
     const now = seconds();
@@ -86,7 +86,7 @@ scenario(
   },
 );
 
-scenario("a request is good once", ["ciba-7.1.1-9"], async () => {
+scenario("accepts a request object once", ["ciba-7.1.1-9"], async () => {
   const send = async (claims: JWTPayload) => {
     const form = { scope: undefined, login_hint: undefined, request: await signAs(es, claims) };
     return await world.ask(es, form, { unsigned: true });
@@ -94,10 +94,10 @@ scenario("a request is good once", ["ciba-7.1.1-9"], async () => {
   const claims = requestClaims("es", world.issuer, parameters());
   const first = await send(claims);
   assert.equal(first.status, 200, first.text);
-  // Sent again, it asks nothing anew: it is refused, or answered with the request that it made.
+  // A replayed object creates no request: it is refused, or returns the request that it created.
   const again = await send(claims);
   assert.ok(again.status === 400 || again.body.auth_req_id === first.body.auth_req_id);
-  // The same id does not carry another question.
+  // The same `jti` cannot create another request.
   assert.deepEqual(refusal(await send({ ...claims, authorization_details: world.refund() })), invalid);
 });
 
@@ -106,7 +106,7 @@ function parameters() {
 }
 
 scenario(
-  "nothing that belongs to the request stands beside it",
+  "refuses request parameters beside the request object",
   ["ciba-7.1.1-10", "fapi-adv-5.2.2-10"],
   async () => {
     for (const beside of [
@@ -126,7 +126,7 @@ scenario(
 );
 
 scenario(
-  "a request that is unsigned, or signed with a secret, by another agent or for another algorithm, is refused",
+  "refuses a request that is unsigned, or signed with a secret, another agent's key or another algorithm",
   ["ciba-7.1.1-3", "ciba-7.2-2", "ciba-4-11", "fapi-adv-8.6-2", "fapi-adv-8.6-3"],
   async () => {
     const claims = () => requestClaims("es", world.issuer, parameters());

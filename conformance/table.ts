@@ -1,6 +1,6 @@
 /**
- * Prints how much of each specification is shown, as a Markdown table, and what is known not to hold. `--write` puts both
- * into `docs/conformance.md` between their markers.
+ * Prints the tested requirements of each specification as a Markdown table, and the known failures. `--write` updates
+ * `docs/conformance.md` between the markers.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { coverage, type Row } from "./coverage.ts";
@@ -28,12 +28,12 @@ export function coverageTable(): string {
   return markdown([head, ...cells, total]);
 }
 
-/** What does not hold, by the reason why. */
+/** Lists known failures by reason. */
 export function failureList(): string {
   return byReason("knownFailure");
 }
 
-/** What concerns others, by the reason why. */
+/** Lists requirements that are not applicable, by reason. */
 export function notOursList(): string {
   return byReason("notApplicable");
 }
@@ -60,7 +60,7 @@ function markdown(rows: readonly (readonly string[])[]): string {
 
 const parts = { coverage: coverageTable, failures: failureList, "not-ours": notOursList };
 
-/** The document as it has to be. */
+/** Returns the updated document. */
 export function freshDocument(text = readFileSync(document, "utf8")): string {
   return Object.entries(parts).reduce(
     (fresh, [name, write]) =>

@@ -1,6 +1,6 @@
 /**
- * What scenarios are played in: a harness whose server runs in this process, so that its clock can be moved, and the
- * verbs of those who take part. Everything goes over HTTP. An answer of 500 or above fails whatever scenario met it.
+ * Environment of scenarios: a harness whose server runs in this process, so that its clock can be moved, and functions for each
+ * participant. All calls use HTTP. A response with status 500 or above fails the scenario.
  */
 import assert from "node:assert/strict";
 import { after, mock } from "node:test";
@@ -12,41 +12,41 @@ import { type Harness, type HarnessOptions, openHarness } from "./harness.ts";
 import type { AgentPlan, Plan } from "./plan.ts";
 import { basic, type Proof, prove, requestClaims, signAs } from "./proof.ts";
 
-/** Form parameters; undefined leaves one out. */
+/** Form parameters; undefined removes one. */
 export type Form = Readonly<Record<string, string | undefined>>;
 
-/** How a request departs from what a well-behaved agent sends. */
+/** Changes to a valid request. */
 export type RequestStyle = {
-  /** Instead of the agent's own. */
+  /** Replaces the agent's authentication. */
   readonly proof?: Proof;
   readonly headers?: Readonly<Record<string, string | readonly string[]>>;
   /** Claims of the client assertion. */
   readonly assertion?: JWTPayload;
-  /** Claims of the signed request, for agents that sign; undefined leaves one out. */
+  /** Claims of the signed request, for agents that sign; undefined removes one. */
   readonly request?: Readonly<Record<string, unknown>>;
-  /** Members of the signed request's header. */
+  /** Header members of the signed request. */
   readonly header?: Partial<JWTHeaderParameters>;
-  /** Whose key signs the request: the agent's own. */
+  /** The key that signs the request. Default: the agent's. */
   readonly signer?: Credentials;
-  /** Does not sign, although it is registered to. */
+  /** Send the request unsigned, although the agent is registered to sign. */
   readonly unsigned?: boolean;
 };
 
 export type TestServer = Omit<Harness, "close"> & {
-  /** An agent by the id that the plan gave it. */
+  /** Returns an agent of the plan by its id. */
   readonly agent: (id: string) => Credentials;
-  /** What this agent would prove itself with. */
+  /** Returns the agent's authentication. */
   readonly proofOf: (agent: Credentials) => Promise<Proof>;
-  /** Lets one more in. */
+  /** Adds an agent. */
   readonly admit: (plan: AgentPlan) => Promise<Credentials>;
   readonly post: (path: string, form: Form | string, more?: Call) => Promise<CallResult>;
-  /** What the server says of itself. */
+  /** The server's metadata. */
   readonly metadata: () => Promise<CallResult["body"]>;
-  /** A refund that nobody has asked for yet. */
+  /** Returns a refund of a new order. */
   readonly refund: (changed?: Readonly<Record<string, unknown>>) => string;
-  /** Asks ada for a refund, unless changed. */
+  /** Requests a refund from ada, with `changes`. */
   readonly ask: (agent: Credentials, changed?: Form, manner?: RequestStyle) => Promise<CallResult>;
-  /** Asks, and answers the auth_req_id. Fails where it was refused. */
+  /** Sends a request. Returns the auth_req_id; fails if it is refused. */
   readonly asked: (agent: Credentials, changed?: Form, manner?: RequestStyle) => Promise<string>;
   readonly poll: (
     agent: Credentials,
@@ -56,26 +56,26 @@ export type TestServer = Omit<Harness, "close"> & {
   ) => Promise<CallResult>;
   readonly allow: (authReqId: string) => Promise<void>;
   readonly deny: (authReqId: string, reason?: string) => Promise<void>;
-  /** Asks, has it approved, and redeems: the token response. */
+  /** Requests, approves and redeems. Returns the token response. */
   readonly approved: (agent: Credentials, changed?: Form, manner?: RequestStyle) => Promise<CallResult>;
-  /** As the API of this name. */
+  /** Authenticates as the API of this name. */
   readonly introspect: (
     api: string,
     token: string | undefined,
     headers?: Call["headers"],
   ) => Promise<CallResult>;
-  /** Lets time pass for everybody in this process. */
+  /** Moves the clock of this process. */
   readonly pass: (ms: number) => void;
 };
 
 let open = 0;
 
-/** A plan's agents may be left out: there is always `agent`, with a secret. It is closed when the file's tests are over. */
+/** Starts a server; closed after the file's tests. Without agents in the plan there is one, `agent`, with a secret. */
 export async function openTestServer(
   plan: Plan = {},
   options: Pick<HarnessOptions, "certificates"> = {},
 ): Promise<TestServer> {
-  // From here on the clock stands, and moves only where a scenario lets time pass.
+  // From here on the clock is stopped; scenarios move it.
   if (open === 0) mock.timers.enable({ apis: ["Date"], now: Date.now() });
   open += 1;
   const agents = [{ id: "agent" }, ...(plan.agents ?? [])];
@@ -132,7 +132,7 @@ export async function openTestServer(
       manner,
     );
   };
-  /** CIBA §7.1.1: all of it inside one JWT. */
+  /** Puts all parameters into one JWT (CIBA §7.1.1). */
   const signed = async (
     by: Credentials,
     form: Form,
@@ -188,7 +188,7 @@ export function encode(form: Form): string {
   return new URLSearchParams(given).toString();
 }
 
-/** The members of an error, and nothing that depends on wording. */
+/** Returns the members of an error without its description. */
 export function refusal({ status, body }: CallResult): readonly [number, string] {
   return [status, body?.error];
 }

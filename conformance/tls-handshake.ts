@@ -1,7 +1,7 @@
-/** A TLS handshake and nothing after it. */
+/** Performs a TLS handshake without a request. */
 import { connect, type SecureVersion } from "node:tls";
 
-/** What is agreed on with a server at this URL, or why nothing is. */
+/** Returns the negotiated protocol and cipher suite, or the error. */
 export function tlsHandshake(
   url: string,
   ca: string | undefined,
@@ -11,7 +11,7 @@ export function tlsHandshake(
 ) {
   const { hostname: host, port } = new URL(url);
   return new Promise<string>((resolve) => {
-    // Security level 0: what is refused is refused by the server, and not already by this side.
+    // Security level 0, so that a refusal comes from the server and not from this client.
     const suites = `${ciphers ?? "DEFAULT"}:@SECLEVEL=0`;
     const socket = connect({ host, port: Number(port), ca, minVersion, maxVersion, ciphers: suites }, () => {
       resolve(`${socket.getProtocol()} ${socket.getCipher().standardName}`);

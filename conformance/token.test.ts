@@ -1,4 +1,4 @@
-/** Access tokens, what APIs do with them, and what they are told about them (RFC 9068, RFC 7662). */
+/** Access tokens, spending and introspection (RFC 9068, RFC 7662). */
 import assert from "node:assert/strict";
 import { decodeJwt, decodeProtectedHeader, UnsecuredJWT } from "jose";
 import { basic, signAs } from "./proof.ts";

@@ -1,4 +1,4 @@
-/** A code that a person has given to those who may disturb them (CIBA §7.1.2). */
+/** User codes (CIBA §7.1.2). */
 import assert from "node:assert/strict";
 import { openDirectory } from "../packages/server/src/directory/open-directory.ts";
 import { setUserCode } from "../packages/server/src/usecase/request/user-code.ts";

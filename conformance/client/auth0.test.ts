@@ -17,7 +17,7 @@ after(async () => {
 });
 
 let orders = 0;
-/** Runs a program that asks for a refund of a new order, while Ada decides it. */
+/** Runs a program that requests a refund of a new order, while Ada decides it. */
 async function play(program: string, verdict: "approve" | "deny", reason?: string) {
   orders += 1;
   const details = [{ ...refund, order: `O-${orders}` }];
@@ -28,7 +28,7 @@ async function play(program: string, verdict: "approve" | "deny", reason?: strin
     DETAILS: JSON.stringify(details),
   });
   const polled = env.polled();
-  // Once it has heard that nobody has decided yet: some of them poll within milliseconds.
+  // Decide only after the program received `authorization_pending`: some programs poll within milliseconds.
   const decided = polled.then(() => env.decideNext(client.id, verdict, reason));
   const [said] = await Promise.all([running, Promise.race([decided, running])]);
   return { details, ...said };

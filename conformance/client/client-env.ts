@@ -1,7 +1,7 @@
 /**
- * Where unmodified clients of others are run against Countersign: a whole server behind HTTPS on loopback with a test
- * CA, an approver with a passkey, and processes that know nothing of ours but the URL. The clock is the machine's, since
- * theirs is. Nothing here changes how the server behaves; only the interval is short, so that nobody waits for nothing.
+ * Environment for unmodified third-party clients: a complete server with HTTPS on loopback and a test CA, an approver with a
+ * passkey, and client processes that only get the URL. The clock is the machine's, as theirs is. The only changed setting is a
+ * short polling interval.
  */
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -19,22 +19,22 @@ import { addAgent, type NewAgent } from "../../packages/server/src/usecase/clien
 
 export type ClientEnv = {
   readonly issuer: string;
-  /** As Auth0's SDKs want it: without a scheme. */
+  /** Host and port without a scheme, as Auth0's SDKs expect it. */
   readonly domain: string;
   /** The test CA, as a file for `NODE_EXTRA_CA_CERTS`. */
   readonly ca: string;
-  /** The same, PEM. */
+  /** The test CA, PEM. */
   readonly authority: string;
   readonly deployment: Deployment;
   readonly ada: Person;
   readonly add: (agent: Partial<NewAgent> & Pick<NewAgent, "credential">) => Promise<Client>;
-  /** Decides the next request of this agent as Ada, as soon as it waits. Answers its id. */
+  /** Decides the next pending request of this agent as Ada. Returns its id. */
   readonly decideNext: (agent: string, verdict: "approve" | "deny", reason?: string) => Promise<string>;
-  /** Resolves once this server has told somebody that a request is pending. */
+  /** Resolves once this server has returned `authorization_pending` or `slow_down`. */
   readonly polled: () => Promise<void>;
-  /** Runs a program of this directory to its end and answers the JSON of its last line. */
+  /** Runs a program of this directory. Returns the JSON of its last line. */
   readonly run: (program: string, env: Readonly<Record<string, string>>) => Promise<any>;
-  /** A port that is free, and a certificate for whoever listens there, as callbacks need it. */
+  /** Returns a free port, and a certificate for a callback server on it. */
   readonly reserve: () => Promise<{
     readonly port: number;
     readonly certificate: string;
@@ -124,7 +124,7 @@ export async function listen(server: HttpsServer): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-/** The oldest request of this agent that waits for this approver, now or as soon as there is one. */
+/** Waits for a pending request of this agent. Returns the oldest. */
 async function nextOf({ server }: Deployment, approver: string, agent: string): Promise<string> {
   let stop = () => {};
   try {

@@ -1,6 +1,6 @@
 /**
- * MCP clients, unmodified, of both versions of the SDK, at an MCP server whose tools a person has to countersign. The server
- * announces this authorization server (RFC 9728), takes our tokens as JWTs (RFC 9068), and spends one for each call of a tool.
+ * Unmodified MCP clients, of both versions of the SDK, with an MCP server whose tools need approval. The MCP server announces
+ * this authorization server (RFC 9728), validates its tokens as JWTs (RFC 9068), and spends one for each tool call.
  */
 import assert from "node:assert/strict";
 import { createServer, type RequestListener, type Server } from "node:http";
@@ -52,7 +52,7 @@ after(async () => {
   await env.close();
 });
 
-/** The tools, for a caller whose token may still be spent. */
+/** Creates the tools for a caller with an unspent token. */
 function tools(authorization: string) {
   const server = new McpServer({ name: "mail", version: "1.0.0" });
   server.registerTool("send_mail", { description: "Sends a mail" }, async () => {

@@ -1,6 +1,6 @@
 /**
- * `openid-client` and `oauth4webapi`, unmodified, over real TLS: every way in which they prove who they are, poll and ping,
- * signed requests, DPoP. Nothing of ours but the URL.
+ * `openid-client` and `oauth4webapi`, unmodified, over real TLS: all client authentication methods, poll and ping, signed
+ * requests, DPoP.
  */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";

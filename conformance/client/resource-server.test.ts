@@ -1,6 +1,6 @@
 /**
- * Libraries that check JWT access tokens (RFC 9068), unmodified, on tokens of ours. They accept them for what they are;
- * none of them knows that a token is for one use: that holds behind the verifier.
+ * Unmodified libraries that validate JWT access tokens (RFC 9068). They accept this server's tokens but do not enforce single
+ * use; only the verifier does.
  */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -25,7 +25,7 @@ after(async () => {
 const bearing = (given: string) =>
   new Request("https://refunds.example/refunds", { headers: { authorization: `Bearer ${given}` } });
 
-/** Discovery and keys over this server's own `fetch`: in this process there is no way to add a CA. */
+/** Fetches discovery and keys with the harness's `fetch`: a CA cannot be added to this process. */
 const inside = ((url: string, init?: RequestInit) =>
   env.deployment.server.fetch(new Request(url, init))) as typeof fetch;
 

@@ -1,23 +1,23 @@
-/** The server's side and the suite's side of one variant of the plan: what the harness is asked for, and what the suite is told. */
+/** Builds the harness's plan and the suite's configuration for one variant of the test plan. */
 import type { Credentials } from "../credential.ts";
 import type { Harness } from "../harness.ts";
 import type { Plan } from "../plan.ts";
 import { type Module, modules, modulesOf, scopeOf, type Variant } from "./module.ts";
 
-/** The suite's name for this configuration, which is in the paths where it is called. */
+/** The suite's alias for this configuration; part of its callback paths. */
 export const alias = "countersign";
 export const approver = "ada@example.com";
 export const acr = "urn:countersign:acr:session";
 
-/** `suite` is where the suite is called: `https://localhost.emobix.co.uk:8443`. */
+/** `suite` is the suite's base URL, such as `https://localhost.emobix.co.uk:8443`. */
 export function notificationEndpoint(suite: string): string {
   return `${suite.replace(/\/$/, "")}/test/a/${alias}/ciba-notification-endpoint`;
 }
 
-/** Two clients that sign with their keys, come with certificates, and get tokens that are bound to these. */
+/** Two clients with signing keys, certificates and certificate-bound tokens. */
 export function planOf({ auth, mode, algorithm }: Variant, endpoint: string): Plan {
   const client = {
-    // The server names the authority that it trusts, and a Java client shows no certificate that is not of it.
+    // The server announces the authority that it trusts; a Java client sends only certificates of that authority.
     method: auth === "mtls" ? ("tls_client_auth" as const) : auth,
     algorithm,
     one_algorithm: true,
@@ -42,7 +42,7 @@ export function clientsOf({ agents }: Pick<Harness, "agents">): readonly [Creden
   return [agents.get("suite-client-1")!, agents.get("suite-client-2")!];
 }
 
-/** For the suite's form «JSON», or its API. `override` gives each module its scope, and with it the resource. */
+/** Returns the configuration for the suite's JSON form or its API. `override` sets the scope and the resource of each module. */
 export function suiteConfiguration(harness: Harness, variant: Variant): object {
   const [one, two] = clientsOf(harness);
   const within = (scope: string) => ({

@@ -1,10 +1,10 @@
-/** What the plan holds against metadata and keys, and against TLS at the endpoints. */
+/** The plan's checks of metadata, keys and TLS. */
 import assert from "node:assert/strict";
 import { cibaGrantType } from "@countersign/protocol";
 import { tlsHandshake } from "../tls-handshake.ts";
 import type { Scene } from "./suite-harness.ts";
 
-/** `FAPICIBAID1DiscoveryEndpointVerification`, and what each module looks at before it begins. */
+/** `FAPICIBAID1DiscoveryEndpointVerification`, and the checks that every module runs first. */
 export async function checkDiscovery({ world, variant }: Scene): Promise<void> {
   const answer = await world.call("/.well-known/openid-configuration");
   assert.equal(answer.status, 200);
@@ -37,7 +37,7 @@ export async function checkDiscovery({ world, variant }: Scene): Promise<void> {
   }
 }
 
-/** FAPI 1.0 Advanced §8.5 for TLS 1.2: what the suite offers, and what it wants refused. */
+/** FAPI 1.0 Advanced §8.5 for TLS 1.2: allowed cipher suites, and suites that must be refused. */
 const permitted = ["ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-RSA-AES256-GCM-SHA384"];
 
 /** `EnsureTLS12WithFAPICiphers`, `DisallowTLS10`, `DisallowTLS11`, `DisallowInsecureCipher`, and TLS 1.3 before 1.2. */

@@ -1,6 +1,6 @@
 /**
- * The modules of the official suite's plan `fapi-ciba-id1-test-plan`, for the profile `plain_fapi`, as the suite calls
- * them, and for which of its variants each is played. `play.ts` has our own play of each.
+ * The modules of the official suite's plan `fapi-ciba-id1-test-plan`, profile `plain_fapi`, by the suite's names, and the
+ * variants that run each. `run-plan.ts` implements them.
  */
 
 export type Variant = {
@@ -8,11 +8,11 @@ export type Variant = {
   readonly auth: "private_key_jwt" | "mtls";
   /** `ciba_mode` */
   readonly mode: "poll" | "ping";
-  /** Of the clients' keys. */
+  /** Signature algorithm of the clients' keys. */
   readonly algorithm: "PS256" | "ES256";
 };
 
-/** Played by every variant, unless said. */
+/** Variants that run the module; all by default. */
 export const modules = {
   "fapi-ciba-id1-discovery-end-point-verification": {},
   "fapi-ciba-id1": {},
@@ -83,8 +83,8 @@ export function modulesOf(variant: Variant): readonly Module[] {
 }
 
 /**
- * A scope of its own for each module. To this server the same action that still waits is one question, and one that was
- * denied stays denied; the suite asks anew in each module.
+ * A separate scope for each module. This server joins a repeated action to its pending request, and a denied action stays
+ * denied, whereas the suite starts a new request in each module.
  */
 export function scopeOf(name: Module): string {
   return `suite.${Object.keys(modules).indexOf(name) + 1}`;

@@ -1,6 +1,6 @@
 /**
- * Our own play of each module of the plan, in the order and with the checks that its source has. It is no substitute for
- * the suite, which alone certifies; it shows before, on every run, what the suite would find.
+ * Our implementation of each module of the plan, with the order and checks of the suite's source. It does not replace the
+ * suite, which alone certifies, but reports on every run what the suite would find.
  */
 import assert from "node:assert/strict";
 import { randomBytes, randomUUID } from "node:crypto";
@@ -31,7 +31,7 @@ import {
 
 type Play = (scene: Scene) => Promise<void>;
 
-/** What the suite sends, which no device has to be able to show. */
+/** The binding message that the suite sends; devices need not be able to display it. */
 const hardToShow =
   "1234 👍🏿 品川 Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor incididunt ut labore et dolore magna aliqua. Ut enim ad minim veniam, quis nostrud exercitation ullamco laboris nisi ut aliquip ex ea commodo consequat. Duis aute irure dolor in reprehenderit in voluptate velit esse cillum dolore eu fugiat nulla pariatur. Excepteur sint occaecat cupidatat non proident, sunt in culpa qui officia deserunt mollit anim id est laborum.";
 
@@ -58,7 +58,7 @@ export const plays: Readonly<Record<Module, Play>> = {
     await cleanUp(scene, request);
   },
   "fapi-ciba-id1-auth-req-id-expired": async (scene) => {
-    // The suite asks for ten seconds, and polls at about five of them.
+    // The suite requests ten seconds, and polls after about five.
     const request = await asked(scene, {}, { request: { requested_expiry: 10 } });
     await pollTwice(scene, request);
     scene.world.pass(request.answer.body.expires_in * 1000);
@@ -192,7 +192,7 @@ export const plays: Readonly<Record<Module, Play>> = {
     refusedWith((await ask(scene, {}, { unsigned: true })).answer, invalidRequest);
   },
   "fapi-ciba-id1-refresh-token": async (scene) => {
-    // No refresh token is issued; then metadata must not promise the grant, and the suite skips the rest.
+    // Without a refresh token the metadata must not list the grant, and the suite skips the rest.
     const token = await flow(scene);
     assert.ok(!(await scene.world.metadata()).grant_types_supported.includes("refresh_token"));
     await requestResource(scene, token);
@@ -207,7 +207,7 @@ export const plays: Readonly<Record<Module, Play>> = {
   },
 };
 
-/** Two clients, twice the whole way, and what may not work with the other's certificate or a second time. */
+/** Two clients complete the flow twice; the other's certificate and a second use are refused. */
 async function playTwoClients(scene: Scene): Promise<void> {
   const { one, two } = scene;
   const first = await flow(scene);
@@ -241,7 +241,7 @@ async function playTwoClients(scene: Scene): Promise<void> {
   assert.notEqual(decodeJwt(first).client_id, decodeJwt(second).client_id);
 }
 
-/** An endpoint that refuses is not called again, and the answer can be fetched all the same. */
+/** A notification endpoint that refuses is not called again; the token can still be fetched. */
 async function playRefusedPing(scene: Scene, status: 401 | 403): Promise<void> {
   scene.answerPings((response) => response.writeHead(status).end());
   const request = await asked(scene);
@@ -262,7 +262,7 @@ function refuses(wrong: RequestStyle | (() => Readonly<Record<string, unknown>>)
   };
 }
 
-/** The same, with a request object that is made otherwise. */
+/** The same, with a modified request object. */
 function refusesSigned(make: (scene: Scene, claims: JWTPayload) => Promise<string>): Play {
   return async (scene) => {
     const { world, one, scope } = scene;
@@ -288,12 +288,12 @@ async function rs256Proof({ world, one }: Scene): Promise<Proof> {
   return { form: asserted(assertion), headers: {}, certificate: one.certificate };
 }
 
-/** The second client's name on the first one's connection. */
+/** The second client's id on the first client's connection. */
 function cross({ one, two }: Scene): Proof {
   return { form: { client_id: two.id }, headers: {}, certificate: one.certificate };
 }
 
-/** The client's name where its assertion belongs. */
+/** The client's id in place of its assertion. */
 function nameOnly({ one }: Scene): Proof {
   return { form: { client_id: one.id }, headers: {}, certificate: one.certificate };
 }

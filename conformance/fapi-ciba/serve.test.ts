@@ -1,4 +1,4 @@
-/** What the suite is given is enough for it: from the printed configuration alone, one request goes the whole way. */
+/** The printed configuration is sufficient: one request completes with it alone. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { tmpdir } from "node:os";

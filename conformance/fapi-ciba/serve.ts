@@ -1,6 +1,6 @@
 /**
- * A server for the official suite's plan `fapi-ciba-id1-test-plan`: prints the suite's configuration as JSON when it
- * listens, and runs until it is told to stop. `--help` says the rest, and `docs/conformance.md` how the two are joined.
+ * Runs a server for the official suite's plan `fapi-ciba-id1-test-plan`: prints the suite's configuration as JSON when it
+ * listens, and runs until SIGTERM or SIGINT. See `--help`, and `docs/conformance.md` for the setup.
  */
 import { parseArgs } from "node:util";
 import { openHarness } from "../harness.ts";

@@ -1,7 +1,6 @@
 /**
- * What the modules of the plan have in common, as the suite's own base module does it: the request, what is held against
- * its acknowledgement, polling, the ping, and what is held against the tokens and the resource. The suite waits in real
- * time; here time is let pass.
+ * Steps that the modules share, after the suite's base module: the request, the checks of its response, polling, the ping, and the
+ * checks of tokens and resource. The suite waits in real time; here the clock is moved.
  */
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
@@ -20,16 +19,16 @@ export type Stage = {
   readonly variant: Variant;
   readonly one: Credentials;
   readonly two: Credentials;
-  /** How the suite's endpoint answers a ping; 204 unless a module says otherwise. */
+  /** Response of the suite's notification endpoint; 204 by default. */
   readonly answerPings: (answer: Awaited<ReturnType<typeof receive>>["answer"]) => void;
   readonly pings: (authReqId: string) => readonly Received[];
-  /** The first ping about a request, now or as soon as there is one. */
+  /** Waits for the first ping of a request. */
   readonly pinged: (authReqId: string) => Promise<Received>;
 };
 
 export type Scene = Stage & { readonly name: Module; readonly scope: string; readonly t: TestContext };
 
-/** A request as `createAuthorizationRequest` has it. */
+/** The parameters of `createAuthorizationRequest`. */
 export type Asked = { readonly authReqId: string; readonly token: string; readonly answer: CallResult };
 
 const describable = /^[\x20-\x21\x23-\x5b\x5d-\x7e]*$/;
@@ -102,7 +101,7 @@ export async function asked(
   return { authReqId: auth_req_id, token, answer };
 }
 
-/** `validateErrorFromBackchannelAuthorizationRequestResponse`, and the code that the module expects. */
+/** `validateErrorFromBackchannelAuthorizationRequestResponse`, with the expected error code. */
 export function refusedWith(
   { status, headers, body }: CallResult,
   codes: Readonly<Record<string, readonly number[]>>,
@@ -117,7 +116,7 @@ export function refusedWith(
 }
 
 export const invalidRequest = { invalid_request: [400] };
-/** `CheckErrorFromBackchannelAuthenticationEndpointError` with its statuses. */
+/** The statuses of `CheckErrorFromBackchannelAuthenticationEndpointError`. */
 export const anyRefusal = { invalid_request: [400], access_denied: [403], invalid_client: [400, 401] };
 
 /** `verifyTokenEndpointResponseIsPendingOrSlowDown` */
@@ -138,7 +137,7 @@ export async function pollTwice(
   if (second.body.error === "slow_down") world.pass(10_000);
 }
 
-/** Waits for the ping, or for the next poll, and fetches the answer. */
+/** Waits for the ping, or until the next poll, and fetches the result. */
 export async function fetched(
   scene: Scene,
   request: Asked,
@@ -157,7 +156,7 @@ export function checkPing({ method, headers, body }: Received, { authReqId, toke
   assert.deepEqual(JSON.parse(body), { auth_req_id: authReqId });
 }
 
-/** The whole of a well-behaved module: ask, poll twice, allow, fetch, look at the tokens. Answers the access token. */
+/** Runs a complete flow: request, two polls, approval, fetch, token checks. Returns the access token. */
 export async function flow(
   scene: Scene,
   changed?: Form,
@@ -231,7 +230,7 @@ export async function requestResource(
   assert.match(answer.headers["content-type"] ?? "", /^application\/json/);
 }
 
-/** `cleanupAfterBackchannelRequestShouldHaveFailed`, where it did not fail: decided, so that no ping comes later. */
+/** `cleanupAfterBackchannelRequestShouldHaveFailed` if it did not fail: decides the request, so that no ping arrives later. */
 export async function cleanUp({ world, variant, pinged }: Scene, { authReqId }: Asked): Promise<void> {
   if (variant.mode !== "ping") return;
   await world.allow(authReqId);

@@ -1,4 +1,4 @@
-/** Every module of `fapi-ciba-id1-test-plan`, in four of its variants, as our own play of it. */
+/** Runs our implementation of every module of `fapi-ciba-id1-test-plan`, in four variants. */
 import { test } from "node:test";
 import { modulesOf, type Variant } from "./module.ts";
 import { plays } from "./run-plan.ts";

@@ -1,6 +1,6 @@
 /**
- * `@auth0/ai-vercel` in the Vercel AI SDK: a tool behind `withAsyncAuthorization`, called by a model that only ever wants
- * to call it. In `block` mode the package polls at the interval that the server named.
+ * `@auth0/ai-vercel` in the Vercel AI SDK: a tool behind `withAsyncAuthorization`, and a model that always calls it. In `block`
+ * mode the package polls at the server's interval.
  */
 import { createRequire } from "node:module";
 
@@ -8,7 +8,7 @@ const require = createRequire(import.meta.url);
 const { Auth0AI, getAsyncAuthorizationCredentials, setAIContext } = require("@auth0/ai-vercel");
 const { generateText, stepCountIs, tool } = require("ai");
 const { MockLanguageModelV2 } = require("ai/test");
-// The package reads a tool's schema as zod 3 has it.
+// The package requires a schema of zod 3.
 const { z } = require("zod/v3");
 
 const { DOMAIN, CLIENT_ID, CLIENT_SECRET, APPROVER, DETAILS = "[]" } = process.env;

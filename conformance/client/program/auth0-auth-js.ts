@@ -1,4 +1,4 @@
-/** `@auth0/auth0-auth-js`: `AuthClient`, which asks and polls by itself, or in two steps. */
+/** `@auth0/auth0-auth-js`: `AuthClient`, which requests and polls in one call, or in two steps. */
 import { AuthClient, BackchannelAuthenticationError } from "@auth0/auth0-auth-js";
 
 const { DOMAIN = "", CLIENT_ID = "", CLIENT_SECRET = "", APPROVER = "", DETAILS = "[]" } = process.env;

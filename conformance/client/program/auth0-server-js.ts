@@ -1,9 +1,9 @@
-/** `@auth0/auth0-server-js`: `ServerClient.loginBackchannel`, which keeps a session of what it was granted. */
+/** `@auth0/auth0-server-js`: `ServerClient.loginBackchannel`, which stores the granted tokens in a session. */
 import { ServerClient } from "@auth0/auth0-server-js";
 
 const { DOMAIN = "", CLIENT_ID = "", CLIENT_SECRET = "", APPROVER = "", DETAILS = "" } = process.env;
 
-/** As its documentation has an application bring one. */
+/** The session store that its documentation asks applications to provide. */
 function memory(): any {
   const kept = new Map<string, unknown>();
   return {

@@ -1,4 +1,4 @@
-/** The `auth0` package: `AuthenticationClient.backchannel`, which asks and makes one token request at a time. */
+/** The `auth0` package: `AuthenticationClient.backchannel`, with separate calls for the request and each token request. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { AuthApiError, AuthenticationClient } from "auth0/legacy";
 

@@ -1,4 +1,4 @@
-/** An Express API behind `express-oauth2-jwt-bearer`, in its strict mode, that calls itself with several tokens. */
+/** An Express API with `express-oauth2-jwt-bearer` in strict mode, which calls itself with several tokens. */
 import { createRequire } from "node:module";
 import type { AddressInfo } from "node:net";
 import express from "express";

@@ -1,6 +1,6 @@
 /**
- * An MCP client, of the SDK's first or second version, whose token request is CIBA: where the SDK wants a token, its
- * provider asks a person, waits for the ping, and hands the SDK what to post to the token endpoint. It calls a tool twice.
+ * An MCP client, with version 1 or 2 of the SDK, that obtains tokens with CIBA: when the SDK needs a token, its provider sends an
+ * authentication request, waits for the ping, and returns the parameters of the token request. It calls a tool twice.
  */
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
@@ -18,7 +18,7 @@ const { Client, StreamableHTTPClientTransport } =
       }
     : await import("@modelcontextprotocol/client");
 
-/** Pings, by notification token. */
+/** Received pings by notification token. */
 const pings = new Map<string, () => void>();
 const receiver = createServer({ cert: PING_CERT, key: PING_KEY }, async (request, response) => {
   const token = /^Bearer (.+)$/.exec(request.headers.authorization ?? "")?.[1] ?? "";
@@ -41,12 +41,12 @@ async function askAndWait(scope: string | undefined): Promise<URLSearchParams> {
       scope: `openid ${scope ?? SCOPE}`,
       login_hint: APPROVER,
       client_notification_token: token,
-      // Each is an ask of its own, also for the same tool.
+      // A new request for each call, also for the same tool.
       binding_message: `Call ${asked.length}`,
     }),
   });
   const answer = (await response.json()) as { auth_req_id: string; error?: string };
-  if (!response.ok) throw new Error(`the ask was refused: ${answer.error}`);
+  if (!response.ok) throw new Error(`the request was refused: ${answer.error}`);
   await pinged;
   return new URLSearchParams({
     grant_type: "urn:openid:params:grant-type:ciba",
@@ -67,7 +67,7 @@ const provider = {
     tokens = undefined;
   },
   redirectToAuthorization: () => {
-    throw new Error("nobody can be sent anywhere: this agent is alone");
+    throw new Error("this agent has no browser to redirect");
   },
   saveCodeVerifier: () => {},
   codeVerifier: () => "",
