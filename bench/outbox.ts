@@ -49,11 +49,12 @@ async function measured(count: number): Promise<string[][]> {
     const nodes = stores.map((store) => counted(store, tally));
     const sent = new Map<string, number>();
     const channel = {
-      name: "mail",
+      contacts: "email" as const,
       send: async ({ messageId }: { readonly messageId: string }) => {
         sent.set(messageId, (sent.get(messageId) ?? 0) + 1);
         // As long as a mail server takes, more or less.
         await new Promise((resolve) => setTimeout(resolve, 5 + Math.random() * 10));
+        return undefined;
       },
     };
     const channels = new Map([["mail", channel]]);

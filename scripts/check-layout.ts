@@ -32,12 +32,12 @@ const maxFileLines = 500;
 const maxDirectoryFiles = 20;
 /** First words of exported functions in the server: imperative verbs, and the predicates. */
 const verbs = new Set(
-  `abandon commit define add apply approve ask assert authenticate backup begin bind build cancel change check compile compute copy
+  `abandon commit define add apply approve ask assert authenticate backup begin bind build cancel change check close compile compute copy
   create decide deliver deny derive describe diff draft encode enrol erase escape expire export find finish format freeze
   from generate get guard hash introspect invite issue lease list listen load lock make matches migrate new normalize
   observe open parse pause plan prepare publish put queue quote read reconcile redact redeem register release remove rename
   render replace require reserve resolve retry return revoke rotate run schedule select send serve set sign spend split
-  start store suggest supports sweep take to trace update validate verify wait with write are can has is may max min`
+  start store suggest supports sweep take to trace update validate verify wait watch with write are can has is may max min`
     .split(/\s+/)
     .filter(Boolean),
 );
@@ -52,8 +52,11 @@ const breaches: string[] = [];
 const directories = new Map<string, number>();
 /** Which files of the packages each file imports, types as well. */
 const imports = new Map<string, string[]>();
+/** The configuration of a channel is beside the channel and belongs to the layer of `config/`. */
+const configFile = /^channel\/(sections|[a-z-]+\/section)\.ts$/;
 const layerOf = (path: string): number => {
-  const head = path.replace(/^packages\/server\/src\//, "").split("/")[0] ?? "";
+  const inside = path.replace(/^packages\/server\/src\//, "");
+  const head = configFile.test(inside) ? "config" : (inside.split("/")[0] ?? "");
   return layers.findIndex((layer) => layer.includes(head) || layer.includes(head.replace(/\.ts$/, "")));
 };
 

@@ -7,6 +7,7 @@
 import { readFileSync } from "node:fs";
 import { createDpopNonces, isLoopbackHost } from "@countersign/protocol";
 import { createCheckpointWriter } from "./audit/checkpoint-file.ts";
+import { closeChannels, openChannels } from "./channel/registry.ts";
 import type { Config, ConfigProblems, LoadedConfig } from "./config/config.ts";
 import type { ConfigValues } from "./config/digest.ts";
 import { createSource, type PolicySource } from "./config/policy.ts";
@@ -28,7 +29,8 @@ import { createRoutes } from "./http/routes.ts";
 import { anonymousPeer, type TlsPeer } from "./http/transport/peer.ts";
 import { createCallbackSender } from "./job/callback-sender.ts";
 import { createCallbackWorker } from "./job/callback-worker.ts";
-import { type Channel, deliver } from "./job/deliver-message.ts";
+import { deliver } from "./job/deliver-message.ts";
+import { scheduleMissedUpdates, watchForUpdates } from "./job/schedule-updates.ts";
 import { createScheduler } from "./job/scheduler.ts";
 import { sweep } from "./job/sweep.ts";
 import type { Logger } from "./logging/logger.ts";
@@ -92,6 +94,8 @@ export type ServerOptions = {
   readonly openDirectory?: (policy: PolicySource, store: Store) => Directory;
   /** Further sign-in methods, for tests. */
   readonly signInMethods?: readonly SignInMethod[];
+  /** Where the log channel prints. Default: standard output. */
+  readonly print?: (line: string) => void;
   /** Replaces the system's clock, for tests. */
   readonly clock?: () => number;
   /** How often the rounds are made, in milliseconds. */
@@ -120,12 +124,23 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     throw fault;
   });
 
-  const mail = config.channels.mail && (await openMail(config.channels.mail));
-  const channels = new Map<string, Channel>(
-    mail ? [[mail.name, metrics?.instrumentChannel(mail) ?? mail]] : [],
+  const opened = await openChannels(config.channels, {
+    issuer: config.issuer,
+    now: () => store.now(),
+    print: options.print ?? ((line) => void process.stdout.write(`${line}\n`)),
+  }).catch(async (fault) => {
+    await store.close();
+    throw fault;
+  });
+  const channels = new Map(
+    [...opened].map(
+      ([name, channel]) => [name, metrics?.instrumentChannel(name, channel) ?? channel] as const,
+    ),
   );
   const directory = (options.openDirectory ?? openDirectory)(policy, store);
   const ceremonies = createMac(rootKey, "ceremony");
+  const canUpdate = [...channels.values()].some(({ update }) => update !== undefined);
+  const unwatchUpdates = canUpdate ? watchForUpdates(store, onFault) : undefined;
   const authReqIds = createAuthReqIds(rootKey);
   const secrets = createSecretSeal(rootKey);
   const pollWaiters = createPollWaiters(store);
@@ -188,6 +203,9 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     store,
     [
       { name: "sweep", when: sweptKinds, work: (found) => sweep(store, found) },
+      ...(canUpdate
+        ? [{ name: "updates", when: { everyMs: 60_000 }, work: () => scheduleMissedUpdates(store) }]
+        : []),
       { name: "deliver", when: ["message"], work: () => deliver({ store, channels }) },
       { name: "notify", when: ["callback"], work: () => callbackWorker.round() },
       {
@@ -208,12 +226,6 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     await publishTypes(store, config);
     await reconcileAgents(store, config);
     return ring;
-  }
-
-  /** Loaded only where it is configured: a mail program is a good part of what starting takes. */
-  async function openMail(settings: NonNullable<Config["channels"]["mail"]>) {
-    const { createMailChannel } = await import("./channel/mail/mail.ts");
-    return createMailChannel(settings, config.issuer, () => store.now());
   }
 
   const reload =
@@ -252,8 +264,9 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     },
     close: async () => {
       pollWaiters.release();
+      unwatchUpdates?.();
       await Promise.all([scheduler.stop(), callbackWorker.stop()]);
-      mail?.close();
+      await closeChannels(opened);
       await store.close();
     },
   };

@@ -139,6 +139,18 @@ export const events = {
   "api.added": define({ actors: ["admin"], requires: ["api"] }),
   "api.removed": define({ actors: ["admin"], requires: ["api"] }),
 
+  "contact.removed": define({
+    actors: ["admin"],
+    requires: ["approver"],
+    facts: ["contact", "channel"],
+  }),
+  "contact.disabled": define({
+    actors: ["system"],
+    requires: ["approver"],
+    facts: ["contact", "channel"],
+    severity: "warn",
+  }),
+
   "approver.invited": define({ actors: ["admin", "approver"], requires: ["approver"] }),
   "approver.removed": define({ actors: ["admin"], requires: ["approver"] }),
   "approver.signed_in": define({ actors: ["approver"], requires: ["approver"] }),

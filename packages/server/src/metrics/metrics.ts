@@ -7,7 +7,7 @@
 import type { Entry } from "@countersign/protocol";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import { findEvent } from "../audit/event.ts";
-import type { Channel } from "../job/deliver-message.ts";
+import type { OpenChannel } from "../channel/channel.ts";
 import { observeCommits } from "../store/observe-commits.ts";
 import type { Change, Store, UnloggedChange } from "../store/store.ts";
 import { createStoreGauges } from "./store-gauges.ts";
@@ -16,7 +16,7 @@ export type Metrics = {
   /** Returns the store, with its commits measured and its entries counted. */
   readonly observe: (store: Store) => Store;
   /** Returns the channel, with each attempt measured, retries included. */
-  readonly instrumentChannel: (channel: Channel) => Channel;
+  readonly instrumentChannel: (name: string, channel: OpenChannel) => OpenChannel;
   /** Counts an event of a database connection (PostgreSQL only). */
   readonly onConnection: (event: "opened" | "lost" | "failed") => void;
   /** Measures a response, by route and status. */
@@ -68,8 +68,8 @@ export function openMetrics(version: string): Metrics {
   });
   const messages = new Counter({
     name: "countersign_messages_total",
-    help: "Messages to approvers that were sent or abandoned",
-    labelNames: ["outcome", "channel"] as const,
+    help: "Messages to approvers that were sent or abandoned; kind is requested, or resolved for edits of sent messages",
+    labelNames: ["outcome", "channel", "kind"] as const,
     registers,
   });
   const attempts = new Histogram({
@@ -137,26 +137,33 @@ export function openMetrics(version: string): Metrics {
       const channel = text("channel") || "inbox";
       decisions.inc({ verdict, level: verb === "approved" ? text("level") : "session", channel });
       if (request) decisionSeconds.observe({ verdict, channel }, (entry.at - request.createdAt) / 1000);
-    } else if (metric === "messages") messages.inc({ outcome: verb, channel: text("channel") });
+    } else if (metric === "messages")
+      messages.inc({ outcome: verb, channel: text("channel"), kind: text("kind") });
     else if (metric === "callbacks") callbacks.inc({ outcome: verb, mode: text("mode") });
     else if (metric === "tokens") tokens.inc({ event: verb });
     else if (metric === "spendsRefused") spendsRefused.inc({ error: text("error") });
   }
 
   return {
-    instrumentChannel: (channel) => ({
-      name: channel.name,
-      send: async (notice) => {
+    instrumentChannel: (channel, open) => {
+      const measure = async <T>(call: () => Promise<T>): Promise<T> => {
         const startedAt = performance.now();
         let outcome = "failed";
         try {
-          await channel.send(notice);
+          const result = await call();
           outcome = "sent";
+          return result;
         } finally {
-          attempts.observe({ outcome, channel: channel.name }, (performance.now() - startedAt) / 1000);
+          attempts.observe({ outcome, channel }, (performance.now() - startedAt) / 1000);
         }
-      },
-    }),
+      };
+      const { update } = open;
+      return {
+        ...open,
+        send: (...options) => measure(() => open.send(...options)),
+        ...(update && { update: (...options) => measure(() => update(...options)) }),
+      };
+    },
     onConnection: (event) => connections.inc({ event }),
     observe: (store) => {
       observedStore = store;

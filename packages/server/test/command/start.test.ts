@@ -19,7 +19,7 @@ registerHooks({ load: (url, context, next) => { writeSync(2, "loaded " + url + "
 `)}`;
 
 const absent = {
-  "mail, where no channel is configured": /\/nodemailer\/|channels\/mail/,
+  "mail, where no channel is configured": /\/nodemailer\/|channel\/mail\/mail\.ts/,
   "passkeys, before one is used": /\/@simplewebauthn\/|\/@peculiar\/|\/reflect-metadata\//,
   "PostgreSQL, where the store is a file": /\/node_modules\/postgres\/|store\/postgres\//,
   "OpenTelemetry, where no SDK is set up": /\/@opentelemetry\/|http\/trace\.ts/,

@@ -23,7 +23,7 @@ test("a pending poll is one read of the store and no write, and so is one that i
   const metrics = {
     observe: (store: Store) => capturedOutput(store, calls),
     onResponse: () => {},
-    instrumentChannel: <C>(channel: C) => channel,
+    instrumentChannel: <C>(_: string, channel: C) => channel,
     onConnection: () => {},
     scrape: async () => ({ contentType: "", text: "" }),
   };

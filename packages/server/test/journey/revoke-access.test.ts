@@ -11,6 +11,8 @@ import {
   refund,
   requestIdOf,
 } from "@countersign/testing/server/deployment";
+import { aContact, anEntry } from "../../src/store/contract/fixture.ts";
+import { absent } from "../../src/store/store.ts";
 import { addAgent, pauseAgent, remove } from "../../src/usecase/client/client-lifecycle.ts";
 import { inviteSelf } from "../../src/usecase/people/enrol.ts";
 import { removeApprover, removeDevice } from "../../src/usecase/people/remove-approver.ts";
@@ -111,6 +113,26 @@ test("a person who was removed cannot come back through a form that was on its w
   assert.equal(await removeApprover(deployment.server, "bob@example.com"), "removed");
   assert.equal((await arrive()).headers.get("location"), "/sign-in");
   assert.equal(await deployment.server.store.findApproverByEmail("bob@example.com"), undefined);
+});
+
+test("removing a person deletes their contacts and names them in the log", async () => {
+  const { store } = deployment.server;
+  await deployment.enrol("bob@example.com");
+  const { id } = (await store.findApproverByEmail("bob@example.com"))!.record;
+  const [own, other] = [aContact({ approver: id }), aContact()];
+  for (const record of [own, other])
+    await store.commit({
+      writes: [{ put: "contact", record, ifVersion: absent }],
+      entries: [anEntry()],
+    });
+  await removeApprover(deployment.server, "bob@example.com");
+  assert.deepEqual(
+    (await store.list("contact")).map(({ record }) => record.id),
+    [other.id],
+  );
+  const entries = (await store.log.newest(9)).map(({ line }) => JSON.parse(line));
+  const removed = entries.find(({ event }) => event === "contact.removed");
+  assert.deepEqual([removed.approver, removed.facts], [id, { contact: own.id, channel: own.channel }]);
 });
 
 test("a link for a further device makes nobody an approver, and needs a session", async () => {

@@ -14,10 +14,13 @@ import {
 import { basic, issuer, requestIdOf } from "@countersign/testing/server/deployment";
 import { formatConfig } from "@countersign/testing/server/edit-config";
 import postgres from "postgres";
+import type { Notification } from "../../src/channel/channel.ts";
 import { parseConfig } from "../../src/config/config.ts";
 import { deliver } from "../../src/job/deliver-message.ts";
+import { watchForUpdates } from "../../src/job/schedule-updates.ts";
 import { createServer, type Server } from "../../src/server.ts";
 import {
+  aContact,
   aMessage,
   anAgent,
   anApprover,
@@ -200,10 +203,11 @@ test("of three nodes' rounds each message is sent by one; what a node took with 
     const messages = await smtpInbox(dying, 120);
     const sent: string[] = [];
     const channel = {
-      name: "mail",
+      contacts: "email" as const,
       send: async ({ messageId }: { readonly messageId: string }) => {
         sent.push(messageId);
         await new Promise((resolve) => setTimeout(resolve, 5));
+        return undefined;
       },
     };
     const channels = new Map([["mail", channel]]);
@@ -235,8 +239,8 @@ test("a round sends all that is due where the channel is quick, and takes no mor
   const store = await openPostgres({ url: database.url, schema: "rounds", create: true, maxConnections: 3 });
   try {
     await smtpInbox(store, 90);
-    const send = async () => {};
-    const channels = new Map([["mail", { name: "mail", send }]]);
+    const send = async () => undefined;
+    const channels = new Map([["mail", { contacts: "email" as const, send }]]);
     // Each look at the clock finds it a second later: as slow as that is the channel.
     let later = 0;
     const slow = {
@@ -252,6 +256,51 @@ test("a round sends all that is due where the channel is quick, and takes no mor
     assert.equal(await deliver({ store: quick, channels }), 70);
   } finally {
     await store.close();
+  }
+});
+
+test("a message that one node sent is updated by another when its request ends; each update is sent once", async () => {
+  const [sender, decider] = [
+    await openPostgres({ url: database.url, schema: "updates", create: true, maxConnections: 3 }),
+    await openPostgres({ url: database.url, schema: "updates", create: true, maxConnections: 3 }),
+  ];
+  const faults: unknown[] = [];
+  const stop = watchForUpdates(decider, (fault) => faults.push(fault));
+  try {
+    const ids = await smtpInbox(sender, 30);
+    const updated: string[] = [];
+    const channel = {
+      contacts: "registered" as const,
+      send: async (_: unknown, { address }: { readonly address: string }) => ({ to: address }),
+      update: async ({ to }: { readonly to?: unknown }, { messageId, state }: Notification<"resolved">) => {
+        updated.push(`${messageId} ${to} ${state}`);
+      },
+    };
+    const channels = new Map([["mail", channel]]);
+    const [message] = await sender.list("message");
+    const { approver, requestId } = message!.record;
+    const contact = aContact({ approver, channel: "mail", address: "phone" });
+    await sender.commit({
+      writes: [{ put: "contact", record: contact, ifVersion: absent }],
+      entries: [anEntry()],
+    });
+    while ((await deliver({ store: sender, channels })) > 0);
+    assert.equal((await sender.listMessagesAwaiting(requestId)).length, ids.length);
+    const request = (await decider.read("request", requestId))!;
+    const ended = { ...request.record, status: { state: "cancelled", endedAt: testNow } } as const;
+    await decider.commit({
+      writes: [{ put: "request", record: ended, ifVersion: request.version }],
+      entries: [anEntry()],
+    });
+    const untilUpdated = async (store: Store) => {
+      while (updated.length < ids.length) await deliver({ store, channels });
+    };
+    await Promise.all([untilUpdated(sender), untilUpdated(decider)]);
+    assert.deepEqual([...updated].sort(), ids.map((id) => `${id} phone cancelled`).sort());
+    assert.deepEqual(faults, []);
+  } finally {
+    stop();
+    await Promise.all([sender.close(), decider.close()]);
   }
 });
 

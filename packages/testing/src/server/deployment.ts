@@ -82,7 +82,7 @@ export function requestIdOf(authReqId: string): string {
   return authReqId.split(".")[0] ?? "";
 }
 
-export type DeployOptions = Pick<ServerOptions, "metrics" | "openDirectory" | "signInMethods"> & {
+export type DeployOptions = Pick<ServerOptions, "metrics" | "print" | "openDirectory" | "signInMethods"> & {
   /** An edit of `sampleConfig`. */
   readonly config?: ConfigEdit;
   /** Where the clock starts, in milliseconds since the epoch. Default: a fixed time. */

@@ -6,24 +6,13 @@
 import { readFileSync } from "node:fs";
 import { shortDigest } from "@countersign/protocol";
 import { createTransport, type Transporter } from "nodemailer";
-import type { Channel } from "../../job/deliver-message.ts";
+import { buildRequestUrl, type ChannelDeps, type OpenChannel } from "../channel.ts";
 import { type Mail, renderMailHtml, renderMailSubject, renderMailText } from "./mail-text.ts";
-
-export type MailSettings = {
-  /** `smtp:` or `smtps:` URL, with the user name if the server requires authentication. */
-  readonly smtp: string;
-  readonly from: string;
-  /** File that contains only the account's password. */
-  readonly passwordFile?: string;
-};
+import type { MailSettings } from "./section.ts";
 
 const timeoutMs = 15_000;
 
-export function createMailChannel(
-  settings: MailSettings,
-  issuer: string,
-  now: () => number,
-): Channel & { readonly verifyConnection: () => Promise<unknown>; close(): void } {
+export function openMailChannel(settings: MailSettings, { issuer, now }: ChannelDeps): OpenChannel {
   const { username } = new URL(settings.smtp);
   const pass =
     settings.passwordFile === undefined ? undefined : readFileSync(settings.passwordFile, "utf8").trim();
@@ -38,19 +27,19 @@ export function createMailChannel(
   });
   const host = new URL(issuer).hostname;
   return {
-    name: "mail",
-    async send({ request, approver, messageId }) {
+    contacts: "email",
+    async send({ request, messageId }, { approver, address }) {
       const mail: Mail = {
         card: request.card,
         checkCode: shortDigest(request.digest),
-        link: `${issuer}/requests/${request.id}?via=mail`,
+        link: buildRequestUrl(issuer, request.id, "mail"),
         decideBy: request.decideBy,
         now: now(),
         approverName: approver.name,
       };
       await transport.sendMail({
         from: settings.from,
-        to: { name: approver.name, address: approver.email },
+        to: { name: approver.name, address },
         subject: renderMailSubject(mail),
         text: renderMailText(mail),
         html: renderMailHtml(mail),
@@ -60,9 +49,22 @@ export function createMailChannel(
         disableFileAccess: true,
         disableUrlAccess: true,
       });
+      // A mail that was sent cannot be edited.
+      return undefined;
     },
     /** Connects and authenticates without sending a message. */
-    verifyConnection: () => transport.verify(),
+    check: () =>
+      transport.verify().then(
+        () => [{ about: "mail", state: "ok", summary: "connected to the mail server and authenticated" }],
+        (error: unknown) => [
+          {
+            about: "mail",
+            state: "fail",
+            summary: error instanceof Error ? error.message : String(error),
+            remedy: "Approvers are not notified by mail until this is fixed.",
+          },
+        ],
+      ),
     close: () => transport.close(),
   };
 }

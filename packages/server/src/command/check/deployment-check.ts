@@ -5,27 +5,20 @@
 import { access, constants, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import { getErrorMessage } from "@countersign/protocol";
+import type { CheckResult, OpenChannel } from "../../channel/channel.ts";
 import type { Config } from "../../config/config.ts";
 import { isPostgres } from "../../config/url-check.ts";
 import type { Outbound } from "../../outbound/outbound.ts";
 import type { Store } from "../../store/store.ts";
 import type { Keyring } from "../../usecase/key/keyring.ts";
 
-export type CheckResult = {
-  readonly about: string;
-  readonly state: "ok" | "warn" | "fail";
-  readonly summary: string;
-  /** What to do, where there is something to do. */
-  readonly remedy?: string;
-};
-
 export type CheckContext = {
   readonly config: Config;
   readonly store: Store;
   readonly keyring: Keyring;
   readonly outbound: Outbound;
-  /** Whether the mail server takes a connection and the account. Rejects with why not. */
-  readonly verifyMail?: (() => Promise<unknown>) | undefined;
+  /** The configured channels, by name. */
+  readonly channels: ReadonlyMap<string, OpenChannel>;
 };
 
 const ok = (about: string, summary: string): CheckResult => ({ about, state: "ok", summary });
@@ -251,7 +244,7 @@ async function checkReachable(
     : ok(about, `${url} can be reached`);
 }
 
-async function checkChannels({ verifyMail, store }: CheckContext): Promise<CheckResult[]> {
+async function checkChannels({ channels, store }: CheckContext): Promise<CheckResult[]> {
   const approvers = (await store.list("approver")).map(({ record }) => record);
   const withoutDevice: string[] = [];
   for (const { id, email } of approvers)
@@ -268,18 +261,17 @@ async function checkChannels({ verifyMail, store }: CheckContext): Promise<Check
       ),
     );
   else results.push(ok("approvers", `${approvers.length}, each with a device`));
-  if (!verifyMail)
+  if (channels.size === 0)
     return [
       ...results,
-      warn("mail", "is not set up: approvers see requests only in an open inbox", "Set channels.mail."),
+      warn(
+        "channels",
+        "none is configured: approvers see requests only in an open inbox",
+        "Add a channel under channels.",
+      ),
     ];
-  return await verifyMail().then(
-    () => [...results, ok("mail", "the server takes our connection and account")],
-    (error: unknown) => [
-      ...results,
-      fail("mail", getErrorMessage(error), "Nobody hears of requests until that is mended."),
-    ],
-  );
+  const checked = await Promise.all([...channels.values()].map((channel) => channel.check()));
+  return [...results, ...checked.flat()];
 }
 
 const formatSeconds = (ms: number) => `${Math.round(ms / 1000)} s`;

@@ -17,19 +17,19 @@ export const doctorCommand: Command = {
       const { runChecks } = await import("./deployment-check.ts");
       const { caFile, ...policy } = config.outbound;
       const ca = caFile === undefined ? undefined : readFileSync(caFile, "utf8");
-      const { mail } = config.channels;
-      const channel =
-        mail &&
-        (await import("../../channel/mail/mail.ts")).createMailChannel(mail, config.issuer, () =>
-          store.now(),
-        );
+      const { closeChannels, openChannels } = await import("../../channel/registry.ts");
+      const channels = await openChannels(config.channels, {
+        issuer: config.issuer,
+        now: () => store.now(),
+        print: stdout,
+      });
       try {
         const results = await runChecks({
           config,
           store,
           keyring,
           outbound: createOutbound({ ...policy, ca }),
-          verifyMail: channel?.verifyConnection,
+          channels,
         });
         for (const result of results) {
           const { state, about, summary, remedy } = result;
@@ -41,7 +41,7 @@ export const doctorCommand: Command = {
         }
         return results.some(({ state }) => state === "fail") ? 1 : 0;
       } finally {
-        channel?.close();
+        await closeChannels(channels);
       }
     }),
 };

@@ -61,6 +61,9 @@ export async function removeApprover(
     const devices = await store.listDevicesOf(id);
     const writes: Write[] = [{ delete: "approver", id, ifVersion: found.version }];
     for (const device of devices) writes.push(...(await deleteDevice(store, device.id)));
+    const contacts = await store.listContactsOf(id);
+    for (const { record, version } of contacts)
+      writes.push({ delete: "contact", id: record.id, ifVersion: version });
     const now = store.now();
     const outcome = await store.commit({
       writes,
@@ -71,6 +74,13 @@ export async function removeApprover(
             actor: operator,
             approver: id,
             facts: { credential: device.id },
+          }),
+        ),
+        ...contacts.map(({ record }) =>
+          newEntry("contact.removed", now, {
+            actor: operator,
+            approver: id,
+            facts: { contact: record.id, channel: record.channel },
           }),
         ),
       ],

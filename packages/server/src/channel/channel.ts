@@ -1,0 +1,94 @@
+/**
+ * What a channel is: a way to notify approvers. The outbox (`job/deliver-message.ts`) decides what is sent to whom, and when again;
+ * a channel renders and sends one notification. It shows the server's card and the check code, and never decides.
+ */
+import type { JsonObject, RequestState } from "@countersign/protocol";
+import type { Approver } from "../domain/people/approver.ts";
+import type { ApprovalRequest } from "../domain/request/request.ts";
+import type { MessageKind } from "../store/record/message.ts";
+
+/** What an approver is told. `resolved` is only passed to `update`. */
+export type Notification<K extends MessageKind = MessageKind> = {
+  readonly kind: K;
+  /** The same in every attempt: lets a channel or its recipient discard duplicates. */
+  readonly messageId: string;
+  readonly request: ApprovalRequest;
+  /** The state of the request by the store's clock. Of `requested`: "pending". */
+  readonly state: RequestState;
+};
+
+export type Recipient = {
+  readonly approver: Approver;
+  /** The approver's e-mail address, or that of one of their contacts for this channel. */
+  readonly address: string;
+};
+
+/** Where a notification was sent, in the form that the channel defines: for example a chat channel and a message id. */
+export type Receipt = JsonObject;
+
+/** Created in the registry, opened when the server starts. */
+export type OpenChannel = {
+  /**
+   * What it sends to. `email`: the e-mail address that every approver has. `registered`: each of the approver's contacts for
+   * this channel; approvers without one are skipped.
+   */
+  readonly contacts: "email" | "registered";
+  /**
+   * Sends a notification once. Returns a receipt if the channel can edit it later, and needs one to find it. Rejects with
+   * `DeliveryError` if retrying is useless or must wait; after any other error the outbox retries with backoff.
+   */
+  readonly send: (
+    notification: Notification<Exclude<MessageKind, "resolved">>,
+    recipient: Recipient,
+  ) => Promise<Receipt | undefined>;
+  /** Edits a notification that was sent: the request has ended. Rejects as `send` does. Undefined: the channel cannot edit. */
+  readonly update?: (receipt: Receipt, notification: Notification<"resolved">) => Promise<void>;
+  /** Checks for `countersign doctor` that the channel can send. Sends nothing. Reports problems as results, and does not reject. */
+  readonly check: () => Promise<readonly CheckResult[]>;
+  readonly close: () => void | Promise<void>;
+};
+
+export type ChannelDeps = {
+  readonly issuer: string;
+  /** The store's clock, in milliseconds since the epoch. */
+  readonly now: () => number;
+  /** Writes a line to standard output. */
+  readonly print: (line: string) => void;
+};
+
+/**
+ * Why a notification was not accepted. `address_gone`: the address no longer exists; the contact is disabled. `rejected`: this
+ * notification will never be accepted. `temporary`: try again, after `retryAfterMs` at the earliest.
+ */
+export type DeliveryFailure = "address_gone" | "rejected" | "temporary";
+
+/** What `send` and `update` reject with if the outbox is not to retry by its own schedule. */
+export class DeliveryError extends Error {
+  override readonly name = "DeliveryError";
+  readonly failure: DeliveryFailure;
+  readonly retryAfterMs: number;
+
+  constructor(
+    failure: DeliveryFailure,
+    message: string,
+    { retryAfterMs = 0, ...options }: ErrorOptions & { readonly retryAfterMs?: number } = {},
+  ) {
+    super(message, options);
+    this.failure = failure;
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+/** One finding of `countersign doctor`. */
+export type CheckResult = {
+  readonly about: string;
+  readonly state: "ok" | "warn" | "fail";
+  readonly summary: string;
+  /** What to do, if anything. */
+  readonly remedy?: string;
+};
+
+/** Returns the URL of the request's page. It names the channel, for the audit entry of the decision. */
+export function buildRequestUrl(issuer: string, requestId: string, channel: string): string {
+  return `${issuer}/requests/${requestId}?via=${channel}`;
+}

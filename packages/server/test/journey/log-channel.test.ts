@@ -1,0 +1,101 @@
+/** The log channel: notifications as lines on standard output, and their updates. */
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { shortDigest } from "@countersign/protocol";
+import {
+  type Deployment,
+  deploy,
+  issuer,
+  type Person,
+  refund,
+  requestIdOf,
+} from "@countersign/testing/server/deployment";
+import { exportLog } from "../../src/audit/export.ts";
+import { verifyLog } from "../../src/audit/verify.ts";
+
+const printed: { readonly [member: string]: string }[] = [];
+let deployment: Deployment;
+let ada: Person;
+before(async () => {
+  deployment = await deploy({
+    config: { channels: { log: {} } },
+    print: (line) => void printed.push(JSON.parse(line)),
+  });
+  ada = await deployment.enrol("ada@example.com");
+});
+after(async () => {
+  assert.deepEqual(deployment.faults, []);
+  await deployment.close();
+});
+
+async function ask(order: string): Promise<{ readonly id: string; readonly checkCode: string }> {
+  const answer = await deployment.ask({ authorization_details: JSON.stringify([{ ...refund, order }]) });
+  assert.equal(answer.status, 200, JSON.stringify(answer.body));
+  const id = requestIdOf(answer.body.auth_req_id);
+  printed.length = 0;
+  await deployment.server.runJobs();
+  const digest = (await deployment.server.store.read("request", id))?.record.digest ?? "";
+  return { id, checkCode: shortDigest(digest) };
+}
+
+describe("log channel", () => {
+  test("prints whom a request waits for, what it would do, the check code and the link", async () => {
+    const { id, checkCode } = await ask("L-1");
+    assert.deepEqual(printed, [
+      {
+        channel: "log",
+        kind: "requested",
+        to: "ada@example.com",
+        summary: "Refund $10,000.00 for order “L-1”",
+        check_code: checkCode,
+        link: `${issuer}/requests/${id}?via=log`,
+      },
+    ]);
+    await ada.decide(id, "deny");
+  });
+
+  for (const [verdict, outcome] of [
+    ["approve", "approved"],
+    ["deny", "denied"],
+  ] as const)
+    test(`prints the outcome once: ${outcome}`, async () => {
+      const { id, checkCode } = await ask(`L-${verdict}`);
+      assert.equal((await ada.decide(id, verdict)).status, 303);
+      printed.length = 0;
+      await deployment.server.runJobs();
+      await deployment.server.runJobs();
+      assert.deepEqual(printed, [
+        {
+          channel: "log",
+          kind: "resolved",
+          to: "ada@example.com",
+          summary: `Refund $10,000.00 for order “L-${verdict}”`,
+          check_code: checkCode,
+          outcome,
+        },
+      ]);
+    });
+
+  test("prints that a request expired", async () => {
+    await ask("L-2");
+    deployment.clock.now += 120_000;
+    printed.length = 0;
+    await deployment.server.runJobs();
+    assert.deepEqual(
+      printed.map(({ outcome }) => outcome),
+      ["expired"],
+    );
+  });
+
+  test("a decision that its link led to names the channel, and the log verifies", async () => {
+    const { id } = await ask("L-3");
+    assert.equal((await ada.decide(id, "deny", { via: "log" })).status, 303);
+    const { store, keyring } = deployment.server;
+    const [entry] = await store.log.newest(1, id);
+    assert.equal(JSON.parse(entry?.line ?? "{}").facts.channel, "log");
+    await deployment.server.runJobs();
+    const key = keyring.logKey;
+    const verified = await verifyLog(exportLog(store.log, key), { key });
+    assert.ok("ok" in verified, JSON.stringify(verified));
+  });
+});
