@@ -1,4 +1,4 @@
-/** How many asks does the server take in, each of them durable before it is answered? */
+/** Measures authentication requests per second; each is durable before its response. */
 import type { Comparison } from "./harness/comparison.ts";
 import { once, runScript } from "./harness/load.ts";
 

@@ -1,4 +1,4 @@
-/** How long after its process is made does a server give its first answer? In turns; the last is Node with an empty program. */
+/** Measures the time from process creation to the first response, for each server in turn; the last is Node with an empty program. */
 import { spawnSync } from "node:child_process";
 import { startBare, startOidcProvider } from "./harness/baseline.ts";
 import { openConnection, post } from "./harness/connection.ts";
@@ -13,7 +13,7 @@ export async function coldStart(): Promise<void> {
   const ours = await startCountersign();
   const [peer, bare] = [await startOidcProvider(), await startBare()];
   await Promise.all([peer.close(), bare.close()]);
-  // Its files stay for as long as the bench has them open.
+  // The files stay while the benchmark has them open.
   await ours.stop();
   const shipped = ship();
   const words = [...shipped.program, ...ours.words.slice(1)];

@@ -1,4 +1,4 @@
-/** How many decisions, by the form of a card at level `session`? The peer's is a call within its process, no form. */
+/** Measures decisions per second, with the form of a card at level `session`. The peer's decision is an in-process call without a form. */
 import type { Comparison } from "./harness/comparison.ts";
 import { once, runScript } from "./harness/load.ts";
 import { asked } from "./harness/target.ts";

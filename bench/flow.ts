@@ -1,6 +1,6 @@
 /**
- * How many whole stories: ask, decide, redeem with JWT access token and ID token, and, where the server has such a thing,
- * spend? The second question leaves the spend out, so that both servers do the same.
+ * Measures complete flows per second: request, decision, redemption with JWT access token and ID token and, if the server
+ * supports it, spend. The second benchmark omits the spend, so that both servers do the same work.
  */
 import type { Comparison } from "./harness/comparison.ts";
 import { expectStatus, runScript, type Script } from "./harness/load.ts";
@@ -50,7 +50,7 @@ function story({ ask, decide, redeem, reserve }: Flow, spends: boolean): Script 
   return (answer) => steps[at++]?.(answer);
 }
 
-/** What follows an ask, up to the end of its spend. */
+/** The steps after the request, up to the completed spend. */
 export function spent({ decide, redeem, reserve, complete }: Flow, ticket: string): Script {
   let token = "";
   const steps: ((answer: Parameters<Script>[0]) => Buffer | undefined)[] = [

@@ -1,4 +1,4 @@
-/** How much memory does the server hold with 100,000 requests pending, all of which have been polled? And how much CPU, idle? */
+/** Measures resident memory with 100,000 pending requests that have all been polled, and idle CPU. */
 import { startCountersign } from "./harness/countersign.ts";
 import { cpuSeconds, residentMegabytes, runScript } from "./harness/load.ts";
 import { ship } from "./harness/packed.ts";

@@ -1,6 +1,6 @@
 /**
- * Does a poll mind how many others wait? Two servers in turns, one with a thousand pending requests and one with a million
- * (BENCH_PENDING); polls of requests from all over. Fills some gigabytes and takes minutes.
+ * Compares the latency of polls with a thousand and with a million pending requests (BENCH_PENDING), on two servers in turn; the
+ * polled requests are spread over all. Writes several gigabytes and takes minutes.
  */
 import { startCountersign } from "./harness/countersign.ts";
 import { runScript } from "./harness/load.ts";
@@ -15,7 +15,7 @@ export async function million(): Promise<void> {
   const places = [];
   for (const pending of crowds) {
     const server = await startCountersign();
-    // Each polled once in all rounds: faster ones would be told to slow down.
+    // Poll each request once in all rounds: faster polls would return slow_down.
     const sample = await fillPending(server, pending, Math.min(pending, (rounds + 1) * polls));
     places.push({ server, pending, sample, p99s: [] as number[], rates: [] as number[] });
   }
@@ -30,7 +30,7 @@ export async function million(): Promise<void> {
         if (round === 0) continue;
         p99s.push(quantile(latencies, 0.99));
         rates.push(rate);
-        // The few are polled again in the next round, which the interval has to let by.
+        // The thousand are polled again in the next round, after the polling interval.
         await new Promise((resolve) => setTimeout(resolve, 300));
       }
   } finally {

@@ -1,7 +1,7 @@
 /**
- * What does a whole flow cost over PostgreSQL, on one node, on two, on three: in time of the nodes' CPUs and of the
- * database's, in statements, commits and bytes? Which of the two is used up first says how many nodes are worth having.
- * Each flow is asked on one node, polled once on the next, and decided, redeemed and spent on the one after that.
+ * Measures the cost of a complete flow over PostgreSQL with one, two and three nodes: CPU time of the nodes and of the database,
+ * statements, commits and bytes. Whichever is saturated first limits the useful number of nodes. Each flow is requested on one
+ * node, polled once on the next, and decided, redeemed and spent on the one after that.
  */
 
 import { spent } from "./flow.ts";
@@ -12,16 +12,16 @@ import type { Running } from "./harness/process.ts";
 import { formatRange, rangeOf, table, whole } from "./harness/stats.ts";
 import { type Flow, ticketIn } from "./harness/target.ts";
 
-/** The first again at the end: how much the machine has changed meanwhile. */
+/** The first configuration is repeated at the end, to show how much the machine has changed. */
 const counts = [1, 2, 3, 1];
 const rounds = Number(process.env.BENCH_ROUNDS ?? 3);
 const scale = Number(process.env.BENCH_SCALE ?? 1);
 const flowsEach = Math.ceil(300 * scale);
-/** Sockets, over all nodes. */
+/** Connections in total, over all nodes. */
 const width = 48;
 const idleMs = 5_000;
 
-/** What some work took, over all nodes. */
+/** Cost of a piece of work, over all nodes. */
 type CpuCost = { readonly seconds: number; readonly nodeCpu: number; readonly cost: Cost };
 type Round = { readonly ask: CpuCost; readonly poll: CpuCost; readonly rest: CpuCost };
 
@@ -38,7 +38,7 @@ export async function nodes(): Promise<void> {
       while (extra.length + 1 < count) extra.push(await server.join());
       for (const one of extra.splice(count - 1)) await one.close();
       const all = [server, ...extra];
-      // Code that has just been loaded is not compiled yet.
+      // Warm-up: newly loaded code is not compiled yet.
       for (let round = 0; round < 2; round += 1) await played(database, server, all);
       const seen: Round[] = [];
       for (let round = 0; round < rounds; round += 1) seen.push(await played(database, server, all));
@@ -62,7 +62,7 @@ export async function nodes(): Promise<void> {
 async function played(database: Database, server: Countersign, all: readonly Running[]): Promise<Round> {
   const flows = await server.flows(flowsEach * all.length, "secret");
   const tickets: string[] = [];
-  /** Each node has its share; in the next step, the share of another. */
+  /** Each node gets a share of the flows; in the next step, the share of another node. */
   const across = (step: number, script: (flow: Flow, at: number) => Script) =>
     effort(database, all, () =>
       Promise.all(
@@ -116,7 +116,7 @@ const flowHead = [
 
 const sum = (list: readonly number[]) => list.reduce((total, one) => total + one, 0);
 
-/** Seconds of CPU that a flow takes, once what the rounds do anyway has been taken from it. */
+/** Returns CPU seconds per flow, without the background jobs. */
 type Each = { readonly node: number; readonly database: number };
 
 function each(count: number, seen: readonly Round[], idle: CpuCost): Each {
@@ -136,7 +136,7 @@ function perFlow(
   });
 }
 
-/** What follows, whatever the cores of this machine were busy with. */
+/** Returns the conclusion, independent of this machine's load. */
 function limit(costs: readonly (Each & { readonly count: number })[]): string {
   const lines = costs.map(({ count, node, database }) => {
     const said = count === 1 ? "on one node" : `on ${count} nodes`;

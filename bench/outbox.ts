@@ -1,6 +1,6 @@
 /**
- * Of several nodes that make their rounds over the same outbox at the same time, how much of their work is in vain? And
- * is anything sent twice? A thousand messages are due, and a thousand requests have expired.
+ * Measures how much work is wasted, and whether anything is sent twice, if several nodes process the same outbox concurrently. A
+ * thousand messages are due, and a thousand requests have expired.
  */
 import { deliver } from "../packages/server/src/job/deliver-message.ts";
 import { sweep } from "../packages/server/src/job/sweep.ts";
@@ -52,7 +52,7 @@ async function measured(count: number): Promise<string[][]> {
       contacts: "email" as const,
       send: async ({ messageId }: { readonly messageId: string }) => {
         sent.set(messageId, (sent.get(messageId) ?? 0) + 1);
-        // As long as a mail server takes, more or less.
+        // Roughly the latency of a mail server.
         await new Promise((resolve) => setTimeout(resolve, 5 + Math.random() * 10));
         return undefined;
       },
@@ -104,7 +104,7 @@ async function measured(count: number): Promise<string[][]> {
   }
 }
 
-/** Round after round, until three of them have found nothing: what the others have leased is theirs. */
+/** Runs the job until it found nothing three times in a row; records leased by other nodes are theirs. */
 async function rounds(round: () => Promise<number>): Promise<void> {
   for (let idle = 0; idle < 3; ) {
     idle = (await round()) === 0 ? idle + 1 : 0;
@@ -133,7 +133,7 @@ function counted(store: Store, tally: Counts): Store {
   };
 }
 
-/** A request of an hour with an approver and a thousand messages about it. */
+/** Creates a request with a lifetime of one hour, an approver and a thousand messages. */
 async function fill(store: Store): Promise<void> {
   const approver = anApprover();
   const agent = anAgent();

@@ -1,4 +1,4 @@
-/** How many polls of a request that still waits does the server answer? */
+/** Measures polls of pending requests per second. */
 import { setTimeout } from "node:timers/promises";
 import type { Comparison } from "./harness/comparison.ts";
 import { polled, runScript } from "./harness/load.ts";
@@ -13,7 +13,7 @@ export const pendingPoll: Comparison = {
   measure: async (party, flows) => {
     const bare = party.name.startsWith("bare");
     const tickets = bare ? [] : await asked(party, flows);
-    // What the asks still owe, such as their places in the log, is not the polls' to pay.
+    // Wait for background work of the requests, such as log sequencing, so that it does not count for the polls.
     await setTimeout(bare ? 0 : settleMs);
     return runScript(
       party,

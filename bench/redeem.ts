@@ -1,4 +1,4 @@
-/** How many approvals become a JWT access token and an ID token? */
+/** Measures redemptions per second, with JWT access token and ID token. */
 import type { Comparison } from "./harness/comparison.ts";
 import { once, runScript } from "./harness/load.ts";
 import { decided } from "./harness/target.ts";

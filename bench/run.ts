@@ -1,7 +1,7 @@
 /**
- * Puts the questions of this directory and prints tables: `node bench/run.ts` those about the main job, beside
- * `oidc-provider` and a bare `node:http`; `node bench/run.ts NAME…` only some. BENCH_ROUNDS says how many rounds, BENCH_SCALE how long they are. It asserts
- * nothing about speed.
+ * Runs the benchmarks of this directory and prints tables. `node bench/run.ts` compares the main operations with `oidc-provider`
+ * and a bare `node:http` server; `node bench/run.ts NAME…` runs only some. BENCH_ROUNDS is the number of rounds, BENCH_SCALE
+ * their length. It asserts nothing about speed.
  */
 import { cpus } from "node:os";
 import { ask } from "./ask.ts";
@@ -35,7 +35,7 @@ const duels: Readonly<Record<string, Comparison>> = {
   flow,
   "flow-to-token": flowToToken,
 };
-/** Each prints its own. */
+/** Benchmarks that print their own tables. */
 const alone: Readonly<Record<string, () => Promise<void>>> = {
   "wake-up": wakeUp,
   "verifier-check": verifierCheck,
@@ -46,14 +46,14 @@ const alone: Readonly<Record<string, () => Promise<void>>> = {
   outbox,
   sequence,
 };
-/** Only where it is named. */
+/** Benchmarks that run only if named. */
 const long = ["million", "nodes", "outbox", "sequence"];
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.find((name) => !(name in duels) && !(name in alone));
 if (unknown !== undefined) {
   console.error(
-    `there is no question "${unknown}"; there are ${Object.keys({ ...duels, ...alone }).join(", ")}`,
+    `unknown benchmark "${unknown}"; available: ${Object.keys({ ...duels, ...alone }).join(", ")}`,
   );
   process.exit(2);
 }

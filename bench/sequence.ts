@@ -1,6 +1,6 @@
 /**
- * How many entries a second can the one sequencer give their place, by the size of its batches? On PostgreSQL, and on
- * SQLite beside it. Half of it again with two nodes that sequence at the same time and wait for each other's lock.
+ * Measures log entries sequenced per second by batch size, on PostgreSQL and SQLite, and on PostgreSQL also with two nodes that
+ * sequence concurrently and wait for each other's lock.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -76,7 +76,7 @@ async function timed(stores: readonly Store[], batch: number) {
   return { seconds: (performance.now() - start) / 1000, cpu: (user + system) / 1e6 };
 }
 
-/** Entries of the length that they have in life. */
+/** Creates entries of a typical length. */
 async function fill(store: Store): Promise<void> {
   const facts = { candidates: ["apr_01"], why: "x".repeat(300) };
   for (let from = 0; from < entries; from += 500)

@@ -1,4 +1,4 @@
-/** How many tokens does the server let an API reserve? The peer has no such thing. */
+/** Measures token reservations per second. The peer has no equivalent. */
 import type { Comparison } from "./harness/comparison.ts";
 import { once, runScript } from "./harness/load.ts";
 import { redeemed } from "./harness/target.ts";

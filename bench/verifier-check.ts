@@ -1,7 +1,6 @@
 /**
- * How much slower than a bare signature verification is the verifier's local check, which also looks at every claim
- * and recomputes the action digest? Beside it, in turns within the same run: ES256 as node:crypto does it, as WebCrypto
- * does it (which is what jose calls), and jose's own jwtVerify.
+ * Compares the verifier's local check (signature, claims and recomputed action digest) with a bare signature verification. In turn
+ * within the same run: ES256 with node:crypto, with WebCrypto (which jose calls), and jose's jwtVerify.
  */
 import { createPublicKey, type JsonWebKey, verify } from "node:crypto";
 import { createVerifier } from "@countersign/verifier";
@@ -49,7 +48,7 @@ export async function verifierCheck(): Promise<void> {
   const checked = await verifier.check(authorization, refund);
   if (checked.outcome !== "checked") throw new Error(checked.reason);
 
-  /** Microseconds for one, one after the other and fifty at a time. */
+  /** Microseconds per check, sequentially and fifty concurrently. */
   const alone = new Map<string, number[]>();
   const together = new Map<string, number[]>();
   for (let round = 0; round < rounds; round += 1) {
@@ -80,6 +79,6 @@ export async function verifierCheck(): Promise<void> {
 function note(figures: Map<string, number[]>, name: string, start: number): void {
   figures.set(name, [...(figures.get(name) ?? []), ((performance.now() - start) * 1000) / batch]);
 }
-/** The fastest tenth: what the code costs when the machine does nothing else. */
+/** Returns the mean of the fastest tenth, which approximates an idle machine. */
 const quiet = (list: readonly number[] = []) =>
   [...list].sort((a, b) => a - b)[Math.floor(list.length / 10)] ?? 0;

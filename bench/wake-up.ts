@@ -1,4 +1,4 @@
-/** How long after a decision does an agent whose poll is being held have its token? */
+/** Measures the time from a decision to the token of a held poll. */
 import { openConnection } from "./harness/connection.ts";
 import { startCountersign } from "./harness/countersign.ts";
 import { expectStatus } from "./harness/load.ts";
@@ -16,7 +16,7 @@ export async function wakeUp(): Promise<void> {
     const [agent, person] = [await openConnection(server.port), await openConnection(server.port)];
     for (const [at, flow] of flows.entries()) {
       const held = agent.send(withWait(flow.redeem(tickets[at]!)));
-      // A decision that is made before the poll is held would measure a plain redemption.
+      // Wait until the poll is held; otherwise this would measure a plain redemption.
       await new Promise((resolve) => setTimeout(resolve, 10));
       const start = performance.now();
       const decided = person.send(flow.decide(tickets[at]!));

@@ -19,7 +19,7 @@ const layers: readonly (readonly string[])[] = [
   ["command"],
   ["main.ts"],
 ];
-/** Imports between packages: who may import whom. */
+/** Allowed imports between packages. */
 const packages: Record<string, readonly string[]> = {
   protocol: [],
   server: ["protocol"],
@@ -41,7 +41,7 @@ const verbs = new Set(
     .split(/\s+/)
     .filter(Boolean),
 );
-/** Words of ours that the field's terms replaced; see docs/glossary.md. */
+/** Retired words, replaced by the field's terms; see docs/glossary.md. */
 const retiredWords =
   /\b(latch|latched|ground|Ground|standing|Standing|allowance|Allowance|doors|ticket|Tickets|journal|Journal)\b/;
 const forbiddenNames =
@@ -50,7 +50,7 @@ const exempt = /\.test\.ts$|\/contract\.ts$|\/vectors\/|\/test\//;
 
 const breaches: string[] = [];
 const directories = new Map<string, number>();
-/** Which files of the packages each file imports, types as well. */
+/** Imported files of the packages, by file, including type imports. */
 const imports = new Map<string, string[]>();
 /** The configuration of a channel is beside the channel and belongs to the layer of `config/`. */
 const configFile = /^channel\/(sections|[a-z-]+\/section)\.ts$/;

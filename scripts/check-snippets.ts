@@ -1,7 +1,7 @@
 /**
- * Every code sample in a Markdown file that is preceded by `<!-- snippet: path#region -->` must equal, byte for byte,
- * the text between `#region name` and `#endregion` in that file, indentation removed. Samples in the README are thus
- * code that runs in CI. `--write` copies the regions into the documents.
+ * Checks code samples in Markdown. A sample preceded by `<!-- snippet: path#region -->` must equal, byte for byte, the text
+ * between `#region name` and `#endregion` of that file without indentation, so that README samples are code that runs in CI.
+ * `--write` updates the documents.
  */
 import { globSync, readFileSync, writeFileSync } from "node:fs";
 
@@ -19,7 +19,7 @@ for (const file of globSync("{*.md,docs/**/*.md,packages/*/README.md,examples/*/
       const expected = regionOf(path, region);
       if (body === expected) return whole;
       stale += 1;
-      console.error(`${file}: the sample ${path}#${region} is not what the file says`);
+      console.error(`${file}: the sample ${path}#${region} differs from the file; run with --write`);
       return `<!-- snippet: ${path}#${region} -->\n\`\`\`${language}\n${expected}\`\`\``;
     },
   );

@@ -1,6 +1,6 @@
 /**
- * What is shipped to run the server elsewhere, held against what the server has. Nothing here builds or starts an image: what
- * one would run is run with the environment, the account and the command line that it would have.
+ * Checks the files in `deploy/` against the server. Builds and starts no image: the server is run with the environment, the
+ * account and the command line that the image would have.
  */
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
@@ -32,7 +32,7 @@ import { openMetrics } from "../packages/server/src/metrics/metrics.ts";
 
 const read = (file: string) => readFileSync(file, "utf8");
 
-/** What the image runs: its account, its command, its environment, and the port it says it has. */
+/** The image's account, command, environment and exposed port. */
 const dockerfile = read("deploy/Dockerfile");
 const inImage = (pattern: RegExp) => pattern.exec(dockerfile)?.[1] ?? assert.fail(String(pattern));
 const account = Number(inImage(/^USER (\d+):\1$/m));
@@ -48,7 +48,7 @@ const podOf = (kind: string) => object(kind).spec.template.spec;
 const { services } = parse(read("deploy/compose.yaml"), { merge: true });
 const nodes = [services.first, services.second];
 
-test("the image copies what is there, runs as nobody, and starts the published command", () => {
+test("the image copies existing files, runs unprivileged, and starts the published command", () => {
   const ours = [...dockerfile.matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(([, names = ""]) =>
     names.split(" "),
   );
@@ -67,7 +67,7 @@ test("the image copies what is there, runs as nobody, and starts the published c
   assert.deepEqual(command, ["start", "--config", configured]);
 });
 
-test("ports, probes, accounts, files and versions are the same in image, Compose and manifests, and what the server has", async () => {
+test("ports, probes, accounts, files and versions agree in image, Compose, manifests and server", async () => {
   const config = writeSampleConfig({ issuer: "http://localhost:4400", approver: "ada@example.com" });
   assert.match(config, new RegExp(`^listen: .*port: ${port} `, "m"));
   const [server] = podOf("Deployment").containers;
@@ -124,7 +124,7 @@ test("ports, probes, accounts, files and versions are the same in image, Compose
   );
 });
 
-test("every variable that is set or asked for is one that the server, its driver or Node reads", () => {
+test("every variable that is set or required is read by the server, its driver or Node", () => {
   const ours = globSync("packages/server/src/**/*.ts")
     .filter((file) => !file.endsWith(".test.ts"))
     .flatMap((file) => [...read(file).matchAll(/process\.env\.(\w+)/g)].map(([, name]) => name));
@@ -143,7 +143,7 @@ test("every variable that is set or asked for is one that the server, its driver
   );
 });
 
-test("each node has no rights, a read-only root, and cannot be evicted with the others; it has time to stop", () => {
+test("each node has no capabilities, a read-only root, a disruption budget and time to stop", () => {
   for (const kind of ["Deployment", "Job"]) {
     const { securityContext, containers } = podOf(kind);
     assert.equal(securityContext.runAsNonRoot, true);
@@ -166,17 +166,17 @@ test("each node has no rights, a read-only root, and cannot be evicted with the 
   assert.ok(seconds > 0);
   const { terminationGracePeriodSeconds, containers } = podOf("Deployment");
   const { sleep } = containers[0].lifecycle.preStop;
-  // The readiness probe fails, and whoever routes hears of it, before connections are refused.
+  // The readiness probe fails, and load balancers react, before connections are refused.
   assert.ok(sleep.seconds >= 2 && terminationGracePeriodSeconds >= sleep.seconds + 3 * seconds);
   for (const node of nodes) assert.ok(Number.parseInt(node.stop_grace_period, 10) >= 3 * seconds);
 });
 
-test("what Compose starts gets ready, with its environment alone, as its account, and with no place to write to", async () => {
+test("the nodes of Compose become ready with only their environment, as their account, without a writable directory", async () => {
   const folder = mkdtempSync(join(tmpdir(), "countersign-compose-"));
   const state = join(folder, "state");
   mkdirSync(state);
   const hba = join(folder, "pg_hba.conf");
-  // Only here is the password asked for: a database for whoever sets it, and one for the nodes.
+  // Only the database and the nodes require the password.
   const line = (database: string, method: string) => `host ${database} countersign 127.0.0.1/32 ${method}\n`;
   writeFileSync(hba, line("postgres", "trust") + line("countersign", "scram-sha-256"));
   chmodSync(folder, 0o755);
@@ -204,7 +204,7 @@ test("what Compose starts gets ready, with its environment alone, as its account
     );
   const main = fileURLToPath(new URL("../packages/server/src/main.ts", import.meta.url));
   const started: ChildProcess[] = [];
-  /** Where the machine lets us be somebody else, as the account of the image. */
+  /** Run as the image's account if this machine allows changing the user. */
   const who = canBe(account) ? { uid: account, gid: account } : {};
   const run = (service: any, words: readonly string[], file: string) => {
     const child = spawn(
@@ -234,7 +234,7 @@ test("what Compose starts gets ready, with its environment alone, as its account
       nodes.map(async (_, n) => {
         const free = await freePort();
         const file = join(folder, `node-${n}.yaml`);
-        // Store and key are the environment's, and there is nowhere to make those of the file.
+        // Store and key come from the environment; those of the file cannot be created.
         const config = { store: undefined, key_file: undefined, listen: { port: free } };
         writeFileSync(file, formatConfig(editConfig(sampleConfig, config)));
         chmodSync(file, 0o444);
@@ -242,7 +242,7 @@ test("what Compose starts gets ready, with its environment alone, as its account
       }),
     );
     chmodSync(state, 0o555);
-    // As with replicas that all begin by making the tables.
+    // As with replicas that all create the tables at start.
     const made = places.map(({ file }) => run(services.init, services.init.command, file));
     for (const { ended, said } of made) assert.deepEqual(await ended, [0, null], said());
     const again = run(services.init, services.init.command, places[0]!.file);
@@ -264,7 +264,7 @@ test("what Compose starts gets ready, with its environment alone, as its account
         await (await fetch(`${url}/jwks`)).text(),
       ]),
     );
-    assert.deepEqual(first, second, "one log and one set of keys, whoever was first");
+    assert.deepEqual(first, second, "one log and one set of keys");
     for (const { child } of running) child.kill("SIGTERM");
     for (const { ended, said } of running) {
       assert.deepEqual(await ended, [0, null], said());
@@ -278,7 +278,7 @@ test("what Compose starts gets ready, with its environment alone, as its account
   }
 });
 
-test("the dashboard asks only for what the server measures, and for all that is its own", async () => {
+test("the dashboard uses only metrics of the server, and all of Countersign's own", async () => {
   const asked = new Set(
     [...read("deploy/grafana/countersign.json").matchAll(/\b(countersign|nodejs)_\w+/g)].map(([name]) =>
       name.replace(/_(bucket|count|sum)$/, ""),
@@ -314,7 +314,7 @@ test("the dashboard asks only for what the server measures, and for all that is 
   );
 });
 
-test("names of metrics say their unit, counters that they only grow, and each says what it is", async () => {
+test("metric names have units and, for counters, _total; every metric has a help text", async () => {
   const { text } = await openMetrics("0.1.0").scrape();
   const ours = [...text.matchAll(/^# HELP (countersign_\S+) (.*)\n# TYPE \S+ (\w+)$/gm)];
   assert.ok(ours.length >= 15);
@@ -322,7 +322,7 @@ test("names of metrics say their unit, counters that they only grow, and each sa
     assert.ok(help.length > 20, name);
     assert.equal(name.endsWith("_total"), type === "counter", name);
     if (type === "histogram") assert.match(name, /_seconds$/);
-    // What belongs to histograms alone (Prometheus, metric names and labels).
+    // Reserved for histograms (Prometheus, metric names and labels).
     assert.doesNotMatch(text, new RegExp(`^${name}\\{[^}]*\\ble=`, "m"), name);
   }
 });

@@ -9,7 +9,7 @@ const source = "packages/server/src";
 const architecture = readFileSync("docs/architecture.md", "utf8");
 const threats = readFileSync("docs/threat-model.md", "utf8");
 
-/** The cells of every row of a Markdown table, its head left out. */
+/** Returns the cells of every row of a Markdown table, without the header. */
 function rowsOf(table: string): string[][] {
   const lines = table.split("\n").filter((line) => line.startsWith("| "));
   const rows = lines.map((line) =>
@@ -21,7 +21,7 @@ function rowsOf(table: string): string[][] {
   return rows.filter((cells, at) => at > 0 && !cells.every((cell) => /^-+$/.test(cell)));
 }
 
-test("the table of layers is the one that check-layout enforces", () => {
+test("the table of layers equals the one in check-layout.ts", () => {
   const script = readFileSync("scripts/check-layout.ts", "utf8");
   const [, written = ""] = /const layers[^=]*= (\[[\s\S]*?\n\]);/.exec(script) ?? [];
   const enforced = JSON.parse(written.replace(/,(\s*\])/g, "$1"));
@@ -32,7 +32,7 @@ test("the table of layers is the one that check-layout enforces", () => {
   assert.deepEqual(shown, enforced);
 });
 
-test("the tree names what stands in the server's source, and nothing else", () => {
+test("the tree in architecture.md lists exactly the directories of the server's source", () => {
   const [, tree = ""] = /```\n(packages\/[\s\S]*?)```/.exec(architecture) ?? [];
   const shown = [...tree.matchAll(/^ {4}([a-z]+\/|[a-z]+\.ts) /gm)].map(([, name]) => name);
   const there = readdirSync(source, { withFileTypes: true });
@@ -40,7 +40,7 @@ test("the tree names what stands in the server's source, and nothing else", () =
   assert.deepEqual(shown.sort(), names.sort());
 });
 
-test("the endpoints are the rows of the route table", () => {
+test("docs/endpoints.md lists exactly the rows of the route table", () => {
   const routes = readFileSync(`${source}/http/routes.ts`, "utf8");
   const metadata = [...routes.matchAll(/"(\/\.well-known\/[^"]+)"/g)].map(([, path]) => `GET ${path} public`);
   const rows = routes.matchAll(/method: "([A-Z]+)",\s*path(?:: "([^"]+)")?,\s*access: "([a-z]+)"/g);
@@ -53,10 +53,10 @@ test("the endpoints are the rows of the route table", () => {
   assert.deepEqual(shown, served);
 });
 
-/** Files and directories as documents spell them: from the root, from `packages`, or from the server's source. */
+/** Files and directories in documents, relative to the root, `packages` or the server's source. */
 const paths = /`([a-z][\w/-]*\/[\w.-]+\.(?:ts|js|yaml)|[a-z-]+\/)`/g;
 
-test("every file that the documents name is there", () => {
+test("every file named in the documents exists", () => {
   const missing: string[] = [];
   for (const file of globSync("{docs/**/*.md,*.md}")) {
     const text = readFileSync(file, "utf8");
@@ -70,7 +70,7 @@ test("every file that the documents name is there", () => {
   assert.deepEqual(missing, []);
 });
 
-test("every heading that the documents link to is there", () => {
+test("every linked heading exists", () => {
   const missing: string[] = [];
   for (const file of globSync("{docs/**/*.md,*.md,packages/*/README.md,examples/*.md}")) {
     const text = readFileSync(file, "utf8");
@@ -83,7 +83,7 @@ test("every heading that the documents link to is there", () => {
   assert.deepEqual(missing, []);
 });
 
-/** The anchors that GitHub derives from the headings of a Markdown text. */
+/** Returns the anchors that GitHub derives from the headings of a Markdown text. */
 function anchorsOf(text: string): string[] {
   return [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading = ""]) =>
     heading
@@ -101,7 +101,7 @@ test("the threat model has a row for T1 to T62", () => {
   );
 });
 
-test("the threat model says of each threat how far this release goes, as its row does", () => {
+test("the summary of the threat model agrees with its rows", () => {
   const [, summary = ""] = /How far this release goes:\n\n([\s\S]*?)\n\n/.exec(threats) ?? [];
   const said = summary.split(/^- /m).slice(1).map(numbersIn);
   const rows = [...threats.matchAll(/^\| T(\d+) .*$/gm)];
@@ -114,7 +114,7 @@ test("the threat model says of each threat how far this release goes, as its row
   assert.deepEqual(said, shown);
 });
 
-/** The threats that a text names, "T1 to T4" as four. */
+/** Returns the numbers of the threats in a text; "T1 to T4" counts as four. */
 function numbersIn(text: string): number[] {
   const named = [...text.matchAll(/T(\d+)(?: to T(\d+))?/g)].flatMap(([, from, to = from]) =>
     Array.from({ length: Number(to) - Number(from) + 1 }, (_, at) => Number(from) + at),
@@ -122,7 +122,7 @@ function numbersIn(text: string): number[] {
   return [...new Set(named)].sort((a, b) => a - b);
 }
 
-test("every test that the threat model names is there, and a threat without one says so", () => {
+test("every test named in the threat model exists, and a threat without a test is marked", () => {
   const missing: string[] = [];
   for (const line of threats.split("\n").filter((line) => line.startsWith("| "))) {
     const cited = [...line.matchAll(/`([^`]+\.ts)` "([^"]+)"/g)];
@@ -135,7 +135,7 @@ test("every test that the threat model names is there, and a threat without one 
   assert.deepEqual(missing, []);
 });
 
-test("every key of the configuration is in its reference", () => {
+test("every configuration key is in docs/operations/configure.md", () => {
   const operations = readFileSync("docs/operations/configure.md", "utf8");
   const missing = sections
     .flatMap((section) => [{ shape: section.shape }, ...(section.items ?? [])])
@@ -146,7 +146,7 @@ test("every key of the configuration is in its reference", () => {
 
 type Shape = { readonly shape?: object; readonly def?: { readonly innerType?: unknown } };
 
-/** The keys of a shape as a path: "listen.port". What stands in lists and maps is described in words. */
+/** Returns the keys of a shape as paths such as "listen.port". Keys inside lists and maps are not included. */
 function keysOf(shape: unknown, above = ""): string[] {
   let inner = shape as Shape;
   while (inner.def?.innerType !== undefined) inner = inner.def.innerType as Shape;

@@ -1,6 +1,6 @@
 /**
- * The packages as they are published, in empty folders: nothing of this repository is near. Run with the Node that runs
- * the tests; with `COUNTERSIGN_LONG=1` also with the oldest and the newest that are supported, from the registry.
+ * Installs the packed packages into empty directories outside of the repository and runs them with the Node that runs the tests;
+ * with `COUNTERSIGN_LONG=1` also with the oldest and newest supported Node from the registry.
  */
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
@@ -22,7 +22,7 @@ before(() => {
 });
 after(() => rmSync(folder, { recursive: true }));
 
-/** Installs these into an empty folder, with what `more` names from the registry; a folder of this name is used again. */
+/** Installs packages into a directory, with the packages in `more` from the registry. Reuses a directory of the same name. */
 function install(name: string, ours: readonly string[], more: readonly string[] = []): string {
   const at = join(folder, name);
   if (existsSync(at)) return at;
@@ -51,7 +51,7 @@ if (process.env.COUNTERSIGN_LONG)
 const tagOf = (name: string) => name.replaceAll(" ", "-");
 
 for (const [name, find] of nodes)
-  test(`the packages install, import and run in empty folders, on ${name}`, {
+  test(`the packages install, import and run in empty directories, on ${name}`, {
     timeout: 600_000,
   }, async () => {
     const node = find();
@@ -70,7 +70,7 @@ for (const [name, find] of nodes)
     const whole = installServer(tag);
     writeFileSync(join(whole, "use.js"), importsOf("server"));
     assert.match(run(whole, "use.js"), /createServer/);
-    // As whoever installed it types it: npm's link, which finds the node that is first in the path.
+    // As a user runs it: npm's link, which uses the first node in PATH.
     const env = { ...process.env, PATH: `${dirname(node)}:${process.env.PATH}`, NODE_OPTIONS: quiet };
     const bin = join(whole, "node_modules/.bin/countersign");
     const command = (...words: string[]) => execFileSync(bin, words, { cwd: whole, env, encoding: "utf8" });
@@ -83,7 +83,7 @@ for (const [name, find] of nodes)
     await runs(bin, whole, env, issuer);
   });
 
-/** The server starts, answers whoever looks after it, shows its pages with all that belongs to them, and stops when told. */
+/** Checks that the server starts, serves health endpoints and pages with their assets, and stops on SIGTERM. */
 async function runs(bin: string, cwd: string, env: NodeJS.ProcessEnv, issuer: string): Promise<void> {
   const child = spawn(bin, ["start"], { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
   let said = "";
@@ -110,9 +110,9 @@ async function runs(bin: string, cwd: string, env: NodeJS.ProcessEnv, issuer: st
   }
 }
 
-test("their declarations say what they offer, and refuse what is wrong", { timeout: 240_000 }, () => {
+test("their declarations type-check valid code and reject invalid code", { timeout: 240_000 }, () => {
   const tag = tagOf(present);
-  // Only the types of Node come from this repository.
+  // Only Node's types come from this repository.
   const nodeTypes = ["--types", "node", "--typeRoots", join(root, "node_modules/@types")];
   const check = (at: string, text: string) => {
     writeFileSync(join(at, "use.ts"), text);
@@ -137,7 +137,7 @@ export { createVerifier };
   check(installServer(tag), 'export { createServer } from "@countersign/server";\n');
 });
 
-/** A program that imports all that a package exports, and says the names. */
+/** Returns a program that imports every export of a package and prints the names. */
 function importsOf(name: string): string {
   const manifest = JSON.parse(readFileSync(join(root, "packages", name, "package.json"), "utf8"));
   const lines = Object.keys(manifest.exports).map(

@@ -1,6 +1,6 @@
 /**
- * Makes the packages as they are published: JavaScript and declarations, from the same sources that run here as they
- * are. Node does not strip types under `node_modules`. Prints the files that it made: `node scripts/pack.ts DIRECTORY`.
+ * Builds the packages for publication: JavaScript and declarations. Needed because Node does not strip types under
+ * `node_modules`. Prints the created files: `node scripts/pack.ts DIRECTORY`.
  */
 import { execFileSync } from "node:child_process";
 import { cpSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -19,7 +19,7 @@ type Manifest = {
   readonly bin?: Readonly<Record<string, string>>;
 };
 
-/** Answers the paths of the packed packages, by the name of each. */
+/** Returns the paths of the packed packages by name. */
 export function pack(into: string): Map<string, string> {
   const stage = mkdtempSync(join(tmpdir(), "countersign-pack-"));
   try {
@@ -58,7 +58,7 @@ export function pack(into: string): Map<string, string> {
   }
 }
 
-/** The manifest as the registry shows it. */
+/** Returns the manifest for publication. */
 function published(manifest: Manifest) {
   const js = (file: string) => file.replace("./src/", "./dist/").replace(/\.ts$/, ".js");
   const exports = Object.entries(manifest.exports).map(([name, file]) => [

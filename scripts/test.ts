@@ -1,7 +1,6 @@
 /**
- * Runs every test file, three at a time, and prints what failed and the closing counts. Arguments are names of files or
- * parts of them: `npm test -- store` runs those whose path contains "store". Options: `--test-name-pattern=REGEX` and
- * `--test-reporter=MODULE`.
+ * Runs the test files, three at a time, and prints failures and totals. Arguments select files whose path contains one of
+ * them: `npm test -- store`. Options: `--test-name-pattern=REGEX` and `--test-reporter=MODULE`.
  *
  * Starting Node and loading the server takes longer than most files' tests, so files share a process where they can: each
  * group of `groups` runs in one, one file after the other. A file that starts processes or a browser, or that changes the
@@ -24,7 +23,7 @@ const groups: readonly (readonly string[])[] = [
   ["packages/agent/src/", "packages/verifier/src/"],
 ];
 
-/** What a file does, by its source, that keeps others out of its process. */
+/** Source patterns of files that need their own process. */
 const ownProcess =
   /node:child_process|@countersign\/testing\/(?:process|browser\/browser)|process\.env\.\w+ = |mock\.method\(globalThis/;
 
@@ -67,9 +66,9 @@ if (files.some((file) => file.startsWith(join(conformanceClients, "/"))))
     process.exit(1);
   }
 
-/** For one file or group. A test that hangs is a failure, not a wait. */
+/** Timeout for one file or group. */
 const timeoutMs = process.env.COUNTERSIGN_LONG ? 3_600_000 : 300_000;
-// What one process compiled, the others need not.
+// Processes share compiled code.
 process.env.NODE_COMPILE_CACHE ??= resolve("node_modules/.cache/node-compile");
 const events = run({
   files: schedule(files),

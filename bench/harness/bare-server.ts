@@ -1,4 +1,4 @@
-/** The least that a server in Node can be: `node:http`, the body read, a constant JSON for an answer. */
+/** A minimal Node server: `node:http`, reads the body, returns constant JSON. */
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 

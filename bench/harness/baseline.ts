@@ -1,4 +1,4 @@
-/** The servers beside ours: `oidc-provider`, and the least that a server in Node can be. */
+/** The servers to compare with: `oidc-provider`, and a minimal Node server. */
 import { randomBytes } from "node:crypto";
 import { cibaGrantType } from "@countersign/protocol";
 import { basic } from "@countersign/testing/server/deployment";
@@ -11,7 +11,7 @@ import { createSigning, type Flow, type Method, type Target } from "./target.ts"
 const program = (name: string) => new URL(name, import.meta.url).pathname;
 const ready = /port (\d+)/;
 
-/** Where it says it is; it is reached elsewhere, which changes nothing. */
+/** Its issuer; it listens on another address, which does not matter. */
 const issuer = "http://localhost:4500";
 
 export async function startOidcProvider(): Promise<Target & { readonly words: readonly string[] }> {
@@ -27,7 +27,7 @@ export async function startOidcProvider(): Promise<Target & { readonly words: re
     const prove = async () => {
       if (method === "secret") return { form: {}, headers: basic({ id: "basic", secret }) };
       const form = await signing.assertion("key", issuer);
-      // Here `htu` is what the request's own Host header makes it.
+      // oidc-provider derives `htu` from the Host header.
       const dpop = await signing.proof.prove({ htu: "http://localhost/token", now: Date.now() });
       return { form, headers: { dpop } };
     };

@@ -1,6 +1,6 @@
 /**
- * One question put to several servers in turns, round after round, so that whatever else the machine does happens to all
- * of them. What counts is the ratio within each round; its spread says how much the machine disturbed.
+ * Runs one benchmark on several servers in turn, round after round, so that other load on the machine affects all of them. The
+ * result is the ratio within each round; its spread shows the disturbance.
  */
 
 import type { CpuCost } from "./load.ts";
@@ -8,18 +8,18 @@ import { formatRange, quantile, rangeOf, table, whole } from "./stats.ts";
 import type { Flow, Method, Target } from "./target.ts";
 
 export type Comparison = {
-  /** What is counted. */
+  /** Unit of the result. */
   readonly of: string;
   readonly methods: readonly Method[];
-  /** How many in each round. */
+  /** Operations in each round. */
   readonly count: number;
-  /** Puts the question to one server. Undefined: it has no such thing. */
+  /** Runs the benchmark on one server. Returns undefined if it is not supported there. */
   readonly measure: (party: Target, flows: readonly Flow[]) => Promise<CpuCost> | undefined;
 };
 
-/** Rounds that do not count: code that has just been loaded is not yet compiled. */
+/** Warm-up rounds, which do not count: newly loaded code is not compiled yet. */
 const warmUps = 3;
-/** Longer or shorter rounds. */
+/** Factor for the length of rounds. */
 const scale = Number(process.env.BENCH_SCALE ?? 1);
 
 const methodNames: Record<Method, string> = {

@@ -1,7 +1,7 @@
 /**
- * The load generator's end of a keep-alive connection: bytes that were made beforehand go out, and of the answer only
- * what is needed is read. One request at a time, no pipelining, as a real client would. A general HTTP client costs more
- * than the servers that are measured here, and would be what is measured.
+ * Client side of a keep-alive connection for the load generator: sends prepared bytes and parses only the necessary part of the
+ * response. One request at a time, without pipelining, as a real client. A general HTTP client costs more CPU than the measured
+ * servers.
  */
 import { connect } from "node:net";
 
@@ -45,7 +45,7 @@ export async function openConnection(port: number): Promise<Connection> {
   };
 }
 
-/** Undefined while there is more to come. */
+/** Parses a response. Returns undefined while it is incomplete. */
 function readAnswer(text: string): Answer | undefined {
   const end = text.indexOf("\r\n\r\n");
   if (end < 0) return undefined;
@@ -61,7 +61,7 @@ function readAnswer(text: string): Answer | undefined {
 
 type Said = Readonly<Record<string, string>>;
 
-/** The bytes of a POST with a form. */
+/** Returns the bytes of a POST with a form. */
 export function post(path: string, form: Said, headers: Said = {}): Buffer {
   const body = new URLSearchParams(form).toString();
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);

@@ -1,4 +1,4 @@
-/** Countersign as an operator runs it: `countersign start`, SQLite in a file, fsync and log, its rounds every half second. */
+/** Countersign as an operator runs it: `countersign start`, SQLite file with fsync, audit log, jobs every half second. */
 import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -28,10 +28,10 @@ import { createSigning, type Flow, type Method, type Target } from "./target.ts"
 
 const sources = new URL("../../packages/server/src/main.ts", import.meta.url).pathname;
 
-/** What a server says once it is there. */
+/** The line that the server prints when it listens. */
 const ready = /listens on/;
 
-/** As in life, there are many agents, and each has only a few requests open. */
+/** Number of agents: many, each with only a few pending requests. */
 const crowd = 1000;
 
 export type Countersign = Target & {
@@ -39,17 +39,17 @@ export type Countersign = Target & {
   readonly store: Store;
   readonly rootKey: RootKey;
   readonly file: string;
-  /** The words that start it. */
+  /** The command line that starts it. */
   readonly words: readonly string[];
-  /** Ends the process, and keeps its files until `close`. */
+  /** Ends the process; `close` removes its files. */
   readonly stop: () => Promise<void>;
-  /** Starts one more server over the same store, on whatever core there is. */
+  /** Starts another server on the same store, on any core. */
   readonly join: () => Promise<Running>;
-  /** Reads off the clock what the cards hash to, where the store cannot be read at once. */
+  /** Reads the card hashes outside of the measurement, for stores that cannot be read synchronously. */
   readonly learn: (tickets: readonly string[]) => Promise<void>;
 };
 
-/** On a file of its own, or over a store at this place. */
+/** Starts Countersign on a new file, or on the given store. */
 export async function startCountersign(
   location?: string,
   program: readonly string[] = [sources],
@@ -131,11 +131,11 @@ export async function startCountersign(
       ask: post("/bc-authorize", { ...ask, ...asking.form }, askHeaders),
       poll: (ticket) => tokenRequest(ticket, polling),
       redeem: (ticket) => tokenRequest(ticket, redeeming),
-      // The person has the card before them: what it hashes to is read where the server keeps it.
+      // The approver's form contains the card hash, which is read from the store.
       decide: (ticket) => {
         const id = requestIdOf(ticket);
         const held = cards.has(id) ? undefined : store.read("request", id);
-        if (held instanceof Promise) throw new Error(`nobody has read ${id} beforehand`);
+        if (held instanceof Promise) throw new Error(`the card hash of ${id} was not read before`);
         const card = cards.get(id) ?? held?.record.cardHash;
         if (card === undefined) throw new Error(`${id} is not in the store`);
         const form = { csrf, card, verdict: "approve" };
@@ -182,7 +182,7 @@ function digestOf({ type, ...bound }: typeof refund, { act_type_hash: typeHash, 
   return actionDigest({ type, typeHash, audience: aud, bound });
 }
 
-/** Answers the cookie of the person's session. */
+/** Enrols the approver. Returns the session cookie. */
 async function enrol(issuer: string, invitation: string): Promise<string> {
   const passkey = createVirtualAuthenticator({ rpId: "localhost", origin: issuer });
   const link = `${issuer}/enrol/${invitation}`;
@@ -194,6 +194,6 @@ async function enrol(issuer: string, invitation: string): Promise<string> {
     body: new URLSearchParams({ ...hidden(page), attestation, device: "Phone" }),
     redirect: "manual",
   });
-  if (answer.status !== 303) throw new Error(`enrolment answered ${answer.status}: ${await answer.text()}`);
+  if (answer.status !== 303) throw new Error(`enrolment returned ${answer.status}: ${await answer.text()}`);
   return (answer.headers.get("set-cookie") ?? "").split(";")[0] ?? "";
 }

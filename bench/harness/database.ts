@@ -1,21 +1,21 @@
-/** A PostgreSQL of the bench's own, as durable as in life, and a meter on it: what a piece of work cost the database. */
+/** A PostgreSQL server for the benchmark, with fsync, and a meter of the database cost of a piece of work. */
 import { readdirSync, readFileSync } from "node:fs";
 import { type PostgresServer, startPostgres } from "@countersign/testing/process/postgres";
 import postgres from "postgres";
 import { cpuSeconds } from "./load.ts";
 
 export type Cost = {
-  /** Statements by their normalised text, with how often each was run. BEGIN and COMMIT are among them. */
+  /** Number of executions by normalised statement, including BEGIN and COMMIT. */
   readonly statements: ReadonlyMap<string, number>;
   readonly walBytes: number;
-  /** Of all of its processes, in seconds. */
+  /** CPU seconds of all its processes. */
   readonly cpuSeconds: number;
 };
 
 export type Database = PostgresServer & {
-  /** What `work` cost. Nobody else may use the database meanwhile. */
+  /** Measures the cost of `work`. The database must not be used by others meanwhile. */
   readonly metered: (work: () => Promise<unknown>) => Promise<Cost>;
-  /** Bytes on disk of the relations whose names match, with their indexes. */
+  /** Returns the bytes on disk of matching relations, with their indexes. */
   readonly sizes: () => Promise<ReadonlyMap<string, number>>;
 };
 
@@ -62,12 +62,12 @@ export async function startDatabase(): Promise<Database> {
   };
 }
 
-/** How often statements were run whose text matches. */
+/** Returns the number of executed statements whose text matches. */
 export function calls({ statements }: Cost, matching = /(?:)/): number {
   return [...statements].reduce((sum, [query, count]) => sum + (matching.test(query) ? count : 0), 0);
 }
 
-/** A process and its children. Those that ended meanwhile are not counted: backends last as long as their sessions. */
+/** Returns the CPU seconds of a process and its children. Ended children are not counted; backends live as long as their sessions. */
 function familyCpuSeconds(pid: number): number {
   const children = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && parentOf(name) === pid);
   return [pid, ...children.map(Number)].map(cpuSeconds).reduce((sum, one) => sum + (one || 0), 0);

@@ -1,19 +1,19 @@
 /**
- * Load on one server: scripts are played over a number of connections, each script from its first request to its last.
- * It runs in the bench's own process, on another core than the servers where there is `taskset` to say so.
+ * Load generator for one server: runs scripts over several connections, each script from its first request to its last. It runs in
+ * the benchmark's process, on a different core than the servers if `taskset` is available.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { type Answer, type Connection, openConnection } from "./connection.ts";
 
-/** Given the last answer, the next request; undefined at the end. */
+/** Returns the next request, given the last response; undefined at the end. */
 export type Script = (answer?: Answer) => Buffer | undefined;
 
 export type CpuCost = {
-  /** Scripts in a second of wall time. */
+  /** Scripts per second of wall time. */
   readonly rate: number;
-  /** Scripts in a second of the server's own CPU time; NaN where the system does not tell. */
+  /** Scripts per CPU second of the server; NaN if the system does not report CPU time. */
   readonly cpuRate: number;
-  /** Milliseconds from a script's first byte to its last answer. */
+  /** Milliseconds from a script's first byte to its last response. */
   readonly latencies: readonly number[];
 };
 
@@ -44,7 +44,7 @@ export async function runScript(
   }
 }
 
-/** One request; `then` is given its answer, which has to have this status. */
+/** One request. `then` receives its response, which must have this status. */
 export function once(request: Buffer, status: number, then: (answer: Answer) => void = () => {}): Script {
   return (answer) => {
     if (!answer) return request;
@@ -54,19 +54,19 @@ export function once(request: Buffer, status: number, then: (answer: Answer) => 
   };
 }
 
-/** One poll of a request that waits, and is answered as such. */
+/** One poll of a pending request; the response must be pending. */
 export function polled(request: Buffer): Script {
   return once(request, 400, ({ head, body }) => {
     if (!/"(authorization_pending|slow_down)"/.test(body))
-      throw new Error(`no request waits: ${head}\n\n${body}`);
+      throw new Error(`the request is not pending: ${head}\n\n${body}`);
   });
 }
 
 export function expectStatus({ status, head, body }: Answer, wanted: number): void {
-  if (status !== wanted) throw new Error(`answered ${status} and not ${wanted}: ${head}\n\n${body}`);
+  if (status !== wanted) throw new Error(`returned ${status}, expected ${wanted}: ${head}\n\n${body}`);
 }
 
-/** What all threads of a process have had of any CPU, in seconds (Linux). */
+/** Returns the CPU seconds of all threads of a process (Linux). */
 export function cpuSeconds(pid: number): number {
   try {
     const threads = readdirSync(`/proc/${pid}/task`);
@@ -79,7 +79,7 @@ export function cpuSeconds(pid: number): number {
   }
 }
 
-/** Resident memory, in megabytes (Linux). */
+/** Returns the resident memory in megabytes (Linux). */
 export function residentMegabytes(pid: number): number {
   const line = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
   return Number(line) / 1024;

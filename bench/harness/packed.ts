@@ -1,4 +1,4 @@
-/** The server as it is installed from its packages: JavaScript under `node_modules`, with nothing to strip at load. */
+/** The server installed from its packages: JavaScript under `node_modules`, without type stripping at load. */
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,12 +8,12 @@ import { pack } from "../../scripts/pack.ts";
 const installed = new URL("../../node_modules", import.meta.url).pathname;
 
 export type Shipped = {
-  /** What Node is given: the flags of the command's first line, and the command. */
+  /** Arguments of Node: the flags of the command's first line, and the command. */
   readonly program: readonly string[];
   readonly discard: () => void;
 };
 
-/** Everything else is what is installed here. */
+/** All other packages are those installed in the repository. */
 export function ship(): Shipped {
   const folder = mkdtempSync(join(tmpdir(), "countersign-shipped-"));
   const modules = join(folder, "node_modules");

@@ -1,11 +1,11 @@
-/** A server as a process of its own, on one core; all of them on the same one, where there is `taskset`. */
+/** Starts a server in its own process, pinned to one core; all servers use the same core if `taskset` is available. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { availableParallelism } from "node:os";
 
 export type Running = { readonly pid: number; readonly port: number; readonly close: () => Promise<void> };
 
-/** The servers have the first core, and the bench has the others. */
+/** The servers use the first core, the benchmark the others. */
 const cores = availableParallelism();
 const pinned = cores > 1 && spawnSync("taskset", ["-V"]).status === 0;
 if (pinned) spawnSync("taskset", ["-a", "-pc", `1-${cores - 1}`, String(process.pid)]);
@@ -13,8 +13,8 @@ if (pinned) spawnSync("taskset", ["-a", "-pc", `1-${cores - 1}`, String(process.
 export const placing = pinned ? "servers on one core, the load on another" : "nothing pinned to a core";
 
 /**
- * Resolves when its output matches; the first group, if there is one, is the port. It shares its core with the other
- * servers, unless it is to run wherever there is room.
+ * Resolves when its output matches; the first group, if any, is the port. The process shares the servers' core unless it may run
+ * on any core.
  */
 export async function run(words: readonly string[], ready: RegExp, port = 0, alike = true): Promise<Running> {
   const on = alike ? "0" : `0-${cores - 1}`;

@@ -1,4 +1,4 @@
-/** Very many pending requests, put into the database itself: copies of one that was asked for, without their log entries. */
+/** Inserts very many pending requests directly into the database: copies of one request, without log entries. */
 import { DatabaseSync } from "node:sqlite";
 import { requestIdOf } from "@countersign/testing/server/deployment";
 import { createAuthReqIds } from "../../packages/server/src/crypto/auth-req-id.ts";
@@ -6,7 +6,7 @@ import type { Countersign } from "./countersign.ts";
 import { polled, type Script } from "./load.ts";
 import { asked } from "./target.ts";
 
-/** Answers polls of some of them, spread over all, by the agent whose they are. */
+/** Returns polls of some of them, spread over all, by their agent. */
 export async function fillPending(
   server: Countersign,
   count: number,
@@ -20,7 +20,7 @@ export async function fillPending(
     .prepare("SELECT name FROM pragma_table_info('request') WHERE name NOT IN ('id', 'body')")
     .all()
     .map(({ name }) => name as string);
-  // Ids of the same length and order as real ones, later than the template's, all of the template's agent.
+  // Ids have the length and order of real ones and sort after the template's; all belong to the template's agent.
   const stem = id.slice(0, -8);
   const insert = database.prepare(
     `WITH RECURSIVE n(i) AS (SELECT ? UNION ALL SELECT i + 1 FROM n WHERE i < ?)

@@ -1,7 +1,7 @@
-/** What this machine's core does in the same minutes with nothing but ES256 signatures, to compare machines by. */
+/** Measures bare ES256 signatures at the time of the benchmark, to compare machines. */
 import { generateKeyPairSync, sign } from "node:crypto";
 
-/** Signatures in a second of CPU time. */
+/** Returns signatures per CPU second. */
 export function bareSignatures(count = 2000): number {
   const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const key = { key: privateKey, dsaEncoding: "ieee-p1363" } as const;

@@ -1,8 +1,8 @@
-/** Figures of several rounds, and how they are said. */
+/** Statistics of several rounds, and their formatting. */
 
 export type Range = { readonly least: number; readonly median: number; readonly most: number };
 
-/** The value below which this part of the list lies. */
+/** Returns a quantile of a list. */
 export function quantile(list: readonly number[], part: number): number {
   const sorted = [...list].sort((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? Number.NaN;
@@ -14,7 +14,7 @@ export function rangeOf(list: readonly number[]): Range {
 
 export const whole = (value: number) => Math.round(value).toLocaleString("en-US");
 
-/** `3.1 (2.8–3.4)`: the median of the rounds, and the least and the most of them. */
+/** Returns `3.1 (2.8–3.4)`: median, minimum and maximum of the rounds. */
 export function formatRange(
   { least, median, most }: Range,
   say = (value: number) => value.toFixed(2),
@@ -22,7 +22,7 @@ export function formatRange(
   return `${say(median)} (${say(least)}–${say(most)})`;
 }
 
-/** A Markdown table. */
+/** Returns a Markdown table. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = head.map((name, at) => Math.max(name.length, ...rows.map((row) => (row[at] ?? "").length)));
   const line = (cells: readonly string[]) =>

@@ -1,4 +1,4 @@
-/** Who is compared: a running server and the requests that take an ask all the way through it. */
+/** A running server, and the requests of a complete flow. */
 import { randomUUID } from "node:crypto";
 import { createProofKey, type ProofKey } from "@countersign/testing/server/dpop-key";
 import { exportJWK, generateKeyPair, type JWK, SignJWT } from "jose";
@@ -9,13 +9,13 @@ import type { Running } from "./process.ts";
 /** `secret`: client_secret_basic. `key`: private_key_jwt, and a DPoP proof with each token request. */
 export type Method = "secret" | "key";
 
-/** The requests of one ask. What proves the client is made beforehand: signing is the client's work, not the server's. */
+/** The requests of one flow. Client authentication is prepared before: signing is the client's work, not the server's. */
 export type Flow = {
   readonly ask: Buffer;
   readonly poll: (ticket: string) => Buffer;
   readonly decide: (ticket: string) => Buffer;
   readonly redeem: (ticket: string) => Buffer;
-  /** Where the server has such a thing. */
+  /** Undefined if the server does not support it. */
   readonly reserve?: (accessToken: string) => Buffer;
   readonly complete?: (accessToken: string) => Buffer;
 };
@@ -28,7 +28,7 @@ export type Target = Running & {
 export const ticketIn = ({ body }: Answer): string => JSON.parse(body).auth_req_id;
 export const tokenIn = ({ body }: Answer): string => JSON.parse(body).access_token;
 
-/** Asks for each, off the clock. Answers the tickets, in their order. */
+/** Sends the authentication requests outside of the measurement. Returns the auth_req_ids in order. */
 export async function asked(party: Target, flows: readonly Flow[]): Promise<string[]> {
   const tickets: string[] = [];
   const scripts = flows.map(({ ask }, at) =>
@@ -64,7 +64,7 @@ export async function redeemed(party: Target, flows: readonly Flow[]): Promise<s
 /** A key for private_key_jwt, and one for DPoP. */
 export type Signing = {
   readonly publicJwk: JWK;
-  /** What goes into the form. */
+  /** Parameters of the form. */
   readonly assertion: (client: string, audience: string) => Promise<Readonly<Record<string, string>>>;
   readonly proof: ProofKey;
 };
