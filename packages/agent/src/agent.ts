@@ -15,7 +15,7 @@ import {
   type ClientAuthenticationMethod,
   type Credentials,
   createClientAuthentication,
-  isByCertificate,
+  usesCertificate,
 } from "./credential/client-authentication.ts";
 import { createProver, type DpopKey } from "./credential/dpop.ts";
 import { createSigner, type PrivateKey, type Sign } from "./credential/signing-key.ts";
@@ -95,7 +95,7 @@ export interface Agent {
    * Sends an approval request and returns without waiting for the decision. Lost connections, 5xx and 429 are retried, at
    * most four attempts in all; the idempotency key prevents a second request.
    *
-   * @param wanted - The action or actions, the approver, and an optional message, lifetime and idempotency key.
+   * @param request - The action or actions, the approver, and an optional message, lifetime and idempotency key.
    * @param options - `signal` aborts the attempts; the server may have received the request.
    * @returns The request as plain JSON (`asked`), or the server's refusal (`refused`).
    * @throws {CountersignError} `ERR_INVALID_ARGUMENT`: the action is not JSON, or the idempotency key is invalid.
@@ -110,7 +110,7 @@ export interface Agent {
    * });
    * if (asked.outcome === "asked") await save(asked.ask);
    */
-  ask<A extends Actions>(wanted: NewAsk<A>, options?: Abortable): Promise<Asked<A>>;
+  ask<A extends Actions>(request: NewAsk<A>, options?: Abortable): Promise<Asked<A>>;
 
   /**
    * Sends one token request (CIBA §10.1). A push agent sends none and reads what was pushed to this process.
@@ -163,7 +163,7 @@ export interface Agent {
    * `store`, the request survives a restart: a call with the same `idempotencyKey` resumes it. The outcome `lost` then
    * means that `run` may have run.
    *
-   * @param wanted - The request, as for `ask`. `idempotencyKey` is required with a `store`.
+   * @param request - The request, as for `ask`. `idempotencyKey` is required with a `store`.
    * @param run - Called at most once for each approval.
    * @param options - `store` keeps the request until it ends; `signal` stops waiting, and is not passed to `run`.
    * @returns `approved` with the result of `run`, or the outcome for which it did not run.
@@ -176,12 +176,12 @@ export interface Agent {
    * );
    */
   countersigned<A extends Actions, R>(
-    wanted: NewAsk<A> & { readonly idempotencyKey: string },
+    request: NewAsk<A> & { readonly idempotencyKey: string },
     run: Run<A, R>,
     options: StoredRunOptions,
   ): Promise<Countersigned<R>>;
   countersigned<A extends Actions, R>(
-    wanted: NewAsk<A>,
+    request: NewAsk<A>,
     run: Run<A, R>,
     options?: RunOptions,
   ): Promise<Countersigned<R>>;
@@ -210,17 +210,17 @@ export function createAgent(credentials: Credentials, options: AgentOptions = {}
   const callback = options.callback && createCallback(credentials, options.callback);
   if (callback?.mode === "push" && (dpop !== false || options.certificateBound))
     throw new InvalidArgumentError(
-      "what is pushed cannot be bound to a key: dpop and certificateBound need poll or ping",
+      "pushed tokens cannot be bound to a key: dpop and certificateBound require poll or ping",
     );
   const network = options.fetch ?? fetch;
   const connection = createConnection({
     issuer: credentials.issuer,
     clientId: credentials.clientId,
     authenticate: createClientAuthentication(credentials, clock, method),
-    signRequest: requestSigner(credentials, options.signRequests),
+    signRequest: createRequestSigner(credentials, options.signRequests),
     prove: dpop === false ? undefined : createProver(dpop === true ? undefined : dpop, clock),
     dpop: dpop !== false,
-    byCertificate: isByCertificate(method) || options.certificateBound === true,
+    byCertificate: usesCertificate(method) || options.certificateBound === true,
     callback,
     delivery: callback?.mode ?? "poll",
     fetch: network,
@@ -228,19 +228,19 @@ export function createAgent(credentials: Credentials, options: AgentOptions = {}
     clock,
   });
   const agent: Agent = {
-    ask: (wanted, { signal } = {}) => rejectAborted(ask(connection, wanted, signal), signal),
+    ask: (request, { signal } = {}) => rejectAborted(ask(connection, request, signal), signal),
     redeem: (pending, { signal } = {}) => rejectAborted(redeemOnce(connection, pending, signal), signal),
     wait: (pending, { signal } = {}) =>
       rejectAborted(wait(connection, pending, { signal, holdSeconds: longPollSeconds }), signal),
     countersigned: <A extends Actions, R>(
-      wanted: NewAsk<A>,
+      request: NewAsk<A>,
       run: Run<A, R>,
       runOptions: RunOptions | StoredRunOptions = {},
     ) => {
       // Subscribe first: a callback for this request must reach this call, not `onReady`.
-      const { idempotencyKey: key } = wanted;
-      const leave = key === undefined ? undefined : callback?.callbackInbox.subscribe(key);
-      return countersigned(agent, wanted, run, runOptions).finally(leave);
+      const { idempotencyKey: key } = request;
+      const unsubscribe = key === undefined ? undefined : callback?.callbackInbox.subscribe(key);
+      return countersigned(agent, request, run, runOptions).finally(unsubscribe);
     },
     receive: callback
       ? createReceiver({
@@ -253,9 +253,13 @@ export function createAgent(credentials: Credentials, options: AgentOptions = {}
   return agent;
 }
 
-function requestSigner({ privateKey }: Credentials, key: boolean | PrivateKey = false): Sign | undefined {
+function createRequestSigner(
+  { privateKey }: Credentials,
+  key: boolean | PrivateKey = false,
+): Sign | undefined {
   if (key === false) return undefined;
   const own = key === true ? privateKey : key;
-  if (!own) throw new InvalidArgumentError("signRequests needs a private key: the credentials have none");
+  if (!own)
+    throw new InvalidArgumentError("signRequests requires a private key, and the credentials have none");
   return createSigner(own);
 }

@@ -73,5 +73,5 @@ test("a request that its own time limit ended counts as unanswered", async () =>
     assert(init.signal instanceof AbortSignal);
     throw new DOMException("The operation timed out", "TimeoutError");
   };
-  await assert.rejects(newAgent({ fetch: timesOut }).ask(wanted), /no answer to the ask in 4 attempts/);
+  await assert.rejects(newAgent({ fetch: timesOut }).ask(wanted), /no response to the request in 4 attempts/);
 });

@@ -1,6 +1,7 @@
 /**
- * One agent's line to its server: finds the endpoints, proves who is calling, and tells an answer from the lack of one.
- * It never follows a redirect, never waits longer than half a minute beyond what it asked the server to, and decides nothing.
+ * Sends authenticated requests to the authorization server: discovers the endpoints, authenticates the client, parses the
+ * response, and distinguishes responses from network failures. It follows no redirects; a request times out 30 seconds
+ * after its long-poll time.
  */
 import { isObject, type JsonObject, parseJson } from "@countersign/protocol";
 import {
@@ -18,27 +19,24 @@ import type { Callback } from "./callback/callback.ts";
 import type { Authenticate } from "./credential/client-authentication.ts";
 import type { Prove } from "./credential/dpop.ts";
 import type { Sign } from "./credential/signing-key.ts";
-import { type Endpoint, type Metadata, type Needs, readMetadata } from "./metadata.ts";
-import { asForm, asRequestObject, type Form, type Parameters } from "./request/request-object.ts";
+import { type Endpoint, type Metadata, type RequiredCapabilities, readMetadata } from "./metadata.ts";
+import { encodeForm, type Form, type Parameters, signRequestObject } from "./request/request-object.ts";
 
 export type Connection = {
   readonly issuer: string;
   readonly clientId: string;
   readonly clock: Clock;
-  /** Set: tokens are bound to the key that this proves (RFC 9449). */
+  /** Creates DPoP proofs, if tokens are bound to a key (RFC 9449). */
   readonly prove?: Prove;
-  /** Set: the server tells of answers by itself. */
+  /** Set for ping and push. */
   readonly callback?: Callback;
-  /**
-   * Posts to an endpoint, with the agent's credentials. Rejects only when aborted, or for unusable
-   * metadata.
-   */
+  /** Posts to an endpoint, with the agent's credentials. Rejects only if aborted, or if metadata or a key is unusable. */
   post(
     endpoint: Endpoint,
     parameters: Parameters,
     options: PostOptions,
-  ): Promise<TokenReply | NetworkFailure>;
-  /** The server's metadata, read once. */
+  ): Promise<ServerReply | NetworkFailure>;
+  /** Returns the server's metadata, fetched once. */
   metadata(signal?: AbortSignal): Promise<Metadata | NetworkFailure>;
 };
 /**
@@ -63,32 +61,33 @@ export async function rejectAborted<T>(pending: Promise<T>, signal: AbortSignal 
 
 export type PostOptions = Abortable & {
   readonly headers?: Record<string, string>;
-  /** How long the server is asked to hold the request until it has something to say (RFC 7240 §4.3). */
+  /** Long-poll time: `Prefer: wait` (RFC 7240 §4.3). Default: 0, no long poll. */
   readonly holdSeconds?: number;
 };
 
-export type TokenReply = {
+/** A response of the server with a status below 500, or 503. */
+export type ServerReply = {
   readonly status: number;
-  /** What `Retry-After` asks for, in milliseconds from now. */
-  readonly retryAfterMilliseconds?: number;
-  /** Whether the server says that it held the request as it was asked to. */
+  /** The time of `Retry-After`, from now. */
+  readonly retryAfterMs?: number;
+  /** True if the server applied `Prefer: wait`. */
   readonly held: boolean;
-  /** What the next proof of possession must repeat (RFC 9449 §8.2). */
+  /** The nonce for the next DPoP proof (RFC 9449 §8.2). */
   readonly dpopNonce?: string;
-  /** Undefined where the answer is not a JSON object. */
+  /** Undefined if the body is not a JSON object. */
   readonly body: JsonObject | undefined;
 };
-/** No answer, or none that came from the server itself: whether the request took effect is not known. */
-export type NetworkFailure = { readonly unanswered: CountersignError };
+/** No response, or one of an intermediary (5xx). Whether the request took effect is unknown. */
+export type NetworkFailure = { readonly failure: CountersignError };
 
-export type ConnectionDeps = Needs & {
+export type ConnectionDeps = RequiredCapabilities & {
   readonly clientId: string;
   readonly clock: Clock;
   readonly authenticate: Authenticate;
   readonly fetch: typeof fetch;
   readonly prove?: Prove;
   readonly callback?: Callback;
-  /** Set: asks are signed. */
+  /** Signs authentication requests. */
   readonly signRequest?: Sign;
 };
 
@@ -97,14 +96,14 @@ const maxRequestMs = 30_000;
 export function createConnection(deps: ConnectionDeps): Connection {
   const { issuer, clientId, clock, authenticate, prove, signRequest } = deps;
   requireSecureUrl(issuer, "the issuer", deps);
-  let known: Metadata | undefined;
+  let cached: Metadata | undefined;
   let nonce: string | undefined;
 
   async function metadata(signal?: AbortSignal): Promise<Metadata | NetworkFailure> {
-    if (known) return known;
+    if (cached) return cached;
     const found = await discover(deps, signal);
-    if ("unanswered" in found) return found;
-    known = found;
+    if ("failure" in found) return found;
+    cached = found;
     return found;
   }
 
@@ -114,8 +113,8 @@ export function createConnection(deps: ConnectionDeps): Connection {
     const isAsk = endpoint === "backchannel_authentication_endpoint";
     const proof = await authenticate();
     const form: Form =
-      isAsk && signRequest ? await asRequestObject(parameters, deps, signRequest) : asForm(parameters);
-    const answer = await send(
+      isAsk && signRequest ? await signRequestObject(parameters, deps, signRequest) : encodeForm(parameters);
+    const reply = await send(
       deps,
       url,
       {
@@ -130,8 +129,8 @@ export function createConnection(deps: ConnectionDeps): Connection {
       },
       { signal, holdSeconds },
     );
-    if ("status" in answer) nonce = answer.dpopNonce ?? nonce;
-    return answer;
+    if ("status" in reply) nonce = reply.dpopNonce ?? nonce;
+    return reply;
   }
 
   return {
@@ -143,29 +142,26 @@ export function createConnection(deps: ConnectionDeps): Connection {
     metadata,
     async post(endpoint, parameters, options) {
       const found = await metadata(options.signal);
-      if ("unanswered" in found) return found;
-      const answer = await attempt(endpoint, found[endpoint], parameters, options);
-      // RFC 9449 §8: the server did nothing but say which nonce it wants to see.
-      const again = "status" in answer && answer.body?.error === "use_dpop_nonce" && answer.dpopNonce;
-      return again ? attempt(endpoint, found[endpoint], parameters, options) : answer;
+      if ("failure" in found) return found;
+      const reply = await attempt(endpoint, found[endpoint], parameters, options);
+      // RFC 9449 §8: the server did not process the request, and requires this nonce.
+      const isRetried = "status" in reply && reply.body?.error === "use_dpop_nonce" && reply.dpopNonce;
+      return isRetried ? attempt(endpoint, found[endpoint], parameters, options) : reply;
     },
   };
 }
 
-/**
- * OpenID Connect Discovery §4: the well-known path is appended, and the document must name the issuer that was
- * asked.
- */
+/** Fetches the metadata from the issuer's well-known path (OpenID Connect Discovery §4). */
 async function discover(deps: ConnectionDeps, signal?: AbortSignal): Promise<Metadata | NetworkFailure> {
   const { issuer } = deps;
   const url = `${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`;
-  const answer = await send(deps, url, {}, { signal });
-  if ("unanswered" in answer) return answer;
-  const { status, body } = answer;
+  const reply = await send(deps, url, {}, { signal });
+  if ("failure" in reply) return reply;
+  const { status, body } = reply;
   if (isUnavailable(status))
-    return { unanswered: new NetworkError(`${issuer} answered ${status} instead of its metadata`) };
+    return { failure: new NetworkError(`${issuer} returned ${status} instead of its metadata`) };
   if (status !== 200 || !body)
-    throw new MetadataError(`${issuer} answered ${status} instead of its metadata: is this the issuer URL?`);
+    throw new MetadataError(`${issuer} returned ${status} instead of its metadata: is this the issuer URL?`);
   return readMetadata(body, deps);
 }
 
@@ -174,7 +170,7 @@ async function send(
   url: string,
   init: RequestInit,
   { signal, holdSeconds = 0 }: Pick<PostOptions, "signal" | "holdSeconds">,
-): Promise<TokenReply | NetworkFailure> {
+): Promise<ServerReply | NetworkFailure> {
   signal?.throwIfAborted();
   const timeout = AbortSignal.timeout(maxRequestMs + holdSeconds * 1000);
   try {
@@ -186,29 +182,32 @@ async function send(
     });
     const text = await response.text();
     const { status, headers } = response;
-    if (status >= 500 && status !== 503) return { unanswered: new NetworkError(`${url} answered ${status}`) };
+    if (status >= 500 && status !== 503) return { failure: new NetworkError(`${url} returned ${status}`) };
     const read = parseJson(text);
     return {
       status,
-      retryAfterMilliseconds: parseRetryAfter(headers.get("retry-after"), clock.now()),
+      retryAfterMs: parseRetryAfter(headers.get("retry-after"), clock.now()),
       held: /^\s*wait\b/i.test(headers.get("preference-applied") ?? ""),
       dpopNonce: headers.get("dpop-nonce") ?? undefined,
       body: "value" in read && isObject(read.value) ? read.value : undefined,
     };
   } catch (cause) {
     signal?.throwIfAborted();
-    return { unanswered: toNetworkError(`no response from ${url}`, cause) };
+    return { failure: toNetworkError(`no response from ${url}`, cause) };
   }
 }
 
-/** Returns an error with the code of the last failure, or ERR_NETWORK if no attempt failed. */
-export function unansweredError(message: string, cause: CountersignError | undefined): CountersignError {
+/** Returns an error with the code of the last failure; ERR_NETWORK if there was none. */
+export function createNoResponseError(
+  message: string,
+  cause: CountersignError | undefined,
+): CountersignError {
   return cause instanceof TimeoutError
     ? new TimeoutError(message, { cause })
     : new NetworkError(message, { cause });
 }
 
-/** The server did nothing: retry later. */
+/** Returns true if the server did not process the request, and a retry may succeed. */
 export function isUnavailable(status: number): boolean {
   return status === 503 || status === 429;
 }

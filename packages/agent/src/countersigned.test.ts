@@ -120,7 +120,7 @@ test("a store that cannot be written to means that nothing is waited for; one th
 
 test("an idempotency key that stands for another action in the store is a fault", async () => {
   store.set("ticket-4711", { action: { ...action, amount: "1.00" } } as never);
-  await assert.rejects(agent.countersigned(wanted, never, { store }), /used to ask for another action/);
+  await assert.rejects(agent.countersigned(wanted, never, { store }), /used for another action/);
   assert.equal(stand.seen.length, 0);
 });
 
@@ -156,7 +156,7 @@ test("nothing runs after the signal is aborted, not even what was approved", asy
 test("with a store, an ask needs a key to be found by", async () => {
   const { idempotencyKey: _, ...keyless } = wanted;
   // @ts-expect-error the compiler says so too
-  await assert.rejects(agent.countersigned(keyless, never, { store }), /needs its idempotencyKey/);
+  await assert.rejects(agent.countersigned(keyless, never, { store }), /idempotencyKey is required/);
 });
 
 // Checked by the compiler; nothing of it runs.

@@ -219,7 +219,7 @@ test("T20: a push that was changed on the way is refused by the agent, and its t
   await decide(ask);
   await stage.pass(0);
   assert.deepEqual(statuses, [400]);
-  assert.deepEqual(problems, ["a push was rejected: the at_hash of its ID token does not fit"]);
+  assert.deepEqual(problems, ["a push was rejected: the at_hash of its ID token does not match"]);
   assert.equal((await agent.redeem(ask)).outcome, "pending");
   for (let round = 0; round < 8; round += 1) await stage.pass(60_000);
   const events = await told(ask);

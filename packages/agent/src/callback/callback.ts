@@ -1,7 +1,4 @@
-/**
- * How an agent is told of an answer instead of asking for it (CIBA §5): `ping` says that there is one, `push` brings it.
- * Which of them is a matter of the agent's registration; here is what this side needs for it.
- */
+/** Sets up callbacks (CIBA §5): a ping reports that a result is ready, a push contains it. */
 import { InvalidArgumentError } from "@countersign/protocol/client";
 import type { Credentials } from "../credential/client-authentication.ts";
 import { type CallbackInbox, createCallbackInbox } from "./inbox.ts";
@@ -13,16 +10,18 @@ export type Callback = {
   readonly callbackInbox: CallbackInbox;
 };
 
+/** The delivery mode and the secret of callbacks. */
 export type CallbackSetup = {
-  /** What the agent is registered for: `ping` unless said otherwise. */
+  /** The registered delivery mode. Default: `ping`. */
   readonly mode?: "ping" | "push";
   /**
-   * What callbacks are believed by: at least 32 random characters, the same in every process of the agent. The
-   * client secret serves unless said otherwise; an agent without one needs this.
+   * The secret that authenticates callbacks: at least 32 random characters, the same in every process of the agent.
+   * Default: the client secret. Required if there is none.
    */
   readonly secret?: string;
 };
 
+/** Throws an InvalidArgumentError if the secret is missing or shorter than 32 characters. */
 export function createCallback(credentials: Credentials, setup: CallbackSetup): Callback {
   const { issuer, clientId, clientSecret } = credentials;
   const { mode = "ping", secret = clientSecret } = setup;

@@ -1,98 +1,97 @@
 /**
- * What callbacks brought, between the receiver that took it in and whoever waits for the ask in this process. It is kept
- * until somebody asks for it, since a callback can be here before the answer to the ask is. In memory only: after a
- * crash a ping costs nothing but time, and what was pushed is lost.
+ * Passes received callbacks to the `wait` calls of this process. A callback is kept until it is taken, because it can arrive
+ * before the response to the request. In memory only: after a crash, a lost ping costs time, and a pushed result is lost.
  */
 import type { JsonObject } from "@countersign/protocol";
 
-/** A ping says only that there is an answer; a push is the answer. */
+/** A ping reports that a result is ready. A push contains the result. */
 export type CallbackEvent = { readonly pushed?: JsonObject };
 
 export type CallbackInbox = {
-  /** This process asks, or has asked, under this key. */
+  /** Records that this process sends, or has sent, a request with this key. */
   expect(idempotencyKey: string, authReqId?: string): void;
-  /** Whether this process asked under this key, so that what comes for it comes here, if anywhere. */
-  expected(idempotencyKey: string): boolean;
-  /** Whether a callback for this ask is for this process, for another one's ask, or nobody knows. */
-  addressee(idempotencyKey: string, authReqId: string): "here" | "unknown" | "mistaken";
-  /** Whether somebody here waits for the ask, or is about to. */
-  awaited(idempotencyKey: string, authReqId: string): boolean;
-  put(authReqId: string, news: CallbackEvent): void;
-  /** From here on somebody waits, by the ask's key or id, until what this answers is called. */
+  /** Returns true if this process sent the request, so that it receives its callbacks. */
+  isExpected(idempotencyKey: string): boolean;
+  /** Returns `here` if the request is this process's, `mismatch` if the key belongs to another `auth_req_id`. */
+  findAddressee(idempotencyKey: string, authReqId: string): "here" | "unknown" | "mismatch";
+  /** Returns true if this process waits for the request, or is about to. */
+  isAwaited(idempotencyKey: string, authReqId: string): boolean;
+  put(authReqId: string, event: CallbackEvent): void;
+  /** Registers a waiter by the request's key or id. The returned function removes it. */
   subscribe(name: string): () => void;
-  /** Aborted as soon as there is something to take. */
+  /** Returns a signal that is aborted as soon as there is an event to take. */
   waiter(authReqId: string): AbortSignal;
-  /** What came and was not yet taken. */
+  /** Removes and returns the event, if there is one. */
   take(authReqId: string): CallbackEvent | undefined;
-  /** Nothing that comes for this ask from now on is of use to anybody. */
+  /** Marks the request as ended: later events are dropped. */
   end(authReqId: string): void;
-  ended(authReqId: string): boolean;
+  isEnded(authReqId: string): boolean;
 };
 
-type Slot = { news?: CallbackEvent; waiter: AbortController; ended: boolean };
+type Slot = { event?: CallbackEvent; waiter: AbortController; ended: boolean };
 
-/** Asks and callbacks that are remembered. What nobody has taken by then nobody will. */
+/** Maximum number of requests and of callbacks. The oldest are dropped. */
 const maxEntries = 10_000;
 
 export function createCallbackInbox(): CallbackInbox {
   const asked = new Map<string, string | undefined>();
-  const boxes = new Map<string, Slot>();
-  const attending = new Map<string, number>();
+  const slots = new Map<string, Slot>();
+  const waiters = new Map<string, number>();
 
-  function boxOf(authReqId: string): Slot {
-    const known = boxes.get(authReqId);
-    if (known) return known;
-    const box: Slot = { waiter: new AbortController(), ended: false };
-    return keep(boxes, authReqId, box);
+  function getSlot(authReqId: string): Slot {
+    const found = slots.get(authReqId);
+    if (found) return found;
+    const slot: Slot = { waiter: new AbortController(), ended: false };
+    return setBounded(slots, authReqId, slot);
   }
 
   return {
     expect(idempotencyKey, authReqId) {
-      keep(asked, idempotencyKey, authReqId ?? asked.get(idempotencyKey));
+      setBounded(asked, idempotencyKey, authReqId ?? asked.get(idempotencyKey));
     },
-    expected: (idempotencyKey) => asked.has(idempotencyKey),
-    addressee(idempotencyKey, authReqId) {
+    isExpected: (idempotencyKey) => asked.has(idempotencyKey),
+    findAddressee(idempotencyKey, authReqId) {
       if (asked.has(idempotencyKey)) {
-        const known = asked.get(idempotencyKey);
-        return known === undefined || known === authReqId ? "here" : "mistaken";
+        const found = asked.get(idempotencyKey);
+        return found === undefined || found === authReqId ? "here" : "mismatch";
       }
-      return attending.has(authReqId) ? "here" : "unknown";
+      return waiters.has(authReqId) ? "here" : "unknown";
     },
-    awaited: (idempotencyKey, authReqId) => attending.has(idempotencyKey) || attending.has(authReqId),
-    put(authReqId, news) {
-      const box = boxOf(authReqId);
-      if (box.ended) return;
-      box.news = news;
-      box.waiter.abort();
+    isAwaited: (idempotencyKey, authReqId) => waiters.has(idempotencyKey) || waiters.has(authReqId),
+    put(authReqId, event) {
+      const slot = getSlot(authReqId);
+      if (slot.ended) return;
+      slot.event = event;
+      slot.waiter.abort();
     },
     subscribe(name) {
-      attending.set(name, (attending.get(name) ?? 0) + 1);
+      waiters.set(name, (waiters.get(name) ?? 0) + 1);
       return () => {
-        const left = (attending.get(name) ?? 1) - 1;
-        if (left > 0) attending.set(name, left);
-        else attending.delete(name);
+        const count = (waiters.get(name) ?? 1) - 1;
+        if (count > 0) waiters.set(name, count);
+        else waiters.delete(name);
       };
     },
-    waiter: (authReqId) => boxOf(authReqId).waiter.signal,
+    waiter: (authReqId) => getSlot(authReqId).waiter.signal,
     take(authReqId) {
-      const box = boxes.get(authReqId);
-      if (!box?.news) return undefined;
-      const { news } = box;
-      box.news = undefined;
-      box.waiter = new AbortController();
-      return news;
+      const slot = slots.get(authReqId);
+      if (!slot?.event) return undefined;
+      const { event } = slot;
+      slot.event = undefined;
+      slot.waiter = new AbortController();
+      return event;
     },
     end(authReqId) {
-      const box = boxOf(authReqId);
-      box.ended = true;
-      box.news = undefined;
+      const slot = getSlot(authReqId);
+      slot.ended = true;
+      slot.event = undefined;
     },
-    ended: (authReqId) => boxes.get(authReqId)?.ended === true,
+    isEnded: (authReqId) => slots.get(authReqId)?.ended === true,
   };
 }
 
-/** Keeps the newest ones. */
-function keep<V>(map: Map<string, V>, name: string, value: V): V {
+/** Sets an entry of an LRU map with at most `maxEntries` entries. */
+function setBounded<V>(map: Map<string, V>, name: string, value: V): V {
   map.delete(name);
   if (map.size >= maxEntries) map.delete(map.keys().next().value!);
   map.set(name, value);

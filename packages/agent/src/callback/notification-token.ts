@@ -1,14 +1,14 @@
 /**
- * The token by which a callback is believed (CIBA §7.1 `client_notification_token`, §10.2). It is made from the ask's
- * idempotency key and a secret of the agent's, and says by itself which ask it is for: every process that knows the secret can
- * check it, also after a restart, and nothing has to be kept.
+ * Creates and verifies the `client_notification_token` of a request (CIBA §7.1, §10.2): its idempotency key and an HMAC of it
+ * under the agent's secret. Every process that has the secret can verify it, also after a restart; nothing is stored.
  */
 import { canonicalize } from "@countersign/protocol";
 import { base64url } from "jose";
 
 export type NotificationTokens = {
+  /** Returns the token for an idempotency key. */
   readonly make: (idempotencyKey: string) => Promise<string>;
-  /** The idempotency key that a token was made for; undefined for whatever was not made here. */
+  /** Returns the idempotency key of a valid token, otherwise undefined. */
   readonly read: (token: string) => Promise<string | undefined>;
 };
 
@@ -21,25 +21,30 @@ export function createNotificationTokens(
   { issuer, clientId }: { readonly issuer: string; readonly clientId: string },
 ): NotificationTokens {
   let ready: Promise<CryptoKey> | undefined;
-  const keyOf = () => {
+  const importSecret = () => {
     ready ??= crypto.subtle.importKey("raw", utf8.encode(secret), hmac, false, ["sign", "verify"]);
     return ready;
   };
-  const stamped = (idempotencyKey: string) =>
+  const encodeMacInput = (idempotencyKey: string) =>
     utf8.encode(canonicalize(["countersign-callback-v1", issuer, clientId, idempotencyKey]));
   return {
     async make(idempotencyKey) {
-      const mac = await crypto.subtle.sign("HMAC", await keyOf(), stamped(idempotencyKey));
+      const mac = await crypto.subtle.sign("HMAC", await importSecret(), encodeMacInput(idempotencyKey));
       return `${base64url.encode(idempotencyKey)}.${base64url.encode(new Uint8Array(mac))}`;
     },
     async read(token) {
-      const [, name = "", stamp = ""] = /^([\w-]+)\.([\w-]{43})$/.exec(token) ?? [];
+      const [, name = "", tag = ""] = /^([\w-]+)\.([\w-]{43})$/.exec(token) ?? [];
       if (name === "" || token.length > maxTokenLength) return undefined;
       const idempotencyKey = new TextDecoder().decode(base64url.decode(name));
-      const mac = new Uint8Array(base64url.decode(stamp));
+      const mac = new Uint8Array(base64url.decode(tag));
       // Web Crypto compares in constant time.
-      const made = await crypto.subtle.verify("HMAC", await keyOf(), mac, stamped(idempotencyKey));
-      return made ? idempotencyKey : undefined;
+      const isValid = await crypto.subtle.verify(
+        "HMAC",
+        await importSecret(),
+        mac,
+        encodeMacInput(idempotencyKey),
+      );
+      return isValid ? idempotencyKey : undefined;
     },
   };
 }

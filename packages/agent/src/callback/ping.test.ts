@@ -261,7 +261,7 @@ test("T21: a ping for a stored ask is taken up by another process, which calls c
 test("a server that does not ping is found out before anybody is asked", async () => {
   const { backchannel_token_delivery_modes_supported: _, ...body } = metadataOf(stand.issuer);
   stand.metadata = [{ status: 200, body }];
-  await assert.rejects(newAgent().ask(wanted), /does not ping/);
+  await assert.rejects(newAgent().ask(wanted), /does not support delivery mode ping/);
   assert.equal(stand.seen.length, 0);
   stand.metadata = [{ status: 200, body: metadataOf(stand.issuer) }];
 });

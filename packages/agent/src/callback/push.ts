@@ -1,6 +1,6 @@
 /**
- * Whether a pushed answer is what it says (CIBA §10.3.1): the ID token in it is signed by the server, is new and for this
- * agent, and names this very ask and this very access token. Nothing of an answer that fails here is ever used.
+ * Validates a pushed result (CIBA §10.3.1): its ID token is signed by the server, recent, for this agent, and names this
+ * request and this access token. A result that fails is not used.
  */
 import { clockToleranceSeconds, type Json, type JsonObject } from "@countersign/protocol";
 import {
@@ -20,9 +20,9 @@ import {
   jwtVerify,
 } from "jose";
 import type { Connection } from "../connection.ts";
-import { readToken } from "../token/token-response.ts";
+import { parseToken } from "../token/token-response.ts";
 
-/** `unknown`: the server's keys cannot be had right now. */
+/** `unknown`: the server's keys cannot be fetched now. */
 export type PushResult =
   | "genuine"
   | { readonly refused: CountersignError }
@@ -36,6 +36,7 @@ const asymmetric = /^(?:(?:ES|PS|RS)(?:256|384|512)|EdDSA|Ed25519)$/;
 const toleranceSeconds = 2 * clockToleranceSeconds;
 const maxAgeSeconds = 600;
 
+/** Creates the validator. It fetches and caches the server's keys; it never rejects. */
 export function createPushCheck(connection: Connection, fetch: typeof globalThis.fetch): CheckPush {
   const { issuer, clientId, clock } = connection;
   let keys: ReturnType<typeof createRemoteJWKSet> | undefined;
@@ -51,9 +52,9 @@ export function createPushCheck(connection: Connection, fetch: typeof globalThis
     let key: CryptoKey;
     try {
       const metadata = await connection.metadata();
-      if ("unanswered" in metadata) throw metadata.unanswered;
+      if ("failure" in metadata) throw metadata.failure;
       const { jwksUri, idTokenAlgorithms } = metadata;
-      // OpenID Connect Core §15.1: RS256 is what is meant where nothing is said.
+      // OpenID Connect Core §15.1: RS256 is the default.
       const algorithms = idTokenAlgorithms.length > 0 ? idTokenAlgorithms : ["RS256"];
       const { alg = "" } = header;
       if (!asymmetric.test(alg) || !algorithms.includes(alg))
@@ -69,7 +70,7 @@ export function createPushCheck(connection: Connection, fetch: typeof globalThis
       return { unknown: toDiscoveryError("a push cannot be validated: no keys of the server", cause) };
     }
     try {
-      const { token } = readToken(pushed, "Bearer");
+      const { token } = parseToken(pushed, "Bearer");
       const { payload } = await jwtVerify(`${idToken}`, key, {
         clockTolerance: toleranceSeconds,
         maxTokenAge: maxAgeSeconds,
@@ -81,34 +82,34 @@ export function createPushCheck(connection: Connection, fetch: typeof globalThis
         [authReqIdClaim]: pushed.auth_req_id,
         [refreshHashClaim]: await halfHash(pushed.refresh_token, header.alg),
       };
-      const wrong = claimMismatch(payload, expected, { issuer, clientId });
-      return wrong === undefined ? "genuine" : refused(`the ${wrong} of its ID token does not fit`);
+      const mismatch = claimMismatch(payload, expected, { issuer, clientId });
+      return mismatch === undefined ? "genuine" : refused(`the ${mismatch} of its ID token does not match`);
     } catch (cause) {
-      return refused("it does not hold together", cause);
+      return refused("its ID token or access token is invalid", cause);
     }
   };
 }
 
-/** The claim that says of something else than what came with it. */
+/** Returns the name of the first claim that does not match, or undefined. */
 function claimMismatch(
   claims: JWTPayload,
   expected: Readonly<Record<string, unknown>>,
   { issuer, clientId }: Pick<Connection, "issuer" | "clientId">,
 ): string | undefined {
   if (!isSameUrl(`${claims.iss}`, issuer)) return "iss";
-  // Only for this agent: a list that also names someone else could be replayed from there.
+  // No other audience: another recipient of the same token could replay it.
   const [audience, ...others] = [claims.aud].flat();
   if (audience !== clientId || others.length > 0) return "aud";
   return Object.keys(expected).find((name) => claims[name] !== expected[name]);
 }
 
 /**
- * OpenID Connect Core §3.1.3.6: the left half of the hash that the signature's algorithm uses, SHA-512 for Ed25519.
- * Undefined where there is no such token.
+ * Returns the left half of a token's hash, with the hash function of the signature algorithm (OpenID Connect Core §3.1.3.6)
+ * or SHA-512 for Ed25519. Returns undefined without a token.
  */
 async function halfHash(token: Json | undefined, alg = ""): Promise<string | undefined> {
   if (token === undefined) return undefined;
-  if (typeof token !== "string") throw new TypeError("a token is text");
+  if (typeof token !== "string") throw new ResponseError("a token is not a string");
   const bits = /(?:256|384|512)$/.exec(alg)?.[0] ?? "512";
   const digest = await crypto.subtle.digest(`SHA-${bits}`, new TextEncoder().encode(token));
   return base64url.encode(new Uint8Array(digest.slice(0, digest.byteLength / 2)));

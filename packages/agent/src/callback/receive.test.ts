@@ -116,7 +116,7 @@ test("with the token of an ask, what cannot be read is a 400, and what is too lo
   assert.equal((await agent.receive(binary)).status, 400);
   const long = { auth_req_id: "req-1", more: "x".repeat(70_000) };
   assert.equal(await statusOf({ token, body: long }), 413);
-  assert.match(problems.at(-1)!, /longer than 65536 bytes/);
+  assert.match(problems.at(-1)!, /larger than 65536 bytes/);
   assert.equal(
     await statusOf({ token, headers: { "content-type": "Application/JSON; charset=utf-8" } }),
     204,
@@ -197,7 +197,7 @@ test("what callbacks are believed by must be known, and hard to guess", async ()
   assert.throws(() => createAgent(byKey, { callback: {} }), /callback\.secret is missing/);
   assert.throws(() => newAgent({ secret: "short" }), /32 or more random characters/);
   createAgent(byKey, { callback: { secret: "x".repeat(32) } });
-  assert.throws(() => newAgent({ store: new Map() } as never), /go together/);
+  assert.throws(() => newAgent({ store: new Map() } as never), /must be set together/);
 });
 
 test("T39: an agent whose tokens are bound to a key cannot have them pushed", () => {

@@ -111,19 +111,19 @@ test("an alias that is not https is refused like any other endpoint", async () =
 });
 
 test("an agent needs what its method proves itself with, and a key of a kind that can sign", async () => {
-  assert.throws(() => newAgent({}), /clientSecret or its privateKey/);
+  assert.throws(() => newAgent({}), /clientSecret or privateKey is missing/);
   assert.throws(
     () => newAgent({ clientSecret }, { clientAuthentication: "private_key_jwt" }),
-    /needs the agent's privateKey/,
+    /requires privateKey/,
   );
   const { privateKey } = await generateKeyPair("ES256");
   for (const clientAuthentication of ["client_secret_basic", "client_secret_jwt"] as const)
     assert.throws(
       () => newAgent({ privateKey: { key: privateKey } }, { clientAuthentication }),
-      /needs the agent's clientSecret/,
+      /requires clientSecret/,
     );
   const odd = { kty: "EC", crv: "secp256k1", x: "AA", y: "AA", d: "AA" };
-  assert.throws(() => newAgent({ privateKey: { jwk: odd } }), /name its algorithm/);
+  assert.throws(() => newAgent({ privateKey: { jwk: odd } }), /or have an algorithm/);
   const { privateKey: exchange } = await crypto.subtle.generateKey({ name: "X25519" }, false, ["deriveBits"]);
-  assert.throws(() => newAgent({ privateKey: { key: exchange } }), /name its algorithm/);
+  assert.throws(() => newAgent({ privateKey: { key: exchange } }), /or have an algorithm/);
 });

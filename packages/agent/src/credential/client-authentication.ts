@@ -1,10 +1,7 @@
 import { type Clock, encodeBasicAuthorization, InvalidArgumentError } from "@countersign/protocol/client";
 import { createSecretSigner, createSigner, type PrivateKey, type Sign } from "./signing-key.ts";
 
-/**
- * Who the agent is to the server. The secret or key stays inside; no error message and no log of an agent holds
- * it.
- */
+/** The issuer, the client id, and the secret or key of the agent. Error messages never contain the secret or key. */
 export type Credentials = {
   /** The server's issuer URL, exactly as its metadata spells it. */
   readonly issuer: string;
@@ -16,7 +13,7 @@ export type Credentials = {
       readonly privateKey: PrivateKey;
       readonly clientSecret?: undefined;
     }
-  /** The certificate that `fetch` presents is what proves the agent (RFC 8705 §2). */
+  /** The agent authenticates with the client certificate that `fetch` presents (RFC 8705 §2). */
   | { readonly clientSecret?: undefined; readonly privateKey?: undefined }
 );
 
@@ -28,16 +25,20 @@ export type ClientAuthenticationMethod =
   | "tls_client_auth"
   | "self_signed_tls_client_auth";
 
-/** What proves, in one request, who is calling. Made anew for each: an assertion is good once. */
-export type AuthenticationProof = {
+/** The client authentication of one request. A client assertion is valid once, so it is created for each request. */
+export type ClientAuthentication = {
   readonly headers: Record<string, string>;
   readonly form: Record<string, string>;
 };
-export type Authenticate = () => Promise<AuthenticationProof>;
+export type Authenticate = () => Promise<ClientAuthentication>;
 
 const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 const assertionLifetimeSeconds = 60;
 
+/**
+ * Creates the client authentication of the agent. Throws an InvalidArgumentError if the client id or the credential that the
+ * method needs is missing; the returned function rejects with an AuthenticationError if the key cannot sign.
+ */
 export function createClientAuthentication(
   credentials: Credentials,
   clock: Clock,
@@ -45,30 +46,35 @@ export function createClientAuthentication(
 ): Authenticate {
   const { clientId, clientSecret, privateKey } = credentials;
   if (!clientId) throw new InvalidArgumentError("clientId is missing");
-  if (isByCertificate(method)) return async () => ({ headers: {}, form: { client_id: clientId } });
+  if (usesCertificate(method)) return async () => ({ headers: {}, form: { client_id: clientId } });
   if (method === "private_key_jwt") {
-    if (!privateKey) throw new InvalidArgumentError("private_key_jwt needs the agent's privateKey");
-    return byAssertion(credentials, clock, createSigner(privateKey));
+    if (!privateKey) throw new InvalidArgumentError("private_key_jwt requires privateKey");
+    return createAssertionAuthentication(credentials, clock, createSigner(privateKey));
   }
   if (!clientSecret)
     throw new InvalidArgumentError(
       privateKey
-        ? `${method} needs the agent's clientSecret`
-        : "an agent needs its clientSecret or its privateKey, or a certificate: tls_client_auth",
+        ? `${method} requires clientSecret`
+        : "clientSecret or privateKey is missing; for a certificate, set clientAuthentication: tls_client_auth",
     );
   if (method === "client_secret_jwt")
-    return byAssertion(credentials, clock, createSecretSigner(clientSecret));
+    return createAssertionAuthentication(credentials, clock, createSecretSigner(clientSecret));
   if (method === "client_secret_post")
     return async () => ({ headers: {}, form: { client_id: clientId, client_secret: clientSecret } });
   const headers = { authorization: encodeBasicAuthorization(clientId, clientSecret) };
   return async () => ({ headers, form: {} });
 }
 
-export function isByCertificate(method: ClientAuthenticationMethod | undefined): boolean {
+/** Returns true if the method authenticates the client by its certificate (RFC 8705 §2). */
+export function usesCertificate(method: ClientAuthenticationMethod | undefined): boolean {
   return method === "tls_client_auth" || method === "self_signed_tls_client_auth";
 }
 
-function byAssertion({ issuer, clientId }: Credentials, clock: Clock, sign: Sign): Authenticate {
+function createAssertionAuthentication(
+  { issuer, clientId }: Credentials,
+  clock: Clock,
+  sign: Sign,
+): Authenticate {
   return async () => {
     const iat = Math.floor(clock.now() / 1000);
     const assertion = await sign({

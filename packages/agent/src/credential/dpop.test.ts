@@ -132,7 +132,7 @@ test("a token that is not bound, where a bound one was asked for, is not used", 
 test("a server without DPoP is found out before anybody is asked", async () => {
   stand.metadata = [{ status: 200, body: metadataOf(stand.issuer) }];
   stand.seen.length = 0;
-  await assert.rejects(newAgent().ask({ action, approver: "owner" }), /does not do DPoP/);
+  await assert.rejects(newAgent().ask({ action, approver: "owner" }), /does not support DPoP/);
   assert.equal(stand.seen.length, 0);
 });
 

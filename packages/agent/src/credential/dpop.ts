@@ -1,23 +1,23 @@
-/** Proofs of possession (RFC 9449): who holds the key that a token is bound to shows it anew with each request. */
+/** Creates DPoP proofs (RFC 9449), one for each request. */
 
 import type { Clock } from "@countersign/protocol/client";
 import { InvalidArgumentError } from "@countersign/protocol/client";
 import { base64url, exportJWK, generateKeyPair, importJWK, type JWK, SignJWT } from "jose";
-import { algorithmOf, requireUsableKey } from "./signing-key.ts";
+import { getAlgorithm, requireUsableKey } from "./signing-key.ts";
 
 const generatedAlgorithm = "ES256";
 
 /** The key pair of the agent, as a Web Crypto key pair or as a private JWK. */
 export type DpopKey = CryptoKeyPair | { readonly jwk: JWK };
 
-/** A proof for one request: this method, this URL, now (RFC 9449 §4.2). */
+/** Creates a proof for one request: its method, URL and time (RFC 9449 §4.2). */
 export type Prove = (request: ProvenRequest) => Promise<string>;
 export type ProvenRequest = {
   readonly method: string;
   readonly url: string | URL;
-  /** What the server or the API wants to see repeated (§8, §9). */
+  /** The nonce that the server or the API required (§8, §9). */
   readonly nonce?: string;
-  /** The token that goes with the request, at an API (§7). */
+  /** The access token that the request to an API presents (§7). */
   readonly token?: string;
 };
 
@@ -54,18 +54,19 @@ function requireAlgorithm(key: DpopKey | undefined): string {
   const { jwk, publicKey, privateKey } = key as Partial<CryptoKeyPair & { readonly jwk: JWK }>;
   if (!jwk && !(publicKey && privateKey))
     throw new InvalidArgumentError("a DPoP key must be a private JWK or a CryptoKeyPair");
-  return algorithmOf(jwk ? { jwk } : { key: privateKey });
+  return getAlgorithm(jwk ? { jwk } : { key: privateKey });
 }
 
 /** Imports the key, or generates a key pair whose private key cannot be exported from this process. */
 async function loadKey(key: DpopKey | undefined, alg: string) {
-  if (key && "jwk" in key) return { jwk: publicMembers(key.jwk), privateKey: await importJWK(key.jwk, alg) };
+  if (key && "jwk" in key)
+    return { jwk: pickPublicMembers(key.jwk), privateKey: await importJWK(key.jwk, alg) };
   const { publicKey, privateKey } = key ?? (await generateKeyPair(alg));
-  return { jwk: publicMembers(await exportJWK(publicKey)), privateKey };
+  return { jwk: pickPublicMembers(await exportJWK(publicKey)), privateKey };
 }
 
-/** What the server may see of a key: its public members, and none that may be private (§4.2). */
-function publicMembers({ kty, crv, x, y, e, n }: JWK): JWK {
+/** Returns the public members of a key (§4.2). */
+function pickPublicMembers({ kty, crv, x, y, e, n }: JWK): JWK {
   return kty === "RSA" ? { kty, e, n } : kty === "EC" ? { kty, crv, x, y } : { kty, crv, x };
 }
 

@@ -1,13 +1,15 @@
-/** Keys that an agent signs with: its client assertions, its signed asks. Nothing here is ever printed or sent. */
+/** Signs JWTs with the agent's key: client assertions and request objects. Keys are never printed or sent. */
 import { AuthenticationError, InvalidArgumentError } from "@countersign/protocol/client";
 import { importJWK, importPKCS8, type JWK, type JWTPayload, SignJWT } from "jose";
 
+/** Algorithms of client assertions and request objects. */
 export const signingAlgorithms = ["ES256", "PS256", "RS256", "EdDSA"] as const;
+/** An algorithm of client assertions and request objects. */
 export type SigningAlgorithm = (typeof signingAlgorithms)[number];
 
 /**
- * A private key whose public half is registered with the server. `algorithm` is what the agent is registered for; a
- * JWK or a CryptoKey mostly says it by itself, and PS256 is taken for an RSA key that does not.
+ * A private key whose public key is registered with the server. `algorithm` is the registered algorithm. Default: that of
+ * the JWK or CryptoKey; PS256 for an RSA key as JWK without `alg`.
  */
 export type PrivateKey = { readonly kid?: string } & (
   | {
@@ -22,7 +24,7 @@ export type PrivateKey = { readonly kid?: string } & (
       readonly jwk?: undefined;
       readonly pem?: undefined;
     }
-  /** PKCS #8, as `openssl genpkey` writes it. */
+  /** PKCS #8 in PEM, as `openssl genpkey` writes it. */
   | {
       readonly pem: string;
       readonly algorithm: SigningAlgorithm;
@@ -31,12 +33,12 @@ export type PrivateKey = { readonly kid?: string } & (
     }
 );
 
-/** Signs claims as a JWT; `typ` says what the JWT is, where its reader wants to know. */
+/** Signs claims as a JWT, with an optional `typ` header. Rejects with an AuthenticationError if the key cannot sign. */
 export type Sign = (claims: JWTPayload, typ?: string) => Promise<string>;
 
-/** Signs with a private key. The key is read when it is first needed. */
+/** Creates a signer with a private key, imported when first used. Throws an InvalidArgumentError as `getAlgorithm`. */
 export function createSigner(key: PrivateKey): Sign {
-  const alg = algorithmOf(key);
+  const alg = getAlgorithm(key);
   const kid = key.kid ?? key.jwk?.kid;
   let ready: Promise<CryptoKey | Uint8Array> | undefined;
   return async (claims, typ) => {
@@ -50,26 +52,27 @@ export function createSigner(key: PrivateKey): Sign {
   };
 }
 
-/** Replaces a rejection by an AuthenticationError: the key cannot be read, or cannot sign. */
+/** Replaces a rejection by an AuthenticationError: the key cannot be imported, or cannot sign. */
 export function requireUsableKey<T>(signed: Promise<T>): Promise<T> {
   return signed.catch((cause) => {
     throw new AuthenticationError("the agent's key cannot sign", { cause });
   });
 }
 
-/** Signs with a secret that the server knows as well (`client_secret_jwt`). */
+/** Creates a signer with the client secret (`client_secret_jwt`): HS256. */
 export function createSecretSigner(secret: string): Sign {
   const key = new TextEncoder().encode(secret);
   return (claims) => requireUsableKey(new SignJWT(claims).setProtectedHeader({ alg: "HS256" }).sign(key));
 }
 
-export function algorithmOf({ algorithm, jwk, key }: Partial<PrivateKey>): string {
-  const found = algorithm ?? (jwk ? algorithmOfJwk(jwk) : key && algorithmOfKey(key));
+/** Returns the algorithm of a key. Throws an InvalidArgumentError if its kind cannot sign and no algorithm is given. */
+export function getAlgorithm({ algorithm, jwk, key }: Partial<PrivateKey>): string {
+  const found = algorithm ?? (jwk ? getJwkAlgorithm(jwk) : key && getCryptoKeyAlgorithm(key));
   if (found) return found;
-  throw new InvalidArgumentError("a private key must be a P-256, Ed25519 or RSA key, or name its algorithm");
+  throw new InvalidArgumentError("a private key must be a P-256, Ed25519 or RSA key, or have an algorithm");
 }
 
-function algorithmOfJwk({ alg, kty, crv }: JWK): string | undefined {
+function getJwkAlgorithm({ alg, kty, crv }: JWK): string | undefined {
   if (kty === "oct") return undefined;
   if (alg) return alg;
   if (kty === "EC" && crv === "P-256") return "ES256";
@@ -77,7 +80,7 @@ function algorithmOfJwk({ alg, kty, crv }: JWK): string | undefined {
   return kty === "RSA" ? "PS256" : undefined;
 }
 
-function algorithmOfKey({ algorithm }: CryptoKey): string | undefined {
+function getCryptoKeyAlgorithm({ algorithm }: CryptoKey): string | undefined {
   const { name, namedCurve, hash } = (algorithm ?? {}) as EcKeyAlgorithm & RsaHashedKeyAlgorithm;
   if (name === "ECDSA" && namedCurve === "P-256") return "ES256";
   if (name === "Ed25519") return "EdDSA";

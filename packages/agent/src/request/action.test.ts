@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { narrowedFields, widenedAt } from "./action.ts";
+import { findWidenedPath, listNarrowedFields } from "./action.ts";
 
 const asked = {
   type: "payout",
@@ -23,7 +23,7 @@ test("the same action, or less of it, is not wider than what was asked", () => {
     { ...bound, recipients: ["b@x.example"] },
     { ...bound, window: { from: "mon", days: 2 } },
   ])
-    assert.equal(widenedAt(asked, granted), undefined);
+    assert.equal(findWidenedPath(asked, granted), undefined);
 });
 
 test("T9: another type, a new field, another text, a new list member is refused with its path", () => {
@@ -37,21 +37,21 @@ test("T9: another type, a new field, another text, a new list member is refused 
     [{ ...asked, recipients: "a@x.example" }, "action.recipients"],
     [{ ...asked, window: null }, "action.window"],
   ];
-  for (const [granted, path] of cases) assert.equal(widenedAt(asked, granted as never), path);
+  for (const [granted, path] of cases) assert.equal(findWidenedPath(asked, granted as never), path);
 });
 
 test("T13: a number never comes back as a string, nor a string as a number", () => {
-  assert.equal(widenedAt(asked, { ...asked, pieces: "3" }), "action.pieces");
-  assert.equal(widenedAt(asked, { ...asked, amount: 100 }), "action.amount");
+  assert.equal(findWidenedPath(asked, { ...asked, pieces: "3" }), "action.pieces");
+  assert.equal(findWidenedPath(asked, { ...asked, amount: 100 }), "action.amount");
 });
 
 test("a type that is spelled like a number is still a type", () => {
-  assert.equal(widenedAt({ type: "1" }, { type: "2" }), "action.type");
+  assert.equal(findWidenedPath({ type: "1" }, { type: "2" }), "action.type");
 });
 
 test("the fields in which an action was narrowed are named, those that were left out are not", () => {
-  assert.deepEqual(narrowedFields(asked, { type: "payout", amount: "80.00", recipients: ["a@x.example"] }), [
-    "amount",
-    "recipients",
-  ]);
+  assert.deepEqual(
+    listNarrowedFields(asked, { type: "payout", amount: "80.00", recipients: ["a@x.example"] }),
+    ["amount", "recipients"],
+  );
 });

@@ -1,4 +1,4 @@
-/** How what is asked for travels: as a form, or signed, with all of it inside one JWT (CIBA §7.1.1). */
+/** Encodes the parameters of a request: as a form, or as a signed request object (CIBA §7.1.1). */
 import type { Json } from "@countersign/protocol";
 import type { Clock } from "@countersign/protocol/client";
 import type { Sign } from "../credential/signing-key.ts";
@@ -9,26 +9,26 @@ export type Form = Readonly<Record<string, string>>;
 
 const lifetimeSeconds = 60;
 
-/** What is not a string is written as JSON. */
-export function asForm(parameters: Parameters): Form {
+/** Encodes parameters as a form. Values other than strings are written as canonical JSON. */
+export function encodeForm(parameters: Parameters): Form {
   return Object.fromEntries(
-    Object.entries(given(parameters)).map(([name, value]) => [
+    Object.entries(omitUndefined(parameters)).map(([name, value]) => [
       name,
       typeof value === "string" ? value : canonicalizeArgument(value),
     ]),
   );
 }
 
-/** Made anew for each attempt: the server accepts each `jti` once. */
-export async function asRequestObject(
+/** Signs parameters as a request object, for one attempt: the server accepts each `jti` once. */
+export async function signRequestObject(
   parameters: Parameters,
   { clientId, issuer, clock }: { readonly clientId: string; readonly issuer: string; readonly clock: Clock },
   sign: Sign,
 ): Promise<Form> {
   const iat = Math.floor(clock.now() / 1000);
   const claims = {
-    // Through the canonical form, which refuses what JSON would round or leave out.
-    ...JSON.parse(canonicalizeArgument(given(parameters))),
+    // The canonical form rejects values that `JSON.stringify` would round or omit.
+    ...JSON.parse(canonicalizeArgument(omitUndefined(parameters))),
     iss: clientId,
     aud: issuer,
     jti: crypto.randomUUID(),
@@ -39,7 +39,7 @@ export async function asRequestObject(
   return { request: await sign(claims, "oauth-authz-req+jwt") };
 }
 
-function given(parameters: Parameters): Readonly<Record<string, Json>> {
+function omitUndefined(parameters: Parameters): Readonly<Record<string, Json>> {
   const entries = Object.entries(parameters).filter((pair): pair is [string, Json] => pair[1] !== undefined);
   return Object.fromEntries(entries);
 }

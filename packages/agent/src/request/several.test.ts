@@ -51,10 +51,10 @@ test("T9: one of them alone, one more, another order or one that is wider is nev
   const cases: [readonly object[], RegExp][] = [
     [[moved], /malformed: authorization_details/],
     [[moved, refund, refund], /malformed: authorization_details/],
-    [[refund, moved], /not asked for: actions\[0\]/],
-    [[moved, { ...refund, order: "A-2" }], /not asked for: actions\[1\]\.order/],
-    [[{ ...moved, fee: "1" }, refund], /not asked for: actions\[0\]\.fee/],
-    [[moved, { ...refund, type: "payout" }], /not asked for: actions\[1\]\.type/],
+    [[refund, moved], /granted what was not requested: actions\[0\]/],
+    [[moved, { ...refund, order: "A-2" }], /granted what was not requested: actions\[1\]\.order/],
+    [[{ ...moved, fee: "1" }, refund], /granted what was not requested: actions\[0\]\.fee/],
+    [[moved, { ...refund, type: "payout" }], /granted what was not requested: actions\[1\]\.type/],
     [[moved, null as unknown as object], /malformed: authorization_details/],
   ];
   for (const [details, why] of cases) {
@@ -85,7 +85,7 @@ test("a function is run once for all of them, and a kept ask is taken up for the
   store.set("job-1", { ...((await askBoth()) as unknown as Ask), idempotencyKey: "job-1" });
   const turned = { ...wanted, actions: [refund, transfer] };
   const failure = await failureOf(agent.countersigned(turned, () => "never", { store }));
-  assert.match(failure.message, /was used to ask for another action/);
+  assert.match(failure.message, /was used for another action/);
 });
 
 test("a value that no action can have is named with its place, and nobody is asked", async () => {

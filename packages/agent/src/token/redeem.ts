@@ -3,16 +3,16 @@ import { InvalidArgumentError, ResponseError } from "@countersign/protocol/clien
 import type { Callback } from "../callback/callback.ts";
 import {
   type Connection,
+  createNoResponseError,
   isUnavailable,
   type NetworkFailure,
   type PostOptions,
-  type TokenReply,
-  unansweredError,
+  type ServerReply,
 } from "../connection.ts";
 import type { Action, Actions } from "../request/action.ts";
 import type { Ask } from "../request/ask.ts";
-import { type AskRefused, readRefusal } from "../request/refusal.ts";
-import { type Approved, readApproved } from "./token-response.ts";
+import { type AskRefused, parseRefusal } from "../request/refusal.ts";
+import { type Approved, parseApproved } from "./token-response.ts";
 
 /** The request has not been decided. */
 export type Pending<A extends Actions = Action> = {
@@ -40,32 +40,35 @@ export type Redemption<A extends Actions = Action> = Outcome<A> | Pending<A>;
 /** The result of `run`, or the outcome for which it did not run. */
 export type Countersigned<R> = { readonly outcome: "approved"; readonly result: R } | NotApproved;
 
-/** Not decided, seen from the polling loop. `heard` is false where the server did not say how the ask stands. */
+/** Not decided, as seen by the polling loop. `hasStatus` is false if the server did not return the request's status. */
 type Waiting<A extends Actions> = {
   readonly outcome: "waiting";
-  readonly milliseconds: number;
+  /** Minimum time until the next token request. */
+  readonly pauseMs: number;
   readonly ask: Ask<A>;
-  readonly heard: boolean;
+  readonly hasStatus: boolean;
 };
 
 /** Seconds by which `slow_down` lengthens the interval, for this and all later polls (CIBA §11). */
 const slowDownSeconds = 5;
 
+/** Implements `Agent.redeem`. */
 export async function redeemOnce<A extends Actions>(
   connection: Connection,
   ask: Ask<A>,
   signal?: AbortSignal,
 ): Promise<Redemption<A>> {
-  const answer = await redeem(connection, ask, { signal });
-  if ("unanswered" in answer)
-    throw unansweredError(
-      "the token request was not answered: redeem again to learn what became of it",
-      answer.unanswered,
+  const reply = await redeem(connection, ask, { signal });
+  if ("failure" in reply)
+    throw createNoResponseError(
+      "no response to the token request; its outcome is unknown until redeem is called again",
+      reply.failure,
     );
-  if (answer.outcome !== "waiting") return answer;
-  return { outcome: "pending", retryAt: connection.clock.now() + answer.milliseconds, ask: answer.ask };
+  if (reply.outcome !== "waiting") return reply;
+  return { outcome: "pending", retryAt: connection.clock.now() + reply.pauseMs, ask: reply.ask };
 }
 
+/** Sends one token request, or reads the pushed result. Returns a `NetworkFailure` instead of rejecting. */
 export async function redeem<A extends Actions>(
   connection: Connection,
   ask: Ask<A>,
@@ -74,76 +77,76 @@ export async function redeem<A extends Actions>(
   const { issuer, clientId, clock, callback } = connection;
   if (ask.issuer !== issuer || ask.clientId !== clientId)
     throw new InvalidArgumentError(
-      `this ask belongs to ${ask.clientId} at ${ask.issuer}, not to ${clientId} at ${issuer}`,
+      `the request belongs to ${ask.clientId} at ${ask.issuer}, not to ${clientId} at ${issuer}`,
     );
-  if (callback?.mode === "push") return takeResult(connection, callback, ask);
+  if (callback?.mode === "push") return takePushedResult(connection, callback, ask);
   const form = { grant_type: cibaGrantType, auth_req_id: ask.authReqId };
   const sentAt = clock.elapsed();
-  const answer = await connection.post("token_endpoint", form, options);
-  if ("unanswered" in answer) return answer;
-  if (answer.status === 200) {
+  const reply = await connection.post("token_endpoint", form, options);
+  if ("failure" in reply) return reply;
+  if (reply.status === 200) {
     callback?.callbackInbox.end(ask.authReqId);
-    return readApproved(connection, ask, answer.body);
+    return parseApproved(connection, ask, reply.body);
   }
-  const standing = readPending(ask, answer, clock.elapsed() - sentAt);
-  if (standing.outcome !== "waiting") callback?.callbackInbox.end(ask.authReqId);
-  return standing;
+  const result = parseUndecided(ask, reply, clock.elapsed() - sentAt);
+  if (result.outcome !== "waiting") callback?.callbackInbox.end(ask.authReqId);
+  return result;
 }
 
 /** Returns the pushed result. A push agent must not send a token request (CIBA §11). */
-function takeResult<A extends Actions>(
+function takePushedResult<A extends Actions>(
   connection: Connection,
   { callbackInbox }: Callback,
   ask: Ask<A>,
 ): Outcome<A> | Waiting<A> {
   const { authReqId, intervalSeconds } = ask;
-  const news = callbackInbox.take(authReqId);
-  const pushed = news?.pushed;
+  const event = callbackInbox.take(authReqId);
+  const pushed = event?.pushed;
   if (!pushed) {
     // The token was returned before; it is returned once.
-    if (callbackInbox.ended(authReqId)) return { outcome: "lost" };
-    return { outcome: "waiting", milliseconds: intervalSeconds * 1000, ask, heard: false };
+    if (callbackInbox.isEnded(authReqId)) return { outcome: "lost" };
+    return { outcome: "waiting", pauseMs: intervalSeconds * 1000, ask, hasStatus: false };
   }
   if (typeof pushed.error !== "string") {
     callbackInbox.end(authReqId);
-    return readApproved(connection, ask, pushed);
+    return parseApproved(connection, ask, pushed);
   }
   // A repeated call returns the same outcome.
-  callbackInbox.put(authReqId, news);
-  const standing = readPending(ask, { status: 400, held: false, body: pushed }, 0);
-  if (standing.outcome !== "waiting") return standing;
-  throw new ResponseError(`the server pushed ${pushed.error}, which is no end`);
+  callbackInbox.put(authReqId, event);
+  const result = parseUndecided(ask, { status: 400, held: false, body: pushed }, 0);
+  if (result.outcome !== "waiting") return result;
+  throw new ResponseError(`unexpected error in a push: ${pushed.error}`);
 }
 
-function readPending<A extends Actions>(
+function parseUndecided<A extends Actions>(
   ask: Ask<A>,
-  answer: TokenReply,
-  tookMilliseconds: number,
+  reply: ServerReply,
+  elapsedMs: number,
 ): NotApproved | Waiting<A> {
-  switch (answer.body?.error) {
+  switch (reply.body?.error) {
     case "authorization_pending":
-      return waiting(ask, answer, answer.held ? tookMilliseconds : 0);
+      return waiting(ask, reply, reply.held ? elapsedMs : 0);
     case "slow_down":
-      return waiting({ ...ask, intervalSeconds: ask.intervalSeconds + slowDownSeconds }, answer);
+      return waiting({ ...ask, intervalSeconds: ask.intervalSeconds + slowDownSeconds }, reply);
     case "use_dpop_nonce":
-      // Twice in a row, since the connection has answered the first: the server has not looked at the ask.
-      return waiting(ask, answer);
+      // The second in a row: the connection retried after the first. The server did not process the request.
+      return waiting(ask, reply);
     case "access_denied": {
-      const { denial_reason: reason } = answer.body;
+      const { denial_reason: reason } = reply.body;
       return { outcome: "denied", ...(typeof reason === "string" && { reason }) };
     }
     case "expired_token":
       return { outcome: "expired" };
     case "invalid_grant":
-      // The server acknowledged this ask to this agent: it knows it, so it has been redeemed.
+      // The server accepted this request from this agent, so it knows it: the approval has been redeemed.
       return { outcome: "lost" };
   }
-  return isUnavailable(answer.status) ? { ...waiting(ask, answer), heard: false } : readRefusal(answer);
+  return isUnavailable(reply.status) ? { ...waiting(ask, reply), hasStatus: false } : parseRefusal(reply);
 }
 
-/** The interval is measured from the sending of a request (CIBA §10.1), so that one which was held may be over already. */
-function waiting<A extends Actions>(ask: Ask<A>, answer: TokenReply, heldMilliseconds = 0): Waiting<A> {
-  const interval = ask.intervalSeconds * 1000 - heldMilliseconds;
-  const milliseconds = Math.max(interval, answer.retryAfterMilliseconds ?? 0, 0);
-  return { outcome: "waiting", milliseconds, ask, heard: true };
+/** The interval starts when a request is sent (CIBA §10.1), so a long poll may already have exceeded it. */
+function waiting<A extends Actions>(ask: Ask<A>, reply: ServerReply, heldMs = 0): Waiting<A> {
+  const intervalMs = ask.intervalSeconds * 1000 - heldMs;
+  const pauseMs = Math.max(intervalMs, reply.retryAfterMs ?? 0, 0);
+  return { outcome: "waiting", pauseMs, ask, hasStatus: true };
 }

@@ -1,53 +1,62 @@
-/** What a yes brings, from the token endpoint or pushed: the token, held against what was asked for. */
+/** Parses and validates a token response, from the token endpoint or pushed, against the request. */
 import { isObject, type Json, type JsonObject } from "@countersign/protocol";
 import { GrantMismatchError, isSameUrl, ResponseError } from "@countersign/protocol/client";
 import { decodeJwt } from "jose";
 import type { Connection } from "../connection.ts";
-import { type Action, type Actions, type Granted, narrowedFields, widenedAt } from "../request/action.ts";
+import {
+  type Action,
+  type Actions,
+  findWidenedPath,
+  type Granted,
+  listNarrowedFields,
+} from "../request/action.ts";
 import type { Ask } from "../request/ask.ts";
 
-/** A person said yes. The token is good for this one action, once, until `expiresAt`. */
+/** An approved request. The token is valid for the granted action, once, until `expiresAt`. */
 export type Approved<A extends Actions = Action> = {
   readonly outcome: "approved";
-  /** What may be done: use these values, not those that were asked for. */
+  /** The granted action. Use these values, not the requested ones. */
   readonly action: Granted<A>;
-  /** The fields in which the approver narrowed what was asked: `amount`; of several actions, `[1].amount`. */
+  /** The fields that the approver narrowed: `amount`, or `[1].amount` for several actions. */
   readonly narrowed: readonly string[];
-  /** Not enumerable, so that printing or saving this outcome does not carry the token along. */
+  /** Not enumerable, so that printing or serializing the outcome does not reveal it. */
   readonly token: string;
-  /** `DPoP` where the agent asked for tokens that are bound to its key; then the token alone opens nothing. */
+  /** `DPoP` if the token is bound to the agent's key, and so cannot be used alone. */
   readonly tokenType: "Bearer" | "DPoP";
   /**
-   * The headers that a request to the API carries: `Authorization` with the token and, where the token is bound to the
-   * agent's key, `DPoP` with a proof for this very request. `nonce` is what the API said it wants to see repeated (RFC 9449
-   * §9). Not enumerable either.
+   * Returns the headers for one request to the API: `Authorization` and, for a bound token, `DPoP` with a proof for this
+   * method and URL. `nonce` is the nonce that the API required (RFC 9449 §9). Rejects with `ERR_INVALID_ARGUMENT` for an
+   * invalid URL, and with `ERR_AUTHENTICATION` if the key cannot sign. Not enumerable.
    */
   readonly headers: (method: string, url: string | URL, nonce?: string) => Promise<Record<string, string>>;
-  /** Milliseconds since the epoch, by this machine's clock. */
+  /** Expiry of the token, in milliseconds since the epoch, by this machine's clock. */
   readonly expiresAt: number;
   readonly scope: string;
-  /** The server's id of the person who approved: the `sub` of the ID token. */
+  /** The server's id of the approver: the `sub` of the ID token. */
   readonly approver: string;
 };
 
-/** From here on the approval is used up, so whatever does not fit is a fault, never a reason to try again. */
-export function readApproved<A extends Actions>(
+/**
+ * Returns the approved outcome of a token response. Throws a ResponseError or a GrantMismatchError for an invalid response:
+ * the approval is redeemed, so a retry cannot help.
+ */
+export function parseApproved<A extends Actions>(
   { issuer, clientId, clock, prove }: Connection,
   ask: Ask<A>,
   body: JsonObject | undefined,
 ): Approved<A> {
-  // A token that is not bound, where a bound one was asked for, is a downgrade (RFC 9449 §5).
+  // An unbound token instead of a requested bound one is a downgrade (RFC 9449 §5).
   const type = prove ? "DPoP" : "Bearer";
-  const { token, expiresIn, scope } = readToken(body, type);
-  const action = readGranted(ask.action, body?.authorization_details);
+  const { token, expiresIn, scope } = parseToken(body, type);
+  const action = parseGranted(ask.action, body?.authorization_details);
   const approved: Omit<Approved<A>, "token" | "headers"> = {
     outcome: "approved",
     tokenType: type,
     action: action as Granted<A>,
-    narrowed: narrowedIn(ask.action, action),
+    narrowed: listNarrowed(ask.action, action),
     expiresAt: clock.now() + expiresIn * 1000,
     scope,
-    approver: readSubject(body?.id_token, issuer, clientId),
+    approver: parseSubject(body?.id_token, issuer, clientId),
   };
   const headers: Approved["headers"] = async (method, url, nonce) => ({
     authorization: `${type} ${token}`,
@@ -59,8 +68,8 @@ export function readApproved<A extends Actions>(
   }) as Approved<A>;
 }
 
-/** The members that every token response has (RFC 6749 §5.1). Throws where one is missing. */
-export function readToken(
+/** Returns the required members of a token response (RFC 6749 §5.1). Throws a ResponseError if one is missing. */
+export function parseToken(
   body: JsonObject | undefined,
   type: Approved["tokenType"],
 ): { readonly token: string; readonly expiresIn: number; readonly scope: string } {
@@ -73,27 +82,27 @@ export function readToken(
   return { token, expiresIn, scope };
 }
 
-/** RFC 9396 §7. A scope that is an action has no details; what was asked for is then the action itself. */
-function readGranted(asked: Actions, details: Json | undefined): Actions {
+/** Returns the granted actions (RFC 9396 §7). A requested scope has no details, and is granted as requested. */
+function parseGranted(asked: Actions, details: Json | undefined): Actions {
   const several = isList(asked);
-  const wanted: readonly Action[] = several ? asked : [asked];
+  const requested: readonly Action[] = several ? asked : [asked];
   if (details === undefined && !several && Object.keys(asked).length === 1) return asked;
-  // Each in its place, none left out and none added: half of what was approved as one is something else.
-  if (!Array.isArray(details) || details.length !== wanted.length) throw malformed("authorization_details");
-  const granted = wanted.map((one, at) => {
+  // All requested actions in their order: a part of the list is not what was approved.
+  if (!Array.isArray(details) || details.length !== requested.length)
+    throw malformed("authorization_details");
+  const granted = requested.map((one, at) => {
     const action: Json = details[at];
     if (!isObject(action) || typeof action.type !== "string") throw malformed("authorization_details");
-    const widened = widenedAt(one, action, several ? `actions[${at}]` : "action");
-    if (widened)
-      throw new GrantMismatchError(`the server granted something that was not asked for: ${widened}`);
+    const widened = findWidenedPath(one, action, several ? `actions[${at}]` : "action");
+    if (widened) throw new GrantMismatchError(`the server granted what was not requested: ${widened}`);
     return action as Action;
   });
   return several ? granted : granted[0]!;
 }
 
-function narrowedIn(asked: Actions, granted: Actions): string[] {
-  if (!isList(asked) || !isList(granted)) return narrowedFields(asked as Action, granted as Action);
-  return granted.flatMap((one, at) => narrowedFields(asked[at]!, one).map((field) => `[${at}].${field}`));
+function listNarrowed(asked: Actions, granted: Actions): string[] {
+  if (!isList(asked) || !isList(granted)) return listNarrowedFields(asked as Action, granted as Action);
+  return granted.flatMap((one, at) => listNarrowedFields(asked[at]!, one).map((field) => `[${at}].${field}`));
 }
 
 function isList(actions: Actions): actions is readonly Action[] {
@@ -101,10 +110,10 @@ function isList(actions: Actions): actions is readonly Action[] {
 }
 
 /**
- * Who approved. The ID token came straight from the token endpoint, which stands for its signature (OpenID Connect
- * Core §3.1.3.7, 6); issuer and audience are checked, and nothing of it is kept.
+ * Returns the `sub` of the ID token, after checking issuer and audience. The signature is not checked here: the token came
+ * from the token endpoint over TLS (OpenID Connect Core §3.1.3.7, 6), or was validated as a push.
  */
-function readSubject(idToken: Json | undefined, issuer: string, clientId: string): string {
+function parseSubject(idToken: Json | undefined, issuer: string, clientId: string): string {
   if (typeof idToken !== "string") throw malformed("id_token");
   let claims: ReturnType<typeof decodeJwt>;
   try {
@@ -113,13 +122,13 @@ function readSubject(idToken: Json | undefined, issuer: string, clientId: string
     throw malformed("id_token");
   }
   const { iss, aud, sub } = claims;
-  const forUs = Array.isArray(aud) ? aud.includes(clientId) : aud === clientId;
-  if (!iss || !isSameUrl(iss, issuer) || !forUs || !sub) throw malformed("id_token");
+  const isForAgent = Array.isArray(aud) ? aud.includes(clientId) : aud === clientId;
+  if (!iss || !isSameUrl(iss, issuer) || !isForAgent || !sub) throw malformed("id_token");
   return sub;
 }
 
 function malformed(member: string): ResponseError {
   return new ResponseError(
-    `the token response is malformed: ${member}. The approval is used up; ask a person again`,
+    `the token response is malformed: ${member}. The approval is redeemed; send a new request`,
   );
 }

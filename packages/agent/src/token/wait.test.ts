@@ -137,12 +137,12 @@ test("setting the local clock while waiting changes nothing", async () => {
 test("a server that is silent for a minute after the ask must have ended is a fault, and the ask can be awaited again", async () => {
   stand.token = ["hang up"];
   const error = await failureOf(agent.wait(ask));
-  assert.match(error.message, /wait for it again later/);
+  assert.match(error.message, /call wait again later/);
   assert(error.cause instanceof Error);
   assert.equal(clock.passed, 185_000);
 
   stand.token = [{ status: 503 }];
-  await assert.rejects(agent.wait(ask), /wait for it again later/);
+  await assert.rejects(agent.wait(ask), /call wait again later/);
   stand.token = [oauthError("expired_token")];
   assert.deepEqual(await agent.wait(ask), { outcome: "expired" });
 });

@@ -5,99 +5,96 @@ import type { Actions } from "../request/action.ts";
 import type { Ask } from "../request/ask.ts";
 import { type Outcome, redeem } from "./redeem.ts";
 
-/**
- * How long silence is borne after the ask must have ended, or after the last word from the server, in
- * milliseconds.
- */
+/** How long `wait` continues without a status, after the expiry of the request or after the last status. */
 const graceMs = 60_000;
-/** How often an agent that is pinged asks all the same, in case a ping does not arrive, in milliseconds. */
+/** Polling interval of a ping agent, in case a ping is lost. */
 const slowPollMs = 30_000;
-/** So long before an ask ends it is asked about once more: a late yes whose ping is lost can then still be redeemed. */
+/** Time of the last poll before the expiry: an approval whose ping was lost can then still be redeemed. */
 const finalPollMarginMs = 3_000;
 
 /**
- * Polls until the ask is over; or is told so: after a ping it polls once, at once, and of what is pushed it makes no
- * request at all. Time is measured by the clock that is never set back; `expiresAt` only says how long to put up with a
- * server that cannot be reached, since an ask that has expired is the server's to call expired.
+ * Polls until the request has ended. A ping is followed by one token request at once; a push by none. Durations are measured
+ * by the monotonic clock. `expiresAt` only limits how long network failures are tolerated: the server decides whether the
+ * request has expired. Rejects with a TimeoutError after `graceMs` without a status.
  */
 export async function wait<A extends Actions>(
   connection: Connection,
-  asked: Ask<A>,
-  { signal, holdSeconds: wished }: Abortable & { readonly holdSeconds: number },
+  pending: Ask<A>,
+  { signal, holdSeconds: longPollSeconds }: Abortable & { readonly holdSeconds: number },
 ): Promise<Outcome<A>> {
   const { clock, callback } = connection;
   const { mode, callbackInbox } = callback ?? { mode: "poll" };
-  const endsAt = clock.elapsed() + Math.max(asked.expiresAt - clock.now(), 0);
-  let silentUntil = endsAt + graceMs;
-  /** How long to wait for news while nobody has decided, if there are going to be news. */
-  const patience = {
+  const endsAt = clock.elapsed() + Math.max(pending.expiresAt - clock.now(), 0);
+  let timeoutAt = endsAt + graceMs;
+  /** Returns the time to wait for a callback while the request is pending. */
+  const callbackPauseMs = {
     poll: () => 0,
     ping: () => Math.max(Math.min(slowPollMs, endsAt - finalPollMarginMs - clock.elapsed()), 0),
-    push: () => Math.max(silentUntil - clock.elapsed(), 0) + 1,
+    push: () => Math.max(timeoutAt - clock.elapsed(), 0) + 1,
   }[mode];
-  let holdSeconds = mode === "poll" ? wished : 0;
-  let ask = asked;
-  let pause = holdSeconds > 0 ? 0 : untilFirstPoll(asked, clock.now());
-  // An ask that another process made, that was joined, or that has ended here, may have had its ping already.
-  const { idempotencyKey, authReqId, joined } = asked;
-  const isFresh = callbackInbox?.expected(idempotencyKey) && !callbackInbox.ended(authReqId) && !joined;
-  if (callbackInbox) pause = mode === "ping" && isFresh ? patience() : 0;
+  let holdSeconds = mode === "poll" ? longPollSeconds : 0;
+  let ask = pending;
+  let pauseMs = holdSeconds > 0 ? 0 : getFirstPauseMs(pending, clock.now());
+  // The ping of a request that another process made, that was joined, or that ended here may already have been received.
+  const { idempotencyKey, authReqId, joined } = pending;
+  const isFresh = callbackInbox?.isExpected(idempotencyKey) && !callbackInbox.isEnded(authReqId) && !joined;
+  if (callbackInbox) pauseMs = mode === "ping" && isFresh ? callbackPauseMs() : 0;
 
-  const leave = callbackInbox?.subscribe(authReqId);
+  const unsubscribe = callbackInbox?.subscribe(authReqId);
   try {
     for (;;) {
-      await rest(clock, pause, signal, callbackInbox?.waiter(authReqId));
-      // What a ping says is asked about now; whatever comes from here on is news again.
+      await sleepOrWake(clock, pauseMs, signal, callbackInbox?.waiter(authReqId));
+      // The token request below answers this ping; a ping that arrives from here on is a new event.
       if (mode === "ping") callbackInbox?.take(authReqId);
-      const answer = await redeem(connection, ask, { signal, holdSeconds });
-      if ("unanswered" in answer) {
-        pause = ask.intervalSeconds * 1000;
-        // Perhaps something on the way cuts what is held too long, and a token must not be lost to that.
+      const result = await redeem(connection, ask, { signal, holdSeconds });
+      if ("failure" in result) {
+        pauseMs = ask.intervalSeconds * 1000;
+        // A proxy may cut long polls, and a token could be lost with the response.
         holdSeconds = 0;
-      } else if (answer.outcome === "waiting") {
-        ({ ask, milliseconds: pause } = answer);
-        if (answer.heard) silentUntil = Math.max(silentUntil, clock.elapsed() + graceMs);
-        if (answer.heard || mode === "push") pause = Math.max(pause, patience());
-      } else return answer;
-      if (clock.elapsed() > silentUntil)
+      } else if (result.outcome === "waiting") {
+        ({ ask, pauseMs } = result);
+        if (result.hasStatus) timeoutAt = Math.max(timeoutAt, clock.elapsed() + graceMs);
+        if (result.hasStatus || mode === "push") pauseMs = Math.max(pauseMs, callbackPauseMs());
+      } else return result;
+      if (clock.elapsed() > timeoutAt)
         throw new TimeoutError(
           mode === "push"
-            ? "nothing was pushed for this ask, and it must be over: how it ended is not known here"
-            : "the server no longer says how the ask stands: wait for it again later",
-          { cause: "unanswered" in answer ? answer.unanswered : undefined },
+            ? "no push was received for this request, which must have ended; its outcome is unknown"
+            : "the server returns no status of the request; call wait again later",
+          { cause: "failure" in result ? result.failure : undefined },
         );
     }
   } finally {
-    leave?.();
+    unsubscribe?.();
   }
 }
 
-/** One interval after it was asked; at once for an ask that is taken up later. */
-function untilFirstPoll(
+/** Returns the time until the first poll: one interval after the request was made, 0 for a resumed request. */
+function getFirstPauseMs(
   { askedAt, intervalSeconds }: Pick<Ask, "askedAt" | "intervalSeconds">,
   now: number,
 ): number {
-  const interval = intervalSeconds * 1000;
-  return Math.min(Math.max(interval - (now - askedAt), 0), interval);
+  const intervalMs = intervalSeconds * 1000;
+  return Math.min(Math.max(intervalMs - (now - askedAt), 0), intervalMs);
 }
 
-/** Sleeps so long, or until the bell rings, also by a clock that cannot be woken. */
-async function rest(
+/** Sleeps until the time has passed or `wake` is aborted, also with a clock whose sleep ignores signals. */
+async function sleepOrWake(
   clock: Clock,
   milliseconds: number,
   signal?: AbortSignal,
-  bell?: AbortSignal,
+  wake?: AbortSignal,
 ): Promise<void> {
-  if (!bell) return clock.sleep(milliseconds, signal);
+  if (!wake) return clock.sleep(milliseconds, signal);
   signal?.throwIfAborted();
-  if (bell.aborted) return;
-  const rung = new Promise<void>((resolve) =>
-    bell.addEventListener("abort", () => resolve(), { once: true }),
+  if (wake.aborted) return;
+  const woken = new Promise<void>((resolve) =>
+    wake.addEventListener("abort", () => resolve(), { once: true }),
   );
-  const slept = clock.sleep(milliseconds, signal ? AbortSignal.any([signal, bell]) : bell);
-  const undisturbed = slept.catch((error) => {
-    if (signal?.aborted || !bell.aborted) throw error;
+  const sleeping = clock.sleep(milliseconds, signal ? AbortSignal.any([signal, wake]) : wake);
+  const undisturbed = sleeping.catch((error) => {
+    if (signal?.aborted || !wake.aborted) throw error;
   });
-  await Promise.race([rung, undisturbed]);
+  await Promise.race([woken, undisturbed]);
   signal?.throwIfAborted();
 }
