@@ -1,0 +1,155 @@
+/** A second sign-in method needs no change of the page, the endpoint, the sessions or a use case. */
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import {
+  type Deployment,
+  deploy,
+  hidden,
+  issuer,
+  optionsIn,
+  type Person,
+  refund,
+  requestIdOf,
+} from "@countersign/testing/server/deployment";
+import { html } from "hono/html";
+import type { SignInMethod } from "../../src/signin/sign-in-method.ts";
+import { absent } from "../../src/store/store.ts";
+import { readSession } from "../../src/usecase/people/session.ts";
+
+let deployment: Deployment;
+let ada: Person;
+
+/** A badge that is shown once: its number names the approver. */
+const badge: SignInMethod = {
+  name: "badge",
+  begin: async () => ({ hidden: {}, controls: html`<input name="number"><button>Use my badge</button>` }),
+  finish: async (fields) => {
+    const { store, directory } = deployment.server;
+    const [email = "", serial = ""] = (fields.get("number") ?? "").split("#");
+    const entry = await directory.findByEmail(email);
+    if (!entry?.active) return { refused: "rejected" };
+    const record = { id: `badge:${serial}`, expiresAt: store.now() + 60_000 };
+    return {
+      authentication: {
+        method: "badge",
+        approver: entry.record,
+        amr: ["hwk"],
+        acr: "urn:example:badge",
+        authenticatedAt: store.now(),
+      },
+      writes: [{ put: "replay", record, ifVersion: absent }],
+      facts: { method: "badge" },
+    };
+  },
+  failureText: "This badge was not accepted.",
+};
+
+before(async () => {
+  deployment = await deploy({ signInMethods: [badge] });
+  ada = await deployment.enrol("ada@example.com");
+});
+after(async () => {
+  assert.deepEqual(deployment.faults, []);
+  await deployment.close();
+});
+
+const signIn = (form: Readonly<Record<string, string>>) =>
+  deployment.request("/sign-in", {
+    method: "POST",
+    headers: { origin: issuer },
+    body: new URLSearchParams(form),
+  });
+const cookieOf = (response: Response) => (response.headers.get("set-cookie") ?? "").split(";")[0] ?? "";
+const sessionOf = async (cookie: string) =>
+  (await readSession(deployment.server, cookie.split("=")[1] ?? ""))?.session;
+
+describe("sign-in methods", () => {
+  test("the page has a form for each method, the default first and without a name", async () => {
+    const page = await (await deployment.request("/sign-in?next=/devices")).text();
+    const [passkeyForm = "", badgeForm = ""] = page.split("<form").slice(1);
+    assert.deepEqual(Object.keys(hidden(passkeyForm)), ["ceremony", "assertion", "next"]);
+    assert.match(passkeyForm, /data-passkey="get"/);
+    assert.deepEqual(hidden(badgeForm), { method: "badge", next: "/devices" });
+    assert.match(badgeForm, /Use my badge/);
+  });
+
+  test("the method that the form names starts the session, which records it", async () => {
+    const response = await signIn({ method: "badge", number: "ada@example.com#1", next: "/devices" });
+    assert.equal(response.headers.get("location"), "/devices");
+    const session = await sessionOf(cookieOf(response));
+    assert.equal(session?.approver, ada.approver);
+    assert.deepEqual(
+      { method: session.method, amr: session.amr, acr: session.acr, device: session.device },
+      { method: "badge", amr: ["hwk"], acr: "urn:example:badge", device: undefined },
+    );
+    assert.equal(session.authenticatedAt, deployment.clock.now);
+  });
+
+  test("without a name the default method is called", async () => {
+    const page = await (await deployment.request("/sign-in")).text();
+    const assertion = JSON.stringify(ada.passkey.assertion(optionsIn(page)));
+    const response = await signIn({ ...hidden(page.split("</form>")[0] ?? ""), assertion });
+    const session = await sessionOf(cookieOf(response));
+    assert.deepEqual(
+      { method: session?.method, amr: session?.amr, acr: session?.acr, device: session?.device },
+      {
+        method: "passkey",
+        amr: ["pop", "user", "mfa"],
+        acr: "urn:countersign:acr:passkey",
+        device: ada.passkey.id,
+      },
+    );
+  });
+
+  test("a refused or repeated proof shows the failure text in that form; an unknown method is refused", async () => {
+    assert.equal((await signIn({ method: "badge", number: "ada@example.com#2" })).status, 303);
+    for (const number of ["ada@example.com#2", "mallory@example.com#3"]) {
+      const response = await signIn({ method: "badge", number });
+      assert.equal(response.status, 409);
+      assert.equal(response.headers.get("set-cookie"), null);
+      const [passkeyForm = "", badgeForm = ""] = (await response.text()).split("<form").slice(1);
+      assert.match(badgeForm, /This badge was not accepted/);
+      assert.doesNotMatch(passkeyForm, /not accepted|could not be verified/);
+    }
+    assert.equal((await signIn({ method: "other", number: "ada@example.com#4" })).status, 400);
+  });
+
+  test("a session without a passkey decides at level session, with its own amr, and at no higher level", async () => {
+    const cookie = cookieOf(await signIn({ method: "badge", number: "ada@example.com#5" }));
+    const decide = async (type: string) => {
+      const details = JSON.stringify([{ ...refund, type, order: `B-${type}` }]);
+      const { body } = await deployment.ask({ authorization_details: details });
+      const id = requestIdOf(body.auth_req_id);
+      const card = await (await get(`/requests/${id}`, cookie)).text();
+      const form = { ...hidden(card), verdict: "approve" };
+      const decided = await deployment.request(`/requests/${id}/decision`, {
+        method: "POST",
+        headers: { origin: issuer, cookie },
+        body: new URLSearchParams(form),
+      });
+      return { decided, request: (await deployment.server.store.read("request", id))?.record };
+    };
+    const { decided, request } = await decide("refund");
+    assert.equal(decided.status, 303);
+    assert.deepEqual(request?.status.state === "approved" && request.status.decision.amr, ["hwk"]);
+    const fresh = await decide("fresh-refund");
+    assert.equal(fresh.decided.status, 409);
+    assert.equal(fresh.request?.status.state, "pending");
+    assert.match(await fresh.decided.text(), /needs your passkey again/);
+  });
+
+  test("a session without a passkey cannot add a device", async () => {
+    const cookie = cookieOf(await signIn({ method: "badge", number: "ada@example.com#6" }));
+    const { csrf = "" } = hidden(await (await get("/devices", cookie)).text());
+    const response = await deployment.request("/devices/add", {
+      method: "POST",
+      headers: { origin: issuer, cookie },
+      body: new URLSearchParams({ csrf }),
+    });
+    assert.equal(response.headers.get("location"), "/sign-in?next=/devices");
+  });
+});
+
+function get(path: string, cookie: string): Promise<Response> {
+  return deployment.request(path, { headers: { cookie } });
+}
