@@ -1,18 +1,17 @@
 /**
- * The action: what would be done, read strictly, shown whole, and described by the server. This directory holds what an
- * operator declares about an action type (`definition.ts`, built by `build.ts`, checked by `declaration.ts` and `schema.ts`), how an agent's
- * `authorization_details` become the parts of one action (`read.ts`, `together.ts`), and the card on which a person sees it (`card.ts`,
- * `format.ts`, `quotation.ts`). Everything here is a pure value or a pure function. It never repairs what an agent
- * sent, never lets an agent's words become the server's, and never decides who may approve.
+ * Action types: what an operator declares about an action (`build.ts`, checked by `declaration.ts` and `schema.ts`), how
+ * an agent's `authorization_details` become the parts of one action (`parse-details.ts`, `combination.ts`), and the card
+ * that the approver sees (`card.ts`, `format.ts`, `quotation.ts`). Pure values and functions. Input is never repaired, an
+ * agent's text is never displayed as the server's, and nothing here decides who may approve.
  */
 import type { AuthenticationLevel, JsonObject, Reversibility } from "@countersign/protocol";
 import type { FieldFault } from "./schema.ts";
 
-/** How a value is shown: see `format.ts`. */
+/** Formats of values on cards; see `format.ts`. */
 export const formats = ["text", "money", "money-minor", "quantity", "duration", "time", "list"] as const;
 export type Format = (typeof formats)[number];
 
-/** Scopes with a meaning of their own, which no action can have as its name (OpenID Connect Core §5.4, §11). */
+/** Scopes with a standard meaning, which cannot be names of actions (OpenID Connect Core §5.4, §11). */
 export const standardScopes: readonly string[] = [
   "openid",
   "profile",
@@ -22,7 +21,7 @@ export const standardScopes: readonly string[] = [
   "offline_access",
 ];
 
-/** One labelled value of the card. `currency` names the bound field that holds the ISO 4217 code. */
+/** One labelled value of the card. `currency` names the bound field that contains the ISO 4217 code. */
 export type Row = {
   readonly label: string;
   readonly field: string;
@@ -32,8 +31,8 @@ export type Row = {
 };
 
 /**
- * Who may approve. Where `owner` knows the value of its field, that owner and nobody else; otherwise people and groups.
- * An owner is an e-mail address or the name of a group (which has no `@`).
+ * The approvers of an action type. If `owner` has an entry for the value of its field, only that owner may approve;
+ * otherwise people and groups may. An owner is an e-mail address or the name of a group (without `@`).
  */
 export type ApproverPolicy = {
   readonly people: readonly string[];
@@ -41,7 +40,7 @@ export type ApproverPolicy = {
   readonly owner?: { readonly field: string; readonly of: { readonly [value: string]: string } };
 };
 
-/** An action type as it is published. All of it is hashed, and the hash is part of every digest. */
+/** The published part of an action type. Its hash covers all members and is part of every digest. */
 export type ActionType = {
   readonly type: string;
   readonly schema: JsonObject;
@@ -55,18 +54,20 @@ export type ActionType = {
   readonly level: AuthenticationLevel;
 };
 
-/** An action type with the operator's rules around it, which are neither published nor hashed. */
+/** An action type with the operator's policy for it, which is neither published nor hashed. */
 export type ActionPolicy = {
   readonly definition: ActionType;
-  /** base64url SHA-256 of the canonical definition. */
+  /** SHA-256 of the canonical definition, base64url. */
   readonly hash: string;
   readonly approvers: ApproverPolicy;
   readonly lifetimeSeconds: { readonly default: number; readonly max: number };
   readonly tokenLifetimeSeconds: number;
-  /** Types, itself perhaps among them, with which it may be one action. They must name it too: see `together.ts`. */
+  /**
+   * Types that may be in one request with this type, possibly itself. Each must name this type too: see `combination.ts`.
+   */
   readonly combinableWith: readonly string[];
-  /** The first fault of a detail's fields (`type` left out), or undefined. */
+  /** Returns the first fault in the fields of a detail (without `type`), or undefined. */
   readonly validate: (fields: unknown) => FieldFault | undefined;
-  /** Set where the action is a bare scope: it has no fields, and its sentence is fixed. */
+  /** Set if the action is a bare scope: it has no fields, and a fixed sentence. */
   readonly scope?: string;
 };

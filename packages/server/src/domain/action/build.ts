@@ -1,22 +1,22 @@
-/** From what an operator declared to the rule that the server works by: complete, checked, hashed and frozen. */
+/** Builds the policy of an action type from the operator's declaration: defaults applied, checked, hashed and frozen. */
 import { type AuthenticationLevel, hashJson, type Json, type Reversibility } from "@countersign/protocol";
 import type { ActionPolicy, ActionType, Row } from "./action-type.ts";
 import { checkDeclaration, type Declaration } from "./declaration.ts";
 import { compileSchema, type DeclarationProblem, readSchema } from "./schema.ts";
 
-/** What an operator need not say. */
+/** Defaults of a declaration. */
 const defaults = {
-  /** The cautious reading of an action about which nothing was said. */
+  /** The cautious default. */
   reversibility: "irreversible" as Reversibility,
-  /** The only level that leaves evidence which others can verify; weaker ones are chosen, not fallen into. */
+  /** The only level whose evidence can be verified offline; a weaker level must be chosen explicitly. */
   level: "passkey-signed" as AuthenticationLevel,
-  /** Time to reach for a phone and read; ten minutes at most, so that an approval is about the present. */
+  /** Seconds. Time to pick up a phone and read; at most ten minutes, so that an approval is about the present. */
   lifetimeSeconds: { default: 120, max: 600 },
-  /** The token is for one call that is ready to be made. */
+  /** Seconds. The token is for one call that is ready to be made. */
   tokenLifetimeSeconds: 60,
 };
 
-/** Turns a declaration into a rule, or names everything that is wrong with it. */
+/** Builds the policy from a declaration, or returns everything that is wrong with it. */
 export function buildActionPolicy(
   declaration: Declaration,
 ): { readonly rule: ActionPolicy } | { readonly problems: readonly DeclarationProblem[] } {
@@ -27,7 +27,7 @@ export function buildActionPolicy(
   const resolved = {
     ...declaration,
     advisory,
-    // Every bound field, so that a denial is never wider than what was denied unless the operator says so.
+    // Default: every bound field, so that a denial blocks no more than what was denied.
     denyBy: declaration.denyBy ?? declaration.bound,
     lifetimeSeconds,
     tokenLifetimeSeconds,
@@ -37,7 +37,7 @@ export function buildActionPolicy(
   if (problems.length > 0) return { problems };
   const compiled = compileSchema(declaration.schema);
   if ("problems" in compiled) return compiled;
-  // A copy, as it will be frozen: the declaration stays the caller's.
+  // Copy before freezing: the declaration belongs to the caller.
   const definition: ActionType = structuredClone({
     type: declaration.type,
     schema: declaration.schema,
@@ -63,7 +63,7 @@ export function buildActionPolicy(
   return { rule: freezeDeep(rule) };
 }
 
-/** A member that is undefined has no canonical form: an absent one is left out. */
+/** Removes undefined members, which have no canonical form. */
 function omitUndefined(row: Row): Row {
   const { label, field, as, currency, unit } = row;
   return {
@@ -75,7 +75,7 @@ function omitUndefined(row: Row): Row {
   };
 }
 
-/** Freezes a value and all that it holds, and gives it back. Functions stay as they are. */
+/** Freezes a value deeply and returns it. Functions are not frozen. */
 export function freezeDeep<T>(value: T): T {
   if (typeof value !== "object" || value === null || Object.isFrozen(value)) return value;
   Object.freeze(value);

@@ -1,7 +1,7 @@
 /**
- * The card: what a person sees, the same in every channel. The server writes the sentence and the labels; values stand
- * where they can be told apart from them; the agent's words (binding message, advisory fields) are kept in `words`,
- * always to be quoted as the agent's. The card holds text, never markup: a channel escapes it for its own medium.
+ * The card: what the approver sees, the same in every channel. The server writes sentence and labels, and values are
+ * displayed so that they cannot be mistaken for them. The agent's text (binding message, advisory fields) is in `words`
+ * and is always quoted. A card contains text, never markup: each channel escapes it.
  */
 import {
   type AuthenticationLevel,
@@ -19,48 +19,48 @@ import { type FormatRefusal, formatValue } from "./format.ts";
 import type { DetailsRefusal, ParsedPart } from "./parse-details.ts";
 import { quote } from "./quotation.ts";
 
-/** A piece of the sentence. A value that is free text is in “ ” already. */
+/** A piece of the sentence. A value that is free text is already quoted in “ ”. */
 export type SentenceToken = { readonly text: string } | { readonly value: string; readonly field: string };
 export type CardRow = { readonly label: string; readonly value: string; readonly field: string };
-/** One thing that would be done, as it is shown. */
+/** One part of the action, as displayed. */
 export type CardPart = {
   readonly type: string;
   readonly sentence: readonly SentenceToken[];
-  /** Every bound field that is there, in the operator's order. */
+  /** Every bound field that is present, in the operator's order. */
   readonly rows: readonly CardRow[];
-  /** What the agent says about it. Values may have several lines. */
+  /** The agent's text about this part. Values may have several lines. */
   readonly words: { readonly rows: readonly CardRow[] };
 };
-/** The card of an action of one part: the part itself, with what is around it. */
+/** The card of an action of one part. */
 export type SingleCard = CardHeader & CardPart & { readonly v: 1 };
-/** The card of an action of several parts: a yes is to all of them. */
+/** The card of an action of several parts, which are decided together. */
 export type MultiPartCard = CardHeader & { readonly v: 2; readonly parts: readonly CardPart[] };
 export type Card = SingleCard | MultiPartCard;
 
 type CardHeader = {
   readonly agent: { readonly id: string; readonly name: string };
-  /** The agent's own words about all of it. */
+  /** The agent's text about the whole action. */
   readonly words: { readonly message?: string };
-  /** Of the part that is hardest to take back. */
+  /** The worst reversibility of the parts. */
   readonly reversibility: Reversibility;
   readonly level: AuthenticationLevel;
   readonly audience: string;
-  /** The action digest, all 43 characters. */
+  /** The action digest, 43 characters. */
   readonly digest: string;
   /** Milliseconds since the epoch. */
   readonly expiresAt: number;
-  /** 128 random bits: without the card its hash, which stays in the log, gives nothing of it away. */
+  /** 128 random bits, so that the card's hash in the log does not reveal its content. */
   readonly salt: string;
 };
 
-/** Writes the card of an action that `readAction` accepted, or refuses a value that cannot be shown as declared. */
+/** Renders the card of parsed parts. Refuses a value that cannot be displayed as declared. */
 export function renderCard(input: {
-  /** Never empty, and all for one API. */
+  /** At least one, all of one API. */
   readonly parts: readonly ParsedPart[];
   readonly agent: { readonly id: string; readonly name: string };
-  /** As `readMessage` gave it. */
+  /** As returned by `parseBindingMessage`. */
   readonly message?: string | undefined;
-  /** The level that was asked for, where it is stricter than the types' own. */
+  /** The required level, if stricter than that of the types. */
   readonly level?: AuthenticationLevel | undefined;
   readonly expiresAt: number;
   readonly salt: string;
@@ -97,14 +97,14 @@ export function renderCard(input: {
   return { v: 1, type, agent, sentence, rows, words: { ...message, ...words }, ...shared };
 }
 
-/** What would be done, each part on its own. */
+/** Returns the parts of a card. */
 export function getCardParts(card: Card): readonly CardPart[] {
   return card.v === 1 ? [card] : card.parts;
 }
 
 /**
- * What stands above several parts. It speaks of the answer alone: that all of it then happens, or none, is the API's to
- * keep.
+ * The sentence above several parts. It speaks of the decision only: whether all parts are executed or none is the API's
+ * responsibility.
  */
 export function formatPartCount(parts: readonly unknown[]): string {
   return `${parts.length} actions, one decision`;
@@ -135,7 +135,7 @@ function renderPart({ policy, bound, advisory }: ParsedPart, at: number): CardPa
   return { type: definition.type, sentence, rows, words: { rows: words } };
 }
 
-/** What would be done as plain text, in one line: for a mail's subject, a log line, a terminal. */
+/** Formats the action as one line of plain text: for mail subjects, log lines and terminals. */
 export function formatCardSummary(card: Card): string {
   const parts = getCardParts(card);
   const texts = parts.map(({ sentence }) => toPlainText(sentence));
@@ -143,19 +143,19 @@ export function formatCardSummary(card: Card): string {
   return `${formatPartCount(parts)}: ${texts.map((text, at) => `(${at + 1}) ${text}`).join("; ")}`;
 }
 
-/** One sentence as plain text. */
+/** Formats one sentence as plain text. */
 export function toPlainText(sentence: CardPart["sentence"]): string {
   return sentence.map((token) => ("text" in token ? token.text : token.value)).join("");
 }
 
-/** base64url SHA-256 of the canonical card: what the approver's signature commits to having shown. */
+/** Computes SHA-256 of the canonical card, base64url: the approver's signature covers it. */
 export function hashCard(card: Card): string {
   return hashJson(card as unknown as Json);
 }
 
 /**
- * A binding message (CIBA §7.1) as it will be quoted: one line, at most 256 code points after normalization to NFC. An
- * empty one is none. `why` is error text.
+ * Parses a binding message (CIBA §7.1): one line, at most 256 code points after normalization to NFC. An empty message
+ * counts as absent. `why` is error text.
  */
 export function parseBindingMessage(
   text: string | undefined,

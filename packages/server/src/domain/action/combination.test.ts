@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import fc from "fast-check";
 import { type Combinable, findNotCombinable } from "./combination.ts";
 
@@ -11,47 +11,49 @@ function joinable(
   return { combinableWith, definition: { type, audience } };
 }
 
-test("a type is asked for alone until the operator says otherwise", () => {
-  const refund = joinable("refund", []);
-  assert.equal(findNotCombinable([refund]), undefined);
-  assert.deepEqual(findNotCombinable([refund, refund]), [0, 1]);
-  assert.deepEqual(findNotCombinable([refund, joinable("notify", ["refund"])]), [0, 1]);
-  assert.deepEqual(findNotCombinable([joinable("notify", ["refund"]), refund]), [0, 1]);
-});
-
-test("two that name each other may be one action, and a type that names itself more than once", () => {
-  const refund = joinable("refund", ["notify"]);
-  const notify = joinable("notify", ["refund", "notify"]);
-  assert.equal(findNotCombinable([refund, notify]), undefined);
-  assert.equal(findNotCombinable([notify, refund, notify]), undefined);
-  assert.deepEqual(findNotCombinable([refund, notify, refund]), [0, 2]);
-});
-
-test("a common friend brings nobody together, and neither does another API", () => {
-  const [a, b, c] = [joinable("a", ["b"]), joinable("b", ["a", "c"]), joinable("c", ["b"])];
-  assert.equal(findNotCombinable([a, b]), undefined);
-  assert.deepEqual(findNotCombinable([a, b, c]), [0, 2]);
-  assert.deepEqual(findNotCombinable([a, joinable("b", ["a"], "https://other.example")]), [0, 1]);
-});
-
-test("whether they may be one action does not depend on their order", () => {
-  const names = ["a", "b", "c"] as const;
-  const rules = fc.record({
-    a: fc.subarray([...names]),
-    b: fc.subarray([...names]),
-    c: fc.subarray([...names]),
+describe("findNotCombinable", () => {
+  test("refuses to combine types by default", () => {
+    const refund = joinable("refund", []);
+    assert.equal(findNotCombinable([refund]), undefined);
+    assert.deepEqual(findNotCombinable([refund, refund]), [0, 1]);
+    assert.deepEqual(findNotCombinable([refund, joinable("notify", ["refund"])]), [0, 1]);
+    assert.deepEqual(findNotCombinable([joinable("notify", ["refund"]), refund]), [0, 1]);
   });
-  const asked = fc.array(fc.constantFrom(...names), { minLength: 1, maxLength: 4 });
-  fc.assert(
-    fc.property(rules, asked, (declared, types) => {
-      const together = types.map((type) => joinable(type, declared[type]));
-      const every = types.every((one, i) =>
-        types.every(
-          (other, j) => i === j || (declared[one].includes(other) && declared[other].includes(one)),
-        ),
-      );
-      assert.equal(findNotCombinable(together) === undefined, every);
-      assert.equal(findNotCombinable(together.toReversed()) === undefined, every);
-    }),
-  );
+
+  test("allows types that name each other, and repetition of a type that names itself", () => {
+    const refund = joinable("refund", ["notify"]);
+    const notify = joinable("notify", ["refund", "notify"]);
+    assert.equal(findNotCombinable([refund, notify]), undefined);
+    assert.equal(findNotCombinable([notify, refund, notify]), undefined);
+    assert.deepEqual(findNotCombinable([refund, notify, refund]), [0, 2]);
+  });
+
+  test("is not transitive and does not combine APIs", () => {
+    const [a, b, c] = [joinable("a", ["b"]), joinable("b", ["a", "c"]), joinable("c", ["b"])];
+    assert.equal(findNotCombinable([a, b]), undefined);
+    assert.deepEqual(findNotCombinable([a, b, c]), [0, 2]);
+    assert.deepEqual(findNotCombinable([a, joinable("b", ["a"], "https://other.example")]), [0, 1]);
+  });
+
+  test("does not depend on the order", () => {
+    const names = ["a", "b", "c"] as const;
+    const rules = fc.record({
+      a: fc.subarray([...names]),
+      b: fc.subarray([...names]),
+      c: fc.subarray([...names]),
+    });
+    const asked = fc.array(fc.constantFrom(...names), { minLength: 1, maxLength: 4 });
+    fc.assert(
+      fc.property(rules, asked, (declared, types) => {
+        const together = types.map((type) => joinable(type, declared[type]));
+        const every = types.every((one, i) =>
+          types.every(
+            (other, j) => i === j || (declared[one].includes(other) && declared[other].includes(one)),
+          ),
+        );
+        assert.equal(findNotCombinable(together) === undefined, every);
+        assert.equal(findNotCombinable(together.toReversed()) === undefined, every);
+      }),
+    );
+  });
 });

@@ -1,18 +1,18 @@
 /**
- * Which actions may be parts of one, with one card, one yes and one token. The operator says so, type by type, and both
- * types must say it of each other: a type that nobody thought of together with others is always asked for alone.
+ * Which action types may be parts of one action, with one card, one decision and one token. The operator declares it, and
+ * both types must name each other; by default a type is requested alone.
  */
 import type { ActionPolicy } from "./action-type.ts";
 
-/** What this has to be told of a type. */
+/** The members of an action policy that are needed here. */
 export type Combinable = Pick<ActionPolicy, "combinableWith"> & {
   readonly definition: Pick<ActionPolicy["definition"], "type" | "audience">;
 };
 
-/** More on one card, and nobody reads the last as they read the first. */
+/** The maximum number of parts. With more, approvers would not read the last ones as carefully as the first. */
 export const maxParts = 10;
 
-/** The first two, by their places, that may not be parts of one action; undefined where all may. */
+/** Finds the first two parts, by index, that may not be combined; undefined if all may. */
 export function findNotCombinable(policies: readonly Combinable[]): readonly [number, number] | undefined {
   for (const [right, policy] of policies.entries()) {
     const left = policies.slice(0, right).findIndex((other) => !isCombinable(other, policy));

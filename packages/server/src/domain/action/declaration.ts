@@ -1,6 +1,6 @@
 /**
- * What an operator declares about an action type, and everything that can be wrong with it. The rule behind the rules:
- * each field is either bound or advisory, and whatever an agent can put into a field, a person sees.
+ * Checks an operator's declaration of an action type. Each field is bound or advisory, and everything that an agent can
+ * put into a field is displayed.
  */
 import {
   type AuthenticationLevel,
@@ -18,7 +18,7 @@ export type Declaration = {
   readonly bound: readonly string[];
   readonly advisory?: readonly string[];
   readonly denyBy?: readonly string[];
-  /** Fields in braces: "Refund {amount} to {customer}". */
+  /** With fields in braces: "Refund {amount} to {customer}". */
   readonly sentence: string;
   readonly rows: readonly Row[];
   readonly reversibility?: Reversibility;
@@ -30,7 +30,7 @@ export type Declaration = {
   readonly scope?: string;
 };
 
-/** A sentence in pieces: text, or a field between braces. Undefined if the braces do not match. */
+/** Splits a sentence into text and fields in braces. Returns undefined if the braces do not match. */
 export function parseSentence(sentence: string): readonly SentencePart[] | undefined {
   const tokens = sentence.split(/(\{[^{}]*\})/).filter((token) => token !== "");
   const parts = tokens.map((token): SentencePart => {
@@ -57,7 +57,7 @@ export function checkDeclaration(declaration: ResolvedDeclaration, fields: Field
   return problems;
 }
 
-/** Each field is bound or advisory, once. */
+/** Checks that each field is bound or advisory, once. */
 function checkLists(
   { bound, advisory, denyBy }: ResolvedDeclaration,
   { kinds, required }: Fields,
@@ -67,7 +67,7 @@ function checkLists(
     ["bound", bound],
     ["advisory", advisory],
   ];
-  // A subject that was not declared is the bound list itself, whose faults are named there.
+  // Without `deny_by` the bound list is used, which is checked separately.
   if (denyBy !== bound) lists.push(["deny_by", denyBy]);
   for (const [list, names] of lists)
     for (const [i, name] of names.entries()) {
@@ -160,14 +160,14 @@ function checkRow(
     );
 }
 
-/** What an agent can send is shown: a bound field as a fact, an advisory one as the agent's words. */
+/** Checks that every field is displayed: a bound one as a fact, an advisory one as a quotation. */
 function checkDisplayed(
   { bound, advisory, rows }: ResolvedDeclaration,
   { kinds, required }: Fields,
   addProblem: AddProblem,
 ): void {
   const displayed = new Set(rows.map((row) => row.field));
-  // A currency is shown by the amount beside it, so only where that amount is always there.
+  // A currency is displayed with its amount, so the amount must always be present.
   const displayedAsCurrency = new Set(
     rows
       .filter((row) => required.has(row.field) && bound.includes(row.field))
@@ -252,7 +252,7 @@ function checkLifetimes(
   addProblem: AddProblem,
 ): void {
   const { default: defaultSeconds, max } = lifetimeSeconds;
-  // An agent asks for whole seconds; below ten nobody can read the card, beyond a week nobody remembers what it was about.
+  // Lifetimes are whole seconds. Below ten the card cannot be read; beyond a week the context is forgotten.
   for (const [name, seconds] of Object.entries(lifetimeSeconds))
     if (!Number.isInteger(seconds) || seconds < 10 || seconds > 604_800)
       addProblem(
@@ -289,7 +289,7 @@ function checkText(
     );
 }
 
-/** What `inspectText` found, in words that fit after "it" or a colon. */
+/** Describes what `inspectText` found, in words that fit after "it" or a colon. */
 export const textFaults = {
   not_nfc: "is not in Unicode normalization form C",
   invisible: "holds an invisible or control character",

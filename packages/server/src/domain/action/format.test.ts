@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import fc from "fast-check";
 import {
   formatDuration,
@@ -31,180 +31,189 @@ function units(text: string): bigint {
   return sign * BigInt(whole.replaceAll(",", "") + decimals.padEnd(8, "0"));
 }
 
-test("money is shown in its currency, with every decimal that was given", () => {
-  assert.equal(formatMoney("10000.00", "USD"), "$10,000.00");
-  assert.equal(formatMoney("10000", "USD"), "$10,000.00");
-  assert.equal(formatMoney("10.5", "EUR"), "€10.50");
-  assert.equal(formatMoney("0.12345678", "USD"), "$0.12345678");
-  assert.equal(formatMoney("-3.10", "GBP"), "-£3.10");
-  assert.equal(formatMoney("5000", "JPY"), "¥5,000");
-  assert.equal(formatMoney("5000.5", "JPY"), "¥5,000.5");
-  assert.equal(formatMoney("1.5", "KWD"), "KWD 1.500");
-  assert.equal(formatMoney("999999999999999.99999999", "USD"), "$999,999,999,999,999.99999999");
-});
+describe("formatValue", () => {
+  test("money: shows the currency and every decimal", () => {
+    assert.equal(formatMoney("10000.00", "USD"), "$10,000.00");
+    assert.equal(formatMoney("10000", "USD"), "$10,000.00");
+    assert.equal(formatMoney("10.5", "EUR"), "€10.50");
+    assert.equal(formatMoney("0.12345678", "USD"), "$0.12345678");
+    assert.equal(formatMoney("-3.10", "GBP"), "-£3.10");
+    assert.equal(formatMoney("5000", "JPY"), "¥5,000");
+    assert.equal(formatMoney("5000.5", "JPY"), "¥5,000.5");
+    assert.equal(formatMoney("1.5", "KWD"), "KWD 1.500");
+    assert.equal(formatMoney("999999999999999.99999999", "USD"), "$999,999,999,999,999.99999999");
+  });
 
-test("format money never loses a digit, and shows nothing invisible", () => {
-  fc.assert(
-    fc.property(amount, currency, (given, code) => {
-      const shown = formatMoney(given, code);
-      assert.ok(typeof shown === "string");
-      assert.equal(units(shown), units(given));
-      assert.doesNotMatch(shown, /[^\P{Z} ]|\p{C}/u);
-    }),
-  );
-});
+  test("money: loses no digit and shows nothing invisible", () => {
+    fc.assert(
+      fc.property(amount, currency, (given, code) => {
+        const shown = formatMoney(given, code);
+        assert.ok(typeof shown === "string");
+        assert.equal(units(shown), units(given));
+        assert.doesNotMatch(shown, /[^\P{Z} ]|\p{C}/u);
+      }),
+    );
+  });
 
-test("no two currencies look the same", () => {
-  const codes = Intl.supportedValuesOf("currency");
-  assert.equal(new Set(codes.map((code) => formatMoney("1", code))).size, codes.length);
-});
+  test("money: shows any two currencies differently", () => {
+    const codes = Intl.supportedValuesOf("currency");
+    assert.equal(new Set(codes.map((code) => formatMoney("1", code))).size, codes.length);
+  });
 
-test("what is not a plain decimal is refused, not guessed at", () => {
-  const wrong = [
-    "",
-    "1,000.00",
-    "1e3",
-    "1.",
-    ".5",
-    "+1",
-    " 1",
-    "1 ",
-    "0x10",
-    "NaN",
-    "Infinity",
-    "１",
-    "--1",
-    "1.2.3",
-    "-",
-  ];
-  for (const text of [...wrong, "007", "1234567890123456", "0.123456789"]) {
-    assert.deepEqual(formatMoney(text, "USD"), { refused: "not_a_decimal" }, text);
-    assert.deepEqual(formatQuantity(text), { refused: "not_a_decimal" }, text);
-  }
-});
+  test("money: refuses what is not a plain decimal", () => {
+    const wrong = [
+      "",
+      "1,000.00",
+      "1e3",
+      "1.",
+      ".5",
+      "+1",
+      " 1",
+      "1 ",
+      "0x10",
+      "NaN",
+      "Infinity",
+      "１",
+      "--1",
+      "1.2.3",
+      "-",
+    ];
+    for (const text of [...wrong, "007", "1234567890123456", "0.123456789"]) {
+      assert.deepEqual(formatMoney(text, "USD"), { refused: "not_a_decimal" }, text);
+      assert.deepEqual(formatQuantity(text), { refused: "not_a_decimal" }, text);
+    }
+  });
 
-test("a currency that nobody knows is refused", () => {
-  for (const code of ["XXX", "usd", "US", "USDX", "", "$", "BTC", "constructor"]) {
-    assert.deepEqual(formatMoney("1", code), { refused: "unknown_currency" });
-    assert.deepEqual(formatMinorMoney(1, code), { refused: "unknown_currency" });
-  }
-});
+  test("money: refuses an unknown currency", () => {
+    for (const code of ["XXX", "usd", "US", "USDX", "", "$", "BTC", "constructor"]) {
+      assert.deepEqual(formatMoney("1", code), { refused: "unknown_currency" });
+      assert.deepEqual(formatMinorMoney(1, code), { refused: "unknown_currency" });
+    }
+  });
 
-test("minor units are those of ISO 4217, also where Intl knows none", () => {
-  assert.equal(formatMinorMoney(1_000_000, "USD"), "$10,000.00");
-  assert.equal(formatMinorMoney(5, "USD"), "$0.05");
-  assert.equal(formatMinorMoney(-5, "USD"), "-$0.05");
-  assert.equal(formatMinorMoney(0, "USD"), "$0.00");
-  assert.equal(formatMinorMoney(5000, "JPY"), "¥5,000");
-  assert.equal(formatMinorMoney(1500, "KWD"), "KWD 1.500");
-  assert.equal(formatMinorMoney(500_000, "AFN"), "AFN 5,000.00");
-  assert.equal(formatMinorMoney(500_000, "HUF"), "HUF 5,000.00");
-  assert.equal(formatMinorMoney(Number.MAX_SAFE_INTEGER, "JPY"), "¥9,007,199,254,740,991");
-});
+  test("money-minor: uses the minor units of ISO 4217, also if Intl differs", () => {
+    assert.equal(formatMinorMoney(1_000_000, "USD"), "$10,000.00");
+    assert.equal(formatMinorMoney(5, "USD"), "$0.05");
+    assert.equal(formatMinorMoney(-5, "USD"), "-$0.05");
+    assert.equal(formatMinorMoney(0, "USD"), "$0.00");
+    assert.equal(formatMinorMoney(5000, "JPY"), "¥5,000");
+    assert.equal(formatMinorMoney(1500, "KWD"), "KWD 1.500");
+    assert.equal(formatMinorMoney(500_000, "AFN"), "AFN 5,000.00");
+    assert.equal(formatMinorMoney(500_000, "HUF"), "HUF 5,000.00");
+    assert.equal(formatMinorMoney(Number.MAX_SAFE_INTEGER, "JPY"), "¥9,007,199,254,740,991");
+  });
 
-test("minor units are shown as the same amount in major units", () => {
-  fc.assert(
-    fc.property(fc.maxSafeInteger(), (minor) => {
-      const shown = formatMinorMoney(minor, "USD");
-      assert.ok(typeof shown === "string");
-      assert.equal(units(shown), BigInt(minor) * 1_000_000n);
-    }),
-  );
-});
+  test("money-minor: shows the same amount as in major units", () => {
+    fc.assert(
+      fc.property(fc.maxSafeInteger(), (minor) => {
+        const shown = formatMinorMoney(minor, "USD");
+        assert.ok(typeof shown === "string");
+        assert.equal(units(shown), BigInt(minor) * 1_000_000n);
+      }),
+    );
+  });
 
-test("a quantity is grouped, keeps its decimals and has the operator's unit", () => {
-  assert.equal(formatQuantity("1250.50", "kg"), "1,250.50 kg");
-  assert.equal(formatQuantity("10"), "10");
-  assert.equal(formatValue({ as: "quantity", unit: "shares" }, 1_000_000), "1,000,000 shares");
-  assert.equal(formatValue({ as: "quantity" }, Number.MAX_SAFE_INTEGER), "9,007,199,254,740,991");
-});
+  test("quantity: groups digits, keeps decimals, adds the unit", () => {
+    assert.equal(formatQuantity("1250.50", "kg"), "1,250.50 kg");
+    assert.equal(formatQuantity("10"), "10");
+    assert.equal(formatValue({ as: "quantity", unit: "shares" }, 1_000_000), "1,000,000 shares");
+    assert.equal(formatValue({ as: "quantity" }, Number.MAX_SAFE_INTEGER), "9,007,199,254,740,991");
+  });
 
-test("a duration is shown in days, hours, minutes and seconds, all of it", () => {
-  assert.equal(formatDuration(5400), "1 hour 30 minutes");
-  assert.equal(formatDuration(0), "0 seconds");
-  assert.equal(formatDuration(1), "1 second");
-  assert.equal(formatDuration(90_061), "1 day 1 hour 1 minute 1 second");
-  assert.equal(formatDuration(86_400_000), "1,000 days");
-  for (const seconds of [-1, 1.5, Number.NaN, 2 ** 53])
-    assert.deepEqual(formatDuration(seconds), { refused: "not_a_duration" });
-});
+  test("duration: shows days, hours, minutes and seconds in full", () => {
+    assert.equal(formatDuration(5400), "1 hour 30 minutes");
+    assert.equal(formatDuration(0), "0 seconds");
+    assert.equal(formatDuration(1), "1 second");
+    assert.equal(formatDuration(90_061), "1 day 1 hour 1 minute 1 second");
+    assert.equal(formatDuration(86_400_000), "1,000 days");
+    for (const seconds of [-1, 1.5, Number.NaN, 2 ** 53])
+      assert.deepEqual(formatDuration(seconds), { refused: "not_a_duration" });
+  });
 
-test("a time is shown in UTC, with its weekday, and with seconds if it has any", () => {
-  assert.equal(formatTime("2026-11-22T14:00:00Z"), "Sunday 22 November 2026, 14:00 UTC");
-  assert.equal(formatTime("2026-11-22T16:00:00+02:00"), "Sunday 22 November 2026, 14:00 UTC");
-  assert.equal(formatTime("2026-11-22T23:30:00-05:30"), "Monday 23 November 2026, 05:00 UTC");
-  assert.equal(formatTime("2026-11-22T14:00:05Z"), "Sunday 22 November 2026, 14:00:05 UTC");
-  assert.equal(formatTime("2026-11-22T14:00:00.250Z"), "Sunday 22 November 2026, 14:00:00.250 UTC");
-  assert.equal(formatTime("2026-11-22T14:00:00.000Z"), "Sunday 22 November 2026, 14:00 UTC");
-  assert.equal(formatTime("0044-03-15T12:00:00Z"), "Tuesday 15 March 0044, 12:00 UTC");
-  assert.equal(formatEpochSeconds(1_795_356_000), "Sunday 22 November 2026, 14:00 UTC");
-  assert.equal(formatValue({ as: "time" }, 0), "Thursday 1 January 1970, 00:00 UTC");
-});
+  test("time: shows UTC with weekday, and seconds if not zero", () => {
+    assert.equal(formatTime("2026-11-22T14:00:00Z"), "Sunday 22 November 2026, 14:00 UTC");
+    assert.equal(formatTime("2026-11-22T16:00:00+02:00"), "Sunday 22 November 2026, 14:00 UTC");
+    assert.equal(formatTime("2026-11-22T23:30:00-05:30"), "Monday 23 November 2026, 05:00 UTC");
+    assert.equal(formatTime("2026-11-22T14:00:05Z"), "Sunday 22 November 2026, 14:00:05 UTC");
+    assert.equal(formatTime("2026-11-22T14:00:00.250Z"), "Sunday 22 November 2026, 14:00:00.250 UTC");
+    assert.equal(formatTime("2026-11-22T14:00:00.000Z"), "Sunday 22 November 2026, 14:00 UTC");
+    assert.equal(formatTime("0044-03-15T12:00:00Z"), "Tuesday 15 March 0044, 12:00 UTC");
+    assert.equal(formatEpochSeconds(1_795_356_000), "Sunday 22 November 2026, 14:00 UTC");
+    assert.equal(formatValue({ as: "time" }, 0), "Thursday 1 January 1970, 00:00 UTC");
+  });
 
-test("what is not an instant is refused", () => {
-  const wrong = ["", "now", "2026-11-22", "2026-11-22T14:00Z", "2026-11-22T14:00:00", "2026-11-22 14:00:00Z"];
-  const impossible = [
-    "2026-02-30T00:00:00Z",
-    "2026-13-01T00:00:00Z",
-    "2026-11-22T24:00:00Z",
-    "2026-11-22T14:60:00Z",
-  ];
-  const offset = [
-    "2026-11-22T14:00:60Z",
-    "2026-11-22T14:00:00+24:00",
-    "2026-11-22T14:00:00+0200",
-    "9999-12-31T23:59:59-01:00",
-  ];
-  for (const text of [...wrong, ...impossible, ...offset])
-    assert.deepEqual(formatTime(text), { refused: "not_a_time" }, text);
-  // Milliseconds where seconds are meant.
-  assert.deepEqual(formatEpochSeconds(1_795_356_000_000), { refused: "not_a_time" });
-});
+  test("time: refuses what is not an instant", () => {
+    const wrong = [
+      "",
+      "now",
+      "2026-11-22",
+      "2026-11-22T14:00Z",
+      "2026-11-22T14:00:00",
+      "2026-11-22 14:00:00Z",
+    ];
+    const impossible = [
+      "2026-02-30T00:00:00Z",
+      "2026-13-01T00:00:00Z",
+      "2026-11-22T24:00:00Z",
+      "2026-11-22T14:60:00Z",
+    ];
+    const offset = [
+      "2026-11-22T14:00:60Z",
+      "2026-11-22T14:00:00+24:00",
+      "2026-11-22T14:00:00+0200",
+      "9999-12-31T23:59:59-01:00",
+    ];
+    for (const text of [...wrong, ...impossible, ...offset])
+      assert.deepEqual(formatTime(text), { refused: "not_a_time" }, text);
+    // Milliseconds where seconds are meant.
+    assert.deepEqual(formatEpochSeconds(1_795_356_000_000), { refused: "not_a_time" });
+  });
 
-test("any two instants that differ are shown differently", () => {
-  const second = fc.integer({ min: 0, max: 253_402_300_799 });
-  fc.assert(
-    fc.property(second, second, (a, b) => {
-      assert.equal(formatEpochSeconds(a) === formatEpochSeconds(b), a === b);
-      assert.equal(formatTime(new Date(a * 1000).toISOString()), formatEpochSeconds(a));
-    }),
-  );
-});
+  test("time: shows any two instants differently", () => {
+    const second = fc.integer({ min: 0, max: 253_402_300_799 });
+    fc.assert(
+      fc.property(second, second, (a, b) => {
+        assert.equal(formatEpochSeconds(a) === formatEpochSeconds(b), a === b);
+        assert.equal(formatTime(new Date(a * 1000).toISOString()), formatEpochSeconds(a));
+      }),
+    );
+  });
 
-test("a list quotes each text and says so when it is empty", () => {
-  assert.equal(formatList(["ada", "bob"]), "“ada”, “bob”");
-  assert.equal(formatList([]), "none");
-  assert.equal(formatList([""]), "“”");
-  assert.equal(formatList(["none"]), "“none”");
-  assert.equal(formatList([1, 2]), "1, 2");
-  assert.deepEqual(formatList(["a", null]), { refused: "wrong_type" });
-});
+  test("list: quotes each text, and says none if empty", () => {
+    assert.equal(formatList(["ada", "bob"]), "“ada”, “bob”");
+    assert.equal(formatList([]), "none");
+    assert.equal(formatList([""]), "“”");
+    assert.equal(formatList(["none"]), "“none”");
+    assert.equal(formatList([1, 2]), "1, 2");
+    assert.deepEqual(formatList(["a", null]), { refused: "wrong_type" });
+  });
 
-test("T15: one item of a list cannot look like two", () => {
-  assert.notEqual(formatList(["ada”, “bob"]), formatList(["ada", "bob"]));
-  const item = fc.string({ unit: fc.constantFrom("a", "“", "”", ",", " ", "\\", '"'), maxLength: 6 });
-  fc.assert(
-    fc.property(fc.array(item), fc.array(item), (a, b) => {
-      assert.equal(formatList(a) === formatList(b), JSON.stringify(a) === JSON.stringify(b));
-    }),
-  );
-});
+  test("list: one item cannot look like two (T15)", () => {
+    assert.notEqual(formatList(["ada”, “bob"]), formatList(["ada", "bob"]));
+    const item = fc.string({ unit: fc.constantFrom("a", "“", "”", ",", " ", "\\", '"'), maxLength: 6 });
+    fc.assert(
+      fc.property(fc.array(item), fc.array(item), (a, b) => {
+        assert.equal(formatList(a) === formatList(b), JSON.stringify(a) === JSON.stringify(b));
+      }),
+    );
+  });
 
-test("a text stays as it is, a boolean is yes or no, a number is not grouped", () => {
-  assert.equal(formatText("<b>x</b>"), "<b>x</b>");
-  assert.equal(formatText(true), "yes");
-  assert.equal(formatText(false), "no");
-  assert.equal(formatText(1234567), "1234567");
-  assert.deepEqual(formatText(null), { refused: "wrong_type" });
-});
+  test("text: shows text unchanged, booleans as yes or no, numbers ungrouped", () => {
+    assert.equal(formatText("<b>x</b>"), "<b>x</b>");
+    assert.equal(formatText(true), "yes");
+    assert.equal(formatText(false), "no");
+    assert.equal(formatText(1234567), "1234567");
+    assert.deepEqual(formatText(null), { refused: "wrong_type" });
+  });
 
-test("a value of another type than its format is refused", () => {
-  assert.deepEqual(formatValue({ as: "money" }, 5, "USD"), { refused: "wrong_type" });
-  assert.deepEqual(formatValue({ as: "money" }, "5"), { refused: "wrong_type" });
-  assert.deepEqual(formatValue({ as: "money-minor" }, "5", "USD"), { refused: "wrong_type" });
-  assert.deepEqual(formatValue({ as: "money-minor" }, 5), { refused: "wrong_type" });
-  assert.deepEqual(formatValue({ as: "quantity" }, true), { refused: "wrong_type" });
-  assert.deepEqual(formatValue({ as: "duration" }, "60"), { refused: "wrong_type" });
-  assert.deepEqual(formatValue({ as: "time" }, false), { refused: "wrong_type" });
-  assert.deepEqual(formatValue({ as: "list" }, "a"), { refused: "wrong_type" });
+  test("refuses a value whose type does not fit the format", () => {
+    assert.deepEqual(formatValue({ as: "money" }, 5, "USD"), { refused: "wrong_type" });
+    assert.deepEqual(formatValue({ as: "money" }, "5"), { refused: "wrong_type" });
+    assert.deepEqual(formatValue({ as: "money-minor" }, "5", "USD"), { refused: "wrong_type" });
+    assert.deepEqual(formatValue({ as: "money-minor" }, 5), { refused: "wrong_type" });
+    assert.deepEqual(formatValue({ as: "quantity" }, true), { refused: "wrong_type" });
+    assert.deepEqual(formatValue({ as: "duration" }, "60"), { refused: "wrong_type" });
+    assert.deepEqual(formatValue({ as: "time" }, false), { refused: "wrong_type" });
+    assert.deepEqual(formatValue({ as: "list" }, "a"), { refused: "wrong_type" });
+  });
 });

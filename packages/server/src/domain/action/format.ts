@@ -1,6 +1,6 @@
 /**
- * Values for people: American English, UTC, never rounded and never shortened, so that two values which differ are
- * shown differently. What cannot be shown so is refused.
+ * Formats values for people: American English, UTC, never rounded and never truncated, so that different values are
+ * displayed differently. Refuses what cannot be displayed so.
  */
 import type { Json } from "@countersign/protocol";
 import type { Row } from "./action-type.ts";
@@ -14,7 +14,7 @@ export type FormatRefusal =
   | "not_a_time";
 export type FormatRefused = { readonly refused: FormatRefusal };
 
-/** The value as its row wants it shown. `currency` is the value of the row's currency field. */
+/** Formats the value as its row declares. `currency` is the value of the row's currency field. */
 export function formatValue(
   row: Pick<Row, "as" | "unit">,
   value: Json,
@@ -44,14 +44,14 @@ export function formatValue(
   }
 }
 
-/** A string as it is; an integer without grouping, as it may be a number of something; a boolean as yes or no. */
+/** A string unchanged; an integer without grouping, as it may be an identifier; a boolean as yes or no. */
 export function formatText(value: Json): string | FormatRefused {
   if (typeof value === "string") return value;
   if (typeof value === "boolean") return value ? "yes" : "no";
   return Number.isSafeInteger(value) ? String(value) : { refused: "wrong_type" };
 }
 
-/** `“a”, “b”`; "none" if it is empty. */
+/** `“a”, “b”`; "none" for an empty list. */
 export function formatList(value: Json): string | FormatRefused {
   if (!Array.isArray(value)) return { refused: "wrong_type" };
   const formatted: string[] = [];
@@ -63,7 +63,7 @@ export function formatList(value: Json): string | FormatRefused {
   return formatted.length === 0 ? "none" : formatted.join(", ");
 }
 
-/** A decimal string and an ISO 4217 code: "10000.00" and "USD" are $10,000.00. All decimals given are kept. */
+/** Formats a decimal string with an ISO 4217 code: "10000.00" and "USD" are $10,000.00. Keeps all decimals. */
 export function formatMoney(amount: string, currency: string): string | FormatRefused {
   const decimals = countDecimals(amount);
   if (decimals === undefined) return { refused: "not_a_decimal" };
@@ -71,7 +71,7 @@ export function formatMoney(amount: string, currency: string): string | FormatRe
   return showMoney(amount, Math.max(decimals, getMinorDigits(currency)), currency);
 }
 
-/** An integer of minor units: 1000000 and "USD" are $10,000.00. */
+/** Formats an integer of minor units: 1000000 and "USD" are $10,000.00. */
 export function formatMinorMoney(amount: number, currency: string): string | FormatRefused {
   if (!currencies.has(currency)) return { refused: "unknown_currency" };
   const digits = getMinorDigits(currency);
@@ -81,7 +81,7 @@ export function formatMinorMoney(amount: number, currency: string): string | For
   return showMoney(`${sign}${whole}${digits === 0 ? "" : `.${padded.slice(-digits)}`}`, digits, currency);
 }
 
-/** A decimal, or an integer, with its thousands grouped, and the unit as the operator wrote it: "1,250.5 kg". */
+/** Formats a decimal or an integer with grouped thousands and the operator's unit: "1,250.5 kg". */
 export function formatQuantity(amount: string | number, unit?: string): string | FormatRefused {
   const digits = typeof amount === "number" ? 0 : countDecimals(amount);
   if (digits === undefined) return { refused: "not_a_decimal" };
@@ -93,7 +93,7 @@ export function formatQuantity(amount: string | number, unit?: string): string |
   return unit === undefined ? formatted : `${formatted} ${unit}`;
 }
 
-/** Seconds in days of 24 hours, hours, minutes and seconds: 5400 is "1 hour 30 minutes". */
+/** Formats seconds as days of 24 hours, hours, minutes and seconds: 5400 is "1 hour 30 minutes". */
 export function formatDuration(seconds: number): string | FormatRefused {
   if (!Number.isSafeInteger(seconds) || seconds < 0) return { refused: "not_a_duration" };
   const counts = [
@@ -115,7 +115,7 @@ const months = [
   ...["August", "September", "October", "November", "December"],
 ];
 
-/** RFC 3339 with any offset, shown in UTC: "Sunday 22 November 2026, 14:00 UTC", with seconds if there are any. */
+/** Formats RFC 3339 with any offset in UTC: "Sunday 22 November 2026, 14:00 UTC", with seconds if not zero. */
 export function formatTime(time: string): string | FormatRefused {
   const match = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?(?:Z|([+-])([01]\d|2[0-3]):([0-5]\d))$/.exec(
     time,
@@ -123,14 +123,14 @@ export function formatTime(time: string): string | FormatRefused {
   if (!match) return { refused: "not_a_time" };
   const [, local = "", fraction = "", sign, hours, minutes] = match;
   const date = new Date(`${local}Z`);
-  // A day or a second that does not exist is carried over into one that does, or is no date at all.
+  // `Date` carries a day or second that does not exist over into the next, or is invalid.
   if (Number.isNaN(date.getTime()) || date.toISOString().slice(0, 19) !== local)
     return { refused: "not_a_time" };
   const offset = (Number(hours ?? 0) * 60 + Number(minutes ?? 0)) * (sign === "-" ? -60 : 60);
   return formatEpochSeconds(date.getTime() / 1000 - offset, /[1-9]/.test(fraction) ? fraction : "");
 }
 
-/** Integer seconds since the epoch, shown as `formatTime` does. */
+/** Formats integer seconds since the epoch as `formatTime` does. */
 export function formatEpochSeconds(seconds: number, fraction = ""): string | FormatRefused {
   const date = new Date(seconds * 1000);
   const year = date.getUTCFullYear();
@@ -142,7 +142,9 @@ export function formatEpochSeconds(seconds: number, fraction = ""): string | For
   return `${day} ${iso.slice(0, 4)}, ${clock} UTC`;
 }
 
-/** How many decimals a plain decimal has; undefined if it is none. 15 digits and 8 decimals are exact in every step. */
+/**
+ * Returns the number of decimals; undefined if it is no plain decimal. 15 digits and 8 decimals are exact in every step.
+ */
 function countDecimals(amount: string): number | undefined {
   const match = /^-?(?:0|[1-9]\d{0,14})(?:\.(\d{1,8}))?$/.exec(amount);
   return match ? (match[1]?.length ?? 0) : undefined;
@@ -150,7 +152,7 @@ function countDecimals(amount: string): number | undefined {
 
 const currencies: ReadonlySet<string> = new Set(Intl.supportedValuesOf("currency"));
 
-/** ISO 4217 minor units, where they are not two. `Intl` follows CLDR, which has none for a dozen that have two. */
+/** ISO 4217 minor units other than two. `Intl` follows CLDR, which differs for a dozen currencies. */
 const minorDigitExceptions: { readonly [digits: string]: readonly string[] } = {
   0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(" "),
   3: "BHD IQD JOD KWD LYD OMR TND".split(" "),
@@ -162,14 +164,14 @@ function getMinorDigits(currency: string): number {
   return unusual ? Number(unusual[0]) : 2;
 }
 
-/** `Intl` reads the text itself, so that nothing is rounded on the way. */
+/** `Intl` parses the text itself, so that nothing is rounded. */
 function showMoney(amount: string, digits: number, currency: string): string {
   const format = getMoneyFormat(currency, digits);
-  // Plain spaces for no-break ones: nothing on a card is invisible, not even what the server wrote.
+  // Replace no-break spaces: nothing on a card is invisible.
   return format.format(amount as `${number}`).replaceAll(/[\u00A0\u202F]/g, " ");
 }
 
-/** Kept, because making one costs more than all the rest of a card. There are as many as currencies and digits. */
+/** Cached: creating a formatter costs more than the rest of a card. One for each currency and number of digits. */
 const moneyFormats = new Map<string, Intl.NumberFormat>();
 
 function getMoneyFormat(currency: string, digits: number): Intl.NumberFormat {

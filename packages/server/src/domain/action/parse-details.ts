@@ -1,6 +1,6 @@
 /**
- * `authorization_details` (RFC 9396 §2) as text, read into the parts of one action, or refused with the path of
- * what is wrong. Read from the text, because parsing loses what must be seen: duplicate keys, and numbers that change.
+ * Parses `authorization_details` (RFC 9396 §2) into the parts of one action, or refuses it with the path of the fault.
+ * Parses the text itself, because `JSON.parse` hides duplicate keys and changes numbers.
  */
 import { inspectText, type Json, type JsonObject, type JsonRefusal, parseJson } from "@countersign/protocol";
 import type { ActionPolicy } from "./action-type.ts";
@@ -9,23 +9,23 @@ import { textFaults } from "./declaration.ts";
 import { escapeErrorText, formatErrorPath, quoteErrorName } from "./quotation.ts";
 import { maxTextCodePoints } from "./schema.ts";
 
-/** Bytes of the text. A form holds more, but a person reads no more. */
+/** Maximum size of the text. A form may be larger, but an approver cannot review more. */
 const maxDetailsBytes = 32 * 1024;
 
 /**
- * Bytes of what would be granted. The token carries it, and a token must fit into a header field: servers take 16 KB of
- * those in all, and base64url makes four bytes of three.
+ * Maximum size of the granted details. The token contains them and must fit into a header: servers accept 16 KB of
+ * headers, and base64url turns three bytes into four.
  */
 const maxGrantBytes = 8 * 1024;
 
-/** One detail as it was asked for: `bound` is digested, signed and granted; `advisory` is only ever quoted. */
+/** One detail: `bound` is digested, signed and granted; `advisory` is only quoted. */
 export type ParsedPart = {
   readonly policy: ActionPolicy;
   readonly bound: JsonObject;
   readonly advisory: JsonObject;
 };
 
-/** `path` and `why` are error text: `${path} ${why}` is an `error_description`. */
+/** `${path} ${why}` is the text of an `error_description`. */
 export type DetailsRefusal = {
   readonly refused: "invalid_authorization_details";
   readonly path: string;
@@ -33,8 +33,8 @@ export type DetailsRefusal = {
 };
 
 /**
- * Reads one detail, or several that the operator lets be one action, in their order. Never empty. Scopes that are actions
- * are not asked for here, but by their scope.
+ * Parses one detail, or several that the operator allows in one action, in their order. Returns at least one part.
+ * Actions that are scopes are requested with `scope` instead.
  */
 export function parseDetails(
   text: string,
@@ -57,9 +57,9 @@ export function parseDetails(
   return checkCombination(parts) ?? parts;
 }
 
-/** Why these may not be asked for in one request, if they may not. */
+/** Returns why these parts may not be requested together; undefined if they may. */
 function checkCombination(parts: readonly ParsedPart[]): DetailsRefusal | undefined {
-  // The fields stand in the order of their definition, so that equal details are equal texts.
+  // Fields are in the order of the definition, so that equal details have equal texts.
   const grantedTexts = parts.map(({ policy, bound }) =>
     JSON.stringify({ type: policy.definition.type, ...bound }),
   );
@@ -73,7 +73,7 @@ function checkCombination(parts: readonly ParsedPart[]): DetailsRefusal | undefi
     return refuse(`$[${pair[1]}]`, `must be a request of its own: ${both} are not approved together here`);
   }
   const duplicate = grantedTexts.findIndex((text, at) => grantedTexts.indexOf(text) < at);
-  // Two lines that say the same are read as one.
+  // Refuse equal details: two equal lines would be read as one.
   return duplicate < 0 ? undefined : refuse(`$[${duplicate}]`, "says the same as a detail before it");
 }
 
@@ -106,7 +106,7 @@ function parsePart(
   );
 }
 
-/** The first text that a person could not see as it is. Only the agent's own words may have several lines. */
+/** Finds the first text that cannot be displayed as it is. Only advisory text may have several lines. */
 function findUndisplayable(
   fields: JsonObject,
   at: number,

@@ -1,6 +1,6 @@
 /**
- * The schemas about which the meta-schema of JSON Schema 2020-12 has nothing to say, seen at a glance: most of those that
- * are declared. A yes is certain; about any other schema, and what is wrong with it, the meta-schema itself is asked.
+ * Recognizes simple schemas that are valid under the meta-schema of JSON Schema 2020-12, without compiling it: most of
+ * those that are declared. True means valid; for any other schema the meta-schema decides and names the fault.
  */
 import { isObject, type Json } from "@countersign/protocol";
 
@@ -18,7 +18,7 @@ const isType = (value: Json) =>
 const areNames = (value: Json) =>
   Array.isArray(value) && value.every(isString) && new Set(value).size === value.length;
 
-/** Without those that hold conditions: a condition can be any schema. */
+/** Keywords without those that contain conditions, as a condition can be any schema. */
 const keywords = new Map<string, (value: Json) => boolean>([
   ["$comment", isString],
   ["title", isString],

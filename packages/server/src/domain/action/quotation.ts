@@ -1,30 +1,30 @@
 /**
- * Foreign text between marks: for a person, where its end must be plain to see, and for error text, whose alphabet is
- * narrow (RFC 6749 §5.2: %x20-21 / %x23-5B / %x5D-7E).
+ * Quotes untrusted text: for people, with a visible end, and for error text, whose alphabet is narrow (RFC 6749 §5.2:
+ * %x20-21 / %x23-5B / %x5D-7E).
  */
 import { toErrorDescription } from "@countersign/protocol";
 
-/** What looks like a closing mark, and the backslash that keeps it from being one. */
+/** Characters that look like a closing quotation mark, and the backslash that escapes them. */
 const marks = /[\\"\u201C-\u201F\u2033\u2036\u275D\u275E\u301D-\u301F\uFF02]/g;
 
-/** The text in “ ”, as it is but for a backslash before marks of its own: no value can seem to end before it does. */
+/** Quotes text in “ ”. Escapes quotation marks inside it, so that a value cannot seem to end early. */
 export function quote(text: string): string {
   return `“${text.replaceAll(marks, "\\$&")}”`;
 }
 
-/** The text in the alphabet of `error_description`: a character outside it becomes its code point, <U+200B>. */
+/** Converts text to the alphabet of `error_description`: other characters become their code point, <U+200B>. */
 export function escapeErrorText(text: string): string {
   return toErrorDescription(text, (character) => `<U+${toHex(character)}>`);
 }
 
-/** A name that an agent chose, for error text: its first 40 characters in ' '. */
+/** Quotes a name that an agent chose, for error text: its first 40 characters in ' '. */
 export function quoteErrorName(name: string): string {
   const characters = [...name];
   const rest = characters.length > 40 ? "..." : "";
   return `'${escapeErrorText(characters.slice(0, 40).join("")).replaceAll("'", "<U+0027>")}${rest}'`;
 }
 
-/** The path of a member, as error text: `$[0].amount`, or `$[0]['caf<U+00E9>']` where the name is not a plain one. */
+/** Formats the path of a member for error text: `$[0].amount`, or `$[0]['caf<U+00E9>']` if the name is not plain. */
 export function formatErrorPath(steps: readonly (string | number)[]): string {
   let path = "$";
   for (const step of steps) {

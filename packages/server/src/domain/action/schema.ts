@@ -1,6 +1,6 @@
 /**
- * The fields of an action type: a closed subset of JSON Schema 2020-12 that a person can read on a card. One object, no
- * undeclared members, each field a string, an integer, a boolean or a list of those, each of a bounded size.
+ * Fields of an action type: a closed subset of JSON Schema 2020-12 that can be displayed on a card. One object without
+ * undeclared members; each field is a string, an integer, a boolean or a list of those, of bounded size.
  */
 import { getErrorMessage, isObject, type Json, type JsonObject } from "@countersign/protocol";
 import { Ajv2020, type ErrorObject, type Options } from "ajv/dist/2020.js";
@@ -15,19 +15,19 @@ export type DeclarationProblem = {
 
 export type FieldKind = "string" | "integer" | "boolean" | "list";
 
-/** What a schema declares: `required` lists the fields that are always there. */
+/** The fields of a schema. `required` lists those that are always present. */
 export type Fields = {
   readonly kinds: ReadonlyMap<string, FieldKind>;
   readonly required: ReadonlySet<string>;
 };
 
-/** What is wrong with one field. `path` leads to it from the fields: ["amount"], ["to", 2]. `why` is for error text. */
+/** A fault in one field. `path` starts at the fields: ["amount"], ["to", 2]. `why` is error text. */
 export type FieldFault = { readonly path: readonly (string | number)[]; readonly why: string };
 
-/** No text on a card is longer: nobody would read it. In code points. */
+/** Maximum length of a text on a card, in code points. */
 export const maxTextCodePoints = 4000;
 
-/** No list on a card is longer. */
+/** Maximum number of items of a list on a card. */
 const maxListItems = 1000;
 
 const rootKeywords = [
@@ -42,7 +42,7 @@ const fieldKeywords: { readonly [kind in FieldKind]: readonly string[] } = {
   list: [...commonKeywords, "items", "minItems", "maxItems", "uniqueItems"],
 };
 
-/** Reads the fields that a schema declares, and names all that this version cannot show or bind. */
+/** Reads the declared fields. Returns everything that cannot be displayed or bound. */
 export function readSchema(
   schema: JsonObject,
 ): Fields & { readonly problems: readonly DeclarationProblem[] } {
@@ -104,10 +104,7 @@ export function readSchema(
   return { kinds, required: new Set(names), problems };
 }
 
-/**
- * Compiles a schema that `readSchema` found nothing wrong with. Values are taken as they are: nothing is coerced,
- * defaulted or removed.
- */
+/** Compiles a schema in which `readSchema` found no problem. Values are not coerced, defaulted or removed. */
 export function compileSchema(
   schema: JsonObject,
 ):
@@ -135,10 +132,10 @@ export function compileSchema(
   }
 }
 
-/** `ownProperties`: a field that is inherited, like `constructor`, is not there. */
+/** `ownProperties`: an inherited field, like `constructor`, counts as missing. */
 const options: Options = { strict: true, strictTypes: true, ownProperties: true, logger: false };
 
-/** Compiles without holding the schema against the meta-schema of its dialect, whose own compiling takes a tenth of a second. */
+/** Skips validation against the meta-schema, whose compilation takes a tenth of a second. */
 const getPlainAjv = memoize(() => new Ajv2020({ ...options, meta: false, validateSchema: false }));
 const getFullAjv = memoize(() => new Ajv2020(options));
 
@@ -194,7 +191,7 @@ function isBounded(field: JsonObject): boolean {
   return Object.hasOwn(field, "enum") || Object.hasOwn(field, "const");
 }
 
-/** What has no canonical form cannot be hashed, nor compared with what an agent sends. */
+/** A value without canonical form can neither be hashed nor compared. */
 function checkValues(value: Json, path: readonly (string | number)[], addProblem: AddProblem): void {
   if (typeof value === "number" && !Number.isSafeInteger(value))
     addProblem(
@@ -235,7 +232,7 @@ function toFieldFault(error: ErrorObject | undefined): FieldFault {
   return { path, why: error.message ?? "does not match the schema of this action type" };
 }
 
-/** A JSON pointer's steps; a step of digits is an index, as no field's name begins with one. */
+/** Splits a JSON pointer. A step of digits is an index, as field names do not begin with a digit. */
 function parseJsonPointer(path: string): (string | number)[] {
   const steps = path.split("/").slice(1);
   return steps.map((step) =>

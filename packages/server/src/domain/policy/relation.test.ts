@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import type { JsonObject } from "@countersign/protocol";
 import { type AgentRelation, isRelated, type Relations } from "./relation.ts";
 
@@ -14,59 +14,61 @@ function may(relations: Relations, parts = [eur], email = "ada@example.com", age
   return isRelated(relations, groups, agent, parts, email);
 }
 
-test("a side about which nothing is said is open, and one with lines is closed to what none of them covers", () => {
-  assert.ok(may({}));
-  assert.ok(!may({ agents: [] }));
-  assert.ok(!may({ approvers: [] }));
-});
+describe("isRelated", () => {
+  test("a side that is not configured allows everything; a configured side only what a relation matches", () => {
+    assert.ok(may({}));
+    assert.ok(!may({ agents: [] }));
+    assert.ok(!may({ approvers: [] }));
+  });
 
-test("an agent may ask for what a line of its own covers, of those whom the line names", () => {
-  const relations = { agents: [{ agents: ["desk"], types: ["refund"], where: {}, of: anyone }] };
-  assert.ok(may(relations));
-  assert.ok(!may(relations, [eur], "carol@example.com"));
-  assert.ok(!may(relations, [eur], "ada@example.com", "other"));
-  assert.ok(!may(relations, [export_]));
-  assert.ok(may({ agents: [{ where: {} }] }, [export_], "carol@example.com", "any"));
-});
+  test("an agent may request what one of its relations matches, of the approvers that it names", () => {
+    const relations = { agents: [{ agents: ["desk"], types: ["refund"], where: {}, of: anyone }] };
+    assert.ok(may(relations));
+    assert.ok(!may(relations, [eur], "carol@example.com"));
+    assert.ok(!may(relations, [eur], "ada@example.com", "other"));
+    assert.ok(!may(relations, [export_]));
+    assert.ok(may({ agents: [{ where: {} }] }, [export_], "carol@example.com", "any"));
+  });
 
-test("a person may decide what a line of theirs covers", () => {
-  const relations = {
-    approvers: [{ people: ["ADA@example.com"], groups: [], types: ["refund"], where: {} }],
-  };
-  assert.ok(may(relations));
-  assert.ok(!may(relations, [eur], "bob@example.com"));
-  assert.ok(!may(relations, [export_]));
-});
+  test("an approver may decide what one of their relations matches", () => {
+    const relations = {
+      approvers: [{ people: ["ADA@example.com"], groups: [], types: ["refund"], where: {} }],
+    };
+    assert.ok(may(relations));
+    assert.ok(!may(relations, [eur], "bob@example.com"));
+    assert.ok(!may(relations, [export_]));
+  });
 
-test("both sides are needed: what the agent may and what the person may", () => {
-  const agents = [{ agents: ["desk"], where: {}, types: ["refund"] }];
-  const approvers = [{ ...anyone, types: ["refund"], where: { currency: ["EUR"] } }];
-  assert.ok(may({ agents, approvers }));
-  assert.ok(!may({ agents, approvers }, [usd]));
-  assert.ok(!may({ agents, approvers }, [eur], "ada@example.com", "other"));
-});
+  test("requires both sides", () => {
+    const agents = [{ agents: ["desk"], where: {}, types: ["refund"] }];
+    const approvers = [{ ...anyone, types: ["refund"], where: { currency: ["EUR"] } }];
+    assert.ok(may({ agents, approvers }));
+    assert.ok(!may({ agents, approvers }, [usd]));
+    assert.ok(!may({ agents, approvers }, [eur], "ada@example.com", "other"));
+  });
 
-test("a value is one of those given, of the same kind; of a list each item is; what is not there is none", () => {
-  const where = (field: string, values: (string | number)[]) =>
-    may({ agents: [{ where: { [field]: values } }] });
-  assert.ok(where("currency", ["USD", "EUR"]));
-  assert.ok(!where("currency", ["USD"]));
-  assert.ok(where("copies", [2]));
-  assert.ok(!where("copies", ["2"]));
-  assert.ok(where("tags", ["a", "b", "c"]));
-  assert.ok(!where("tags", ["a"]));
-  assert.ok(!where("region", ["eu"]));
-  assert.ok(!where("toString", ["x"]));
-  assert.ok(
-    !may({ agents: [{ where: { tags: ["a"] } }] }, [{ type: "refund", bound: { ...eur.bound, tags: [] } }]),
-  );
-});
+  test("matches values of the same type, each item of a list, and no missing field", () => {
+    const where = (field: string, values: (string | number)[]) =>
+      may({ agents: [{ where: { [field]: values } }] });
+    assert.ok(where("currency", ["USD", "EUR"]));
+    assert.ok(!where("currency", ["USD"]));
+    assert.ok(where("copies", [2]));
+    assert.ok(!where("copies", ["2"]));
+    assert.ok(where("tags", ["a", "b", "c"]));
+    assert.ok(!where("tags", ["a"]));
+    assert.ok(!where("region", ["eu"]));
+    assert.ok(!where("toString", ["x"]));
+    assert.ok(
+      !may({ agents: [{ where: { tags: ["a"] } }] }, [{ type: "refund", bound: { ...eur.bound, tags: [] } }]),
+    );
+  });
 
-test("of several actions that are approved as one, each has to be covered", () => {
-  const agents: AgentRelation[] = [
-    { types: ["refund"], where: { currency: ["EUR"] } },
-    { types: ["export"], where: {} },
-  ];
-  assert.ok(may({ agents }, [eur, export_]));
-  assert.ok(!may({ agents }, [eur, usd]));
+  test("requires every part to match", () => {
+    const agents: AgentRelation[] = [
+      { types: ["refund"], where: { currency: ["EUR"] } },
+      { types: ["export"], where: {} },
+    ];
+    assert.ok(may({ agents }, [eur, export_]));
+    assert.ok(!may({ agents }, [eur, usd]));
+  });
 });

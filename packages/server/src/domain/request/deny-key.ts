@@ -1,11 +1,11 @@
 /**
- * The latch: a denied action stays denied for the same agent, type and subject, so that neither another wording nor
- * one changed cent asks again. The type names the fields that are its subject. Pure; who may re-open is elsewhere.
+ * Denial keys: a denied action stays blocked for the same agent, type and `deny_by` fields, so that rewording it or
+ * changing another field does not notify an approver again. Pure.
  */
 import { hashJson, type JsonObject } from "@countersign/protocol";
 import type { ActionType } from "../action/action-type.ts";
 
-/** The subject fields of an action, as the type names them. */
+/** Selects the `deny_by` fields of an action. */
 export function selectDenyFields(definition: Pick<ActionType, "denyBy">, bound: JsonObject): JsonObject {
   return Object.fromEntries(
     definition.denyBy.flatMap((field) => (field in bound ? [[field, bound[field]!]] : [])),

@@ -117,26 +117,26 @@ for (const [when, now, table] of times)
         assert.deepEqual(before, copy, "the value given is not changed");
       });
 
-test("T26: a request expires at the instant expiresAt, not after it, and expired is never denied", () => {
+test("expires at expiresAt, not after it, and expired is never denied (T26)", () => {
   const request = approvalIn("pending");
   assert.equal(getRequestState(request, expiresAt - 1), "pending");
   assert.equal(getRequestState(request, expiresAt), "expired");
   assert.equal(getRequestState(approvalIn("denied"), expiresAt), "denied");
 });
 
-test("T19: an approval that nobody redeems lapses at expiresAt and gives no token afterwards", () => {
+test("lapses at expiresAt if not redeemed, and yields no token afterwards (T19)", () => {
   assert.equal(getRequestState(approvalIn("approved"), expiresAt), "lapsed");
   assert.deepEqual(redeem(approvalIn("approved"), "tok", expiresAt), { refused: "lapsed" });
 });
 
-test("deciding closes five seconds before expiry, or a tenth of the lifetime where that is less", () => {
+test("closes five seconds before expiry, or a tenth of the lifetime if that is less", () => {
   assert.equal(computeDecideBy(0, 120_000), 115_000);
   assert.equal(computeDecideBy(0, 50_000), 45_000);
   assert.equal(computeDecideBy(0, 10_000), 9_000);
   assert.equal(computeDecideBy(0, 1_000), 900);
 });
 
-test("in any history a request reaches one final state and stays there, and only an approval becomes a token", () => {
+test("reaches one final state in any history; only an approval becomes a token", () => {
   const step = fc.record({
     event: fc.constantFrom(...(Object.keys(events) as Event[])),
     after: fc.integer({ min: 0, max: 40_000 }),

@@ -1,6 +1,6 @@
 /**
- * The approval: what becomes of one request, as a pure state machine. No clock, no I/O: the time is an argument
- * and the answer is the next value or a refusal. It never reads who is allowed to decide; that is `approver/rule.ts`.
+ * The state machine of an approval request. Pure: the time is an argument, and the result is the next value or a refusal. It
+ * does not check authority; that is `domain/policy/approver-policy.ts`.
  *
  *                 approve                 redeem
  *      pending ─────────────▶ approved ───────────▶ redeemed
@@ -9,54 +9,54 @@
  *        │ └─── cancel ─────────▶ cancelled ◀── cancel
  *        └───── (expiresAt) ────▶ expired
  *
- * denied, expired, cancelled, lapsed and redeemed are final and distinct.
+ * Denied, expired, cancelled, lapsed and redeemed are final and distinct.
  */
 import type { ActionPart, AuthenticationLevel, RequestState } from "@countersign/protocol";
 import type { Card } from "../action/card.ts";
 import type { DeliveryMode } from "../client/client.ts";
 
-/** One thing that would be done, and the key under which a denial of it is remembered. */
+/** One part of the action, and the key of the denial that would block it. */
 export type RequestPart = Readonly<ActionPart> & { readonly denyKey: string };
 
-/** What was asked: written once, never changed. */
+/** The immutable content of a request. */
 export type RequestContent = {
   readonly id: string;
   readonly agent: string;
-  /** What would be done, never empty: digested, signed, put into the token and recomputed by the verifier. */
+  /** At least one part: digested, signed, contained in the token and recomputed by the verifier. */
   readonly parts: readonly RequestPart[];
   readonly audience: string;
   readonly digest: string;
   readonly card: Card;
   readonly cardHash: string;
-  /** The `scope` granted with the token: `openid`, and the scope asked for where a scope is the action. */
+  /** The `scope` of the token: `openid`, and the requested scope if the action is a scope. */
   readonly scope: string;
-  /** Approvers any one of whom may decide, as the operator's rule chose them when it was asked. */
+  /** Ids of the approvers, each of whom may decide, as the policy selected them when the request was created. */
   readonly candidates: readonly string[];
   readonly level: AuthenticationLevel;
   readonly tokenLifetimeSeconds: number;
   readonly dedupeKey: string;
-  /** The trace that the ask was part of (W3C Trace Context), where there is one. */
+  /** The trace of the ask (W3C Trace Context), if there is one. */
   readonly traceparent?: string;
-  /** How the agent learns of the answer, as it was registered when it asked. */
+  /** The agent's delivery mode when it asked. */
   readonly delivery: DeliveryMode;
   readonly createdAt: number;
-  /** The last instant at which a decision is taken is just before this one. */
+  /** Decisions are accepted before this instant. */
   readonly decideBy: number;
   readonly expiresAt: number;
 };
 
-/** A person's answer, and how they proved who they are. */
+/** An approver's decision, and how the approver was authenticated. */
 export type Decision = {
   readonly approver: string;
   readonly at: number;
   readonly level: AuthenticationLevel;
   readonly authenticatedAt: number;
   readonly amr: readonly string[];
-  /** Why not, in the approver's words. Only a denial has one. */
+  /** The approver's reason. Only a denial has one. */
   readonly reason?: string;
 };
 
-/** Where it stands. */
+/** The current state, with what belongs to it. */
 export type RequestStatus =
   | { readonly state: "pending" }
   | { readonly state: "approved"; readonly decision: Decision }
@@ -73,16 +73,16 @@ export type RequestStatus =
 
 export type ApprovalRequest = RequestContent & { readonly status: RequestStatus };
 
-/** Why an event changes nothing. `closed`: too late to decide, too early to call it expired. */
+/** Why an event changes nothing: the state, or `closed`: too late to decide, not yet expired. */
 export type RequestRefusal = Exclude<RequestState, "pending"> | "pending" | "closed";
 export type RequestRefused = { readonly refused: RequestRefusal };
 
-/** When deciding closes: five seconds before expiry, or a tenth of the lifetime if that is less. */
+/** Computes when deciding closes: five seconds before expiry, or a tenth of the lifetime if that is less. */
 export function computeDecideBy(createdAt: number, expiresAt: number): number {
   return expiresAt - Math.min(5_000, Math.floor((expiresAt - createdAt) / 10));
 }
 
-/** The state at `now`. Expiry is a fact of the clock, whether or not anybody has written it down yet. */
+/** Returns the state at `now`. A request expires by the clock, whether or not the sweeper has recorded it. */
 export function getRequestState(
   request: { readonly expiresAt: number; readonly status: { readonly state: RequestState } },
   now: number,
@@ -111,14 +111,14 @@ export function deny(
   return refused ?? { ...request, status: { state: "denied", decision, endedAt: now } };
 }
 
-/** The operator withdraws the request, also after it was approved, as long as no token exists. */
+/** Cancels a pending or approved request. Refused once a token was issued. */
 export function cancel(request: ApprovalRequest, now: number): ApprovalRequest | RequestRefused {
   const state = getRequestState(request, now);
   if (state !== "pending" && state !== "approved") return { refused: state };
   return { ...request, status: { state: "cancelled", endedAt: now } };
 }
 
-/** Turns the approval into a token, once. */
+/** Marks an approved request as redeemed, once. */
 export function redeem(
   request: ApprovalRequest,
   token: string,
@@ -130,7 +130,7 @@ export function redeem(
   return { ...request, status: { state: "redeemed", decision: status.decision, endedAt: now, token } };
 }
 
-/** Writes down what the clock has already done: pending becomes expired, approved becomes lapsed. */
+/** Records what the clock has decided: pending becomes expired, approved becomes lapsed. */
 export function expireRequest(request: ApprovalRequest, now: number): ApprovalRequest | RequestRefused {
   const { status, expiresAt } = request;
   if (now < expiresAt) return { refused: status.state };

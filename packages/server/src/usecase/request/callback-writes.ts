@@ -1,8 +1,7 @@
 /**
- * What becomes of an agent's callback when it asks, and when there is an answer: writes of the very commit that asks or
- * answers, so that what was acknowledged is also told. Sending is `notify.ts`.
+ * Writes of an agent's callback (CIBA ping and push). They belong into the commit that creates or ends the request, so that
+ * an acknowledged result is also delivered. `job/send-callback.ts` sends it.
  */
-
 import type { Seal } from "../../crypto/secret.ts";
 import type { ActionPolicy } from "../../domain/action/action-type.ts";
 import {
@@ -16,11 +15,11 @@ import type { Agent } from "../../domain/client/client.ts";
 import { type ApprovalRequest, getRequestState } from "../../domain/request/request.ts";
 import { absent, type Store, type Write } from "../../store/store.ts";
 
-/** How an ask wants to be answered, where not by polling. */
+/** Delivery mode and sealed notification token of an ask by ping or push. */
 export type CallbackSettings = Pick<Callback, "mode" | "sealedToken">;
 type CallbackRefused = { readonly refused: "unauthorized_client" | "invalid_request"; readonly why: string };
 
-/** Undefined for an agent that polls. Nothing is pushed that must not be, and nobody called without its token. */
+/** Returns undefined for an agent that polls. Refuses a push that is not allowed, and a missing notification token. */
 export async function readCallback(
   { seal }: Seal,
   agent: Agent,
@@ -33,37 +32,37 @@ export async function readCallback(
   const fault = mode === "push" ? findPushFault(agent, definitions) : undefined;
   if (fault !== undefined) return { refused: "unauthorized_client", why: fault };
   if (notificationToken === undefined)
-    return { refused: "invalid_request", why: `a ${mode} client gives a client_notification_token` };
+    return { refused: "invalid_request", why: `client_notification_token is required for ${mode}` };
   return { mode, sealedToken: await seal(notificationToken) };
 }
 
-/** With a new request. */
+/** Returns the write for a new request. */
 export function createCallback(
-  wanted: CallbackSettings | undefined,
+  settings: CallbackSettings | undefined,
   { id, agent, createdAt }: ApprovalRequest,
 ): readonly Write<"callback">[] {
-  if (!wanted) return [];
-  return [{ put: "callback", record: newCallback({ ...wanted, id, agent }, createdAt), ifVersion: absent }];
+  if (!settings) return [];
+  return [{ put: "callback", record: newCallback({ ...settings, id, agent }, createdAt), ifVersion: absent }];
 }
 
-/** With an ask that joins a request: the agent may have lost what it was told the first time, and listens anew. */
+/** Returns the write for an ask that joins an existing request: the agent may have lost the first response and waits again. */
 export async function updateCallbackToken(
   store: Store,
-  wanted: CallbackSettings | undefined,
+  settings: CallbackSettings | undefined,
   request: ApprovalRequest,
   now: number,
 ): Promise<readonly Write<"callback">[]> {
   const { id, agent, delivery } = request;
-  const answered = getRequestState(request, now) !== "pending";
-  // Asked while the agent polled, its answer will not look for a callback.
-  if (!wanted || (delivery === "poll" && !answered)) return [];
+  const hasEnded = getRequestState(request, now) !== "pending";
+  // A request that was created in poll mode queues no callback when it ends.
+  if (!settings || (delivery === "poll" && !hasEnded)) return [];
   const found = await store.read("callback", id);
-  const fresh = newCallback({ ...wanted, id, agent }, now);
-  const record = replaceToken(found?.record, fresh, answered, now);
+  const fresh = newCallback({ ...settings, id, agent }, now);
+  const record = replaceToken(found?.record, fresh, hasEnded, now);
   return [{ put: "callback", record, ifVersion: found?.version ?? absent }];
 }
 
-/** With an answer: approved, denied, withdrawn, or out of time. */
+/** Returns the write that queues the callback when a request is approved, denied, cancelled or expired. */
 export async function queueCallback(
   store: Store,
   { id, delivery }: ApprovalRequest,

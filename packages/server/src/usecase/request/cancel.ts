@@ -1,11 +1,11 @@
-/** The operator withdraws a request that has not become a token, or re-opens an action that a person denied. */
-
+/** Operator commands on requests: cancel a request that has no token yet; release denials. */
 import { operator } from "../../audit/actor.ts";
 import { newEntry } from "../../audit/new-entry.ts";
 import { type ApprovalRequest, cancel, type RequestRefusal } from "../../domain/request/request.ts";
 import type { Store } from "../../store/store.ts";
 import { queueCallback } from "./callback-writes.ts";
 
+/** Cancels a request. Refuses an unknown request, and one that has ended or has a token. */
 export async function cancelRequest(
   store: Store,
   id: string,

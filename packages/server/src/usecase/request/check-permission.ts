@@ -1,7 +1,6 @@
 /**
- * The last part of the first gate: a check outside this server, where the operator has one, of whether this agent may ask
- * these people for this. It answers for each of them, and only those it allows are asked. Whatever keeps it from answering
- * in time is a no for now.
+ * The external permission check: may this agent request this action from these approvers? It returns those for whom it is
+ * allowed; only they are notified. If it fails or times out, the request is refused for now.
  */
 import type { JsonObject } from "@countersign/protocol";
 import type { Approver } from "../../domain/people/approver.ts";
@@ -14,11 +13,11 @@ export type PermissionQuery = {
   readonly approvers: readonly Pick<Approver, "id" | "email">[];
 };
 
-/** Ids of those approvers for whom all parts are allowed. */
+/** Ids of the approvers for whom all parts are allowed. */
 export type PermissionResult = { readonly allowed: readonly string[] } | "unavailable";
 
-/** Never throws, and answers within its own limit of time. Declared here, built in `permission/`. */
-export type PermissionCheck = { readonly check: (question: PermissionQuery) => Promise<PermissionResult> };
+/** Never rejects, and returns within its own timeout. Declared here, created in `permission/`. */
+export type PermissionCheck = { readonly check: (query: PermissionQuery) => Promise<PermissionResult> };
 
 export type PermissionRefusal = "access_denied" | "temporarily_unavailable";
 type PermissionRefused = {
@@ -33,19 +32,19 @@ export const permissionRefusal = {
   gate: "permission",
 } as const satisfies PermissionRefused;
 
-/** Those of the people who may be asked. */
+/** Returns the approvers for whom the action is permitted. */
 export async function checkPermission(
   permission: PermissionCheck,
-  question: Omit<PermissionQuery, "approvers">,
-  people: readonly Approver[],
+  query: Omit<PermissionQuery, "approvers">,
+  approvers: readonly Approver[],
 ): Promise<readonly Approver[] | PermissionRefused> {
-  const verdict = await permission.check({ ...question, approvers: people });
-  if (verdict === "unavailable")
+  const result = await permission.check({ ...query, approvers });
+  if (result === "unavailable")
     return {
       refused: "temporarily_unavailable",
       why: "the permission check is unavailable; no approver was notified; try again",
       gate: "permission",
     };
-  const allowed = people.filter(({ id }) => verdict.allowed.includes(id));
+  const allowed = approvers.filter(({ id }) => result.allowed.includes(id));
   return allowed.length > 0 ? allowed : permissionRefusal;
 }
