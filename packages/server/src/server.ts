@@ -207,7 +207,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
         ? [{ name: "updates", when: { everyMs: 60_000 }, work: () => scheduleMissedUpdates(store) }]
         : []),
       { name: "deliver", when: ["message"], work: () => deliver({ store, channels }) },
-      { name: "notify", when: ["callback"], work: () => callbackWorker.round() },
+      { name: "notify", when: ["callback"], work: () => callbackWorker.startDue() },
       {
         name: "checkpoint",
         when: ["log"],

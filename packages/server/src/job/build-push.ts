@@ -30,15 +30,15 @@ export async function buildPush(
   const { store, callbackClient, callbackSeal } = deps;
   if (callback.sealedBody !== undefined)
     return { text: await callbackSeal.open(callback.sealedBody), callback };
-  const refused = refusalOf(deps, agent.record, request.record);
-  if (refused) return { text: callbackClient.encode({ say: "refused", authReqId, ...refused }), callback };
+  const refusal = findRefusal(deps, agent.record, request.record);
+  if (refusal) return { text: callbackClient.encode({ kind: "error", authReqId, ...refusal }), callback };
 
   let body: PushBody | undefined;
   const grant = await issue(deps, agent, request, {
     actor: job,
     idTokenClaims: (accessToken) => createIdTokenClaims(accessToken, authReqId),
-    also: async (made, token) => {
-      const text = callbackClient.encode({ say: "granted", authReqId, grant: made });
+    also: async (issued, token) => {
+      const text = callbackClient.encode({ kind: "token", authReqId, grant: issued });
       const { hash: tokenHash, jti, expiresAt } = token;
       const sealedBody = await callbackSeal.seal(text);
       body = { text, callback: { ...callback, sealedBody, token: { hash: tokenHash, jti, expiresAt } } };
@@ -50,11 +50,11 @@ export async function buildPush(
   // The refusal is based on the agent as read. If the agent changed since, read again.
   const current = await store.read("agent", agent.record.id);
   if (current?.version !== agent.version) return "conflict";
-  return { text: callbackClient.encode({ say: "refused", authReqId, error: "access_denied" }), callback };
+  return { text: callbackClient.encode({ kind: "error", authReqId, error: "access_denied" }), callback };
 }
 
 /** Returns the error to push instead of a token, or undefined if a token may be issued. */
-function refusalOf(
+function findRefusal(
   { store, policy }: PushDeps,
   agent: Agent,
   request: ApprovalRequest,
@@ -86,6 +86,6 @@ function refusalOf(
 /** Returns the claims that bind the ID token to the access token (OpenID Connect Core §3.1.3.6) and to the request. */
 function createIdTokenClaims(accessToken: string, authReqId: string): Record<string, unknown> {
   // `at_hash`: left half of the SHA-256 hash, which is the hash of ES256.
-  const left = hash("sha256", accessToken, "buffer").subarray(0, 16);
-  return { at_hash: left.toString("base64url"), "urn:openid:params:jwt:claim:auth_req_id": authReqId };
+  const leftHalf = hash("sha256", accessToken, "buffer").subarray(0, 16);
+  return { at_hash: leftHalf.toString("base64url"), "urn:openid:params:jwt:claim:auth_req_id": authReqId };
 }

@@ -4,11 +4,11 @@ import type { IssuedToken } from "../usecase/token/issue.ts";
 /** Error codes of a push (CIBA §12). */
 export type PushError = "access_denied" | "expired_token" | "transaction_failed";
 
-/** Content of a callback, before it is encoded. */
+/** Content of a callback, before it is encoded. `ping` tells only that the request has ended; the others are pushes. */
 export type CallbackPayload = { readonly authReqId: string } & (
-  | { readonly say: "answered" }
-  | { readonly say: "granted"; readonly grant: IssuedToken }
-  | { readonly say: "refused"; readonly error: PushError; readonly reason?: string | undefined }
+  | { readonly kind: "ping" }
+  | { readonly kind: "token"; readonly grant: IssuedToken }
+  | { readonly kind: "error"; readonly error: PushError; readonly reason?: string | undefined }
 );
 
 /** `final`: a retry cannot succeed. */
@@ -17,7 +17,7 @@ export type SendResult = { readonly status: number } | { readonly problem: strin
 /** Encodes and sends callbacks. `send` resolves to undefined if `stop` aborted it. */
 export type CallbackClient = {
   /** Returns the JSON body. */
-  readonly encode: (notice: CallbackPayload) => string;
+  readonly encode: (payload: CallbackPayload) => string;
   readonly send: (
     endpoint: string,
     notificationToken: string,

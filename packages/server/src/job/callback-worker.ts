@@ -8,7 +8,7 @@ import { type CallbackDeps, sendCallback } from "./send-callback.ts";
 
 export type CallbackWorker = {
   /** Starts the callbacks that are due. Resolves when they have started, not when they have ended. */
-  readonly round: () => Promise<void>;
+  readonly startDue: () => Promise<void>;
   /** Resolves when no attempt is running. */
   readonly idle: () => Promise<void>;
   /** Aborts running attempts, which are retried when their lease expires, and starts no more. */
@@ -26,72 +26,72 @@ export function createCallbackWorker(
   const { store } = deps;
   const stopping = new AbortController();
   /** Agent by request id: callbacks from selection until their attempt ends. */
-  const underWay = new Map<string, string>();
+  const inProgress = new Map<string, string>();
   const attempts = new Set<Promise<void>>();
   /** Set if more callbacks are due than the concurrency limits allow. */
-  let crowded = false;
-  let looking: Promise<void> | undefined;
-  let again = false;
-  const unwatch = store.watch((wake) => void hear(wake));
+  let hasMore = false;
+  let starting: Promise<void> | undefined;
+  let isRequested = false;
+  const unwatch = store.watch((event) => void onChange(event));
 
-  async function hear(wake: ChangeEvent): Promise<void> {
+  async function onChange(event: ChangeEvent): Promise<void> {
     // The node that wrote a remote change sends its callback. If that node dies, the next scheduled run sends it.
-    if (wake && (wake.remote || wake.delivery === "poll" || wake.state === "pending")) return;
-    await guarded(look);
+    if (event && (event.remote || event.delivery === "poll" || event.state === "pending")) return;
+    await reportFault(startDue);
   }
 
-  /** Runs `begin` one at a time. Calls made during a run are merged into one more run. */
-  function look(): Promise<void> {
-    again = true;
-    looking ??= (async () => {
+  /** Runs `startBatch` one at a time. Calls made during a run are merged into one more run. */
+  function startDue(): Promise<void> {
+    isRequested = true;
+    starting ??= (async () => {
       try {
-        while (again) {
-          again = false;
-          await begin();
+        while (isRequested) {
+          isRequested = false;
+          await startBatch();
         }
       } finally {
-        looking = undefined;
+        starting = undefined;
       }
     })();
-    return looking;
+    return starting;
   }
 
-  async function begin(): Promise<void> {
-    crowded = false;
+  async function startBatch(): Promise<void> {
+    hasMore = false;
     const due = await store.due("callback", store.now(), batchSize);
     const chosen = due.filter(({ record }) => choose(record)).map(({ record }) => record.id);
     if (chosen.length === 0) return;
-    const left = new Set(chosen);
+    const unclaimed = new Set(chosen);
     try {
       for (const found of await store.claim("callback", { ids: chosen })) {
-        left.delete(found.record.id);
+        unclaimed.delete(found.record.id);
         attempt(found);
       }
     } finally {
       // Claimed by another node.
-      for (const id of left) underWay.delete(id);
+      for (const id of unclaimed) inProgress.delete(id);
     }
   }
 
   function choose({ id, agent, state }: Callback): boolean {
-    if (stopping.signal.aborted || underWay.has(id) || state !== "queued") return false;
-    const ofAgent = [...underWay.values()].filter((one) => one === agent).length;
-    const full = underWay.size >= maxConcurrent || ofAgent >= maxConcurrentPerAgent;
-    crowded ||= full;
-    if (!full) underWay.set(id, agent);
-    return !full;
+    if (stopping.signal.aborted || inProgress.has(id) || state !== "queued") return false;
+    const agentCount = [...inProgress.values()].filter((other) => other === agent).length;
+    const isFull = inProgress.size >= maxConcurrent || agentCount >= maxConcurrentPerAgent;
+    hasMore ||= isFull;
+    if (!isFull) inProgress.set(id, agent);
+    return !isFull;
   }
 
   function attempt(found: Versioned<"callback">): void {
-    const ended = guarded(() => sendCallback(deps, found, stopping.signal)).then(async () => {
-      underWay.delete(found.record.id);
+    const ended = reportFault(() => sendCallback(deps, found, stopping.signal)).then(async () => {
+      inProgress.delete(found.record.id);
       attempts.delete(ended);
-      if (crowded && !stopping.signal.aborted) await guarded(look);
+      if (hasMore && !stopping.signal.aborted) await reportFault(startDue);
     });
     attempts.add(ended);
   }
 
-  async function guarded(work: () => Promise<void>): Promise<void> {
+  async function reportFault(work: () => Promise<void>): Promise<void> {
     try {
       await work();
     } catch (fault) {
@@ -100,11 +100,11 @@ export function createCallbackWorker(
   }
 
   async function idle(): Promise<void> {
-    while (looking || attempts.size > 0) await Promise.allSettled([looking, ...attempts]);
+    while (starting || attempts.size > 0) await Promise.allSettled([starting, ...attempts]);
   }
 
   return {
-    round: look,
+    startDue,
     idle,
     stop: async () => {
       unwatch();

@@ -26,28 +26,28 @@ type Run = (found?: PendingKinds) => Promise<void>;
 
 export function createScheduler(
   store: Pick<Store, "listPendingKinds">,
-  list: readonly Job[],
-  lookEveryMs: number,
+  jobs: readonly Job[],
+  intervalMs: number,
   onFault: (fault: unknown, where: string) => void,
 ): Scheduler {
-  const underWay = new Set<Promise<void>>();
+  const inProgress = new Set<Promise<void>>();
   const timers: NodeJS.Timeout[] = [];
-  const rounds = list.map(({ name, when, work }) => ({ when, run: alone(name, work) }));
+  const runs = jobs.map(({ name, when, work }) => ({ when, run: runExclusively(name, work) }));
 
-  const look = alone("look", async () => {
+  const runPending = runExclusively("schedule", async () => {
     const found = await store.listPendingKinds();
-    for (const { when, run } of rounds)
-      if ("some" in when && when.some((what) => found.has(what))) void run(found);
+    for (const { when, run } of runs)
+      if ("some" in when && when.some((kind) => found.has(kind))) void run(found);
   });
-  every(lookEveryMs, look);
-  for (const { when, run } of rounds) if ("everyMs" in when) every(when.everyMs, run);
+  every(intervalMs, runPending);
+  for (const { when, run } of runs) if ("everyMs" in when) every(when.everyMs, run);
 
   function every(ms: number, run: Run): void {
     timers.push(setInterval(() => void run(), ms).unref());
   }
 
   /** Returns a function that runs the job, or joins the run in progress. */
-  function alone(name: string, work: Job["work"]): Run {
+  function runExclusively(name: string, work: Job["work"]): Run {
     let running: Promise<void> | undefined;
     return (found) => {
       if (running) return running;
@@ -58,9 +58,9 @@ export function createScheduler(
         )
         .finally(() => {
           running = undefined;
-          underWay.delete(ended);
+          inProgress.delete(ended);
         });
-      underWay.add(ended);
+      inProgress.add(ended);
       running = ended;
       return ended;
     };
@@ -68,11 +68,11 @@ export function createScheduler(
 
   return {
     runAll: async () => {
-      for (const { run } of rounds) await run();
+      for (const { run } of runs) await run();
     },
     stop: async () => {
       for (const timer of timers) clearInterval(timer);
-      while (underWay.size > 0) await Promise.all(underWay);
+      while (inProgress.size > 0) await Promise.all(inProgress);
     },
   };
 }

@@ -25,10 +25,10 @@ export async function sendCallback(
   stop: AbortSignal,
 ): Promise<void> {
   const sent = await send(deps, claimed, stop);
-  if (sent) await conclude(deps.store, sent.callback, sent.posted);
+  if (sent) await conclude(deps.store, sent.callback, sent.result);
 }
 
-type Sent = { readonly callback: Callback; readonly posted: SendResult };
+type Sent = { readonly callback: Callback; readonly result: SendResult };
 
 /** Returns undefined if the attempt was aborted or another node holds the lease. */
 async function send(
@@ -38,32 +38,32 @@ async function send(
 ): Promise<Sent | undefined> {
   const { store, callbackClient, callbackSeal, authReqIds } = deps;
   let found: Versioned<"callback"> | undefined = claimed;
-  for (; found; found = await withLease(store, claimed.record)) {
+  for (; found; found = await readLeased(store, claimed.record)) {
     const callback: Callback = found.record;
     const agent = await store.read("agent", callback.agent);
     const request = await store.read("request", callback.id);
-    const problem = readObstacle(callback, agent, store.now());
+    const problem = findObstacle(callback, agent, store.now());
     if (problem !== undefined || !agent || !request || agent.record.delivery.mode === "poll")
-      return { callback, posted: { problem: problem ?? "the request does not exist", final: true } };
+      return { callback, result: { problem: problem ?? "the request does not exist", final: true } };
 
     const { endpoint } = agent.record.delivery;
     const authReqId = authReqIds.issue(callback.id, callback.agent);
     const body =
       callback.mode === "ping"
-        ? { text: callbackClient.encode({ say: "answered", authReqId }), callback }
+        ? { text: callbackClient.encode({ kind: "ping", authReqId }), callback }
         : await buildPush(deps, agent, request, found, authReqId);
     if (body === "conflict") continue;
     const notificationToken = await callbackSeal.open(callback.sealedToken);
-    const posted = await traceCall(request.record, callback.mode, () =>
+    const result = await traceCall(request.record, callback.mode, () =>
       callbackClient.send(endpoint, notificationToken, body.text, stop),
     );
-    return posted && { callback: body.callback, posted };
+    return result && { callback: body.callback, result };
   }
   return undefined;
 }
 
 /** Returns why the callback cannot be sent, or undefined if it can. */
-function readObstacle(
+function findObstacle(
   { mode, token }: Callback,
   agent: Versioned<"agent"> | undefined,
   now: number,
@@ -74,7 +74,7 @@ function readObstacle(
 }
 
 /** Reads the callback again. Returns undefined if the lease is another one. `sealedToken` may have changed meanwhile. */
-async function withLease(
+async function readLeased(
   store: Store,
   { id, attempts, dueAt }: Callback,
 ): Promise<Versioned<"callback"> | undefined> {
@@ -86,59 +86,59 @@ async function withLease(
 }
 
 /** Commits the result of an attempt. */
-async function conclude(store: Store, tried: Callback, posted: SendResult): Promise<void> {
+async function conclude(store: Store, attempted: Callback, result: SendResult): Promise<void> {
   for (;;) {
-    const found = await withLease(store, tried);
+    const found = await readLeased(store, attempted);
     if (!found) return;
-    const change = await concludingChange(store, found, tried.sealedToken, posted);
+    const change = await buildConclusion(store, found, attempted.sealedToken, result);
     if ((await store.commit(change)) === "committed") return;
   }
 }
 
-async function concludingChange(
+async function buildConclusion(
   store: Store,
   { record: callback, version: ifVersion }: Versioned<"callback">,
   usedToken: string,
-  posted: SendResult,
+  result: SendResult,
 ): Promise<Change> {
   const now = store.now();
   const { id, agent, mode, attempts: attempt, token } = callback;
-  const problem = "problem" in posted ? posted.problem : `the endpoint returned status ${posted.status}`;
+  const problem = "problem" in result ? result.problem : `the endpoint returned status ${result.status}`;
   const entry = (event: "callback.sent" | "callback.failed" | "callback.abandoned") =>
     newEntry(event, now, {
       actor: job,
       request: id,
       agent,
       token: token?.jti,
-      facts: { mode, attempt, ...("status" in posted && { status: posted.status }) },
+      facts: { mode, attempt, ...("status" in result && { status: result.status }) },
       texts: event === "callback.sent" ? {} : { problem },
     });
   const put = (record: Callback): Write => ({ put: "callback", record, ifVersion });
 
-  const outcome = "status" in posted ? getResult(posted.status) : posted.final ? "never" : "later";
+  const outcome = "status" in result ? getResult(result.status) : result.final ? "never" : "later";
   // The agent has repeated its request with another notification token: send again with that one, whatever the result.
-  const anew = callback.sealedToken === usedToken ? undefined : { ...callback, dueAt: now };
+  const replacement = callback.sealedToken === usedToken ? undefined : { ...callback, dueAt: now };
   if (outcome === "taken")
     return {
-      writes: [anew ? put(anew) : { delete: "callback", id, ifVersion }],
+      writes: [replacement ? put(replacement) : { delete: "callback", id, ifVersion }],
       entries: [entry("callback.sent")],
     };
-  const again = anew ?? (outcome === "later" ? scheduleRetry(callback, problem, now) : undefined);
-  if (again) return { writes: [put(again)], entries: [entry("callback.failed")] };
+  const retry = replacement ?? (outcome === "later" ? scheduleRetry(callback, problem, now) : undefined);
+  if (retry) return { writes: [put(retry)], entries: [entry("callback.failed")] };
   const revoked = await revokeToken(store, callback, now);
-  const given = put(abandon(callback, problem, now));
+  const abandoned = put(abandon(callback, problem, now));
   return revoked
-    ? { writes: [given, revoked.write], entries: [revoked.entry, entry("callback.abandoned")] }
-    : { writes: [given], entries: [entry("callback.abandoned")] };
+    ? { writes: [abandoned, revoked.write], entries: [revoked.entry, entry("callback.abandoned")] }
+    : { writes: [abandoned], entries: [entry("callback.abandoned")] };
 }
 
 /** Returns the revocation of an undelivered token; undefined if there is none or it can no longer be revoked. */
 async function revokeToken(
   store: Store,
-  { token: made }: Callback,
+  { token: undelivered }: Callback,
   now: number,
 ): Promise<{ readonly write: Write; readonly entry: NewEntry } | undefined> {
-  const found = made && (await store.read("token", made.hash));
+  const found = undelivered && (await store.read("token", undelivered.hash));
   const record = found && revoke(found.record, now);
   if (!record || "refused" in record) return undefined;
   const { requestId: request, agent, jti: token, digest } = record;

@@ -70,25 +70,25 @@ export async function sweep(
  * node has swept most of a chunk.
  */
 async function forEachChunk(work: readonly Work[]): Promise<number> {
-  const portions = shuffle(Array.from({ length: Math.ceil(work.length / chunkSize) }, (_, at) => at));
-  let wrote = 0;
-  for (const at of portions) {
-    const some = work.slice(at * chunkSize, (at + 1) * chunkSize);
+  const order = shuffle(Array.from({ length: Math.ceil(work.length / chunkSize) }, (_, at) => at));
+  let written = 0;
+  for (const at of order) {
+    const chunk = work.slice(at * chunkSize, (at + 1) * chunkSize);
     // Commits of one turn of the event loop share a transaction.
-    const outcomes = await Promise.all(some.map((one) => one()));
+    const outcomes = await Promise.all(chunk.map((run) => run()));
     const committed = outcomes.filter((outcome) => outcome === "committed").length;
-    wrote += committed;
+    written += committed;
     if (committed < outcomes.length / 2) break;
   }
-  return wrote;
+  return written;
 }
 
 /** Random order. `Math.random` is enough: the order is not security-relevant. */
-function shuffle<T>(list: readonly T[]): readonly T[] {
-  return list
-    .map((one) => ({ one, rank: Math.random() }))
+function shuffle<T>(items: readonly T[]): readonly T[] {
+  return items
+    .map((item) => ({ item, rank: Math.random() }))
     .sort((a, b) => a.rank - b.rank)
-    .map(({ one }) => one);
+    .map(({ item }) => item);
 }
 
 function endRequest(store: Store, { record, version }: Versioned<"request">, now: number): Work[] {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import { now, refund, several } from "@countersign/testing/browser/page-fixture";
 import { type Mail, renderMailHtml, renderMailSubject, renderMailText } from "./mail-text.ts";
 
@@ -8,35 +8,37 @@ function mailOf(card: Mail["card"]): Mail {
   return { card, checkCode: "7K2M-Q9XD-4TCV", link, decideBy: now + 102_000, now, approverName: "Ada" };
 }
 
-test("a mail about several actions says so first, and shows each of them whole, in order, as the page does", () => {
-  const mail = mailOf(several);
-  assert.match(renderMailSubject(mail), /^Approve or deny: 3 actions, one decision: \(1\) Move /);
-  for (const body of [renderMailText(mail), renderMailHtml(mail)]) {
-    const text = body.replace(/<[^>]*>/g, "");
-    assert.match(text, /Refund desk asks for your decision: 3 actions, one decision\./);
-    let from = 0;
-    for (const [at, { rows, words }] of several.parts.entries())
-      for (const said of [
-        `${at + 1} of 3: `,
-        ...rows.map(({ value }) => value),
-        ...words.rows.map(({ label }) => label),
-      ]) {
-        const found = text.indexOf(said, from);
-        assert.ok(found >= from, said);
-        from = found;
-      }
-    assert.ok(
-      text.indexOf(several.words.message!, from) > from,
-      "what the agent says about all of it comes last",
-    );
-  }
-});
+describe("renderMail", () => {
+  test("several actions: the subject and body begin with their number, and show each one completely and in order", () => {
+    const mail = mailOf(several);
+    assert.match(renderMailSubject(mail), /^Approve or deny: 3 actions, one decision: \(1\) Move /);
+    for (const body of [renderMailText(mail), renderMailHtml(mail)]) {
+      const text = body.replace(/<[^>]*>/g, "");
+      assert.match(text, /Refund desk asks for your decision: 3 actions, one decision\./);
+      let from = 0;
+      for (const [at, { rows, words }] of several.parts.entries())
+        for (const shown of [
+          `${at + 1} of 3: `,
+          ...rows.map(({ value }) => value),
+          ...words.rows.map(({ label }) => label),
+        ]) {
+          const found = text.indexOf(shown, from);
+          assert.ok(found >= from, shown);
+          from = found;
+        }
+      assert.ok(
+        text.indexOf(several.words.message!, from) > from,
+        "the agent's message about all of them comes last",
+      );
+    }
+  });
 
-test("a mail about one action is about that action alone", () => {
-  const mail = mailOf(refund);
-  assert.match(
-    renderMailText(mail),
-    /^Refund desk asks for your decision:\n\n {4}Refund \$10,000\.00 to Marta Jiménez/,
-  );
-  assert.doesNotMatch(renderMailText(mail) + renderMailHtml(mail), /one decision|1 of 1/);
+  test("one action: the body shows it without numbering", () => {
+    const mail = mailOf(refund);
+    assert.match(
+      renderMailText(mail),
+      /^Refund desk asks for your decision:\n\n {4}Refund \$10,000\.00 to Marta Jiménez/,
+    );
+    assert.doesNotMatch(renderMailText(mail) + renderMailHtml(mail), /one decision|1 of 1/);
+  });
 });

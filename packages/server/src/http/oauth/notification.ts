@@ -13,12 +13,12 @@ export function encodeNotification(payload: CallbackPayload): string {
 }
 
 function toNotificationMembers(payload: CallbackPayload): object {
-  switch (payload.say) {
-    case "answered":
+  switch (payload.kind) {
+    case "ping":
       return {};
-    case "granted":
+    case "token":
       return toTokenResponse(payload.grant);
-    case "refused": {
+    case "error": {
       const { description, members } = describeDenial(descriptions[payload.error], payload.reason);
       return { error: payload.error, error_description: description, ...members };
     }
