@@ -45,8 +45,8 @@ test("a multi-line message is not taken for a stack frame", () => {
 const cases: readonly (readonly [said: string, told: string])[] = [
   ["connect ECONNREFUSED 127.0.0.1:5432", "connect ECONNREFUSED 127.0.0.1:5432"],
   [
-    "postgres://db.example:5432/countersign: nothing listens there",
-    "postgres://db.example:5432/countersign: nothing listens there",
+    "postgres://db.example:5432/countersign: connection refused",
+    "postgres://db.example:5432/countersign: connection refused",
   ],
   ["postgres://account:hunter2@db.example/countersign", "postgres://db.example/countersign"],
   [

@@ -1,7 +1,7 @@
 /**
- * What a store must do, as one suite that every engine passes whole: there are no options and no exceptions. It assumes
- * that several processes share the data, each with a handle of its own, and that only the store's clock counts. It
- * never looks behind the interface; what is particular to an engine is tested beside that engine.
+ * The contract of a store: one suite that every engine passes in full, without options or exceptions. It assumes that
+ * several processes share the data, each through its own handle, and that only the store's clock counts. It tests the
+ * interface only; engine-specific behaviour is tested beside the engine.
  */
 import { describe, test } from "node:test";
 import { atomicityContract } from "./contract/atomicity.ts";
@@ -16,7 +16,7 @@ import { watcherContract } from "./contract/watch.ts";
 
 export type { OpenedStore };
 
-/** Runs the suite against an engine. `open` answers an empty store each time. */
+/** Registers the suite for an engine. `open` returns an empty store on each call. */
 export function storeContract(name: string, open: () => Promise<OpenedStore>): void {
   const contractCase: ContractCase = (title, check) =>
     test(title, async () => {
@@ -28,10 +28,10 @@ export function storeContract(name: string, open: () => Promise<OpenedStore>): v
       }
     });
   describe(`${name}: guards and versions`, () => guardContract(contractCase));
-  describe(`${name}: a change is whole or nothing`, () => atomicityContract(contractCase));
-  describe(`${name}: one winner`, () => concurrencyContract(contractCase));
+  describe(`${name}: atomicity`, () => atomicityContract(contractCase));
+  describe(`${name}: concurrency`, () => concurrencyContract(contractCase));
   describe(`${name}: claims`, () => claimContract(contractCase));
-  describe(`${name}: the log`, () => logContract(contractCase));
+  describe(`${name}: log`, () => logContract(contractCase));
   describe(`${name}: readers`, () => readerContract(contractCase));
   describe(`${name}: watchers`, () => watcherContract(contractCase));
   describe(`${name}: histories`, () => historyContract(contractCase));

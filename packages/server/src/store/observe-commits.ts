@@ -1,10 +1,15 @@
 import type { NewEntry } from "../audit/new-entry.ts";
 import type { Change, Store } from "./store.ts";
 
-/** Hears of an entry once it is on disk, with what was written beside it. It must not throw: the change has happened. */
+/**
+ * Called with each entry once it is durable, and with the writes of its change. Must not throw: the change is already
+ * committed.
+ */
 export type CommitListener = (entry: NewEntry["entry"], writes: Change["writes"]) => void;
 
-/** The same store, watched: whoever counts or tells what happens hears of what was committed, and of nothing else. */
+/**
+ * Returns the store with a listener that is called for each entry after its change was committed (metrics, logging).
+ */
 export function observeCommits(store: Store, listener: CommitListener): Store {
   return {
     ...store,

@@ -1,6 +1,6 @@
 /**
- * Records as they are read from their JSON. Those that are looked at in every request and change seldom (who may ask, spend,
- * decide) are parsed once for each text: the row is still read each time, and a text that is another is parsed anew.
+ * Parses records from their JSON. Kinds that every request reads and that seldom change (`cached`) are parsed once
+ * per text: the row is still read every time, and a changed text misses the cache.
  */
 import { definitions, type Kind, kinds, type Records } from "./record/records.ts";
 import type { AgentAndStatus, PollState, Versioned } from "./store.ts";
@@ -8,18 +8,21 @@ import type { AgentAndStatus, PollState, Versioned } from "./store.ts";
 export type VersionedRow = { readonly version: number; readonly body: string };
 export type RecordJson = Pick<VersionedRow, "body">;
 
-/** What joins an agent with a request; without one, nulls. */
+/** An agent joined with a request; the columns of the request are null if it does not exist. */
 export type AgentAndStatusRow = VersionedRow & (PollState | { readonly [C in keyof PollState]: null });
 
 type CachedRecord = { readonly body: string; readonly record: unknown };
 
-/** How many are kept of each kind. Beyond that all are forgotten, and those in use are soon there again. */
+/** Capacity per kind. A full cache is cleared as a whole. */
 const maxCachedPerKind = 2_000;
 const cache: { readonly [K in Kind]?: Map<string, CachedRecord> } = Object.fromEntries(
   kinds.filter((kind) => definitions[kind].cached).map((kind) => [kind, new Map<string, CachedRecord>()]),
 );
 
-/** A record is what was put under its kind: only a change writes bodies. `id` is what its row was found by. */
+/**
+ * Parses the body of a row. Only changes write bodies, so it is a valid record of its kind. Pass the record's `id` to
+ * use the cache.
+ */
 export function parseRecord<K extends Kind>(kind: K, { body }: RecordJson, id?: string): Records[K] {
   const cached = id === undefined ? undefined : cache[kind];
   if (!cached) return JSON.parse(body) as Records[K];
@@ -42,7 +45,7 @@ export function parseAgentAndStatus(agentId: string, row: AgentAndStatusRow | un
   return { agent, request: { agent: row.agent, state: row.state, expiresAt: row.expiresAt } };
 }
 
-/** Several callers are given the same object: whoever tried to change it would be a fault, and not a silent one. */
+/** Freezes recursively: callers share cached objects, and a mutation must throw. */
 function deepFreeze<T>(value: T): T {
   if (typeof value === "object" && value !== null) {
     Object.values(value).forEach(deepFreeze);

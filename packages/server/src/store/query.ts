@@ -1,12 +1,14 @@
-/** Statements that read records, written once for both engines. Each is answered by an index; the tests of each engine check it. */
+/**
+ * SQL of the readers, shared by both engines. An index serves each statement; the tests of each engine check that.
+ */
 import type { Kind, LeasedKind } from "./record/records.ts";
 
 export type QueryDialect = {
   /** The table's name, quoted, with its schema if the engine has one. */
   readonly table: (name: string) => string;
-  /** The n-th parameter, from 1. */
+  /** Placeholder of the n-th parameter, counted from 1. */
   readonly param: (n: number) => string;
-  /** SQLite keeps the order of the tables of a CROSS JOIN. */
+  /** `CROSS JOIN` makes SQLite join in the given order. */
   readonly orderedJoin: "CROSS JOIN" | "JOIN";
 };
 

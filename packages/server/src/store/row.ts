@@ -1,7 +1,6 @@
 /**
- * What a change looks like in rows: the part of writing that is the same for every engine. Encoding happens when the
- * change is handed over, so that nothing the caller does to its objects afterwards reaches the database, and a change
- * that is malformed is a fault before anything is queued.
+ * Encodes a change as rows: the part of writing that both engines share. Encoding is synchronous, so later mutations
+ * of the caller's objects do not reach the database, and a malformed change is rejected before anything is queued.
  */
 import { entryLine } from "@countersign/protocol";
 import type { NewEntry } from "../audit/new-entry.ts";
@@ -12,18 +11,18 @@ import type { Change, ChangeEvent, UnloggedChange, Write } from "./store.ts";
 
 export type PutRow = {
   readonly dueAt: number | null;
-  /** In the order in which the definition names them. */
+  /** In the order of the definition. */
   readonly columns: readonly ColumnValue[];
   /** The record as JSON. */
   readonly body: string;
-  /** For an approval: the approvers in whose inbox it is from now on, instead of those before. */
+  /** Requests only: the approvers in whose inbox the request is from now on. Replaces the earlier list. */
   readonly waiting?: readonly string[];
 };
 
 export type WriteRow = {
   readonly kind: Kind;
   readonly id: string;
-  /** The version that must still be there; 0 for none. What is put gets the next one. */
+  /** The version that the record must have at commit; 0 if it must not exist. A put writes the next version. */
   readonly ifVersion: number;
   readonly act: "check" | "delete" | PutRow;
 };
@@ -41,17 +40,20 @@ type Guards = Pick<Change, "notOnOrAfter" | "maxPending" | "maxCreatedSince">;
 export type ChangeRows = Guards & {
   readonly writes: readonly WriteRow[];
   readonly entries: readonly EntryRow[];
-  /** What watchers are told once the change is durable. */
+  /** Sent to watchers once the change is durable. */
   readonly changeEvents: readonly ChangeEvent[];
 };
 
-/** Throws for a change that says nothing to the log, or names a record twice: no guard could speak for both. */
+/**
+ * Encodes a change. Throws if it has no log entry, or if it writes one record twice: a version guard cannot cover two
+ * writes.
+ */
 export function encodeChange(change: Change): ChangeRows {
   if (change.entries.length === 0) throw new Error("a change without a log entry cannot be committed");
   return encodeRows(change);
 }
 
-/** Throws also for a kind that holds a decision or authority. */
+/** Encodes a change without log entry. Also throws for kinds that require one. */
 export function encodeUnloggedChange(change: UnloggedChange): ChangeRows {
   const rows = encodeRows({ ...change, entries: [] });
   const refused = rows.writes.find((write) => definitions[write.kind].logged);
@@ -59,7 +61,7 @@ export function encodeUnloggedChange(change: UnloggedChange): ChangeRows {
   return rows;
 }
 
-/** Approvers in whose inbox an approval is: its candidates while it is written as pending, then nobody. */
+/** Returns the approvers in whose inbox the request is: its candidates while it is pending, otherwise none. */
 export function listInboxes(request: ApprovalRequest): readonly string[] {
   return request.status.state === "pending" ? [...new Set(request.candidates)] : [];
 }
@@ -71,7 +73,7 @@ function encodeRows({
 }: Guards & { readonly writes: readonly Write[]; readonly entries: readonly NewEntry[] }): ChangeRows {
   const writeRows = writes.map(encodeWrite);
   const recordNames = new Set(writeRows.map((write) => `${write.kind} ${write.id}`));
-  if (recordNames.size < writeRows.length) throw new Error("a change names one record twice");
+  if (recordNames.size < writeRows.length) throw new Error("a change writes one record twice");
   return {
     ...guards,
     writes: writeRows,
@@ -92,8 +94,9 @@ function encodePut<K extends Kind>(kind: K, record: Records[K], ifVersion: numbe
   const columns = Object.values(definition.columns).map((column) => column(record));
   const waiting = kind === "request" ? listInboxes(record as ApprovalRequest) : undefined;
   const dueAt = definition.dueAt(record);
-  // An engine would refuse it in the middle of a transaction that others share.
-  if (dueAt !== null && !Number.isSafeInteger(dueAt)) throw new Error(`${dueAt} is no instant of a ${kind}`);
+  // Reject it here: the engine would reject it within a transaction that is shared with other changes.
+  if (dueAt !== null && !Number.isSafeInteger(dueAt))
+    throw new Error(`${dueAt} is not a valid due time of a ${kind}`);
   const act = { dueAt, columns, body: JSON.stringify(record), waiting };
   return { kind, id: definition.id(record), ifVersion, act };
 }

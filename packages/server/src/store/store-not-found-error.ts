@@ -1,7 +1,9 @@
-/** There is no database where one is said to be. Nobody but `init` makes one: with a lost one go every latch, and the log. */
+/**
+ * The database does not exist. Only `init` creates one: starting empty would silently lose all denials and the log.
+ */
 export class StoreNotFoundError extends Error {
   constructor(location: string) {
     super(`there is no database ${location}`);
-    this.name = "MissingStore";
+    this.name = "StoreNotFoundError";
   }
 }

@@ -1,8 +1,7 @@
 /**
- * Where things are kept. Readers by name, and one way to write: a `Change`, which carries its guards, its records,
- * its outgoing messages and its log entries, and happens whole or not at all. Many processes may share one store;
- * nothing here assumes that it is alone. It never decides anything: guards say what was read, and `commit` says
- * whether that still held.
+ * The store: named readers, and one way to write. A `Change` carries its guards, records, outgoing messages and log
+ * entries, and is committed as a whole or not at all. Several processes may share a store. The store makes no
+ * decisions: guards name what was read, and `commit` returns whether that still held.
  */
 
 import type { Hash, RequestState } from "@countersign/protocol";
@@ -14,13 +13,16 @@ import type { Kind, LeasedKind, Records, UnloggedKind } from "./record/records.t
 
 export type MaybePromise<T> = T | Promise<T>;
 
-/** A record as it was read, with the version that a later write must still find. */
+/** A record and its version, which guards a later write. */
 export type Versioned<K extends Kind> = { readonly record: Records[K]; readonly version: number };
 
-/** Version 0 stands for "is not there". */
+/** The version of a record that does not exist. */
 export const absent = 0;
 
-/** One record's part of a change. `expect` is the version that was read; another one there now is a conflict. */
+/**
+ * The write of one record. `ifVersion` is the version that was read; if it differs at commit, the change is a
+ * conflict.
+ */
 export type Write<K extends Kind = Kind> = {
   [P in K]:
     | { readonly put: P; readonly record: Records[P]; readonly ifVersion: number }
@@ -30,26 +32,26 @@ export type Write<K extends Kind = Kind> = {
 
 export type Change = {
   readonly writes: readonly Write[];
-  /** Milliseconds since the epoch. A conflict unless the store's own clock, inside the commit, is before it. */
+  /** Milliseconds since the epoch. The change is a conflict if the store's clock has reached this time at commit. */
   readonly notOnOrAfter?: number;
-  /** A conflict unless, inside the commit, this agent has fewer requests pending. */
+  /** The change is a conflict if the agent has `limit` or more pending requests at commit. */
   readonly maxPending?: { readonly agent: string; readonly limit: number };
-  /** A conflict unless, inside the commit, this agent has fewer requests created at or after `since`. */
+  /** The change is a conflict if the agent has `limit` or more requests created at or after `since`, at commit. */
   readonly maxCreatedSince?: { readonly agent: string; readonly since: number; readonly limit: number };
-  /** Never empty: a change and its log entry are one write. The first entry's id is the change's id. */
+  /** At least one: a change and its log entry are one write. The id of the first entry identifies the change. */
   readonly entries: readonly [NewEntry, ...NewEntry[]];
 };
 
-/** A write that holds no decision and no authority, and so needs no log entry. */
+/** A change without log entry, for kinds that hold no decision and no authority. */
 export type UnloggedChange = {
   readonly writes: readonly Write<UnloggedKind>[];
   readonly notOnOrAfter?: number;
 };
 
-/** `committed`: durable, on disk. `conflict`: a guard did not hold and nothing of this change was written. */
+/** `committed`: durable. `conflict`: a guard did not hold, and nothing was written. */
 export type Outcome = "committed" | "conflict";
 
-/** A sequenced log entry: its exact bytes, and the texts that have not been erased. */
+/** A log entry: its exact bytes, and the texts that were not erased. */
 export type LoggedEntry = {
   readonly index: number;
   readonly line: string;
@@ -57,108 +59,116 @@ export type LoggedEntry = {
 };
 
 export interface Log {
-  /** How many entries have an index. */
+  /** Returns the number of sequenced entries. */
   size(): MaybePromise<number>;
   entries(from: number, limit: number): MaybePromise<readonly LoggedEntry[]>;
-  /** The newest entries about one request, or of all, newest first; those not yet sequenced have index -1. */
+  /**
+   * Returns the newest entries, of one request or of all, newest first. Entries that are not sequenced yet have index
+   * -1.
+   */
   newest(limit: number, request?: string): MaybePromise<readonly LoggedEntry[]>;
-  /** True if the entry with this id was committed: answers what became of a commit whose answer was lost. */
+  /** Returns true if the entry was committed. Resolves the outcome of a commit whose response was lost. */
   hasEntry(entryId: string): MaybePromise<boolean>;
   root(size: number): MaybePromise<Hash>;
   inclusion(index: number, size: number): MaybePromise<readonly Hash[]>;
   consistency(oldSize: number, size: number): MaybePromise<readonly Hash[]>;
-  /** Gives up to `limit` waiting entries their index, in order of arrival, and answers the new size. */
+  /** Assigns indexes to up to `limit` entries in order of arrival. Returns the new size. */
   sequence(limit: number): Promise<number>;
   storeCheckpoint(size: number, note: string): Promise<void>;
   checkpoints(): MaybePromise<readonly { readonly size: number; readonly note: string }[]>;
   newestCheckpoint(): MaybePromise<{ readonly size: number; readonly note: string } | undefined>;
-  /** Erases the personal text of one entry for good. Its line, which holds only commitments, stays as it is. */
+  /** Erases the personal texts of one entry permanently. Its line, which holds only commitments, is unchanged. */
   eraseTexts(entryId: string): Promise<void>;
 }
 
-/** What a watcher is told after a change of a request is durable. Undefined: something changed in another process. */
+/** Sent to watchers once a change of a request is durable. Undefined: another process changed something unknown. */
 export type ChangeEvent =
   | {
       readonly requestId: string;
       readonly candidates: readonly string[];
       readonly state: RequestState;
       readonly delivery: DeliveryMode;
-      /** Another process wrote it, and does what there is to do about it. */
+      /** Set if another process wrote the change; that process runs the follow-up work. */
       readonly remote?: true;
     }
   | undefined;
 
-/** So many that are due, the longest due first; or those of these that are. */
+/** Up to `limit` records, longest due first; or those of `ids` that are due. */
 export type ClaimFilter = { readonly limit: number } | { readonly ids: readonly string[] };
 
-/** How a request stands, as written; see `stateAt` for what the clock makes of it. */
+/** Stored status of a request; `getRequestState` applies expiry. */
 export type PollState = {
   readonly agent: string;
   readonly state: RequestState;
   readonly expiresAt: number;
 };
 
-/** An agent, and a request of whatever agent: what is not there is left out. */
+/** An agent and a request, of this agent or another; missing ones are left out. */
 export type AgentAndStatus = { readonly agent?: Versioned<"agent">; readonly request?: PollState };
 
 export interface Store {
-  /** The store's clock, in milliseconds since the epoch. */
+  /** Returns the store's time, in milliseconds since the epoch. */
   now(): number;
 
   read<K extends Kind>(kind: K, id: string): MaybePromise<Versioned<K> | undefined>;
-  /** Every record of a kind of which there are few: agents, APIs, approvers, keys, latches. Ordered by id. */
+  /** Returns all records of a kind, by id. For kinds with few records: agents, APIs, approvers, keys, denials. */
   list<K extends Kind>(kind: K): MaybePromise<readonly Versioned<K>[]>;
-  /** Records about which the clock has something to say at `now`, the longest due first. */
+  /** Returns up to `limit` records that are due at `now`, longest due first. */
   due<K extends Kind>(kind: K, now: number, limit: number): MaybePromise<readonly Versioned<K>[]>;
   /**
-   * What there is something to do about by the store's clock: kinds with a record that is due, and the log where entries
-   * wait for their index or for a checkpoint. One question, for rounds that mostly find nothing.
+   * Returns the kinds with a due record by the store's clock, and `log` if entries wait for an index or a checkpoint.
+   * One query, because most job runs find nothing.
    */
   listPendingKinds(): MaybePromise<ReadonlySet<Kind | "log">>;
 
-  /** The little that a poll needs, without reading the rest. */
+  /** Returns the status of a request without reading its body. */
   readStatus(requestId: string): MaybePromise<PollState | undefined>;
-  /** Both that a poll needs, in one statement. A request is found only together with an agent. */
+  /** Returns an agent and the status of a request in one query. Without the agent, the request is left out. */
   readAgentAndStatus(agentId: string, requestId: string): MaybePromise<AgentAndStatus>;
-  /** Which of these requests are not pending: answered, over or not there. For many at once. */
+  /** Returns which of these requests are not pending: decided, over or unknown. */
   findNotPending(requestIds: readonly string[]): MaybePromise<readonly string[]>;
   findApproverByEmail(email: string): MaybePromise<Versioned<"approver"> | undefined>;
   listDevicesOf(approverId: string): MaybePromise<readonly Device[]>;
   /** Returns all contacts of an approver, of every channel, disabled ones too. Ordered by id. */
   listContactsOf(approverId: string): MaybePromise<readonly Versioned<"contact">[]>;
   listSessionsOn(deviceId: string): MaybePromise<readonly Versioned<"session">[]>;
-  /** Pending requests that this approver may decide, oldest first; the caller leaves out those past their time. */
+  /**
+   * Returns the pending requests that this approver may decide, oldest first. The caller filters out expired ones.
+   */
   listPendingFor(approverId: string): MaybePromise<readonly ApprovalRequest[]>;
   listDecidedBy(approverId: string, limit: number): MaybePromise<readonly ApprovalRequest[]>;
-  /** Newest first. `state` is the state as written; see `stateAt` for what the clock makes of it. */
+  /** Newest first. `state` is the stored state; `getRequestState` applies expiry. */
   listRequests(filter: {
     readonly state?: RequestState;
     readonly limit: number;
   }): MaybePromise<readonly ApprovalRequest[]>;
-  /** How many of an agent's requests are pending and not past their time at `now`. */
+  /** Returns the number of the agent's requests that are pending and not expired at `now`. */
   countPending(agentId: string, now: number): MaybePromise<number>;
-  /** When the requests were created that are pending and not past their time at `now`, oldest first. */
+  /** Returns the creation times of requests that are pending and not expired at `now`, oldest first. */
   listPendingCreatedAt(now: number, limit: number): MaybePromise<readonly number[]>;
-  /** How many requests an agent has had created at or after `since`. */
+  /** Returns the number of requests that the agent created at or after `since`. */
   countCreatedSince(agentId: string, since: number): MaybePromise<number>;
   /** Returns the queued messages that report the end of this request once it has ended. */
   listMessagesAwaiting(requestId: string): MaybePromise<readonly Versioned<"message">[]>;
-  /** Messages that were given up, newest first. */
+  /** Newest first. */
   listAbandonedMessages(limit: number): MaybePromise<readonly Records["message"][]>;
-  /** Callbacks that were given up, newest first. */
+  /** Newest first. */
   listAbandonedCallbacks(limit: number): MaybePromise<readonly Records["callback"][]>;
 
   commit(change: Change): Promise<Outcome>;
   commitUnlogged(change: UnloggedChange): Promise<Outcome>;
   /**
-   * Leases records that are due, by the store's clock: as they are answered they are the caller's alone, until the lease
-   * ends and they are due again. Of several who claim at once each record goes to one, and nobody waits for another.
+   * Leases due records by the store's clock. Each returned record belongs to the caller alone until its lease ends;
+   * then it is due again. Concurrent claims get disjoint records and do not wait for each other.
    */
   claim<K extends LeasedKind>(kind: K, filter: ClaimFilter): Promise<readonly Versioned<K>[]>;
 
   readonly log: Log;
-  /** Calls back after durable changes of requests, in this process or another. Answers how to stop. */
+  /**
+   * Calls `listener` after durable changes of requests, in this process or another. Returns a function that ends the
+   * subscription.
+   */
   watch(listener: (event: ChangeEvent) => void): () => void;
-  /** Waits for what was asked to be written, then lets go of the files. */
+  /** Waits until queued writes are done, then closes files and connections. */
   close(): Promise<void>;
 }

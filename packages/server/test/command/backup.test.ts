@@ -35,7 +35,7 @@ test("a backup under load is of one instant, whole, and what was acknowledged be
     for (const { id } of requests) assert.ok((await copy.log.newest(9, id)).length > 0);
     await copy.log.sequence(1_000);
     await copy.close();
-    await assert.rejects(backupSqlite(deployment.file, to), /is there already/);
+    await assert.rejects(backupSqlite(deployment.file, to), /already exists/);
 
     // Restored: the same files under the same key go on.
     await deployment.server.close();

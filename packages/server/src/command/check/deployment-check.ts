@@ -182,7 +182,7 @@ async function checkFile({ config }: CheckContext): Promise<CheckResult[]> {
       ? ok("database", "every page and index of the file is in order")
       : fail(
           "database",
-          `the file is damaged: ${corruption}`,
+          `the database file is corrupt: ${corruption}`,
           "Stop the server, keep the file, and put the newest backup back that is whole.",
         ),
   ];

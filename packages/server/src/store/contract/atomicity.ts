@@ -1,19 +1,19 @@
-/** Everything that a change carries is there, for every handle and after every restart, or nothing of it is. */
+/** A change is stored completely, for every handle and after every restart, or not at all. */
 import assert from "node:assert/strict";
 import { absent, type Write } from "../store.ts";
 import { type ContractCase, commit, put } from "./contract-case.ts";
 import { aDenial, anAgent, anApprover, anEntry, aWholeChange, partsOf, testNow } from "./fixture.ts";
 
 export function atomicityContract(contractCase: ContractCase): void {
-  const broken: Write = { check: "agent", id: "nobody", ifVersion: 7 };
+  const broken: Write = { check: "agent", id: "unknown", ifVersion: 7 };
 
-  contractCase("a committed change is there whole, for every handle", async ({ store, reopen }) => {
+  contractCase("stores a committed change completely, for every handle", async ({ store, reopen }) => {
     assert.equal(await store.commit(aWholeChange("a")), "committed");
     assert.equal(await partsOf(store, "a"), "all");
     assert.equal(await partsOf(await reopen(), "a"), "all");
   });
 
-  contractCase("of a change in conflict nothing is there, whichever guard failed", async ({ store }) => {
+  contractCase("stores nothing of a change in conflict, whichever guard failed", async ({ store }) => {
     assert.equal(await store.commit(aWholeChange("a", broken)), "conflict");
     assert.equal(await store.commit({ ...aWholeChange("b"), notOnOrAfter: 0 }), "conflict");
     const maxPending = { agent: "agent_1", limit: 0 };
@@ -21,34 +21,28 @@ export function atomicityContract(contractCase: ContractCase): void {
     for (const name of ["a", "b", "c"]) assert.equal(await partsOf(store, name), "nothing", name);
   });
 
-  contractCase(
-    "an instant that is no integer is a fault of who hands it over, and of nobody else",
-    async ({ store }) => {
-      const good = anAgent();
-      const [bad, other] = await Promise.allSettled([
-        store.commitUnlogged({
-          writes: [{ put: "replay", record: { id: "r", expiresAt: testNow + 0.5 }, ifVersion: absent }],
-        }),
-        put(store, "agent", good, absent),
-      ]);
-      assert.deepEqual([bad.status, other.status], ["rejected", "fulfilled"]);
-      assert.equal(await store.read("replay", "r"), undefined);
-      assert.ok(await store.read("agent", good.id));
-    },
-  );
+  contractCase("rejects only the change whose due time is not an integer", async ({ store }) => {
+    const valid = anAgent();
+    const [invalid, other] = await Promise.allSettled([
+      store.commitUnlogged({
+        writes: [{ put: "replay", record: { id: "r", expiresAt: testNow + 0.5 }, ifVersion: absent }],
+      }),
+      put(store, "agent", valid, absent),
+    ]);
+    assert.deepEqual([invalid.status, other.status], ["rejected", "fulfilled"]);
+    assert.equal(await store.read("replay", "r"), undefined);
+    assert.ok(await store.read("agent", valid.id));
+  });
 
-  contractCase(
-    "a change in conflict leaves those asked for in the same turn committed",
-    async ({ store }) => {
-      const changes = [aWholeChange("a"), aWholeChange("b", broken), aWholeChange("c")];
-      const outcomes = await Promise.all(changes.map((change) => store.commit(change)));
-      assert.deepEqual(outcomes, ["committed", "conflict", "committed"]);
-      const found = await Promise.all(["a", "b", "c"].map((name) => partsOf(store, name)));
-      assert.deepEqual(found, ["all", "nothing", "all"]);
-    },
-  );
+  contractCase("a conflict does not affect other changes of the same turn", async ({ store }) => {
+    const changes = [aWholeChange("a"), aWholeChange("b", broken), aWholeChange("c")];
+    const outcomes = await Promise.all(changes.map((change) => store.commit(change)));
+    assert.deepEqual(outcomes, ["committed", "conflict", "committed"]);
+    const found = await Promise.all(["a", "b", "c"].map((name) => partsOf(store, name)));
+    assert.deepEqual(found, ["all", "nothing", "all"]);
+  });
 
-  contractCase("a change sees those asked for before it in the same turn", async ({ store }) => {
+  contractCase("a change sees earlier changes of the same turn", async ({ store }) => {
     const agent = anAgent();
     const outcomes = await Promise.all([
       put(store, "agent", agent, absent),
@@ -65,7 +59,7 @@ export function atomicityContract(contractCase: ContractCase): void {
   });
 
   contractCase(
-    "hundreds of changes asked for in one turn are each answered and each whole",
+    "stores each of hundreds of changes of one turn completely or not at all",
     async ({ store }) => {
       const names = Array.from({ length: 400 }, (_, n) => String(n));
       const outcomes = await Promise.all(
@@ -79,7 +73,7 @@ export function atomicityContract(contractCase: ContractCase): void {
   );
 
   contractCase(
-    "an e-mail address belongs to one approver; a change that gives it to a second one fails alone",
+    "rejects only the change that gives an e-mail address to a second approver",
     async ({ store }) => {
       const [ada, eve] = [anApprover({ email: "ada@example.com" }), anApprover({ email: "ada@example.com" })];
       const results = await Promise.allSettled([
@@ -99,7 +93,7 @@ export function atomicityContract(contractCase: ContractCase): void {
     },
   );
 
-  contractCase("a second entry with the same id fails alone, with its change", async ({ store }) => {
+  contractCase("rejects only the change whose entry id exists", async ({ store }) => {
     const first = aWholeChange("a");
     await store.commit(first);
     await assert.rejects(store.commit({ ...aWholeChange("b"), entries: first.entries }), Error);
@@ -107,54 +101,45 @@ export function atomicityContract(contractCase: ContractCase): void {
     assert.equal(await partsOf(store, "b"), "nothing");
   });
 
-  contractCase(
-    "a change without an entry, or of authority passed without one, is a fault and writes nothing",
-    async ({ store }) => {
-      const change = aWholeChange("a");
-      await assert.rejects(store.commit({ ...change, entries: [] as never }), /without a log entry/);
-      await assert.rejects(store.commitUnlogged({ writes: change.writes as never }), /kind request/);
-      assert.equal(await partsOf(store, "a"), "nothing");
-    },
-  );
+  contractCase("rejects a logged kind without a log entry, and writes nothing", async ({ store }) => {
+    const change = aWholeChange("a");
+    await assert.rejects(store.commit({ ...change, entries: [] as never }), /without a log entry/);
+    await assert.rejects(store.commitUnlogged({ writes: change.writes as never }), /kind request/);
+    assert.equal(await partsOf(store, "a"), "nothing");
+  });
 
-  contractCase("a change that names a record twice is a fault and writes nothing", async ({ store }) => {
+  contractCase("rejects a change that writes a record twice, and writes nothing", async ({ store }) => {
     const agent = anAgent();
     const write: Write = { put: "agent", record: agent, ifVersion: absent };
     await assert.rejects(commit(store, write, { check: "agent", id: agent.id, ifVersion: absent }), /twice/);
     assert.equal(await store.read("agent", agent.id), undefined);
   });
 
-  contractCase(
-    "what becomes of an object after it was handed over does not reach the store",
-    async ({ store }) => {
-      const denial = { ...aDenial(), fields: { order: "A-1" } };
-      const writes: Write[] = [{ put: "denial", record: denial, ifVersion: absent }];
-      const outcome = store.commit({ writes, entries: [anEntry()] });
-      denial.fields.order = "changed";
-      writes.push(broken);
-      assert.equal(await outcome, "committed");
-      assert.deepEqual((await store.read("denial", denial.id))?.record.fields, { order: "A-1" });
-    },
-  );
+  contractCase("ignores mutations of a change after it was submitted", async ({ store }) => {
+    const denial = { ...aDenial(), fields: { order: "A-1" } };
+    const writes: Write[] = [{ put: "denial", record: denial, ifVersion: absent }];
+    const outcome = store.commit({ writes, entries: [anEntry()] });
+    denial.fields.order = "changed";
+    writes.push(broken);
+    assert.equal(await outcome, "committed");
+    assert.deepEqual((await store.read("denial", denial.id))?.record.fields, { order: "A-1" });
+  });
 
-  contractCase("T21: what was committed is there after close and reopen", async ({ store, reopen }) => {
+  contractCase("a committed change survives close and reopen (T21)", async ({ store, reopen }) => {
     for (const name of ["a", "b", "c"]) assert.equal(await store.commit(aWholeChange(name)), "committed");
     await store.close();
     const next = await reopen();
     for (const name of ["a", "b", "c"]) assert.equal(await partsOf(next, name), "all");
   });
 
-  contractCase(
-    "close waits for what was asked for before it, and nothing is taken after it",
-    async ({ store, reopen }) => {
-      const outcome = store.commit(aWholeChange("a"));
-      await store.close();
-      assert.equal(await outcome, "committed");
-      await assert.rejects(store.commit(aWholeChange("b")), /closed/);
-      await store.close();
-      const next = await reopen();
-      assert.equal(await partsOf(next, "a"), "all");
-      assert.equal(await partsOf(next, "b"), "nothing");
-    },
-  );
+  contractCase("close waits for earlier changes and rejects later ones", async ({ store, reopen }) => {
+    const outcome = store.commit(aWholeChange("a"));
+    await store.close();
+    assert.equal(await outcome, "committed");
+    await assert.rejects(store.commit(aWholeChange("b")), /closed/);
+    await store.close();
+    const next = await reopen();
+    assert.equal(await partsOf(next, "a"), "all");
+    assert.equal(await partsOf(next, "b"), "nothing");
+  });
 }

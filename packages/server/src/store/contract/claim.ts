@@ -1,4 +1,4 @@
-/** What has to leave is claimed before it leaves: of several who would send it at once, one does. */
+/** Outbox records are claimed before they are sent; of concurrent claims of a record, one succeeds. */
 import assert from "node:assert/strict";
 import { absent, type Store, type Versioned } from "../store.ts";
 import type { ContractCase } from "./contract-case.ts";
@@ -13,29 +13,26 @@ export function claimContract(contractCase: ContractCase): void {
   };
   const idsOf = (claims: readonly Versioned<"message">[]) => claims.map(({ record }) => record.id);
 
-  contractCase(
-    "what is claimed is leased: it is due again when the lease ends, and not before",
-    async ({ store }) => {
-      const record = aMessage();
-      await store.commitUnlogged({ writes: [{ put: "message", record, ifVersion: absent }] });
-      const before = store.now();
-      const [found, ...more] = await store.claim("message", { limit: 9 });
-      assert.deepEqual(more, []);
-      assert.deepEqual({ ...found!.record, dueAt: 0 }, { ...record, attempts: 1, dueAt: 0 });
-      assert.ok(found!.record.dueAt >= before + 60_000 && found!.record.dueAt < before + 70_000);
-      assert.deepEqual(await store.read("message", record.id), found);
-      assert.deepEqual(await store.claim("message", { limit: 9 }), []);
-      assert.deepEqual(idsOf(await store.due("message", found!.record.dueAt, 9)), [record.id]);
-    },
-  );
+  contractCase("leases a claimed record: it is due again when the lease ends", async ({ store }) => {
+    const record = aMessage();
+    await store.commitUnlogged({ writes: [{ put: "message", record, ifVersion: absent }] });
+    const before = store.now();
+    const [found, ...more] = await store.claim("message", { limit: 9 });
+    assert.deepEqual(more, []);
+    assert.deepEqual({ ...found!.record, dueAt: 0 }, { ...record, attempts: 1, dueAt: 0 });
+    assert.ok(found!.record.dueAt >= before + 60_000 && found!.record.dueAt < before + 70_000);
+    assert.deepEqual(await store.read("message", record.id), found);
+    assert.deepEqual(await store.claim("message", { limit: 9 }), []);
+    assert.deepEqual(idsOf(await store.due("message", found!.record.dueAt, 9)), [record.id]);
+  });
 
-  contractCase("the longest due is claimed first, no more than is asked for", async ({ store }) => {
+  contractCase("claims the longest due first, up to the limit", async ({ store }) => {
     const ids = await putMessages(store, 5);
     assert.deepEqual(idsOf(await store.claim("message", { limit: 2 })), ids.slice(0, 2));
     assert.deepEqual(idsOf(await store.claim("message", { limit: 9 })), ids.slice(2));
   });
 
-  contractCase("of those that are named only what is due is claimed", async ({ store }) => {
+  contractCase("claims only due records of the given ids", async ({ store }) => {
     const later = store.now() + 3_600_000;
     const [due, other] = [aCallback(), aCallback()];
     const [idle, gone, early] = [
@@ -57,27 +54,24 @@ export function claimContract(contractCase: ContractCase): void {
     );
   });
 
-  contractCase(
-    "of three who claim at once, again and again, each record goes to one, and none is left",
-    async ({ store, reopen }) => {
-      const handles = [store, await reopen(), await reopen()];
-      const ids = await putMessages(store, 90);
-      const taken: string[] = [];
-      const claimAll = async (handle: Store) => {
-        // Others may hold what is due just then: who finds nothing looks again.
-        for (let idle = 0; idle < 20; ) {
-          const found = idsOf(await handle.claim("message", { limit: 7 }));
-          taken.push(...found);
-          idle = found.length === 0 ? idle + 1 : 0;
-        }
-      };
-      await Promise.all([...handles, ...handles].map(claimAll));
-      assert.deepEqual([...taken].sort(), [...ids].sort());
-    },
-  );
+  contractCase("gives each record to exactly one of several concurrent claims", async ({ store, reopen }) => {
+    const handles = [store, await reopen(), await reopen()];
+    const ids = await putMessages(store, 90);
+    const taken: string[] = [];
+    const claimAll = async (handle: Store) => {
+      // Other handles may hold locks just then: retry empty claims.
+      for (let idle = 0; idle < 20; ) {
+        const found = idsOf(await handle.claim("message", { limit: 7 }));
+        taken.push(...found);
+        idle = found.length === 0 ? idle + 1 : 0;
+      }
+    };
+    await Promise.all([...handles, ...handles].map(claimAll));
+    assert.deepEqual([...taken].sort(), [...ids].sort());
+  });
 
   contractCase(
-    "a lease that ended is claimed again, and what its first holder then writes is a conflict",
+    "a record is claimed again after its lease; a late write of the first holder is a conflict",
     async ({ store, reopen }) => {
       const other = await reopen();
       await putMessages(store, 1);
@@ -100,7 +94,7 @@ export function claimContract(contractCase: ContractCase): void {
   );
 
   contractCase(
-    "of a claim and a write of the same record, at the same instant, neither undoes the other",
+    "a concurrent claim and write of one record do not undo each other",
     async ({ store, reopen }) => {
       const other = await reopen();
       for (let round = 0; round < 40; round += 1) {

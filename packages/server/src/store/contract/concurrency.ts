@@ -1,4 +1,4 @@
-/** Of all that want the same thing at the same time, one gets it, whichever process it asked through. */
+/** Of concurrent writes that exclude each other, one is committed, whichever process it came from. */
 import assert from "node:assert/strict";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { type ApprovalRequest, approve, deny, expireRequest, redeem } from "../../domain/request/request.ts";
@@ -14,12 +14,12 @@ export function concurrencyContract(contractCase: ContractCase): void {
   };
 
   contractCase(
-    "T18, T47: of 50 concurrent redemptions of one approval one wins",
+    "commits one of 50 concurrent redemptions of a request (T18, T47)",
     async ({ store, reopen }) => {
       const handles = [store, await reopen(), await reopen()];
       const approved = aRequest({ status: { state: "approved", decision: aDecision() } });
       await put(store, "request", approved, absent);
-      // All of them have read before the first of them writes.
+      // All read before the first writes.
       const on = Array.from({ length: 50 }, (_, n) => handles[n % handles.length]!);
       const read = await Promise.all(on.map((handle) => handle.read("request", approved.id)));
       const redeemOn = async (handle: Store, n: number) => {
@@ -48,63 +48,57 @@ export function concurrencyContract(contractCase: ContractCase): void {
     },
   );
 
-  contractCase(
-    "T24, T48: of an approval and a denial at the same instant exactly one is committed",
-    async ({ store, reopen }) => {
-      const other = await reopen();
-      for (let round = 0; round < 20; round += 1) {
-        const request = aRequest();
+  contractCase("commits either an approval or a concurrent denial (T24, T48)", async ({ store, reopen }) => {
+    const other = await reopen();
+    for (let round = 0; round < 20; round += 1) {
+      const request = aRequest();
+      await put(store, "request", request, absent);
+      const found = (await store.read("request", request.id))!;
+      const [first, second] = round % 2 ? [store, other] : [other, store];
+      const outcomes = await Promise.all([
+        writeApproval(first, found, assertNotRefused(approve(request, aDecision(), testNow))),
+        writeApproval(second, found, assertNotRefused(deny(request, aDecision({ reason: "no" }), testNow))),
+      ]);
+      assert.deepEqual([...outcomes].sort(), ["committed", "conflict"]);
+      const now = await other.read("request", request.id);
+      assert.equal(now?.record.status.state, outcomes[0] === "committed" ? "approved" : "denied");
+      assert.equal(now?.version, 2);
+      assert.equal((await store.log.newest(9, request.id)).length, 1);
+    }
+  });
+
+  contractCase("commits either a decision or the concurrent expiry (T11)", async ({ store, reopen }) => {
+    const sweeper = await reopen();
+    const start = store.now() + 20;
+    await Promise.all(
+      Array.from({ length: 40 }, async (_, n) => {
+        const request = aRequest({ expiresAt: start + n });
         await put(store, "request", request, absent);
         const found = (await store.read("request", request.id))!;
-        const [first, second] = round % 2 ? [store, other] : [other, store];
-        const outcomes = await Promise.all([
-          writeApproval(first, found, assertNotRefused(approve(request, aDecision(), testNow))),
-          writeApproval(second, found, assertNotRefused(deny(request, aDecision({ reason: "no" }), testNow))),
-        ]);
-        assert.deepEqual([...outcomes].sort(), ["committed", "conflict"]);
-        const now = await other.read("request", request.id);
-        assert.equal(now?.record.status.state, outcomes[0] === "committed" ? "approved" : "denied");
-        assert.equal(now?.version, 2);
-        assert.equal((await store.log.newest(9, request.id)).length, 1);
-      }
-    },
-  );
-
-  contractCase(
-    "T11: of a decision and the expiry that overtakes it exactly one is committed",
-    async ({ store, reopen }) => {
-      const sweeper = await reopen();
-      const start = store.now() + 20;
-      await Promise.all(
-        Array.from({ length: 40 }, async (_, n) => {
-          const request = aRequest({ expiresAt: start + n });
-          await put(store, "request", request, absent);
-          const found = (await store.read("request", request.id))!;
-          let decidedAt = 0;
-          const decide = async () => {
-            while (store.now() < request.expiresAt - 1 + (n % 3)) await nextTurn();
-            decidedAt = store.now();
-            const next: ApprovalRequest = {
-              ...request,
-              status: { state: "approved", decision: aDecision() },
-            };
-            return writeApproval(store, found, next, request.expiresAt);
+        let decidedAt = 0;
+        const decide = async () => {
+          while (store.now() < request.expiresAt - 1 + (n % 3)) await nextTurn();
+          decidedAt = store.now();
+          const next: ApprovalRequest = {
+            ...request,
+            status: { state: "approved", decision: aDecision() },
           };
-          const expire = async () => {
-            while (sweeper.now() < request.expiresAt) await nextTurn();
-            return writeApproval(sweeper, found, assertNotRefused(expireRequest(request, sweeper.now())));
-          };
-          const [decided, expired] = await Promise.all([decide(), expire()]);
-          assert.deepEqual([decided, expired].sort(), ["committed", "conflict"]);
-          if (decidedAt >= request.expiresAt) assert.equal(decided, "conflict");
-          const state = (await store.readStatus(request.id))?.state;
-          assert.equal(state, decided === "committed" ? "approved" : "expired");
-        }),
-      );
-    },
-  );
+          return writeApproval(store, found, next, request.expiresAt);
+        };
+        const expire = async () => {
+          while (sweeper.now() < request.expiresAt) await nextTurn();
+          return writeApproval(sweeper, found, assertNotRefused(expireRequest(request, sweeper.now())));
+        };
+        const [decided, expired] = await Promise.all([decide(), expire()]);
+        assert.deepEqual([decided, expired].sort(), ["committed", "conflict"]);
+        if (decidedAt >= request.expiresAt) assert.equal(decided, "conflict");
+        const state = (await store.readStatus(request.id))?.state;
+        assert.equal(state, decided === "committed" ? "approved" : "expired");
+      }),
+    );
+  });
 
-  contractCase("of 50 concurrent reservations of one token one wins", async ({ store, reopen }) => {
+  contractCase("commits one of 50 concurrent reservations of a token", async ({ store, reopen }) => {
     const handles = [store, await reopen()];
     const token = aToken();
     await put(store, "token", token, absent);
@@ -124,7 +118,7 @@ export function concurrencyContract(contractCase: ContractCase): void {
   });
 
   contractCase(
-    "T46, T47: of 30 concurrent uses of one client assertion one is remembered first",
+    "commits one of 30 concurrent uses of a client assertion (T46, T47)",
     async ({ store, reopen }) => {
       const handles = [store, await reopen()];
       const record = aReplay();
@@ -136,7 +130,7 @@ export function concurrencyContract(contractCase: ContractCase): void {
   );
 
   contractCase(
-    "T29: concurrent asks through several handles do not exceed what may wait",
+    "concurrent asks through several handles do not exceed maxPending (T29)",
     async ({ store, reopen }) => {
       const handles = [store, await reopen()];
       const expiresAt = store.now() + 60_000;

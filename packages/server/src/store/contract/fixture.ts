@@ -1,4 +1,4 @@
-/** Records and log entries for the store's tests, each valid, each with an id of its own. Made for tests alone. */
+/** Test fixtures: valid records and log entries, each with a unique id. */
 import { commitText } from "@countersign/protocol";
 import type { NewEntry } from "../../audit/new-entry.ts";
 import type { Callback } from "../../domain/callback/callback.ts";
@@ -13,12 +13,12 @@ import type { Message } from "../record/message.ts";
 import type { Replay } from "../record/replay.ts";
 import { absent, type Change, type Store, type Write } from "../store.ts";
 
-/** An instant in 2026; the store's own clock is asked only where a rule is about it. */
+/** A fixed time in 2026. Tests use the clock of the store only where a rule depends on it. */
 export const testNow = Date.UTC(2026, 0, 15, 12);
 
 let serial = 0;
 
-/** Ids sort in the order in which they were made, as real ones do. */
+/** Returns a new id. Ids sort by creation, like real ones. */
 export function uniqueId(prefix: string): string {
   serial += 1;
   return `${prefix}_${String(serial).padStart(8, "0")}`;
@@ -237,7 +237,7 @@ export function aCallback(overrides: Partial<Callback> = {}): Callback {
   };
 }
 
-/** A change with something of everything in it, all of it found again by `name`. */
+/** Returns a change with writes of several kinds, entries and texts, whose ids derive from `name`. */
 export function aWholeChange(name: string, guard?: Write): Change {
   const request = aRequest({ id: `req_${name}`, candidates: [`apr_${name}`] });
   return {
@@ -254,7 +254,7 @@ export function aWholeChange(name: string, guard?: Write): Change {
   };
 }
 
-/** How much of `aWholeChange(name)` is there: everything, nothing, or the parts by name. */
+/** Returns how much of `aWholeChange(name)` is stored: all, nothing, or the names of the parts. */
 export async function partsOf(store: Store, name: string): Promise<"all" | "nothing" | readonly string[]> {
   const inbox = await store.listPendingFor(`apr_${name}`);
   const entries = await store.log.newest(9, `req_${name}`);
@@ -269,7 +269,7 @@ export async function partsOf(store: Store, name: string): Promise<"all" | "noth
     reason: entries.some(({ texts }) => texts.reason?.text === "too much"),
     note: entries.some(({ texts }) => texts.note?.text === "ask again"),
   };
-  const found = Object.entries(parts).flatMap(([part, there]) => (there ? [part] : []));
-  if (found.length === 0) return "nothing";
-  return found.length === Object.keys(parts).length ? "all" : found;
+  const stored = Object.entries(parts).flatMap(([part, value]) => (value ? [part] : []));
+  if (stored.length === 0) return "nothing";
+  return stored.length === Object.keys(parts).length ? "all" : stored;
 }

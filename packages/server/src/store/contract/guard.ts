@@ -1,4 +1,4 @@
-/** A write says which version it was made from; the store says whether that still held. */
+/** Version guards and counting guards. */
 import assert from "node:assert/strict";
 import type { ApprovalRequest } from "../../domain/request/request.ts";
 import { absent, type Write } from "../store.ts";
@@ -6,7 +6,7 @@ import { type ContractCase, commit, put } from "./contract-case.ts";
 import { aDenial, anAgent, anEntry, aReplay, aRequest, testNow } from "./fixture.ts";
 
 export function guardContract(contractCase: ContractCase): void {
-  contractCase("what is read is what was put, at version 1", async ({ store }) => {
+  contractCase("reads a record as it was put, at version 1", async ({ store }) => {
     const denial = aDenial({
       fields: {
         text: "é e\u0301 \u0000 \u2028 \ud83d\ude00 \ud800 \\ \" '",
@@ -19,15 +19,15 @@ export function guardContract(contractCase: ContractCase): void {
     assert.deepEqual(await store.read("denial", denial.id), { record: denial, version: 1 });
   });
 
-  contractCase("what was never put, or was dropped, is not there", async ({ store }) => {
-    assert.equal(await store.read("agent", "nobody"), undefined);
+  contractCase("returns undefined for a record that was never put or was deleted", async ({ store }) => {
+    assert.equal(await store.read("agent", "unknown"), undefined);
     const agent = anAgent();
     await put(store, "agent", agent, absent);
     assert.equal(await commit(store, { delete: "agent", id: agent.id, ifVersion: 1 }), "committed");
     assert.equal(await store.read("agent", agent.id), undefined);
   });
 
-  contractCase("each put raises the version by one", async ({ store }) => {
+  contractCase("each put increments the version", async ({ store }) => {
     const agent = anAgent();
     for (const version of [0, 1, 2]) {
       assert.equal(await put(store, "agent", { ...agent, name: `name ${version}` }, version), "committed");
@@ -36,7 +36,7 @@ export function guardContract(contractCase: ContractCase): void {
     }
   });
 
-  contractCase("records of different kinds do not share ids", async ({ store }) => {
+  contractCase("kinds have separate id spaces", async ({ store }) => {
     const agent = anAgent();
     await put(store, "agent", agent, absent);
     assert.equal(await put(store, "denial", aDenial({ id: agent.id }), absent), "committed");
@@ -44,105 +44,95 @@ export function guardContract(contractCase: ContractCase): void {
   });
 
   for (const act of ["put", "delete", "check"] as const)
-    contractCase(
-      `a ${act} that expects another version than is there is a conflict and changes nothing`,
-      async ({ store }) => {
-        const agent = anAgent();
-        for (const version of [0, 1, 2]) {
-          for (const ifVersion of [0, 1, 2, 3]) {
-            if (ifVersion === version) continue;
-            const changed = { ...agent, name: "changed" };
-            const write: Write =
-              act === "put"
-                ? { put: "agent", record: changed, ifVersion }
-                : act === "delete"
-                  ? { delete: "agent", id: agent.id, ifVersion }
-                  : { check: "agent", id: agent.id, ifVersion };
-            const before = await store.read("agent", agent.id);
-            assert.equal(await commit(store, write), "conflict", `expects ${ifVersion}, ${version} is there`);
-            assert.deepEqual(await store.read("agent", agent.id), before);
-          }
-          await put(store, "agent", agent, version);
-        }
-      },
-    );
-
-  contractCase(
-    "a check that holds lets the change through and leaves what it checked as it was",
-    async ({ store }) => {
-      const [agent, denial] = [anAgent(), aDenial()];
-      await put(store, "agent", agent, absent);
-      const check: Write[] = [
-        { check: "agent", id: agent.id, ifVersion: 1 },
-        { check: "denial", id: "no such latch", ifVersion: absent },
-      ];
-      assert.equal(
-        await commit(store, ...check, { put: "denial", record: denial, ifVersion: absent }),
-        "committed",
-      );
-      assert.equal((await store.read("agent", agent.id))?.version, 1);
-      assert.equal((await store.read("denial", denial.id))?.version, 1);
-    },
-  );
-
-  contractCase(
-    "T11: from the instant `before` on, by the store's clock, a change is a conflict",
-    async ({ store }) => {
+    contractCase(`a ${act} with another ifVersion is a conflict and changes nothing`, async ({ store }) => {
       const agent = anAgent();
-      const writes: Write[] = [{ put: "agent", record: agent, ifVersion: absent }];
-      for (const before of [0, store.now() - 1, store.now()])
-        assert.equal(await store.commit({ writes, notOnOrAfter: before, entries: [anEntry()] }), "conflict");
-      assert.equal(await store.read("agent", agent.id), undefined);
-      const later = store.now() + 60_000;
-      assert.equal(await store.commit({ writes, notOnOrAfter: later, entries: [anEntry()] }), "committed");
-      const replay: Write<"replay"> = { put: "replay", record: aReplay(), ifVersion: absent };
-      assert.equal(await store.commitUnlogged({ writes: [replay], notOnOrAfter: store.now() }), "conflict");
-      assert.equal(await store.commitUnlogged({ writes: [replay], notOnOrAfter: later }), "committed");
-    },
-  );
+      for (const version of [0, 1, 2]) {
+        for (const ifVersion of [0, 1, 2, 3]) {
+          if (ifVersion === version) continue;
+          const changed = { ...agent, name: "changed" };
+          const write: Write =
+            act === "put"
+              ? { put: "agent", record: changed, ifVersion }
+              : act === "delete"
+                ? { delete: "agent", id: agent.id, ifVersion }
+                : { check: "agent", id: agent.id, ifVersion };
+          const before = await store.read("agent", agent.id);
+          assert.equal(await commit(store, write), "conflict", `expects ${ifVersion}, ${version} is there`);
+          assert.deepEqual(await store.read("agent", agent.id), before);
+        }
+        await put(store, "agent", agent, version);
+      }
+    });
+
+  contractCase("a passing check changes neither record nor version", async ({ store }) => {
+    const [agent, denial] = [anAgent(), aDenial()];
+    await put(store, "agent", agent, absent);
+    const check: Write[] = [
+      { check: "agent", id: agent.id, ifVersion: 1 },
+      { check: "denial", id: "unknown", ifVersion: absent },
+    ];
+    assert.equal(
+      await commit(store, ...check, { put: "denial", record: denial, ifVersion: absent }),
+      "committed",
+    );
+    assert.equal((await store.read("agent", agent.id))?.version, 1);
+    assert.equal((await store.read("denial", denial.id))?.version, 1);
+  });
+
+  contractCase("a change at or after notOnOrAfter is a conflict (T11)", async ({ store }) => {
+    const agent = anAgent();
+    const writes: Write[] = [{ put: "agent", record: agent, ifVersion: absent }];
+    for (const before of [0, store.now() - 1, store.now()])
+      assert.equal(await store.commit({ writes, notOnOrAfter: before, entries: [anEntry()] }), "conflict");
+    assert.equal(await store.read("agent", agent.id), undefined);
+    const later = store.now() + 60_000;
+    assert.equal(await store.commit({ writes, notOnOrAfter: later, entries: [anEntry()] }), "committed");
+    const replay: Write<"replay"> = { put: "replay", record: aReplay(), ifVersion: absent };
+    assert.equal(await store.commitUnlogged({ writes: [replay], notOnOrAfter: store.now() }), "conflict");
+    assert.equal(await store.commitUnlogged({ writes: [replay], notOnOrAfter: later }), "committed");
+  });
+
+  contractCase("a change is a conflict once the agent has maxPending requests (T29)", async ({ store }) => {
+    const soon = store.now() + 60_000;
+    const ask = (overrides: Partial<ApprovalRequest>, limit: number) =>
+      store.commit({
+        writes: [{ put: "request", record: aRequest({ expiresAt: soon, ...overrides }), ifVersion: absent }],
+        maxPending: { agent: "agent_1", limit },
+        entries: [anEntry()],
+      });
+    assert.equal(await ask({ expiresAt: store.now() }, 1), "committed", "none is pending");
+    assert.equal(
+      await ask({ status: { state: "cancelled", endedAt: testNow } }, 1),
+      "committed",
+      "one has expired",
+    );
+    assert.equal(await ask({ agent: "agent_2" }, 1), "committed", "one is cancelled");
+    assert.equal(await ask({}, 1), "committed", "one is of another agent");
+    assert.equal(await ask({}, 1), "conflict");
+    assert.equal(await ask({}, 2), "committed");
+    assert.deepEqual(await Promise.all([ask({}, 3), ask({}, 3)]), ["committed", "conflict"]);
+    assert.equal(await store.countPending("agent_1", store.now()), 3);
+  });
 
   contractCase(
-    "T29: a change is a conflict once the agent has as many requests waiting as it says",
+    "a change is a conflict once the agent has created maxCreatedSince requests (T29)",
     async ({ store }) => {
-      const soon = store.now() + 60_000;
-      const ask = (given: Partial<ApprovalRequest>, limit: number) =>
+      const ask = (overrides: Partial<ApprovalRequest>, limit: number) =>
         store.commit({
-          writes: [{ put: "request", record: aRequest({ expiresAt: soon, ...given }), ifVersion: absent }],
-          maxPending: { agent: "agent_1", limit },
-          entries: [anEntry()],
-        });
-      assert.equal(await ask({ expiresAt: store.now() }, 1), "committed", "nothing was waiting");
-      assert.equal(
-        await ask({ status: { state: "cancelled", endedAt: testNow } }, 1),
-        "committed",
-        "one past its time",
-      );
-      assert.equal(await ask({ agent: "agent_2" }, 1), "committed", "and one cancelled");
-      assert.equal(await ask({}, 1), "committed", "and one of another agent");
-      assert.equal(await ask({}, 1), "conflict");
-      assert.equal(await ask({}, 2), "committed");
-      assert.deepEqual(await Promise.all([ask({}, 3), ask({}, 3)]), ["committed", "conflict"]);
-      assert.equal(await store.countPending("agent_1", store.now()), 3);
-    },
-  );
-
-  contractCase(
-    "T29: a change is a conflict once the agent has asked as often since then as it says",
-    async ({ store }) => {
-      const ask = (given: Partial<ApprovalRequest>, limit: number) =>
-        store.commit({
-          writes: [{ put: "request", record: aRequest({ createdAt: testNow, ...given }), ifVersion: absent }],
+          writes: [
+            { put: "request", record: aRequest({ createdAt: testNow, ...overrides }), ifVersion: absent },
+          ],
           maxCreatedSince: { agent: "agent_1", since: testNow, limit },
           entries: [anEntry()],
         });
-      assert.equal(await ask({ createdAt: testNow - 1 }, 1), "committed", "nothing was asked");
-      assert.equal(await ask({ agent: "agent_2" }, 1), "committed", "one before that time");
+      assert.equal(await ask({ createdAt: testNow - 1 }, 1), "committed", "none was created");
+      assert.equal(await ask({ agent: "agent_2" }, 1), "committed", "one is older");
       assert.equal(
         await ask({ status: { state: "cancelled", endedAt: testNow } }, 1),
         "committed",
-        "one of another",
+        "one is of another agent",
       );
-      assert.equal(await ask({}, 1), "conflict", "what is over was asked all the same");
+      assert.equal(await ask({}, 1), "conflict", "ended requests count");
       assert.deepEqual(await Promise.all([ask({}, 2), ask({}, 2)]), ["committed", "conflict"]);
       assert.deepEqual(
         [await store.countCreatedSince("agent_1", testNow), await store.countCreatedSince("agent_1", 0)],

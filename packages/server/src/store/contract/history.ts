@@ -1,7 +1,6 @@
 /**
- * Random histories of guarded writes, checked against a model. In each round two handles write at the same time; some
- * order of their changes, which keeps the order of each handle, must give exactly the outcomes that were answered and
- * the records that are there afterwards. Made for tests alone.
+ * Random histories of guarded writes, checked against a model. In each round two handles write concurrently; some
+ * interleaving of their changes must explain exactly the outcomes returned and the records stored.
  */
 import assert from "node:assert/strict";
 import * as fc from "fast-check";
@@ -9,10 +8,10 @@ import type { Change, Outcome, Store, Write } from "../store.ts";
 import type { ContractCase } from "./contract-case.ts";
 import { anAgent, anEntry, aReplay, uniqueId } from "./fixture.ts";
 
-/** Four records that all changes are about: two that need a log entry, two that may be written without one. */
+/** The records of a history: two logged, two unlogged. */
 const slots = ["agent", "agent", "replay", "replay"] as const;
 
-/** What one slot holds: the version, and the number by which its record is told from others. */
+/** Content of a slot: its version, and a number that identifies its record. */
 type Cell = { readonly version: number; readonly mark: number };
 type State = readonly Cell[];
 const empty: State = slots.map(() => ({ version: 0, mark: 0 }));
@@ -20,7 +19,7 @@ const empty: State = slots.map(() => ({ version: 0, mark: 0 }));
 type Step = {
   readonly slot: number;
   readonly act: "put" | "delete" | "check";
-  /** How far what the writer expects is from the version that was there when the round began. */
+  /** Offset of the expected version from the version at the start of the round. */
   readonly versionOffset: number;
   readonly mark: number;
 };
@@ -44,12 +43,12 @@ const history: fc.Arbitrary<readonly Round[]> = fc.array(fc.tuple(side, side), {
 });
 
 export function historyContract(contractCase: ContractCase): void {
-  contractCase("some order of their changes explains every history of two handles", ({ store, reopen }) =>
+  contractCase("some interleaving explains every history of two handles", ({ store, reopen }) =>
     checkHistories(store, reopen),
   );
 }
 
-/** Throws with the smallest history found that no order explains. */
+/** Throws with the smallest history that no interleaving explains. */
 async function checkHistories(store: Store, reopen: () => Promise<Store>): Promise<void> {
   const other = await reopen();
   const long = process.env.COUNTERSIGN_LONG === "1";
@@ -84,7 +83,7 @@ async function runHistory(store: Store, other: Store, rounds: readonly Round[]):
 
 type PreparedChange = {
   readonly plan: PlannedChange;
-  /** The version that each step expects. */
+  /** The expected version of each step. */
   readonly ifVersions: readonly number[];
   readonly entryId: string | undefined;
   submit(store: Store): Promise<Outcome>;
@@ -140,7 +139,7 @@ async function checkEntries(
 
 type Side = { readonly made: readonly PreparedChange[]; readonly outcomes: readonly Outcome[] };
 
-/** True if some interleaving of both sides leads from one state to the other with just these outcomes. */
+/** Returns true if some interleaving of both sides leads from one state to the other with these outcomes. */
 function isLinearizable(from: State, to: State, a: Side, b: Side, i = 0, j = 0): boolean {
   if (i === a.made.length && j === b.made.length)
     return from.every((cell, n) => cell.version === to[n]!.version && cell.mark === to[n]!.mark);
@@ -156,7 +155,7 @@ function isLinearizable(from: State, to: State, a: Side, b: Side, i = 0, j = 0):
   );
 }
 
-/** The model: the next state, or undefined for a conflict. */
+/** Returns the next state of the model, or undefined for a conflict. */
 function applyToModel(state: State, { plan, ifVersions }: PreparedChange): State | undefined {
   if (plan.expired || plan.steps.some(({ slot }, n) => state[slot]!.version !== ifVersions[n]))
     return undefined;

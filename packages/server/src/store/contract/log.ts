@@ -1,4 +1,4 @@
-/** The log grows in order of arrival, never changes, and proves it. */
+/** The log grows in order of arrival, is immutable, and proves both. */
 import assert from "node:assert/strict";
 import {
   type Hash,
@@ -30,7 +30,7 @@ export function logContract(contractCase: ContractCase): void {
     assert.equal(await store.log.newestCheckpoint(), undefined);
   });
 
-  contractCase("entries get consecutive indexes in order of arrival, once", async ({ store }) => {
+  contractCase("sequence assigns consecutive indexes in order of arrival, once", async ({ store }) => {
     const pair = [anEntry(), anEntry()] as const;
     const arrived = await add(store, 3);
     await store.commit({ writes: [], entries: pair });
@@ -50,7 +50,7 @@ export function logContract(contractCase: ContractCase): void {
   });
 
   contractCase(
-    "the newest entries come first, of one request or of all, also before they have an index",
+    "newest returns entries of one request or of all, newest first, also unsequenced ones",
     async ({ store }) => {
       const commitEntry = (request?: string) =>
         store.commit({ writes: [], entries: [anEntry(request ? { request } : {})] });
@@ -72,104 +72,92 @@ export function logContract(contractCase: ContractCase): void {
         [-1, "req_1"],
         [0, "req_1"],
       ]);
-      assert.deepEqual(await seen(9, "nobody's"), []);
+      assert.deepEqual(await seen(9, "req_unknown"), []);
     },
   );
 
-  contractCase(
-    "two sequencers at once give each entry one index, without a gap",
-    async ({ store, reopen }) => {
-      const other = await reopen();
-      const arrived: string[] = [];
-      for (let round = 0; round < 5; round += 1) {
-        arrived.push(...(await add(round % 2 ? store : other, 9)));
-        await Promise.all([store, other, store, other].map((handle) => handle.log.sequence(4)));
+  contractCase("concurrent sequencers assign each index once, without a gap", async ({ store, reopen }) => {
+    const other = await reopen();
+    const arrived: string[] = [];
+    for (let round = 0; round < 5; round += 1) {
+      arrived.push(...(await add(round % 2 ? store : other, 9)));
+      await Promise.all([store, other, store, other].map((handle) => handle.log.sequence(4)));
+    }
+    for (let step = 0; step < arrived.length; step += 4) await store.log.sequence(4);
+    assert.deepEqual(await indexes(other), [...arrived.keys()]);
+    assert.deepEqual(await ids(other), arrived);
+    assert.deepEqual(
+      bytes(await other.log.root(arrived.length)),
+      bytes(rootOf((await lines(other)).map(leafHash))),
+    );
+  });
+
+  contractCase("root and proofs verify at every size", async ({ store }) => {
+    const entryCount = 70;
+    await add(store, entryCount);
+    for (const step of [1, 2, 5, 8, 1, 16, 3, 100]) await store.log.sequence(step);
+    const leaves = (await lines(store)).map(leafHash);
+    assert.equal(leaves.length, entryCount);
+    const roots: Hash[] = [];
+    for (let size = 0; size <= entryCount; size += 1) {
+      const root = await store.log.root(size);
+      assert.deepEqual(bytes(root), bytes(rootOf(leaves.slice(0, size))), `root of ${size}`);
+      roots.push(root);
+      for (let index = 0; index < size; index += 1) {
+        const proof = await store.log.inclusion(index, size);
+        assert.ok(verifyInclusion(leaves[index]!, index, size, proof, root), `entry ${index} in ${size}`);
       }
-      for (let step = 0; step < arrived.length; step += 4) await store.log.sequence(4);
-      assert.deepEqual(await indexes(other), [...arrived.keys()]);
-      assert.deepEqual(await ids(other), arrived);
-      assert.deepEqual(
-        bytes(await other.log.root(arrived.length)),
-        bytes(rootOf((await lines(other)).map(leafHash))),
-      );
-    },
-  );
-
-  contractCase(
-    "every size has its root, and every proof verifies against it, however unevenly the log grew",
-    async ({ store }) => {
-      const entryCount = 70;
-      await add(store, entryCount);
-      for (const step of [1, 2, 5, 8, 1, 16, 3, 100]) await store.log.sequence(step);
-      const leaves = (await lines(store)).map(leafHash);
-      assert.equal(leaves.length, entryCount);
-      const roots: Hash[] = [];
-      for (let size = 0; size <= entryCount; size += 1) {
-        const root = await store.log.root(size);
-        assert.deepEqual(bytes(root), bytes(rootOf(leaves.slice(0, size))), `root of ${size}`);
-        roots.push(root);
-        for (let index = 0; index < size; index += 1) {
-          const proof = await store.log.inclusion(index, size);
-          assert.ok(verifyInclusion(leaves[index]!, index, size, proof, root), `entry ${index} in ${size}`);
-        }
-        for (let old = 1; old <= size; old += 1) {
-          const proof = await store.log.consistency(old, size);
-          assert.ok(verifyConsistency(old, roots[old]!, size, root, proof), `${old} in ${size}`);
-        }
+      for (let old = 1; old <= size; old += 1) {
+        const proof = await store.log.consistency(old, size);
+        assert.ok(verifyConsistency(old, roots[old]!, size, root, proof), `${old} in ${size}`);
       }
-    },
-  );
+    }
+  });
+
+  contractCase("rejects roots, proofs and checkpoints beyond the sequenced size", async ({ store }) => {
+    await add(store, 3);
+    await store.log.sequence(2);
+    await assert.rejects(async () => store.log.root(3), /2 sequenced/);
+    await assert.rejects(async () => store.log.inclusion(0, 3), /2 sequenced/);
+    await assert.rejects(async () => store.log.consistency(1, 3), /2 sequenced/);
+    await assert.rejects(async () => store.log.storeCheckpoint(3, "note"), /2 sequenced/);
+  });
+
+  contractCase("hasEntry finds committed entries, with and without an index", async ({ store, reopen }) => {
+    const [id] = await add(store, 1);
+    const lost = anEntry();
+    await store.commit({ writes: [], notOnOrAfter: 0, entries: [lost] });
+    for (const handle of [store, await reopen()]) {
+      assert.equal(await handle.log.hasEntry(id!), true);
+      assert.equal(await handle.log.hasEntry(lost.entry.id), false);
+    }
+    await store.log.sequence(1);
+    assert.equal(await store.log.hasEntry(id!), true);
+  });
 
   contractCase(
-    "beyond the end of the log there is no root, no proof and no checkpoint",
+    "eraseTexts removes the texts of an entry and leaves its line unchanged",
     async ({ store }) => {
-      await add(store, 3);
-      await store.log.sequence(2);
-      await assert.rejects(async () => store.log.root(3), /2 sequenced/);
-      await assert.rejects(async () => store.log.inclusion(0, 3), /2 sequenced/);
-      await assert.rejects(async () => store.log.consistency(1, 3), /2 sequenced/);
-      await assert.rejects(async () => store.log.storeCheckpoint(3, "note"), /2 sequenced/);
-    },
-  );
-
-  contractCase(
-    "whether an entry was committed can be asked by its id, with and without an index",
-    async ({ store, reopen }) => {
-      const [id] = await add(store, 1);
-      const lost = anEntry();
-      await store.commit({ writes: [], notOnOrAfter: 0, entries: [lost] });
-      for (const handle of [store, await reopen()]) {
-        assert.equal(await handle.log.hasEntry(id!), true);
-        assert.equal(await handle.log.hasEntry(lost.entry.id), false);
-      }
-      await store.log.sequence(1);
-      assert.equal(await store.log.hasEntry(id!), true);
-    },
-  );
-
-  contractCase(
-    "personal text opens its commitment until it is erased; the line stays, byte for byte",
-    async ({ store }) => {
-      const told = anEntry({}, { reason: "Das ist zu viel — “nein” 😀", note: "" });
+      const erased = anEntry({}, { reason: "Das ist zu viel — “nein” 😀", note: "" });
       const kept = anEntry({}, { reason: "kept" });
-      for (const entry of [told, kept]) await store.commit({ writes: [], entries: [entry] });
+      for (const entry of [erased, kept]) await store.commit({ writes: [], entries: [entry] });
       await store.log.sequence(2);
       const root = bytes(await store.log.root(2));
       const [before, neighbour] = await store.log.entries(0, 2);
-      assert.deepEqual(before?.texts, told.texts);
+      assert.deepEqual(before?.texts, erased.texts);
       for (const [name, { text, salt }] of Object.entries(before!.texts))
         assert.ok(opensCommitment(JSON.parse(before!.line).texts[name], text, salt));
-      await store.log.eraseTexts(told.entry.id);
+      await store.log.eraseTexts(erased.entry.id);
       assert.deepEqual(await store.log.entries(0, 2), [{ ...before, texts: {} }, neighbour]);
       assert.deepEqual(bytes(await store.log.root(2)), root);
-      await store.log.eraseTexts(told.entry.id);
-      await store.log.eraseTexts("no such entry");
+      await store.log.eraseTexts(erased.entry.id);
+      await store.log.eraseTexts("log_unknown");
       assert.deepEqual((await store.log.newest(1))[0]?.texts, kept.texts);
     },
   );
 
   contractCase(
-    "checkpoints are kept by size, the newest is the largest, the same one is kept once",
+    "returns checkpoints by size, stores equal ones once, and finds the newest",
     async ({ store, reopen }) => {
       await add(store, 3);
       await store.log.sequence(3);

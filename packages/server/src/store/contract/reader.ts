@@ -1,4 +1,4 @@
-/** Each reader by name finds what it says, in the order it says. */
+/** Results and order of each reader. */
 import assert from "node:assert/strict";
 import { type ApprovalRequest, deny, redeem } from "../../domain/request/request.ts";
 import type { Kind, Records } from "../record/records.ts";
@@ -23,7 +23,7 @@ export function readerContract(contractCase: ContractCase): void {
   const putAll = (store: Store, kind: Kind, records: readonly Records[Kind][]) =>
     Promise.all(records.map((record) => put(store, kind, record as never, absent)));
 
-  contractCase("a list holds every record of its kind, by id", async ({ store }) => {
+  contractCase("list returns every record of a kind, by id", async ({ store }) => {
     const [first, second, third] = [anAgent(), anAgent(), anAgent()];
     await putAll(store, "agent", [third, first, second]);
     await put(store, "agent", { ...second, paused: true }, 1);
@@ -35,12 +35,12 @@ export function readerContract(contractCase: ContractCase): void {
     assert.deepEqual(await store.list("api"), []);
   });
 
-  contractCase("an id that nothing could have is not there, and no fault", async ({ store }) => {
+  contractCase("read returns undefined for malformed ids", async ({ store }) => {
     for (const id of ["", "\0", "a\0b", "\ud800", "'", "%", "a".repeat(100_000)])
       assert.equal(await store.read("agent", id), undefined, JSON.stringify(id.slice(0, 9)));
   });
 
-  contractCase("a record is due from its instant on, the longest due first", async ({ store }) => {
+  contractCase("due returns records from their due time on, longest due first", async ({ store }) => {
     const [late, early, later] = [testNow + 2, testNow + 1, testNow + 3].map((dueAt) => aMessage({ dueAt }));
     const sent = aMessage({ dueAt: testNow, state: "sent" });
     await putAll(store, "message", [late!, early!, later!, sent]);
@@ -58,39 +58,42 @@ export function readerContract(contractCase: ContractCase): void {
     assert.deepEqual(await due(testNow + 3), [later!.id]);
   });
 
-  contractCase("what is outstanding is what is due, and the log until it is signed", async ({ store }) => {
-    const found = async () => [...(await store.listPendingKinds())].sort();
-    assert.deepEqual(await found(), []);
-    const later = store.now() + 3_600_000;
-    await store.commitUnlogged({
-      writes: [{ put: "message", record: aMessage({ dueAt: later }), ifVersion: absent }],
-    });
-    await store.commitUnlogged({
-      writes: [{ put: "callback", record: aCallback({ state: "idle" }), ifVersion: absent }],
-    });
-    assert.deepEqual(await found(), []);
-    const [message, callback] = [aMessage(), aCallback()];
-    await store.commitUnlogged({ writes: [{ put: "message", record: message, ifVersion: absent }] });
-    assert.deepEqual(await found(), ["message"]);
-    await store.commitUnlogged({ writes: [{ put: "callback", record: callback, ifVersion: absent }] });
-    assert.deepEqual(await found(), ["callback", "message"]);
-    await store.claim("callback", { limit: 9 });
-    assert.deepEqual(await found(), ["message"]);
-    await store.claim("message", { limit: 9 });
-    assert.deepEqual(await found(), []);
+  contractCase(
+    "listPendingKinds returns due kinds, and the log until a checkpoint covers it",
+    async ({ store }) => {
+      const found = async () => [...(await store.listPendingKinds())].sort();
+      assert.deepEqual(await found(), []);
+      const later = store.now() + 3_600_000;
+      await store.commitUnlogged({
+        writes: [{ put: "message", record: aMessage({ dueAt: later }), ifVersion: absent }],
+      });
+      await store.commitUnlogged({
+        writes: [{ put: "callback", record: aCallback({ state: "idle" }), ifVersion: absent }],
+      });
+      assert.deepEqual(await found(), []);
+      const [message, callback] = [aMessage(), aCallback()];
+      await store.commitUnlogged({ writes: [{ put: "message", record: message, ifVersion: absent }] });
+      assert.deepEqual(await found(), ["message"]);
+      await store.commitUnlogged({ writes: [{ put: "callback", record: callback, ifVersion: absent }] });
+      assert.deepEqual(await found(), ["callback", "message"]);
+      await store.claim("callback", { limit: 9 });
+      assert.deepEqual(await found(), ["message"]);
+      await store.claim("message", { limit: 9 });
+      assert.deepEqual(await found(), []);
 
-    await store.commit({ writes: [], entries: [anEntry()] });
-    assert.deepEqual(await found(), ["log"]);
-    await store.log.sequence(9);
-    assert.deepEqual(await found(), ["log"]);
-    await store.log.storeCheckpoint(1, "a note");
-    assert.deepEqual(await found(), []);
-    await store.commit({ writes: [], entries: [anEntry()] });
-    assert.deepEqual(await found(), ["log"]);
-  });
+      await store.commit({ writes: [], entries: [anEntry()] });
+      assert.deepEqual(await found(), ["log"]);
+      await store.log.sequence(9);
+      assert.deepEqual(await found(), ["log"]);
+      await store.log.storeCheckpoint(1, "a note");
+      assert.deepEqual(await found(), []);
+      await store.commit({ writes: [], entries: [anEntry()] });
+      assert.deepEqual(await found(), ["log"]);
+    },
+  );
 
   contractCase(
-    "T22: a request is due at its expiry while it is pending or approved, then never",
+    "a request is due at its expiry while pending or approved, then never (T22)",
     async ({ store }) => {
       const request = aRequest();
       const { expiresAt } = request;
@@ -105,7 +108,7 @@ export function readerContract(contractCase: ContractCase): void {
     },
   );
 
-  contractCase("the standing of a request is what a poll needs", async ({ store }) => {
+  contractCase("readStatus returns agent, state and expiry", async ({ store }) => {
     const request = aRequest({ agent: "agent_7" });
     assert.equal(await store.readStatus(request.id), undefined);
     await put(store, "request", request, absent);
@@ -115,26 +118,20 @@ export function readerContract(contractCase: ContractCase): void {
     assert.deepEqual(await store.readStatus(request.id), { ...status, state: "denied" });
   });
 
-  contractCase(
-    "of many requests it is known at once which are not pending, those that are not there included",
-    async ({ store }) => {
-      const cancelled = { state: "cancelled", endedAt: testNow } as const;
-      const requests = Array.from({ length: 300 }, (_, n) =>
-        aRequest(n % 3 === 0 ? { status: cancelled } : {}),
-      );
-      await putAll(store, "request", requests);
-      const asked = [...idsOf(requests), "req_nobody's"];
-      const over = requests.filter(({ status }) => status.state !== "pending");
-      assert.deepEqual(
-        [...(await store.findNotPending(asked))].sort(),
-        ["req_nobody's", ...idsOf(over)].sort(),
-      );
-      assert.deepEqual(await store.findNotPending([]), []);
-      assert.deepEqual(await store.findNotPending([requests[1]!.id]), []);
-    },
-  );
+  contractCase("findNotPending returns decided, ended and unknown requests", async ({ store }) => {
+    const cancelled = { state: "cancelled", endedAt: testNow } as const;
+    const requests = Array.from({ length: 300 }, (_, n) =>
+      aRequest(n % 3 === 0 ? { status: cancelled } : {}),
+    );
+    await putAll(store, "request", requests);
+    const ids = [...idsOf(requests), "req_unknown"];
+    const over = requests.filter(({ status }) => status.state !== "pending");
+    assert.deepEqual([...(await store.findNotPending(ids))].sort(), ["req_unknown", ...idsOf(over)].sort());
+    assert.deepEqual(await store.findNotPending([]), []);
+    assert.deepEqual(await store.findNotPending([requests[1]!.id]), []);
+  });
 
-  contractCase("a poll finds an agent and the standing of a request at once", async ({ store }) => {
+  contractCase("readAgentAndStatus returns an agent and the status of a request", async ({ store }) => {
     const agent = anAgent();
     const request = aRequest({ agent: "agent_7" });
     assert.deepEqual(await store.readAgentAndStatus(agent.id, request.id), {});
@@ -155,7 +152,7 @@ export function readerContract(contractCase: ContractCase): void {
       assert.deepEqual(await store.readAgentAndStatus(id, request.id), {});
   });
 
-  contractCase("a record that was dropped and put again is read as it is now", async ({ store }) => {
+  contractCase("reads a record that was deleted and put again", async ({ store }) => {
     const agent = anAgent();
     await put(store, "agent", agent, absent);
     assert.deepEqual(await store.read("agent", agent.id), { record: agent, version: 1 });
@@ -168,7 +165,7 @@ export function readerContract(contractCase: ContractCase): void {
     });
   });
 
-  contractCase("an approver is found by the address as it is now", async ({ store }) => {
+  contractCase("findApproverByEmail uses the current address", async ({ store }) => {
     const ada = anApprover({ email: "ada@example.com" });
     await putAll(store, "approver", [ada, anApprover()]);
     assert.deepEqual(await store.findApproverByEmail("ada@example.com"), { record: ada, version: 1 });
@@ -177,7 +174,7 @@ export function readerContract(contractCase: ContractCase): void {
     assert.equal((await store.findApproverByEmail("ada@example.org"))?.record.id, ada.id);
   });
 
-  contractCase("devices are found by approver, sessions by device", async ({ store }) => {
+  contractCase("listDevicesOf and listSessionsOn filter by approver and device", async ({ store }) => {
     const devices = ["apr_1", "apr_2", "apr_1"].map((approver) => aDevice({ approver }));
     const sessions = ["dev_1", "dev_2", "dev_1"].map((device) => aSession({ device }));
     await putAll(store, "device", devices);
@@ -226,7 +223,7 @@ export function readerContract(contractCase: ContractCase): void {
   );
 
   contractCase(
-    "an inbox holds the pending requests that this approver may decide, oldest first",
+    "listPendingFor returns the pending requests of a candidate, oldest first",
     async ({ store }) => {
       const [first, second, third] = [["apr_1"], ["apr_2", "apr_1"], ["apr_2"]].map((candidates) =>
         aRequest({ candidates }),
@@ -239,39 +236,39 @@ export function readerContract(contractCase: ContractCase): void {
   );
 
   for (const state of ["approved", "denied", "expired", "cancelled"] as const)
-    contractCase(`a request leaves every inbox in the write that makes it ${state}`, async ({ store }) => {
-      const [request, other] = [aRequest({ candidates: ["apr_1", "apr_2"] }), aRequest()];
-      await putAll(store, "request", [request, other]);
-      const status =
-        state === "approved"
-          ? { state, decision: aDecision() }
-          : state === "denied"
-            ? { state, decision: aDecision(), endedAt: testNow }
-            : { state, endedAt: testNow };
-      await put(store, "request", { ...request, status: status }, 1);
-      assert.deepEqual(idsOf(await store.listPendingFor("apr_1")), [other.id]);
-      assert.deepEqual(await store.listPendingFor("apr_2"), []);
-    });
+    contractCase(
+      `a request that becomes ${state} leaves every inbox in the same write`,
+      async ({ store }) => {
+        const [request, other] = [aRequest({ candidates: ["apr_1", "apr_2"] }), aRequest()];
+        await putAll(store, "request", [request, other]);
+        const status =
+          state === "approved"
+            ? { state, decision: aDecision() }
+            : state === "denied"
+              ? { state, decision: aDecision(), endedAt: testNow }
+              : { state, endedAt: testNow };
+        await put(store, "request", { ...request, status }, 1);
+        assert.deepEqual(idsOf(await store.listPendingFor("apr_1")), [other.id]);
+        assert.deepEqual(await store.listPendingFor("apr_2"), []);
+      },
+    );
+
+  contractCase("listPendingFor follows changed candidates", async ({ store }) => {
+    const request = aRequest({ candidates: ["apr_1", "apr_2", "apr_2"] });
+    await put(store, "request", request, absent);
+    assert.deepEqual(idsOf(await store.listPendingFor("apr_2")), [request.id]);
+    const reassigned = { ...request, candidates: ["apr_2", "apr_3"] };
+    await put(store, "request", reassigned, 1);
+    assert.deepEqual(await store.listPendingFor("apr_1"), []);
+    assert.deepEqual(await store.listPendingFor("apr_3"), [reassigned]);
+    await commit(store, { delete: "request", id: request.id, ifVersion: 2 });
+    assert.deepEqual(await store.listPendingFor("apr_3"), []);
+    await put(store, "request", reassigned, absent);
+    assert.deepEqual(await store.listPendingFor("apr_3"), [reassigned]);
+  });
 
   contractCase(
-    "a request that stays pending is in the inboxes of those who may decide it now",
-    async ({ store }) => {
-      const request = aRequest({ candidates: ["apr_1", "apr_2", "apr_2"] });
-      await put(store, "request", request, absent);
-      assert.deepEqual(idsOf(await store.listPendingFor("apr_2")), [request.id]);
-      const handedOn = { ...request, candidates: ["apr_2", "apr_3"] };
-      await put(store, "request", handedOn, 1);
-      assert.deepEqual(await store.listPendingFor("apr_1"), []);
-      assert.deepEqual(await store.listPendingFor("apr_3"), [handedOn]);
-      await commit(store, { delete: "request", id: request.id, ifVersion: 2 });
-      assert.deepEqual(await store.listPendingFor("apr_3"), []);
-      await put(store, "request", handedOn, absent);
-      assert.deepEqual(await store.listPendingFor("apr_3"), [handedOn]);
-    },
-  );
-
-  contractCase(
-    "what an approver decided is found, newest first, whatever became of it",
+    "listDecidedBy returns the decisions of an approver in any state, newest first",
     async ({ store }) => {
       const decision = aDecision({ approver: "apr_2" });
       const [approved, denied, lapsed, redeemed, others] = [
@@ -287,18 +284,21 @@ export function readerContract(contractCase: ContractCase): void {
     },
   );
 
-  contractCase("requests are listed newest first, all or those written in one state", async ({ store }) => {
-    const cancelled = { state: "cancelled", endedAt: testNow } as const;
-    const [first, second, third] = [aRequest(), aRequest({ status: cancelled }), aRequest()] as const;
-    await putAll(store, "request", [second, third, first]);
-    assert.deepEqual(await store.listRequests({ limit: 9 }), [third, second, first]);
-    assert.deepEqual(await store.listRequests({ limit: 1 }), [third]);
-    assert.deepEqual(await store.listRequests({ state: "pending", limit: 9 }), [third, first]);
-    assert.deepEqual(await store.listRequests({ state: "pending", limit: 1 }), [third]);
-    assert.deepEqual(await store.listRequests({ state: "denied", limit: 9 }), []);
-  });
+  contractCase(
+    "listRequests returns requests newest first, optionally by stored state",
+    async ({ store }) => {
+      const cancelled = { state: "cancelled", endedAt: testNow } as const;
+      const [first, second, third] = [aRequest(), aRequest({ status: cancelled }), aRequest()] as const;
+      await putAll(store, "request", [second, third, first]);
+      assert.deepEqual(await store.listRequests({ limit: 9 }), [third, second, first]);
+      assert.deepEqual(await store.listRequests({ limit: 1 }), [third]);
+      assert.deepEqual(await store.listRequests({ state: "pending", limit: 9 }), [third, first]);
+      assert.deepEqual(await store.listRequests({ state: "pending", limit: 1 }), [third]);
+      assert.deepEqual(await store.listRequests({ state: "denied", limit: 9 }), []);
+    },
+  );
 
-  contractCase("what waits of an agent is what is pending and not past its time", async ({ store }) => {
+  contractCase("countPending counts pending requests of an agent that are not expired", async ({ store }) => {
     const cancelled = { state: "cancelled", endedAt: testNow } as const;
     const [sooner, later] = [aRequest({ expiresAt: testNow + 10 }), aRequest({ expiresAt: testNow + 20 })];
     const others = [aRequest({ agent: "agent_2" }), aRequest({ status: cancelled })];
@@ -307,18 +307,21 @@ export function readerContract(contractCase: ContractCase): void {
     assert.deepEqual(await Promise.all(counts), [2, 1, 0]);
   });
 
-  contractCase("what waits of all agents is known by when it was asked, oldest first", async ({ store }) => {
-    const cancelled = { state: "cancelled", endedAt: testNow } as const;
-    const at = [testNow + 1, testNow + 2, testNow + 3].map((createdAt) =>
-      aRequest({ createdAt, agent: `a${createdAt}` }),
-    );
-    const over = [aRequest({ status: cancelled }), aRequest({ expiresAt: testNow })];
-    await putAll(store, "request", [at[1]!, ...over, at[0]!, at[2]!]);
-    assert.deepEqual(await store.listPendingCreatedAt(testNow, 9), [testNow + 1, testNow + 2, testNow + 3]);
-    assert.deepEqual(await store.listPendingCreatedAt(testNow, 2), [testNow + 1, testNow + 2]);
-  });
+  contractCase(
+    "listPendingCreatedAt returns the creation times of pending requests, oldest first",
+    async ({ store }) => {
+      const cancelled = { state: "cancelled", endedAt: testNow } as const;
+      const at = [testNow + 1, testNow + 2, testNow + 3].map((createdAt) =>
+        aRequest({ createdAt, agent: `a${createdAt}` }),
+      );
+      const over = [aRequest({ status: cancelled }), aRequest({ expiresAt: testNow })];
+      await putAll(store, "request", [at[1]!, ...over, at[0]!, at[2]!]);
+      assert.deepEqual(await store.listPendingCreatedAt(testNow, 9), [testNow + 1, testNow + 2, testNow + 3]);
+      assert.deepEqual(await store.listPendingCreatedAt(testNow, 2), [testNow + 1, testNow + 2]);
+    },
+  );
 
-  contractCase("messages that were given up are listed, newest first", async ({ store }) => {
+  contractCase("listAbandonedMessages returns abandoned messages, newest first", async ({ store }) => {
     const [first, , third] = (["abandoned", "sent", "abandoned", "queued"] as const).map((state) =>
       aMessage({ state }),
     );
@@ -327,7 +330,7 @@ export function readerContract(contractCase: ContractCase): void {
     assert.deepEqual(await store.listAbandonedMessages(1), [third]);
   });
 
-  contractCase("callbacks that were given up are listed, newest first", async ({ store }) => {
+  contractCase("listAbandonedCallbacks returns abandoned callbacks, newest first", async ({ store }) => {
     const [first, , third] = (["abandoned", "queued", "abandoned", "idle"] as const).map((state) =>
       aCallback({ state }),
     );

@@ -1,4 +1,4 @@
-/** Those who wait are woken, after the fact and whoever wrote it. */
+/** Watchers are notified after a change is durable, whichever process wrote it. */
 import assert from "node:assert/strict";
 import { absent, type ChangeEvent, type Store } from "../store.ts";
 import { type ContractCase, put } from "./contract-case.ts";
@@ -6,31 +6,31 @@ import { anAgent, anAskKey, aRequest } from "./fixture.ts";
 
 export function watcherContract(contractCase: ContractCase): void {
   contractCase(
-    "a watcher hears of each request written, once it is durable, and of nothing else",
+    "notifies a watcher of each request written, once durable, and of nothing else",
     async ({ store, reopen }) => {
       const other = await reopen();
-      const heard: ChangeEvent[] = [];
-      const there: Promise<unknown>[] = [];
+      const events: ChangeEvent[] = [];
+      const reads: Promise<unknown>[] = [];
       const request = aRequest({ candidates: ["apr_1", "apr_2"] });
       const stop = store.watch((event) => {
-        heard.push(event);
-        if (event) there.push(Promise.resolve(other.read("request", event.requestId)));
+        events.push(event);
+        if (event) reads.push(Promise.resolve(other.read("request", event.requestId)));
       });
       await put(store, "request", request, absent);
       const { id, candidates } = request;
-      assert.deepEqual(heard, [{ requestId: id, candidates, state: "pending", delivery: "poll" }]);
-      assert.deepEqual(await there[0], { record: request, version: 1 });
+      assert.deepEqual(events, [{ requestId: id, candidates, state: "pending", delivery: "poll" }]);
+      assert.deepEqual(await reads[0], { record: request, version: 1 });
       assert.equal(await put(store, "request", request, absent), "conflict");
       await put(store, "agent", anAgent(), absent);
       await store.commitUnlogged({ writes: [{ put: "dedupe_key", record: anAskKey(), ifVersion: absent }] });
-      assert.equal(heard.length, 1);
+      assert.equal(events.length, 1);
       stop();
       await put(store, "request", request, 1);
-      assert.equal(heard.length, 1);
+      assert.equal(events.length, 1);
     },
   );
 
-  contractCase("a watcher hears of what was written through another handle", async ({ store, reopen }) => {
+  contractCase("notifies a watcher of writes of another handle", async ({ store, reopen }) => {
     const other = await reopen();
     for (const [writer, watcher] of [
       [store, other],
@@ -42,7 +42,7 @@ export function watcherContract(contractCase: ContractCase): void {
     }
   });
 
-  contractCase("each watch is one of its own, and ends by itself", async ({ store }) => {
+  contractCase("each watch is a separate subscription", async ({ store }) => {
     const counts = { one: 0, twice: 0 };
     const twice = () => void counts.twice++;
     const stops = [store.watch(() => void counts.one++), store.watch(twice), store.watch(twice)];
@@ -58,10 +58,10 @@ export function watcherContract(contractCase: ContractCase): void {
   });
 }
 
-/** Resolves when the store's watcher is called; fails if that takes longer than anybody would wait for a wake-up. */
+/** Resolves when the watcher is called. Rejects after 5 s. */
 function nextEvent(store: Store): Promise<ChangeEvent> {
   return new Promise((resolve, reject) => {
-    const late = setTimeout(() => reject(new Error("not woken within five seconds")), 5_000);
+    const late = setTimeout(() => reject(new Error("no event within 5 s")), 5_000);
     const stop = store.watch((event) => {
       clearTimeout(late);
       stop();

@@ -1,7 +1,7 @@
 /**
- * A batch of changes as one transaction in two trips: lock and look; then, after `plan.ts` has decided, write and
- * commit. What a batch looks at is locked by name (advisory locks, shared where it is only checked), in one order, so
- * that guards about what is *not* there hold as well, and two batches never wait for each other.
+ * Writes a batch of changes as one transaction in two round trips: lock and read; then, after `plan.ts` has decided,
+ * write and commit. Records are locked by name (advisory locks, shared for checks) in a fixed order, so that guards
+ * about missing records hold too and batches do not deadlock.
  */
 import { hash } from "node:crypto";
 import { definitions, kinds } from "../record/records.ts";
@@ -15,7 +15,7 @@ import { createRowWriter } from "./write.ts";
 
 export type BatchWriter = (batch: readonly ChangeRows[]) => Promise<readonly Outcome[]>;
 
-/** Whoever writes, tells: by a notification of the same transaction, heard once it is committed. */
+/** Encodes change events as notifications; sent within the transaction and delivered when it commits. */
 export type EncodeNotifications = (changeEvents: readonly ChangeEvent[]) => readonly string[];
 
 export function createBatchWriter(
@@ -23,7 +23,7 @@ export function createBatchWriter(
   schema: string,
   channel: string,
   encodeNotifications: EncodeNotifications,
-  /** Hears the database's clock, with each batch. */
+  /** Called with the time of the database in each batch. */
   onClock: (now: number) => void,
 ): BatchWriter {
   const lockSql = `SELECT CASE WHEN alone = 1 THEN pg_advisory_xact_lock(key) ELSE pg_advisory_xact_lock_shared(key) END
@@ -34,9 +34,9 @@ export function createBatchWriter(
 
   function countSql(condition: string): string {
     return `SELECT (SELECT count(*) FROM (
-        SELECT 1 FROM ${schema}.request WHERE request.agent = guard.agent AND ${condition} LIMIT most
+        SELECT 1 FROM ${schema}.request WHERE request.agent = guard.agent AND ${condition} LIMIT max_count
       ) AS found) AS count
-      FROM unnest($1::text[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS guard (agent, since, most, at) ORDER BY at`;
+      FROM unnest($1::text[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS guard (agent, since, max_count, at) ORDER BY at`;
   }
 
   return (batch) =>
@@ -57,8 +57,9 @@ export function createBatchWriter(
         ...encodeNotifications(changeEvents).map((payload) =>
           run("SELECT pg_notify($1, $2)", channel, payload),
         ),
-        // Durability point. Crashing before COMMIT is done leaves nothing of this batch; after it, all of it. None of it
-        // is acknowledged before. Where the connection is lost meanwhile, the log's `holds` tells which it was.
+        // Durability point. Crashing before COMMIT completes leaves nothing of this batch; after it, all of
+        // it. None of it is acknowledged before. If the connection is lost meanwhile, `log.hasEntry` resolves
+        // the outcome.
         run("COMMIT"),
       ]);
       return plan.outcomes;
@@ -75,7 +76,7 @@ export function createBatchWriter(
     const [, , clock, pendingRows, createdRows, ...versionRows] = await Promise.all([
       run(beginSql),
       run(lockSql, [...locks.keys()], [...locks.values()].map(Number)),
-      // The clock before the counts: what is waiting is counted at an instant that has been.
+      // Read the clock before the counts, so that they are not of an earlier time.
       run<{ now: number }>(`SELECT ${databaseNow} AS now`),
       countGuarded(
         run,
@@ -130,7 +131,7 @@ export function createBatchWriter(
 
 type CountGuard = { readonly agent: string; readonly since: number; readonly limit: number };
 
-/** In the order of the guards. Most batches have none, and ask nothing. */
+/** Returns counts in the order of the guards. Sends no query if there are none. */
 async function countGuarded(
   run: Run,
   sql: string,
@@ -145,12 +146,12 @@ async function countGuarded(
   );
 }
 
-/** By what name a record, or what else is counted, is locked; `claim.ts` computes the same in SQL. */
+/** Returns the advisory lock key of a record or of a counted set; `claim.ts` computes the same in SQL. */
 export function lockKey(schema: string, name: string): bigint {
   return hash("sha256", `${schema} ${name}`, "buffer").readBigInt64BE();
 }
 
-/** Lock keys in ascending order, each with whether it has to be held alone. */
+/** Returns the lock keys in ascending order, each with whether it is exclusive. */
 function locksOf(schema: string, batch: readonly ChangeRows[]): Map<string, boolean> {
   const keys = new Map<bigint, boolean>();
   const addLock = (name: string, exclusive: boolean) => {

@@ -1,7 +1,7 @@
 /**
- * Leases what has to leave, in one transaction of two trips. What another node is claiming right now is passed over
- * (`SKIP LOCKED`), so that nodes share out what is due and none waits. A batch writes rows that it has locked by name
- * alone: a record whose name is taken is somebody's who writes it, and is passed over as well.
+ * Leases due outbox records, in one transaction of two round trips. Records that another node is claiming are skipped
+ * (`SKIP LOCKED`), so nodes share the work and never wait. A batch locks its records only by name, so records whose
+ * name is locked are skipped as well.
  */
 import type { RecordDefinition } from "../record/define-record.ts";
 import { definitions, type LeasedKind, leasedKinds, type Records } from "../record/records.ts";
@@ -21,7 +21,7 @@ export function createClaim({ run, transaction }: Pool, schema: string): Store["
     const table = `${schema}."${kind}"`;
     const claimable = `SELECT id, version, body FROM ${table}
       WHERE state = 'queued' AND due_at <= (SELECT ${databaseNow})`;
-    // The row first: whoever holds its name and has not written yet keeps us from the name, and whoever has, from the row.
+    // Lock the row first, then the name: a batch holds the name before it writes, and the row after.
     const locked = (found: string) => `WITH found AS MATERIALIZED (${found} FOR UPDATE SKIP LOCKED)
       SELECT version, body, ${databaseNow} AS now FROM found
       WHERE pg_try_advisory_xact_lock(${lockKeySql(`'${schema} ${kind} ' || id`)})`;
@@ -36,7 +36,7 @@ export function createClaim({ run, transaction }: Pool, schema: string): Store["
   return async <K extends LeasedKind>(kind: K, filter: ClaimFilter) => {
     const { any, due, among } = statements.get(kind)!;
     const definition: RecordDefinition<Records[K]> = definitions[kind];
-    // Nothing is locked, and nothing begun, where nothing is due: most rounds find nothing.
+    // Take no lock and begin no transaction if nothing is due: the usual case.
     if (!("ids" in filter) && (await run(any)).length === 0) return [];
     return await transaction(async (runInTransaction) => {
       const [, found] = await Promise.all([
@@ -49,7 +49,8 @@ export function createClaim({ run, transaction }: Pool, schema: string): Store["
         const record = definition.lease(JSON.parse(body) as Records[K], now);
         return record ? [{ record, version: version + 1 }] : [];
       });
-      // Durability point. Crashing before COMMIT leaves them due; after it, leased to nobody, and due when that ends.
+      // Durability point. Crashing before COMMIT leaves the records due; after it, they are due again when the
+      // lease ends.
       await Promise.all([
         ...writeRows(runInTransaction, encodeLeases(kind, leased)),
         runInTransaction("COMMIT"),
@@ -70,7 +71,7 @@ function encodeLeases<K extends LeasedKind>(kind: K, leased: readonly Versioned<
   }));
 }
 
-/** As `lockKey` computes it: the first eight bytes of a SHA-256, as a signed number. */
+/** SQL that computes `lockKey`: the first eight bytes of a SHA-256, as a signed integer. */
 function lockKeySql(name: string): string {
   return `('x' || encode(substr(sha256(convert_to(${name}, 'UTF8')), 1, 8), 'hex'))::bit(64)::bigint`;
 }

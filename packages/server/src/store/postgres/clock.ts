@@ -1,23 +1,26 @@
 /**
- * The database's clock, as this node knows it: read with every batch and every few seconds, and carried on in between by
- * a clock that nobody sets. It may be behind by as long as an answer takes to arrive, is never ahead, and does not go back by that, so
- * that what this node wrote as due is due for it at once; whether a
- * change is in time is decided by the database's own clock, inside the transaction.
+ * The database's clock as an offset to this node's monotonic clock, refreshed with every batch and every 10 s. It may
+ * lag by the latency of a response but is never ahead, and does not run backwards by that, so that a record which
+ * this node writes as due is due immediately. Deadlines are enforced by the database's own clock within the
+ * transaction.
  */
 import type { Pool } from "./pool.ts";
 
-/** The time as the database has it, at the instant at which this is reached. */
+/** SQL for the current time of the database, in milliseconds since the epoch. */
 export const databaseNow = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
 const refreshIntervalMs = 10_000;
-/** An answer that took longer than the last one makes no more difference than this: somebody set the clock. */
+/**
+ * A response slower than the previous one moves the clock back by less than this; a larger step means that the clock
+ * was set.
+ */
 const maxStepBackMs = 1_000;
 
 export async function openClock({ run }: Pool) {
   let offsetMs = 0;
   let lastMs = 0;
 
-  /** `now` was the database's time before this instant. */
+  /** `now` was the time of the database at some instant before this call. */
   function sync(now: number): void {
     offsetMs = now - performance.now();
   }
@@ -28,7 +31,7 @@ export async function openClock({ run }: Pool) {
   }
 
   await refresh();
-  // A node that cannot ask goes on by its own clock; nothing that it decides so is written without the database.
+  // If a refresh fails, the node continues with its last offset; writes still need the database.
   const timer = setInterval(() => void refresh().catch(() => {}), refreshIntervalMs).unref();
   return {
     now: () => {
@@ -36,7 +39,7 @@ export async function openClock({ run }: Pool) {
       if (now > lastMs || lastMs - now > maxStepBackMs) lastMs = now;
       return lastMs;
     },
-    hear: sync,
+    sync,
     close: () => clearInterval(timer),
   };
 }

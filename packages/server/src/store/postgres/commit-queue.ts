@@ -1,7 +1,6 @@
 /**
- * Changes of this node go to the database one batch after the other: what was asked for in one turn of the event loop,
- * and what gathered while the batch before was under way. It knows nothing of what is written; it knows what to do when
- * a batch does not come through.
+ * Queue of changes of this node. They are written in batches, one after the other: the changes of one turn of the
+ * event loop, and those queued while the previous batch was in flight. Handles failed batches.
  */
 import type { ChangeRows } from "../row.ts";
 import type { Outcome } from "../store.ts";
@@ -10,7 +9,7 @@ import { StoreError } from "./pool.ts";
 
 export type CommitQueue = {
   readonly submit: (change: ChangeRows) => Promise<Outcome>;
-  /** Resolves when everything that was submitted has been answered. */
+  /** Resolves when all submitted changes have an outcome. */
   readonly drain: () => Promise<void>;
 };
 
@@ -20,11 +19,11 @@ type Job = {
   readonly reject: (error: unknown) => void;
 };
 
-/** So many changes in one transaction: larger ones hold their locks for longer, and gain nothing more. */
+/** Maximum changes per transaction: larger batches hold locks longer without more throughput. */
 const maxBatchSize = 64;
 const maxAttempts = 5;
 
-/** `holds` tells whether an entry is in the log: what became of a commit whose answer was lost. */
+/** `hasEntry` resolves the outcome of a commit whose response was lost. */
 export function createCommitQueue(
   write: BatchWriter,
   hasEntry: (entryId: string) => Promise<boolean>,
@@ -33,7 +32,7 @@ export function createCommitQueue(
   let worker: Promise<void> | undefined;
 
   async function drainQueue(): Promise<void> {
-    // One turn of the event loop, for all that it brings.
+    // Collect the changes of this turn of the event loop.
     await new Promise((resolve) => setImmediate(resolve));
     while (queue.length > 0) await writeBatch(queue.splice(0, maxBatchSize));
     worker = undefined;
@@ -44,15 +43,18 @@ export function createCommitQueue(
       const outcomes = await writeWithRetry(jobs);
       for (const [at, job] of jobs.entries()) job.resolve(outcomes[at]!);
     } catch (error) {
-      const alone = jobs.length === 1;
-      if (!alone && error instanceof StoreError && error.isChangeError)
+      const isSingle = jobs.length === 1;
+      if (!isSingle && error instanceof StoreError && error.isChangeError)
         for (const job of jobs) await writeBatch([job]);
       else if (error instanceof StoreError && !error.isChangeError) await resolveUnknownOutcomes(jobs, error);
       else for (const job of jobs) job.reject(error);
     }
   }
 
-  /** Tried again where two transactions met, and where something new turned out to be there: then it is a conflict. */
+  /**
+   * Retries serialization failures and deadlocks. Retries a constraint violation once: the retry sees the new record
+   * and returns a conflict.
+   */
   async function writeWithRetry(jobs: readonly Job[]): Promise<readonly Outcome[]> {
     for (let attempt = 1; ; attempt += 1)
       try {
@@ -65,9 +67,9 @@ export function createCommitQueue(
   }
 
   /**
-   * The connection was lost: the batch may have been committed. Found in the log, it was; not found, or not to be asked,
-   * the caller is told of the fault and has to assume the worse of the two, as after a crash. Where there is nobody to
-   * ask, those behind, of whom nothing was sent, are told as well, and do not learn it one batch after another.
+   * The connection was lost, so the batch may have been committed. Changes whose entry is in the log are committed;
+   * the others reject with the error, and their outcome is unknown, as after a crash. If the lookup fails too, queued
+   * changes, of which nothing was sent, are rejected as well instead of one batch after another.
    */
   async function resolveUnknownOutcomes(jobs: readonly Job[], error: unknown): Promise<void> {
     let lookupFailed = false;

@@ -1,53 +1,58 @@
 /**
- * One connection to the database, used once: when it is lost, whatever waits on it fails, and it is never opened again.
- * The driver would open it again by itself, and then send what belongs to a transaction that is gone, or nothing at all.
+ * One connection to the database. When it is lost, all its pending statements fail, and it is not reopened: the
+ * driver would reconnect by itself and send the rest of a lost transaction.
  */
 import postgres from "postgres";
 
 export type SqlValue = string | number | null | readonly (string | number | null)[];
 
-/** Runs one statement. Statements of one `Promise.all` travel in one packet and are done in that order. */
+/** Runs one statement. Statements of one `Promise.all` are pipelined and run in that order. */
 export type Run = <R extends object>(sql: string, ...values: SqlValue[]) => Promise<R[]>;
 
-/** Each statement sees what was committed before it, the locks that it waited for included, whatever the default is there. */
+/**
+ * Each statement sees what was committed before it, after waiting for locks, whatever the default isolation level of
+ * the database is.
+ */
 export const beginSql = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
-/** Runs several statements without values, as a migration has them. */
+/** Runs several statements without parameters. */
 export type Script = (sql: string) => Promise<unknown>;
 
 export type Connection = {
   readonly run: Run;
   readonly script: Script;
-  /** How many statements have not been answered. */
+  /** Returns the number of statements without a response. */
   readonly pendingCount: () => number;
-  /** Resolves when all have been. */
+  /** Resolves when all pending statements have a response. */
   readonly drain: () => Promise<void>;
   readonly isLost: () => boolean;
   readonly openedAt: number;
-  /** Lets go of it; what waits on it fails. */
+  /** Closes the connection; pending statements reject. */
   readonly destroy: () => Promise<void>;
 };
 
 export type ConnectionOptions = {
   readonly url: string;
-  /** Hears that it is lost, once, before those who wait on it do. */
+  /** Called once when the connection is lost or closed, before its pending statements reject. */
   readonly onLost: () => void;
   readonly onNotification?: (payload: string) => void;
   readonly onConnection?: OnConnection | undefined;
 };
 
-/** What becomes of connections, for whoever counts: `failed` to be made, or `lost` while it was wanted. */
+/** Connection events: `failed` to open, or `lost` while in use. */
 export type OnConnection = (event: "opened" | "lost" | "failed") => void;
 
-/** Milliseconds. A statement that takes longer is a fault: every one of ours is answered by an index. */
+/** A statement that takes longer is a bug: every statement is served by an index. */
 const statementTimeoutMs = 10_000;
-/** Between the statements of a transaction there is nothing to wait for: a node that stands still lets go of its locks. */
+/** Releases the locks of a node that hangs within a transaction. */
 const idleInTransactionTimeoutMs = 5_000;
-/** A database that says nothing for so long while it is asked something is not there, whatever TCP believes. */
+/**
+ * Without a response for this time while statements are pending, the connection counts as lost, whatever TCP reports.
+ */
 export const responseTimeoutMs = statementTimeoutMs + 5_000;
 export const connectTimeoutSeconds = 5;
 
-/** Rejects with the driver's error where there is no connection to be had. */
+/** Opens a connection. Rejects with the error of the driver if that fails. */
 export async function openConnection({
   url,
   onLost,
@@ -64,14 +69,14 @@ export async function openConnection({
     max: 1,
     connect_timeout: connectTimeoutSeconds,
     max_lifetime: null,
-    // Asked by the driver for itself, and rejected with nobody to hear it where the connection is lost meanwhile: the
-    // process would end. All that it needs the types for is lists, which are written here.
+    // The query of the driver for types would reject without a handler if the connection is lost meanwhile, and
+    // end the process. Types are needed only for arrays, which are encoded here.
     fetch_types: false,
     onnotice: () => {},
     onclose: () => void handleLoss(),
     onnotify: (_channel: string, payload: string) => onNotification?.(payload),
     types: {
-      // Instants and counts: all of them are safe integers.
+      // Times and counts, all of them safe integers.
       bigint: { to: 20, from: [20], parse: Number, serialize: String },
     },
     connection: {
@@ -91,7 +96,7 @@ export async function openConnection({
     await sql.end({ timeout: 0 });
   }
 
-  /** Nobody here let go of it. */
+  /** Called when the connection was closed from outside, or does not respond. */
   async function handleLoss(): Promise<void> {
     if (opened && !lost) onConnection?.("lost");
     await destroy();
@@ -122,7 +127,7 @@ export async function openConnection({
     });
   }
 
-  // A connection that is broken off while it is made may never say so: what waits for it is held to a time as well.
+  // The driver may not report a connection that breaks while it is opened, so this is bounded as well.
   const connectTimer = setTimeout(() => void destroy(), (connectTimeoutSeconds + 1) * 1_000);
   let reserved: postgres.ReservedSql;
   try {
@@ -151,14 +156,14 @@ export async function openConnection({
   };
 }
 
-/** A list as PostgreSQL reads one (its manual, "Array Input and Output Syntax"). */
+/** Encodes a list as an array literal (PostgreSQL manual, "Array Input and Output Syntax"). */
 function encodeParameter(value: SqlValue): string | number | null {
   if (value === null || typeof value !== "object") return value;
   const items = value.map((item) => (item === null ? "NULL" : `"${String(item).replace(/[\\"]/g, "\\$&")}"`));
   return `{${items.join(",")}}`;
 }
 
-/** Left to itself the driver has what takes no values parsed and planned each time. */
+/** By default, the driver does not prepare statements without parameters. */
 function queryOptions(text: string): postgres.UnsafeQueryOptions & { readonly simple?: false } {
   return text.startsWith("SELECT") ? { prepare: true, simple: false } : { prepare: true };
 }

@@ -1,8 +1,8 @@
 /**
- * A SQLite store, copied whole into an empty PostgreSQL one: records with their versions, and the log to the byte, with
- * index, tree, checkpoints, and the texts that were not erased. The file is locked for as long as it takes, so that it
- * is one moment that is copied. The target is made and filled in one transaction, page after page: there is all of it in
- * the end, or not even a table.
+ * Copies a SQLite store into an empty PostgreSQL one: records with their versions, and the log byte for byte, with
+ * index, tree, checkpoints and the texts that were not erased. The file is locked meanwhile, so the copy is of one
+ * instant. The target is created and filled in one transaction, page by page: in the end it has everything, or not
+ * even a table.
  */
 import { treeRoot } from "@countersign/protocol";
 import { definitions, kinds } from "../record/records.ts";
@@ -19,16 +19,16 @@ type Row = Readonly<Record<string, Cell>>;
 
 type CopiedTable = {
   readonly name: string;
-  /** What SQLite reads, up to its WHERE, with all columns below. */
+  /** The SELECT on SQLite without its WHERE; returns all columns below. */
   readonly from: string;
-  /** By what the pages are told apart, as SQLite knows it: expressions that `from` reads as `key_0`, `key_1`. */
+  /** Columns that order the pages, as SQLite expressions; `from` selects them as `key_0`, `key_1`. */
   readonly key: readonly [string, ...string[]];
   readonly columns: readonly (readonly [name: string, type: "text" | "bigint" | "integer" | "hex"])[];
 };
 
 const pageSize = 500;
 
-/** Throws where the target holds anything already, and where the file is being written to. */
+/** Copies the store at `path`. Throws if the target is not empty, or if the file is being written to. */
 export async function copyToPostgres(
   path: string,
   { url, schema = "countersign" }: { readonly url: string; readonly schema?: string },
@@ -36,7 +36,7 @@ export async function copyToPostgres(
   const source = openConnection(path);
   const pool = openPool({ url, maxConnections: 2 });
   try {
-    // Nobody else writes until this ends; the server that still has it open answers 503 to whoever would.
+    // Lock out other writers: a server that still has the file open responds with 503 to writes.
     source.prepare("BEGIN IMMEDIATE").run();
     return await pool.transaction(async (run, script) => {
       await run(beginSql);
@@ -46,7 +46,7 @@ export async function copyToPostgres(
         const target = `${schema}."${table.name}"`;
         await run(`LOCK TABLE ${target} IN EXCLUSIVE MODE`);
         if ((await run(`SELECT 1 FROM ${target} LIMIT 1`)).length > 0)
-          throw new Error(`${pool.redactedUrl} is not empty: a store is copied into an empty one`);
+          throw new Error(`${pool.redactedUrl} is not empty: the target of a copy must be an empty store`);
         let count = 0;
         for (const rows of readPages(table)) {
           await insertRows(run, target, table, rows);
@@ -56,7 +56,7 @@ export async function copyToPostgres(
         if (table.name === "log_entry") copied.entries = count;
       }
       await verifyRoot(run);
-      // Durability point. Crashing before COMMIT leaves nothing of it there, and the file as it was.
+      // Durability point. Crashing before COMMIT leaves the target and the file as they were.
       await run("COMMIT");
       return copied;
     });
@@ -66,7 +66,7 @@ export async function copyToPostgres(
     await pool.close();
   }
 
-  /** Each page begins after the last row of the one before. */
+  /** Reads the rows of a table, a page at a time. */
   function* readPages({ from, key }: CopiedTable): Generator<readonly Row[]> {
     const keys = key.join(", ");
     const ordered = `ORDER BY ${keys} LIMIT ${pageSize}`;
@@ -81,7 +81,7 @@ export async function copyToPostgres(
     }
   }
 
-  /** The tree that arrived has the root of the one that left. */
+  /** Throws if the root of the copied tree differs from that of the source. */
   async function verifyRoot(run: Run): Promise<void> {
     const { size } = source
       .prepare<{ size: number }>("SELECT coalesce(max(leaf_index) + 1, 0) AS size FROM log_entry")
@@ -96,7 +96,7 @@ export async function copyToPostgres(
     });
     const targetNodes = await run<{ level: number; idx: number; hash: string }>(
       `SELECT level, idx, encode(hash, 'hex') AS hash FROM ${schema}.log_node
-       JOIN unnest($1::integer[], $2::bigint[]) AS wanted (l, i) ON level = l AND idx = i`,
+       JOIN unnest($1::integer[], $2::bigint[]) AS position (l, i) ON level = l AND idx = i`,
       positions.map(([level]) => level),
       positions.map(([, index]) => index),
     );
@@ -104,7 +104,8 @@ export async function copyToPostgres(
     const targetRoot = treeRoot(size, (level, index) =>
       Buffer.from(hashes.get(`${level}/${index}`) ?? "", "hex"),
     );
-    if (Buffer.compare(sourceRoot, targetRoot) !== 0) throw new Error("the log's root changed on the way");
+    if (Buffer.compare(sourceRoot, targetRoot) !== 0)
+      throw new Error("the root of the copied log differs from the source");
   }
 }
 

@@ -1,11 +1,14 @@
-/** Listening to one channel of notifications, on a connection of its own: one that is lost is followed by another. */
+/** Listens to one notification channel on a separate connection, and reconnects when it is lost. */
 import { setTimeout as later } from "node:timers/promises";
 import { type Connection, type OnConnection, openConnection, responseTimeoutMs } from "./connection.ts";
 
 const minDelayMs = 50;
 const maxDelayMs = 2_000;
 
-/** Calls `opened` each time that it listens. Rejects with the driver's error if the first connection is not to be had. */
+/**
+ * Calls `onListening` each time listening starts or restarts. Rejects with the error of the driver if the first
+ * connection fails.
+ */
 export async function listen(
   url: string,
   channel: string,
@@ -18,7 +21,7 @@ export async function listen(
 
   async function open(): Promise<void> {
     let connection: Connection | undefined;
-    // One that is lost before it listens says so to whoever opens it, who goes on by themselves.
+    // A connection lost before it listens is reported by `open` itself.
     const onLost = () => void (connection && connection === current && reconnect());
     connection = await openConnection({ url, onLost, onNotification: onPayload, onConnection });
     try {
@@ -40,13 +43,13 @@ export async function listen(
       try {
         return await open();
       } catch {
-        // Not there yet. Until it is, the safety poll tells those who wait.
+        // Not available yet. Until then, watchers are notified by polling.
       }
     }
   }
 
   await open();
-  // Nothing else is ever said on this connection: one that is gone without a word is noticed by asking.
+  // The connection is otherwise idle: a query detects a silent loss.
   const keepalive = setInterval(
     () => void current?.script("SELECT 1").catch(() => {}),
     responseTimeoutMs,

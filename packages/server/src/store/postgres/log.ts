@@ -1,7 +1,7 @@
 /**
- * The audit log's tables: entries in order of arrival, the index that the sequencer gave them, the nodes of the
- * Merkle tree over them, and the checkpoints that were signed. Of many nodes one sequences at a time. An entry that
- * depends on another arrives after it, because its change was decided after the other was committed.
+ * Tables of the audit log: entries in order of arrival, their sequence index, the nodes of the Merkle tree, and
+ * signed checkpoints. One node sequences at a time. An entry that depends on another arrives after it, because its
+ * change was decided after the other was committed.
  */
 import {
   appendLeaves,
@@ -25,7 +25,7 @@ type EntryRow = {
 };
 type CheckpointRow = { readonly size: number; readonly note: string };
 
-/** Any number will do, as long as nobody else in this database uses it. */
+/** Advisory lock key; arbitrary, but unique within the database. */
 const sequencerLock = 4_353_474_002;
 
 export function createLog({ run, transaction }: Pool, schema: string): Log {
@@ -36,50 +36,50 @@ export function createLog({ run, transaction }: Pool, schema: string): Log {
   const sizeSql = `SELECT coalesce(max(leaf_index) + 1, 0) AS size FROM ${schema}.log_entry`;
   const checkpoints = `SELECT size, note FROM ${schema}.checkpoint`;
   const nodesSql = `SELECT level, idx, encode(hash, 'hex') AS hash FROM ${schema}.log_node
-    JOIN unnest($1::integer[], $2::bigint[]) AS wanted (l, i) ON level = l AND idx = i`;
+    JOIN unnest($1::integer[], $2::bigint[]) AS position (l, i) ON level = l AND idx = i`;
 
   const readSize = async (on: Run) => (await on<{ size: number }>(sizeSql))[0]!.size;
 
-  async function requireSize(asked: number): Promise<number> {
+  async function requireSize(requested: number): Promise<number> {
     const size = await readSize(run);
-    if (asked <= size) return asked;
-    throw new Error(`the log has ${size} sequenced entries, fewer than ${asked}`);
+    if (requested <= size) return requested;
+    throw new Error(`the log has ${size} sequenced entries, fewer than ${requested}`);
   }
 
   /**
-   * Runs `compute` twice: which nodes it reads depends on positions alone, so that a first run, on hashes that are
-   * nobody's, says what to fetch.
+   * Runs `compute` twice. Which nodes it reads depends on positions alone, so the first run, with placeholder hashes,
+   * collects what to fetch.
    */
   async function withNodes<T>(on: Run, compute: (node: NodeReader) => T): Promise<T> {
-    const wanted = new Map<string, readonly [number, number]>();
+    const requested = new Map<string, readonly [number, number]>();
     const placeholder = new Uint8Array(32);
     compute((level, index) => {
-      wanted.set(`${level}/${index}`, [level, index]);
+      requested.set(`${level}/${index}`, [level, index]);
       return placeholder;
     });
-    const positions = [...wanted.values()];
-    const found = new Map<string, Hash>();
+    const positions = [...requested.values()];
+    const hashes = new Map<string, Hash>();
     if (positions.length > 0)
       for (const { level, idx, hash } of await on<{ level: number; idx: number; hash: string }>(
         nodesSql,
         positions.map(([level]) => level),
         positions.map(([, index]) => index),
       ))
-        found.set(`${level}/${idx}`, new Uint8Array(Buffer.from(hash, "hex")));
+        hashes.set(`${level}/${idx}`, new Uint8Array(Buffer.from(hash, "hex")));
     return compute((level, index) => {
-      const hash = found.get(`${level}/${index}`);
+      const hash = hashes.get(`${level}/${index}`);
       if (!hash) throw new Error(`the log's tree has no node ${index} at level ${level}`);
       return hash;
     });
   }
 
   async function sequence(limit: number): Promise<number> {
-    // Nobody is locked out, and nothing begun, where nothing waits: most rounds find nothing.
-    const [found] = await run<{ size: number; waiting: string | null }>(
+    // Take no lock and begin no transaction if nothing waits: the usual case.
+    const [current] = await run<{ size: number; waiting: string | null }>(
       `SELECT size, waiting FROM (${sizeSql}) AS counted
        LEFT JOIN (SELECT 'some' AS waiting FROM ${schema}.log_entry WHERE leaf_index IS NULL LIMIT 1) AS first ON true`,
     );
-    if (found!.waiting === null) return found!.size;
+    if (current!.waiting === null) return current!.size;
     return await transaction(async (on) => {
       const [, , [counted], waiting] = await Promise.all([
         on(beginSql),
@@ -103,15 +103,16 @@ export function createLog({ run, transaction }: Pool, schema: string): Log {
             newNodes.map(({ hash }) => Buffer.from(hash).toString("hex")),
           ),
           on(
-            `UPDATE ${schema}.log_entry SET leaf_index = place.leaf_index
-             FROM unnest($1::bigint[], $2::bigint[]) AS place (arrival, leaf_index)
-             WHERE log_entry.arrival = place.arrival`,
+            `UPDATE ${schema}.log_entry SET leaf_index = assigned.leaf_index
+             FROM unnest($1::bigint[], $2::bigint[]) AS assigned (arrival, leaf_index)
+             WHERE log_entry.arrival = assigned.arrival`,
             waiting.map(({ arrival }) => arrival),
             waiting.map((_, offset) => from + offset),
           ),
         ]);
       }
-      // Crashing before this leaves the entries waiting, with the tree as it was; after it, index and nodes are there.
+      // Crashing before COMMIT leaves the entries unsequenced and the tree unchanged; after it, index and nodes
+      // are stored.
       await on("COMMIT");
       return from + waiting.length;
     });
@@ -151,7 +152,7 @@ export function createLog({ run, transaction }: Pool, schema: string): Log {
         note,
       );
     },
-    // A plain list: the driver's own says more.
+    // Copied into a plain array: the result of the driver has further properties.
     checkpoints: async () => [...(await run<CheckpointRow>(`${checkpoints} ORDER BY size, arrival`))],
     newestCheckpoint: async () =>
       (await run<CheckpointRow>(`${checkpoints} ORDER BY size DESC, arrival DESC LIMIT 1`))[0],

@@ -7,7 +7,7 @@ import { beginSql, type Run, type Script } from "./connection.ts";
 import type { Pool } from "./pool.ts";
 import { columnTypeOf, createSchemaSql, createTableSql } from "./schema.ts";
 
-/** Any number will do, as long as nobody else in this database uses it. */
+/** Advisory lock key; arbitrary, but unique within the database. */
 const migrationLock = 4_353_474_001;
 
 /**
@@ -18,13 +18,13 @@ export function migrate(pool: Pool, schema: string, create: boolean): Promise<re
   return pool.transaction(async (run, script) => {
     await run(beginSql);
     const applied = await migrateInTransaction(run, script, schema, create ? undefined : pool.redactedUrl);
-    // Crashing before this leaves the schema of the version before; after it, that of this one.
+    // Crashing before COMMIT leaves the old schema; after it, the schema is current.
     await run("COMMIT");
     return applied;
   });
 }
 
-/** The same inside a transaction that is under way. Named a place, it must have tables already. */
+/** The same within an open transaction. With `mustExistAt` (the redacted URL), the schema must exist. */
 export async function migrateInTransaction(
   run: Run,
   script: Script,

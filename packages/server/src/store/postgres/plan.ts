@@ -1,33 +1,33 @@
 /**
- * What a batch of changes comes to, decided here between two trips to the database: which of them hold, in order, each
- * seeing those before it, and what is left to write. Pure: the database has locked what the batch looks at, and told
- * what is there. It never guesses: a count that an earlier change of the batch may have lowered is taken as it was.
+ * Decides a batch of changes between its two round trips: which changes hold, each seeing those before it, and what
+ * is left to write. Pure: the database has locked and returned the rows that the guards need. Conservative: a count
+ * that an earlier change of the batch may have lowered is taken as read.
  */
 import { definitions, type Kind } from "../record/records.ts";
 import type { ChangeRows, EntryRow, PutRow, WriteRow } from "../row.ts";
 import type { Outcome } from "../store.ts";
 
-/** What the database said, under locks. */
+/** Rows read under locks. */
 export type LockedRows = {
   /** The database's clock, in milliseconds. */
   readonly now: number;
-  /** Versions of records that are there, by `nameOf`. */
+  /** Versions of existing records, by `recordName`. */
   readonly versions: ReadonlyMap<string, number>;
-  /** For each change with such a guard, in order of the batch. */
+  /** One count per change with such a guard, in batch order. */
   readonly pendingCounts: readonly number[];
   readonly createdCounts: readonly number[];
 };
 
 export type Plan = {
   readonly outcomes: readonly Outcome[];
-  /** The last word on each record that is written, with the version that it replaces. */
+  /** The final write of each record, with the version that it replaces. */
   readonly writes: readonly (WriteRow & { readonly act: "delete" | PutRow; readonly version: number })[];
   readonly entries: readonly EntryRow[];
 };
 
 export const recordName = ({ kind, id }: { readonly kind: Kind; readonly id: string }) => `${kind} ${id}`;
 
-/** A request that the batch has made so far, as the counting guards see it. */
+/** A request created by the batch, for the counting guards. */
 type CreatedRequest = { readonly agent: unknown; readonly pendingUntil: number; readonly createdAt: number };
 
 export function planBatch(batch: readonly ChangeRows[], found: LockedRows): Plan {
@@ -38,17 +38,17 @@ export function planBatch(batch: readonly ChangeRows[], found: LockedRows): Plan
   const counts = { pending: found.pendingCounts.values(), created: found.createdCounts.values() };
 
   function guardsHold({ notOnOrAfter, maxPending, maxCreatedSince, writes: guarded }: ChangeRows): boolean {
-    // Both are taken, in order, whatever becomes of the change.
+    // Consume both counts, in batch order, whatever the outcome.
     const pendingCount = maxPending ? counts.pending.next().value! : 0;
     const createdCount = maxCreatedSince ? counts.created.next().value! : 0;
     if (notOnOrAfter !== undefined && found.now >= notOnOrAfter) return false;
     if (maxPending) {
-      const more = created.filter((one) => one.agent === maxPending.agent && one.pendingUntil > found.now);
+      const more = created.filter((each) => each.agent === maxPending.agent && each.pendingUntil > found.now);
       if (pendingCount + more.length >= maxPending.limit) return false;
     }
     if (maxCreatedSince) {
       const { agent, since } = maxCreatedSince;
-      const more = created.filter((one) => one.agent === agent && one.createdAt >= since);
+      const more = created.filter((each) => each.agent === agent && each.createdAt >= since);
       if (createdCount + more.length >= maxCreatedSince.limit) return false;
     }
     return guarded.every((write) => (versions.get(recordName(write)) ?? 0) === write.ifVersion);
@@ -71,9 +71,9 @@ export function planBatch(batch: readonly ChangeRows[], found: LockedRows): Plan
   return { outcomes, writes: [...writes.values()], entries };
 }
 
-const names = Object.keys(definitions.request.columns);
+const columnNames = Object.keys(definitions.request.columns);
 const [agentAt, stateAt, createdAt, expiresAt] = ["agent", "state", "created_at", "expires_at"].map((name) =>
-  names.indexOf(name),
+  columnNames.indexOf(name),
 ) as [number, number, number, number];
 
 function readCreatedRequest({ columns }: PutRow): CreatedRequest {

@@ -1,7 +1,6 @@
 /**
- * The database as one pool of connections: statements that are prepared once, transactions whose statements travel
- * together, and the words for what is wrong. Whatever the driver throws leaves here as an `Error` that names the
- * database without its password, with the driver's own error as its cause.
+ * Connection pool: prepared statements, pipelined transactions and error messages. Errors of the driver are rethrown
+ * as an `Error` that names the database without its password, with the original as `cause`.
  */
 import { StoreNotFoundError } from "../store-not-found-error.ts";
 import {
@@ -16,15 +15,15 @@ import {
 import { listen } from "./listen.ts";
 
 export type Pool = {
-  /** The database, for people: without account and password. */
+  /** The URL of the database for messages: without account and password. */
   readonly redactedUrl: string;
   readonly run: Run;
   /**
-   * One transaction (READ COMMITTED), alone on its connection. `begin` and COMMIT are to be sent with the first and the
-   * last statements; ROLLBACK is not.
+   * Runs a transaction on an exclusive connection. `work` sends `beginSql` with its first and COMMIT with its last
+   * statements. Rolls back if `work` rejects.
    */
   readonly transaction: <T>(work: (run: Run, script: Script) => Promise<T>) => Promise<T>;
-  /** Calls back for each notification, and `opened` each time that listening begins or begins again. */
+  /** Calls `onPayload` for each notification, and `onListening` each time listening starts or restarts. */
   readonly listen: (
     channel: string,
     onPayload: (payload: string) => void,
@@ -35,12 +34,12 @@ export type Pool = {
 
 export type PoolOptions = {
   readonly url: string;
-  /** Connections of this node, besides the one that listens. */
+  /** Maximum number of connections, besides the listening one. Default 10. */
   readonly maxConnections?: number;
   readonly onConnection?: OnConnection;
 };
 
-/** Long enough to be worth it, short enough to find a new primary, or certificates that were renewed. */
+/** Connections are replaced after this time, to find a new primary and renewed certificates. */
 const maxLifetimeMs = 1_800_000;
 
 const readOnlySqlState = "25006";
@@ -66,7 +65,7 @@ export function openPool({ url, maxConnections = 10, onConnection }: PoolOptions
     }
   }
 
-  /** Whoever had to wait looks again. */
+  /** Wakes all waiters; each checks again. */
   function wakeWaiters(): void {
     for (const { resolve } of waiters.splice(0)) resolve();
   }
@@ -79,12 +78,12 @@ export function openPool({ url, maxConnections = 10, onConnection }: PoolOptions
         if (member) members.delete(member);
         wakeWaiters();
       };
-      member = { connection: await openConnection({ url, onLost: onLost, onConnection }), exclusive: false };
+      member = { connection: await openConnection({ url, onLost, onConnection }), exclusive: false };
       if (closed) await member.connection.destroy();
       else members.add(member);
       return member;
     } catch (error) {
-      // Nobody has a connection, and none is to be had: whoever waits would only learn it later, a few at a time.
+      // No connection exists and none can be opened: fail all waiters now instead of a few at a time.
       if (members.size === 0) for (const { reject } of waiters.splice(0)) reject(error);
       throw error;
     } finally {
@@ -93,7 +92,7 @@ export function openPool({ url, maxConnections = 10, onConnection }: PoolOptions
     }
   }
 
-  /** The least busy of those that can be shared. */
+  /** Returns the least busy shared connection. */
   function findLeastBusy(): PooledConnection | undefined {
     let least: PooledConnection | undefined;
     for (const member of members) {
@@ -111,7 +110,7 @@ export function openPool({ url, maxConnections = 10, onConnection }: PoolOptions
     return least;
   }
 
-  /** One to share; another is opened only where all are busy. */
+  /** Returns a connection to share. Opens another only if all are busy. */
   async function acquireShared(): Promise<PooledConnection> {
     for (;;) {
       const member = findLeastBusy();
@@ -124,11 +123,11 @@ export function openPool({ url, maxConnections = 10, onConnection }: PoolOptions
     }
   }
 
-  /** One that nobody shares from now on, and on which nothing is under way. */
+  /** Returns an idle connection that is not shared until `release`. */
   async function acquireExclusive(): Promise<PooledConnection> {
     for (;;) {
       const member = await acquireShared();
-      // Another claim may have come first while this one was opening.
+      // Another caller may have made it exclusive in the meantime.
       if (member.exclusive) continue;
       member.exclusive = true;
       await member.connection.drain();
@@ -155,7 +154,7 @@ export function openPool({ url, maxConnections = 10, onConnection }: PoolOptions
         const { run, script, isLost } = member.connection;
         const runChecked: Run = async <R extends object>(text: string, ...values: SqlValue[]) => {
           const rows = await run<R>(text, ...values);
-          // A statement that the driver tried again by itself, behind the COMMIT, would hide that it had failed.
+          // If the driver retried a statement after the COMMIT, its failure would be hidden.
           if (text === "COMMIT" && "command" in rows && rows.command !== "COMMIT")
             throw new Error("the transaction was rolled back");
           return rows;
@@ -163,9 +162,9 @@ export function openPool({ url, maxConnections = 10, onConnection }: PoolOptions
         try {
           return await work(runChecked, script);
         } catch (error) {
-          // Harmless where nothing was begun. Where the connection is gone, so is the transaction.
+          // No effect if nothing was begun. If the connection is lost, so is the transaction.
           if (!isLost()) await script("ROLLBACK").catch(() => member.connection.destroy());
-          // A primary that was demoted: another connection may find the new one.
+          // The primary was demoted: a new connection may reach the new one.
           if ((error as { code?: unknown }).code === readOnlySqlState) await member.connection.destroy();
           throw error;
         } finally {
@@ -190,9 +189,9 @@ export function openPool({ url, maxConnections = 10, onConnection }: PoolOptions
   };
 }
 
-/** What the driver or the database said, and whether it says something about one change, or about the connection. */
+/** An error of the driver or the database. Tells errors of one change from errors of the connection. */
 export class StoreError extends Error {
-  /** The SQLSTATE, or the driver's or the system's own code. */
+  /** SQLSTATE, or the code of the driver or the system. */
   readonly code: string;
 
   constructor(redactedUrl: string, cause: unknown) {
@@ -202,38 +201,38 @@ export class StoreError extends Error {
     this.code = code;
   }
 
-  /** Something of this change is not possible beside what is there: it fails alone. */
+  /** True for integrity and data errors (SQLSTATE classes 23 and 22): the change fails alone. */
   get isChangeError(): boolean {
     return this.code.startsWith("23") || this.code.startsWith("22");
   }
 
-  /** Two transactions met; the same can be tried again (serialization failure, deadlock). */
+  /** True for serialization failures and deadlocks: the transaction can be retried. */
   get isTransient(): boolean {
     return this.code === "40001" || this.code === "40P01";
   }
 }
 
 const reasons: { readonly [code: string]: string | undefined } = {
-  ECONNREFUSED: "nothing listens there",
-  ENOTFOUND: "there is no such host",
+  ECONNREFUSED: "connection refused",
+  ENOTFOUND: "host not found",
   CONNECT_TIMEOUT: `no connection within ${connectTimeoutSeconds} seconds`,
   CONNECTION_CLOSED: "the connection was lost",
   ECONNRESET: "the connection was lost",
   EPIPE: "the connection was lost",
   CONNECTION_ENDED: "the store is closed",
-  [readOnlySqlState]: "it is read-only at the moment (a standby, or a full disk?)",
-  "28P01": "the password is wrong",
-  "28000": "this account may not connect",
-  "3D000": "there is no such database",
-  "42501": "this account may not do that (it needs CREATE on the database once, for the schema)",
+  [readOnlySqlState]: "the database is read-only (a standby, or a full disk?)",
+  "28P01": "wrong password",
+  "28000": "this account is not allowed to connect",
+  "3D000": "database not found",
+  "42501": "permission denied (creating the schema needs CREATE on the database)",
   "53100": "the disk is full",
-  "53300": "it has too many connections",
-  "57P01": "it is being shut down",
-  "57P02": "it has crashed and is starting again",
-  "57P03": "it is starting, and takes no connections yet",
+  "53300": "too many connections",
+  "57P01": "the database is shutting down",
+  "57P02": "the database crashed and is restarting",
+  "57P03": "the database is starting up",
 };
 
-/** The database, for people: without account and password. */
+/** Returns the URL for messages: without account and password. */
 function redactUrl(url: string): string {
   const { host, pathname } = new URL(url);
   return `postgres://${host}${pathname}`;

@@ -1,7 +1,6 @@
 /**
- * The store in PostgreSQL: for when one machine is not enough. Any number of nodes share one database; each sends its
- * changes in batches, hears of the others' by notification, and takes the time from the database's clock. It never
- * decides whether a change is right, and it never rewrites the log.
+ * PostgreSQL engine, for several nodes. Any number of nodes share one database: each sends its changes in batches,
+ * receives changes of other nodes by notification, and uses the clock of the database.
  */
 import { type ChangeRows, encodeChange, encodeUnloggedChange } from "../row.ts";
 import type { Outcome, Store } from "../store.ts";
@@ -17,19 +16,22 @@ import { createReaders } from "./reader.ts";
 import { openWatchers } from "./watch.ts";
 
 export type PostgresOptions = PoolOptions & {
-  /** The schema that holds the tables, made if it is not there. Letters, digits and underscores. */
+  /** Schema of the tables: letters, digits and underscores. Default `countersign`. */
   readonly schema?: string;
-  /** Make the tables where there are none. */
+  /** Create the schema if it does not exist. Default: false. */
   readonly create?: boolean;
 };
 
-/** Throws an `Error` that names the database if it cannot be reached, or is of a newer version. */
+/**
+ * Throws an `Error` that names the database if it cannot be reached, fails the preflight check, or is of a newer
+ * version.
+ */
 export async function openPostgres({
   schema = "countersign",
   create = false,
   ...options
 }: PostgresOptions): Promise<Store> {
-  if (!/^[a-z_][a-z0-9_]{0,50}$/.test(schema)) throw new Error(`"${schema}" cannot be the name of a schema`);
+  if (!/^[a-z_][a-z0-9_]{0,50}$/.test(schema)) throw new Error(`"${schema}" is not a valid schema name`);
   const pool = openPool(options);
   try {
     await migrate(pool, schema, create);
@@ -38,7 +40,7 @@ export async function openPostgres({
     const channel = `${schema}_wake`;
     const watchers = openWatchers(pool, schema, channel);
     const log = createLog(pool, schema);
-    const write = createBatchWriter(pool, schema, channel, watchers.encodeNotifications, clock.hear);
+    const write = createBatchWriter(pool, schema, channel, watchers.encodeNotifications, clock.sync);
     const commitQueue = createCommitQueue(write, async (entryId) => log.hasEntry(entryId));
     await watchers.open();
     let closing = false;
@@ -73,7 +75,7 @@ export async function openPostgres({
   }
 }
 
-/** Brings a database that is there up to this version, and answers what was done. */
+/** Migrates an existing database. Returns the summaries of what was done. */
 export async function migratePostgres(url: string, schema = "countersign"): Promise<readonly string[]> {
   const pool = openPool({ url, maxConnections: 1 });
   try {

@@ -1,16 +1,16 @@
 /**
- * Whether what answers at that address keeps the promises that this engine is built on. Databases that speak PostgreSQL's
- * protocol may accept an advisory lock and lock nothing, or hand out numbers in blocks: then there would be no error, and
- * two tokens for one approval. It is asked once, at the start, and never guessed from a name or a version.
+ * Checks at startup that the database keeps the guarantees this engine relies on. A database that speaks the
+ * PostgreSQL protocol may accept an advisory lock without locking, or allocate sequence numbers in blocks: there
+ * would be no error, but two tokens for one approval. Tested directly, never derived from a name or version.
  */
 
 import { beginSql, openConnection } from "./connection.ts";
 import type { Pool } from "./pool.ts";
 
-/** Any number will do, as long as nobody else in this database uses it. */
+/** Advisory lock key; arbitrary, but unique within the database. */
 const preflightLock = 4_353_474_003;
 
-/** Throws an `Error` that says what is wrong, and what to do about it. */
+/** Throws an `Error` that names the problem and its remedy. */
 export async function runPreflight(pool: Pool, url: string, schema: string): Promise<void> {
   const problem = (await findLockProblem(pool, url)) ?? (await findSettingsProblem(pool, schema));
   if (problem !== undefined) throw new Error(`${pool.redactedUrl}: ${problem}`);
@@ -28,7 +28,7 @@ async function findLockProblem(pool: Pool, url: string): Promise<string | undefi
       await run("COMMIT");
       return row?.got === "false"
         ? undefined
-        : "its advisory locks lock nothing, and nothing would keep one approval from giving two tokens: it cannot be used";
+        : "advisory locks have no effect, so one approval could yield two tokens: this database cannot be used";
     });
   } finally {
     await other.destroy();
@@ -42,9 +42,9 @@ async function findSettingsProblem({ run }: Pool, schema: string): Promise<strin
     schema,
   );
   if (found?.commit === "off")
-    return "synchronous_commit is off there, and what was acknowledged could be lost: turn it on for this database or account";
-  // A node that holds a block of numbers would write entries into the order in which others arrived before them.
+    return "synchronous_commit is off, so acknowledged changes could be lost: turn it on for this database or account";
+  // With blocks, entries of one node would get earlier positions than entries of others that arrived before.
   if (found?.block !== 1)
-    return "it hands out numbers in blocks, and the log would lose its order: set the cache of the sequence log_entry_arrival_seq to 1";
+    return "sequence numbers are allocated in blocks, so the log would lose its order: set the cache of the sequence log_entry_arrival_seq to 1";
   return undefined;
 }

@@ -1,4 +1,4 @@
-/** Readers of records, each one prepared statement. Records are parsed from their JSON; `readStatus` reads columns only. */
+/** Readers of records, one prepared statement each. `readStatus` reads columns only and parses no JSON. */
 import {
   type AgentAndStatusRow,
   parseAgentAndStatus,
@@ -15,7 +15,7 @@ import type { Pool } from "./pool.ts";
 
 type Readers = Omit<Store, "now" | "commit" | "commitUnlogged" | "claim" | "log" | "watch" | "close">;
 
-/** Every statement that reads records; the tests check that an index answers each of them. */
+/** SQL of the readers. Tests check that an index serves each statement. */
 export function buildQueries(schema: string) {
   const tableName = (name: string) => `${schema}."${name}"`;
   return {
@@ -29,8 +29,8 @@ export function buildQueries(schema: string) {
         OR coalesce((SELECT max(leaf_index) + 1 FROM ${schema}.log_entry), 0)
           <> coalesce((SELECT max(size) FROM ${schema}.checkpoint), 0)`,
     ].join(" UNION ALL "),
-    findNotPending: `SELECT asked.id FROM unnest($1::text[]) AS asked (id)
-      WHERE NOT EXISTS (SELECT 1 FROM ${tableName("request")} AS found WHERE found.id = asked.id AND state = 'pending')`,
+    findNotPending: `SELECT candidate.id FROM unnest($1::text[]) AS candidate (id)
+      WHERE NOT EXISTS (SELECT 1 FROM ${tableName("request")} AS found WHERE found.id = candidate.id AND state = 'pending')`,
   };
 }
 
@@ -102,7 +102,7 @@ export function createReaders({ run }: Pool, schema: string): Readers {
   };
 }
 
-/** PostgreSQL keeps no text with a NUL, and takes none as a question either. */
+/** Returns false for ids with a NUL character, which PostgreSQL rejects in text and parameters. */
 function isStorable(id: string): boolean {
   return !id.includes("\0");
 }

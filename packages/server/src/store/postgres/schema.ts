@@ -1,15 +1,15 @@
-/** The tables, derived from the record definitions, in a schema of their own. */
+/** The tables, derived from the record definitions, in a separate schema. */
 import { createIndexSql } from "../record/index-sql.ts";
 import { definitions, type Kind, kinds } from "../record/records.ts";
 
 /** Columns of a kind besides id, version, due_at and body, in the order in which they are written. */
 export const columnsOf = (kind: Kind): readonly string[] => Object.keys(definitions[kind].columns);
 
-/** As SQL declares it: instants are numbers, everything else is text. */
+/** Returns the SQL type: times are `bigint`, all other columns are `text`. */
 export const columnTypeOf = (column: string): "bigint" | "text" =>
   column.endsWith("_at") ? "bigint" : "text";
 
-/** What a new database starts with. `schema` is a name that was checked, and is written into the text. */
+/** Returns the SQL of a new database. `schema` must be validated: it is inserted into the SQL. */
 export function createSchemaSql(schema: string): string {
   return [
     ...kinds.map((kind) => tableSql(schema, kind)),
@@ -19,7 +19,7 @@ export function createSchemaSql(schema: string): string {
   ].join("\n");
 }
 
-/** Ids are compared byte by byte, whatever the database's own collation is. */
+/** Ids are compared bytewise, independent of the collation of the database. */
 export function createTableSql(schema: string, table: string, columns: readonly string[]): string {
   const columnSql = columns.map((name) => {
     const collated = columnTypeOf(name) === "text" ? ' COLLATE "C"' : "";
@@ -63,7 +63,7 @@ CREATE TABLE ${schema}.checkpoint (
 );`;
 }
 
-/** The database itself refuses to change the log: an index is given once, and nothing else ever changes. */
+/** Triggers make the log append-only: an entry gets its index once, and nothing else changes. */
 function appendOnlySql(schema: string): string {
   const forbid = (table: string, event: "DELETE" | "UPDATE" | "TRUNCATE") =>
     `CREATE TRIGGER ${table}_never_${event.toLowerCase()} BEFORE ${event} ON ${schema}.${table}

@@ -1,19 +1,19 @@
 /**
- * Tells those who wait that something was written: at once for what this node wrote; by notification, within
- * milliseconds, for what another node wrote. A notification can be lost with its connection: when listening begins
- * again, and every few seconds if anything was logged meanwhile, those who wait are told to look for themselves.
+ * Notifies watchers of changes: immediately for writes of this node, and by notification within milliseconds for
+ * writes of other nodes. A notification can be lost with its connection, so watchers also get an unspecific event
+ * when listening restarts, and every 5 s if something was logged meanwhile.
  */
 import { randomUUID } from "node:crypto";
 import type { ChangeEvent, Store } from "../store.ts";
 import type { Pool } from "./pool.ts";
 
 const defaultPollMs = 5_000;
-/** PostgreSQL takes fewer than 8,000 bytes. */
+/** PostgreSQL limits a payload to fewer than 8000 bytes. */
 const maxPayloadLength = 7_000;
 
 export type Watchers = {
   readonly watch: Store["watch"];
-  /** The notifications that carry these wakes to other nodes. */
+  /** Encodes events as notification payloads for other nodes. */
   readonly encodeNotifications: (changeEvents: readonly ChangeEvent[]) => readonly string[];
   readonly notify: (changeEvents: readonly ChangeEvent[]) => void;
   readonly open: () => Promise<void>;
@@ -38,7 +38,7 @@ export function openWatchers(
     for (const event of changeEvents) for (const listener of [...listeners]) callListener(listener, event);
   }
 
-  /** The number of the newest entry, which every change of a request has; null where there is none. */
+  /** Notifies watchers if the newest log entry has changed: every change of a request adds one. */
   async function checkForChanges(): Promise<void> {
     if (isChecking) return;
     isChecking = true;
@@ -61,7 +61,7 @@ export function openWatchers(
           count = Math.ceil(count / 2);
           payload = encode(all.slice(from, from + count));
         }
-        // One request with so many candidates that even it alone is too long: everybody looks for themselves.
+        // A single event that is too long (many candidates) becomes an unspecific event.
         payloads.push(payload.length > maxPayloadLength ? encode([null]) : payload);
         from += count;
       }
@@ -72,7 +72,7 @@ export function openWatchers(
     },
     notify,
     watch: (listener) => {
-      // A function of its own for each call, so that watching twice with one listener is two subscriptions.
+      // A wrapper per call, so that watching twice with one listener makes two subscriptions.
       const wrapped = (event: ChangeEvent) => listener(event);
       listeners.add(wrapped);
       return () => void listeners.delete(wrapped);
@@ -93,7 +93,7 @@ export function openWatchers(
   };
 }
 
-/** A listener that throws is a fault of its own: it neither keeps the others from hearing nor unmakes the change. */
+/** Rethrows an error of a listener asynchronously: it affects neither other listeners nor the committed change. */
 function callListener(listener: (event: ChangeEvent) => void, event: ChangeEvent): void {
   try {
     listener(event);

@@ -1,11 +1,11 @@
-/** Rows on their way into the tables: for each kind one statement for what is new, one for what changed, one for what goes. */
+/** Writes rows: per kind, one statement each for inserts, updates and deletes. */
 import { kinds } from "../record/records.ts";
 import type { PutRow, WriteRow } from "../row.ts";
 import type { Run, SqlValue } from "./connection.ts";
 import type { Plan } from "./plan.ts";
 import { columnsOf, columnTypeOf } from "./schema.ts";
 
-/** Sends the statements, inside a transaction that holds what they write; each is answered by its promise. */
+/** Sends the statements within a transaction that holds the locks. Returns one promise per statement. */
 export type RowWriter = (run: Run, writes: Plan["writes"]) => Promise<unknown>[];
 
 export function createRowWriter(schema: string): RowWriter {
@@ -75,7 +75,7 @@ export function createRowWriter(schema: string): RowWriter {
 
 type PutWrite = WriteRow & { readonly act: PutRow; readonly version: number };
 
-/** One array for each column. The version written is one more than that which the change expected. */
+/** Returns one array per column. The written version is one more than the expected one. */
 function toColumns(put: readonly PutWrite[]): SqlValue[] {
   const [first] = put;
   return [

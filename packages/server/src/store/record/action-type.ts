@@ -1,7 +1,7 @@
 import type { JsonObject } from "@countersign/protocol";
 import { defineRecord } from "./define-record.ts";
 
-/** An action type as it was when it was published. Never changed; found by its hash. */
+/** A published action type, found by its hash. Immutable. */
 export type PublishedActionType = {
   readonly hash: string;
   readonly type: string;

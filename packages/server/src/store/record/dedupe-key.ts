@@ -1,6 +1,6 @@
 import { defineRecord } from "./define-record.ts";
 
-/** The request that an identical ask, or an ask with the same idempotency key, is answered with. */
+/** The request that is returned for an identical ask, or for an ask with the same idempotency key. */
 export type DedupeKey = {
   readonly id: string;
   readonly requestId: string;

@@ -14,8 +14,8 @@ export type Index = {
 };
 
 /**
- * `kept`: until a change deletes it. `expires`: until `dueAt`, when the sweeper deletes it (unlogged kinds) or writes how it
- * ended (logged kinds). `outbox`: sent at least once; leased before each attempt, so that one node sends it.
+ * `kept`: until a change deletes it. `expires`: until `dueAt`; then the sweeper deletes it (unlogged kinds) or writes
+ * its end state (logged kinds). `outbox`: sent at least once, leased before each attempt, so that one node sends it.
  */
 export type Retention = "kept" | "expires" | "outbox";
 
@@ -29,7 +29,7 @@ type CommonOptions<R> = {
   readonly indexes?: readonly Index[];
   /** Cache parsed records by their JSON: for kinds that are read by every request and seldom change. */
   readonly cached?: true;
-  /** New ids are random, so that two inserts never meet: PostgreSQL takes no lock for an insert. */
+  /** Ids are random, so two inserts never collide. PostgreSQL then takes no lock for an insert. */
   readonly hasRandomId?: true;
 };
 

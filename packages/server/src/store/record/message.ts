@@ -25,7 +25,7 @@ export type Message = {
   readonly receipt?: JsonObject;
 };
 
-/** Longer than a mail server may take. */
+/** Longer than a mail server takes to accept a message. */
 const leaseMs = 60_000;
 
 export const messageRecord = defineRecord<Message>()({

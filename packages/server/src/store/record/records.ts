@@ -58,7 +58,7 @@ export type UnloggedKind = KindWith<{ readonly logged: false }>;
 export type LeasedKind = KindWith<{ readonly retention: "outbox" }>;
 /** Kinds that the sweeper deletes when they are due, without a log entry. */
 export type TransientKind = KindWith<{ readonly retention: "expires"; readonly logged: false }>;
-/** Kinds for which the sweeper writes, with a log entry, how they ended. */
+/** Kinds whose end the sweeper writes, with a log entry. */
 export type EndingKind = KindWith<{ readonly retention: "expires"; readonly logged: true }>;
 
 export const definitions: { readonly [K in Kind]: RecordDefinition<Records[K]> } = registry;

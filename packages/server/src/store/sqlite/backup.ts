@@ -1,6 +1,6 @@
 /**
- * A copy of the file while it is in use: pages are copied as of one instant, also if other processes write meanwhile. The
- * copy is synced to disk, opened, and read through before anybody is told that there is one.
+ * Backs up the file while it is in use: all pages are copied as of one instant, also while other processes write. The
+ * copy is synced to disk, opened and checked before the backup counts as done.
  */
 import { closeSync, existsSync, openSync, rmSync } from "node:fs";
 import { backup, DatabaseSync } from "node:sqlite";
@@ -8,9 +8,9 @@ import { renameDurably } from "./durable-rename.ts";
 import { findDatabaseCorruption } from "./integrity.ts";
 import { checkSchema } from "./schema.ts";
 
-/** Throws where there is something at `to` already, or where the copy is not sound; then there is none. */
+/** Throws if `to` exists or if the copy is corrupt; then no copy is left behind. */
 export async function backupSqlite(path: string, to: string): Promise<void> {
-  if (existsSync(to)) throw new Error(`${to} is there already`);
+  if (existsSync(to)) throw new Error(`${to} already exists`);
   const partial = `${to}.partial`;
   rmSync(partial, { force: true });
   try {

@@ -1,6 +1,6 @@
 /**
- * One change, written inside a transaction that is already under way. All guards are looked at before the first row
- * is touched, so that a conflict leaves nothing to undo.
+ * Writes one change within an open transaction. All guards are checked before the first row is written, so a conflict
+ * leaves nothing to undo.
  */
 import { type Kind, kinds } from "../record/records.ts";
 import type { ChangeRows, PutRow, WriteRow } from "../row.ts";
@@ -10,7 +10,7 @@ import type { Append } from "./log.ts";
 import { queries } from "./reader.ts";
 import { columnsOf } from "./schema.ts";
 
-/** Answers a function that writes one change, or says `conflict`. `clock` is read when the change is written. */
+/** Returns a function that writes one change. `clock` is read when the change is written. */
 export function createChangeWriter(
   connection: Connection,
   clock: () => number,
@@ -27,7 +27,7 @@ export function createChangeWriter(
     return (statementsOf(kind).version.get(id)?.version ?? 0) === ifVersion;
   }
 
-  /** Answers whether it held what was expected, and otherwise has written nothing. */
+  /** Returns false, and writes nothing, if the record does not have the expected version. */
   function put({ kind, id, ifVersion }: WriteRow, row: PutRow): boolean {
     const { insert, update } = statementsOf(kind);
     const written =
@@ -59,7 +59,7 @@ export function createChangeWriter(
   return (change) => {
     if (!guardsHold(change)) return "conflict";
     const { writes } = change;
-    // One guard may be the write itself, as long as it is the first: there is nothing to undo yet if it does not hold.
+    // The first put checks its version by itself: if it fails, there is nothing to undo yet.
     const first = writes.findIndex(({ act }) => typeof act === "object");
     if (!writes.every((write, at) => at === first || versionMatches(write))) return "conflict";
     if (first >= 0 && !put(writes[first]!, writes[first]!.act as PutRow)) return "conflict";

@@ -1,4 +1,4 @@
-/** Leases outbox records that are due, in one transaction; none is begun if no record is due. */
+/** Leases due outbox records in one transaction. Begins none if no record is due. */
 import { parseVersioned, type VersionedRow } from "../parse.ts";
 import type { RecordDefinition } from "../record/define-record.ts";
 import { definitions, type LeasedKind, leasedKinds, type Records } from "../record/records.ts";
@@ -28,7 +28,7 @@ export function createClaim(
   return async <K extends LeasedKind>(kind: K, filter: ClaimFilter) => {
     const { due, read } = statements.get(kind)!;
     const definition: RecordDefinition<Records[K]> = definitions[kind];
-    const found = (): readonly VersionedRow[] =>
+    const readDue = (): readonly VersionedRow[] =>
       "ids" in filter
         ? [...new Set(filter.ids)].flatMap((id) => read.get(id) ?? [])
         : due.all(clock(), filter.limit);
@@ -41,7 +41,7 @@ export function createClaim(
       );
       return [{ record, version: version + 1 }];
     };
-    if (found().length === 0) return [];
-    return await group.submit(() => found().flatMap(lease));
+    if (readDue().length === 0) return [];
+    return await group.submit(() => readDue().flatMap(lease));
   };
 }

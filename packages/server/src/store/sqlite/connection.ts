@@ -1,18 +1,18 @@
 /**
- * One open file: its pragmas, its prepared statements, and the words for what is wrong with it. Whatever SQLite
- * throws leaves here as an `Error` that names the path, with SQLite's own error as its cause.
+ * One open database file: pragmas, prepared statements and error messages. SQLite errors are rethrown as an `Error`
+ * that names the path, with the original as `cause`.
  */
 import { closeSync, openSync } from "node:fs";
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import { checkSchema, prepareSchema } from "./schema.ts";
 
-/** How long is waited while another process writes. */
+/** How long to wait for the lock while another process writes. */
 export const busyTimeoutMs = 5_000;
 
-/** For how much of it a statement alone may wait, once the file is open: nothing else happens meanwhile. */
+/** How long one statement may wait for the lock once the file is open. It blocks the event loop. */
 const statementBusyTimeoutMs = 50;
 
-/** How many rows a statement changed, and the rowid of the last that it inserted. */
+/** Number of changed rows, and rowid of the last inserted row. */
 export type RunResult = { readonly changes: number; readonly lastInsertRowid: number };
 
 export type Statement<R> = {
@@ -22,22 +22,25 @@ export type Statement<R> = {
 };
 
 export type Connection = {
-  /** Whether other processes can open the same data. */
+  /** True if other processes can open the same data. */
   readonly shared: boolean;
-  /** `R` is what the statement's columns are known to hold. */
+  /** `R` is the row type. */
   prepare<R = never>(sql: string): Statement<R>;
   inTransaction(): boolean;
-  /** Idempotent. The last process to close moves the write-ahead log into the file and removes it. */
+  /** Idempotent. The last process to close checkpoints and removes the write-ahead log. */
   close(): void;
 };
 
-/** Opens or creates the file and brings it to the current schema; `onMigrated` is told if it was older. `":memory:"` is a database of this handle alone. */
+/**
+ * Opens or creates the file and migrates it to the current schema. `":memory:"` opens a private in-memory database.
+ * `onMigrated` is called if the file had an older schema.
+ */
 export function openConnection(path: string, onMigrated: (message: string) => void = () => {}): Connection {
   const shared = path !== ":memory:";
   let database: DatabaseSync | undefined;
   try {
-    // Created here and not by SQLite, so that what is inside is readable by this account only; the files beside it
-    // (-wal, -shm) take the same mode. It also finds a read-only file now, and not at the first write.
+    // Create the file here, so that only this account can read it; SQLite gives `-wal` and `-shm` the same mode.
+    // This also detects a read-only file now instead of at the first write.
     if (shared) closeSync(openSync(path, "a", 0o600));
     database = new DatabaseSync(path, {
       timeout: busyTimeoutMs,
@@ -46,9 +49,9 @@ export function openConnection(path: string, onMigrated: (message: string) => vo
     });
     checkSchema(database);
     enableWal(database);
-    // FULL: a commit returns after its fsync. fullfsync: where fsync does not reach the disk (macOS), what does.
-    // secure_delete: what is erased is overwritten, and does not stay in the file's free pages.
-    // cache_size: 16 MB, so that the requests that are being polled stay in memory.
+    // FULL: a commit returns after its fsync. fullfsync: flush the drive cache on macOS. secure_delete: overwrite
+    // erased content, so that it does not stay in free pages. cache_size: 16 MB, so that polled requests stay in
+    // memory.
     database.exec("PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA secure_delete = ON");
     database.exec("PRAGMA cache_size = -16000");
     prepareSchema(database, path, onMigrated);
@@ -61,8 +64,8 @@ export function openConnection(path: string, onMigrated: (message: string) => vo
 }
 
 /**
- * Turns the write-ahead log on, which a file remembers. For this one step SQLite does not wait while another process
- * has the file open for writing (as when two start on a new file at once), so the waiting is done here.
+ * Enables the write-ahead log, a persistent setting of the file. SQLite does not apply its busy timeout to this step,
+ * for example if two processes open a new file at the same time, so the retry is done here.
  */
 function enableWal(database: DatabaseSync): void {
   const pause = new Int32Array(new SharedArrayBuffer(4));
@@ -92,7 +95,7 @@ function createConnection(path: string, database: DatabaseSync, shared: boolean)
     shared,
     prepare: <R>(sql: string): Statement<R> => {
       const statement = prepareStatement(sql);
-      // Spelled out, and no function made for each call: every request comes by here a dozen times and more.
+      // Written out without a closure per call: hot path, about a dozen statements per request.
       return {
         get: (...values) => {
           try {
@@ -124,30 +127,30 @@ function createConnection(path: string, database: DatabaseSync, shared: boolean)
   };
 }
 
-/** What an operator can do something about: SQLite's primary result codes, and the system's error codes. */
+/** Messages by SQLite primary result code or system error code. */
 const reasons: { readonly [code: number | string]: string } = {
-  5: "another process keeps it locked",
-  8: "it cannot be written to (read-only)",
-  10: "the disk refused to read or write (I/O error, or no room left)",
-  11: "the file is damaged",
-  13: "there is no room left on the disk",
-  14: "it, or a file beside it, cannot be opened (may this account write to its directory?)",
-  26: "this file is not a SQLite database",
-  EACCES: "it cannot be written to by this account (read-only)",
-  EPERM: "it cannot be written to (read-only, or made immutable)",
-  EISDIR: "this is a directory, not a file",
+  5: "locked by another process",
+  8: "cannot be written (read-only)",
+  10: "I/O error, or no space left on the disk",
+  11: "the database file is corrupt",
+  13: "no space left on the disk",
+  14: "the file, or one beside it, cannot be opened (is its directory writable by this account?)",
+  26: "not a SQLite database",
+  EACCES: "not writable by this account (read-only)",
+  EPERM: "cannot be written (read-only or immutable)",
+  EISDIR: "is a directory, not a file",
   ENOENT: "its directory does not exist",
-  ENOSPC: "there is no room left on the disk",
-  EROFS: "it cannot be written to (read-only)",
+  ENOSPC: "no space left on the disk",
+  EROFS: "cannot be written (read-only)",
 };
 
 /** SQLITE_BUSY. */
 const sqliteBusy = 5;
 
-/** SQLITE_CONSTRAINT: the statement was refused and undone, the transaction around it is whole. */
+/** SQLITE_CONSTRAINT: only the statement was undone; its transaction can continue. */
 const sqliteConstraint = 19;
 
-/** SQLite's primary result code (the extended one says more than anybody here asks). */
+/** Returns the primary result code of a SQLite error. */
 function resultCode(error: unknown): number | undefined {
   return error instanceof Error && "errcode" in error && typeof error.errcode === "number"
     ? error.errcode & 0xff
@@ -159,12 +162,12 @@ function createStoreError(path: string, cause: unknown): Error {
   return new Error(`${path}: ${reasons[resultCode(cause) ?? code ?? ""] ?? message}`, { cause });
 }
 
-/** True where another process is writing, or keeps the file to itself. */
+/** Returns true if another process holds the lock. */
 export function isBusy(error: unknown): boolean {
   return error instanceof Error && resultCode(error.cause) === sqliteBusy;
 }
 
-/** True for a fault of the whole file, after which SQLite may already have dropped the transaction under way. */
+/** Returns true for errors after which SQLite may have rolled back the transaction. */
 export function isTransactionBroken(error: unknown): boolean {
   const code = error instanceof Error ? resultCode(error.cause) : undefined;
   return code !== undefined && code !== sqliteConstraint;

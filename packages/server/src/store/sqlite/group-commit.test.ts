@@ -3,11 +3,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import { openConnection } from "./connection.ts";
 import { createGroupCommit } from "./group-commit.ts";
 
-/** A database in memory with two tables; a row of `child` without its `parent` is found out only by COMMIT. */
+/** Opens an in-memory database with two tables; a `child` without its `parent` fails only at COMMIT. */
 function open() {
   const connection = openConnection(":memory:");
   for (const sql of [
@@ -30,113 +30,115 @@ function open() {
   };
 }
 
-test("work is done in the order in which it was handed over, and its results are the answers", async () => {
-  const { group, addParent, rows } = open();
-  const count = (id: number) => () => {
-    addParent.run(id);
-    return rows();
-  };
-  assert.deepEqual(await Promise.all([1, 2, 3].map((id) => group.submit(count(id)))), [1, 2, 3]);
-  assert.equal(rows(), 3);
-});
+describe("createGroupCommit", () => {
+  test("runs work in order of submission and resolves with its results", async () => {
+    const { group, addParent, rows } = open();
+    const count = (id: number) => () => {
+      addParent.run(id);
+      return rows();
+    };
+    assert.deepEqual(await Promise.all([1, 2, 3].map((id) => group.submit(count(id)))), [1, 2, 3]);
+    assert.equal(rows(), 3);
+  });
 
-test("work is not done in the turn in which it was handed over", async () => {
-  const { group, addParent, rows } = open();
-  const answer = group.submit(() => addParent.run(1));
-  assert.equal(rows(), 0);
-  await Promise.resolve();
-  assert.equal(rows(), 0);
-  await answer;
-  assert.equal(rows(), 1);
-});
+  test("does not run work in the turn of its submission", async () => {
+    const { group, addParent, rows } = open();
+    const result = group.submit(() => addParent.run(1));
+    assert.equal(rows(), 0);
+    await Promise.resolve();
+    assert.equal(rows(), 0);
+    await result;
+    assert.equal(rows(), 1);
+  });
 
-test("work that throws is undone alone, also where it had written before", async () => {
-  const { group, addParent, rows } = open();
-  const refused = new Error("changed its mind");
-  const results = await Promise.allSettled([
-    group.submit(() => addParent.run(1)),
-    group.submit(() => {
-      addParent.run(2);
-      throw refused;
-    }),
-    group.submit(() => {
-      addParent.run(3);
-      addParent.run(1);
-    }),
-    group.submit(() => addParent.run(4)),
-  ]);
-  assert.deepEqual(
-    results.map(({ status }) => status),
-    ["fulfilled", "rejected", "rejected", "fulfilled"],
-  );
-  assert.equal(results[1]?.status === "rejected" && results[1].reason, refused);
-  assert.equal(rows(), 2);
-});
+  test("undoes only the work that throws, including its earlier writes", async () => {
+    const { group, addParent, rows } = open();
+    const refused = new Error("rejected by the caller");
+    const results = await Promise.allSettled([
+      group.submit(() => addParent.run(1)),
+      group.submit(() => {
+        addParent.run(2);
+        throw refused;
+      }),
+      group.submit(() => {
+        addParent.run(3);
+        addParent.run(1);
+      }),
+      group.submit(() => addParent.run(4)),
+    ]);
+    assert.deepEqual(
+      results.map(({ status }) => status),
+      ["fulfilled", "rejected", "rejected", "fulfilled"],
+    );
+    assert.equal(results[1]?.status === "rejected" && results[1].reason, refused);
+    assert.equal(rows(), 2);
+  });
 
-test("if COMMIT throws, everyone in the batch gets the fault, nothing is written, and the next batch is whole", async () => {
-  const { group, addParent, addChild, rows } = open();
-  const results = await Promise.allSettled([
-    group.submit(() => addParent.run(1)),
-    group.submit(() => addChild.run(99)),
-    group.submit(() => addParent.run(2)),
-  ]);
-  for (const result of results) {
-    assert.ok(result.status === "rejected");
-    assert.match(result.reason.message, /:memory:: FOREIGN KEY constraint failed/);
-    assert.ok(result.reason.cause instanceof Error);
-  }
-  assert.equal(rows(), 0);
-  await group.submit(() => addParent.run(3));
-  assert.equal(rows(), 1);
-});
+  test("rejects the whole batch if COMMIT throws, and writes the next one", async () => {
+    const { group, addParent, addChild, rows } = open();
+    const results = await Promise.allSettled([
+      group.submit(() => addParent.run(1)),
+      group.submit(() => addChild.run(99)),
+      group.submit(() => addParent.run(2)),
+    ]);
+    for (const result of results) {
+      assert.ok(result.status === "rejected");
+      assert.match(result.reason.message, /:memory:: FOREIGN KEY constraint failed/);
+      assert.ok(result.reason.cause instanceof Error);
+    }
+    assert.equal(rows(), 0);
+    await group.submit(() => addParent.run(3));
+    assert.equal(rows(), 1);
+  });
 
-test("if the file itself fails, everyone in the batch gets the fault, also those whose work was done", async () => {
-  const { connection, group, addParent, rows } = open();
-  connection.prepare("CREATE TABLE bulk (bytes BLOB)").run();
-  const fill = connection.prepare("INSERT INTO bulk (bytes) VALUES (zeroblob(?))");
-  connection.prepare("PRAGMA max_page_count = 300").get();
-  const results = await Promise.allSettled([
-    group.submit(() => addParent.run(1)),
-    group.submit(() => fill.run(4_000_000)),
-    group.submit(() => addParent.run(2)),
-  ]);
-  for (const result of results)
-    assert.match(result.status === "rejected" ? result.reason.message : "", /no room left/);
-  assert.equal(rows(), 0);
-  await group.submit(() => addParent.run(3));
-  assert.equal(rows(), 1);
-});
+  test("rejects the whole batch if the file fails", async () => {
+    const { connection, group, addParent, rows } = open();
+    connection.prepare("CREATE TABLE bulk (bytes BLOB)").run();
+    const fill = connection.prepare("INSERT INTO bulk (bytes) VALUES (zeroblob(?))");
+    connection.prepare("PRAGMA max_page_count = 300").get();
+    const results = await Promise.allSettled([
+      group.submit(() => addParent.run(1)),
+      group.submit(() => fill.run(4_000_000)),
+      group.submit(() => addParent.run(2)),
+    ]);
+    for (const result of results)
+      assert.match(result.status === "rejected" ? result.reason.message : "", /no space left/);
+    assert.equal(rows(), 0);
+    await group.submit(() => addParent.run(3));
+    assert.equal(rows(), 1);
+  });
 
-test("flush writes at once what is queued", async () => {
-  const { connection, group, addParent, rows } = open();
-  const answer = group.submit(() => addParent.run(1));
-  group.flush();
-  assert.equal(rows(), 1);
-  connection.close();
-  await answer;
-});
+  test("flush writes the queue synchronously", async () => {
+    const { connection, group, addParent, rows } = open();
+    const result = group.submit(() => addParent.run(1));
+    group.flush();
+    assert.equal(rows(), 1);
+    connection.close();
+    await result;
+  });
 
-test("while another process writes, this one turns; what waits is written in order once it can be", async () => {
-  const directory = mkdtempSync(join(tmpdir(), "countersign-group-"));
-  const path = join(directory, "countersign.db");
-  const connection = openConnection(path);
-  connection.prepare("CREATE TABLE word (id INTEGER PRIMARY KEY, word TEXT)").run();
-  const group = createGroupCommit(connection);
-  const add = connection.prepare("INSERT INTO word (word) VALUES (?)");
-  const all = connection.prepare<{ word: string }>("SELECT word FROM word ORDER BY id");
-  const other = new DatabaseSync(path);
-  other.exec("BEGIN IMMEDIATE");
-  const first = group.submit(() => add.run("first"));
-  for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
-  const second = group.submit(() => add.run("second"));
-  assert.deepEqual(all.all(), []);
-  other.exec("COMMIT");
-  await Promise.all([first, second]);
-  assert.deepEqual(
-    all.all().map(({ word }) => word),
-    ["first", "second"],
-  );
-  other.close();
-  connection.close();
-  rmSync(directory, { recursive: true });
+  test("keeps the event loop free while another process writes, then writes in order", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "countersign-group-"));
+    const path = join(directory, "countersign.db");
+    const connection = openConnection(path);
+    connection.prepare("CREATE TABLE word (id INTEGER PRIMARY KEY, word TEXT)").run();
+    const group = createGroupCommit(connection);
+    const add = connection.prepare("INSERT INTO word (word) VALUES (?)");
+    const all = connection.prepare<{ word: string }>("SELECT word FROM word ORDER BY id");
+    const other = new DatabaseSync(path);
+    other.exec("BEGIN IMMEDIATE");
+    const first = group.submit(() => add.run("first"));
+    for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    const second = group.submit(() => add.run("second"));
+    assert.deepEqual(all.all(), []);
+    other.exec("COMMIT");
+    await Promise.all([first, second]);
+    assert.deepEqual(
+      all.all().map(({ word }) => word),
+      ["first", "second"],
+    );
+    other.close();
+    connection.close();
+    rmSync(directory, { recursive: true });
+  });
 });

@@ -1,22 +1,21 @@
 /**
- * One transaction and one fsync for everything that was asked to be written in one turn of the event loop. Work is
- * queued, and the queue is written by one `setImmediate`: after all callbacks that this turn's I/O woke, and what
- * they awaited, have had their say. While the disk works, the next requests gather in the sockets, so that the
- * batches grow with the load. It knows nothing of what is written.
+ * Group commit: one transaction and one fsync for all writes of one turn of the event loop. The queue is written by
+ * one `setImmediate`, after the callbacks that this turn's I/O triggered. While the disk syncs, further requests
+ * queue up, so batches grow with the load.
  */
 import { busyTimeoutMs, type Connection, isBusy, isTransactionBroken } from "./connection.ts";
 
-/** How long the others are answered before a batch that found another process writing is tried again. */
+/** Delay before a batch is retried that found another process writing. Reads continue meanwhile. */
 const retryDelayMs = 10;
 
 export type GroupCommit = {
   /**
-   * Runs `work` inside the next transaction, after the work handed over before it, whose effects it sees. Answers
-   * with its result once that is durable. If it throws, its own effects are undone and only this promise is
-   * rejected; if the transaction as a whole fails, all of its promises are.
+   * Runs `work` within the next transaction, after earlier work, whose effects it sees. Resolves with its result once
+   * that is durable. If `work` throws, only its effects are undone and only this promise rejects; if the transaction
+   * fails, all promises of its batch reject.
    */
   submit<T>(work: () => T): Promise<T>;
-  /** Writes what is queued, now, and waits for whoever is writing. */
+  /** Writes the queue now; waits for the lock if another process writes. */
   flush(): void;
 };
 
@@ -33,10 +32,10 @@ export function createGroupCommit(connection: Connection): GroupCommit {
   const rollback = connection.prepare("ROLLBACK");
 
   let queue: Job[] = [];
-  /** Since when another process has kept this one from writing. */
+  /** When the lock was first unavailable; undefined if it was not. */
   let busySince: number | undefined;
 
-  /** Begins a transaction, or answers that another process is writing, and has not been for too long. */
+  /** Begins a transaction. Returns false if another process writes, for up to `busyTimeoutMs`; then throws. */
   function tryBegin(): boolean {
     try {
       begin.run();
@@ -56,23 +55,23 @@ export function createGroupCommit(connection: Connection): GroupCommit {
     if (batch.length > 0 && !write(batch)) retryLater(batch);
   }
 
-  /** Whoever only reads is answered meanwhile; what was asked first is still written first. */
+  /** Puts the batch back at the front of the queue. Reads are served meanwhile. */
   function retryLater(batch: readonly Job[]): void {
     queue = [...batch, ...queue];
     setTimeout(flush, retryDelayMs);
   }
 
-  /** Answers false, and has done nothing, where another process is writing. */
+  /** Returns false, without effect, if another process writes. */
   function write(batch: readonly Job[]): boolean {
     const results: unknown[] = [];
     try {
       if (!tryBegin()) return false;
       for (const { work } of batch) results.push(work());
-      // Durability point. Crashing before COMMIT returns leaves either nothing of this batch or all of it, and none of
-      // it was acknowledged. Crashing after it loses nothing: the write-ahead log has been synced, and the next to
-      // open the file reads it. If COMMIT throws, the batch is undone here, but a crash right then may still find it
-      // complete in the write-ahead log: to those who were told of a fault the outcome is unknown, and the log's
-      // `holds` answers it.
+      // Durability point. Crashing before COMMIT returns leaves either nothing of this batch or all of it, and
+      // none of it was acknowledged. Crashing after it loses nothing: the write-ahead log is synced, and the
+      // next process to open the file replays it. If COMMIT throws, the batch is rolled back here, but a crash
+      // right then may still find it complete in the write-ahead log: the outcome is unknown to its callers,
+      // and `log.hasEntry` resolves it.
       commit.run();
     } catch (error) {
       const isJobError =
@@ -89,8 +88,8 @@ export function createGroupCommit(connection: Connection): GroupCommit {
   }
 
   /**
-   * Work that throws for itself is a fault, and so may be dear: all of its batch are written again, each by itself, so that
-   * only who is at fault hears of it. A savepoint for each would cost every one of them a copy of the pages it changes.
+   * If a job throws, the batch is retried one job at a time, so that only its caller gets the error. Slow, but it
+   * only happens on a bug; a savepoint per job would cost every job a copy of the pages it changes.
    */
   function writeSeparately(batch: readonly Job[]): void {
     const stopped = batch.findIndex((job) => !write([job]));
@@ -101,8 +100,8 @@ export function createGroupCommit(connection: Connection): GroupCommit {
     try {
       if (connection.inTransaction()) rollback.run();
     } catch {
-      // The fault that led here is the one to report. A connection still in a transaction refuses the next BEGIN,
-      // so that nothing of this batch can slip into another.
+      // Report the original error. A connection still in a transaction rejects the next BEGIN, so nothing of
+      // this batch can become part of another.
     }
   }
 
@@ -112,7 +111,7 @@ export function createGroupCommit(connection: Connection): GroupCommit {
         if (queue.push({ work, resolve, reject }) === 1) setImmediate(flush);
       }),
     flush: () => {
-      // Each turn waits inside SQLite.
+      // Each iteration blocks in SQLite until the lock is free or the timeout is over.
       while (queue.length > 0) flush();
     },
   };

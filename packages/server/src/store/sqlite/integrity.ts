@@ -1,11 +1,11 @@
 /**
- * Whether a file is what SQLite wrote: its pages, their order, and every index beside its table. It reads the whole file,
- * which is for an operator to ask for, and not for each start. A byte that was changed inside a value is not found: SQLite
- * keeps no checksums of a page. For the log, its proofs find that.
+ * Integrity check of a file: pages, their order, and every index against its table. Reads the whole file, so it runs
+ * on request only. A changed byte within a value is not detected, because SQLite has no page checksums; for the log,
+ * its proofs detect that.
  */
 import { DatabaseSync } from "node:sqlite";
 
-/** The first thing that is wrong with the file, or undefined. Throws if it cannot be read at all. */
+/** Returns the first corruption found, or undefined. Throws if the file cannot be read. */
 export function findCorruption(path: string): string | undefined {
   const database = new DatabaseSync(path, { readOnly: true, timeout: 5_000 });
   try {
@@ -15,7 +15,7 @@ export function findCorruption(path: string): string | undefined {
   }
 }
 
-/** The same of one that is open. */
+/** The same for an open database. */
 export function findDatabaseCorruption(database: DatabaseSync): string | undefined {
   const found = database.prepare("PRAGMA integrity_check(1)").get()?.integrity_check;
   return found === "ok" ? undefined : String(found);

@@ -1,7 +1,6 @@
 /**
- * The audit log's tables: entries in order of arrival, the index that the sequencer gave them, the nodes of the
- * Merkle tree over them, and the checkpoints that were signed. What a leaf or a proof is, `@countersign/protocol`
- * says; signing is not done here.
+ * Tables of the audit log: entries in order of arrival, their sequence index, the nodes of the Merkle tree, and
+ * signed checkpoints. `@countersign/protocol` defines leaves and proofs; signing is not done here.
  */
 import {
   appendLeaves,
@@ -17,7 +16,7 @@ import type { Log, LoggedEntry } from "../store.ts";
 import type { Connection } from "./connection.ts";
 import type { GroupCommit } from "./group-commit.ts";
 
-/** Adds an entry, inside a transaction that is already under way. */
+/** Appends an entry within an open transaction. */
 export type Append = (entry: EntryRow) => void;
 
 export function createLogAppender(connection: Connection): Append {
@@ -76,9 +75,9 @@ export function createLog(connection: Connection, group: GroupCommit): Log {
     return row.hash;
   }
 
-  function requireSize(asked: number): number {
-    if (asked <= size()) return asked;
-    throw new Error(`the log has ${size()} sequenced entries, fewer than ${asked}`);
+  function requireSize(requested: number): number {
+    if (requested <= size()) return requested;
+    throw new Error(`the log has ${size()} sequenced entries, fewer than ${requested}`);
   }
 
   function toLoggedEntry({ arrival, leaf_index, line }: EntryRecord): LoggedEntry {
@@ -107,7 +106,8 @@ export function createLog(connection: Connection, group: GroupCommit): Log {
     root: (of) => treeRoot(requireSize(of), node),
     inclusion: (index, of) => inclusionProof(index, requireSize(of), node),
     consistency: (oldSize, of) => consistencyProof(oldSize, requireSize(of), node),
-    // Crashing before COMMIT leaves the entries waiting, with the tree as it was; after it, index and nodes are there.
+    // Crashing before COMMIT leaves the entries unsequenced and the tree unchanged; after it, index and nodes are
+    // stored.
     sequence: (limit) => group.submit(() => sequence(limit)),
     storeCheckpoint: (of, note) => group.submit(() => void addCheckpoint.run(requireSize(of), note)),
     checkpoints: () => selectCheckpoints.all().map((row) => ({ ...row })),
@@ -120,8 +120,9 @@ export function createLog(connection: Connection, group: GroupCommit): Log {
         const entry = byId.get(entryId);
         if (entry) eraseTextsOf.run(entry.arrival);
       });
-      // The text is gone from the tables; this takes it out of the write-ahead log as well. Crashing in between, or
-      // another process reading for long, leaves a copy there until the write-ahead log is next moved into the file.
+      // The text is deleted from the tables; this removes it from the write-ahead log as well. A crash in
+      // between, or a long-running read of another process, leaves a copy there until the next checkpoint of
+      // the write-ahead log.
       truncate.get();
     },
   };

@@ -1,4 +1,4 @@
-/** Readers of records, each one prepared statement. Records are parsed from their JSON; `readStatus` reads columns only. */
+/** Readers of records, one prepared statement each. `readStatus` reads columns only and parses no JSON. */
 import {
   type AgentAndStatusRow,
   parseAgentAndStatus,
@@ -20,7 +20,7 @@ const shared = buildSharedQueries({
   orderedJoin: "CROSS JOIN",
 });
 
-/** Every statement that reads records; the tests check that an index answers each of them. */
+/** SQL of the readers. Tests check that an index serves each statement. */
 export const queries = {
   ...shared,
   listPendingKinds: [

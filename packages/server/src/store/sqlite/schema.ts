@@ -18,7 +18,7 @@ const applicationId = 0x4353474e;
 /** Columns of a kind besides id, version, due_at and body, in the order in which they are written. */
 export const columnsOf = (kind: Kind): readonly string[] => Object.keys(definitions[kind].columns);
 
-/** Body comes last: a reader of columns does not touch the pages that a long body overflows into. */
+/** `body` is the last column, so that reading other columns does not touch the overflow pages of a long body. */
 function createTableSql(table: string, columns: readonly string[]): string {
   const columnSql = columns.map((name) => `${name} ${name.endsWith("_at") ? "INTEGER" : "TEXT"}, `);
   return `
@@ -39,7 +39,9 @@ CREATE TABLE waiting (approver TEXT NOT NULL, request TEXT NOT NULL, PRIMARY KEY
   STRICT, WITHOUT ROWID;
 CREATE INDEX waiting_request ON waiting (request);`;
 
-/** Append-only by triggers: an index is given once, each is one more than the last, and nothing else ever changes. */
+/**
+ * Triggers make the log append-only: an entry gets its index once, indexes are consecutive, and nothing else changes.
+ */
 const logSql = `
 CREATE TABLE log_entry (
   arrival INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, line TEXT NOT NULL, request TEXT,
@@ -72,14 +74,14 @@ function forbid(table: string, event: "DELETE" | "UPDATE"): string {
   BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END;`;
 }
 
-/** Everything that a new file starts with. */
+/** Returns the schema of a new file. */
 export function createSchemaSql(): string {
   return [...kinds.map(tableSql), inboxSql, logSql].join("\n");
 }
 
-/** Rejects a file that is not ours or too new, without writing to it. Returns what there is to do. */
+/** Checks the schema version without writing. Throws if the file belongs to another program or to a newer version. */
 export function checkSchema(database: DatabaseSync): "empty" | "older" | "current" {
-  // One statement, so that all three are of the same instant: another process may be filling the file right now.
+  // One statement, so that all values are of the same instant: another process may be creating the schema.
   const { id, version, tables } = database
     .prepare(
       `SELECT application_id AS id, user_version AS version, (SELECT count(*) FROM sqlite_schema) AS tables
@@ -87,7 +89,7 @@ export function checkSchema(database: DatabaseSync): "empty" | "older" | "curren
     )
     .get() as { id: number; version: number; tables: number };
   if (id !== applicationId) {
-    if (tables > 0) throw new Error("this is the database of another program");
+    if (tables > 0) throw new Error("this database belongs to another program");
     return "empty";
   }
   if (version === schemaVersion) return "current";

@@ -1,8 +1,7 @@
 /**
- * The store in one SQLite file: the engine that needs nothing installed. Everything asked to be written in one turn of
- * the event loop shares a transaction and an fsync; reads are synchronous and see only what was committed. Other
- * processes of the same machine may open the file at the same time (not over a network file system). It never decides
- * whether a change is right, and it never rewrites the log.
+ * SQLite engine: one file, no server to install. Writes of one turn of the event loop share a transaction and an
+ * fsync; reads are synchronous and see committed data only. Other processes on the same machine may open the file at
+ * the same time (not over a network file system).
  */
 import { type ChangeRows, encodeChange, encodeUnloggedChange } from "../row.ts";
 import type { Outcome, Store } from "../store.ts";
@@ -15,7 +14,7 @@ import { createReaders } from "./reader.ts";
 import { openWatchers } from "./watch.ts";
 
 export type SqliteOptions = {
-  /** The file, created if it is not there; `":memory:"` for a database that ends with the handle. */
+  /** Path of the file; `":memory:"` for a database that ends with the handle. */
   readonly path: string;
   /** Milliseconds since the epoch. */
   readonly clock?: () => number;
@@ -23,7 +22,10 @@ export type SqliteOptions = {
   readonly onMigrated?: ((message: string) => void) | undefined;
 };
 
-/** Throws an `Error` that names the path if the file cannot be opened, is not ours, or is of a newer version. */
+/**
+ * Throws an `Error` that names the path if the file cannot be opened, belongs to another program, or is of a newer
+ * version.
+ */
 export function openSqlite({ path, clock = Date.now, onMigrated }: SqliteOptions): Store {
   const connection = openConnection(path, onMigrated);
   const group = createGroupCommit(connection);

@@ -1,6 +1,6 @@
 /**
- * Tells those who wait that something was written: at once for what this handle wrote, and within a quarter of a
- * second for what another process wrote, of which only the fact is known. It never says what became of a request.
+ * Notifies watchers of changes: immediately for writes of this handle, and within 250 ms for writes of other
+ * processes, without details.
  */
 import type { ChangeEvent, Store } from "../store.ts";
 import type { Connection } from "./connection.ts";
@@ -14,7 +14,7 @@ export type Watchers = {
 };
 
 export function openWatchers(connection: Connection): Watchers {
-  // Changes when another connection has committed, and only then.
+  // Changes only when another connection has committed.
   const dataVersion = connection.prepare<{ data_version: number }>("PRAGMA data_version");
   const listeners = new Set<(event: ChangeEvent) => void>();
   let poll: NodeJS.Timeout | undefined;
@@ -24,7 +24,7 @@ export function openWatchers(connection: Connection): Watchers {
     for (const event of changeEvents) for (const listener of [...listeners]) callListener(listener, event);
   }
 
-  /** Undefined if it cannot be read: then those who wait look for themselves, and meet the fault with someone to tell. */
+  /** Returns undefined if it cannot be read. Watchers are notified then, and their own read reports the error. */
   function readDataVersion(): number | undefined {
     try {
       return dataVersion.get()?.data_version;
@@ -51,7 +51,7 @@ export function openWatchers(connection: Connection): Watchers {
 
   return {
     watch: (listener) => {
-      // A function of its own for each call, so that watching twice with one listener is two subscriptions.
+      // A wrapper per call, so that watching twice with one listener makes two subscriptions.
       const wrapped = (event: ChangeEvent) => listener(event);
       if (listeners.size === 0) start();
       listeners.add(wrapped);
@@ -67,7 +67,7 @@ export function openWatchers(connection: Connection): Watchers {
   };
 }
 
-/** A listener that throws is a fault of its own: it neither keeps the others from hearing nor unmakes the change. */
+/** Rethrows an error of a listener asynchronously: it affects neither other listeners nor the committed change. */
 function callListener(listener: (event: ChangeEvent) => void, event: ChangeEvent): void {
   try {
     listener(event);
