@@ -181,6 +181,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     callbackSeal,
     isReady: async () => !isClosing && (await isStoreReachable(store)),
     permission,
+    webhooks: [...channels.values()].flatMap(({ routes = [] }) => routes),
     onFault,
   });
   const appDeps = {

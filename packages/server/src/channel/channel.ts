@@ -45,7 +45,25 @@ export type OpenChannel = {
   readonly update?: (receipt: Receipt, notification: Notification<"resolved">) => Promise<void>;
   /** Checks for `countersign doctor` that the channel can send. Sends nothing. Reports problems as results, and does not reject. */
   readonly check: () => Promise<readonly CheckResult[]>;
+  /** Routes for callbacks of the chat service: a click on a button, a delivery status. */
+  readonly routes?: readonly WebhookRoute[];
   readonly close: () => void | Promise<void>;
+};
+
+/** The raw request, because signatures are computed over its bytes. The body has at most 64 KiB. */
+export type WebhookRequest = {
+  /** Returns a header by its lower-case name. */
+  readonly header: (name: string) => string | undefined;
+  readonly body: Uint8Array;
+};
+/** `json` is the body. Undefined: an empty body. */
+export type WebhookReply = { readonly status: number; readonly json?: JsonObject };
+
+/** A row of the route table. The handler verifies the signature before it reads anything else of the request. */
+export type WebhookRoute = {
+  readonly method: "POST";
+  readonly path: `/channels/${string}`;
+  readonly webhook: (request: WebhookRequest) => Promise<WebhookReply>;
 };
 
 export type ChannelDeps = {

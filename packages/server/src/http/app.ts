@@ -4,10 +4,12 @@
  * never from the request; protocol endpoints return JSON and never redirect.
  */
 import { Hono } from "hono";
+import type { WebhookRoute } from "../channel/channel.ts";
 import type { Tracing } from "./http-tracing.ts";
 import { OAuthError } from "./oauth/oauth-error.ts";
 import type { PageRenderer, ServePage } from "./page/page-renderer.ts";
 import { isPageRoute, type Route } from "./route.ts";
+import { maxBodyBytes } from "./transport/body.ts";
 import type { TlsPeer } from "./transport/peer.ts";
 import {
   fromFetchRequest,
@@ -97,10 +99,10 @@ export function createApp(routes: readonly Route[], deps: AppDeps): App {
   };
 }
 
-/** The protocol alone, without pages: for a listener that asks clients for a certificate. */
+/** The protocol alone, without pages and webhooks: for a listener that asks clients for a certificate. */
 export function createProtocolApp(routes: readonly Route[], deps: AppDeps): App {
   return createApp(
-    routes.filter((route) => !isPageRoute(route)),
+    routes.filter((route) => !isPageRoute(route) && route.access !== "webhook"),
     deps,
   );
 }
@@ -115,6 +117,7 @@ function wrap(route: Route, deps: AppDeps): Serve {
   const { pages } = deps;
   if ("document" in route)
     return wrapServe(route.path, route.method, (_, __, id) => route.document(id), deps);
+  if ("webhook" in route) return wrapServe(route.path, route.method, serveWebhook(route.webhook), deps);
   if ("endpoint" in route) return wrapServe(route.path, route.method, route.endpoint, deps);
   return wrapServe(route.path, route.method, servePage(guard(route, pages)), deps, pages.fault);
 }
@@ -125,6 +128,14 @@ function guard(route: Route, pages: PageRenderer): ServePage {
   if ("sessionPage" in route) return pages.sessionPage(route.sessionPage);
   if ("sessionForm" in route) return pages.sessionForm(route.sessionForm);
   throw new Error(`${route.path} is not a page`);
+}
+
+/** Passes the raw body on. Browsers never call these routes, so there is neither session nor CSRF check. */
+function serveWebhook(webhook: WebhookRoute["webhook"]): Serve {
+  return async ({ header, body }) => {
+    const { status, json } = await webhook({ header, body: await body(maxBodyBytes) });
+    return createJsonResponse(json, { status });
+  };
 }
 
 function servePage(serve: ServePage): Serve {

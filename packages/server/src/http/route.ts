@@ -2,6 +2,7 @@
  * Types of the route table. A row names its method, path and access class; the access class decides what the handler
  * receives, so a page for signed-in approvers cannot be written without a session, nor its form without a CSRF check.
  */
+import type { WebhookRoute } from "../channel/channel.ts";
 import type { Form } from "./oauth/form.ts";
 import type { PageResult } from "./page/page-result.ts";
 import type { Viewer } from "./page/session.ts";
@@ -11,9 +12,9 @@ import type { ProtocolResponse } from "./transport/response.ts";
 
 /**
  * Who may call a route. `public`: anyone. `session`: a signed-in approver. `client`: an agent or API, which authenticates
- * in the request itself.
+ * in the request itself. `webhook`: a service that a channel uses; the channel verifies the signature of the request.
  */
-export type Access = "public" | "session" | "client";
+export type Access = "public" | "session" | "client" | "webhook";
 
 /** The value of the path's one parameter, or "" if the path has none. */
 type Parameter = string;
@@ -53,6 +54,7 @@ type Row<A extends Access, Method extends string, Handler> = {
 export type Route =
   | Row<"public", "GET", { readonly document: DocumentHandler }>
   | Row<"client", "GET" | "POST" | "PUT" | "DELETE", { readonly endpoint: EndpointHandler }>
+  | Row<"webhook", "POST", Pick<WebhookRoute, "webhook">>
   | Row<"public", "GET", { readonly page: PageHandler }>
   | Row<"public", "POST", { readonly form: FormHandler }>
   /** `returnTo`: sign-in may send the approver back to this page. */

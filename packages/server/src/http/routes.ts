@@ -2,6 +2,8 @@
  * The route table: every URL that this server serves, with who may call it. The router, the fast path, metrics, traces,
  * sign-in's return list, the fuzz test and docs/endpoints.md follow it. A new page or endpoint is a handler and a row.
  */
+
+import type { WebhookRoute } from "../channel/channel.ts";
 import type { PolicySource } from "../config/policy.ts";
 import type { Settings } from "../config/sections.ts";
 import { renderAboutPage } from "../page/about.ts";
@@ -39,6 +41,8 @@ export type RouteDeps = BackchannelAuthenticationDeps &
     readonly settings: Settings;
     readonly policy: PolicySource;
     readonly keyring: Keyring;
+    /** Routes of the open channels. */
+    readonly webhooks: readonly WebhookRoute[];
     readonly sessions: BrowserSessions;
     /** Resolves to false if the store is unreachable or the server is shutting down. */
     readonly isReady: () => Promise<boolean>;
@@ -115,6 +119,8 @@ export function createRoutes(deps: RouteDeps): readonly Route[] {
           { method: "DELETE", path: "/register/:id", access: "client", endpoint: registration.remove },
         ] as const)
       : []),
+
+    ...deps.webhooks.map((route) => ({ ...route, access: "webhook" }) as const),
 
     // Pages.
     {

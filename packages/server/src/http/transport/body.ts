@@ -4,7 +4,7 @@ import { OAuthError } from "../oauth/oauth-error.ts";
 import type { ProtocolRequest } from "./protocol-request.ts";
 
 /** Several times the size of a large request. */
-const maxBodyBytes = 64 * 1024;
+export const maxBodyBytes = 64 * 1024;
 
 /** Returns the body. Rejects with `OAuthError` `invalid_request` if the media type differs, it exceeds 64 KiB or is not UTF-8. */
 export async function readBody(request: ProtocolRequest, mediaType: string): Promise<string> {

@@ -15,7 +15,7 @@ export type ProtocolResponse = {
 
 const jsonHeaders = { "content-type": "application/json", "cache-control": "no-store", ...securityHeaders };
 
-/** Returns a JSON response with `no-store`. Status 200 by default. */
+/** Returns a JSON response with `no-store`. Status 200 by default. An undefined body is empty. */
 export function createJsonResponse(
   body: unknown,
   { status = 200, headers }: { status?: number; headers?: Readonly<Record<string, string>> } = {},
@@ -23,7 +23,7 @@ export function createJsonResponse(
   return {
     status,
     headers: headers ? { ...jsonHeaders, ...headers } : jsonHeaders,
-    body: JSON.stringify(body),
+    body: body === undefined ? "" : JSON.stringify(body),
   };
 }
 
