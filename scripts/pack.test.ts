@@ -78,7 +78,7 @@ for (const [name, find] of nodes)
     assert.equal(command("--version"), `${version}\n`);
     const issuer = `http://localhost:${await freePort()}`;
     assert.match(command("init", "--issuer", issuer), /countersign-data\/countersign\.db/);
-    assert.match(command("check"), /is sound/);
+    assert.match(command("check"), /is valid/);
     assert.match(command("approver", "invite", "ada@example.com", "--qr"), /█/);
     await runs(bin, whole, env, issuer);
   });

@@ -1,25 +1,25 @@
 #!/usr/bin/env -S node --disable-warning=ExperimentalWarning --max-semi-space-size=8
 /**
- * The `countersign` command: argv, environment and signals, and nothing else. With a young generation of half the usual
- * size it is resident with some 15 MB less.
+ * The `countersign` executable: passes arguments, output streams and signals to the command line. The semi-space of the heap is
+ * half its default size, which reduces resident memory by some 15 MB.
  */
 import { existsSync, mkdirSync } from "node:fs";
 import { enableCompileCache } from "node:module";
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 
-// What was compiled once is not compiled again: most of the time that a short command would take. In a folder of the
-// operator's own, because whoever can write there can change what runs. Made here, one by one: where a folder cannot be
-// made, Node would try for ever.
+// Compiled code is cached: compiling is most of the time of a short command. The directory belongs to the operator, because
+// a user who can write to it can change what runs. It is created here, one level at a time: if a directory cannot be created,
+// Node retries without end.
 const xdgCacheHome = process.env.XDG_CACHE_HOME ?? "";
-// One that is not absolute is not meant (XDG Base Directory Specification): what lies where one happens to be is not ours.
+// Relative values are ignored (XDG Base Directory Specification).
 const cacheHome = isAbsolute(xdgCacheHome) ? xdgCacheHome : join(homedir(), ".cache");
 const cacheDirectory = join(cacheHome, "countersign");
 for (const directory of [cacheHome, cacheDirectory])
   try {
     mkdirSync(directory, { mode: 0o700 });
   } catch {
-    // It is there already, or cannot be, and then everything is compiled.
+    // It exists, or it cannot be created and nothing is cached.
   }
 if (existsSync(cacheDirectory)) enableCompileCache(cacheDirectory);
 
@@ -28,7 +28,7 @@ const { runCommand } = await import("./command/cli/run.ts");
 const stop = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort(signal));
 
-// Whoever reads our output may stop reading, as `head` does: that is no fault.
+// A reader such as `head` may close the pipe.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code !== "EPIPE") throw error;
 });

@@ -38,7 +38,7 @@ export const apiCommands: readonly Command[] = [
             `To replace them, first run countersign api remove ${id}`,
           );
         stdout(
-          `${id} may spend tokens for ${audience}\nclient_id=${id}\nclient_secret=${result.secret}\nThe secret is shown this once; only its hash is kept.`,
+          `${id} can spend tokens for ${audience}\nclient_id=${id}\nclient_secret=${result.secret}\nThe secret is printed only once; the server keeps only its hash.`,
         );
       }),
   },
@@ -51,7 +51,7 @@ export const apiCommands: readonly Command[] = [
         const rows = (await store.list("api")).map(({ record: { id, api } }) => ({
           id,
           api,
-          audience: config.apis.get(api)?.audience ?? "(not declared any more)",
+          audience: config.apis.get(api)?.audience ?? "(no longer declared)",
         }));
         stdout(
           formatTable(rows, args.flag("json"), "no API credentials; create them with countersign api add"),

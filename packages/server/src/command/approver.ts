@@ -32,7 +32,7 @@ async function isNamed(
   return false;
 }
 
-/** For a phone's camera, in a terminal's own black and white. */
+/** Renders a QR code with the characters and colours of a terminal. */
 async function renderQrCode(link: string): Promise<string> {
   const { toString: draw } = (await import("qrcode")).default;
   return await draw(link, { type: "terminal", small: true, errorCorrectionLevel: "L" });
@@ -64,7 +64,10 @@ export const approverCommands: readonly Command[] = [
         value: "NAME",
         summary: "display name in pages and in the log (default: the e-mail address)",
       },
-      qr: { type: "boolean", summary: "the link as a QR code too, also where nobody watches" },
+      qr: {
+        type: "boolean",
+        summary: "print a QR code of the link, even if standard output is not a terminal",
+      },
     },
     run: (args, { stdout, isTTY }) =>
       withStore(args, async (store, config) => {
@@ -79,10 +82,12 @@ export const approverCommands: readonly Command[] = [
           throw new OperatorError("invalid name", "Use up to 80 visible characters.");
         const directory = openDirectory({ current: () => config }, store);
         if (!(await isNamed(config, directory, normalizeEmail(email), store.now())))
-          stdout(`note: no rule in the configuration names ${email}, so nothing will be asked of them`);
+          stdout(`note: no action type names ${email} as an approver, so they will not receive requests`);
         const { secret, approver } = await invite({ store, directory }, email, name);
         const link = `${config.issuer}/enrol/${secret}`;
-        stdout(`${approver.name} <${approver.email}> enrols a device at (once, within seven days):\n${link}`);
+        stdout(
+          `${approver.name} <${approver.email}> can enrol one device with this link within seven days:\n${link}`,
+        );
         if (isTTY || args.flag("qr")) stdout(await renderQrCode(link));
       }),
   },
@@ -91,8 +96,8 @@ export const approverCommands: readonly Command[] = [
     args: "<email>",
     summary: "set an approver's user code (printed once), which agents registered for user codes must send",
     options: {
-      file: { type: "string", value: "FILE", summary: "the code that they chose (default: one is made up)" },
-      remove: { type: "boolean", summary: "take it away" },
+      file: { type: "string", value: "FILE", summary: "a file with the code (default: generate one)" },
+      remove: { type: "boolean", summary: "remove the code" },
     },
     run: (args, { stdout }) =>
       withStore(args, async (store, config) => {
@@ -108,14 +113,14 @@ export const approverCommands: readonly Command[] = [
           )) !== "done"
         )
           throw new OperatorError(`there is no approver ${email}`, "countersign approver list shows them.");
-        if (code === undefined) return stdout(`${email} has no user code any more`);
+        if (code === undefined) return stdout(`removed the user code of ${email}`);
         stdout(
           file === undefined
-            ? `user_code=${code}\nIt is shown this once.`
-            : `${email} has that user code now`,
+            ? `user_code=${code}\nThe code is printed only once.`
+            : `set the user code of ${email}`,
         );
         if (!config.userCodes)
-          stdout("note: user_codes is off in the configuration, so nobody is asked for it");
+          stdout("note: user_codes is false in the configuration, so agents need not send it");
       }),
   },
   {
@@ -130,7 +135,9 @@ export const approverCommands: readonly Command[] = [
           const { id, email, name, userCode } = record;
           rows.push({ id, email, name, devices: devices.length, user_code: userCode ? "set" : "none" });
         }
-        stdout(formatTable(rows, args.flag("json"), "no approvers yet: countersign approver invite"));
+        stdout(
+          formatTable(rows, args.flag("json"), "no approvers; invite one with countersign approver invite"),
+        );
       }),
   },
   {
@@ -147,7 +154,7 @@ export const approverCommands: readonly Command[] = [
           )) !== "removed"
         )
           throw new OperatorError(`there is no approver ${email}`, "countersign approver list shows them.");
-        stdout(`${email} is removed`);
+        stdout(`removed ${email}`);
       }),
   },
 ];
@@ -163,7 +170,13 @@ export const deviceCommands: readonly Command[] = [
         for (const { record: approver } of await store.list("approver"))
           for (const { id, name, createdAt } of await store.listDevicesOf(approver.id))
             rows.push({ id, approver: approver.email, name, enrolled: new Date(createdAt).toISOString() });
-        stdout(formatTable(rows, args.flag("json"), "no devices yet: countersign approver invite"));
+        stdout(
+          formatTable(
+            rows,
+            args.flag("json"),
+            "no devices; countersign approver invite creates an enrolment link",
+          ),
+        );
       }),
   },
   {
@@ -175,7 +188,7 @@ export const deviceCommands: readonly Command[] = [
         const [id = ""] = args.positionals;
         if ((await removeDevice(store, id)) !== "removed")
           throw new OperatorError(`there is no device ${id}`, "countersign device list shows them.");
-        stdout(`the device ${id} is removed`);
+        stdout(`removed the device ${id}`);
       }),
   },
 ];

@@ -29,9 +29,9 @@ export const backupCommand: Command = {
     try {
       const checkpoint = await copy.log.newestCheckpoint();
       stdout(
-        `${to} holds the log up to entry ${await copy.log.size()}, signed up to ${checkpoint?.size ?? 0}`,
+        `${to} contains ${await copy.log.size()} log entries; the newest checkpoint covers ${checkpoint?.size ?? 0}`,
       );
-      stdout(`The key ${config.keyFile} is not in it: keep a copy of that elsewhere.`);
+      stdout(`It does not contain the root key ${config.keyFile}: back that up elsewhere.`);
     } finally {
       await copy.close();
     }

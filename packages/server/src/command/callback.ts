@@ -17,13 +17,13 @@ export const callbackCommands: readonly Command[] = [
         const failing = due.filter(({ state, lastError }) => state === "queued" && lastError !== undefined);
         const rows = [...failing, ...(await store.listAbandonedCallbacks(maxRows))].map((callback) => ({
           request: callback.id,
-          state: callback.state === "abandoned" ? "given up" : "trying",
+          state: callback.state === "abandoned" ? "abandoned" : "retrying",
           mode: callback.mode,
           agent: callback.agent,
           attempts: callback.attempts,
           problem: callback.lastError ?? "",
         }));
-        stdout(formatTable(rows, args.flag("json"), "nothing is failing, and nothing was given up"));
+        stdout(formatTable(rows, args.flag("json"), "nothing is failing or abandoned"));
       }),
   },
 ];

@@ -37,7 +37,7 @@ const verifyCommand: Command = {
   args: "<file>",
   summary: "verify an evidence document offline and report what it proves",
   options: {
-    key: { type: "string", value: "KEY", summary: "the log's public key, from somewhere you trust" },
+    key: { type: "string", value: "KEY", summary: "the log's public key, from a trusted source" },
   },
   run: async (args, { stdout, stderr }) => {
     const [file = ""] = args.positionals;
@@ -56,12 +56,16 @@ const verifyCommand: Command = {
     if (digest !== undefined) stdout(`check code ${shortDigest(digest)}`);
     if (decision) {
       const verdict = decision.verdict === "approve" ? "approved" : "denied";
-      const proof = decision.signed ? "signed by their passkey, verified here" : "not signed by a passkey";
+      const proof = decision.signed
+        ? "signed with their passkey; the signature is valid"
+        : "not signed by a passkey";
       stdout(`${verdict} by ${decision.approver} at ${new Date(decision.at).toISOString()} (${proof})`);
     }
     if (token) stdout(`token ${token.id}: ${token.state}`);
     if (result.key === "own")
-      stdout("The key is the document's own word for itself: give --key, from somewhere you trust.");
+      stdout(
+        "Verified with the key in the document itself. To prove where it comes from, pass --key with a key from a trusted source.",
+      );
     return 0;
   },
 };

@@ -19,7 +19,7 @@ export const initCommand: Command = {
     approver: {
       type: "string",
       value: "EMAIL",
-      summary: `who may approve the sample action (default: ${sampleApprover})`,
+      summary: `the approver of the sample action (default: ${sampleApprover})`,
     },
     "if-missing": {
       type: "boolean",
@@ -41,9 +41,11 @@ export const initCommand: Command = {
         `${file} and its database already exist`,
         "Validate them with countersign check, or run countersign start.",
       );
-    for (const path of createdPaths) stdout(`made ${path}`);
+    for (const path of createdPaths) stdout(`created ${path}`);
     if (createdPaths.length > 1)
-      stdout("Keep a copy of the key apart from the database: without it nothing sealed can be opened.");
+      stdout(
+        "Back up the root key separately from the database: without it, encrypted values cannot be decrypted.",
+      );
     if (!configExists) stdout(formatNextSteps(file, args.option("approver") ?? sampleApprover));
   },
 };
@@ -62,7 +64,7 @@ function writeSample(args: Arguments, file: string): void {
 function formatNextSteps(file: string, approver: string): string {
   return `
 Next:
-  1. read ${file}; it declares one action, "refund", to play with
+  1. read ${file}; it declares one action, "refund", as an example
   2. countersign agent add refund-agent --name "Refund desk" --type refund
   3. countersign api add refunds-api --for refunds
   4. countersign approver invite ${approver}

@@ -6,11 +6,13 @@ import { formatTable } from "./cli/table.ts";
 export const keyCommands: readonly Command[] = [
   {
     name: "keys rotate",
-    summary: "create a token-signing key; it is published now and signs in eleven minutes",
+    summary: "create a token-signing key; it is published now and used in eleven minutes",
     run: (args, { stdout }) =>
       withStore(args, async (store, config) => {
         const kid = await rotateTokenKey(store, readRootKey(config));
-        stdout(`key ${kid} is published; it signs in eleven minutes, when clients have had ten to fetch it`);
+        stdout(
+          `published key ${kid}; it signs from eleven minutes from now, so that clients have ten minutes to fetch it`,
+        );
       }),
   },
   {
@@ -24,7 +26,7 @@ export const keyCommands: readonly Command[] = [
           purpose: record.purpose,
           signs_from: new Date(record.activeAt).toISOString(),
         }));
-        stdout(formatTable(rows, args.flag("json"), "no keys yet"));
+        stdout(formatTable(rows, args.flag("json"), "no keys"));
         if (!args.flag("json")) stdout(`log key: ${keyring.logKey}`);
       }),
   },

@@ -21,7 +21,7 @@ const keyOption = {
   key: {
     type: "string",
     value: "KEY",
-    summary: "the log's public key, from somewhere you trust (countersign log key)",
+    summary: "the log's public key, from a trusted source (countersign log key prints it)",
   },
 } as const;
 
@@ -29,14 +29,14 @@ const verifyCommand: Command = {
   name: "log verify",
   args: "[file]",
   summary:
-    "check an exported log, or this deployment's own: order, proofs, signatures, and what the entries say",
+    "verify an exported log, or that of this deployment: order, proofs, signatures, and the history of each request",
   options: {
     ...keyOption,
     checkpoint: {
       type: "string",
       multiple: true,
       value: "FILE",
-      summary: "checkpoints that were kept elsewhere; tampering is excluded up to the newest",
+      summary: "checkpoints that were copied elsewhere; proves that entries up to the newest are unchanged",
     },
   },
   run: async (args, terminal) => {
@@ -79,12 +79,12 @@ function printReport(result: VerifyReport | AuditProblems, { stdout, stderr }: T
   stdout(`the log of ${origin} verifies: ${entries} entries`);
   for (const [what, count] of Object.entries(checked)) stdout(`  ${what.padEnd(12)} ${count}`);
   if (key === "own")
-    stdout("The key is the log's own word for itself: give --key, from somewhere you trust.");
-  if (upTo === 0)
     stdout(
-      "No checkpoint kept elsewhere was given: whoever holds the signing key could have written all of this anew.",
+      "Verified with the key in the export itself. To prove where it comes from, pass --key with a key from a trusted source.",
     );
-  else stdout(`Tampering is excluded up to entry ${upTo - 1}, by the newest checkpoint kept elsewhere.`);
+  if (upTo === 0)
+    stdout("No --checkpoint was given: the holder of the signing key could have rewritten the whole log.");
+  else stdout(`Entries up to ${upTo - 1} are unchanged since the newest of the checkpoints given.`);
   return 0;
 }
 
@@ -119,9 +119,9 @@ const showCommand: Command = {
   name: "log show",
   summary: "list the newest entries, oldest first",
   options: {
-    request: { type: "string", value: "ID", summary: "only those about this request" },
-    limit: { type: "string", value: "N", summary: "how many (default: 50)" },
-    json: { type: "boolean", summary: "the exact entries, one a line" },
+    request: { type: "string", value: "ID", summary: "only entries about this request" },
+    limit: { type: "string", value: "N", summary: "maximum number (default: 50)" },
+    json: { type: "boolean", summary: "print the exact entries, one per line" },
   },
   run: (args, { stdout }) =>
     withStore(args, async (store) => {
@@ -151,7 +151,7 @@ function formatEntry({ index, line, texts }: LoggedEntry): string {
 
 const keyCommand: Command = {
   name: "log key",
-  summary: "print the log's public key, for those who verify it",
+  summary: "print the log's public key, which verifiers need",
   run: (args, { stdout }) => withKeyring(args, async (_store, _config, keyring) => stdout(keyring.logKey)),
 };
 
@@ -173,7 +173,7 @@ const eraseCommand: Command = {
     withStore(args, async (store) => {
       const [request = ""] = args.positionals;
       const erasedCount = await eraseTexts(store, request);
-      if (erasedCount === 0) throw new OperatorError(`the log holds no text about ${request}`);
+      if (erasedCount === 0) throw new OperatorError(`the log has no text about ${request}`);
       stdout(
         `erased the texts of ${erasedCount === 1 ? "one entry" : `${erasedCount} entries`}; they can no longer be shown or proved`,
       );
@@ -192,8 +192,8 @@ export const logCommands: readonly Command[] = [
 const notePattern = /[^\n]+\n[^\n]+\n[^\n]+\n(?:[^\n]+\n)*\n(?:\u2014 [^\n]+\n)+/g;
 
 /**
- * A file of checkpoints holds notes one after another: a body, an empty line, and lines that begin with a dash. Whatever
- * else stands in it may be what is left of a damaged one, and is refused rather than passed over.
+ * Reads a file of checkpoints: signed notes, one after another, each a body, an empty line, and lines that begin with a dash.
+ * Other text may be the rest of a damaged note, so the file is rejected.
  */
 function readNotes(file: string): string[] {
   const text = readTextFile(file).replaceAll("\r\n", "\n");
@@ -225,9 +225,9 @@ async function* readChunks(file: string): AsyncGenerator<Uint8Array> {
 export function toFileError(file: string, error: unknown): OperatorError {
   const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
   const reasons: Record<string, string> = {
-    ENOENT: "is not there",
-    EEXIST: "is there already",
-    EACCES: "is not yours to use",
+    ENOENT: "does not exist",
+    EEXIST: "already exists",
+    EACCES: "cannot be accessed: permission denied",
   };
   return new OperatorError(`${file} ${reasons[code] ?? `cannot be used (${code})`}`);
 }

@@ -17,14 +17,14 @@ export const messageCommands: readonly Command[] = [
           .filter(({ lastError }) => lastError !== undefined);
         const rows = [...failing, ...(await store.listAbandonedMessages(maxRows))].map((message) => ({
           id: message.id,
-          state: message.state === "abandoned" ? "given up" : "trying",
+          state: message.state === "abandoned" ? "abandoned" : "retrying",
           channel: message.channel,
           request: message.requestId,
           approver: message.approver,
           attempts: message.attempts,
           problem: message.lastError ?? "",
         }));
-        stdout(formatTable(rows, args.flag("json"), "nothing is failing, and nothing was given up"));
+        stdout(formatTable(rows, args.flag("json"), "nothing is failing or abandoned"));
       }),
   },
 ];

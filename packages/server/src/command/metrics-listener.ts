@@ -1,4 +1,4 @@
-/** Where Prometheus asks: a listener of its own, so that the public one has no page of numbers. */
+/** The metrics listener: separate, so that the public listener does not serve metrics. */
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Metrics } from "../metrics/metrics.ts";

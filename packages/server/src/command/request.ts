@@ -13,15 +13,15 @@ const listCommand: Command = {
   name: "requests",
   summary: "list the requests and their status, newest first",
   options: {
-    state: { type: "string", value: "STATE", summary: `only those: ${states}` },
-    limit: { type: "string", value: "N", summary: "how many (default: 50)" },
+    state: { type: "string", value: "STATE", summary: `only requests in this state: ${states}` },
+    limit: { type: "string", value: "N", summary: "maximum number (default: 50)" },
     json: { type: "boolean", summary: "print JSON lines" },
   },
   run: (args, { stdout }) =>
     withStore(args, async (store) => {
       const state = args.option("state") as RequestState | undefined;
       if (state && !requestStates.includes(state))
-        throw new OperatorError(`"${state}" is no state`, `Use one of ${states}.`);
+        throw new OperatorError(`"${state}" is not a state`, `Use one of ${states}.`);
       const limit = Number(args.option("limit") ?? "50");
       if (!Number.isSafeInteger(limit) || limit < 1)
         throw new OperatorError("--limit takes a whole number from 1");
@@ -74,7 +74,7 @@ const cancelCommand: Command = {
             ? `there is no request ${id}`
             : `the request cannot be cancelled: its status is ${result.refused}`,
         );
-      stdout(`${id} is cancelled`);
+      stdout(`cancelled ${id}`);
     }),
 };
 

@@ -7,7 +7,7 @@ import { readVersion } from "./cli/version.ts";
 
 export const startCommand: Command = {
   name: "start",
-  summary: "run the server until SIGTERM or SIGINT",
+  summary: "run the server until SIGTERM or SIGINT; SIGHUP reloads the policy",
   run: async (args, { stdout, signal }) => {
     const { config, values } = readLoadedConfig(args);
     const file = { values, load: () => loadConfig(resolveConfigFile(args)) };
@@ -16,7 +16,7 @@ export const startCommand: Command = {
     const { openLogger } = await import("../logging/logger.ts");
     const { createServer } = await import("../server.ts");
     const rootKey = readRootKey(config);
-    // Structured, to standard error; standard output says only where the server listens.
+    // JSON lines to standard error; standard output has only the listening addresses.
     const logger = openLogger(config.logging);
     const onFault = logger.logFault;
     const crash = (fault: unknown) => {
@@ -50,7 +50,7 @@ export const startCommand: Command = {
     process.off("SIGHUP", reload);
     await controlSocket?.close();
     logger.logEvent("stopping", { signal: String(signal.reason) });
-    // Held polls are answered, and what is under way is finished. Open event streams would keep the listener from closing.
+    // Responds to held polls and finishes requests in progress. Open event streams would keep the listener from closing.
     server.beginShutdown();
     await listener.close(2_000);
     await metricsListener?.close();

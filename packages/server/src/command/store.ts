@@ -22,7 +22,7 @@ const copyCommand: Command = {
   run: async (args, { stdout }) => {
     const config = readConfig(args);
     const to = args.option("to") ?? process.env.COUNTERSIGN_COPY_TO ?? "";
-    if (isPostgres(config.store)) throw new OperatorError("this store is PostgreSQL already");
+    if (isPostgres(config.store)) throw new OperatorError("the store is already PostgreSQL");
     if (!existsSync(config.store)) throw new OperatorError(`the database ${config.store} does not exist`);
     if (!isPostgres(to))
       throw new OperatorError("--to takes a URL like postgres://account@host/database", undefined, 2);
@@ -48,13 +48,15 @@ const copyCommand: Command = {
       await store.close();
     }
     stdout(`copied ${records} records and ${entries} log entries; the log verifies there`);
-    stdout(`Now set "store" to it, or COUNTERSIGN_STORE, and start; put the file ${config.store} away.`);
+    stdout(
+      `Set store in the configuration, or COUNTERSIGN_STORE, to the new URL and start the server. Move ${config.store} away.`,
+    );
   },
 };
 
 const migrateCommand: Command = {
   name: "store migrate",
-  summary: "migrate the database to this version (start does so too)",
+  summary: "migrate the database to this version (start does this, too)",
   run: async (args, { stdout }) => {
     const { store: location } = readConfig(args);
     try {
@@ -64,12 +66,12 @@ const migrateCommand: Command = {
         stdout(
           migrations.length === 0
             ? "nothing to do"
-            : migrations.map((summary) => `made: ${summary}`).join("\n"),
+            : migrations.map((summary) => `migrated: ${summary}`).join("\n"),
         );
         return;
       }
       await (await openStore({ location })).close();
-      stdout("nothing to do: the file has the tables of this version");
+      stdout("nothing to do: the database has the schema of this version");
     } catch (error) {
       throw toStoreError(error);
     }

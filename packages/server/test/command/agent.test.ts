@@ -151,7 +151,7 @@ test("what is not given stays, what belonged to the way before goes, and the log
   assert.equal(moved.backchannel_client_notification_endpoint, undefined);
   assert.equal(moved.tls_client_certificate_bound_access_tokens, false);
   assert.equal(moved.tls_client_auth_san_dns, "moving.example");
-  assert.match(await done("agent", "change", "moving", "--bound", "none"), /registered like that already/);
+  assert.match(await done("agent", "change", "moving", "--bound", "none"), /already has this registration/);
   assert.match(await refused("agent", "change", "moving"), /no changes given/);
 
   const entries = await changesOf("moving");

@@ -41,7 +41,7 @@ test("the operator sees which agents could not be told, and why", async () => {
   assert.deepEqual(rows, [
     {
       request: requests[0],
-      state: "trying",
+      state: "retrying",
       mode: "ping",
       agent: "pinged",
       attempts: 1,
@@ -49,7 +49,7 @@ test("the operator sees which agents could not be told, and why", async () => {
     },
     {
       request: requests[1],
-      state: "given up",
+      state: "abandoned",
       mode: "push",
       agent: "pushed",
       attempts: 1,

@@ -167,8 +167,8 @@ test("what cannot be copied or migrated is refused with what to do about it", as
   const nowhere = await countersign("store copy");
   assert.deepEqual([nowhere.code, /--to takes a URL/.test(nowhere.err)], [2, true]);
   const already = await countersign(`store copy --to ${empty}`, { COUNTERSIGN_STORE: empty });
-  assert.deepEqual([already.code, /is PostgreSQL already/.test(already.err)], [1, true]);
-  assert.match(await done("store migrate"), /nothing to do: the file has the tables of this version/);
+  assert.deepEqual([already.code, /already PostgreSQL/.test(already.err)], [1, true]);
+  assert.match(await done("store migrate"), /nothing to do: the database has the schema of this version/);
   const missing = await countersign("store migrate", { COUNTERSIGN_STORE: empty });
   assert.deepEqual([missing.code, /there is no database/.test(missing.err)], [1, true]);
   await done(`store copy --to ${empty}`);

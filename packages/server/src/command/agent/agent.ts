@@ -24,7 +24,7 @@ const listCommand: Command = {
         source,
         state: paused ? "paused" : "active",
       }));
-      stdout(formatTable(rows, args.flag("json"), "no agents yet: countersign agent add"));
+      stdout(formatTable(rows, args.flag("json"), "no agents; register one with countersign agent add"));
     }),
 };
 
@@ -32,7 +32,7 @@ const showCommand: Command = {
   name: "agent show",
   args: "<id>",
   summary: "show an agent's registration",
-  options: { json: { type: "boolean", summary: "as JSON" } },
+  options: { json: { type: "boolean", summary: "print JSON" } },
   run: (args, { stdout }) =>
     withStore(args, async (store) => {
       const [id = ""] = args.positionals;
@@ -54,7 +54,7 @@ const showCommand: Command = {
     }),
 };
 
-/** What is the same for every agent, and what is not so, goes without saying. */
+/** Formats the members that differ between agents and are not false. */
 function formatAgent(fields: { readonly [key: string]: Json | undefined }): string {
   const visible = Object.entries(fields).filter(
     ([key, value]) => value !== false && value !== undefined && !hiddenMembers.includes(key),
@@ -105,7 +105,7 @@ const removeCommand: Command = {
       if (found) assertNotDeclared(found.record, args);
       if ((await remove(store, "agent", id)) !== "done")
         throw new OperatorError(`there is no agent ${id}`, "countersign agent list shows them.");
-      stdout(`agent ${id} is removed`);
+      stdout(`removed agent ${id}`);
     }),
 };
 
@@ -113,8 +113,8 @@ export const agentCommands: readonly Command[] = [
   ...registrationCommands,
   listCommand,
   showCommand,
-  createPauseCommand("pause", "stop an agent everywhere at once: asks, redemptions, spends"),
-  createPauseCommand("resume", "let a paused agent go on"),
+  createPauseCommand("pause", "pause an agent: its requests, redemptions and spends are rejected at once"),
+  createPauseCommand("resume", "resume a paused agent"),
   removeCommand,
   ...initialAccessTokenCommands,
 ];

@@ -1,4 +1,4 @@
-/** An agent's registration in words of the command line: from options to client metadata, and from its problems to options. */
+/** Maps command options to client metadata, and problems of metadata to options. */
 import { readFileSync } from "node:fs";
 import { inspectText, type Json, parseJson } from "@countersign/protocol";
 import type { Config } from "../../config/config.ts";
@@ -19,11 +19,11 @@ type Metadata = { readonly [member: string]: Json | undefined };
 type OptionSpec = {
   readonly value: string;
   readonly summary: string;
-  /** The members that it speaks of: where one of them is wrong, it is the option to look at. */
+  /** The members that it sets. A problem of one of them is reported as a problem of the option. */
   readonly members: readonly string[];
-  /** What goes when it is given, unless another option puts it back: what belonged to the way before. */
+  /** Members that it removes unless another option sets them: they belonged to the previous method. */
   readonly clears?: readonly string[];
-  /** Without it, the value is that of the one member. */
+  /** Default: the value of the only member. */
   readonly parse?: (value: string) => Metadata;
 };
 
@@ -102,12 +102,16 @@ const optionSpecs: { readonly [option: string]: OptionSpec } = {
 };
 
 export const agentOptions: { readonly [name: string]: Option } = {
-  name: { type: "string", value: "NAME", summary: "what approvers see on every card (default: the id)" },
+  name: {
+    type: "string",
+    value: "NAME",
+    summary: "the name that approvers see on every card (default: the id)",
+  },
   type: {
     type: "string",
     multiple: true,
     value: "TYPE",
-    summary: "an action type or action scope it may ask for; repeat for more",
+    summary: "an action type or action scope that it may request; repeatable",
   },
   ...Object.fromEntries(
     Object.entries(optionSpecs).map(
@@ -116,7 +120,7 @@ export const agentOptions: { readonly [name: string]: Option } = {
   ),
 };
 
-/** The members that the options speak of, undefined for one that ends. What nobody spoke of is not there. */
+/** Returns the members that the options set. A member that an option clears is undefined; others are absent. */
 export function toMetadata(args: Arguments, { actions }: Pick<Config, "actions">): Metadata {
   const members: { [member: string]: Json | undefined } = {};
   for (const [option, { clears = [] }] of Object.entries(optionSpecs))
@@ -129,7 +133,7 @@ export function toMetadata(args: Arguments, { actions }: Pick<Config, "actions">
   return types.length > 0 ? { ...members, ...toTypeMetadata(types, actions) } : members;
 }
 
-/** All that is wrong, each with the option that said it; other options are called by their names, too. */
+/** Formats problems with the option that each belongs to. Metadata members in remedies become options, too. */
 export function toOperatorError(problems: readonly Problem[]): OperatorError {
   const found = problems.map(({ member, message, remedy }) => ({
     what: `--${findOption(member) ?? "type"}: ${message}`,
@@ -173,12 +177,12 @@ function parseBound(bound: string): Metadata {
   if (bound === "dpop") return { dpop_bound_access_tokens: true };
   if (bound === "mtls") return { tls_client_certificate_bound_access_tokens: true };
   if (bound === "none") return {};
-  throw new OperatorError(`--bound: nothing is bound by "${bound}"`, "Use dpop, mtls or none.");
+  throw new OperatorError(`--bound: unknown value "${bound}"`, "Use dpop, mtls or none.");
 }
 
 function parseBoolean(word: string): boolean {
   if (word !== "yes" && word !== "no")
-    throw new OperatorError(`--user-code: "${word}" is neither yes nor no`, "Say yes or no.");
+    throw new OperatorError(`--user-code: "${word}" is neither yes nor no`, "Use yes or no.");
   return word === "yes";
 }
 

@@ -1,4 +1,4 @@
-/** Registering an agent by command, and changing what it is registered with: always checked as a whole. */
+/** Commands that register an agent or change its registration. A registration is always validated as a whole. */
 import type { JsonObject } from "@countersign/protocol";
 import { type Config, toRegistrationPolicy } from "../../config/config.ts";
 import { namePattern } from "../../config/field.ts";
@@ -20,8 +20,8 @@ import { readRootKey, resolveConfigFile, withStore } from "../cli/deployment.ts"
 import { OperatorError } from "../cli/operator-error.ts";
 import { agentOptions, parseName, toMetadata, toOperatorError } from "./option.ts";
 
-const shownOnce = "The secret is shown this once; only its hash is kept.";
-const shownOnceSealed = "The secret is shown this once; it is kept encrypted.";
+const shownOnce = "The secret is printed only once; the server keeps only its hash.";
+const shownOnceSealed = "The secret is printed only once; the server keeps it encrypted.";
 
 export const registrationCommands: readonly Command[] = [
   {
@@ -37,7 +37,7 @@ export const registrationCommands: readonly Command[] = [
     summary: "change an agent's registration; options that are not given keep their value",
     options: {
       ...agentOptions,
-      name: { ...agentOptions.name!, summary: "what approvers see on every card" },
+      name: { ...agentOptions.name!, summary: "the name that approvers see on every card" },
     },
     run: (args, terminal) => withStore(args, (store, config) => change(args, terminal, store, config)),
   },
@@ -53,14 +53,14 @@ export const registrationCommands: readonly Command[] = [
     options: { new: { type: "boolean", summary: "generate a secret and print it with its hash" } },
     run: async (args, { stdout }) => {
       const secret = args.flag("new") ? newSecret() : (await readInput()).replace(/\r?\n$/, "");
-      // Nobody guesses 256 random bits, and so the hash has no salt; of a word that somebody chose, it would be no secret.
+      // 256 random bits cannot be guessed, so the hash needs no salt. A chosen password could be guessed from its hash.
       if (secret.length < 32)
         throw new OperatorError(
           "the secret has fewer than 32 characters and could be guessed from its hash",
           "Generate one: countersign agent hash-secret --new",
         );
       if (args.flag("new")) stdout(`client_secret=${secret}`);
-      // In quotes, because to YAML there are numbers among such hashes.
+      // Quoted, because YAML reads some hexadecimal texts as numbers.
       stdout(`secret_sha256: "${Buffer.from(hashSecret(secret), "base64url").toString("hex")}"`);
     },
   },
@@ -76,7 +76,7 @@ async function add(args: Arguments, { stdout }: Terminal, store: Store, config: 
   if (config.agents.has(id))
     throw new OperatorError(
       `the agent ${id} is declared in ${resolveConfigFile(args)}`,
-      "The server registers it at its next start. Choose another id for a second agent.",
+      "The server registers it when it starts or reloads. Choose another id for a second agent.",
     );
   if (args.optionList("type").length === 0)
     throw new OperatorError(
@@ -92,7 +92,7 @@ async function add(args: Arguments, { stdout }: Terminal, store: Store, config: 
       `agent ${id} already exists`,
       `Change it with countersign agent change ${id}, or remove it with countersign agent remove ${id}`,
     );
-  stdout(`agent ${id} may ask for ${registration.types.join(", ")}\nclient_id=${id}`);
+  stdout(`agent ${id} can request ${registration.types.join(", ")}\nclient_id=${id}`);
   printSecret(result.secret, proof.method, stdout);
 }
 
@@ -116,8 +116,8 @@ async function change(args: Arguments, { stdout }: Terminal, store: Store, confi
       credential: createCredential(proof, createSealer(config)),
     };
   });
-  if (changed.members.length === 0) stdout(`agent ${id} is registered like that already`);
-  else stdout(`agent ${id} is changed: ${changed.members.join(", ")}`);
+  if (changed.members.length === 0) stdout(`agent ${id} already has this registration`);
+  else stdout(`changed agent ${id}: ${changed.members.join(", ")}`);
   printSecret(changed.secret, method, stdout);
 }
 
@@ -152,7 +152,7 @@ async function renewSecret(
 
 type AgentUpdate = Parameters<typeof changeAgent>[2];
 
-/** Changes an agent that is this command's to change; again where somebody else did so meanwhile. */
+/** Changes an agent that the configuration does not declare. Retries if it changed meanwhile. */
 async function changeWithRetry(
   store: Store,
   id: string,
@@ -170,12 +170,12 @@ async function changeWithRetry(
   }
 }
 
-/** What the configuration declares, only the configuration changes. */
+/** Throws if the agent is declared in the configuration: only the configuration can change it. */
 export function assertNotDeclared({ id, source }: Agent, args: Arguments): void {
   if (source === "configuration")
     throw new OperatorError(
       `the agent ${id} is declared in ${resolveConfigFile(args)}`,
-      "Change it there, under agents, and restart the server.",
+      "Change it there, under agents, and run countersign reload.",
     );
 }
 
@@ -185,7 +185,7 @@ function parseRegistration(metadata: JsonObject, config: Config): Registration {
   return result;
 }
 
-/** The key is read only where something has to be sealed. */
+/** Returns a function that reads the root key when it is called, so that it is read only if needed. */
 function createSealer(config: Config): Seal["seal"] {
   return (secret) => createSecretSeal(readRootKey(config)).seal(secret);
 }

@@ -25,12 +25,12 @@ export const checkCommand: Command = {
     );
     const agents = await formatAgentChanges(args, result.config);
     const lines = [...types, ...formatPermission(result.config), ...agents];
-    stdout([`${file} is sound`, `issuer ${result.config.issuer}`, "action types:", ...lines].join("\n"));
+    stdout([`${file} is valid`, `issuer ${result.config.issuer}`, "action types:", ...lines].join("\n"));
     return 0;
   },
 };
 
-/** What has to permit an ask, beside the rules of the action types. */
+/** Formats the permission checks beside the policies of the action types. */
 function formatPermission({ permission: { relations, backend } }: Config): readonly string[] {
   const relationLines = (["agents", "approvers"] as const).flatMap((side) => {
     const lines = relations?.[side];
@@ -42,10 +42,10 @@ function formatPermission({ permission: { relations, backend } }: Config): reado
     : [];
 }
 
-/** What the next start will make of the agents that the file declares; nothing where it declares none, and did not. */
+/** Formats how a start or reload would change the declared agents. Empty if none is or was declared. */
 async function formatAgentChanges(args: Arguments, { agents }: Config): Promise<readonly string[]> {
   const plan = await withStore(args, planReconciliation).catch((error: unknown) => {
-    // The file can be sound where there is no store yet, or none that is reached from here.
+    // The file can be valid before the store exists, and on a machine that cannot reach it.
     if (error instanceof OperatorError) return undefined;
     throw error;
   });
@@ -57,7 +57,7 @@ async function formatAgentChanges(args: Arguments, { agents }: Config): Promise<
     ["removed", plan.remove],
   ];
   const lines = changes.flatMap(([what, ids]) =>
-    ids.map((id) => `  ${id.padEnd(24)} ${what} at the next start`),
+    ids.map((id) => `  ${id.padEnd(24)} ${what} at the next start or reload`),
   );
   return agents.size + lines.length > 0 ? [`agents: ${agents.size}`, ...lines] : [];
 }

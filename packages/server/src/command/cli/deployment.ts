@@ -1,6 +1,6 @@
 /**
- * What a command works on: the configuration, and the store and keys that it names. Opened here, and always closed. A
- * store that is not there is never made up on the way: with it would go every latch, and the log.
+ * Opens what a command works on (configuration, store, keys) and closes it afterwards. A missing store is an error and is
+ * never created on the way: an empty one would have no denials and no log.
  */
 
 import { existsSync, mkdirSync } from "node:fs";
@@ -47,7 +47,7 @@ export async function createDeployment(config: Config): Promise<readonly string[
       `the root key ${keyFile} exists, but its database ${store} does not`,
       "Restore the database. To start over with an empty log and no denials, move the key away first.",
     );
-  // No place is made for what comes from elsewhere: there may be none that can be written to.
+  // No directory for a value from the environment: the default path may not be writable.
   for (const file of [...(isPostgres(store) ? [] : [store]), ...(keyFromEnv ? [] : [keyFile])])
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
   if (!keyFromEnv) createRootKey(keyFile);
@@ -73,7 +73,7 @@ export function readRootKey(config: Config): RootKey {
   }
 }
 
-/** What cannot be opened is something that an operator can do something about. */
+/** Converts an error of opening the store: an operator can fix it. */
 export function toStoreError(error: unknown): OperatorError {
   if (!(error instanceof StoreNotFoundError)) return new OperatorError(getErrorMessage(error));
   return new OperatorError(
@@ -82,7 +82,7 @@ export function toStoreError(error: unknown): OperatorError {
   );
 }
 
-/** A command is one connection's worth of work. */
+/** Opens the store with few connections: a command does one thing at a time. */
 async function openExisting(location: string, create = false): Promise<Store> {
   try {
     return await openStore({ location, create, maxConnections: 2 });
@@ -91,7 +91,7 @@ async function openExisting(location: string, create = false): Promise<Store> {
   }
 }
 
-/** Whether there is a database already. */
+/** Returns true if the database exists. */
 async function exists(location: string): Promise<boolean> {
   try {
     await (await openStore({ location, maxConnections: 1 })).close();
@@ -111,7 +111,7 @@ async function openKeys(store: Store, config: Config): Promise<Keyring> {
   }
 }
 
-/** Runs `work` with the store open. Another process, the server too, may have it open at the same time. */
+/** Runs `work` with the store open. Other processes, such as the server, may have it open at the same time. */
 export async function withStore<T>(
   args: Arguments,
   work: (store: Store, config: Config) => Promise<T>,
@@ -132,7 +132,7 @@ export function withKeyring<T>(
   return withStore(args, async (store, config) => await work(store, config, await openKeys(store, config)));
 }
 
-/** Puts what is already logged in its place and under a checkpoint, as the server's own round does. */
+/** Sequences waiting log entries and signs a checkpoint, as the server's checkpoint job does. */
 export async function writeCheckpointNow(store: Store, config: Config, keyring: Keyring): Promise<void> {
   const append = createCheckpointWriter(config.log.checkpointFile);
   const publish = (note: string) =>
@@ -142,7 +142,7 @@ export async function writeCheckpointNow(store: Store, config: Config, keyring: 
   await writeCheckpoint({ store, signCheckpoint: keyring.signCheckpoint, publish });
 }
 
-/** A request's id, also from the `auth_req_id` that begins with it: both are called `req_…`. */
+/** Returns the request id of a request id or of an `auth_req_id`, which begins with it. */
 export function parseRequestId(text: string): string {
   return text.split(".")[0] ?? "";
 }

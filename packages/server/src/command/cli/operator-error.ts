@@ -1,4 +1,4 @@
-/** Something that the operator can put right: said in a sentence, with what to do, and without a stack. */
+/** An error that the operator can fix. Printed as a sentence and a remedy, without a stack. */
 export class OperatorError extends Error {
   readonly remedy: string | undefined;
   readonly exitCode: number;

@@ -1,9 +1,9 @@
-/** Text from elsewhere on its way to a terminal: what could move its cursor or hide is shown as a question mark. */
+/** Replaces control and format characters, which could move the cursor or hide text in a terminal, with question marks. */
 export function replaceControlChars(text: string): string {
   return text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "?");
 }
 
-/** Rows for people, or JSON lines for scripts. */
+/** Formats rows as an aligned table, or as JSON lines. */
 export function formatTable(
   rows: readonly Readonly<Record<string, string | number>>[],
   asJson: boolean,
