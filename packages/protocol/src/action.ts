@@ -2,22 +2,28 @@ import { hash } from "node:crypto";
 import { canonicalize } from "./canonical.ts";
 import type { Json, JsonObject } from "./json.ts";
 
-/** One thing that would be done: everything that an approval binds of it, and nothing that it does not. */
+/** One part of an action: everything that an approval binds, and nothing else. */
 export type ActionPart = {
   /** The action type's name: the `type` of the authorization detail (RFC 9396 §2). */
   type: string;
   /** `hashJson` of the whole action type definition: schema, bound list, template. */
   typeHash: string;
-  /** The bound fields by name, without `type`; advisory fields never enter. */
+  /** The bound fields by name, without `type` and without advisory fields. */
   bound: JsonObject;
 };
 
-/** What would be done by one API, whose audience is the `aud` of the token. */
+/** An action of one API. `audience` is the `aud` of its token. */
 export type Action = ActionPart & { audience: string };
 
 /**
- * The action digest: SHA-256 over the canonical form, base64url, 43 characters. The server computes it from what was
- * asked, the verifier from the call that it is about to make. Throws a TypeError where `canonicalize` does.
+ * Computes the action digest: SHA-256 of the canonical form, in base64url. The server computes it from the request, the
+ * verifier from the API call.
+ *
+ * @param action - The action.
+ * @returns 43 characters.
+ * @throws {TypeError} A bound value is not JSON of this protocol, as in `canonicalize`.
+ * @example
+ * actionDigest({ type: "refund", typeHash, audience: "https://payments.example", bound: { order: "A-1001" } });
  */
 export function actionDigest(action: Action): string {
   return hashJson({
@@ -30,9 +36,15 @@ export function actionDigest(action: Action): string {
 }
 
 /**
- * The digest of an action that has several parts, in the order in which they were asked for; of one part it is
- * `actionDigest`. Neither can be taken for the other. Throws a TypeError where there is no part, or for what has no
- * canonical form.
+ * Computes the digest of an action with one or more parts. With one part it equals `actionDigest`; digests of several parts
+ * have a separate domain, so that neither can be mistaken for the other.
+ *
+ * @param audience - The audience of the API.
+ * @param parts - The parts, in the order of the request.
+ * @returns 43 characters of base64url.
+ * @throws {TypeError} There is no part, or a bound value is not JSON of this protocol.
+ * @example
+ * partsDigest("https://payments.example", [{ type: "refund", typeHash, bound: { order: "A-1001" } }]);
  */
 export function partsDigest(audience: string, parts: readonly Readonly<ActionPart>[]): string {
   const [first] = parts;
@@ -48,8 +60,13 @@ export function partsDigest(audience: string, parts: readonly Readonly<ActionPar
 const crockford = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 /**
- * The digest as people compare it: its first 60 bits in Crockford's base32, as in `7K2M-Q9XD-4TCV`. For eyes only: a
- * program compares whole digests. Throws a TypeError for what is not a digest.
+ * Formats the first 60 bits of a digest for comparison by people, in Crockford's base32. Programs compare whole digests.
+ *
+ * @param digest - A SHA-256 digest in base64url.
+ * @returns Twelve characters in three groups, such as `7K2M-Q9XD-4TCV`.
+ * @throws {TypeError} The text is not a digest.
+ * @example
+ * shortDigest(actionDigest(action)); // "7K2M-Q9XD-4TCV"
  */
 export function shortDigest(digest: string): string {
   const bytes = Buffer.from(digest, "base64url");
@@ -64,7 +81,15 @@ export function shortDigest(digest: string): string {
   return text;
 }
 
-/** SHA-256 of the canonical form, base64url, 43 characters: the type hash of a definition, the card hash of a card. */
+/**
+ * Computes the SHA-256 of a value's canonical form: the type hash of a definition, the card hash of a card.
+ *
+ * @param value - JSON of this protocol.
+ * @returns 43 characters of base64url.
+ * @throws {TypeError} The value is not JSON of this protocol, as in `canonicalize`.
+ * @example
+ * const typeHash = hashJson(definition);
+ */
 export function hashJson(value: Json): string {
   return hash("sha256", canonicalize(value), "base64url");
 }

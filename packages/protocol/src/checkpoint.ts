@@ -1,9 +1,9 @@
 import { createPublicKey, hash, type KeyObject, sign, verify } from "node:crypto";
 import type { Hash } from "./merkle.ts";
 
-/** The log's word about itself: these are the first `size` entries. In C2SP tlog-checkpoint form, a C2SP signed note. */
+/** A signed state of the log: its first `size` entries. Encoded as a C2SP tlog-checkpoint, a C2SP signed note. */
 export type Checkpoint = {
-  /** The log's name, as in `as.example.com/log`; also the name of the key that signs. No white space, no "+". */
+  /** The log's name, such as `as.example.com/log`; also the name of its key. Without white space and `+`. */
   origin: string;
   size: number;
   root: Hash;
@@ -11,19 +11,37 @@ export type Checkpoint = {
 
 type NoteRefusal = { refused: "malformed" | "unknown_key" | "bad_signature" };
 
-/** The key to check a log with, as text: `<origin>+<key id, hex>+<base64(0x01 ‖ public key)>`. Ed25519 only. */
+/**
+ * Formats the key that verifies a log: `<origin>+<key id, hex>+<base64(0x01 ‖ public key)>`.
+ *
+ * @param origin - The log's name.
+ * @param publicKey - An Ed25519 public key.
+ * @returns The verifier key of C2SP signed-note.
+ * @throws {TypeError} The name has white space or `+`, or the key is not Ed25519.
+ * @example
+ * verifierKey("countersign.example/log", publicKey);
+ */
 export function verifierKey(origin: string, publicKey: KeyObject): string {
   requireName(origin);
   const bytes = typedKey(publicKey);
   return `${origin}+${keyId(origin, bytes).toString("hex")}+${bytes.toString("base64")}`;
 }
 
-/** Signs a checkpoint with the log's Ed25519 key and answers the whole note. */
+/**
+ * Signs a checkpoint with the log's Ed25519 key.
+ *
+ * @param checkpoint - The log's name, size and root hash.
+ * @param privateKey - An Ed25519 private key.
+ * @returns The signed note.
+ * @throws {TypeError} The name, the size, the root hash or the key is invalid.
+ * @example
+ * signCheckpoint({ origin: "countersign.example/log", size, root }, privateKey);
+ */
 export function signCheckpoint(checkpoint: Checkpoint, privateKey: KeyObject): string {
   const { origin, size, root } = checkpoint;
   requireName(origin);
-  if (!Number.isSafeInteger(size) || size < 0) throw new TypeError(`not a tree size: ${size}`);
-  if (root.length !== 32) throw new TypeError("a root hash has 32 bytes");
+  if (!Number.isSafeInteger(size) || size < 0) throw new TypeError(`invalid tree size: ${size}`);
+  if (root.length !== 32) throw new TypeError("the root hash must have 32 bytes");
   const text = `${origin}\n${size}\n${Buffer.from(root).toString("base64")}\n`;
   const id = keyId(origin, typedKey(createPublicKey(privateKey)));
   const signature = Buffer.concat([id, sign(null, Buffer.from(text), privateKey)]);
@@ -31,10 +49,17 @@ export function signCheckpoint(checkpoint: Checkpoint, privateKey: KeyObject): s
 }
 
 /**
- * Opens a note that claims to be a checkpoint of the log whose key is given. A log speaks only for its own name: where
- * key name and origin differ, the key is unknown. Signatures by other keys (witnesses) are ignored, extension lines are
- * signed but not read. A note is refused as a whole if any signature under this key is wrong. Throws a TypeError for a
- * verifier key that is none: that is the reader's own configuration.
+ * Verifies and parses a checkpoint. Signatures of other keys (witnesses) are ignored; extension lines are signed and not
+ * parsed. The note is rejected if any signature of this key is wrong, and as `unknown_key` if the origin is not the key's
+ * name.
+ *
+ * @param note - The signed note.
+ * @param logKey - The log's verifier key, from a trusted source.
+ * @returns The checkpoint, or the reason for its rejection.
+ * @throws {TypeError} `logKey` is not an Ed25519 verifier key.
+ * @example
+ * const checkpoint = openCheckpoint(note, logKey);
+ * if ("refused" in checkpoint) throw new Error(checkpoint.refused);
  */
 export function openCheckpoint(note: string, logKey: string): Checkpoint | NoteRefusal {
   const text = openNote(note, logKey);
@@ -48,11 +73,11 @@ export function openCheckpoint(note: string, logKey: string): Checkpoint | NoteR
   return { origin, size: Number(size), root: bytes };
 }
 
-/** Opens a C2SP signed note and answers its text, final newline included. */
+/** Verifies a C2SP signed note. Returns its text, with the final newline, or the reason for its rejection. */
 export function openNote(note: string, logKey: string): string | NoteRefusal {
   const key = parseVerifierKey(logKey);
   if (!note.isWellFormed() || /[\x00-\x09\x0b-\x1f]/.test(note)) return { refused: "malformed" };
-  const end = note.lastIndexOf("\n\n") + 1; // the text is whatever comes before the last empty line
+  const end = note.lastIndexOf("\n\n") + 1; // the text ends at the last empty line
   const text = note.slice(0, end);
   const lines = note.slice(end + 1).split("\n");
   if (end < 2 || lines.pop() !== "" || lines.length === 0) return { refused: "malformed" };
@@ -77,20 +102,21 @@ const verifierKeyForm = /^([^\p{White_Space}\p{Cc}+]+)\+([0-9a-f]{8})\+([A-Za-z0
 
 function requireName(name: string): void {
   if (!keyName.test(name) || !name.isWellFormed()) {
-    throw new TypeError(`not a log's name: ${JSON.stringify(name)} (no white space, no "+", not empty)`);
+    throw new TypeError(`invalid log name: ${JSON.stringify(name)} (empty, or with white space or "+")`);
   }
 }
 
-/** The signature type and the raw public key (RFC 8032), as key ids and verifier keys have them. */
+/** Returns the signature type and the raw public key (RFC 8032), as key ids and verifier keys contain them. */
 function typedKey(publicKey: KeyObject): Buffer {
-  if (publicKey.asymmetricKeyType !== "ed25519") throw new TypeError("a log signs with an Ed25519 key");
+  if (publicKey.asymmetricKeyType !== "ed25519")
+    throw new TypeError("the key of a log must be an Ed25519 key");
   return Buffer.concat([
     Buffer.from([ed25519Type]),
     Buffer.from(publicKey.export({ format: "jwk" }).x!, "base64url"),
   ]);
 }
 
-/** The first four bytes of SHA-256(name ‖ "\n" ‖ type ‖ public key). */
+/** Returns the first four bytes of SHA-256(name ‖ "\n" ‖ type ‖ public key). */
 function keyId(name: string, typed: Uint8Array): Buffer {
   return hash("sha256", Buffer.concat([Buffer.from(`${name}\n`), typed]), "buffer").subarray(0, 4);
 }
@@ -107,7 +133,7 @@ function parseVerifierKey(text: string): { name: string; id: Buffer; publicKey: 
   return { name, id: Buffer.from(id!, "hex"), publicKey };
 }
 
-/** Decodes standard base64 with its padding, in its one canonical spelling. */
+/** Decodes canonical base64 with padding. Returns undefined for any other text. */
 function fromBase64(text: string): Buffer | undefined {
   const bytes = Buffer.from(text, "base64");
   return bytes.toString("base64") === text ? bytes : undefined;

@@ -1,23 +1,29 @@
 import { hashJson } from "./action.ts";
 
-/** What an approver's passkey signs at the level `passkey-signed`. Only a yes needs a signature. */
+/** The decision that an approver's passkey signs at level `passkey-signed`. Denials are not signed. */
 export type SignedDecision = {
   /** The request's id. */
   request: string;
-  /** The action digest that was shown. */
+  /** The action digest of the card. */
   digest: string;
-  /** `hashJson` of the card as shown. */
+  /** `hashJson` of the card. */
   card: string;
   verdict: "approve";
   /** The approver's id. */
   approver: string;
-  /** Made by the server for this one ceremony. */
+  /** A random value of the server, for one ceremony. */
   nonce: string;
 };
 
 /**
- * The WebAuthn challenge of a decision: SHA-256 over its canonical form, base64url, as `clientDataJSON` carries it
- * (WebAuthn §5.8.1). Whoever holds the six values can tell later what was signed.
+ * Computes the WebAuthn challenge of a decision: SHA-256 of its canonical form, in base64url as in `clientDataJSON`
+ * (WebAuthn §5.8.1). With the six values an auditor can verify later what was signed.
+ *
+ * @param decision - The decision. Other members are ignored.
+ * @returns 43 characters of base64url.
+ * @throws {TypeError} A value contains a lone surrogate.
+ * @example
+ * decisionChallenge({ request, digest, card, verdict: "approve", approver, nonce });
  */
 export function decisionChallenge(decision: SignedDecision): string {
   return hashJson({

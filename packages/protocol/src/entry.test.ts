@@ -51,7 +51,7 @@ test("an entry that is not canonical JSON is a fault", () => {
   assert.throws(() => entryLine({ ...entry, id: undefined as unknown as string }), /\$\.id is not JSON/);
   assert.throws(
     () => entryLine({ ...entry, facts: { to: "\ud800" } }),
-    /\$\.facts\.to holds a lone surrogate/,
+    /\$\.facts\.to contains a lone surrogate/,
   );
 });
 

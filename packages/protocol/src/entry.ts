@@ -8,9 +8,9 @@ export const actorTypes = ["approver", "admin", "agent", "api", "system", "scim"
 /** Who caused an entry. */
 export type Actor = {
   type: (typeof actorTypes)[number];
-  /** Of an approver, agent or API always; of others where the server knows one. */
+  /** Always set for approvers, agents and APIs; for others if the server knows it. */
   id?: string;
-  /** The door that it came through, for example `page`, `cli`, `config`, `oauth` or `job`. */
+  /** The interface that was used, for example `page`, `cli`, `config`, `oauth` or `job`. */
   via: string;
 };
 
@@ -22,7 +22,7 @@ export type Entry = EntryMembers & ({ v: 1; actor?: undefined } | { v: 2; actor:
 
 type EntryMembers = {
   id: string;
-  /** When, in ms since the epoch. */
+  /** Time of the event, in milliseconds since the epoch. */
   at: number;
   event: string;
   request?: string;
@@ -39,7 +39,13 @@ type EntryMembers = {
 
 /**
  * Returns the log line of an entry: canonical JSON on one line. Its UTF-8 bytes are the Merkle leaf. Undefined members, and
- * members that `Entry` does not declare, are left out. Throws a TypeError where `canonicalize` does.
+ * members that `Entry` does not declare, are left out.
+ *
+ * @param entry - The entry.
+ * @returns One line without a line feed.
+ * @throws {TypeError} A value is not JSON of this protocol, as in `canonicalize`.
+ * @example
+ * leafHash(entryLine(entry));
  */
 export function entryLine(entry: Entry): string {
   const { v, id, at, event, actor, request, agent, approver, token, api, digest, facts, texts } = entry;
@@ -56,22 +62,35 @@ export function entryLine(entry: Entry): string {
 const saltBytes = 32;
 
 /**
- * Returns a commitment to a text: SHA-256 over the salt and the text in UTF-8, base64url. `salt` has 32 bytes; default:
- * random. Throws a TypeError for a salt of another length or a text with a lone surrogate.
+ * Computes a commitment to a text: SHA-256 of the salt and the text in UTF-8.
+ *
+ * @param text - The text.
+ * @param salt - 32 bytes. Default: random.
+ * @returns The commitment and the salt, in base64url.
+ * @throws {TypeError} The salt has another length, or the text contains a lone surrogate.
+ * @example
+ * const { commitment, salt } = commitText("The customer returned the goods");
  */
 export function commitText(
   text: string,
   salt: Uint8Array = randomBytes(saltBytes),
 ): { commitment: string; salt: string } {
-  if (salt.length !== saltBytes) throw new TypeError(`a salt has ${saltBytes} bytes, not ${salt.length}`);
-  if (!text.isWellFormed()) throw new TypeError("cannot commit to a text that holds a lone surrogate");
+  if (salt.length !== saltBytes)
+    throw new TypeError(`the salt must have ${saltBytes} bytes, not ${salt.length}`);
+  if (!text.isWellFormed()) throw new TypeError("cannot commit to a text with a lone surrogate");
   const commitment = hash("sha256", Buffer.concat([salt, Buffer.from(text)]), "base64url");
   return { commitment, salt: Buffer.from(salt).toString("base64url") };
 }
 
 /**
- * Returns whether a commitment was made to this text with this salt. A salt of another length is rejected: otherwise bytes
+ * Returns true if a commitment was made to this text with this salt. A salt of another length is rejected: otherwise bytes
  * moved from the text into the salt would open the same commitment to another text.
+ *
+ * @param commitment - As returned by `commitText`.
+ * @param text - The text.
+ * @param salt - As returned by `commitText`.
+ * @example
+ * opensCommitment(commitment, "The customer returned the goods", salt); // true
  */
 export function opensCommitment(commitment: string, text: string, salt: string): boolean {
   const bytes = Buffer.from(salt, "base64url");

@@ -1,7 +1,6 @@
 /**
- * Strict reading of JSON that came from outside (design rule 2): whatever two readers could understand differently is
- * refused, with its path, instead of being resolved. `JSON.parse` keeps the last of two equal keys and rounds
- * 9007199254740993; nothing may be signed that was read that way.
+ * Strict parser of untrusted JSON: a text that two parsers could interpret differently is rejected, with its path.
+ * `JSON.parse` keeps the last of two equal keys and rounds 9007199254740993, so its result must not be signed.
  */
 
 /** A JSON value of this protocol: its numbers are safe integers, its strings well-formed. Decimals are strings. */
@@ -10,17 +9,23 @@ export type JsonObject = { readonly [key: string]: Json };
 
 export type JsonRefusal = {
   refused: "not_json" | "duplicate_key" | "unsafe_number" | "lone_surrogate" | "too_deep" | "forbidden_key";
-  /** Where, as in `$[0].amount` or `$['a key']`; of what an OAuth `error_description` may hold, whatever the key. */
+  /** The path of the fault: `$[0].amount` or `$['a key']`, in characters that an `error_description` may have. */
   path: string;
 };
 
 const maxDepth = 16;
 
 /**
- * Reads one JSON text (RFC 8259) in one pass, and stops at the first fault. Refused beyond the grammar: a key twice in
- * one object; a number that is not a safe integer written as one (fractions, exponents, `-0` and anything beyond 2^53-1);
- * a lone surrogate, escaped or not; more than 16 arrays and objects inside each other; the key `__proto__`. What is
- * accepted equals what `JSON.parse` makes of the same text.
+ * Parses a JSON text (RFC 8259) in one pass, up to the first fault. Also rejected: a duplicate key in an object; a number
+ * that is not a safe integer in integer notation (fractions, exponents, `-0`, more than 2^53-1); a lone surrogate, escaped
+ * or not; more than 16 nested arrays and objects; the key `__proto__`. For an accepted text, the value equals that of
+ * `JSON.parse`.
+ *
+ * @param text - The JSON text.
+ * @returns The value, or the reason of the rejection and its path.
+ * @example
+ * const parsed = parseJson(text);
+ * if ("refused" in parsed) throw new Error(`${parsed.refused} at ${parsed.path}`);
  */
 export function parseJson(text: string): { value: Json } | JsonRefusal {
   const reader = new Reader(text);
@@ -40,8 +45,8 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Spells a path for people, reduced to the alphabet of an OAuth `error_description` (RFC 6749 §5.2). */
-export function spellPath(steps: readonly (string | number)[]): string {
+/** Formats a path, in characters that an OAuth `error_description` may have (RFC 6749 §5.2). */
+export function formatPath(steps: readonly (string | number)[]): string {
   let path = "$";
   for (const step of steps) {
     if (typeof step === "number") path += `[${step}]`;
@@ -51,7 +56,7 @@ export function spellPath(steps: readonly (string | number)[]): string {
   return path;
 }
 
-/** Each method reads what begins at `at` and moves past it; `undefined` says that `refusal` has been set. */
+/** Each method parses what begins at `at` and moves past it, or returns undefined after setting `refusal`. */
 class Reader {
   refusal: JsonRefusal | undefined = undefined;
   private at = 0;
@@ -80,7 +85,7 @@ class Reader {
     return this.refuse("not_json");
   }
 
-  /** The code unit at `at` after any white space; NaN at the end of the text. */
+  /** Skips white space. Returns the next code unit, or NaN at the end of the text. */
   private next(): number {
     for (;;) {
       const code = this.text.charCodeAt(this.at);
@@ -90,7 +95,7 @@ class Reader {
   }
 
   private refuse(refused: JsonRefusal["refused"]): undefined {
-    this.refusal = { refused, path: spellPath(this.steps) };
+    this.refusal = { refused, path: formatPath(this.steps) };
   }
 
   private skip<T>(length: number, value: T): T {
@@ -171,7 +176,7 @@ class Reader {
     let magnitude = 0;
     let code = this.text.charCodeAt(this.at);
     while (code >= 0x30 && code <= 0x39) {
-      magnitude = magnitude * 10 + (code - 0x30); // rounding never brings a number beyond 2^53-1 back below it
+      magnitude = magnitude * 10 + (code - 0x30); // rounding keeps a number beyond 2^53-1 beyond it
       code = this.text.charCodeAt(++this.at);
     }
     const digits = this.at - start;
@@ -183,7 +188,7 @@ class Reader {
   }
 }
 
-/** Decodes one string literal that holds a backslash. Its escapes are the one part of the grammar left to `JSON.parse`. */
+/** Decodes a string literal with escapes, the only part of the grammar that is left to `JSON.parse`. */
 function decode(literal: string): string | undefined {
   try {
     return JSON.parse(literal) as string;

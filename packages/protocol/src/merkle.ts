@@ -1,30 +1,36 @@
 import { hash } from "node:crypto";
 
-/** The Merkle tree of the log (RFC 6962 §2.1, proofs as RFC 9162 §2.1.3 and §2.1.4 spell them out). */
+/** The Merkle tree of the log (RFC 6962 §2.1), and its proofs (RFC 9162 §2.1.3 and §2.1.4). */
 
 /** A SHA-256 hash: 32 bytes. */
 export type Hash = Uint8Array;
 
 /**
- * Reads the hash of a perfect subtree: the one of 2^level leaves that is number `index` (from 0) among those of its size.
- * A tree of any size is made of such nodes; only they are kept, and they never change.
+ * Returns the hash of a perfect subtree: number `index` (from 0) among those of 2^level leaves. A tree of any size consists
+ * of such nodes; only they are stored, and they never change.
  */
 export type NodeReader = (level: number, index: number) => Hash;
 
-/** SHA-256 of 0x00 and the entry's bytes (of a string: its UTF-8). */
+/** Computes the hash of a leaf: SHA-256 of 0x00 and the entry's bytes, or the UTF-8 of a string. */
 export function leafHash(data: Uint8Array | string): Hash {
   return sha256(Buffer.concat([leafPrefix, typeof data === "string" ? Buffer.from(data) : data]));
 }
 
-/** SHA-256 of 0x01 and both children's hashes. */
+/** Computes the hash of a node: SHA-256 of 0x01 and the hashes of its children. */
 export function nodeHash(left: Hash, right: Hash): Hash {
   return sha256(Buffer.concat([nodePrefix, left, right]));
 }
 
 /**
- * Appends leaves to a tree of `size` leaves: answers every perfect subtree that this completes, the leaves themselves
- * (level 0) included, in the order in which they come to be. What was there before is read through `node`, at most one
- * hash per level. Keep them all, and `node` can read them.
+ * Appends leaves to a tree.
+ *
+ * @param size - Number of leaves before.
+ * @param leaves - Hashes of the new leaves.
+ * @param node - Returns the stored nodes of the tree. Called at most once per level.
+ * @returns Every perfect subtree that is completed, including the leaves (level 0), in order of completion. Store them all.
+ * @throws {RangeError} `size` is not a safe integer from 0.
+ * @example
+ * for (const { level, index, hash } of appendLeaves(size, [leafHash(line)], node)) store(level, index, hash);
  */
 export function appendLeaves(
   size: number,
@@ -32,31 +38,31 @@ export function appendLeaves(
   node: NodeReader,
 ): { level: number; index: number; hash: Hash }[] {
   requireSize(size);
-  const grown: { level: number; index: number; hash: Hash }[] = [];
-  const waiting: Hash[] = []; // by level, the left child made here that waits for its right one
+  const completed: { level: number; index: number; hash: Hash }[] = [];
+  const leftSiblings: Hash[] = []; // by level, a new left child without its right sibling
   for (const [offset, leaf] of leaves.entries()) {
     let level = 0;
     let index = size + offset;
     let hash = leaf;
-    grown.push({ level, index, hash });
+    completed.push({ level, index, hash });
     while (isOdd(index)) {
-      hash = nodeHash(waiting[level] ?? node(level, index - 1), hash);
+      hash = nodeHash(leftSiblings[level] ?? node(level, index - 1), hash);
       level++;
       index = half(index);
-      grown.push({ level, index, hash });
+      completed.push({ level, index, hash });
     }
-    waiting[level] = hash;
+    leftSiblings[level] = hash;
   }
-  return grown;
+  return completed;
 }
 
-/** The root of the first `size` leaves; of none, SHA-256 of nothing. */
+/** Computes the root of the first `size` leaves. For 0: SHA-256 of the empty string. Throws a RangeError if it is no size. */
 export function treeRoot(size: number, node: NodeReader): Hash {
   requireSize(size);
   return size === 0 ? sha256(new Uint8Array()) : rangeRoot(0, size, node);
 }
 
-/** The root of these leaf hashes, by the definition of RFC 6962 §2.1: for whoever holds them all. */
+/** Computes the root of all leaf hashes, by the definition of RFC 6962 §2.1. */
 export function rootOf(leaves: readonly Hash[]): Hash {
   if (leaves.length === 0) return sha256(new Uint8Array());
   if (leaves.length === 1) return leaves[0]!;
@@ -64,10 +70,16 @@ export function rootOf(leaves: readonly Hash[]): Hash {
   return nodeHash(rootOf(leaves.slice(0, left)), rootOf(leaves.slice(left)));
 }
 
-/** The audit path of leaf `index` in the tree of `size` leaves, from the leaf up (RFC 9162 §2.1.3.1). */
+/**
+ * Computes the inclusion proof of leaf `index` in the tree of `size` leaves, from the leaf up (RFC 9162 §2.1.3.1).
+ *
+ * @throws {RangeError} `size` is not a safe integer from 0, or `index` is not below it.
+ * @example
+ * verifyInclusion(leaf, 3, 8, inclusionProof(3, 8, node), treeRoot(8, node)); // true
+ */
 export function inclusionProof(index: number, size: number, node: NodeReader): Hash[] {
   requireSize(size);
-  if (!isSize(index) || index >= size) throw new RangeError(`no leaf ${index} in a tree of ${size}`);
+  if (!isSize(index) || index >= size) throw new RangeError(`no leaf ${index} in a tree of ${size} leaves`);
   const proof: Hash[] = [];
   let start = 0;
   let length = size;
@@ -85,7 +97,7 @@ export function inclusionProof(index: number, size: number, node: NodeReader): H
   return proof.reverse();
 }
 
-/** Tells whether the leaf is number `index` of the `size` leaves under `root` (RFC 9162 §2.1.3.2). */
+/** Returns true if the leaf is number `index` of the `size` leaves under `root` (RFC 9162 §2.1.3.2). Never throws. */
 export function verifyInclusion(
   leaf: Hash,
   index: number,
@@ -111,13 +123,17 @@ export function verifyInclusion(
 }
 
 /**
- * The proof that the first `oldSize` of `size` leaves are what they were (RFC 9162 §2.1.4.1). Empty where there is nothing
- * to prove: from the empty tree, and from a tree to itself.
+ * Computes the proof that the first `oldSize` of `size` leaves are unchanged (RFC 9162 §2.1.4.1). Empty if `oldSize` is 0 or
+ * `size`.
+ *
+ * @throws {RangeError} `size` is not a safe integer from 0, or `oldSize` is greater.
+ * @example
+ * verifyConsistency(5, oldRoot, 8, root, consistencyProof(5, 8, node)); // true
  */
 export function consistencyProof(oldSize: number, size: number, node: NodeReader): Hash[] {
   requireSize(size);
   if (!isSize(oldSize) || oldSize > size)
-    throw new RangeError(`a tree of ${size} never had ${oldSize} leaves`);
+    throw new RangeError(`the tree of ${size} leaves is smaller than ${oldSize}`);
   if (oldSize === 0 || oldSize === size) return [];
   const proof: Hash[] = [];
   let start = 0;
@@ -133,13 +149,13 @@ export function consistencyProof(oldSize: number, size: number, node: NodeReader
       length -= left;
     }
   }
-  if (start > 0) proof.push(rangeRoot(start, length, node)); // else it is the old root, which the other side has
+  if (start > 0) proof.push(rangeRoot(start, length, node)); // otherwise it is the old root, which the verifier has
   return proof.reverse();
 }
 
 /**
- * Tells whether the tree of `size` leaves under `root` begins with the one of `oldSize` under `oldRoot` (RFC 9162
- * §2.1.4.2). The roots alone do not fix the sizes: take each pair of size and root from one signed checkpoint.
+ * Returns true if the tree of `size` leaves under `root` begins with that of `oldSize` leaves under `oldRoot` (RFC 9162
+ * §2.1.4.2). Roots do not determine sizes: take each pair of size and root from one signed checkpoint. Never throws.
  */
 export function verifyConsistency(
   oldSize: number,
@@ -180,14 +196,14 @@ function sha256(data: Uint8Array): Hash {
   return hash("sha256", data, "buffer");
 }
 
-/** The root over `length` leaves from `start`, where `start` is a multiple of the power of two that `length` needs. */
+/** Computes the root of `length` leaves from `start`, a multiple of the smallest power of two not below `length`. */
 function rangeRoot(start: number, length: number, node: NodeReader): Hash {
   const left = leftSize(length);
   if (left * 2 === length || length === 1) return node(Math.round(Math.log2(length)), start / length);
   return nodeHash(rangeRoot(start, left, node), rangeRoot(start + left, length - left, node));
 }
 
-/** How many of `length` leaves are under the left child: the largest power of two below `length`. */
+/** Returns the number of leaves under the left child: the largest power of two below `length`. */
 function leftSize(length: number): number {
   let left = 1;
   while (left * 2 < length) left *= 2;
@@ -198,7 +214,7 @@ function isOdd(index: number): boolean {
   return index % 2 === 1;
 }
 
-// Not `>> 1`: that stops at 2^31, sizes do not.
+// Not `>> 1`, which is limited to 32 bits.
 function half(index: number): number {
   return Math.floor(index / 2);
 }
@@ -208,7 +224,7 @@ function isSize(value: number): boolean {
 }
 
 function requireSize(size: number): void {
-  if (!isSize(size)) throw new RangeError(`not a tree size: ${size}`);
+  if (!isSize(size)) throw new RangeError(`invalid tree size: ${size}`);
 }
 
 function isHash(value: Hash): boolean {

@@ -1,9 +1,9 @@
-/** Names that both ends of a wire spell: each list is closed, and its type is the union of its members. */
+/** Names on the wire. Each list is complete; its type is the union of its members. */
 
 /** The grant type of the token request (CIBA §10.1). */
 export const cibaGrantType = "urn:openid:params:grant-type:ciba";
 
-/** What the backchannel authentication endpoint can answer as `error` (CIBA §13, RFC 9396 §5, RFC 8707 §2). */
+/** Values of `error` of the backchannel authentication endpoint (CIBA §13, RFC 9396 §5, RFC 8707 §2). */
 export const askErrors = [
   "invalid_request",
   "invalid_scope",
@@ -21,7 +21,7 @@ export const askErrors = [
 ] as const;
 export type AskError = (typeof askErrors)[number];
 
-/** What the token endpoint can answer as `error` (CIBA §11, RFC 6749 §5.2, RFC 8707 §2, RFC 9449 §5 and §8). */
+/** Values of `error` of the token endpoint (CIBA §11, RFC 6749 §5.2, RFC 8707 §2, RFC 9449 §5 and §8). */
 export const tokenErrors = [
   "authorization_pending",
   "slow_down",
@@ -39,7 +39,7 @@ export const tokenErrors = [
 ] as const;
 export type TokenError = (typeof tokenErrors)[number];
 
-/** What the spend endpoint can answer as `error`. Only the first four say something about the token. */
+/** Values of `error` of the spend endpoint. Only the first four concern the token. */
 export const spendErrors = [
   "invalid_token",
   "expired_token",
@@ -51,7 +51,7 @@ export const spendErrors = [
 ] as const;
 export type SpendError = (typeof spendErrors)[number];
 
-/** What the registration endpoints can answer as `error` (RFC 7591 §3.2.2, RFC 6750 §3.1). */
+/** Values of `error` of the registration endpoints (RFC 7591 §3.2.2, RFC 6750 §3.1). */
 export const registrationErrors = [
   "invalid_client_metadata",
   "invalid_redirect_uri",
@@ -63,11 +63,11 @@ export const registrationErrors = [
 ] as const;
 export type RegistrationError = (typeof registrationErrors)[number];
 
-/** What an API asks of the spend endpoint: reserve before it acts, complete or fail afterwards. */
+/** Operations of the spend endpoint: reserve before the action runs, complete or fail afterwards. */
 export const spendOperations = ["reserve", "complete", "fail"] as const;
 export type SpendOperation = (typeof spendOperations)[number];
 
-/** A token's life: issued, then reserved by one spend, then how that ended. Nothing returns to issued. */
+/** States of a token: issued, then reserved by one spend, then its result. No state returns to issued. */
 export const tokenStates = [
   "issued",
   "reserved",
@@ -79,7 +79,7 @@ export const tokenStates = [
 ] as const;
 export type TokenState = (typeof tokenStates)[number];
 
-/** A request's life: pending, then one of the others; only approved has a next state, redeemed or lapsed. */
+/** States of a request: pending, then another one. Only approved has a next state: redeemed or lapsed. */
 export const requestStates = [
   "pending",
   "approved",
@@ -91,10 +91,10 @@ export const requestStates = [
 ] as const;
 export type RequestState = (typeof requestStates)[number];
 
-/** How an action can be taken back: by ourselves, only with someone else's help, not at all. */
+/** Whether an action can be reversed: by the operator, only by a third party (external), or not at all. */
 export const reversibilities = ["reversible", "external", "irreversible"] as const;
 export type Reversibility = (typeof reversibilities)[number];
 
-/** How an approver must prove who decides, weakest first: a session, a passkey, a passkey that signs the decision. */
+/** Authentication of an approver for a decision, weakest first: session, passkey, passkey that signs the decision. */
 export const authenticationLevels = ["session", "passkey", "passkey-signed"] as const;
 export type AuthenticationLevel = (typeof authenticationLevels)[number];

@@ -1,45 +1,57 @@
 /**
- * What a DPoP proof must say (RFC 9449 §4.2, §4.3), for the server that binds a token to the proof's key and for the API
- * that wants the proof again. Here is everything but the signature, and whether the proof was seen before.
+ * Validates the header and claims of a DPoP proof (RFC 9449 §4.2, §4.3), for the token endpoint and for APIs. The signature
+ * and replay are checked elsewhere.
  */
 import { clockToleranceSeconds } from "./clock.ts";
 
-/** Asymmetric ones only: a proof carries its key along, and so no secret can be behind it. */
+/** Signature algorithms of DPoP proofs. Asymmetric only: a proof contains its public key. */
 export const proofAlgorithms = ["ES256", "PS256", "RS256", "EdDSA", "Ed25519"] as const;
 
-/** Seconds for which a proof is taken, and by how much its maker's clock may be wrong. */
-const maxProofLength = 60;
+/** How long a proof is accepted after its `iat`. */
+const maxProofAgeSeconds = 60;
 const maxIdLength = 256;
 const privateMembers = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
 
-/** What can be wrong with a proof, by what is wrong, as its sender is told. */
+/** Error texts by the claim or header that is invalid. */
 export const proofFaults = {
   typ: "the DPoP proof's typ is not dpop+jwt",
   jwk: "the DPoP proof's jwk is missing, or is not a public key alone",
   htm: "the DPoP proof's htm is not the method of this request",
   htu: "the DPoP proof's htu is not the URL of this request",
-  iat: "the DPoP proof was not made just now: its iat is missing, too old or in the future",
+  iat: "the DPoP proof's iat is missing, too old or in the future",
   jti: "the DPoP proof's jti is missing, empty or too long",
   ath: "the DPoP proof's ath is not the hash of this access token",
 } as const;
 export type ProofFault = keyof typeof proofFaults;
 
+/** A valid proof. */
 export type DpopProof = {
   readonly jti: string;
   readonly nonce?: string;
-  /** Milliseconds since the epoch; from then on it is too old whoever looks. */
+  /** When the proof is too old for every clock within the tolerance, in milliseconds since the epoch. */
   readonly expiresAt: number;
 };
 
-/** A request as its receiver knows it. `urls` are its own, as `comparableUrl` answers them. */
+/** The received request. `urls` are the receiver's URLs for it, as returned by `comparableUrl`. */
 export type DpopRequest = {
   readonly method: string;
   readonly urls: readonly (string | undefined)[];
-  /** base64url SHA-256 of the access token that came with the proof; undefined where none has to. */
+  /** SHA-256 of the presented access token in base64url. Undefined if none is required. */
   readonly accessTokenHash?: string;
 };
 
-/** Looks at the header and claims of a proof whose signature verifies under its own `jwk`. */
+/**
+ * Validates the header and claims of a proof whose signature was verified with its own `jwk`.
+ *
+ * @param header - The protected header.
+ * @param claims - The claims.
+ * @param request - The received request.
+ * @param now - Milliseconds since the epoch.
+ * @returns The proof, or the name of the invalid claim or header (see `proofFaults`).
+ * @example
+ * const proof = readDpopProof(protectedHeader, payload, { method: "POST", urls }, Date.now());
+ * if ("refused" in proof) throw new Error(proofFaults[proof.refused]);
+ */
 export function readDpopProof(
   header: { readonly [name: string]: unknown },
   claims: { readonly [name: string]: unknown },
@@ -53,7 +65,7 @@ export function readDpopProof(
   const url = typeof htu === "string" ? comparableUrl(htu) : undefined;
   if (url === undefined || !urls.includes(url)) return { refused: "htu" };
   if (typeof iat !== "number" || !Number.isFinite(iat)) return { refused: "iat" };
-  const expiresAt = Math.ceil((iat + maxProofLength + clockToleranceSeconds) * 1000);
+  const expiresAt = Math.ceil((iat + maxProofAgeSeconds + clockToleranceSeconds) * 1000);
   if (iat * 1000 > now + clockToleranceSeconds * 1000 || now >= expiresAt) return { refused: "iat" };
   if (typeof jti !== "string" || jti === "" || jti.length > maxIdLength) return { refused: "jti" };
   if (accessTokenHash !== undefined && ath !== accessTokenHash) return { refused: "ath" };
@@ -65,9 +77,13 @@ function isPublicKey(jwk: unknown): boolean {
 }
 
 /**
- * A URL in the one spelling under which `htu` is compared: without query and fragment (RFC 9449 §4.3), scheme and host in
- * lower case, no default port, nothing escaped that need not be (RFC 3986 §6.2.2, §6.2.3). Undefined for what is no
- * `http:` or `https:` URL, or names an account.
+ * Normalizes a URL for the comparison of `htu`: without query and fragment (RFC 9449 §4.3), scheme and host in lower case,
+ * without default port and unnecessary escapes (RFC 3986 §6.2.2, §6.2.3).
+ *
+ * @param text - A URL.
+ * @returns The normalized URL, or undefined if the text is not an `http:` or `https:` URL or has credentials.
+ * @example
+ * comparableUrl("HTTPS://API.example:443/%7Ea?b#c"); // "https://api.example/~a"
  */
 export function comparableUrl(text: string): string | undefined {
   if (!URL.canParse(text)) return undefined;

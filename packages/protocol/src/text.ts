@@ -1,7 +1,8 @@
+/** The reason why a text may not be shown. See `inspectText`. */
 export type TextFault = "not_nfc" | "invisible" | "padding" | "stacked_marks" | "too_long";
 
-// Everything that draws nothing or moves what is drawn around it, by category and property (bidi controls are in \p{C},
-// as Cf), then what Unicode counts as letters or symbols although it is blank: Braille, a null notehead, hieroglyphs.
+// Characters that draw nothing or move other text, by category and property (\p{C} includes bidi controls, Cf), and blank
+// characters that Unicode classifies as letters or symbols: Braille, a null notehead, hieroglyphs.
 const unseen = "\\p{C}\\p{Zl}\\p{Zp}\\p{Default_Ignorable_Code_Point}\\u{2800}\\u{1D159}\\u{13441}\\u{13442}";
 const invisible = new RegExp(`[${unseen}]|(?! )\\p{Zs}`, "u");
 const invisibleButLineBreak = new RegExp(`(?!\\n)[${unseen}]|(?! )\\p{Zs}`, "u");
@@ -9,13 +10,20 @@ const padding = /^[ \n]|[ \n]$| {2}|\n ?\n ?\n/;
 const stackedMarks = /\p{M}{5}/u;
 
 /**
- * Tells why a text may not be shown to a person as it is, or undefined if it may; nothing is ever repaired.
- * `invisible` is whatever cannot be seen for what it is: controls, format, unassigned, private-use and surrogate code
- * points, every separator but the plain space, bidi controls, default-ignorable code points (emoji joiners and variation
- * selectors among them) and blanks; `lineBreaks` lets "\n" pass. `padding` is a space or line break at either end, two
- * spaces in a row, two blank lines in a row. `stacked_marks` is five combining marks in a row. `too_long` counts code
- * points. What is unassigned depends on the runtime's version of Unicode, so this is a rule for whoever admits a text,
- * and no part of any digest.
+ * Returns why a text may not be shown to a person, or undefined if it may. It never repairs a text.
+ *
+ * - `invisible`: control, format, unassigned, private-use and surrogate code points, separators other than the space, bidi
+ *   controls, default-ignorable code points (including emoji joiners and variation selectors), blanks.
+ * - `padding`: a space or line break at either end, two spaces or two blank lines in a row.
+ * - `stacked_marks`: five combining marks in a row.
+ *
+ * Unassigned code points depend on the runtime's Unicode version, so this check is used on input and in no digest.
+ *
+ * @param text - The text.
+ * @param options - `maxCodePoints`: default, no limit. `lineBreaks` accepts `\n`; default false.
+ * @returns The first fault, or undefined.
+ * @example
+ * inspectText("The customer returned the goods", { maxCodePoints: 256 }); // undefined
  */
 export function inspectText(
   text: string,
@@ -30,7 +38,7 @@ export function inspectText(
   return undefined;
 }
 
-/** Counts no further than one beyond the limit, so that a hostile length costs nothing. */
+/** Counts up to one more than the limit, so that a very long text costs no more. */
 function countCodePoints(text: string, limit: number): number {
   let count = 0;
   for (const _ of text) if (++count > limit) break;

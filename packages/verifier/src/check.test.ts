@@ -130,7 +130,7 @@ test("a call with a value that no action can have is not the action, and the fie
   for (const amount of [undefined, 0.1, 2 ** 53, "\ud800", new Date(0)]) {
     const rejection = await rejected(token, { ...refund, amount });
     assert.equal(rejection.reason, "digest_mismatch");
-    assert.match(rejection.body.error_description, /The call is not an action: .*\.amount/);
+    assert.match(rejection.body.error_description, /The call is not a valid action: .*\.amount/);
   }
 });
 

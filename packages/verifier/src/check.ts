@@ -31,7 +31,7 @@ export type DerivedAction<S extends DerivedActions = Action> = S | (() => S | Pr
 /** The claims of a token that was validated against the call. */
 export type Checked<S extends DerivedActions = Action> = {
   readonly outcome: "checked";
-  /** The action as the API stated it. */
+  /** The action that the API derived from the call. */
   readonly action: S;
   /** The requesting agent: the token's `client_id`. */
   readonly agent: string;
@@ -48,7 +48,7 @@ export type Checked<S extends DerivedActions = Action> = {
 /** A valid token and its call. `mismatch` is set if the token is not for this call. */
 export type CheckedToken<S extends DerivedActions = Action> = {
   readonly token: string;
-  /** Undefined if the stated action is not valid JSON of this protocol. */
+  /** Undefined if the derived action is not valid JSON of this protocol. */
   readonly digest: string | undefined;
   readonly checked: Checked<S>;
   readonly mismatch: Rejection | undefined;
@@ -73,7 +73,7 @@ export function createTokenChecker(deps: TokenCheckerDeps, discover: Discover) {
 
   return async <S extends DerivedActions>(
     authorization: Authorization,
-    stated: DerivedAction<S>,
+    derived: DerivedAction<S>,
   ): Promise<CheckedToken<S> | Rejection> => {
     const presented = readPresentedToken(authorization);
     if (!presented) return reject("no_token");
@@ -82,11 +82,11 @@ export function createTokenChecker(deps: TokenCheckerDeps, discover: Discover) {
     const facts = await open(token);
     if (typeof facts === "string") return reject(facts, { scheme });
     // A bearer token needs no proof of possession.
-    const lacking = facts.bound || scheme === "DPoP" ? await possession(presented, facts.bound) : undefined;
-    if (lacking) return lacking;
-    const action = typeof stated === "function" ? await stated() : stated;
+    const rejection = facts.bound || scheme === "DPoP" ? await possession(presented, facts.bound) : undefined;
+    if (rejection) return rejection;
+    const action = typeof derived === "function" ? await derived() : derived;
     const actions: readonly Action[] = Array.isArray(action) ? action : [action];
-    if (actions.length === 0 || !actions.every(hasType)) return reject("no_action");
+    if (actions.length === 0 || !actions.every(isAction)) return reject("no_action");
     return { token, ...compare(facts, action, actions) };
   };
 
@@ -108,11 +108,11 @@ export function createTokenChecker(deps: TokenCheckerDeps, discover: Discover) {
       return readClaims(payload) ?? "invalid_token";
     } catch (error) {
       if (error instanceof errors.JWTExpired) return "expired_token";
-      if (isAboutToken(error)) return "invalid_token";
+      if (isTokenError(error)) return "invalid_token";
       report({
         during: "check",
         error: toDiscoveryError("the server's keys cannot be used", error),
-        givenUp: true,
+        abandoned: true,
       });
       return "unavailable";
     }
@@ -120,12 +120,12 @@ export function createTokenChecker(deps: TokenCheckerDeps, discover: Discover) {
 
   function compare<S extends DerivedActions>(
     { typeHashes, details, known }: Facts,
-    stated: S,
+    derived: S,
     actions: readonly Action[],
   ): Omit<CheckedToken<S>, "token"> {
     const parts = actions.map(({ type, ...bound }, at) => ({ type, bound, typeHash: typeHashes[at] ?? "" }));
     const copies = parts.map(({ type, bound }): Action => ({ type, ...bound }));
-    const action = (Array.isArray(stated) ? copies : copies[0]) as S;
+    const action = (Array.isArray(derived) ? copies : copies[0]) as S;
     const checked: Checked<S> = { outcome: "checked", action, ...known };
     let digest: string | undefined;
     let mismatch: Rejection | undefined;
@@ -133,11 +133,11 @@ export function createTokenChecker(deps: TokenCheckerDeps, discover: Discover) {
       digest = partsDigest(audience, parts);
       const pinned = ({ type, typeHash }: (typeof parts)[number]) =>
         !Object.hasOwn(pinnedTypes, type) || pinnedTypes[type] === typeHash;
-      if (digest !== known.digest) mismatch = reject("digest_mismatch", difference(copies, details));
+      if (digest !== known.digest) mismatch = reject("digest_mismatch", describeDifference(copies, details));
       else if (!parts.every(pinned)) mismatch = reject("type_changed");
     } catch (error) {
       // Not JSON of this protocol, such as an undefined field or a fraction: it cannot have been approved.
-      const description = `The call is not an action: ${getErrorMessage(error)}`;
+      const description = `The call is not a valid action: ${getErrorMessage(error)}`;
       mismatch = reject("digest_mismatch", { description });
     }
     return { digest, checked, mismatch };
@@ -171,12 +171,12 @@ function readTypeHashes({ act_type_hash: one, act_type_hashes: several }: JWTPay
   return several.every((hash) => typeof hash === "string") ? several : undefined;
 }
 
-function hasType(action: Action | undefined): boolean {
+function isAction(action: Action | undefined): boolean {
   return typeof action?.type === "string" && action.type !== "";
 }
 
 /** Whether the token is invalid; all other errors (no response, no usable key set) concern the server. */
-function isAboutToken(error: unknown): boolean {
+function isTokenError(error: unknown): boolean {
   return (
     error instanceof errors.JWTClaimValidationFailed ||
     error instanceof errors.JWTInvalid ||
@@ -190,7 +190,7 @@ function isAboutToken(error: unknown): boolean {
 }
 
 /** Returns the fields that differ, for diagnosis. The token's authorization details are signed: they were approved. */
-function difference(
+function describeDifference(
   actions: readonly Action[],
   details: unknown,
 ): { differs: string[]; description: string } {
@@ -200,16 +200,17 @@ function difference(
   for (let at = 0; at < count; at += 1) {
     const [ours, theirs] = [actions[at] ?? {}, approved[at] ?? {}];
     // A single action needs no index. An action that only one side has is named as a whole.
-    const place = count === 1 ? "" : `[${at}]`;
-    if (count > 1 && (at >= actions.length || at >= approved.length)) differs.push(place);
-    else differs.push(...differing(ours, theirs).map((field) => (place ? `${place}.${field}` : field)));
+    const path = count === 1 ? "" : `[${at}]`;
+    if (count > 1 && (at >= actions.length || at >= approved.length)) differs.push(path);
+    else
+      differs.push(...listDifferingFields(ours, theirs).map((field) => (path ? `${path}.${field}` : field)));
   }
   const named = differs.filter((field) => /^(\[\d+\]\.?)?[\w.-]{0,64}$/.test(field)).slice(0, 8);
   const where = named.length > 0 ? `: ${named.join(", ")}` : "";
   return { differs, description: `The call is not the action that was approved${where}` };
 }
 
-function differing(ours: JsonObject, theirs: JsonObject): string[] {
+function listDifferingFields(ours: JsonObject, theirs: JsonObject): string[] {
   return [...new Set([...Object.keys(ours), ...Object.keys(theirs)])].filter((field) => {
     const [one, other] = [ours[field], theirs[field]];
     return one === undefined || other === undefined || canonicalize(one) !== canonicalize(other);

@@ -1,7 +1,7 @@
 /**
- * Whether the caller holds the key that the token is bound to: a DPoP proof made for this very call (RFC 9449 §7), or the
- * certificate of the connection (RFC 8705 §3). Which of the two, the token says and not the caller. It remembers no
- * proofs: a proof names its token, and that is good once.
+ * Verifies that the caller holds the key that the token is bound to: by a DPoP proof for this call (RFC 9449 §7) or by the
+ * client certificate of the connection (RFC 8705 §3). The token determines which. Proofs are not stored against replay: a
+ * proof names its token, and the token is spent once.
  */
 import { createHmac, hash } from "node:crypto";
 import {
@@ -18,10 +18,10 @@ import type { ClientCertificate, PresentedToken } from "./call.ts";
 import type { Clock } from "./clock.ts";
 import { createReject, type Rejection } from "./rejection.ts";
 
-/** What a token is bound to: its `cnf` claim (RFC 7800 §3), of which it has at least one member. */
+/** The key or certificate of a bound token, from its `cnf` claim (RFC 7800 §3). At least one member is set. */
 export type Bound = { readonly jkt?: string; readonly thumbprint?: string };
 
-/** `unknown`: bound to something that cannot be looked at here, and so good for nothing here. */
+/** Returns the binding of a token; undefined if it is unbound; `unknown` if `cnf` has members that are not supported. */
 export function readBound({ cnf }: JWTPayload): Bound | undefined | "unknown" {
   if (cnf === undefined) return undefined;
   if (typeof cnf !== "object" || cnf === null) return "unknown";
@@ -41,17 +41,20 @@ export type PossessionDeps = {
 };
 
 const maxProofLength = 8192;
-/** A second proof in the same header, or a second header, which arrives joined by a comma, does not look like this. */
+/** Matches one JWT. Repeated headers are joined by a comma, and do not match. */
 const compactJws = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 
-/** Answers why the token is not the caller's to use, or undefined. */
+/**
+ * Creates the check of bound tokens. It returns the rejection, or undefined if the caller may use the token. Throws an
+ * InvalidArgumentError for an invalid `baseUrl`.
+ */
 export function createPossession(deps: PossessionDeps) {
   const { audience, clientSecret, requireProofNonce = false, clock } = deps;
   const reject = createReject(audience);
   const base = readBase(deps.baseUrl);
   const nonces: DpopNonces | undefined = requireProofNonce
     ? createDpopNonces((period) =>
-        // Every process of this API has its secret, so that each knows the nonces of the others.
+        // Every process of this API has the secret, so each accepts the nonces of the others.
         createHmac("sha256", clientSecret).update(`countersign/dpop-nonce ${period}`).digest("base64url"),
       )
     : undefined;
@@ -66,16 +69,16 @@ export function createPossession(deps: PossessionDeps) {
     }
     if (bound?.thumbprint !== undefined && thumbprintOf(call?.clientCertificate?.()) !== bound.thumbprint)
       return reject("wrong_certificate", { scheme });
-    return bound?.jkt === undefined ? undefined : await lacksProof(presented, bound.jkt);
+    return bound?.jkt === undefined ? undefined : await checkProof(presented, bound.jkt);
   };
 
-  async function lacksProof({ token, call }: PresentedToken, jkt: string): Promise<Rejection | undefined> {
+  async function checkProof({ token, call }: PresentedToken, jkt: string): Promise<Rejection | undefined> {
     const invalid = (description: string) => reject("invalid_proof", { scheme: "DPoP", description });
-    if (!call) return invalid("This API handed on no DPoP proof");
+    if (!call) return invalid("This API did not pass on the DPoP proof");
     const header = call.headers.get("dpop");
     if (header === null) return invalid("The DPoP proof is missing");
     const opened = await open(header);
-    if (!opened) return invalid("The DPoP proof is not one JWT, signed by the public key that it carries");
+    if (!opened) return invalid("The DPoP proof is not one JWT signed by the public key in its header");
     const request = {
       method: call.method,
       urls: [calledUrl(call.url, base)],
@@ -84,7 +87,7 @@ export function createPossession(deps: PossessionDeps) {
     const proof = readDpopProof(opened.protectedHeader, opened.payload, request, clock.now());
     if ("refused" in proof) return invalid(proofFaults[proof.refused]);
     if ((await calculateJwkThumbprint(opened.protectedHeader.jwk as JWK)) !== jkt)
-      return invalid("The DPoP proof was made with another key than the token is bound to");
+      return invalid("The DPoP proof is signed by another key than that of the token");
     if (nonces && nonces.stateOf(proof.nonce, clock.now()) === "unknown")
       return reject("nonce_required", { scheme: "DPoP", nonce: nonces.current(clock.now()) });
     return undefined;
@@ -104,27 +107,27 @@ export function createPossession(deps: PossessionDeps) {
 function readBase(baseUrl: string | undefined): string | undefined {
   if (baseUrl === undefined) return undefined;
   if (comparableUrl(baseUrl) === undefined || /[?#]/.test(baseUrl))
-    throw new InvalidArgumentError(`baseUrl is no http: or https: URL without a query: ${baseUrl}`);
+    throw new InvalidArgumentError(`baseUrl must be an http: or https: URL without a query: ${baseUrl}`);
   return baseUrl.replace(/\/$/, "");
 }
 
-/** Where the caller called, as it must stand in the proof. */
+/** Returns the URL that the proof must name as `htu`. */
 function calledUrl(url: string, base: string | undefined): string | undefined {
   const absolute = url.startsWith("/") ? `http://localhost${url}` : url;
   if (base === undefined) return comparableUrl(url);
   return URL.canParse(absolute) ? comparableUrl(base + new URL(absolute).pathname) : undefined;
 }
 
-/** base64url SHA-256 of the DER encoding (RFC 8705 §3.1), or undefined for what is no certificate. */
+/** Returns the SHA-256 of the DER encoding in base64url (RFC 8705 §3.1), or undefined without a valid certificate. */
 function thumbprintOf(certificate: ClientCertificate | undefined): string | undefined {
-  const der = typeof certificate === "string" ? readText(certificate) : certificate;
+  const der = typeof certificate === "string" ? decodeCertificate(certificate) : certificate;
   return der && der.length > 0 ? hash("sha256", der, "base64url") : undefined;
 }
 
 const pem = /^-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----\s*$/;
 const structured = /^:([A-Za-z0-9+/=]+):$/;
 
-function readText(text: string): Uint8Array | undefined {
+function decodeCertificate(text: string): Uint8Array | undefined {
   try {
     const plain = text.includes("%") ? decodeURIComponent(text) : text;
     const [, encoded] = pem.exec(plain.trim()) ?? structured.exec(plain.trim()) ?? [];

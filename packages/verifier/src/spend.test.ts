@@ -183,7 +183,7 @@ test("a server that cannot be asked means 503 after three attempts; nothing runs
   assert.deepEqual([answer.reason, answer.status, answer.headers["retry-after"]], ["unavailable", 503, "1"]);
   assert.deepEqual(said(), ["reserve", "reserve", "reserve"]);
   assert.deepEqual(
-    problems.map(({ during, givenUp }) => [during, givenUp]),
+    problems.map(({ during, abandoned }) => [during, abandoned]),
     [["reserve", true]],
   );
   assert.equal(stateOf(token), "reserved");
@@ -223,11 +223,11 @@ test("an answer about another token, spend, call or state reserves nothing here"
       return Response.json({ ...((await response.json()) as object), ...members });
     };
     const spending = newVerifier({ fetch: altering }).spend(await stand.issue(refund), refund, mustNotRun);
-    await assert.rejects(spending, /reserved something else/);
+    await assert.rejects(spending, /reserved another token or action/);
   }
   for (const body of ["{}", "[]", "null", "7"]) {
     stand.replies = [{ status: 200, body }];
-    await assert.rejects(verifier.spend(token, refund, mustNotRun), /reserved something else/);
+    await assert.rejects(verifier.spend(token, refund, mustNotRun), /reserved another token or action/);
   }
 });
 
@@ -243,10 +243,10 @@ test("T23: a completion that cannot be reported costs no result, is tried again 
   assert.deepEqual(clock.slept, [1_000, 4_000]);
   const jti = answer.spent.jti;
   assert.deepEqual(
-    problems.map(({ during, jti, givenUp }) => ({ during, jti, givenUp })),
+    problems.map(({ during, jti, abandoned }) => ({ during, jti, abandoned })),
     [
-      { during: "complete", jti, givenUp: false },
-      { during: "complete", jti, givenUp: false },
+      { during: "complete", jti, abandoned: false },
+      { during: "complete", jti, abandoned: false },
     ],
   );
 });
@@ -258,7 +258,7 @@ test("T23: a completion is given up after five attempts, or at once if the serve
   await verifier.settled();
   assert.deepEqual(clock.slept, [1_000, 4_000, 15_000, 60_000]);
   assert.deepEqual(
-    problems.map(({ givenUp }) => givenUp),
+    problems.map(({ abandoned }) => abandoned),
     [false, false, false, false, true],
   );
   assert.equal(stateOf(token), "reserved");
@@ -270,8 +270,8 @@ test("T23: a completion is given up after five attempts, or at once if the serve
   });
   await verifier.settled();
   assert.deepEqual(
-    problems.map(({ givenUp, error }) => [givenUp, error.message]),
-    [[true, "the spend endpoint answered 409 already_spent"]],
+    problems.map(({ abandoned, error }) => [abandoned, error.message]),
+    [[true, "the spend endpoint returned 409 already_spent"]],
   );
 });
 

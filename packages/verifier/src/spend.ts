@@ -46,13 +46,13 @@ type SpendReply = {
   readonly retryAfterSeconds: number;
   readonly body: { readonly [member: string]: unknown };
 };
-type SpendFailure = { readonly unanswered: CountersignError; readonly retryAfterSeconds: number };
+type SpendFailure = { readonly failure: CountersignError; readonly retryAfterSeconds: number };
 type Spend = { readonly token: string; readonly spendId: string; readonly jti: string };
 
 const maxRequestMs = 5_000;
 /** Pauses between attempts, in milliseconds: while a caller waits, and in the background. */
-const reservePauses = [100, 500];
-const endPauses = [1_000, 4_000, 15_000, 60_000];
+const reservePausesMs = [100, 500];
+const reportPausesMs = [1_000, 4_000, 15_000, 60_000];
 
 /** Maps the server's error codes to rejection reasons. */
 const reasons = {
@@ -62,6 +62,10 @@ const reasons = {
   digest_mismatch: "digest_mismatch",
 } as const satisfies Partial<Record<SpendError, RejectionReason>>;
 
+/**
+ * Creates the client of the spend endpoint. `reserve` rejects with `ERR_AUTHENTICATION`, `ERR_RESPONSE` or
+ * `ERR_GRANT_MISMATCH`; network failures become the rejection `unavailable`.
+ */
 export function createSpender(deps: SpenderDeps, discover: Discover) {
   const { audience, clock, report } = deps;
   const reject = createReject(audience);
@@ -89,10 +93,10 @@ export function createSpender(deps: SpenderDeps, discover: Discover) {
       const retryAfterMs = parseRetryAfter(response.headers.get("retry-after"), clock.now()) ?? 1_000;
       const retryAfterSeconds = Math.ceil(retryAfterMs / 1000);
       if (status >= 500 || status === 429)
-        return { unanswered: new NetworkError(`the spend endpoint answered ${status}`), retryAfterSeconds };
+        return { failure: new NetworkError(`the spend endpoint returned ${status}`), retryAfterSeconds };
       return { status, retryAfterSeconds, body: JSON.parse(text) ?? {} };
     } catch (cause) {
-      return { unanswered: toSpendError(cause), retryAfterSeconds: 1 };
+      return { failure: toSpendError(cause), retryAfterSeconds: 1 };
     }
   }
 
@@ -110,14 +114,14 @@ export function createSpender(deps: SpenderDeps, discover: Discover) {
       return mismatch;
     }
     for (let attempt = 0; ; attempt += 1) {
-      const answer = await post("reserve", spend, digest);
-      if (!("unanswered" in answer)) return readReservation(answer, spend, facts);
-      const pause = reservePauses[attempt];
-      if (pause === undefined || answer.retryAfterSeconds > 1) {
-        report({ during: "reserve", error: answer.unanswered, jti: spend.jti, givenUp: true });
-        return reject("unavailable", { retryAfterSeconds: answer.retryAfterSeconds });
+      const reply = await post("reserve", spend, digest);
+      if (!("failure" in reply)) return readReservation(reply, spend, facts);
+      const pauseMs = reservePausesMs[attempt];
+      if (pauseMs === undefined || reply.retryAfterSeconds > 1) {
+        report({ during: "reserve", error: reply.failure, jti: spend.jti, abandoned: true });
+        return reject("unavailable", { retryAfterSeconds: reply.retryAfterSeconds });
       }
-      await clock.sleep(pause);
+      await clock.sleep(pauseMs);
     }
   }
 
@@ -135,12 +139,13 @@ export function createSpender(deps: SpenderDeps, discover: Discover) {
         `the spend endpoint does not accept this API's requests: ${status} ${typeof error === "string" ? error : ""}`,
       );
     }
-    const ours = body.state === "reserved" && body.spend_id === spend.spendId && body.jti === spend.jti;
-    if (!ours || body.act_digest !== facts.digest)
-      throw new GrantMismatchError("the spend endpoint reserved something else");
+    const isThisSpend =
+      body.state === "reserved" && body.spend_id === spend.spendId && body.jti === spend.jti;
+    if (!isThisSpend || body.act_digest !== facts.digest)
+      throw new GrantMismatchError("the spend endpoint reserved another token or action");
     let ended: Promise<void> | undefined;
     const end = (operation: "complete" | "fail") => {
-      ended ??= say(operation, spend);
+      ended ??= finishSpend(operation, spend);
       return ended;
     };
     return {
@@ -152,23 +157,27 @@ export function createSpender(deps: SpenderDeps, discover: Discover) {
   }
 
   /** Resolves after the first attempt; retries run in the background. The server accepts a result after `exp`. */
-  async function say(operation: "complete" | "fail", spend: Spend): Promise<void> {
+  async function finishSpend(operation: "complete" | "fail", spend: Spend): Promise<void> {
     const problem = await reportOutcome(operation, spend);
     if (!problem) return;
-    const retried = retry(operation, spend, problem).finally(() => background.delete(retried));
+    const retried = retryReport(operation, spend, problem).finally(() => background.delete(retried));
     background.add(retried);
   }
 
-  async function retry(operation: "complete" | "fail", spend: Spend, first: ReportResult): Promise<void> {
+  async function retryReport(
+    operation: "complete" | "fail",
+    spend: Spend,
+    first: ReportResult,
+  ): Promise<void> {
     let problem: ReportResult | undefined = first;
-    for (const pause of endPauses) {
+    for (const pauseMs of reportPausesMs) {
       if (problem.lasting) break;
-      report({ during: operation, error: problem.error, jti: spend.jti, givenUp: false });
-      await clock.sleep(pause);
+      report({ during: operation, error: problem.error, jti: spend.jti, abandoned: false });
+      await clock.sleep(pauseMs);
       problem = await reportOutcome(operation, spend);
       if (!problem) return;
     }
-    report({ during: operation, error: problem.error, jti: spend.jti, givenUp: true });
+    report({ during: operation, error: problem.error, jti: spend.jti, abandoned: true });
   }
 
   type ReportResult = { readonly error: CountersignError; readonly lasting: boolean };
@@ -176,11 +185,11 @@ export function createSpender(deps: SpenderDeps, discover: Discover) {
     operation: "complete" | "fail",
     spend: Spend,
   ): Promise<ReportResult | undefined> {
-    const answer = await post(operation, spend);
-    if ("unanswered" in answer) return { error: answer.unanswered, lasting: false };
-    if (answer.status === 200) return undefined;
+    const reply = await post(operation, spend);
+    if ("failure" in reply) return { error: reply.failure, lasting: false };
+    if (reply.status === 200) return undefined;
     return {
-      error: new ResponseError(`the spend endpoint answered ${answer.status} ${answer.body.error ?? ""}`),
+      error: new ResponseError(`the spend endpoint returned ${reply.status} ${reply.body.error ?? ""}`),
       lasting: true,
     };
   }

@@ -1,5 +1,5 @@
 /**
- * The API's SDK. The API states the action of a call, built from the parameters that the call will use. The verifier
+ * The API's SDK. The API derives the action of a call, built from the parameters that the call will use. The verifier
  * validates the token against it (signature, issuer, audience, expiry, action digest), reserves the token at the
  * authorization server, runs the call and reports the result. Middleware for Hono, Express, Fastify and Fetch-style
  * servers is included. It never runs a call without a valid token, never reads the action from the token, and keeps no
@@ -63,7 +63,7 @@ export type VerifierOptions = {
   readonly requireProofNonce?: boolean;
   /** Tolerated difference between this machine's clock and the server's, in seconds. Default: 5. */
   readonly clockToleranceSeconds?: number;
-  /** Called for background problems: an unreported result, keys that cannot be fetched. Default: a process warning. */
+  /** Called for problems that no call rejects with, such as keys that cannot be fetched. Default: a process warning. */
   readonly onProblem?: (problem: Problem) => void;
   /** Replaces the global `fetch`. */
   readonly fetch?: typeof fetch;
@@ -204,6 +204,6 @@ export function createVerifier(options: VerifierOptions): Verifier {
   return verifier;
 }
 
-function warn({ during, error, givenUp }: Problem): void {
-  process.emitWarning(`countersign ${during}: ${error.message}${givenUp ? " (given up)" : ""}`);
+function warn({ during, error, abandoned }: Problem): void {
+  process.emitWarning(`countersign ${during}: ${error.message}${abandoned ? " (abandoned)" : ""}`);
 }
