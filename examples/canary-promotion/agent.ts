@@ -1,8 +1,7 @@
 /**
- * A release agent that watches canaries. When one looks well, it asks the owner of the service whether it may have more
- * traffic in production, and puts what it measured on the card. Asking, waiting and acting are three steps here, as in a
- * job that is taken up again by whichever worker is free: between them there is nothing but a JSON file. Takes a
- * finding as JSON, and prints what became of it.
+ * A release agent that watches canaries. If one is healthy, it asks the owner of the service for more traffic in production, with
+ * its measurements on the card. Asking, waiting and acting are separate steps, as in a job that any worker can resume: the only
+ * state between them is a JSON file. Takes a finding as JSON and prints the outcome.
  */
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { type Ask, type Asked, createAgent, type Granted } from "@countersign/agent";
@@ -51,10 +50,10 @@ async function promote({ type: _, rollout, ...rest }: Granted, token: string): P
     headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
     body: JSON.stringify(rest),
   });
-  if (!response.ok) throw new Error(`the deployer answered ${response.status}`);
+  if (!response.ok) throw new Error(`the deployer returned ${response.status}`);
 }
 
-/** Whole or not at all: a process that dies in between leaves no half of a file behind. */
+/** Writes atomically: a crash leaves no partial file. */
 function save(ask: Ask): void {
   writeFileSync(`${file}.draft`, JSON.stringify(ask), { mode: 0o600 });
   renameSync(`${file}.draft`, file);
@@ -65,12 +64,12 @@ function saved(): Asked | undefined {
 }
 
 type Finding = {
-  /** The name of this one intention: the same job never asks twice. */
+  /** Idempotency key: the same job never asks twice. */
   readonly job: string;
   readonly service: string;
   readonly rollout: string;
   readonly environment: "staging" | "prod";
-  /** Per cent of the traffic. */
+  /** Percent of the traffic. */
   readonly weight: number;
   readonly measured: {
     readonly success_rate: string;

@@ -1,6 +1,5 @@
 /**
- * The API of the deployer, on nothing but Node.js. A rollout gets more traffic in production if the token says that the
- * owner of the service approved exactly that.
+ * The API of the deployer, with Node.js only. It promotes a rollout if the owner of the service approved exactly that promotion.
  */
 import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -43,7 +42,7 @@ async function read(request: IncomingMessage) {
 
 const promoted: object[] = [];
 
-/** Where the load balancer would be told. */
+/** A real deployer would configure the load balancer here. */
 function promote({ type: _, ...rest }: Action) {
   promoted.push(rest);
   return rest;

@@ -32,7 +32,7 @@ async function promotions(rollout: string) {
   return (await stage.done("/rollouts")).filter((promotion) => promotion.rollout === rollout);
 }
 
-test("T8: the owner of the service is asked, with what was measured on the card; it is nobody else's to see", async () => {
+test("only the owner of the service sees and decides the request, with the measurements on the card (T8)", async () => {
   const agent = stage.agent(finding("job-1", "foo-v2"), { held: true });
   const card = await priya.openCard("foo-v2");
   assert.equal(card.sentence, "Promote rollout “foo-v2” in “prod” to 50 % of the traffic of “foo”");
@@ -64,10 +64,10 @@ test("T8: the owner of the service is asked, with what was measured on the card;
   assert.equal((await held.repeat()).status, 401);
   const promoted = { service: "foo", rollout: "foo-v2", environment: "prod", weight: 50 };
   assert.deepEqual(await promotions("foo-v2"), [promoted]);
-  assert.ok(!held.body.includes("99.97"), "what was only shown is not in the call");
+  assert.ok(!held.body.includes("99.97"), "advisory fields are not in the call");
 });
 
-test("T25: a rollout that its owner denied stays denied, also at another weight", async () => {
+test("a denied rollout stays denied at any weight (T25)", async () => {
   const agent = stage.agent(finding("job-2", "foo-v3"));
   await priya.openCard("foo-v3");
   await priya.deny();
@@ -79,13 +79,13 @@ test("T25: a rollout that its owner denied stays denied, also at another weight"
   assert.deepEqual(await promotions("foo-v3"), []);
 });
 
-test("T26: while the owner sleeps nothing is promoted; it expires", async () => {
+test("an undecided request expires and nothing is promoted (T26)", async () => {
   const agent = stage.agent(finding("job-4", "foo-v4", { answerWithinSeconds: 2 }));
   assert.deepEqual(await agent.outcome(), { outcome: "expired" });
   assert.deepEqual(await promotions("foo-v4"), []);
 });
 
-test("T21: a worker that is killed while it waits leaves a file, with which another one promotes once", async () => {
+test("another worker resumes after a kill and promotes once (T21)", async () => {
   const first = stage.agent(finding("job-5", "foo-v5"));
   await first.polls();
   await first.end("SIGKILL");
@@ -94,7 +94,7 @@ test("T21: a worker that is killed while it waits leaves a file, with which anot
   await priya.approve();
   const second = stage.agent(finding("job-5", "foo-v5"));
   assert.equal((await second.outcome()).outcome, "approved");
-  assert.ok(!second.heard.some(({ url }) => url.endsWith("/bc-authorize")), "nobody was asked again");
+  assert.ok(!second.heard.some(({ url }) => url.endsWith("/bc-authorize")), "no second request");
   assert.ok(!existsSync(join(stage.folder, "job-5.json")));
   assert.deepEqual(await stage.agent(finding("job-5", "foo-v5")).outcome(), { outcome: "lost" });
   assert.equal((await promotions("foo-v5")).length, 1);

@@ -1,13 +1,13 @@
-/** A stage and its people: everything runs, and each approver sits at a browser in which they have enrolled. */
+/** Starts everything of a story, and a browser for each approver, who is enrolled. */
 import { type Approver, launchBrowser, meetApprover } from "./approver.ts";
 import { openHarness, type Story, type StoryHarness } from "./story-harness.ts";
 
 export type Scene = StoryHarness & {
-  /** In the order of the story's approvers. */
+  /** Approvers, in the order of the story. */
   readonly people: readonly Approver[];
 };
 
-/** Throws why it could not be set up; nothing is left running then. */
+/** Rejects if anything could not be started; stops everything first. */
 export async function openScene(story: Story): Promise<Scene> {
   const [stage, browser] = await Promise.allSettled([openHarness(story), launchBrowser()]);
   const close = async () => {

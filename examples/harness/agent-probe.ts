@@ -1,9 +1,9 @@
 /**
- * Loaded into an agent's process before the agent: tells the stage what the agent hears, and holds it at the API's door
- * until the stage lets it go on. The agent's own code knows nothing of it, and neither do the SDKs.
+ * Preloaded into an agent's process: reports the agent's HTTP traffic to the harness, and holds calls to the API until the harness
+ * releases them. Agent and SDKs are unmodified.
  */
 
-/** An answer that reached the agent. Bodies are text, as they came. */
+/** A response received by the agent, with its body as text. */
 export type Heard = {
   readonly method: string;
   readonly url: string;
@@ -11,14 +11,14 @@ export type Heard = {
   readonly status: number;
   readonly body: string;
 };
-/** A call to the API that the agent is about to make, its token in hand. */
+/** A call to the API, with its token, before it is sent. */
 export type Call = {
   readonly method: string;
   readonly url: string;
   readonly authorization: string;
   readonly body: string;
 };
-/** A request that the agent is about to send. */
+/** A request before it is sent. */
 export type Sent = Pick<Call, "method" | "url">;
 export type Told = { readonly sends: Sent } | { readonly heard: Heard } | { readonly call: Call };
 
@@ -26,7 +26,7 @@ const world = globalThis.fetch;
 const door = process.env.STAGE_DOOR;
 let goOn = () => {};
 process.on("message", () => goOn());
-// Without its stage there is nobody left to listen.
+// End with the harness.
 process.on("disconnect", () => process.exit(1));
 process.channel?.unref();
 

@@ -1,34 +1,34 @@
-/** An agent's process, seen from outside: what it hears, what it is about to do, and what became of it. */
+/** Controls an agent's process: its received responses, its held API call, and its outcome. */
 
 import type { Call, Heard, Sent, Told } from "./agent-probe.ts";
 import { type Program, type Started, start } from "./process.ts";
 
-/** A call that the agent is held at, until it may go on. */
+/** An API call that is held until `goOn`. */
 export type Held = Call & {
   readonly goOn: () => void;
-  /** Makes the same call with the same token, as whoever holds both could, with some fields of its body changed. */
+  /** Sends the same call with the same token, optionally with changed fields, as an attacker with the token could. */
   readonly repeat: (changed?: object) => Promise<{ status: number; body: string }>;
 };
 
 export type Agent = Omit<Started, "line"> & {
-  /** Every answer that reached it so far. */
+  /** All responses received so far. */
   readonly heard: readonly Heard[];
-  /** Resolves when an answer has reached it that fits. Rejects if it ends without one. */
+  /** Resolves with the first matching response. Rejects if the agent ends without one. */
   readonly hears: (fits: (heard: Heard) => boolean) => Promise<Heard>;
   /** Resolves when the agent sends its first poll: its request is pending and stored. Rejects if it ends before. */
   readonly polls: () => Promise<void>;
-  /** Resolves when the agent, its token in hand, stands at the API's door. It waits there. Rejects if it never comes. */
+  /** Resolves when the agent is about to call the API, and holds the call. Rejects if the agent ends without a call. */
   readonly atTheDoor: () => Promise<Held>;
-  /** The same, or undefined if it ended without a call to make. */
+  /** The same, but resolves to undefined if the agent ends without a call. */
   readonly comes: () => Promise<Held | undefined>;
-  /** What it prints when it has ended, as JSON. Rejects if it fails. */
+  /** Resolves to its printed JSON when it has ended. Rejects if it fails. */
   // biome-ignore lint/suspicious/noExplicitAny: each story's agent has an outcome of its own
   readonly outcome: () => Promise<any>;
 };
 
 const tap = new URL("agent-probe.ts", import.meta.url);
 
-/** `door` is the URL of the API at which the agent is held; without it, it is only listened to. */
+/** Starts an agent. With `door`, the URL of an API, calls to that API are held. */
 export function startAgent(
   program: Program,
   door?: string,

@@ -1,6 +1,5 @@
 /**
- * The person: sits at a real browser with a passkey of their own, reads what the page says, and presses its buttons.
- * What they know of a request is what the page shows them.
+ * Simulates an approver: a real browser with a passkey, which reads the page and presses its buttons.
  */
 
 import { addPasskeys } from "@countersign/testing/browser/browser";
@@ -8,7 +7,7 @@ import type { Browser, Page } from "playwright-core";
 
 export { launchBrowser } from "@countersign/testing/browser/browser";
 
-/** A card as it is read: the sentence, the rows by their label, the agent's own words, and the short digest. */
+/** Content of a card: sentence, rows by label, the agent's own words, check code. */
 export type CardSeen = {
   readonly sentence: string;
   readonly rows: Readonly<Record<string, string>>;
@@ -18,18 +17,18 @@ export type CardSeen = {
 
 export type Approver = {
   readonly page: Page;
-  /** Makes a passkey at the invitation's link, which leads to the inbox. */
+  /** Opens the invitation's link and creates a passkey. */
   readonly enrol: (link: string) => Promise<void>;
-  /** Waits until a request that mentions this is in the inbox, opens its card and reads it. */
+  /** Waits for a request in the inbox that contains this text, opens its card and returns its content. */
   readonly openCard: (mention: string) => Promise<CardSeen>;
-  /** Approves the open card, and goes back to the inbox. */
+  /** Approves the open card and returns to the inbox. */
   readonly approve: () => Promise<void>;
   readonly deny: (reason?: string) => Promise<void>;
 };
 
 const patienceMs = 30_000;
 
-/** A person with a browser window, and a device that knows their finger. */
+/** Opens a browser window with a virtual authenticator. */
 export async function meetApprover(browser: Browser): Promise<Approver> {
   const context = await browser.newContext({ viewport: { width: 390, height: 844 }, colorScheme: "light" });
   const page = await context.newPage();

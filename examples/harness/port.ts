@@ -1,6 +1,6 @@
 import { createServer } from "node:net";
 
-/** A port of this machine on which nobody listens: `wanted`, if it is free, or another one. */
+/** Returns a free port: `wanted` if it is free, otherwise another one. */
 export async function freePort(wanted?: number): Promise<number> {
   if (wanted !== undefined && (await tryPort(wanted, "127.0.0.1")) && (await tryPort(wanted, "::1")))
     return wanted;
@@ -9,7 +9,7 @@ export async function freePort(wanted?: number): Promise<number> {
   return port;
 }
 
-/** Listens for a moment. Where there is no such address, nobody can be in the way. */
+/** Tests a port by listening briefly. An unavailable address counts as free. */
 function tryPort(port: number, host: string): Promise<number | undefined> {
   return new Promise((resolve) => {
     const server = createServer();

@@ -1,6 +1,6 @@
 /**
- * The processes of a story. Each is started by its path with the Node.js that runs this one, and ended by its id,
- * whatever happens to the story. It never looks for a program by name, and never ends one that it did not start.
+ * Child processes of a story. Each is started by path with the current Node.js and ended by its id, also if the story fails. Only
+ * processes started here are ended.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
@@ -10,35 +10,35 @@ export type Program = {
   readonly file: URL;
   readonly words?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
-  /** Where it runs, and keeps its files. */
+  /** Working directory. */
   readonly folder: string;
-  /** Loaded before the program itself, with a line to this process. */
+  /** Module to preload, with an IPC channel to this process. */
   readonly preload?: URL;
-  /** Whether it reads what is written to `child.stdin`. */
+  /** Open its standard input. */
   readonly input?: boolean;
 };
 
 export type Started = {
   readonly child: ChildProcess;
-  /** The lines that it has printed. */
+  /** Lines printed so far. */
   readonly lines: readonly string[];
-  /** What it has complained of. */
+  /** Its error output so far. */
   readonly complaints: () => string;
-  /** The first line that matches, printed or yet to come. Rejects if the process ends without it. */
+  /** Resolves to the first matching line. Rejects if the process ends without one. */
   readonly line: (pattern: RegExp) => Promise<RegExpExecArray>;
-  /** Resolves when it has ended and all that it printed is here: its exit code, or the signal that ended it. */
+  /** Resolves to its exit code or signal when it has ended and its output is complete. */
   readonly ended: Promise<number | NodeJS.Signals>;
-  /** Ends it, and resolves when it is gone. One that does not listen is killed after five seconds. */
+  /** Ends it. Sends SIGKILL after five seconds. Resolves when it has ended. */
   readonly end: (signal?: NodeJS.Signals) => Promise<void>;
 };
 
 const running = new Set<ChildProcess>();
-// However this process ends, the others do not outlive it. SIGKILL alone leaves them no chance.
+// End the children with this process, except after SIGKILL.
 process.on("exit", () => {
   for (const child of running) child.kill("SIGKILL");
 });
 
-/** TypeScript that was compiled once is not compiled again by the next process, or the next run. */
+/** Compile cache shared by all processes and runs. */
 const compiled = fileURLToPath(new URL("../../node_modules/.cache/countersign/compiled", import.meta.url));
 const patienceMs = 5_000;
 

@@ -1,7 +1,6 @@
 /**
- * Where the stories are played: a real Countersign server started by its command, an API and its agents as processes of
- * their own, all in a temporary folder and on ports that are free. It sets up what an operator would, in the operator's
- * words, and takes all of it down again. It never reaches into the server or the store, and knows nothing of the stories.
+ * Harness of the stories: a real Countersign server started by its command, an API and agents as separate processes, in a temporary
+ * directory and on free ports. It uses operator commands only, never the server's internals or the store, and stops everything.
  */
 import { copyFileSync, readFileSync, rmSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -15,18 +14,18 @@ import { freePort } from "./port.ts";
 import { type Started, start } from "./process.ts";
 
 export type Story = {
-  /** The story's folder, with `countersign.yaml`, `agent.ts` and `api.ts` in it. */
+  /** The story's directory, with `countersign.yaml`, `agent.ts` and `api.ts`. */
   readonly folder: URL;
   readonly agent: { readonly id: string; readonly name: string; readonly type: string };
-  /** `of` is the API's name in the rules. */
+  /** `of` is the API's name in the configuration. */
   readonly api: { readonly id: string; readonly of: string };
   readonly approvers: readonly { readonly email: string; readonly name: string }[];
-  /** Where the server listens if that port is free. */
+  /** Preferred port of the server. */
   readonly port?: number;
 };
 
 export type StoryOptions = {
-  /** Held at the API's door, until the story lets it go on. */
+  /** Hold the agents' calls to the API. */
   readonly held?: boolean;
   readonly listen?: (heard: Heard) => void;
 };
@@ -35,17 +34,17 @@ export type StoryHarness = {
   readonly issuer: string;
   /** The API's URL. */
   readonly api: string;
-  /** The enrolment links, in the order of the story's approvers. */
+  /** Enrolment links, in the order of the story's approvers. */
   readonly links: readonly string[];
-  /** Where the server and the agents keep their files. */
+  /** Directory of server and agents. */
   readonly folder: string;
-  /** Starts an agent that is given this to do. */
+  /** Starts an agent with a task. */
   readonly agent: (task: unknown, casting?: StoryOptions) => Agent;
-  /** What the API lists under a path: all that it ever did. */
+  /** Returns the API's performed actions, listed under a path. */
   readonly done: (path: string) => Promise<readonly Record<string, unknown>[]>;
-  /** Runs a `countersign` command and answers what it prints. Throws what it complains of. */
+  /** Runs a `countersign` command. Returns its output; rejects with its error output. */
   readonly countersign: (...words: string[]) => Promise<string>;
-  /** Ends every process and removes the folder. */
+  /** Ends every process and removes the directory. */
   readonly close: () => Promise<void>;
 };
 
@@ -58,7 +57,7 @@ process.on("exit", () => {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 });
 
-/** Throws what the server, the command or the API complains of, after taking down what stood already. */
+/** Starts the story. Rejects with the error output of server, command or API, after stopping everything. */
 export async function openHarness(story: Story): Promise<StoryHarness> {
   for (let attempt = 1; ; attempt += 1) {
     const port = await freePort(attempt === 1 ? story.port : undefined);
@@ -69,7 +68,7 @@ export async function openHarness(story: Story): Promise<StoryHarness> {
       return await setUp(story, port, folder, started);
     } catch (error) {
       await takeDown(folder, started);
-      // Somebody took the port after it was found free.
+      // The port was taken in the meantime.
       if (attempt === 5 || !String(error).includes("is in use")) throw error;
     }
   }
@@ -97,7 +96,7 @@ async function setUp(story: Story, port: number, folder: string, started: Ending
 
   await countersign("init");
   const { agent, api, approvers } = story;
-  // The commands work on the same store at the same time, as they may beside a running server.
+  // Commands may run concurrently on the store, also beside a running server.
   const [, agentSecret, apiProcess, ...invitations] = await Promise.all([
     run(command, ["start"]).line(/listens on /),
     countersign("agent", "add", agent.id, "--name", agent.name, "--type", agent.type).then(secretIn),
@@ -130,7 +129,7 @@ function secretIn(said: string): string {
   return /^client_secret=(\S+)$/m.exec(said)![1]!;
 }
 
-/** How an agent or an API is told who it is. */
+/** Environment variables with the credentials of an agent or API. */
 function environment(issuer: string, id: string, secret: string): Record<string, string> {
   return { COUNTERSIGN_ISSUER: issuer, COUNTERSIGN_CLIENT_ID: id, COUNTERSIGN_CLIENT_SECRET: secret };
 }

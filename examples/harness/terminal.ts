@@ -1,6 +1,6 @@
 /**
- * Calm lines for somebody who watches: headings, sentences that fit the window, and one line that changes in place while
- * there is nothing to do but wait. Where nobody watches, in a file or a pipe, lines only follow one another.
+ * Terminal output of the demo: headings, wrapped sentences, and one status line that is updated in place. In a file or pipe, plain
+ * lines only.
  */
 import { styleText } from "node:util";
 
@@ -15,13 +15,13 @@ export const good = (text: string): string => styleText("green", text);
 export const bad = (text: string): string => styleText("red", text);
 export const link = (text: string): string => styleText(["bold", "cyan"], text);
 
-/** A line, or an empty one. */
+/** Prints a line. */
 export function line(text = ""): void {
   settle();
   out.write(text === "" ? "\n" : `${margin}${text}\n`);
 }
 
-/** Between one story and the next. */
+/** Prints a separator. */
 export function rule(): void {
   line();
   line(dim("─".repeat(Math.min(out.columns || widest, widest) - 2 * margin.length)));
@@ -32,12 +32,12 @@ export function heading(number: number, text: string): void {
   out.write(`${styleText("dim", String(number).padStart(1))}  ${bold(text)}\n`);
 }
 
-/** Sentences, broken between words where the window ends. */
+/** Prints sentences, wrapped at the window's width. */
 export function say(text: string, style: (text: string) => string = (same) => same): void {
   for (const row of rows(text, 0)) line(style(row));
 }
 
-/** What was tried, the status that came back, and what it means. */
+/** Prints an attempt, its status and the meaning. */
 export function tried(what: string, status: number, words: string): void {
   const colour = status < 300 ? good : status === 400 ? dim : bad;
   const head = `${what.padEnd(23)} ${colour(String(status))}  `;
@@ -57,7 +57,7 @@ function rows(text: string, indent: number): string[] {
   return rows;
 }
 
-/** A line that the next one takes the place of. Nothing where lines cannot be replaced. */
+/** Prints a status line, which the next line replaces. Prints nothing outside of a terminal. */
 export function meanwhile(text: string): void {
   if (!out.isTTY) return;
   out.write(`\r\x1b[2K${margin}${dim(text.slice(0, out.columns - margin.length - 1))}`);

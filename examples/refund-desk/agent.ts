@@ -1,7 +1,6 @@
 /**
- * An agent that handles the tickets of a refund desk, unattended. It may prepare any refund and pays none by itself:
- * before money leaves, somebody from finance is asked, and what they approve is what is paid. Takes a ticket as JSON,
- * and prints what became of it.
+ * An agent that handles the tickets of a refund desk, unattended. It may prepare any refund, and each one needs the approval of
+ * someone in finance before it is paid. Takes a ticket as JSON and prints the outcome.
  */
 import { createAgent, type Granted } from "@countersign/agent";
 import { askFolder } from "./ask-folder.ts";
@@ -37,34 +36,34 @@ const refund = await agent.countersigned(
 // #endregion
 
 // #region pay
-/** Sends what was granted, which is what was approved, with the token that says so. */
+/** Sends the approved refund with its token. */
 async function pay(granted: Granted, token: string) {
   const response = await fetch(`${api}/refunds`, {
     method: "POST",
     headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
     body: JSON.stringify(granted),
   });
-  if (!response.ok) throw new Error(`the refund API answered ${response.status}`);
+  if (!response.ok) throw new Error(`the refund API returned ${response.status}`);
   return (await response.json()) as { receipt: string };
 }
 // #endregion
 
 console.log(JSON.stringify({ ...refund, note: note() }));
 
-/** What the agent writes on the ticket. Five ends, each of them final; none is a reason to try again. */
+/** Returns the note for the ticket. There are five outcomes, all of them final; none is a reason to retry. */
 function note(): string {
   // #region outcome
   switch (refund.outcome) {
     case "approved":
       return `Refunded, receipt ${refund.result.receipt}.`;
     case "denied":
-      return `Finance said no: ${refund.reason ?? "no reason given"}`;
+      return `Denied by finance: ${refund.reason ?? "no reason given"}`;
     case "expired":
-      return "Nobody answered in time. Silence is not a yes; a person takes over.";
+      return "No decision in time. A person takes over.";
     case "refused":
-      return `Nobody was asked: ${refund.description ?? refund.error}`;
+      return `Refused: ${refund.description ?? refund.error}`;
     case "lost":
-      return "It was approved, and may have been paid. A person looks, before anything else.";
+      return "Approved, and possibly paid. A person must check first.";
   }
   // #endregion
 }
@@ -73,7 +72,7 @@ type Ticket = {
   readonly id: string;
   readonly order: string;
   readonly customer: string;
-  /** A decimal: "10000.00". */
+  /** A decimal string: "10000.00". */
   readonly amount: string;
   readonly summary: string;
   readonly answerWithinSeconds?: number;

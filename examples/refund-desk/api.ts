@@ -1,6 +1,5 @@
 /**
- * The API that pays refunds. It trusts no agent: each refund needs a token that a person approved for exactly this
- * refund, and no token pays twice.
+ * The API that pays refunds. Each refund needs a token that was approved for exactly this refund, and a token pays once.
  */
 import type { AddressInfo } from "node:net";
 import { type Action, createVerifier } from "@countersign/verifier";
@@ -37,7 +36,7 @@ app.get("/refunds", (c) => c.json(paid));
 
 const paid: object[] = [];
 
-/** Where the money would leave. */
+/** A real API would pay here. */
 function pay(action: Action, approvedBy: readonly string[]) {
   const { order, customer, amount, currency } = action;
   const refund = { receipt: `RF-${1001 + paid.length}`, order, customer, amount, currency, approvedBy };

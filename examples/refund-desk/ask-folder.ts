@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node
 import { join } from "node:path";
 import type { Ask, AskStore } from "@countersign/agent";
 
-/** Keeps asks in a folder, a file for each, so that they outlive the process that asked. */
+/** Stores asks in a directory, one file each, so that they survive a restart. */
 export function askFolder(folder: string): AskStore {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const fileOf = (key: string) => join(folder, `${encodeURIComponent(key)}.json`);
@@ -16,7 +16,7 @@ export function askFolder(folder: string): AskStore {
       }
     },
     set(key, ask) {
-      // Whole or not at all: a process that dies in between leaves no half of a file behind.
+      // Write atomically: a crash leaves no partial file.
       const draft = `${fileOf(key)}.${process.pid}`;
       writeFileSync(draft, JSON.stringify(ask), { mode: 0o600 });
       renameSync(draft, fileOf(key));

@@ -1,8 +1,8 @@
-/** The demo's words for what went over the wire, and for what the log says. */
+/** Formats HTTP traffic and log entries for the demo. */
 import type { Heard } from "../harness/agent-probe.ts";
 import { meanwhile } from "../harness/terminal.ts";
 
-/** A line of the log that fits a window: the day, and what all lines have in common, left out. */
+/** Shortens a line of the log: omits the date and common members. */
 export function shorter(entry: string): string {
   return entry
     .replace(/\d{4}-\d\d-\d\dT([\d:]+)\.\d+Z/, "$1")
@@ -11,7 +11,7 @@ export function shorter(entry: string): string {
     .trimEnd();
 }
 
-/** Follows what the agent hears while somebody decides. */
+/** Shows the agent's polls while a decision is pending. */
 export function listenTo(patientMinutes: number) {
   const began = Date.now();
   let polls = 0;
@@ -25,13 +25,12 @@ export function listenTo(patientMinutes: number) {
       polls += 1;
       const left = Math.max(0, patientMinutes * 60 - Math.round((Date.now() - began) / 1000));
       const clock = `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
-      if (started)
-        meanwhile(`the agent asks how it stands: authorization_pending (${polls})   ${clock} left`);
+      if (started) meanwhile(`the agent polls: authorization_pending (${polls})   ${clock} left`);
     },
   };
 }
 
-/** What reached the agent, in words; the same answer in a row is told once. */
+/** Describes the agent's responses; repeated ones are combined. */
 export function told(heard: readonly Heard[]): { what: string; status: number; words: string }[] {
   const lines: { what: string; status: number; words: string; times: number }[] = [];
   for (const { method, url, status, body } of heard.filter(({ method }) => method === "POST")) {
@@ -48,13 +47,13 @@ export function told(heard: readonly Heard[]): { what: string; status: number; w
 }
 
 function meaning(status: number, body: Record<string, unknown>): string {
-  if (status === 200 && body.auth_req_id) return `asked; open for ${body.expires_in} seconds`;
+  if (status === 200 && body.auth_req_id) return `request accepted; expires in ${body.expires_in} seconds`;
   if (status === 200) return `approved: a token for this refund, once, within ${body.expires_in} seconds`;
   const reason = body.denial_reason === undefined ? "" : `: “${body.denial_reason}”`;
   return `${body.error}${reason}`;
 }
 
-/** What an API or the server says in an error's description. */
+/** Returns the error description of an API or the server. */
 export function why(body: string): string {
   return JSON.parse(body).error_description;
 }

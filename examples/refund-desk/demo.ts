@@ -1,7 +1,6 @@
 /**
- * The refund desk, to be tried: starts everything on this machine, lets the agent ask, and tells what happens while you
- * decide in your own browser. With `--auto` a headless browser decides in your place, everything is checked, and the
- * exit code says whether it held.
+ * Interactive demo of the refund desk: starts everything on this machine, lets the agent ask, and shows what happens while you
+ * decide in your browser. With `--auto` a headless browser decides, all results are checked, and the exit status reports success.
  */
 import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
@@ -28,11 +27,11 @@ import {
 import { listenTo, shorter, told, why } from "./demo-output.ts";
 
 type Ticket = (typeof tickets)[number];
-/** `stopped`: the agent is paused, and nobody was asked. */
+/** `stopped`: the agent is paused and its request was refused. */
 type Ending = "approved" | "denied" | "expired" | "stopped";
 
 const auto = process.argv.includes("--auto");
-/** How long you have: time for a passkey, and for a look around. */
+/** Time to decide; enough to create a passkey first. */
 const patientMinutes = 5;
 const wantedPort = 4400;
 const tickets = [
@@ -66,7 +65,7 @@ try {
 } catch (error) {
   if (!ending) {
     line();
-    line(bad("That should not have happened:"));
+    line(bad("Unexpected error:"));
     console.error(error);
     await end(1);
   }
@@ -77,7 +76,7 @@ async function play(): Promise<void> {
   line(bold("Countersign: the refund desk"));
   line();
   say(
-    "An AI agent works through the tickets of a refund desk. It would like to refund $10,000, and it may not do that by itself. So it asks. You decide, and what you say happens once, or not at all.",
+    "An AI agent handles the tickets of a refund desk. It wants to refund $10,000 and needs an approval. You decide: the refund is paid once, or not at all.",
   );
   line();
   meanwhile("starting the server, the API and the agent …");
@@ -91,14 +90,14 @@ async function play(): Promise<void> {
   closing.push(stage.close);
   const elsewhere = stage.issuer.endsWith(`:${wantedPort}`) ? "" : dim(`  (port ${wantedPort} is taken)`);
   line(`${good("✓")} Countersign runs at ${stage.issuer}${elsewhere}`);
-  line(`${good("✓")} the refund API runs at ${stage.api}, and pays nothing that you did not approve`);
+  line(`${good("✓")} the refund API runs at ${stage.api}, and pays only approved refunds`);
 
   const person = auto ? await meetSomebody() : undefined;
   for (let turn = 0, attempt = 1; ; attempt += 1) {
     const ticket = ticketOf(turn);
     const ended = await ask(stage, ticket, attempt, person);
     if (auto) assert.equal(ended, turn === 0 ? "approved" : "denied");
-    // What nobody answered may be asked again; what was answered is settled.
+    // An expired request can be sent again; a decided one is final.
     if (ended === "approved" || ended === "denied") turn += 1;
     if (auto && turn === 2) break;
     if (!auto) await nextTurn(ended);
@@ -108,7 +107,7 @@ async function play(): Promise<void> {
   await end(0);
 }
 
-/** One ask, from the ticket to the log. */
+/** One request, from the ticket to the audit log. */
 async function ask(stage: StoryHarness, ticket: Ticket, attempt: number, person?: Approver): Promise<Ending> {
   if (attempt > 1) rule();
   heading(1, "The agent asks");
@@ -124,7 +123,7 @@ async function ask(stage: StoryHarness, ticket: Ticket, attempt: number, person?
   say(`“${ticket.summary}”`, dim);
   line(`Check code ${bold(code)}${dim("   the same on your screen and in the token")}`);
 
-  heading(2, person ? "A browser in your place decides" : "You decide");
+  heading(2, person ? "A headless browser decides" : "You decide");
   if (!person) await invite(stage);
   hearing.start();
   if (person) {
@@ -133,53 +132,53 @@ async function ask(stage: StoryHarness, ticket: Ticket, attempt: number, person?
   }
   const held = await agent.comes();
 
-  heading(3, "What the agent heard");
+  heading(3, "What the agent received");
   for (const heard of told(agent.heard)) tried(heard.what, heard.status, heard.words);
   const ended: Ending = held ? "approved" : (await agent.outcome()).outcome;
   if (held) await useToken(stage, agent, held, ticket, code);
   else if (ended === "denied") await insist(stage, ticket, attempt);
-  else if (ended === "expired") say("Nobody answered, so nothing happened. Silence is never a yes.");
-  else throw new Error(`the agent was told: ${ended}`);
+  else if (ended === "expired") say("No decision was made, so nothing happened.");
+  else throw new Error(`the agent received: ${ended}`);
 
-  heading(ended === "expired" ? 4 : 5, "What the log says");
+  heading(ended === "expired" ? 4 : 5, "The audit log");
   const entries = await showLog(stage, id);
   const acted = entries.filter((entry) => entry.includes("token.completed"));
   assert.equal(acted.length, ended === "approved" ? 1 : 0);
   return ended;
 }
 
-/** Somebody pressed "pause this agent". The operator lets it go on. */
+/** The agent was paused on the card. The operator resumes it. */
 async function resume(stage: StoryHarness, { status, body }: Heard): Promise<Ending> {
   tried("POST /bc-authorize", status, why(body));
-  line("Nobody was asked. The operator lets the agent go on:");
+  line("The request was refused because the agent is paused. The operator resumes it:");
   line(dim("$ countersign agent resume refund-desk"));
   line(await stage.countersign("agent", "resume", "refund-desk"));
   return "stopped";
 }
 
-/** Where to go with one's own browser. The invitation is good once; afterwards there is the inbox. */
+/** Prints the link for the user's browser: the invitation, which works once, then the inbox. */
 async function invite(stage: StoryHarness): Promise<void> {
   const [invitation = ""] = stage.links;
   const enrolled = (await fetch(invitation)).status !== 200;
   say(
     enrolled
-      ? "It waits in your inbox:"
-      : "Open this in a browser on this computer. You make a passkey, then you see what waits for you:",
+      ? "It is in your inbox:"
+      : "Open this link in a browser on this computer. You create a passkey, then you see the request:",
   );
   line();
   line(`  ${link(enrolled ? `${stage.issuer}/inbox` : invitation)}`);
   line();
   if (enrolled) return;
   say(
-    `You have ${patientMinutes} minutes. Where there is no fingerprint reader, browsers offer a phone or a PIN.`,
+    `You have ${patientMinutes} minutes. Without a fingerprint reader, browsers offer a phone or a PIN.`,
     dim,
   );
   const { port } = new URL(stage.issuer);
   if (process.env.SSH_CONNECTION)
-    say(`This machine is far away? First, on yours: ssh -L ${port}:localhost:${port} <this machine>`, dim);
+    say(`On a remote machine, first run on yours: ssh -L ${port}:localhost:${port} <this machine>`, dim);
 }
 
-/** What is done with the token: less than whoever holds it may like. */
+/** Tries the token: another amount is refused, the approved refund is paid once. */
 async function useToken(
   stage: StoryHarness,
   agent: Agent,
@@ -191,7 +190,7 @@ async function useToken(
   assert.equal(shortDigest(claims.act_digest), code);
   line(`The check code in the token: ${bold(code)}`);
 
-  heading(4, "What the token is good for");
+  heading(4, "What the token allows");
   const cent = `${ticket.amount.slice(0, -1)}1`;
   const more = await held.repeat({ amount: cent });
   tried(`${cent} instead`, more.status, why(more.body));
@@ -207,9 +206,9 @@ async function useToken(
   line(`Refunds paid for this order: ${bold(String(paid.length))}`);
 }
 
-/** The same ask again, a cent cheaper: the answer is known, and nobody is disturbed. */
+/** Sends the same request a cent cheaper: it is refused without notifying an approver. */
 async function insist(stage: StoryHarness, ticket: Ticket, attempt: number): Promise<void> {
-  heading(4, "A no is a no");
+  heading(4, "A denial is final");
   const cheaper = { ...ticket, amount: (Number(ticket.amount) - 0.01).toFixed(2) };
   const agent = stage.agent({ ...cheaper, id: `ticket-${5511 + attempt}-again` });
   const { outcome, error, description } = await agent.outcome();
@@ -217,17 +216,17 @@ async function insist(stage: StoryHarness, ticket: Ticket, attempt: number): Pro
   assert.deepEqual([outcome, error], ["refused", "access_denied"]);
   const paid = (await stage.done("/refunds")).filter(({ order }) => order === ticket.order);
   assert.deepEqual(paid, []);
-  line(`Refunds paid for this order: ${bold("0")}. Nobody was asked again.`);
+  line(`Refunds paid for this order: ${bold("0")}. No approver was notified again.`);
 }
 
-/** The entries of one request, as the log has them; and that the log holds, which is an error if it does not. */
+/** Prints the log entries of one request, and verifies the log. Throws if it does not verify. */
 async function showLog(stage: StoryHarness, request: string): Promise<readonly string[]> {
   meanwhile("reading the log …");
   line(dim(`$ countersign log show --request ${request}`));
   const entries = (await stage.countersign("log", "show", "--request", request)).split("\n");
   for (const entry of entries) line(shorter(entry));
   const last = Math.max(...entries.map((entry) => Number.parseInt(entry, 10) || 0));
-  // Somebody else keeps a copy of the newest checkpoint. Nothing that it covers can be changed unnoticed.
+  // A copy of the newest checkpoint is kept elsewhere. Changes to the entries that it covers are detected.
   await writeFile(join(stage.folder, "kept.txt"), await checkpointOver(stage, last));
   line(dim("$ countersign log verify --checkpoint kept.txt"));
   const verified = await stage.countersign("log", "verify", "--checkpoint", "kept.txt");
@@ -235,7 +234,7 @@ async function showLog(stage: StoryHarness, request: string): Promise<readonly s
   return entries;
 }
 
-/** The newest signed checkpoint, as soon as it covers this entry. */
+/** Waits for a signed checkpoint that covers this entry. */
 async function checkpointOver(stage: StoryHarness, index: number): Promise<string> {
   for (;;) {
     const note = await (await fetch(`${stage.issuer}/log/checkpoint`)).text();
@@ -250,7 +249,7 @@ async function meetSomebody(): Promise<Approver> {
   return await meetApprover(browser);
 }
 
-/** The browser in your place: approves the first, denies the second. */
+/** The headless browser approves the first request and denies the second. */
 async function decide(
   person: Approver,
   stage: StoryHarness,
@@ -259,7 +258,7 @@ async function decide(
 ): Promise<CardSeen> {
   if (attempt === 1) {
     await person.enrol(stage.links[0] ?? "");
-    line("It makes a passkey, and finds this in the inbox:");
+    line("It creates a passkey and opens the request in the inbox:");
   }
   const card = await person.openCard(ticket.order);
   line(card.sentence);
@@ -276,11 +275,11 @@ function ticketOf(turn: number): Ticket {
   return { ...ticket, order: ticket.order.replace("2041", String(year)) };
 }
 
-/** Waits for Enter. Where there is no keyboard, nothing more is asked, and everything stays up. */
+/** Waits for Enter. Without a terminal, everything keeps running. */
 async function nextTurn(ended: Ending): Promise<void> {
   line();
   if (!process.stdin.isTTY) {
-    line("Everything stays up until SIGTERM or SIGINT.");
+    line("Everything runs until SIGTERM or SIGINT.");
     return await new Promise(() => {});
   }
   const settled = ended === "approved" || ended === "denied";
@@ -294,7 +293,7 @@ async function nextTurn(ended: Ending): Promise<void> {
 async function end(code: number): Promise<void> {
   if (ending) process.exit(1);
   ending = true;
-  if (code === 0 && !auto) line("Ending the server, the API and the agent.");
+  if (code === 0 && !auto) line("Stopping the server, the API and the agent.");
   await Promise.allSettled(closing.map((close) => close()));
   process.exit(code);
 }

@@ -32,7 +32,7 @@ async function paid(order: string) {
   return (await stage.done("/refunds")).filter((refund) => refund.order === order);
 }
 
-test("T9: what was approved is paid once; another amount is refused and burns nothing; the token is good once", async () => {
+test("an approved refund is paid once; another amount is refused and does not consume the token (T9)", async () => {
   const agent = stage.agent(marta, { held: true });
   const card = await ada.openCard(marta.order);
   assert.equal(card.sentence, "Refund $10,000.00 to “Marta Jiménez” for order “R-2041-887”");
@@ -59,7 +59,7 @@ test("T9: what was approved is paid once; another amount is refused and burns no
   assert.deepEqual(await paid(marta.order), [result]);
 });
 
-test("T25: a denial reaches the agent with its reason, and is final: also for another ticket and another amount", async () => {
+test("a denial reaches the agent with its reason and also covers another ticket and amount (T25)", async () => {
   const ticket = { ...marta, id: "ticket-5513", order: "R-2041-890", customer: "Jo Silva" };
   const agent = stage.agent(ticket);
   await ada.openCard(ticket.order);
@@ -78,7 +78,7 @@ test("T25: a denial reaches the agent with its reason, and is final: also for an
   assert.deepEqual(await paid(ticket.order), []);
 });
 
-test("T26: nobody answers in time: expired, which is neither denied nor approved, and may be asked again", async () => {
+test("an undecided request expires, and can be requested again (T26)", async () => {
   const ticket = { ...marta, id: "ticket-5516", order: "R-2041-893", answerWithinSeconds: 2 };
   const silence = await stage.agent(ticket).outcome();
   assert.equal(silence.outcome, "expired");
@@ -88,7 +88,7 @@ test("T26: nobody answers in time: expired, which is neither denied nor approved
   assert.deepEqual(await paid(ticket.order), []);
 });
 
-test("T21: an agent that is killed while it waits is taken up by another process, and pays once", async () => {
+test("another process resumes a killed agent and pays once (T21)", async () => {
   const ticket = { ...marta, id: "ticket-5518", order: "R-2041-896" };
   const first = stage.agent(ticket);
   await first.polls();
@@ -103,14 +103,14 @@ test("T21: an agent that is killed while it waits is taken up by another process
   const second = stage.agent(ticket);
   const { outcome, result } = await second.outcome();
   assert.equal(outcome, "approved");
-  assert.ok(!second.heard.some(({ url }) => url.endsWith("/bc-authorize")), "nobody was asked again");
+  assert.ok(!second.heard.some(({ url }) => url.endsWith("/bc-authorize")), "no second request");
 
   const third = await stage.agent(ticket).outcome();
   assert.equal(third.outcome, "lost", "the same ticket never asks twice");
   assert.deepEqual(await paid(ticket.order), [result]);
 });
 
-test("all of it is in the log, which verifies with the passkey's signature under each approval", async () => {
+test("the audit log has every step and verifies, with a passkey signature for each approval", async () => {
   const said = await stage.countersign("log", "verify");
   assert.match(said, /^the log of \S+ verifies/);
   assert.match(said, /\bsignatures +2\b/);

@@ -1,7 +1,7 @@
 /**
- * A trading assistant. A language model talks to the customer and calls tools; this is the tool that places orders, and
- * the gate in front of it. The gate is ordinary code around the tool: the model does not see it and cannot talk its way
- * past it. Takes a tool call as JSON, as a model would make it, and prints what the model gets to read.
+ * A trading assistant. A language model talks to the customer and calls tools; this is the tool that places orders, with the
+ * approval gate around it. The gate is ordinary code that the model neither sees nor can bypass. Takes a model's tool call as JSON
+ * and prints the result for the model.
  */
 import { DatabaseSync } from "node:sqlite";
 import { type Ask, type AskStore, createAgent } from "@countersign/agent";
@@ -15,11 +15,11 @@ const {
 
 const agent = createAgent({ issuer, clientId, clientSecret });
 
-/** Who is logged in. Neither the account nor the person to ask is anything that a model may fill in. */
+/** The signed-in customer. The model chooses neither the account nor the approver. */
 const customer = { account: "ACC-1001", email: "grace@example.com" };
 
 // #region tool
-/** `create_order`, as it is offered to the model: symbol, quantity and limit price are all that it may choose. */
+/** The tool `create_order`. The model chooses only symbol, quantity and limit price. */
 async function createOrder(call: ToolCall<{ symbol: string; quantity: number; limit_price: string }>) {
   const { symbol, quantity, limit_price } = call.arguments;
   return await agent.countersigned(
@@ -49,12 +49,12 @@ async function placeOrder(order: object, token: string): Promise<{ id: string }>
     headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
     body: JSON.stringify(order),
   });
-  if (!response.ok) throw new Error(`the broker answered ${response.status}`);
+  if (!response.ok) throw new Error(`the broker returned ${response.status}`);
   return (await response.json()) as { id: string };
 }
 
 // #region store
-/** Asks outlive the process in the assistant's own database, beside the conversation that they belong to. */
+/** Stores asks in the assistant's own database, beside the conversation, so that they survive a restart. */
 function asks(): AskStore {
   const database = new DatabaseSync("assistant.db");
   database.exec("CREATE TABLE IF NOT EXISTS ask (id TEXT PRIMARY KEY, ask TEXT NOT NULL)");

@@ -1,4 +1,4 @@
-/** The broker's API. An order needs a token that the owner of the account approved for exactly this order. */
+/** The broker's API. Each order needs a token that the account's owner approved for exactly this order. */
 import type { AddressInfo } from "node:net";
 import { type Action, createVerifier } from "@countersign/verifier";
 import { countersigned } from "@countersign/verifier/express";
@@ -36,7 +36,7 @@ app.get("/orders", (_req, res) => {
 
 const placed: object[] = [];
 
-/** Where the order would go to the exchange. */
+/** A real broker would send the order to the exchange here. */
 function place({ type: _, ...order }: Action, approvedBy: readonly string[]) {
   const receipt = { id: `ORD-${1001 + placed.length}`, ...order, approvedBy };
   placed.push(receipt);

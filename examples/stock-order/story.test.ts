@@ -31,7 +31,7 @@ async function orders(symbol: string) {
   return (await stage.done("/orders")).filter((order) => order.symbol === symbol);
 }
 
-test("T9: ten shares at the approved limit are bought once; more shares and a higher limit are refused, and burn nothing", async () => {
+test("an approved order is placed once; more shares and a higher limit are refused and do not consume the token (T9)", async () => {
   const agent = stage.agent(toolCall("call-1", "ZEKO"), { held: true });
   const card = await grace.openCard("ZEKO");
   assert.equal(card.sentence, "Buy 10 shares of “ZEKO” at no more than $25.00 each");
@@ -64,7 +64,7 @@ test("T9: ten shares at the approved limit are bought once; more shares and a hi
   assert.deepEqual(await orders("ZEKO"), [result]);
 });
 
-test("T25: a denied symbol stays denied, whatever the model makes of quantity and price", async () => {
+test("a denied symbol stays denied for any quantity and price (T25)", async () => {
   const agent = stage.agent(toolCall("call-2", "WINS"));
   await grace.openCard("WINS");
   await grace.deny("I said no gambling.");
@@ -82,7 +82,7 @@ test("T25: a denied symbol stays denied, whatever the model makes of quantity an
   assert.deepEqual(await orders("WINS"), []);
 });
 
-test("T26: an order that nobody answers has expired, which is not a no", async () => {
+test("an undecided order expires, without a denial (T26)", async () => {
   const agent = stage.agent(toolCall("call-5", "SLOW", { answerWithinSeconds: 2 }));
   assert.deepEqual(await agent.outcome(), { outcome: "expired" });
   assert.deepEqual(await orders("SLOW"), []);
@@ -93,7 +93,7 @@ test("T26: an order that nobody answers has expired, which is not a no", async (
   );
 });
 
-test("T21: an assistant that is killed while it waits finds its ask in its database, and buys once", async () => {
+test("a killed assistant resumes from its database and buys once (T21)", async () => {
   const call = toolCall("call-6", "CALM");
   const first = stage.agent(call);
   await first.polls();
@@ -104,7 +104,7 @@ test("T21: an assistant that is killed while it waits finds its ask in its datab
   const second = stage.agent(call);
   const { outcome, result } = await second.outcome();
   assert.equal(outcome, "approved");
-  assert.ok(!second.heard.some(({ url }) => url.endsWith("/bc-authorize")), "nobody was asked again");
+  assert.ok(!second.heard.some(({ url }) => url.endsWith("/bc-authorize")), "no second request");
   assert.deepEqual(
     await stage.agent(call).outcome(),
     { outcome: "lost" },
