@@ -158,44 +158,6 @@ test("an agent does not choose its name on cards, nor more action types than it 
   assert.deepEqual((await register(token)).body.authorization_details_types, ["refund"]);
 });
 
-for (const [what, body, error] of [
-  ["a body that is no JSON", "{", "invalid_client_metadata"],
-  ["a member that is there twice", '{"scope":"openid","scope":"openid"}', "invalid_client_metadata"],
-  ["__proto__", '{"__proto__":{"scope":"openid"}}', "invalid_client_metadata"],
-  ["a list", "[]", "invalid_client_metadata"],
-  ["nothing", "", "invalid_client_metadata"],
-  ["more than 64 KiB", JSON.stringify({ client_name: "x".repeat(70_000) }), "invalid_request"],
-  ["redirect URIs that are no list", { redirect_uris: "https://x.example" }, "invalid_redirect_uri"],
-  ["a software statement", { software_statement: "x" }, "unapproved_software_statement"],
-  ["another grant", { grant_types: ["authorization_code"] }, "invalid_client_metadata"],
-  ["a public client", { token_endpoint_auth_method: "none" }, "invalid_client_metadata"],
-  [
-    "a callback inside (T58)",
-    {
-      backchannel_token_delivery_mode: "ping",
-      backchannel_client_notification_endpoint: "https://10.0.0.1/",
-    },
-    "invalid_client_metadata",
-  ],
-] as const)
-  test(`${what} is refused in JSON, and uses nothing up`, async () => {
-    const token = await allowed();
-    const answer = await register(token, body);
-    assert.equal(answer.body.error, error);
-    assert.ok(answer.status === 400 || answer.status === 413);
-    assert.match(answer.body.error_description, /^[\x20-\x21\x23-\x5b\x5d-\x7e]+$/);
-    assert.equal((await register(token)).status, 201);
-  });
-
-test("a body of another media type is refused", async () => {
-  const answer = await deployment.post(
-    "/register",
-    { scope: "openid" },
-    { authorization: `Bearer ${await allowed()}` },
-  );
-  assert.deepEqual([answer.status, answer.body.error], [400, "invalid_request"]);
-});
-
 test("an agent reads its registration, without its secret; its token opens no other one, and others' do not open it", async () => {
   const one = await registered();
   const two = await registered();
