@@ -11,7 +11,7 @@ import { DeliveryError, type OpenChannel, type Receipt } from "../channel/channe
 import { newId } from "../domain/id.ts";
 import { type ApprovalRequest, getRequestState } from "../domain/request/request.ts";
 import type { Contact } from "../store/record/contact.ts";
-import type { Message } from "../store/record/message.ts";
+import type { Message, MessageKind } from "../store/record/message.ts";
 import { absent, type Store, type Versioned, type Write } from "../store/store.ts";
 import { traceCall } from "../tracing/tracing.ts";
 import { scheduleUpdates } from "./schedule-updates.ts";
@@ -37,9 +37,10 @@ export async function deliver(deps: DeliverDeps): Promise<number> {
   for (let attempted = 0; ; ) {
     const claimed = await store.claim("message", { limit: batchSize });
     await Promise.all(
-      claimed.map((found) =>
-        found.record.kind === "resolved" ? deliverUpdate(deps, found) : deliverOne(deps, found),
-      ),
+      claimed.map((found) => {
+        const { kind } = found.record;
+        return kind === "resolved" ? deliverUpdate(deps, found) : deliverNew(deps, found, kind);
+      }),
     );
     attempted += claimed.length;
     if (claimed.length < batchSize || store.now() >= until) return attempted;
@@ -47,8 +48,11 @@ export async function deliver(deps: DeliverDeps): Promise<number> {
 }
 
 /** Sends a message of any kind but `resolved`. */
-async function deliverOne(deps: DeliverDeps, leased: Versioned<"message">): Promise<void> {
-  const { store, channels } = deps;
+async function deliverNew(
+  { store, channels }: DeliverDeps,
+  leased: Versioned<"message">,
+  kind: Exclude<MessageKind, "resolved">,
+): Promise<void> {
   const { channel: name, requestId, approver: approverId, lastError } = leased.record;
   const request = await store.read("request", requestId);
   const approver = await store.read("approver", approverId);
@@ -73,8 +77,7 @@ async function deliverOne(deps: DeliverDeps, leased: Versioned<"message">): Prom
     if ("problem" in chosen) return await abandon(chosen.problem);
     ({ message, contact } = chosen);
   }
-  const { kind, id: messageId } = message.record;
-  if (kind === "resolved") return;
+  const messageId = message.record.id;
   const attempt = await tryCall(request.record, name, () =>
     channel.send(
       { kind, messageId, request: request.record, state: "pending" },

@@ -19,9 +19,15 @@ import { pauseAgent } from "../../src/usecase/client/client-lifecycle.ts";
 const inbox: ParsedMail[] = [];
 /** How many of the next deliveries the mail server refuses. */
 let refusing = 0;
+/** A recipient that the mail server rejects for good. */
+let unknownMailbox: string | undefined;
 const smtp = new SMTPServer({
   authOptional: true,
   disabledCommands: ["STARTTLS", "AUTH"],
+  onRcptTo({ address }, _session, done) {
+    if (address !== unknownMailbox) return done();
+    done(Object.assign(new Error("no such user"), { responseCode: 550 }));
+  },
   onData(stream, _session, done) {
     simpleParser(stream).then((mail) => {
       if (refusing > 0) {
@@ -180,6 +186,19 @@ test("a mail that is refused each time is given up visibly, and the request is n
   const [entry] = await deployment.server.store.log.newest(1, id);
   assert.equal(JSON.parse(entry?.line ?? "{}").event, "message.abandoned");
   assert.equal((await ada.decide(id, "deny")).status, 303);
+});
+
+test("a recipient that the mail server rejects for good is not retried", async () => {
+  unknownMailbox = "ada@example.com";
+  const id = await ask();
+  await deployment.server.runJobs();
+  unknownMailbox = undefined;
+  const abandoned = (await deployment.server.store.listAbandonedMessages(50)).find(
+    ({ requestId }) => requestId === id,
+  );
+  assert.equal(abandoned?.attempts, 1);
+  assert.match(abandoned?.lastError ?? "", /550 no such user/);
+  await ada.decide(id, "deny");
 });
 
 test("T29: what a paused agent had asked before is not mailed any more", async () => {

@@ -6,7 +6,7 @@
 import { readFileSync } from "node:fs";
 import { shortDigest } from "@countersign/protocol";
 import { createTransport, type Transporter } from "nodemailer";
-import { buildRequestUrl, type ChannelDeps, type OpenChannel } from "../channel.ts";
+import { buildRequestUrl, type ChannelDeps, DeliveryError, type OpenChannel } from "../channel.ts";
 import { type Mail, renderMailHtml, renderMailSubject, renderMailText } from "./mail-text.ts";
 import type { MailSettings } from "./section.ts";
 
@@ -37,7 +37,7 @@ export function openMailChannel(settings: MailSettings, { issuer, now }: Channel
         now: now(),
         approverName: approver.name,
       };
-      await transport.sendMail({
+      const message = {
         from: settings.from,
         to: { name: approver.name, address },
         subject: renderMailSubject(mail),
@@ -48,6 +48,11 @@ export function openMailChannel(settings: MailSettings, { issuer, now }: Channel
         headers: { "auto-submitted": "auto-generated", "x-auto-response-suppress": "All" },
         disableFileAccess: true,
         disableUrlAccess: true,
+      };
+      await transport.sendMail(message).catch((error: unknown) => {
+        throw isUnknownMailbox(error)
+          ? new DeliveryError("address_gone", error.message, { cause: error })
+          : error;
       });
       // A mail that was sent cannot be edited.
       return undefined;
@@ -67,4 +72,11 @@ export function openMailChannel(settings: MailSettings, { issuer, now }: Channel
       ),
     close: () => transport.close(),
   };
+}
+
+/** Returns true if the server rejected the recipient for good (RFC 5321 §4.2.1: 5yz). Every other error is worth a retry. */
+function isUnknownMailbox(error: unknown): error is Error {
+  if (!(error instanceof Error)) return false;
+  const { command, responseCode } = error as { command?: unknown; responseCode?: unknown };
+  return command === "RCPT TO" && Number(responseCode) >= 500;
 }
