@@ -24,7 +24,7 @@ export function coverageTable(): string {
       sum((row) => row.notApplicable),
     ].map(String),
   ];
-  const head = ["specification", "requirements", "tested", "known failures", "not ours"];
+  const head = ["specification", "requirements", "tested", "known failures", "not applicable"];
   return markdown([head, ...cells, total]);
 }
 
