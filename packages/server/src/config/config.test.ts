@@ -372,7 +372,7 @@ test("what is wrong with a declaration is named with its place in the file", () 
   );
   assert.equal(
     problem("token_lifetime: 30", "token_lifetime: 301"),
-    "39:5 actions.refund.token_lifetime: this is not a lifetime of a token",
+    "39:5 actions.refund.token_lifetime: invalid lifetime of a token",
   );
   assert.equal(
     problem("default: 60", "default: 121"),
@@ -384,7 +384,7 @@ test("what is wrong with a declaration is named with its place in the file", () 
   );
   assert.equal(
     problem("maxLength: 20", "maxLength: 20, minLength: 9007199254740993"),
-    "23:48 actions.refund.schema.properties.amount.minLength: numbers here are integers that JSON can hold exactly",
+    "23:48 actions.refund.schema.properties.amount.minLength: numbers must be integers that JSON represents exactly",
   );
 });
 

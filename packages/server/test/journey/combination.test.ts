@@ -121,15 +121,15 @@ test("several details are one action: one request, one answer, one token, one sp
 });
 
 test("details are approved together only where their types say it of each other", async () => {
-  const apart = "are not approved together here";
+  const apart = "cannot be combined";
   assert.equal(
     await refusal([refund, { ...refund, type: "fresh-refund", order: "B-3" }]),
-    `invalid_authorization_details: $[1] must be a request of its own: 'refund' and 'fresh-refund' ${apart}`,
+    `invalid_authorization_details: $[1] must be requested separately: 'refund' and 'fresh-refund' ${apart}`,
   );
   const fresh = { ...refund, type: "fresh-refund" };
   assert.equal(
     await refusal([fresh, { ...fresh, order: "B-4" }]),
-    `invalid_authorization_details: $[1] must be a request of its own: two of 'fresh-refund' ${apart}`,
+    `invalid_authorization_details: $[1] must be requested separately: two of 'fresh-refund' ${apart}`,
   );
   assert.match(
     await refusal([refund, { type: "calendar.clear" }]),
@@ -145,14 +145,17 @@ test("every detail is read as strictly as one alone, and the refusal says which"
   const cases: [readonly object[], RegExp][] = [
     [[promote, { ...refund, hidden: 1 }], /\$\[1\]\.hidden is not declared/],
     [[promote, { ...refund, currency: "XXX" }], /\$\[1\]\.currency /],
-    [[promote, { ...refund, order: "A\u200b" }], /\$\[1\]\.order holds an invisible/],
-    [[promote, refund, { ...refund }], /\$\[2\] says the same as a detail before it/],
-    [[promote, { ...refund, reason: "One." }, { ...refund, reason: "Two." }], /\$\[2\] says the same/],
+    [[promote, { ...refund, order: "A\u200b" }], /\$\[1\]\.order contains an invisible/],
+    [[promote, refund, { ...refund }], /\$\[2\] equals an earlier detail/],
+    [
+      [promote, { ...refund, reason: "One." }, { ...refund, reason: "Two." }],
+      /\$\[2\] equals an earlier detail/,
+    ],
     [[promote, 1 as unknown as object], /\$\[1\] must be an object/],
-    [[], /holds 0 details; one request is for 1 to 10/],
+    [[], /contains 0 details; a request has 1 to 10/],
     [
       Array.from({ length: 11 }, (_, at) => ({ ...refund, order: `M-${at}` })),
-      /holds 11 details; one request is for 1 to 10/,
+      /contains 11 details; a request has 1 to 10/,
     ],
   ];
   for (const [details, why] of cases) {
@@ -400,7 +403,7 @@ test("what no token could carry is not asked for, and says how much there is roo
   const order = (at: number) => `${at}${"A".repeat(3900)}`;
   assert.equal(await askWide([0, 1].map((at) => ({ ...refund, order: order(at) }))), undefined);
   const three = await askWide([0, 1, 2].map((at) => ({ ...refund, order: order(at) })));
-  assert.match(three ?? "", /^\$ binds 1\d{4} bytes, and a token has room for 8192$/);
+  assert.match(three ?? "", /^\$ has 1\d{4} bytes of bound fields; a token can contain 8192$/);
   const reason = "B".repeat(3900);
   const wordy = Array.from({ length: 9 }, (_, at) => ({ ...refund, order: `${at}`, reason }));
   assert.equal(await askWide(wordy), "$ is longer than 32768 bytes");

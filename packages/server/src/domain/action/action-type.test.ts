@@ -134,7 +134,7 @@ describe("action type", () => {
   test("rejects a schema that allows undeclared fields (T14)", () => {
     const { additionalProperties, ...open } = refund.schema;
     assert.equal(additionalProperties, false);
-    const through = "schema.additionalProperties: the schema lets undeclared fields through";
+    const through = "schema.additionalProperties: the schema allows undeclared fields";
     assert.equal(problem({ schema: open }), through);
     assert.equal(problem({ schema: { ...open, additionalProperties: { type: "string" } } }), through);
     const pattern = { ...refund.schema, patternProperties: { "^x": { type: "string" } } };
@@ -199,7 +199,7 @@ describe("action type", () => {
   test("rejects values without a canonical form, with their path", () => {
     assert.equal(
       problem(withField("parcels", { type: "integer", multipleOf: 0.5 })),
-      "schema.properties.parcels.multipleOf: numbers here are integers that JSON can hold exactly",
+      "schema.properties.parcels.multipleOf: numbers must be integers that JSON represents exactly",
     );
     assert.match(
       problem(withField("order", { type: "string", enum: ["\ud800"] })),
@@ -280,7 +280,7 @@ describe("action type", () => {
       " Refund {order}",
       "R".repeat(201),
     ])
-      assert.match(problem({ sentence }), /^display\.sentence: this cannot stand on a card/);
+      assert.match(problem({ sentence }), /^display\.sentence: this cannot be displayed on a card/);
     assert.match(
       problem(withRow({ field: "order", label: "Or\u202eder" })),
       /^display\.rows\.2\.label: this cannot/,

@@ -183,7 +183,7 @@ function refuse({ field, currency }: Row, at: number, fault: FormatRefusal): Det
 }
 
 const formatFaults: { readonly [fault in FormatRefusal]: string } = {
-  wrong_type: "cannot be shown as this action type wants it shown",
+  wrong_type: "cannot be displayed in the format of this action type",
   not_a_decimal:
     "must be a plain decimal: up to 15 digits without leading zeros, and up to 8 decimals after a point",
   unknown_currency: "is not an ISO 4217 currency code",

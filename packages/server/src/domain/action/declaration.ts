@@ -78,7 +78,7 @@ function checkLists(
         addProblem(
           path,
           `${name} is not bound`,
-          "a denial is remembered by bound fields: bind it, or leave it out here",
+          "deny_by needs bound fields: list it under bound, or remove it here",
         );
       else if (list === "deny_by" && !required.has(name))
         addProblem(
@@ -178,7 +178,7 @@ function checkDisplayed(
       addProblem(
         ["bound", i],
         `the bound field ${name} is not displayed`,
-        "give it a row under display, or make it the currency of a required, bound amount: who approves must see all that is bound",
+        "give it a row under display, or make it the currency of a required, bound amount: approvers must see every bound field",
       );
   for (const [i, name] of advisory.entries())
     if (kinds.has(name) && !displayed.has(name))
@@ -214,7 +214,7 @@ function checkSentence(
         "the sentence is the server's: use bound fields only",
       );
     else if (!rows.some((row) => row.field === name))
-      addProblem(path, `{${name}} has no row to say how it is shown`, `add a row for ${name} under display`);
+      addProblem(path, `{${name}} has no row`, `add a row for ${name} under display`);
     else if (!required.has(name))
       addProblem(
         path,
@@ -257,7 +257,7 @@ function checkLifetimes(
     if (!Number.isInteger(seconds) || seconds < 10 || seconds > 604_800)
       addProblem(
         ["lifetime", name],
-        "this is not a lifetime of a request",
+        "invalid lifetime of a request",
         "use whole seconds from 10 to 604800 (a week)",
       );
   if (defaultSeconds > max)
@@ -269,7 +269,7 @@ function checkLifetimes(
   if (!Number.isInteger(tokenLifetimeSeconds) || tokenLifetimeSeconds < 1 || tokenLifetimeSeconds > 300)
     addProblem(
       ["token_lifetime"],
-      "this is not a lifetime of a token",
+      "invalid lifetime of a token",
       "use whole seconds from 1 to 300: a token is for a call that is ready to be made",
     );
 }
@@ -284,7 +284,7 @@ function checkText(
   if (fault !== undefined)
     addProblem(
       path,
-      `this cannot stand on a card: it ${fault === "empty" ? "is empty" : textFaults[fault]}`,
+      `this cannot be displayed on a card: it ${fault === "empty" ? "is empty" : textFaults[fault]}`,
       `write one line of at most ${maxCodePoints} visible characters`,
     );
 }
@@ -292,7 +292,7 @@ function checkText(
 /** Describes what `inspectText` found, in words that fit after "it" or a colon. */
 export const textFaults = {
   not_nfc: "is not in Unicode normalization form C",
-  invisible: "holds an invisible or control character",
+  invisible: "contains an invisible or control character",
   padding: "begins or ends with a space, or has two in a row",
   stacked_marks: "stacks too many marks on one character",
   too_long: "is too long",

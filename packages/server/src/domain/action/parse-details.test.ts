@@ -49,9 +49,9 @@ describe("parseDetails", () => {
 
   test("refuses a repeated field with its path (T14)", () => {
     const twice = `[{"type":"refund","order":"A-1","customer":"Grace","amount":"1.00","amount":"9.00","currency":"USD"}]`;
-    assert.equal(refusal(readText(twice)), "$[0].amount is there twice");
+    assert.equal(refusal(readText(twice)), "$[0].amount is repeated");
     const type = `[{"type":"refund","type":"refund"}]`;
-    assert.equal(refusal(readText(type)), "$[0].type is there twice");
+    assert.equal(refusal(readText(type)), "$[0].type is repeated");
   });
 
   test("refuses a number that parsing would change, with its path (T14)", () => {
@@ -62,7 +62,7 @@ describe("parseDetails", () => {
       );
       assert.match(
         refusal(readText(text)),
-        /^\$\[0\]\.parcels must be an integer that JSON can hold exactly/,
+        /^\$\[0\]\.parcels must be an integer that JSON represents exactly/,
       );
     }
   });
@@ -84,7 +84,7 @@ describe("parseDetails", () => {
     for (const text of texts) assert.ok("refused" in readText(text), text);
     assert.match(
       refusal(readText(JSON.stringify([one, one]))),
-      /^\$\[1\] must be a request of its own: two of 'refund' are not approved together here$/,
+      /^\$\[1\] must be requested separately: two of 'refund' cannot be combined$/,
     );
   });
 
@@ -103,7 +103,7 @@ describe("parseDetails", () => {
     const schema = { type: "object", additionalProperties: false, properties: {} };
     const scope = { type: "export", scope: "export", schema, bound: [], rows: [], advisory: [], denyBy: [] };
     const policies = new Map([["export", ruleOf({ ...refund, ...scope, sentence: "Export it all" })]]);
-    assert.match(refusal(parseDetails(`[{"type":"export"}]`, policies)), /is asked for as a scope/);
+    assert.match(refusal(parseDetails(`[{"type":"export"}]`, policies)), /is requested with scope/);
   });
 
   test("refuses a bound text with invisible characters, and repairs none (T15)", () => {
@@ -131,7 +131,7 @@ describe("parseDetails", () => {
   test("allows line breaks, and nothing invisible, in advisory text (T15)", () => {
     assert.ok(!("refused" in read({ reason: "One.\nTwo." })));
     for (const reason of ["a\u200bb", "a\r\nb", "a\tb", "a\u2028b", "a\u2067b"])
-      assert.match(refusal(read({ reason })), /^\$\[0\]\.reason holds an invisible/);
+      assert.match(refusal(read({ reason })), /^\$\[0\]\.reason contains an invisible/);
   });
 
   test("limits a text without declared length", () => {
@@ -186,7 +186,7 @@ describe("parseDetails", () => {
     const { order, ...rest } = refundFields;
     const turned = { ...rest, order, type: "refund", reason: "Once more" };
     const said = refusal(parseDetails(JSON.stringify([{ type: "refund", ...refundFields }, turned]), joined));
-    assert.equal(said, "$[1] says the same as a detail before it");
+    assert.equal(said, "$[1] equals an earlier detail");
   });
 
   test("limits the size and number of details, with the limit in the refusal", () => {
@@ -199,13 +199,13 @@ describe("parseDetails", () => {
       }));
     const read = (value: unknown) => parseDetails(JSON.stringify(value), joined);
     assert.ok(!("refused" in read(details(10))));
-    assert.equal(refusal(read(details(11))), "$ holds 11 details; one request is for 1 to 10 of them");
-    assert.equal(refusal(read([])), "$ holds 0 details; one request is for 1 to 10 of them");
+    assert.equal(refusal(read(details(11))), "$ contains 11 details; a request has 1 to 10");
+    assert.equal(refusal(read([])), "$ contains 0 details; a request has 1 to 10");
     const copies = (characters: number) => Array.from({ length: 5 }, () => "\u{1F600}".repeat(characters));
     assert.ok(!("refused" in read(details(6, { copies: copies(60) }))));
     assert.match(
       refusal(read(details(8, { copies: copies(60) }))),
-      /^\$ binds 10\d{3} bytes, and a token has room for 8192$/,
+      /^\$ has 10\d{3} bytes of bound fields; a token can contain 8192$/,
     );
     assert.equal(refusal(readText(" ".repeat(32_769))), "$ is longer than 32768 bytes");
     assert.equal(refusal(readText("\u20ac".repeat(10_923))), "$ is longer than 32768 bytes");

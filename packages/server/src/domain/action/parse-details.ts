@@ -45,9 +45,9 @@ export function parseDetails(
   const parsed = parseJson(text);
   if ("refused" in parsed) return refuse(parsed.path, jsonFaults[parsed.refused]);
   const details = parsed.value;
-  if (!Array.isArray(details)) return refuse("$", "must be an array of objects, most often of one");
+  if (!Array.isArray(details)) return refuse("$", "must be an array of objects");
   if (details.length < 1 || details.length > maxParts)
-    return refuse("$", `holds ${details.length} details; one request is for 1 to ${maxParts} of them`);
+    return refuse("$", `contains ${details.length} details; a request has 1 to ${maxParts}`);
   const parts: ParsedPart[] = [];
   for (const [at, detail] of details.entries()) {
     const part = parsePart(detail, at, policies);
@@ -65,16 +65,16 @@ function checkCombination(parts: readonly ParsedPart[]): DetailsRefusal | undefi
   );
   const size = grantedTexts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
   if (size > maxGrantBytes)
-    return refuse("$", `binds ${size} bytes, and a token has room for ${maxGrantBytes}`);
+    return refuse("$", `has ${size} bytes of bound fields; a token can contain ${maxGrantBytes}`);
   const pair = findNotCombinable(parts.map(({ policy }) => policy));
   if (pair) {
     const [left, right] = pair.map((at) => quoteErrorName(parts[at]!.policy.definition.type));
     const both = left === right ? `two of ${left}` : `${left} and ${right}`;
-    return refuse(`$[${pair[1]}]`, `must be a request of its own: ${both} are not approved together here`);
+    return refuse(`$[${pair[1]}]`, `must be requested separately: ${both} cannot be combined`);
   }
   const duplicate = grantedTexts.findIndex((text, at) => grantedTexts.indexOf(text) < at);
   // Refuse equal details: two equal lines would be read as one.
-  return duplicate < 0 ? undefined : refuse(`$[${duplicate}]`, "says the same as a detail before it");
+  return duplicate < 0 ? undefined : refuse(`$[${duplicate}]`, "equals an earlier detail");
 }
 
 function parsePart(
@@ -91,7 +91,7 @@ function parsePart(
   if (policy.scope !== undefined)
     return refuse(
       `$[${at}].type`,
-      `${quoteErrorName(type)} is asked for as a scope, without authorization_details`,
+      `${quoteErrorName(type)} is requested with scope, without authorization_details`,
     );
   const fault = policy.validate(fields);
   if (fault) return refuse(formatErrorPath([at, ...fault.path]), fault.why);
@@ -137,9 +137,9 @@ function refuse(path: string, why: string): DetailsRefusal {
 
 const jsonFaults: { readonly [fault in JsonRefusal["refused"]]: string } = {
   not_json: "is not JSON",
-  duplicate_key: "is there twice",
-  unsafe_number: "must be an integer that JSON can hold exactly; a decimal is written as a string",
-  lone_surrogate: "holds half of a surrogate pair",
+  duplicate_key: "is repeated",
+  unsafe_number: "must be an integer that JSON represents exactly; a decimal is written as a string",
+  lone_surrogate: "contains a lone surrogate",
   too_deep: "is nested too deeply",
-  forbidden_key: "is a name that no field can have",
+  forbidden_key: "is not a valid field name",
 };

@@ -52,11 +52,11 @@ export function readSchema(
     problems.push({ path: ["schema", ...path], message, remedy });
 
   if (getOwn(schema, "type") !== "object")
-    addProblem(["type"], "the schema is not of an object", "write type: object");
+    addProblem(["type"], "the type of the schema is not object", "write type: object");
   if (getOwn(schema, "additionalProperties") !== false)
     addProblem(
       ["additionalProperties"],
-      "the schema lets undeclared fields through",
+      "the schema allows undeclared fields",
       "write additionalProperties: false",
     );
   for (const keyword of Object.keys(schema))
@@ -196,7 +196,7 @@ function checkValues(value: Json, path: readonly (string | number)[], addProblem
   if (typeof value === "number" && !Number.isSafeInteger(value))
     addProblem(
       path,
-      "numbers here are integers that JSON can hold exactly",
+      "numbers must be integers that JSON represents exactly",
       "use an integer up to 9007199254740991",
     );
   if (typeof value === "string" && !value.isWellFormed())
@@ -214,7 +214,7 @@ function findUnsafeInteger(fields: unknown): FieldFault | undefined {
     if (i >= 0)
       return {
         path: Array.isArray(value) ? [name, i] : [name],
-        why: "is beyond the integers that JSON can hold exactly; write it as a string",
+        why: "is beyond the integers that JSON represents exactly; write it as a string",
       };
   }
   return undefined;

@@ -268,7 +268,7 @@ async function commitRequest(
   return { requestId: request.id, expiresAt: request.expiresAt, joined: false };
 }
 
-/** Logs a refusal: the agent, the type of action, and the error it was given. */
+/** Logs a refusal: the agent, the action types, and the error that was returned. */
 async function logRefusal(
   { store }: AskDeps,
   agent: string,

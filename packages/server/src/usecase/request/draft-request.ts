@@ -43,10 +43,10 @@ export function draftRequest(
   );
   const expiresAt = createdAt + seconds * 1000;
   const level = policies.map(({ definition }) => definition.level).reduce(maxLevel, input.level ?? "session");
-  const words = parseBindingMessage(input.message);
-  if ("refused" in words) return words;
+  const binding = parseBindingMessage(input.message);
+  if ("refused" in binding) return binding;
   const salt = randomBytes(16).toString("base64url");
-  const card = renderCard({ parts: read, agent, message: words.message, level, expiresAt, salt });
+  const card = renderCard({ parts: read, agent, message: binding.message, level, expiresAt, salt });
   if ("refused" in card) return { refused: card.refused, why: `${card.path} ${card.why}` };
   const trace = getTraceparent();
   return {
