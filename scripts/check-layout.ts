@@ -15,6 +15,7 @@ const layers: readonly (readonly string[])[] = [
   ["usecase", "outbound", "permission"],
   ["job", "channel", "logging", "metrics", "page", "signin"],
   ["http"],
+  ["module"],
   ["server.ts"],
   ["command"],
   ["main.ts"],

@@ -3,7 +3,6 @@
  * sign-in's return list, the fuzz test and docs/endpoints.md follow it. A new page or endpoint is a handler and a row.
  */
 
-import type { WebhookRoute } from "../channel/channel.ts";
 import type { PolicySource } from "../config/policy.ts";
 import type { Settings } from "../config/sections.ts";
 import { renderAboutPage } from "../page/about.ts";
@@ -41,8 +40,6 @@ export type RouteDeps = BackchannelAuthenticationDeps &
     readonly settings: Settings;
     readonly policy: PolicySource;
     readonly keyring: Keyring;
-    /** Routes of the open channels. */
-    readonly webhooks: readonly WebhookRoute[];
     readonly sessions: BrowserSessions;
     /** Resolves to false if the store is unreachable or the server is shutting down. */
     readonly isReady: () => Promise<boolean>;
@@ -119,8 +116,6 @@ export function createRoutes(deps: RouteDeps): readonly Route[] {
           { method: "DELETE", path: "/register/:id", access: "client", endpoint: registration.remove },
         ] as const)
       : []),
-
-    ...deps.webhooks.map((route) => ({ ...route, access: "webhook" }) as const),
 
     // Pages.
     {
