@@ -2,20 +2,25 @@
  * What a channel is: a way to notify approvers. The outbox (`job/deliver-message.ts`) decides what is sent to whom, and when again;
  * a channel renders and sends one notification. It shows the server's card and the check code, and never decides.
  */
-import type { JsonObject, RequestState } from "@countersign/protocol";
+import type { JsonObject } from "@countersign/protocol";
 import type { Approver } from "../domain/people/approver.ts";
 import type { ApprovalRequest } from "../domain/request/request.ts";
 import type { MessageKind } from "../store/record/message.ts";
 
-/** What an approver is told. `resolved` is only passed to `update`. */
-export type Notification<K extends MessageKind = MessageKind> = {
+/** What an approver is told about a request. */
+type NotificationOf<K extends MessageKind> = {
   readonly kind: K;
   /** The same in every attempt: lets a channel or its recipient discard duplicates. */
   readonly messageId: string;
   readonly request: ApprovalRequest;
-  /** The state of the request by the store's clock. Of `requested`: "pending". */
-  readonly state: RequestState;
 };
+
+/** A request waits for a decision. */
+export type Notification = NotificationOf<Exclude<MessageKind, "resolved">>;
+/** A request has ended. */
+export type Resolution = NotificationOf<"resolved"> & { readonly outcome: RequestOutcome };
+/** How a request ended for its approvers, whatever became of an approval. */
+export type RequestOutcome = "approved" | "denied" | "cancelled" | "expired";
 
 export type Recipient = {
   readonly approver: Approver;
@@ -37,12 +42,9 @@ export type OpenChannel = {
    * Sends a notification once. Returns a receipt if the channel can edit it later, and needs one to find it. Rejects with
    * `DeliveryError` if retrying is useless or must wait; after any other error the outbox retries with backoff.
    */
-  readonly send: (
-    notification: Notification<Exclude<MessageKind, "resolved">>,
-    recipient: Recipient,
-  ) => Promise<Receipt | undefined>;
+  readonly send: (notification: Notification, recipient: Recipient) => Promise<Receipt | undefined>;
   /** Edits a notification that was sent: the request has ended. Rejects as `send` does. Undefined: the channel cannot edit. */
-  readonly update?: (receipt: Receipt, notification: Notification<"resolved">) => Promise<void>;
+  readonly update?: (receipt: Receipt, resolution: Resolution) => Promise<void>;
   /** Checks for `countersign doctor` that the channel can send. Sends nothing. Reports problems as results, and does not reject. */
   readonly check: () => Promise<readonly CheckResult[]>;
   /** Routes for callbacks of the chat service: a click on a button, a delivery status. */

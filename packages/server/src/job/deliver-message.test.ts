@@ -56,7 +56,7 @@ async function resolve(status: RequestStatus = { state: "cancelled", endedAt: no
   await put({ put: "request", record: { ...request, status }, ifVersion: 1 });
 }
 
-type Call = { readonly what: "send" | "update"; readonly to: unknown; readonly state: string };
+type Call = { readonly what: "send" | "update"; readonly to: unknown; readonly outcome?: string };
 
 /** A channel that records its calls and fails as long as `failures` has errors. */
 function openFakeChannel(options: Partial<OpenChannel> = {}) {
@@ -68,13 +68,13 @@ function openFakeChannel(options: Partial<OpenChannel> = {}) {
   };
   const channel: OpenChannel = {
     contacts: "email",
-    async send({ state }, { address }) {
-      calls.push({ what: "send", to: address, state });
+    async send(_, { address }) {
+      calls.push({ what: "send", to: address });
       fail();
       return { sentTo: address };
     },
-    async update(receipt, { state }) {
-      calls.push({ what: "update", to: receipt.sentTo, state });
+    async update(receipt, { outcome }) {
+      calls.push({ what: "update", to: receipt.sentTo, outcome });
       fail();
     },
     check: async () => [],
@@ -95,7 +95,7 @@ describe("deliver", () => {
     const { calls, run } = openFakeChannel({ update: undefined as never });
     const { id } = await queue();
     assert.equal(await run(), 1);
-    assert.deepEqual(calls, [{ what: "send", to: "ada@example.com", state: "pending" }]);
+    assert.deepEqual(calls, [{ what: "send", to: "ada@example.com" }]);
     const sent = await readMessage(id);
     assert.deepEqual([sent?.state, sent?.kind, sent?.receipt], ["sent", "requested", undefined]);
     await resolve();
@@ -143,7 +143,7 @@ describe("deliver", () => {
       while (calls.length < 4) await run();
       stop();
       assert.deepEqual(faults, []);
-      const update = { what: "update", to: "ada@example.com", state: status.state } as const;
+      const update = { what: "update", to: "ada@example.com", outcome: status.state } as const;
       assert.deepEqual(calls.slice(2), [update, update]);
       for (const id of ids) {
         const done = await readMessage(id);
@@ -163,8 +163,20 @@ describe("deliver", () => {
     await run();
     now = request.expiresAt;
     await run();
-    assert.deepEqual(calls[1], { what: "update", to: "ada@example.com", state: "expired" });
+    assert.deepEqual(calls[1], { what: "update", to: "ada@example.com", outcome: "expired" });
   });
+
+  for (const state of ["redeemed", "lapsed"] as const)
+    test(`an approval that is ${state} before the update is reported as approved`, async () => {
+      const { calls, run } = openFakeChannel();
+      await queue();
+      await run();
+      const ended = { decision: aDecision(), endedAt: now };
+      await resolve(state === "redeemed" ? { state, ...ended, token: "tok_1" } : { state, ...ended });
+      await scheduleMissedUpdates(store);
+      await run();
+      assert.deepEqual(calls[1], { what: "update", to: "ada@example.com", outcome: "approved" });
+    });
 
   test("a missed event is made up for by the periodic job", async () => {
     const { calls, run } = openFakeChannel();
@@ -176,7 +188,7 @@ describe("deliver", () => {
     assert.equal(await run(), 0);
     await scheduleMissedUpdates(store);
     await run();
-    assert.deepEqual(calls[1], { what: "update", to: "ada@example.com", state: "cancelled" });
+    assert.deepEqual(calls[1], { what: "update", to: "ada@example.com", outcome: "cancelled" });
   });
 
   test("a request that ends while its message is being sent is updated", async () => {
@@ -189,7 +201,7 @@ describe("deliver", () => {
     await queue();
     await run();
     await run();
-    assert.deepEqual(calls, [{ what: "update", to: "ada@example.com", state: "cancelled" }]);
+    assert.deepEqual(calls, [{ what: "update", to: "ada@example.com", outcome: "cancelled" }]);
   });
 
   test("an update is retried with backoff and abandoned visibly; a scheduled retry is not brought forward", async () => {
@@ -344,6 +356,6 @@ describe("deliver to registered contacts", () => {
     await put({ put: "request", record: ended, ifVersion: 1 });
     await scheduleMissedUpdates(store);
     await run();
-    assert.deepEqual(calls[1], { what: "update", to: "phone", state: "cancelled" });
+    assert.deepEqual(calls[1], { what: "update", to: "phone", outcome: "cancelled" });
   });
 });

@@ -5,9 +5,10 @@
  * report the end of its request.
  */
 
+import type { RequestState } from "@countersign/protocol";
 import { job } from "../audit/actor.ts";
 import { newEntry } from "../audit/new-entry.ts";
-import { DeliveryError, type OpenChannel, type Receipt } from "../channel/channel.ts";
+import { DeliveryError, type OpenChannel, type Receipt, type RequestOutcome } from "../channel/channel.ts";
 import { newId } from "../domain/id.ts";
 import { type ApprovalRequest, getRequestState } from "../domain/request/request.ts";
 import type { Contact } from "../store/record/contact.ts";
@@ -80,7 +81,7 @@ async function deliverNew(
   const messageId = message.record.id;
   const attempt = await tryCall(request.record, name, () =>
     channel.send(
-      { kind, messageId, request: request.record, state: "pending" },
+      { kind, messageId, request: request.record },
       { approver: approver.record, address: contact?.record.address ?? approver.record.email },
     ),
   );
@@ -107,10 +108,15 @@ async function deliverUpdate({ store, channels }: DeliverDeps, leased: Versioned
   }
   const { update } = channel;
   const attempt = await tryCall(request, name, async () => {
-    await update(receipt, { kind: "resolved", messageId, request, state });
+    await update(receipt, { kind: "resolved", messageId, request, outcome: toOutcome(state) });
     return undefined;
   });
   await conclude(store, leased, attempt);
+}
+
+/** Returns how the request ended for its approvers: an approval stays one when it was redeemed or has lapsed. */
+function toOutcome(state: Exclude<RequestState, "pending">): RequestOutcome {
+  return state === "redeemed" || state === "lapsed" ? "approved" : state;
 }
 
 /**

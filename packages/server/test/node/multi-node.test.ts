@@ -14,7 +14,7 @@ import {
 import { basic, issuer, requestIdOf } from "@countersign/testing/server/deployment";
 import { formatConfig } from "@countersign/testing/server/edit-config";
 import postgres from "postgres";
-import type { Notification } from "../../src/channel/channel.ts";
+import type { Resolution } from "../../src/channel/channel.ts";
 import { parseConfig } from "../../src/config/config.ts";
 import { deliver } from "../../src/job/deliver-message.ts";
 import { watchForUpdates } from "../../src/job/schedule-updates.ts";
@@ -272,8 +272,8 @@ test("a message that one node sent is updated by another when its request ends; 
     const channel = {
       contacts: "registered" as const,
       send: async (_: unknown, { address }: { readonly address: string }) => ({ to: address }),
-      update: async ({ to }: { readonly to?: unknown }, { messageId, state }: Notification<"resolved">) => {
-        updated.push(`${messageId} ${to} ${state}`);
+      update: async ({ to }: { readonly to?: unknown }, { messageId, outcome }: Resolution) => {
+        updated.push(`${messageId} ${to} ${outcome}`);
       },
     };
     const channels = new Map([["mail", channel]]);

@@ -22,13 +22,13 @@ export function openLogChannel(_settings: LogChannelSettings, { issuer, print }:
       });
       return { to: address };
     },
-    async update({ to }, { kind, request, state }) {
+    async update({ to }, { kind, request, outcome }) {
       printLine({
         kind,
         to: String(to),
         summary: formatCardSummary(request.card),
         check_code: shortDigest(request.digest),
-        outcome: state,
+        outcome,
       });
     },
     check: async () => [
