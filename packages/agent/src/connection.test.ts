@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { after, before, beforeEach, test } from "node:test";
+import { after, before, beforeEach, describe, test } from "node:test";
 import { inspect } from "node:util";
 import { acknowledged, metadataOf, type StandIn, standIn, testClock } from "../test/stand-in.ts";
 import { type AgentOptions, createAgent } from "./agent.ts";
@@ -20,58 +20,63 @@ const clientSecret = "s3cret";
 const newAgent = (options?: AgentOptions, issuer = stand.issuer) =>
   createAgent({ issuer, clientId: "refunder", clientSecret }, { clock: testClock(), ...options });
 
-test("metadata is read once for an agent, and again only if that failed", async () => {
-  stand.metadata = [
-    { status: 503 },
-    "hang up",
-    { status: 200, body: metadataOf(stand.issuer) },
-    { status: 200, body: "a second reading would fail here" },
-  ];
-  const agent = newAgent();
-  assert.equal((await agent.ask(wanted)).outcome, "asked");
-  assert.equal((await agent.ask(wanted)).outcome, "asked");
-  assert.equal(stand.metadata.length, 1);
-});
+describe("connection", () => {
+  test("fetches metadata once, and again only after a failure", async () => {
+    stand.metadata = [
+      { status: 503 },
+      "hang up",
+      { status: 200, body: metadataOf(stand.issuer) },
+      { status: 200, body: "a second reading would fail here" },
+    ];
+    const agent = newAgent();
+    assert.equal((await agent.ask(wanted)).outcome, "asked");
+    assert.equal((await agent.ask(wanted)).outcome, "asked");
+    assert.equal(stand.metadata.length, 1);
+  });
 
-test("the metadata must be of the issuer that was configured", async () => {
-  stand.metadata = [{ status: 200, body: { ...metadataOf(stand.issuer), issuer: "https://evil.example" } }];
-  await assert.rejects(newAgent().ask(wanted), /for another issuer, "https:\/\/evil\.example"/);
-  stand.metadata = [{ status: 404 }];
-  await assert.rejects(newAgent().ask(wanted), /is this the issuer URL/);
-  stand.metadata = [{ status: 200, body: { issuer: stand.issuer } }];
-  await assert.rejects(newAgent().ask(wanted), /has no backchannel_authentication_endpoint/);
-  assert.equal(stand.seen.length, 0);
-});
+  test("rejects metadata of another issuer", async () => {
+    stand.metadata = [{ status: 200, body: { ...metadataOf(stand.issuer), issuer: "https://evil.example" } }];
+    await assert.rejects(newAgent().ask(wanted), /for another issuer, "https:\/\/evil\.example"/);
+    stand.metadata = [{ status: 404 }];
+    await assert.rejects(newAgent().ask(wanted), /is this the issuer URL/);
+    stand.metadata = [{ status: 200, body: { issuer: stand.issuer } }];
+    await assert.rejects(newAgent().ask(wanted), /has no backchannel_authentication_endpoint/);
+    assert.equal(stand.seen.length, 0);
+  });
 
-test("a root issuer may be spelled with its slash or without", async () => {
-  assert.equal((await newAgent({}, `${stand.issuer}/`).ask(wanted)).outcome, "asked");
-});
+  test("accepts a root issuer with and without a trailing slash", async () => {
+    assert.equal((await newAgent({}, `${stand.issuer}/`).ask(wanted)).outcome, "asked");
+  });
 
-test("http is for this machine, unless it is allowed", async () => {
-  assert.throws(() => newAgent({}, "http://countersign.example"), /must be https/);
-  assert.throws(() => newAgent({}, "http://127.0.0.1.evil.example"), /must be https/);
-  assert.throws(() => newAgent({}, "countersign.example"), /not a URL/);
-  for (const issuer of ["http://localhost:1", "http://[::1]:1", "https://countersign.example"])
-    newAgent({}, issuer);
-  newAgent({ allowHttp: true }, "http://countersign.example");
+  test("accepts http only on this machine, unless allowHttp is set", async () => {
+    assert.throws(() => newAgent({}, "http://countersign.example"), /must be https/);
+    assert.throws(() => newAgent({}, "http://127.0.0.1.evil.example"), /must be https/);
+    assert.throws(() => newAgent({}, "countersign.example"), /not a URL/);
+    for (const issuer of ["http://localhost:1", "http://[::1]:1", "https://countersign.example"])
+      newAgent({}, issuer);
+    newAgent({ allowHttp: true }, "http://countersign.example");
 
-  stand.metadata = [
-    { status: 200, body: { ...metadataOf(stand.issuer), token_endpoint: "http://evil.example/token" } },
-  ];
-  await assert.rejects(newAgent().ask(wanted), /token_endpoint must be https/);
-});
+    stand.metadata = [
+      { status: 200, body: { ...metadataOf(stand.issuer), token_endpoint: "http://evil.example/token" } },
+    ];
+    await assert.rejects(newAgent().ask(wanted), /token_endpoint must be https/);
+  });
 
-test("an agent can be printed and saved without giving its secret away", () => {
-  const agent = newAgent();
-  assert(!inspect(agent, { depth: 10, showHidden: true }).includes(clientSecret));
-  assert(!JSON.stringify(agent).includes(clientSecret));
-});
+  test("printing and serializing an agent does not reveal its secret", () => {
+    const agent = newAgent();
+    assert(!inspect(agent, { depth: 10, showHidden: true }).includes(clientSecret));
+    assert(!JSON.stringify(agent).includes(clientSecret));
+  });
 
-test("a request that its own time limit ended counts as unanswered", async () => {
-  const timesOut: typeof fetch = async (url, init) => {
-    if (init?.method !== "POST") return fetch(url, init);
-    assert(init.signal instanceof AbortSignal);
-    throw new DOMException("The operation timed out", "TimeoutError");
-  };
-  await assert.rejects(newAgent({ fetch: timesOut }).ask(wanted), /no response to the request in 4 attempts/);
+  test("a request that exceeds its time limit counts as without a response", async () => {
+    const timesOut: typeof fetch = async (url, init) => {
+      if (init?.method !== "POST") return fetch(url, init);
+      assert(init.signal instanceof AbortSignal);
+      throw new DOMException("The operation timed out", "TimeoutError");
+    };
+    await assert.rejects(
+      newAgent({ fetch: timesOut }).ask(wanted),
+      /no response to the request in 4 attempts/,
+    );
+  });
 });

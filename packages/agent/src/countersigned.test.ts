@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { after, before, beforeEach, test } from "node:test";
+import { after, before, beforeEach, describe, test } from "node:test";
 import {
   accessToken,
   acknowledged,
@@ -36,127 +36,129 @@ beforeEach(() => {
   agent = newAgent();
 });
 
-test("approved: the granted action and the token go to run, once, and its result comes back", async () => {
-  stand.token = [pending, await approved(stand, granted)];
-  const runs: unknown[] = [];
-  const outcome = await agent.countersigned(wanted, async (action, token) => {
-    runs.push([action, token]);
-    return { refunded: action.amount };
+describe("countersigned", () => {
+  test("approved: run is called once with the granted action and the token, and its result is returned", async () => {
+    stand.token = [pending, await approved(stand, granted)];
+    const runs: unknown[] = [];
+    const outcome = await agent.countersigned(wanted, async (action, token) => {
+      runs.push([action, token]);
+      return { refunded: action.amount };
+    });
+    assert.deepEqual(outcome, { outcome: "approved", result: { refunded: "10000.00" } });
+    assert.deepEqual(runs, [[granted, accessToken]]);
   });
-  assert.deepEqual(outcome, { outcome: "approved", result: { refunded: "10000.00" } });
-  assert.deepEqual(runs, [[granted, accessToken]]);
-});
 
-test("T9: run gets what was granted, not what was asked", async () => {
-  stand.token = [await approved(stand, { ...granted, amount: "400.00" })];
-  const outcome = await agent.countersigned(wanted, ({ amount }) => amount);
-  assert.deepEqual(outcome, { outcome: "approved", result: "400.00" });
-});
+  test("run receives the granted action, not the requested one (T9)", async () => {
+    stand.token = [await approved(stand, { ...granted, amount: "400.00" })];
+    const outcome = await agent.countersigned(wanted, ({ amount }) => amount);
+    assert.deepEqual(outcome, { outcome: "approved", result: "400.00" });
+  });
 
-test("T26: denied, expired, lost and refused are handed on as they are, and run is not called", async () => {
-  for (const [reply, outcome] of [
-    [oauthError("access_denied", { denial_reason: "no" }), { outcome: "denied", reason: "no" }],
-    [oauthError("expired_token"), { outcome: "expired" }],
-    [oauthError("invalid_grant"), { outcome: "lost" }],
-  ] as const) {
-    stand.token = [reply];
-    assert.deepEqual(await agent.countersigned(wanted, never, { store }), outcome);
+  test("returns denied, expired, lost and refused unchanged, without calling run (T26)", async () => {
+    for (const [reply, outcome] of [
+      [oauthError("access_denied", { denial_reason: "no" }), { outcome: "denied", reason: "no" }],
+      [oauthError("expired_token"), { outcome: "expired" }],
+      [oauthError("invalid_grant"), { outcome: "lost" }],
+    ] as const) {
+      stand.token = [reply];
+      assert.deepEqual(await agent.countersigned(wanted, never, { store }), outcome);
+      assert.equal(store.size, 0);
+    }
+    assert.equal(asks(), 3);
+    stand.ask = [oauthError("access_denied")];
+    assert.equal((await agent.countersigned(wanted, never)).outcome, "refused");
+    assert.equal(asks(), 4);
+  });
+
+  test("an agent that was killed while waiting resumes its request from the store, and no second request is sent (T21)", async () => {
+    const killed = new AbortController();
+    stand.token = ["never"];
+    const first = agent.countersigned(wanted, never, { store, signal: killed.signal });
+    await until(() => stand.seen.length >= 2);
+    killed.abort(new Error("killed"));
+    await assert.rejects(first, { code: "ERR_ABORTED", cause: new Error("killed") });
+    assert.equal(store.get("ticket-4711")?.authReqId, "req-1");
+
+    stand.token = [await approved(stand, granted)];
+    store = new Map(JSON.parse(JSON.stringify([...store])));
+    assert.equal((await newAgent().countersigned(wanted, () => 1, { store })).outcome, "approved");
+    assert.equal(asks(), 1);
     assert.equal(store.size, 0);
-  }
-  assert.equal(asks(), 3);
-  stand.ask = [oauthError("access_denied")];
-  assert.equal((await agent.countersigned(wanted, never)).outcome, "refused");
-  assert.equal(asks(), 4);
-});
-
-test("T21: an agent killed while it waits takes its ask up again from the store, and nobody is asked twice", async () => {
-  const killed = new AbortController();
-  stand.token = ["never"];
-  const first = agent.countersigned(wanted, never, { store, signal: killed.signal });
-  await until(() => stand.seen.length >= 2);
-  killed.abort(new Error("killed"));
-  await assert.rejects(first, { code: "ERR_ABORTED", cause: new Error("killed") });
-  assert.equal(store.get("ticket-4711")?.authReqId, "req-1");
-
-  stand.token = [await approved(stand, granted)];
-  store = new Map(JSON.parse(JSON.stringify([...store])));
-  assert.equal((await newAgent().countersigned(wanted, () => 1, { store })).outcome, "approved");
-  assert.equal(asks(), 1);
-  assert.equal(store.size, 0);
-});
-
-test("T21: an agent killed while run was under way is told that the approval is lost, and runs nothing again", {
-  timeout: 60_000,
-}, async () => {
-  stand.token = [await approved(stand, granted), oauthError("invalid_grant")];
-  let running = () => {};
-  const started = new Promise<void>((resolve) => {
-    running = resolve;
   });
-  void agent.countersigned(wanted, () => new Promise(running), { store });
-  await started;
-  assert.deepEqual(await newAgent().countersigned(wanted, never, { store }), { outcome: "lost" });
-  assert.equal(asks(), 1);
-});
 
-test("a store that cannot be written to means that nothing is waited for; one that cannot forget costs no result", async () => {
-  const full: AskStore = {
-    get: () => null,
-    set: () => Promise.reject(new Error("disk full")),
-    delete: () => {},
-  };
-  await assert.rejects(agent.countersigned(wanted, never, { store: full }), /disk full/);
-  const sticky: AskStore = {
-    get: () => null,
-    set: () => {},
-    delete: () => Promise.reject(new Error("read only")),
-  };
-  stand.token = [await approved(stand, granted)];
-  assert.deepEqual(await agent.countersigned(wanted, () => 1, { store: sticky }), {
-    outcome: "approved",
-    result: 1,
+  test("an agent that was killed during run returns lost, and runs nothing again (T21)", {
+    timeout: 60_000,
+  }, async () => {
+    stand.token = [await approved(stand, granted), oauthError("invalid_grant")];
+    let running = () => {};
+    const started = new Promise<void>((resolve) => {
+      running = resolve;
+    });
+    void agent.countersigned(wanted, () => new Promise(running), { store });
+    await started;
+    assert.deepEqual(await newAgent().countersigned(wanted, never, { store }), { outcome: "lost" });
+    assert.equal(asks(), 1);
   });
-});
 
-test("an idempotency key that stands for another action in the store is a fault", async () => {
-  store.set("ticket-4711", { action: { ...action, amount: "1.00" } } as never);
-  await assert.rejects(agent.countersigned(wanted, never, { store }), /used for another action/);
-  assert.equal(stand.seen.length, 0);
-});
-
-test("what run throws is thrown on, and the approval is not tried again", async () => {
-  stand.token = [await approved(stand, granted)];
-  const failure = new Error("the payment API is down");
-  await assert.rejects(
-    agent.countersigned(wanted, () => Promise.reject(failure), { store }),
-    failure,
-  );
-  assert.equal(store.size, 0);
-  assert.equal(stand.seen.length, 2);
-});
-
-test("nothing runs after the signal is aborted, not even what was approved", async () => {
-  const controller = new AbortController();
-  const late: typeof fetch = async (url, init) => {
-    const response = await fetch(url, { ...init, signal: null });
-    if (`${url}`.endsWith("/oauth/token")) controller.abort(new Error("too late"));
-    return response;
-  };
-  stand.token = [await approved(stand, granted)];
-  const hasty = createAgent(
-    { issuer: stand.issuer, clientId: "refunder", clientSecret: "s3cret" },
-    { clock: testClock(), fetch: late },
-  );
-  await assert.rejects(hasty.countersigned(wanted, never, { signal: controller.signal }), {
-    code: "ERR_ABORTED",
-    cause: new Error("too late"),
+  test("rejects if the store cannot be written; ignores an error of delete", async () => {
+    const full: AskStore = {
+      get: () => null,
+      set: () => Promise.reject(new Error("disk full")),
+      delete: () => {},
+    };
+    await assert.rejects(agent.countersigned(wanted, never, { store: full }), /disk full/);
+    const sticky: AskStore = {
+      get: () => null,
+      set: () => {},
+      delete: () => Promise.reject(new Error("read only")),
+    };
+    stand.token = [await approved(stand, granted)];
+    assert.deepEqual(await agent.countersigned(wanted, () => 1, { store: sticky }), {
+      outcome: "approved",
+      result: 1,
+    });
   });
-});
 
-test("with a store, an ask needs a key to be found by", async () => {
-  const { idempotencyKey: _, ...keyless } = wanted;
-  // @ts-expect-error the compiler says so too
-  await assert.rejects(agent.countersigned(keyless, never, { store }), /idempotencyKey is required/);
+  test("rejects an idempotency key that the store has for another action", async () => {
+    store.set("ticket-4711", { action: { ...action, amount: "1.00" } } as never);
+    await assert.rejects(agent.countersigned(wanted, never, { store }), /used for another action/);
+    assert.equal(stand.seen.length, 0);
+  });
+
+  test("rejects with the error of run, and does not retry the approval", async () => {
+    stand.token = [await approved(stand, granted)];
+    const failure = new Error("the payment API is down");
+    await assert.rejects(
+      agent.countersigned(wanted, () => Promise.reject(failure), { store }),
+      failure,
+    );
+    assert.equal(store.size, 0);
+    assert.equal(stand.seen.length, 2);
+  });
+
+  test("does not call run after the signal is aborted, not even for an approved action", async () => {
+    const controller = new AbortController();
+    const late: typeof fetch = async (url, init) => {
+      const response = await fetch(url, { ...init, signal: null });
+      if (`${url}`.endsWith("/oauth/token")) controller.abort(new Error("too late"));
+      return response;
+    };
+    stand.token = [await approved(stand, granted)];
+    const hasty = createAgent(
+      { issuer: stand.issuer, clientId: "refunder", clientSecret: "s3cret" },
+      { clock: testClock(), fetch: late },
+    );
+    await assert.rejects(hasty.countersigned(wanted, never, { signal: controller.signal }), {
+      code: "ERR_ABORTED",
+      cause: new Error("too late"),
+    });
+  });
+
+  test("rejects a store without an idempotency key", async () => {
+    const { idempotencyKey: _, ...keyless } = wanted;
+    // @ts-expect-error the compiler says so too
+    await assert.rejects(agent.countersigned(keyless, never, { store }), /idempotencyKey is required/);
+  });
 });
 
 // Checked by the compiler; nothing of it runs.

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
-import { after, before, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 import type { TLSSocket } from "node:tls";
 import { type Certificate, createCertificates, selfSigned } from "@countersign/testing/server/certificate";
 import { metadataOf } from "../test/stand-in.ts";
@@ -61,57 +61,59 @@ after(async () => {
 
 const fetchAs = ({ certificate: cert, key }: Certificate) => mtlsFetch({ cert, key, ca });
 
-test("an agent is known by the certificate that its fetch presents, at every endpoint and without a secret", async () => {
-  const agent = createAgent(
-    { issuer: base, clientId: "refunder" },
-    { clientAuthentication: "tls_client_auth", fetch: fetchAs(client) },
-  );
-  const asked = await agent.ask({ action: { type: "refund" }, approver: "owner" });
-  assert(asked.outcome === "asked");
-  assert.deepEqual(await agent.wait(asked.ask), { outcome: "denied" });
-  assert.deepEqual(
-    seen.map(({ peer, url }) => `${peer} ${url}`),
-    ["CN=agent-1 /.well-known/openid-configuration", "CN=agent-1 /bc-authorize", "CN=agent-1 /mtls/token"],
-  );
-  const redemption = new URLSearchParams(seen[2]!.body);
-  assert.equal(redemption.get("client_id"), "refunder");
-  assert.match(seen[2]!.type!, /^application\/x-www-form-urlencoded/);
-});
+describe("mtlsFetch", () => {
+  test("presents the certificate at every endpoint, without a secret", async () => {
+    const agent = createAgent(
+      { issuer: base, clientId: "refunder" },
+      { clientAuthentication: "tls_client_auth", fetch: fetchAs(client) },
+    );
+    const asked = await agent.ask({ action: { type: "refund" }, approver: "owner" });
+    assert(asked.outcome === "asked");
+    assert.deepEqual(await agent.wait(asked.ask), { outcome: "denied" });
+    assert.deepEqual(
+      seen.map(({ peer, url }) => `${peer} ${url}`),
+      ["CN=agent-1 /.well-known/openid-configuration", "CN=agent-1 /bc-authorize", "CN=agent-1 /mtls/token"],
+    );
+    const redemption = new URLSearchParams(seen[2]!.body);
+    assert.equal(redemption.get("client_id"), "refunder");
+    assert.match(seen[2]!.type!, /^application\/x-www-form-urlencoded/);
+  });
 
-test("a self-signed certificate is presented as well, and bytes do as well as text", async () => {
-  const own = await selfSigned("CN=self");
-  seen.length = 0;
-  await fetchAs(own)(`${base}/empty`);
-  const bytes = (text: string) => new TextEncoder().encode(text);
-  await mtlsFetch({ cert: bytes(own.certificate), key: bytes(own.key), ca: bytes(ca) })(`${base}/empty`);
-  assert.deepEqual(
-    seen.map(({ peer }) => peer),
-    ["CN=self", "CN=self"],
-  );
-});
+  test("accepts a self-signed certificate, and bytes as well as text", async () => {
+    const own = await selfSigned("CN=self");
+    seen.length = 0;
+    await fetchAs(own)(`${base}/empty`);
+    const bytes = (text: string) => new TextEncoder().encode(text);
+    await mtlsFetch({ cert: bytes(own.certificate), key: bytes(own.key), ca: bytes(ca) })(`${base}/empty`);
+    assert.deepEqual(
+      seen.map(({ peer }) => peer),
+      ["CN=self", "CN=self"],
+    );
+  });
 
-test("it answers like fetch: status, headers and body, nothing followed, nothing for 204", async () => {
-  const get = fetchAs(client);
-  const answer = await get(new URL(`${base}/ask`), { method: "PUT", body: "Ä", headers: { "x-one": "1" } });
-  assert.equal(answer.status, 200);
-  assert.deepEqual(answer.headers.getSetCookie(), ["a=1", "b=2"]);
-  assert.equal((await answer.json()).auth_req_id, "req-1");
-  const { peer, ...put } = seen.at(-1)!;
-  assert.deepEqual(put, { method: "PUT", url: "/ask", type: "text/plain;charset=UTF-8", body: "Ä" });
-  assert.equal((await get(`${base}/moved`)).headers.get("location"), "/");
-  const empty = await get(`${base}/empty`);
-  assert.deepEqual([empty.status, await empty.text()], [204, ""]);
-});
+  test("returns status, headers and body like fetch, follows no redirect, and returns no body for 204", async () => {
+    const get = fetchAs(client);
+    const answer = await get(new URL(`${base}/ask`), { method: "PUT", body: "Ä", headers: { "x-one": "1" } });
+    assert.equal(answer.status, 200);
+    assert.deepEqual(answer.headers.getSetCookie(), ["a=1", "b=2"]);
+    assert.equal((await answer.json()).auth_req_id, "req-1");
+    const { peer, ...put } = seen.at(-1)!;
+    assert.deepEqual(put, { method: "PUT", url: "/ask", type: "text/plain;charset=UTF-8", body: "Ä" });
+    assert.equal((await get(`${base}/moved`)).headers.get("location"), "/");
+    const empty = await get(`${base}/empty`);
+    assert.deepEqual([empty.status, await empty.text()], [204, ""]);
+  });
 
-test("it rejects like fetch: aborted with the signal's reason, broken off, not trusted", async () => {
-  const reason = new Error("enough");
-  const abort = new AbortController();
-  const waiting = fetchAs(client)(`${base}/never`, { signal: abort.signal });
-  setImmediate(() => abort.abort(reason));
-  await assert.rejects(waiting, reason);
-  await assert.rejects(fetchAs(client)(`${base}/never`, { signal: AbortSignal.abort(reason) }), reason);
-  await assert.rejects(fetchAs(client)(`${base}/broken`), { code: "ECONNRESET" });
-  const { certificate: cert, key } = client;
-  await assert.rejects(mtlsFetch({ cert, key })(`${base}/empty`), /certificate/);
-  await assert.rejects(fetchAs(client)("http://localhost/"), /over https: only/);
+  test("rejects like fetch: with the signal's reason, for a lost connection, for an untrusted certificate", async () => {
+    const reason = new Error("enough");
+    const abort = new AbortController();
+    const waiting = fetchAs(client)(`${base}/never`, { signal: abort.signal });
+    setImmediate(() => abort.abort(reason));
+    await assert.rejects(waiting, reason);
+    await assert.rejects(fetchAs(client)(`${base}/never`, { signal: AbortSignal.abort(reason) }), reason);
+    await assert.rejects(fetchAs(client)(`${base}/broken`), { code: "ECONNRESET" });
+    const { certificate: cert, key } = client;
+    await assert.rejects(mtlsFetch({ cert, key })(`${base}/empty`), /certificate/);
+    await assert.rejects(fetchAs(client)("http://localhost/"), /over https: only/);
+  });
 });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import fc from "fast-check";
 import { type Action, actionDigest, hashJson, partsDigest, shortDigest } from "./action.ts";
 import type { Json, JsonObject } from "./json.ts";
@@ -11,154 +11,159 @@ const refund: Action = {
   bound: { payment: "pay_1", amount: 1000000, currency: "USD", to: ["a", "b"] },
 };
 
-test("T9: whatever changes after approval changes the digest", () => {
-  const changes: Action[] = [
-    { ...refund, type: "payout" },
-    { ...refund, typeHash: hashJson({ type: "refund", sentence: "Thank the customer" }) },
-    { ...refund, audience: "https://api.example.org" },
-    { ...refund, bound: { ...refund.bound, amount: 1000001 } },
-    { ...refund, bound: { ...refund.bound, to: ["b", "a"] } },
-    { ...refund, bound: { ...refund.bound, memo: "" } },
-    { ...refund, bound: { payment: "pay_1", amount: 1000000, currency: "USD" } },
-  ];
-  const digests = [refund, ...changes].map(actionDigest);
-  assert.equal(new Set(digests).size, digests.length);
-});
+describe("action digests", () => {
+  test("every change after the approval changes the digest (T9)", () => {
+    const changes: Action[] = [
+      { ...refund, type: "payout" },
+      { ...refund, typeHash: hashJson({ type: "refund", sentence: "Thank the customer" }) },
+      { ...refund, audience: "https://api.example.org" },
+      { ...refund, bound: { ...refund.bound, amount: 1000001 } },
+      { ...refund, bound: { ...refund.bound, to: ["b", "a"] } },
+      { ...refund, bound: { ...refund.bound, memo: "" } },
+      { ...refund, bound: { payment: "pay_1", amount: 1000000, currency: "USD" } },
+    ];
+    const digests = [refund, ...changes].map(actionDigest);
+    assert.equal(new Set(digests).size, digests.length);
+  });
 
-test("T13: an amount turned into a string is another action", () => {
-  assert.notEqual(
-    actionDigest({ ...refund, bound: { amount: 5 } }),
-    actionDigest({ ...refund, bound: { amount: "5" } }),
+  test("an amount as a string is another action (T13)", () => {
+    assert.notEqual(
+      actionDigest({ ...refund, bound: { amount: 5 } }),
+      actionDigest({ ...refund, bound: { amount: "5" } }),
+    );
+  });
+
+  test("an honest retry matches: the digest depends on values only, not on their order (T12)", () => {
+    const bound = Object.fromEntries(Object.entries(refund.bound).reverse());
+    const retry = {
+      bound,
+      audience: refund.audience,
+      typeHash: refund.typeHash,
+      type: "refund",
+      note: "in other words",
+    };
+    assert.equal(actionDigest(retry), actionDigest(refund));
+  });
+
+  test("two actions have the same digest only if they are equal", () => {
+    const bound = fc.dictionary(
+      fc.constantFrom("a", "b", "c"),
+      fc.oneof(
+        fc.integer({ min: -2, max: 2 }),
+        fc.constantFrom("0", "1", "", null, true),
+        fc.array(fc.integer({ max: 1, min: 0 })),
+      ),
+      { noNullPrototype: true },
+    );
+    fc.assert(
+      fc.property(bound, bound, (one, other) => {
+        const digestOf = (each: JsonObject) => actionDigest({ ...refund, bound: each });
+        let same = true;
+        try {
+          assert.deepEqual(one, other);
+        } catch {
+          same = false;
+        }
+        assert.equal(digestOf(one) === digestOf(other), same);
+      }),
+    );
+  });
+
+  const bounds = fc.dictionary(
+    fc.constantFrom("a", "b"),
+    fc.oneof(fc.integer({ min: 0, max: 1 }), fc.constantFrom("0", "1", null)),
+    { noNullPrototype: true, maxKeys: 2 },
   );
-});
-
-test("T12: an honest retry matches: the digest is of values alone, not of their order or of anything else at hand", () => {
-  const bound = Object.fromEntries(Object.entries(refund.bound).reverse());
-  const retry = {
-    bound,
-    audience: refund.audience,
-    typeHash: refund.typeHash,
-    type: "refund",
-    note: "in other words",
-  };
-  assert.equal(actionDigest(retry), actionDigest(refund));
-});
-
-test("two actions have the same digest only if they are the same", () => {
-  const bound = fc.dictionary(
-    fc.constantFrom("a", "b", "c"),
-    fc.oneof(
-      fc.integer({ min: -2, max: 2 }),
-      fc.constantFrom("0", "1", "", null, true),
-      fc.array(fc.integer({ max: 1, min: 0 })),
-    ),
-    { noNullPrototype: true },
-  );
-  fc.assert(
-    fc.property(bound, bound, (one, other) => {
-      const digestOf = (each: JsonObject) => actionDigest({ ...refund, bound: each });
-      let same = true;
-      try {
-        assert.deepEqual(one, other);
-      } catch {
-        same = false;
-      }
-      assert.equal(digestOf(one) === digestOf(other), same);
+  const someParts = fc.array(
+    fc.record({
+      type: fc.constantFrom("refund", "notify"),
+      typeHash: fc.constantFrom("h1", "h2"),
+      bound: bounds,
     }),
+    { minLength: 1, maxLength: 3 },
   );
-});
 
-const bounds = fc.dictionary(
-  fc.constantFrom("a", "b"),
-  fc.oneof(fc.integer({ min: 0, max: 1 }), fc.constantFrom("0", "1", null)),
-  { noNullPrototype: true, maxKeys: 2 },
-);
-const someParts = fc.array(
-  fc.record({
-    type: fc.constantFrom("refund", "notify"),
-    typeHash: fc.constantFrom("h1", "h2"),
-    bound: bounds,
-  }),
-  { minLength: 1, maxLength: 3 },
-);
+  test("the digest of several parts depends on these parts in this order, and on no others (T9)", () => {
+    fc.assert(
+      fc.property(someParts, someParts, (one, other) => {
+        const [a, b] = [one, other].map((parts) => partsDigest("https://api.example.com", parts));
+        assert.equal(a === b, JSON.stringify(sorted(one)) === JSON.stringify(sorted(other)));
+      }),
+      { numRuns: 500 },
+    );
+    /** Members in one order, so that only values and places differ. */
+    function sorted(parts: readonly { type: string; typeHash: string; bound: JsonObject }[]) {
+      return parts.map(({ type, typeHash, bound }) => [type, typeHash, Object.entries(bound).sort()]);
+    }
+  });
 
-test("T9: the digest of several parts is that of these parts, in this order, and of no others", () => {
-  fc.assert(
-    fc.property(someParts, someParts, (one, other) => {
-      const [a, b] = [one, other].map((parts) => partsDigest("https://api.example.com", parts));
-      assert.equal(a === b, JSON.stringify(sorted(one)) === JSON.stringify(sorted(other)));
-    }),
-    { numRuns: 500 },
-  );
-  /** Members in one order, so that only values and places differ. */
-  function sorted(parts: readonly { type: string; typeHash: string; bound: JsonObject }[]) {
-    return parts.map(({ type, typeHash, bound }) => [type, typeHash, Object.entries(bound).sort()]);
-  }
-});
+  test("a part that is added, omitted, moved, repeated or changed is another action (T9)", () => {
+    const { audience, ...part } = refund;
+    const less = { ...part, bound: { ...part.bound, amount: 1 } };
+    const note = { type: "notify", typeHash: "h", bound: {} };
+    const lists = [
+      [part],
+      [part, part],
+      [part, part, part],
+      [part, less],
+      [less, part],
+      [part, note],
+      [note, part],
+      [note],
+      [part, { ...note, typeHash: "i" }],
+      [part, { ...note, bound: { text: "" } }],
+    ];
+    const digests = lists.map((parts) => partsDigest(audience, parts));
+    digests.push(partsDigest("https://api.example.org", [part, note]));
+    assert.equal(new Set(digests).size, lists.length + 1);
+  });
 
-test("T9: a part added, left out, moved, said twice or changed is another action", () => {
-  const { audience, ...part } = refund;
-  const less = { ...part, bound: { ...part.bound, amount: 1 } };
-  const note = { type: "notify", typeHash: "h", bound: {} };
-  const lists = [
-    [part],
-    [part, part],
-    [part, part, part],
-    [part, less],
-    [less, part],
-    [part, note],
-    [note, part],
-    [note],
-    [part, { ...note, typeHash: "i" }],
-    [part, { ...note, bound: { text: "" } }],
-  ];
-  const digests = lists.map((parts) => partsDigest(audience, parts));
-  digests.push(partsDigest("https://api.example.org", [part, note]));
-  assert.equal(new Set(digests).size, lists.length + 1);
-});
+  test("an action of one part has one digest, and one without parts has none", () => {
+    const { audience, ...part } = refund;
+    assert.equal(partsDigest(audience, [part]), actionDigest(refund));
+    assert.throws(() => partsDigest(audience, []), TypeError);
+    assert.throws(
+      () => partsDigest(audience, [part, { ...part, bound: { amount: 1.5 } }]),
+      /\$\.parts\[1\]\.bound\.amount/,
+    );
+  });
 
-test("an action of one part has one digest, and of none it has none", () => {
-  const { audience, ...part } = refund;
-  assert.equal(partsDigest(audience, [part]), actionDigest(refund));
-  assert.throws(() => partsDigest(audience, []), TypeError);
-  assert.throws(
-    () => partsDigest(audience, [part, { ...part, bound: { amount: 1.5 } }]),
-    /\$\.parts\[1\]\.bound\.amount/,
-  );
-});
+  test("a bound value that is not JSON has no digest", () => {
+    for (const amount of [undefined, 10.5, 2 ** 53, Number.NaN, new Date(0)]) {
+      assert.throws(
+        () => actionDigest({ ...refund, bound: { amount: amount as Json } }),
+        /\$\.bound\.amount/,
+      );
+    }
+    assert.throws(() => actionDigest({ ...refund, bound: undefined as unknown as JsonObject }), /\$\.bound/);
+  });
 
-test("a bound value that is not JSON has no digest", () => {
-  for (const amount of [undefined, 10.5, 2 ** 53, Number.NaN, new Date(0)]) {
-    assert.throws(() => actionDigest({ ...refund, bound: { amount: amount as Json } }), /\$\.bound\.amount/);
-  }
-  assert.throws(() => actionDigest({ ...refund, bound: undefined as unknown as JsonObject }), /\$\.bound/);
-});
+  test("a digest has 43 characters of base64url", () => {
+    assert.match(actionDigest(refund), /^[A-Za-z0-9_-]{43}$/);
+  });
 
-test("a digest is 43 characters of base64url", () => {
-  assert.match(actionDigest(refund), /^[A-Za-z0-9_-]{43}$/);
-});
+  test("the short digest is the first 60 bits, without bit 61", () => {
+    const digest = (...bytes: number[]) =>
+      Buffer.concat([Buffer.from(bytes), Buffer.alloc(32 - bytes.length)]).toString("base64url");
+    assert.equal(shortDigest(digest()), "0000-0000-0000");
+    assert.equal(shortDigest(digest(0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff)), "ZZZZ-ZZZZ-ZZZZ");
+    assert.equal(shortDigest(digest(0x00, 0x44, 0x32, 0x14, 0xc7, 0x42, 0x54, 0xb6)), "0123-4567-89AB");
+    assert.equal(shortDigest(digest(0, 0, 0, 0, 0, 0, 0, 0x10)), "0000-0000-0001");
+    assert.equal(shortDigest(digest(0, 0, 0, 0, 0, 0, 0, 0x0f)), "0000-0000-0000");
+    assert.doesNotMatch(shortDigest(actionDigest(refund)), /[ILOU]/);
+  });
 
-test("the short digest is the first 60 bits, and bit 61 is not in it", () => {
-  const digest = (...bytes: number[]) =>
-    Buffer.concat([Buffer.from(bytes), Buffer.alloc(32 - bytes.length)]).toString("base64url");
-  assert.equal(shortDigest(digest()), "0000-0000-0000");
-  assert.equal(shortDigest(digest(0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff)), "ZZZZ-ZZZZ-ZZZZ");
-  assert.equal(shortDigest(digest(0x00, 0x44, 0x32, 0x14, 0xc7, 0x42, 0x54, 0xb6)), "0123-4567-89AB");
-  assert.equal(shortDigest(digest(0, 0, 0, 0, 0, 0, 0, 0x10)), "0000-0000-0001");
-  assert.equal(shortDigest(digest(0, 0, 0, 0, 0, 0, 0, 0x0f)), "0000-0000-0000");
-  assert.doesNotMatch(shortDigest(actionDigest(refund)), /[ILOU]/);
-});
-
-test("only a digest has a short form", () => {
-  const digest = actionDigest(refund);
-  for (const text of [
-    "",
-    digest.slice(1),
-    `${digest}A`,
-    `${digest}=`,
-    digest.replace(/^./, "+"),
-    ` ${digest}`,
-  ]) {
-    assert.throws(() => shortDigest(text), TypeError, text);
-  }
+  test("only a digest has a short form", () => {
+    const digest = actionDigest(refund);
+    for (const text of [
+      "",
+      digest.slice(1),
+      `${digest}A`,
+      `${digest}=`,
+      digest.replace(/^./, "+"),
+      ` ${digest}`,
+    ]) {
+      assert.throws(() => shortDigest(text), TypeError, text);
+    }
+  });
 });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import { actionDigest } from "./action.ts";
 import { decisionChallenge, type SignedDecision } from "./decision.ts";
 
@@ -12,39 +12,41 @@ const decision: SignedDecision = {
   nonce: "nonce",
 };
 
-test("every part of a decision is in its challenge", () => {
-  const parts = Object.keys(decision) as (keyof SignedDecision)[];
-  const changed = parts.map((part) =>
-    decisionChallenge({ ...decision, [part]: `${decision[part]}!` } as SignedDecision),
-  );
-  assert.equal(new Set([decisionChallenge(decision), ...changed]).size, parts.length + 1);
-  for (const part of parts) {
-    assert.throws(
-      () => decisionChallenge({ ...decision, [part]: undefined } as unknown as SignedDecision),
-      /is not JSON/,
+describe("decisionChallenge", () => {
+  test("depends on every member of the decision", () => {
+    const parts = Object.keys(decision) as (keyof SignedDecision)[];
+    const changed = parts.map((part) =>
+      decisionChallenge({ ...decision, [part]: `${decision[part]}!` } as SignedDecision),
     );
-  }
-});
+    assert.equal(new Set([decisionChallenge(decision), ...changed]).size, parts.length + 1);
+    for (const part of parts) {
+      assert.throws(
+        () => decisionChallenge({ ...decision, [part]: undefined } as unknown as SignedDecision),
+        /is not JSON/,
+      );
+    }
+  });
 
-test("two parts cannot be exchanged or run into each other", () => {
-  const swapped = decisionChallenge({ ...decision, digest: decision.card, card: decision.digest });
-  const shifted = decisionChallenge({ ...decision, approver: "apr_1n", nonce: "once" });
-  assert.equal(new Set([decisionChallenge(decision), swapped, shifted]).size, 3);
-});
+  test("members cannot be swapped or run into each other", () => {
+    const swapped = decisionChallenge({ ...decision, digest: decision.card, card: decision.digest });
+    const shifted = decisionChallenge({ ...decision, approver: "apr_1n", nonce: "once" });
+    assert.equal(new Set([decisionChallenge(decision), swapped, shifted]).size, 3);
+  });
 
-test("nothing beyond the decision enters its challenge", () => {
-  assert.equal(
-    decisionChallenge({ ...decision, reason: "fine" } as SignedDecision),
-    decisionChallenge(decision),
-  );
-});
+  test("ignores members that a decision does not declare", () => {
+    assert.equal(
+      decisionChallenge({ ...decision, reason: "fine" } as SignedDecision),
+      decisionChallenge(decision),
+    );
+  });
 
-test("no action has the challenge of a decision as its digest", () => {
-  const action = {
-    type: "approve",
-    typeHash: decision.card,
-    audience: decision.approver,
-    bound: { ...decision },
-  };
-  assert.notEqual(actionDigest(action), decisionChallenge(decision));
+  test("differs from the digest of any action", () => {
+    const action = {
+      type: "approve",
+      typeHash: decision.card,
+      audience: decision.approver,
+      bound: { ...decision },
+    };
+    assert.notEqual(actionDigest(action), decisionChallenge(decision));
+  });
 });

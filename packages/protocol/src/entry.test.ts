@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import fc from "fast-check";
 import { type Actor, commitText, type Entry, entryLine, opensCommitment } from "./entry.ts";
 
@@ -12,80 +12,82 @@ const entry: Entry = {
   facts: { b: 1, a: [2] },
 };
 
-test("an entry is one line of canonical JSON", () => {
-  assert.equal(
-    entryLine(entry),
-    '{"at":1764000000000,"event":"request_denied","facts":{"a":[2],"b":1},"id":"e1","request":"r1","v":1}',
-  );
-  assert.doesNotMatch(entryLine({ ...entry, event: "a\nb", facts: { "c\nd": "e\nf" } }), /\n/);
-});
+describe("log entries", () => {
+  test("an entry is one line of canonical JSON", () => {
+    assert.equal(
+      entryLine(entry),
+      '{"at":1764000000000,"event":"request_denied","facts":{"a":[2],"b":1},"id":"e1","request":"r1","v":1}',
+    );
+    assert.doesNotMatch(entryLine({ ...entry, event: "a\nb", facts: { "c\nd": "e\nf" } }), /\n/);
+  });
 
-test("the actor of an entry is part of its line", () => {
-  const line = (actor: Actor) => entryLine({ ...entry, v: 2, actor });
-  assert.match(
-    line({ type: "agent", id: "a1", via: "oauth" }),
-    /^\{"actor":\{"id":"a1","type":"agent","via":"oauth"\},/,
-  );
-  assert.match(
-    line({ type: "system", id: undefined, via: "job" } as Actor),
-    /^\{"actor":\{"type":"system","via":"job"\},/,
-  );
-  assert.match(
-    line({ type: "admin", via: "cli", mail: "x" } as Actor),
-    /^\{"actor":\{"type":"admin","via":"cli"\},/,
-  );
-});
+  test("the actor of an entry is part of its line", () => {
+    const line = (actor: Actor) => entryLine({ ...entry, v: 2, actor });
+    assert.match(
+      line({ type: "agent", id: "a1", via: "oauth" }),
+      /^\{"actor":\{"id":"a1","type":"agent","via":"oauth"\},/,
+    );
+    assert.match(
+      line({ type: "system", id: undefined, via: "job" } as Actor),
+      /^\{"actor":\{"type":"system","via":"job"\},/,
+    );
+    assert.match(
+      line({ type: "admin", via: "cli", mail: "x" } as Actor),
+      /^\{"actor":\{"type":"admin","via":"cli"\},/,
+    );
+  });
 
-test("a member that is undefined is absent, and one that is empty is not", () => {
-  assert.equal(entryLine({ ...entry, agent: undefined, texts: undefined } as Entry), entryLine(entry));
-  assert.notEqual(entryLine({ ...entry, texts: {} }), entryLine(entry));
-  assert.notEqual(entryLine({ ...entry, agent: "" }), entryLine(entry));
-});
+  test("omits an undefined member, and keeps an empty one", () => {
+    assert.equal(entryLine({ ...entry, agent: undefined, texts: undefined } as Entry), entryLine(entry));
+    assert.notEqual(entryLine({ ...entry, texts: {} }), entryLine(entry));
+    assert.notEqual(entryLine({ ...entry, agent: "" }), entryLine(entry));
+  });
 
-test("nothing that an entry does not declare reaches the log", () => {
-  assert.equal(entryLine({ ...entry, mail: "anna@example.com" } as Entry), entryLine(entry));
-});
+  test("omits members that an entry does not declare", () => {
+    assert.equal(entryLine({ ...entry, mail: "anna@example.com" } as Entry), entryLine(entry));
+  });
 
-test("an entry that is not canonical JSON is a fault", () => {
-  assert.throws(() => entryLine({ ...entry, at: 1.5 }), /\$\.at is not a safe integer/);
-  assert.throws(() => entryLine({ ...entry, id: undefined as unknown as string }), /\$\.id is not JSON/);
-  assert.throws(
-    () => entryLine({ ...entry, facts: { to: "\ud800" } }),
-    /\$\.facts\.to contains a lone surrogate/,
-  );
-});
+  test("rejects an entry that is not canonical JSON", () => {
+    assert.throws(() => entryLine({ ...entry, at: 1.5 }), /\$\.at is not a safe integer/);
+    assert.throws(() => entryLine({ ...entry, id: undefined as unknown as string }), /\$\.id is not JSON/);
+    assert.throws(
+      () => entryLine({ ...entry, facts: { to: "\ud800" } }),
+      /\$\.facts\.to contains a lone surrogate/,
+    );
+  });
 
-test("a commitment opens to its text with its salt and to nothing else", () => {
-  fc.assert(
-    fc.property(fc.string({ unit: "binary" }), fc.string({ unit: "binary" }), (text, other) => {
-      const { commitment, salt } = commitText(text);
-      assert.equal(opensCommitment(commitment, text, salt), true);
-      assert.equal(opensCommitment(commitment, other, salt), text === other);
-      assert.equal(opensCommitment(commitment, text, commitText(text).salt), false);
-    }),
-  );
-});
+  test("a commitment opens to its text with its salt, and to nothing else", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "binary" }), fc.string({ unit: "binary" }), (text, other) => {
+        const { commitment, salt } = commitText(text);
+        assert.equal(opensCommitment(commitment, text, salt), true);
+        assert.equal(opensCommitment(commitment, other, salt), text === other);
+        assert.equal(opensCommitment(commitment, text, commitText(text).salt), false);
+      }),
+    );
+  });
 
-test("the same text is committed to differently each time, so that it cannot be guessed from the log", () => {
-  const [one, other] = [commitText("yes"), commitText("yes")];
-  assert.notEqual(one.commitment, other.commitment);
-  assert.notEqual(one.salt, other.salt);
-  assert.equal(Buffer.from(one.salt, "base64url").length, 32);
-});
+  test("two commitments to the same text differ, so that it cannot be guessed from the log", () => {
+    const [one, other] = [commitText("yes"), commitText("yes")];
+    assert.notEqual(one.commitment, other.commitment);
+    assert.notEqual(one.salt, other.salt);
+    assert.equal(Buffer.from(one.salt, "base64url").length, 32);
+  });
 
-test("bytes cannot move between text and salt", () => {
-  const { commitment, salt } = commitText("approve 10", Buffer.alloc(32, 7));
-  const bytes = Buffer.from(salt, "base64url");
-  const longer = Buffer.concat([bytes, Buffer.from("approve ")]).toString("base64url");
-  assert.equal(opensCommitment(commitment, "10", longer), false);
-  const shorter = bytes.subarray(0, 31).toString("base64url");
-  assert.equal(opensCommitment(commitment, `${String.fromCharCode(7)}approve 10`, shorter), false);
-  assert.equal(opensCommitment(commitment, "approve 10", `${salt}=`), false);
-  for (const length of [0, 31, 33]) assert.throws(() => commitText("x", new Uint8Array(length)), TypeError);
-});
+  test("bytes cannot move between text and salt", () => {
+    const { commitment, salt } = commitText("approve 10", Buffer.alloc(32, 7));
+    const bytes = Buffer.from(salt, "base64url");
+    const longer = Buffer.concat([bytes, Buffer.from("approve ")]).toString("base64url");
+    assert.equal(opensCommitment(commitment, "10", longer), false);
+    const shorter = bytes.subarray(0, 31).toString("base64url");
+    assert.equal(opensCommitment(commitment, `${String.fromCharCode(7)}approve 10`, shorter), false);
+    assert.equal(opensCommitment(commitment, "approve 10", `${salt}=`), false);
+    for (const length of [0, 31, 33]) assert.throws(() => commitText("x", new Uint8Array(length)), TypeError);
+  });
 
-test("a text that UTF-8 cannot carry is neither committed to nor opened", () => {
-  const { commitment, salt } = commitText("\ufffd");
-  assert.throws(() => commitText("\ud800"), TypeError);
-  assert.equal(opensCommitment(commitment, "\ud800", salt), false);
+  test("rejects a text that UTF-8 cannot encode", () => {
+    const { commitment, salt } = commitText("\ufffd");
+    assert.throws(() => commitText("\ud800"), TypeError);
+    assert.equal(opensCommitment(commitment, "\ud800", salt), false);
+  });
 });

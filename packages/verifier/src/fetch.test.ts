@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import type { Server } from "node:http";
 import { createServer } from "node:https";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import { serve } from "@hono/node-server";
 import { middlewareRules } from "../test/middleware.ts";
 import { audience, standIn, testClock } from "../test/stand-in.ts";
@@ -37,24 +37,32 @@ middlewareRules(async ({ verifier, build, handle, tls, clientCertificate }) => {
   return { server, close: () => server.close() };
 }, "when the handler is done");
 
-test("what the server hands in beside the request reaches builder and handler, as in a Next.js route", async () => {
-  const stand = await standIn();
-  const { issuer } = stand;
-  const verifier = createVerifier({ issuer, audience, clientId: "a", clientSecret: "b", clock: testClock() });
-  type Context = { params: Promise<{ order: string }> };
-  const POST = countersigned(
-    verifier,
-    async (_request, { params }: Context) => ({ type: "refund", order: (await params).order }),
-    async (_request, { action }, { params }) => Response.json({ action, order: (await params).order }),
-  );
-  const token = await stand.issue({ type: "refund", order: "A-7" });
-  const request = new Request("http://localhost/orders/A-7", {
-    method: "POST",
-    headers: { authorization: `Bearer ${token}` },
+describe("fetch middleware", () => {
+  test("passes the server's further arguments to the builder and the handler, as in a Next.js route", async () => {
+    const stand = await standIn();
+    const { issuer } = stand;
+    const verifier = createVerifier({
+      issuer,
+      audience,
+      clientId: "a",
+      clientSecret: "b",
+      clock: testClock(),
+    });
+    type Context = { params: Promise<{ order: string }> };
+    const POST = countersigned(
+      verifier,
+      async (_request, { params }: Context) => ({ type: "refund", order: (await params).order }),
+      async (_request, { action }, { params }) => Response.json({ action, order: (await params).order }),
+    );
+    const token = await stand.issue({ type: "refund", order: "A-7" });
+    const request = new Request("http://localhost/orders/A-7", {
+      method: "POST",
+      headers: { authorization: `Bearer ${token}` },
+    });
+    const response = await POST(request, { params: Promise.resolve({ order: "A-7" }) });
+    assert.deepEqual(await response.json(), { action: { type: "refund", order: "A-7" }, order: "A-7" });
+    await stand.close();
   });
-  const response = await POST(request, { params: Promise.resolve({ order: "A-7" }) });
-  assert.deepEqual(await response.json(), { action: { type: "refund", order: "A-7" }, order: "A-7" });
-  await stand.close();
 });
 
 // Checked by the compiler; nothing of it runs.

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import type { Server } from "node:http";
 import { createServer } from "node:https";
-import { after, before, beforeEach, test } from "node:test";
+import { after, before, beforeEach, describe, test } from "node:test";
 import { serve } from "@hono/node-server";
 import { type Context, Hono } from "hono";
 import { HTTPException } from "hono/http-exception";
@@ -51,43 +51,45 @@ const post = (app: Hono, signal?: AbortSignal) =>
     ...(signal && { signal }),
   });
 
-test("an error that the app handles fails the spend, whatever the app answers", async () => {
-  const endings: [Error, number][] = [
-    [new HTTPException(409), 409],
-    [new Error("the ledger is closed"), 200],
-  ];
-  for (const [thrown, status] of endings) {
-    token = await stand.issue(refund);
+describe("hono middleware", () => {
+  test("an error that the app handles fails the spend, whatever the response", async () => {
+    const endings: [Error, number][] = [
+      [new HTTPException(409), 409],
+      [new Error("the ledger is closed"), 200],
+    ];
+    for (const [thrown, status] of endings) {
+      token = await stand.issue(refund);
+      const app = new Hono();
+      app.onError((error, c) =>
+        error instanceof HTTPException ? error.getResponse() : c.text("handled", 200),
+      );
+      app.post(
+        "/refund",
+        countersigned(verifier, () => refund),
+        () => {
+          throw thrown;
+        },
+      );
+      assert.equal((await post(app)).status, status);
+      assert.equal(stand.tokens.get(token)?.state, "failed");
+    }
+  });
+
+  test("a thrown value that is not an Error fails the spend as well", async () => {
     const app = new Hono();
-    app.onError((error, c) =>
-      error instanceof HTTPException ? error.getResponse() : c.text("handled", 200),
-    );
     app.post(
       "/refund",
       countersigned(verifier, () => refund),
       () => {
-        throw thrown;
+        throw "a string";
       },
     );
-    assert.equal((await post(app)).status, status);
+    await assert.rejects(
+      async () => post(app),
+      (thrown) => thrown === "a string",
+    );
     assert.equal(stand.tokens.get(token)?.state, "failed");
-  }
-});
-
-test("what is thrown and is no Error fails the spend as well", async () => {
-  const app = new Hono();
-  app.post(
-    "/refund",
-    countersigned(verifier, () => refund),
-    () => {
-      throw "a string";
-    },
-  );
-  await assert.rejects(
-    async () => post(app),
-    (thrown) => thrown === "a string",
-  );
-  assert.equal(stand.tokens.get(token)?.state, "failed");
+  });
 });
 
 // Checked by the compiler; nothing of it runs.

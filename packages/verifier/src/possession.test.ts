@@ -1,7 +1,7 @@
 /** Tokens that are bound to a key or a certificate: refused to whoever does not have it, before anything is spent. */
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
-import { after, before, beforeEach, test } from "node:test";
+import { after, before, beforeEach, describe, test } from "node:test";
 import { type JsonObject, proofAlgorithms } from "@countersign/protocol";
 import { createCertificates, selfSigned } from "@countersign/testing/server/certificate";
 import { createProofKey, type ProofKey, type Said } from "@countersign/testing/server/dpop-key";
@@ -61,215 +61,221 @@ beforeEach(async () => {
   token = await issue({ jkt: key.jkt });
 });
 
-test("a bound token with a proof for this very call is spent, and a Fetch request is such a call", async () => {
-  assert.equal((await verifier.check(call(await prove()), refund)).outcome, "checked");
-  const request = new Request(`${url}?fast=1`, {
-    method: "POST",
-    headers: { authorization: `dpop ${token}`, dpop: await prove() },
+describe("bound tokens", () => {
+  test("accepts a bound token with a proof for this call; a Fetch request is such a call", async () => {
+    assert.equal((await verifier.check(call(await prove()), refund)).outcome, "checked");
+    const request = new Request(`${url}?fast=1`, {
+      method: "POST",
+      headers: { authorization: `dpop ${token}`, dpop: await prove() },
+    });
+    const answer = await verifier.spend(request, refund, () => "refunded");
+    assert.equal(answer.outcome, "done");
   });
-  const answer = await verifier.spend(request, refund, () => "refunded");
-  assert.equal(answer.outcome, "done");
-});
 
-test("a proof with any algorithm of the list is taken, and one with another is not", async () => {
-  for (const algorithm of proofAlgorithms) {
-    key = await createProofKey(algorithm);
+  test("accepts each proof algorithm of the list, and no other", async () => {
+    for (const algorithm of proofAlgorithms) {
+      key = await createProofKey(algorithm);
+      token = await issue({ jkt: key.jkt });
+      assert.equal((await verifier.check(call(await prove()), refund)).outcome, "checked", algorithm);
+    }
+    key = await createProofKey("ES384");
     token = await issue({ jkt: key.jkt });
-    assert.equal((await verifier.check(call(await prove()), refund)).outcome, "checked", algorithm);
-  }
-  key = await createProofKey("ES384");
-  token = await issue({ jkt: key.jkt });
-  assert.equal((await rejected(call(await prove()))).reason, "invalid_proof");
-});
+    assert.equal((await rejected(call(await prove()))).reason, "invalid_proof");
+  });
 
-test("a bound token presented as a bearer token, or bare, is refused, with or without a proof", async () => {
-  for (const given of [
-    `Bearer ${token}`,
-    token,
-    call(undefined, { authorization: `Bearer ${token}` }),
-    call(await prove(), { authorization: `Bearer ${token}` }),
-  ]) {
-    const rejection = await rejected(given);
-    assert.deepEqual([rejection.reason, rejection.status], ["wrong_scheme", 401]);
-    assert.match(challengeOf(rejection), /^DPoP realm="[^"]+", algs="ES256 [^"]+", error="invalid_token"/);
-  }
-});
+  test("rejects a bound token presented as Bearer or bare, with or without a proof", async () => {
+    for (const given of [
+      `Bearer ${token}`,
+      token,
+      call(undefined, { authorization: `Bearer ${token}` }),
+      call(await prove(), { authorization: `Bearer ${token}` }),
+    ]) {
+      const rejection = await rejected(given);
+      assert.deepEqual([rejection.reason, rejection.status], ["wrong_scheme", 401]);
+      assert.match(challengeOf(rejection), /^DPoP realm="[^"]+", algs="ES256 [^"]+", error="invalid_token"/);
+    }
+  });
 
-test("a token that is not bound is refused under the DPoP scheme", async () => {
-  token = await stand.issue(refund);
-  for (const given of [`DPoP ${token}`, call(await prove())]) {
-    const rejection = await rejected(given);
-    assert.equal(rejection.reason, "wrong_scheme");
-    assert.match(challengeOf(rejection), /^Bearer .*error="invalid_token".*present it as Bearer/);
-  }
-});
+  test("rejects an unbound token under the DPoP scheme", async () => {
+    token = await stand.issue(refund);
+    for (const given of [`DPoP ${token}`, call(await prove())]) {
+      const rejection = await rejected(given);
+      assert.equal(rejection.reason, "wrong_scheme");
+      assert.match(challengeOf(rejection), /^Bearer .*error="invalid_token".*present it as Bearer/);
+    }
+  });
 
-test("a proof that is missing, or not for this call, this token, this key and this moment, is refused", async () => {
-  const other = await createProofKey();
-  const good = await prove();
-  const claims = { htm: "POST", htu: url, iat: clock.at / 1000, jti: "x" };
-  const cases: [string, Call | string][] = [
-    ["an API that hands on the header alone", `DPoP ${token}`],
-    ["missing", call()],
-    ["two in one header", call(`${good}, ${await prove()}`)],
-    ["no JWT", call("proof")],
-    ["too long", call(await prove({ jti: "j".repeat(9000) }))],
-    ["another method", call(await prove({ htm: "GET" }))],
-    ["another method of the call", call(good, { method: "PUT" })],
-    ["another URL", call(await prove({ htu: "https://payments.example/payouts" }))],
-    ["another URL of the call", call(good, { url: "https://payments.example/payouts" })],
-    ["another host of the call", call(good, { url: "https://evil.example/refunds" })],
-    ["another token", call(await prove({ token: `${token}x` }))],
-    ["no token", call(await prove({ token: undefined }))],
-    ["too old", call(await prove({ iat: clock.at / 1000 - 90 }))],
-    ["from the future", call(await prove({ iat: clock.at / 1000 + 31 }))],
-    ["without an id", call(await prove({ jti: undefined }))],
-    ["another key", call(await other.prove({ htu: url, now: clock.at, token }))],
-    ["somebody else's key inside", call(await prove({}, { jwk: other.publicJwk }))],
-    ["a private key inside", call(await prove({}, { jwk: key.privateJwk }))],
-    ["another type", call(await prove({}, { typ: "JWT" }))],
-    ["unsigned", call(`${new UnsecuredJWT(claims).encode()}AAAA`)],
-    ["another signature", call(`${good.slice(0, -6)}AAAAAA`)],
-  ];
-  for (const [name, given] of cases) {
-    const rejection = await rejected(given);
-    assert.deepEqual([rejection.reason, rejection.status], ["invalid_proof", 401], name);
-    assert.match(challengeOf(rejection), /^DPoP .*error="invalid_dpop_proof", error_description="/, name);
-  }
-  assert.equal((await verifier.check(call(good), refund)).outcome, "checked");
-});
+  test("rejects a proof that is missing, or for another call, token, key or time", async () => {
+    const other = await createProofKey();
+    const good = await prove();
+    const claims = { htm: "POST", htu: url, iat: clock.at / 1000, jti: "x" };
+    const cases: [string, Call | string][] = [
+      ["an API that hands on the header alone", `DPoP ${token}`],
+      ["missing", call()],
+      ["two in one header", call(`${good}, ${await prove()}`)],
+      ["no JWT", call("proof")],
+      ["too long", call(await prove({ jti: "j".repeat(9000) }))],
+      ["another method", call(await prove({ htm: "GET" }))],
+      ["another method of the call", call(good, { method: "PUT" })],
+      ["another URL", call(await prove({ htu: "https://payments.example/payouts" }))],
+      ["another URL of the call", call(good, { url: "https://payments.example/payouts" })],
+      ["another host of the call", call(good, { url: "https://evil.example/refunds" })],
+      ["another token", call(await prove({ token: `${token}x` }))],
+      ["no token", call(await prove({ token: undefined }))],
+      ["too old", call(await prove({ iat: clock.at / 1000 - 90 }))],
+      ["from the future", call(await prove({ iat: clock.at / 1000 + 31 }))],
+      ["without an id", call(await prove({ jti: undefined }))],
+      ["another key", call(await other.prove({ htu: url, now: clock.at, token }))],
+      ["somebody else's key inside", call(await prove({}, { jwk: other.publicJwk }))],
+      ["a private key inside", call(await prove({}, { jwk: key.privateJwk }))],
+      ["another type", call(await prove({}, { typ: "JWT" }))],
+      ["unsigned", call(`${new UnsecuredJWT(claims).encode()}AAAA`)],
+      ["another signature", call(`${good.slice(0, -6)}AAAAAA`)],
+    ];
+    for (const [name, given] of cases) {
+      const rejection = await rejected(given);
+      assert.deepEqual([rejection.reason, rejection.status], ["invalid_proof", 401], name);
+      assert.match(challengeOf(rejection), /^DPoP .*error="invalid_dpop_proof", error_description="/, name);
+    }
+    assert.equal((await verifier.check(call(good), refund)).outcome, "checked");
+  });
 
-test("behind a proxy the proof is held against the base URL and the path, and never against the host of the call", async () => {
-  const internal = "http://10.0.0.7:3000/refunds?fast=1";
-  assert.equal((await rejected(call(await prove(), { url: internal }))).reason, "invalid_proof");
-  const proxied = newVerifier({ baseUrl: "https://payments.example/" });
-  for (const seen of [internal, "/refunds", "https://evil.example/refunds"])
-    assert.equal((await proxied.check(call(await prove(), { url: seen }), refund)).outcome, "checked", seen);
-  const lured = await prove({ htu: "https://evil.example/refunds" });
-  const rejection = await rejected(call(lured, { url: "https://evil.example/refunds" }), proxied);
-  assert.equal(rejection.reason, "invalid_proof");
-  const below = newVerifier({ baseUrl: "https://payments.example/v1" });
-  const proof = await prove({ htu: "https://payments.example/v1/refunds" });
-  assert.equal((await below.check(call(proof, { url: internal }), refund)).outcome, "checked");
-  for (const baseUrl of ["payments.example", "ftp://payments.example", "https://payments.example?x"])
-    assert.throws(() => newVerifier({ baseUrl }), /baseUrl/);
-});
-
-test("where a nonce is required, the rejection brings one, and every process of the API knows it", async () => {
-  const strict = newVerifier({ requireProofNonce: true });
-  const rejection = await rejected(call(await prove()), strict);
-  assert.deepEqual([rejection.reason, rejection.status], ["nonce_required", 401]);
-  assert.match(challengeOf(rejection), /^DPoP .*error="use_dpop_nonce"/);
-  const nonce = rejection.headers["dpop-nonce"];
-  assert.ok(nonce);
-  const other = newVerifier({ requireProofNonce: true });
-  assert.equal((await other.check(call(await prove({ nonce })), refund)).outcome, "checked");
-  const guessed = createHmac("sha256", "guess").update("nonce").digest("base64url");
-  assert.equal((await rejected(call(await prove({ nonce: guessed })), strict)).reason, "nonce_required");
-  assert.equal((await verifier.check(call(await prove({ nonce: "any" })), refund)).outcome, "checked");
-});
-
-test("the same proof again is good for a look, and the token still runs once", async () => {
-  const proof = await prove();
-  assert.equal((await verifier.check(call(proof), refund)).outcome, "checked");
-  assert.equal((await verifier.spend(call(proof), refund, () => 1)).outcome, "done");
-  const again = await verifier.spend(call(proof), refund, () => assert.fail("it ran twice"));
-  assert(again.outcome === "rejected" && again.reason === "already_spent");
-});
-
-test("a token bound to a certificate is good over a connection that was opened with it, and no other", async () => {
-  const ours = await selfSigned("CN=agent-1");
-  const theirs = await (await createCertificates()).forClient("CN=agent-1");
-  token = await issue({ "x5t#S256": ours.thumbprint });
-  const authorization = `Bearer ${token}`;
-  const over = (clientCertificate?: Call["clientCertificate"]) =>
-    call(undefined, { authorization, ...(clientCertificate && { clientCertificate }) });
-  const base64 = Buffer.from(ours.der).toString("base64");
-  const spellings = [ours.der, ours.certificate, encodeURIComponent(ours.certificate), `:${base64}:`];
-  for (const spelled of spellings)
-    assert.equal(
-      (
-        await verifier.check(
-          over(() => spelled),
-          refund,
-        )
-      ).outcome,
-      "checked",
-      String(spelled),
-    );
-  const others = [theirs.der, theirs.certificate, ours.certificate + theirs.certificate, "%", "", base64];
-  for (const given of [...others, new Uint8Array(), undefined]) {
-    const rejection = await rejected(over(() => given));
-    assert.deepEqual([rejection.reason, rejection.status], ["wrong_certificate", 401]);
-    assert.match(challengeOf(rejection), /^Bearer .*error="invalid_token"/);
-  }
-  assert.equal((await rejected(over())).reason, "wrong_certificate");
-  assert.equal((await rejected(authorization)).reason, "wrong_certificate");
-  const proof = await prove();
-  const asDpop = call(proof, { clientCertificate: () => ours.der });
-  assert.equal((await rejected(asDpop)).reason, "wrong_scheme");
-});
-
-test("a token bound to both wants both, and one bound to something else is good for nothing", async () => {
-  const ours = await selfSigned("CN=agent-1");
-  token = await issue({ jkt: key.jkt, "x5t#S256": ours.thumbprint });
-  const proof = await prove();
-  assert.equal((await rejected(call(proof))).reason, "wrong_certificate");
-  const both = call(proof, { clientCertificate: () => ours.der });
-  assert.equal((await verifier.check(both, refund)).outcome, "checked");
-  for (const cnf of [
-    {},
-    { kid: "x" },
-    { jkt: key.jkt, jwk: {} },
-    { jkt: 7 },
-    { "x5t#S256": 7 },
-    "x",
-    null,
-    [],
-  ]) {
-    token = await stand.issue(refund, { cnf } as JsonObject);
-    for (const scheme of ["DPoP", "Bearer"])
+  test("with baseUrl, compares the proof with it and the path, never with the host of the call", async () => {
+    const internal = "http://10.0.0.7:3000/refunds?fast=1";
+    assert.equal((await rejected(call(await prove(), { url: internal }))).reason, "invalid_proof");
+    const proxied = newVerifier({ baseUrl: "https://payments.example/" });
+    for (const seen of [internal, "/refunds", "https://evil.example/refunds"])
       assert.equal(
-        (await rejected(call(await prove(), { authorization: `${scheme} ${token}` }))).reason,
-        "invalid_token",
-        JSON.stringify(cnf),
+        (await proxied.check(call(await prove(), { url: seen }), refund)).outcome,
+        "checked",
+        seen,
       );
-  }
-});
+    const lured = await prove({ htu: "https://evil.example/refunds" });
+    const rejection = await rejected(call(lured, { url: "https://evil.example/refunds" }), proxied);
+    assert.equal(rejection.reason, "invalid_proof");
+    const below = newVerifier({ baseUrl: "https://payments.example/v1" });
+    const proof = await prove({ htu: "https://payments.example/v1/refunds" });
+    assert.equal((await below.check(call(proof, { url: internal }), refund)).outcome, "checked");
+    for (const baseUrl of ["payments.example", "ftp://payments.example", "https://payments.example?x"])
+      assert.throws(() => newVerifier({ baseUrl }), /baseUrl/);
+  });
 
-test("a plain bearer token asks for no certificate and no proof", async () => {
-  token = await stand.issue(refund);
-  const headers = {
-    get: (name: string) => (name === "authorization" ? `Bearer ${token}` : assert.fail(name)),
-  };
-  const plain: Call = {
-    headers,
-    method: "POST",
-    url,
-    clientCertificate: () => assert.fail("the certificate was asked for"),
-  };
-  assert.equal((await verifier.check(plain, refund)).outcome, "checked");
-});
+  test("with requireProofNonce, the rejection has a nonce that every process of the API accepts", async () => {
+    const strict = newVerifier({ requireProofNonce: true });
+    const rejection = await rejected(call(await prove()), strict);
+    assert.deepEqual([rejection.reason, rejection.status], ["nonce_required", 401]);
+    assert.match(challengeOf(rejection), /^DPoP .*error="use_dpop_nonce"/);
+    const nonce = rejection.headers["dpop-nonce"];
+    assert.ok(nonce);
+    const other = newVerifier({ requireProofNonce: true });
+    assert.equal((await other.check(call(await prove({ nonce })), refund)).outcome, "checked");
+    const guessed = createHmac("sha256", "guess").update("nonce").digest("base64url");
+    assert.equal((await rejected(call(await prove({ nonce: guessed })), strict)).reason, "nonce_required");
+    assert.equal((await verifier.check(call(await prove({ nonce: "any" })), refund)).outcome, "checked");
+  });
 
-test("whatever comes as a proof or a certificate, it is refused, and never thrown over", async () => {
-  const odd = fc.oneof(fc.string(), fc.base64String(), fc.uint8Array());
-  token = await issue({ "x5t#S256": "x".repeat(43) });
-  const authorization = `Bearer ${token}`;
-  await fc.assert(
-    fc.asyncProperty(odd, async (certificate) => {
-      const given = call(undefined, { authorization, clientCertificate: () => certificate });
-      return (await rejected(given)).reason === "wrong_certificate";
-    }),
-    { numRuns: 50 },
-  );
-  token = await issue({ jkt: key.jkt });
-  const segment = fc.base64String().map((text) => text.replace(/[+/=]/g, "_"));
-  await fc.assert(
-    fc.asyncProperty(fc.oneof(fc.string(), fc.tuple(segment, segment, segment)), async (proof) => {
-      const text = typeof proof === "string" ? proof : proof.join(".");
-      const headers = { get: (name: string) => (name === "dpop" ? text : `DPoP ${token}`) };
-      return (await rejected({ headers, method: "POST", url })).reason === "invalid_proof";
-    }),
-    { numRuns: 50 },
-  );
+  test("a repeated proof passes check, and the token still runs once", async () => {
+    const proof = await prove();
+    assert.equal((await verifier.check(call(proof), refund)).outcome, "checked");
+    assert.equal((await verifier.spend(call(proof), refund, () => 1)).outcome, "done");
+    const again = await verifier.spend(call(proof), refund, () => assert.fail("it ran twice"));
+    assert(again.outcome === "rejected" && again.reason === "already_spent");
+  });
+
+  test("accepts a certificate-bound token only over a connection with that certificate", async () => {
+    const ours = await selfSigned("CN=agent-1");
+    const theirs = await (await createCertificates()).forClient("CN=agent-1");
+    token = await issue({ "x5t#S256": ours.thumbprint });
+    const authorization = `Bearer ${token}`;
+    const over = (clientCertificate?: Call["clientCertificate"]) =>
+      call(undefined, { authorization, ...(clientCertificate && { clientCertificate }) });
+    const base64 = Buffer.from(ours.der).toString("base64");
+    const spellings = [ours.der, ours.certificate, encodeURIComponent(ours.certificate), `:${base64}:`];
+    for (const spelled of spellings)
+      assert.equal(
+        (
+          await verifier.check(
+            over(() => spelled),
+            refund,
+          )
+        ).outcome,
+        "checked",
+        String(spelled),
+      );
+    const others = [theirs.der, theirs.certificate, ours.certificate + theirs.certificate, "%", "", base64];
+    for (const given of [...others, new Uint8Array(), undefined]) {
+      const rejection = await rejected(over(() => given));
+      assert.deepEqual([rejection.reason, rejection.status], ["wrong_certificate", 401]);
+      assert.match(challengeOf(rejection), /^Bearer .*error="invalid_token"/);
+    }
+    assert.equal((await rejected(over())).reason, "wrong_certificate");
+    assert.equal((await rejected(authorization)).reason, "wrong_certificate");
+    const proof = await prove();
+    const asDpop = call(proof, { clientCertificate: () => ours.der });
+    assert.equal((await rejected(asDpop)).reason, "wrong_scheme");
+  });
+
+  test("a token bound to both requires both, and an unknown binding is rejected", async () => {
+    const ours = await selfSigned("CN=agent-1");
+    token = await issue({ jkt: key.jkt, "x5t#S256": ours.thumbprint });
+    const proof = await prove();
+    assert.equal((await rejected(call(proof))).reason, "wrong_certificate");
+    const both = call(proof, { clientCertificate: () => ours.der });
+    assert.equal((await verifier.check(both, refund)).outcome, "checked");
+    for (const cnf of [
+      {},
+      { kid: "x" },
+      { jkt: key.jkt, jwk: {} },
+      { jkt: 7 },
+      { "x5t#S256": 7 },
+      "x",
+      null,
+      [],
+    ]) {
+      token = await stand.issue(refund, { cnf } as JsonObject);
+      for (const scheme of ["DPoP", "Bearer"])
+        assert.equal(
+          (await rejected(call(await prove(), { authorization: `${scheme} ${token}` }))).reason,
+          "invalid_token",
+          JSON.stringify(cnf),
+        );
+    }
+  });
+
+  test("a bearer token requires neither certificate nor proof", async () => {
+    token = await stand.issue(refund);
+    const headers = {
+      get: (name: string) => (name === "authorization" ? `Bearer ${token}` : assert.fail(name)),
+    };
+    const plain: Call = {
+      headers,
+      method: "POST",
+      url,
+      clientCertificate: () => assert.fail("the certificate was asked for"),
+    };
+    assert.equal((await verifier.check(plain, refund)).outcome, "checked");
+  });
+
+  test("rejects any malformed proof or certificate, and never throws", async () => {
+    const odd = fc.oneof(fc.string(), fc.base64String(), fc.uint8Array());
+    token = await issue({ "x5t#S256": "x".repeat(43) });
+    const authorization = `Bearer ${token}`;
+    await fc.assert(
+      fc.asyncProperty(odd, async (certificate) => {
+        const given = call(undefined, { authorization, clientCertificate: () => certificate });
+        return (await rejected(given)).reason === "wrong_certificate";
+      }),
+      { numRuns: 50 },
+    );
+    token = await issue({ jkt: key.jkt });
+    const segment = fc.base64String().map((text) => text.replace(/[+/=]/g, "_"));
+    await fc.assert(
+      fc.asyncProperty(fc.oneof(fc.string(), fc.tuple(segment, segment, segment)), async (proof) => {
+        const text = typeof proof === "string" ? proof : proof.join(".");
+        const headers = { get: (name: string) => (name === "dpop" ? text : `DPoP ${token}`) };
+        return (await rejected({ headers, method: "POST", url })).reason === "invalid_proof";
+      }),
+      { numRuns: 50 },
+    );
+  });
 });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { after, before, beforeEach, test } from "node:test";
+import { after, before, beforeEach, describe, test } from "node:test";
 import {
   acknowledged,
   approved,
@@ -53,215 +53,217 @@ const asleep = () => until(() => clock.asleep().length > 0);
 const isSettled = (promise: Promise<unknown>) =>
   Promise.race([promise.then(() => true), new Promise((resolve) => setImmediate(resolve, false))]);
 
-test("a ping ends the wait at once, with one single token request, which is not held", async () => {
-  const waiting = agent.wait(await askAs());
-  await asleep();
-  assert.deepEqual([clock.asleep(), polls().length], [[30_000], 0]);
-  stand.token = [yes];
-  assert.equal(await ping(), 204);
-  const outcome = await waiting;
-  assert.equal(outcome.outcome, "approved");
-  assert.equal(clock.passed, 0);
-  assert.deepEqual(
-    polls().map(({ headers }) => headers.prefer),
-    [undefined],
-  );
-  assert.deepEqual(clock.asleep(), []);
-});
-
-test("T26: a ping says only that there is an answer: denied and expired come from the token endpoint as well", async () => {
-  for (const [error, expected] of [
-    ["access_denied", "denied"],
-    ["expired_token", "expired"],
-  ] as const) {
-    agent = newAgent();
+describe("ping", () => {
+  test("ends the wait at once, with one token request that is not a long poll", async () => {
     const waiting = agent.wait(await askAs());
     await asleep();
-    stand.token = [oauthError(error)];
-    // What else is in the body is not looked at: a token that was not asked for is never used.
-    await ping(agent, { auth_req_id: "req-1", access_token: "x", error: "x" });
-    assert.equal((await waiting).outcome, expected);
-  }
-});
-
-test("a ping that comes too early is followed by waiting on, and the next one counts again", async () => {
-  const waiting = agent.wait(await askAs());
-  await asleep();
-  await ping();
-  await until(() => polls().length === 1);
-  await asleep();
-  assert.deepEqual([clock.asleep(), await isSettled(waiting)], [[30_000], false]);
-  stand.token = [yes];
-  await ping();
-  assert.equal((await waiting).outcome, "approved");
-  assert.equal(polls().length, 2);
-});
-
-test("a ping that is here before the answer to the ask, or before anybody waits, is not lost", async () => {
-  const early: typeof fetch = async (url, init) => {
-    const response = await fetch(url, init);
-    if (`${url}`.endsWith("/bc-authorize")) assert.equal(await ping(hasty), 204);
-    return response;
-  };
-  const hasty = createAgent(
-    { issuer: stand.issuer, clientId: "refunder", clientSecret: "s3cret" },
-    { clock, callback: {}, fetch: early },
-  );
-  stand.token = [yes];
-  assert.equal((await hasty.wait(await askAs(hasty))).outcome, "approved");
-  const ask = await askAs();
-  await ping();
-  assert.equal((await agent.wait(ask)).outcome, "approved");
-  assert.equal(
-    (await agent.wait(ask)).outcome,
-    "approved",
-    "the server's answer counts, also when asked again",
-  );
-  assert.equal(clock.passed, 0);
-});
-
-test("a ping during a token request is heard when that is over", async () => {
-  const ask = await askAs();
-  let answer = (_: Response) => {};
-  const slow: typeof fetch = (url, init) =>
-    `${url}`.endsWith("/oauth/token") && polls().length === 0
-      ? fetch(url, init).then(() => new Promise((resolve) => (answer = resolve)))
-      : fetch(url, init);
-  const patient = createAgent(
-    { issuer: stand.issuer, clientId: "refunder", clientSecret: "s3cret" },
-    { clock, callback: {}, fetch: slow },
-  );
-  const waiting = patient.wait(ask);
-  await until(() => polls().length === 1);
-  await ping(patient);
-  stand.token = [yes];
-  answer(Response.json({ error: "authorization_pending" }, { status: 400 }));
-  assert.equal((await waiting).outcome, "approved");
-  assert.equal(clock.passed, 0);
-});
-
-test("T23: should a ping be lost, the agent asks all the same: every half a minute, and shortly before the end", async () => {
-  const waiting = agent.wait(await askAs());
-  const slept = [];
-  for (let poll = 1; poll <= 5; poll += 1) {
-    await asleep();
-    slept.push(...clock.asleep());
-    if (poll === 5) stand.token = [yes];
-    clock.pass(clock.asleep()[0]!);
-    await until(() => polls().length === poll);
-  }
-  assert.equal((await waiting).outcome, "approved");
-  assert.deepEqual(slept, [30_000, 30_000, 30_000, 27_000, 5_000]);
-});
-
-test("after a ping, a token request that breaks or finds the server busy is repeated at the interval, not at leisure", async () => {
-  const waiting = agent.wait(await askAs());
-  await asleep();
-  stand.token = ["hang up", { status: 503 }, yes];
-  await ping();
-  for (const poll of [1, 2]) {
-    await until(() => polls().length === poll);
-    await asleep();
-    assert.deepEqual(clock.asleep(), [5_000]);
-    clock.pass(5_000);
-  }
-  assert.equal((await waiting).outcome, "approved");
-});
-
-test("T21: an ask of another process, or one that was joined, may have had its ping: it is asked about at once", async () => {
-  const ask = await askAs();
-  stand.token = [yes];
-  assert.equal((await newAgent().wait(JSON.parse(JSON.stringify(ask)))).outcome, "approved");
-  stand.ask = [acknowledged({ joined: true })];
-  assert.equal((await agent.wait(await askAs())).outcome, "approved");
-  assert.equal(clock.passed, 0);
-});
-
-test("aborting ends the waiting for a ping, and so does a clock that cannot be woken not hold it up", async () => {
-  const reason = new Error("shutting down");
-  const abort = new AbortController();
-  const waiting = agent.wait(await askAs(), { signal: abort.signal });
-  await asleep();
-  abort.abort(reason);
-  await assert.rejects(waiting, { code: "ERR_ABORTED", cause: reason });
-
-  const deaf = { ...clock, sleep: () => new Promise<void>(() => {}) };
-  const credentials = { issuer: stand.issuer, clientId: "refunder", clientSecret: "s3cret" };
-  const durable = createAgent(credentials, { clock: deaf, callback: {} });
-  const heard = durable.wait(await askAs(durable));
-  stand.token = [yes];
-  await ping(durable);
-  assert.equal((await heard).outcome, "approved");
-});
-
-test("countersigned is woken by a ping, with a store and without, and runs once", async () => {
-  const store = new Map<string, Ask>();
-  let ready = 0;
-  const onReady = () => (ready += 1);
-  const storing = newAgent({ store, onReady });
-  let runs = 0;
-  const run = () => (runs += 1);
-  for (const [asker, countersigned] of [
-    [agent, () => agent.countersigned(wanted, run)],
-    [storing, () => storing.countersigned(wanted, run, { store })],
-  ] as const) {
-    stand.token = [pending];
-    const done = countersigned();
-    await asleep();
+    assert.deepEqual([clock.asleep(), polls().length], [[30_000], 0]);
     stand.token = [yes];
-    assert.equal(await ping(asker), 204);
-    assert.deepEqual(await done, { outcome: "approved", result: runs });
-    assert.equal(store.size, 0);
-    assert.equal(await ping(asker), 204, "a repeated ping does no harm");
-  }
-  assert.equal(ready, 0, "somebody waits for it");
-  assert.equal(runs, 2);
-});
-
-test("a ping that comes while countersigned keeps the ask is for it, and not for onReady", async () => {
-  const store = new Map<string, Ask>();
-  const slow = {
-    get: (key: string) => store.get(key),
-    async set(key: string, ask: Ask) {
-      store.set(key, ask);
-      assert.equal(await ping(asker), 204);
-    },
-    delete: (key: string) => store.delete(key),
-  };
-  let ready = 0;
-  const asker = newAgent({ store: slow, onReady: () => (ready += 1) });
-  stand.token = [yes];
-  const done = await asker.countersigned(wanted, () => "refunded", { store: slow });
-  assert.deepEqual(done, { outcome: "approved", result: "refunded" });
-  assert.equal(ready, 0, "somebody waits for it");
-  assert.equal(clock.passed, 0);
-});
-
-test("T21: a ping for a stored ask is taken up by another process, which calls countersigned under the same key", async () => {
-  const store = new Map<string, Ask>();
-  const killed = new AbortController();
-  const first = agent.countersigned(wanted, () => assert.fail(), { store, signal: killed.signal });
-  await asleep();
-  killed.abort(new Error("killed"));
-  await assert.rejects(first, { code: "ERR_ABORTED", cause: new Error("killed") });
-
-  stand.token = [yes];
-  const outcome = new Promise<Outcome | { outcome: string }>((resolve) => {
-    const second = newAgent({
-      store,
-      onReady: ({ idempotencyKey }) =>
-        second.countersigned({ ...wanted, idempotencyKey }, () => "refunded", { store }).then(resolve),
-    });
-    ping(second);
+    assert.equal(await ping(), 204);
+    const outcome = await waiting;
+    assert.equal(outcome.outcome, "approved");
+    assert.equal(clock.passed, 0);
+    assert.deepEqual(
+      polls().map(({ headers }) => headers.prefer),
+      [undefined],
+    );
+    assert.deepEqual(clock.asleep(), []);
   });
-  assert.deepEqual(await outcome, { outcome: "approved", result: "refunded" });
-  assert.equal(stand.seen.filter(({ path }) => path === "/bc-authorize").length, 1);
-});
 
-test("a server that does not ping is found out before anybody is asked", async () => {
-  const { backchannel_token_delivery_modes_supported: _, ...body } = metadataOf(stand.issuer);
-  stand.metadata = [{ status: 200, body }];
-  await assert.rejects(newAgent().ask(wanted), /does not support delivery mode ping/);
-  assert.equal(stand.seen.length, 0);
-  stand.metadata = [{ status: 200, body: metadataOf(stand.issuer) }];
+  test("denied and expired come from the token endpoint as well (T26)", async () => {
+    for (const [error, expected] of [
+      ["access_denied", "denied"],
+      ["expired_token", "expired"],
+    ] as const) {
+      agent = newAgent();
+      const waiting = agent.wait(await askAs());
+      await asleep();
+      stand.token = [oauthError(error)];
+      // What else is in the body is not looked at: a token that was not asked for is never used.
+      await ping(agent, { auth_req_id: "req-1", access_token: "x", error: "x" });
+      assert.equal((await waiting).outcome, expected);
+    }
+  });
+
+  test("an early ping is followed by further waiting, and the next one counts again", async () => {
+    const waiting = agent.wait(await askAs());
+    await asleep();
+    await ping();
+    await until(() => polls().length === 1);
+    await asleep();
+    assert.deepEqual([clock.asleep(), await isSettled(waiting)], [[30_000], false]);
+    stand.token = [yes];
+    await ping();
+    assert.equal((await waiting).outcome, "approved");
+    assert.equal(polls().length, 2);
+  });
+
+  test("a ping that arrives before the response to the request, or before a waiter, is kept", async () => {
+    const early: typeof fetch = async (url, init) => {
+      const response = await fetch(url, init);
+      if (`${url}`.endsWith("/bc-authorize")) assert.equal(await ping(hasty), 204);
+      return response;
+    };
+    const hasty = createAgent(
+      { issuer: stand.issuer, clientId: "refunder", clientSecret: "s3cret" },
+      { clock, callback: {}, fetch: early },
+    );
+    stand.token = [yes];
+    assert.equal((await hasty.wait(await askAs(hasty))).outcome, "approved");
+    const ask = await askAs();
+    await ping();
+    assert.equal((await agent.wait(ask)).outcome, "approved");
+    assert.equal(
+      (await agent.wait(ask)).outcome,
+      "approved",
+      "the server's answer counts, also when asked again",
+    );
+    assert.equal(clock.passed, 0);
+  });
+
+  test("a ping during a token request takes effect after it", async () => {
+    const ask = await askAs();
+    let answer = (_: Response) => {};
+    const slow: typeof fetch = (url, init) =>
+      `${url}`.endsWith("/oauth/token") && polls().length === 0
+        ? fetch(url, init).then(() => new Promise((resolve) => (answer = resolve)))
+        : fetch(url, init);
+    const patient = createAgent(
+      { issuer: stand.issuer, clientId: "refunder", clientSecret: "s3cret" },
+      { clock, callback: {}, fetch: slow },
+    );
+    const waiting = patient.wait(ask);
+    await until(() => polls().length === 1);
+    await ping(patient);
+    stand.token = [yes];
+    answer(Response.json({ error: "authorization_pending" }, { status: 400 }));
+    assert.equal((await waiting).outcome, "approved");
+    assert.equal(clock.passed, 0);
+  });
+
+  test("a lost ping: the agent polls every 30 seconds, and shortly before the expiry (T23)", async () => {
+    const waiting = agent.wait(await askAs());
+    const slept = [];
+    for (let poll = 1; poll <= 5; poll += 1) {
+      await asleep();
+      slept.push(...clock.asleep());
+      if (poll === 5) stand.token = [yes];
+      clock.pass(clock.asleep()[0]!);
+      await until(() => polls().length === poll);
+    }
+    assert.equal((await waiting).outcome, "approved");
+    assert.deepEqual(slept, [30_000, 30_000, 30_000, 27_000, 5_000]);
+  });
+
+  test("a token request that fails after a ping is repeated at the interval", async () => {
+    const waiting = agent.wait(await askAs());
+    await asleep();
+    stand.token = ["hang up", { status: 503 }, yes];
+    await ping();
+    for (const poll of [1, 2]) {
+      await until(() => polls().length === poll);
+      await asleep();
+      assert.deepEqual(clock.asleep(), [5_000]);
+      clock.pass(5_000);
+    }
+    assert.equal((await waiting).outcome, "approved");
+  });
+
+  test("a request of another process, or a joined one, is polled at once: its ping may have been received before (T21)", async () => {
+    const ask = await askAs();
+    stand.token = [yes];
+    assert.equal((await newAgent().wait(JSON.parse(JSON.stringify(ask)))).outcome, "approved");
+    stand.ask = [acknowledged({ joined: true })];
+    assert.equal((await agent.wait(await askAs())).outcome, "approved");
+    assert.equal(clock.passed, 0);
+  });
+
+  test("aborting ends the wait, also with a clock whose sleep ignores signals", async () => {
+    const reason = new Error("shutting down");
+    const abort = new AbortController();
+    const waiting = agent.wait(await askAs(), { signal: abort.signal });
+    await asleep();
+    abort.abort(reason);
+    await assert.rejects(waiting, { code: "ERR_ABORTED", cause: reason });
+
+    const deaf = { ...clock, sleep: () => new Promise<void>(() => {}) };
+    const credentials = { issuer: stand.issuer, clientId: "refunder", clientSecret: "s3cret" };
+    const durable = createAgent(credentials, { clock: deaf, callback: {} });
+    const heard = durable.wait(await askAs(durable));
+    stand.token = [yes];
+    await ping(durable);
+    assert.equal((await heard).outcome, "approved");
+  });
+
+  test("wakes countersigned with and without a store, and run is called once", async () => {
+    const store = new Map<string, Ask>();
+    let ready = 0;
+    const onReady = () => (ready += 1);
+    const storing = newAgent({ store, onReady });
+    let runs = 0;
+    const run = () => (runs += 1);
+    for (const [asker, countersigned] of [
+      [agent, () => agent.countersigned(wanted, run)],
+      [storing, () => storing.countersigned(wanted, run, { store })],
+    ] as const) {
+      stand.token = [pending];
+      const done = countersigned();
+      await asleep();
+      stand.token = [yes];
+      assert.equal(await ping(asker), 204);
+      assert.deepEqual(await done, { outcome: "approved", result: runs });
+      assert.equal(store.size, 0);
+      assert.equal(await ping(asker), 204, "a repeated ping does no harm");
+    }
+    assert.equal(ready, 0, "somebody waits for it");
+    assert.equal(runs, 2);
+  });
+
+  test("a ping that arrives while countersigned stores the request reaches it, not onReady", async () => {
+    const store = new Map<string, Ask>();
+    const slow = {
+      get: (key: string) => store.get(key),
+      async set(key: string, ask: Ask) {
+        store.set(key, ask);
+        assert.equal(await ping(asker), 204);
+      },
+      delete: (key: string) => store.delete(key),
+    };
+    let ready = 0;
+    const asker = newAgent({ store: slow, onReady: () => (ready += 1) });
+    stand.token = [yes];
+    const done = await asker.countersigned(wanted, () => "refunded", { store: slow });
+    assert.deepEqual(done, { outcome: "approved", result: "refunded" });
+    assert.equal(ready, 0, "somebody waits for it");
+    assert.equal(clock.passed, 0);
+  });
+
+  test("a ping for a stored request is handled by another process, which calls countersigned with the same key (T21)", async () => {
+    const store = new Map<string, Ask>();
+    const killed = new AbortController();
+    const first = agent.countersigned(wanted, () => assert.fail(), { store, signal: killed.signal });
+    await asleep();
+    killed.abort(new Error("killed"));
+    await assert.rejects(first, { code: "ERR_ABORTED", cause: new Error("killed") });
+
+    stand.token = [yes];
+    const outcome = new Promise<Outcome | { outcome: string }>((resolve) => {
+      const second = newAgent({
+        store,
+        onReady: ({ idempotencyKey }) =>
+          second.countersigned({ ...wanted, idempotencyKey }, () => "refunded", { store }).then(resolve),
+      });
+      ping(second);
+    });
+    assert.deepEqual(await outcome, { outcome: "approved", result: "refunded" });
+    assert.equal(stand.seen.filter(({ path }) => path === "/bc-authorize").length, 1);
+  });
+
+  test("rejects a server without ping before an approver is notified", async () => {
+    const { backchannel_token_delivery_modes_supported: _, ...body } = metadataOf(stand.issuer);
+    stand.metadata = [{ status: 200, body }];
+    await assert.rejects(newAgent().ask(wanted), /does not support delivery mode ping/);
+    assert.equal(stand.seen.length, 0);
+    stand.metadata = [{ status: 200, body: metadataOf(stand.issuer) }];
+  });
 });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { after, before, beforeEach, test } from "node:test";
+import { after, before, beforeEach, describe, test } from "node:test";
 import { exportJWK, exportPKCS8, generateKeyPair, jwtVerify } from "jose";
 import { acknowledged, metadataOf, type StandIn, standIn, testClock } from "../../test/stand-in.ts";
 import { type AgentOptions, type Credentials, createAgent, type PrivateKey } from "../agent.ts";
@@ -50,80 +50,86 @@ async function assertionsOf(proof: Proof, key: CryptoKey | Uint8Array, alg: stri
   return assertions;
 }
 
-test("a private key proves the agent by a fresh assertion for each request, also when it is tried again", async () => {
-  for (const alg of ["ES256", "EdDSA", "PS256", "RS256"] as const) {
-    const { privateKey, publicKey } = await generateKeyPair(alg, { extractable: true });
+describe("client authentication", () => {
+  test("private_key_jwt: a new assertion for each request, also for a retry", async () => {
+    for (const alg of ["ES256", "EdDSA", "PS256", "RS256"] as const) {
+      const { privateKey, publicKey } = await generateKeyPair(alg, { extractable: true });
+      const jwk = await exportJWK(privateKey);
+      const spellings: PrivateKey[] = [
+        { jwk, kid: "k1", algorithm: alg },
+        { jwk: { ...jwk, kid: "k1", alg } },
+        { key: privateKey, kid: "k1" },
+        { pem: await exportPKCS8(privateKey), algorithm: alg, kid: "k1" },
+      ];
+      for (const spelling of spellings)
+        for (const { header } of await assertionsOf({ privateKey: spelling }, publicKey, alg))
+          assert.deepEqual(header, { alg, kid: "k1" });
+    }
+  });
+
+  test("an RSA key without an algorithm signs with PS256, and a key without a kid sends none", async () => {
+    const { privateKey, publicKey } = await generateKeyPair("PS256", { extractable: true });
     const jwk = await exportJWK(privateKey);
-    const spellings: PrivateKey[] = [
-      { jwk, kid: "k1", algorithm: alg },
-      { jwk: { ...jwk, kid: "k1", alg } },
-      { key: privateKey, kid: "k1" },
-      { pem: await exportPKCS8(privateKey), algorithm: alg, kid: "k1" },
-    ];
-    for (const spelling of spellings)
-      for (const { header } of await assertionsOf({ privateKey: spelling }, publicKey, alg))
-        assert.deepEqual(header, { alg, kid: "k1" });
-  }
-});
+    const [{ header } = assert.fail()] = await assertionsOf({ privateKey: { jwk } }, publicKey, "PS256");
+    assert.deepEqual(header, { alg: "PS256" });
+  });
 
-test("an RSA key that names no algorithm signs with PS256, and a key without a kid sends none", async () => {
-  const { privateKey, publicKey } = await generateKeyPair("PS256", { extractable: true });
-  const jwk = await exportJWK(privateKey);
-  const [{ header } = assert.fail()] = await assertionsOf({ privateKey: { jwk } }, publicKey, "PS256");
-  assert.deepEqual(header, { alg: "PS256" });
-});
+  test("client_secret_jwt: the secret is not sent", async () => {
+    const options = { clientAuthentication: "client_secret_jwt" } as const;
+    await assertionsOf({ clientSecret }, new TextEncoder().encode(clientSecret), "HS256", options);
+  });
 
-test("a secret can prove itself without being sent", async () => {
-  const options = { clientAuthentication: "client_secret_jwt" } as const;
-  await assertionsOf({ clientSecret }, new TextEncoder().encode(clientSecret), "HS256", options);
-});
+  test("client_secret_post: the secret is sent in the form only", async () => {
+    await newAgent({ clientSecret }, { clientAuthentication: "client_secret_post" }).ask(wanted);
+    assert.equal(stand.seen[0]?.form.get("client_id"), "refunder");
+    assert.equal(stand.seen[0]?.form.get("client_secret"), clientSecret);
+    assert.equal(stand.seen[0]?.headers.authorization, undefined);
+  });
 
-test("a secret can be sent in the form instead, and then only there", async () => {
-  await newAgent({ clientSecret }, { clientAuthentication: "client_secret_post" }).ask(wanted);
-  assert.equal(stand.seen[0]?.form.get("client_id"), "refunder");
-  assert.equal(stand.seen[0]?.form.get("client_secret"), clientSecret);
-  assert.equal(stand.seen[0]?.headers.authorization, undefined);
-});
-
-test("with a certificate the form holds the client id and nothing else of the agent, and goes to the aliases", async () => {
-  const mtls_endpoint_aliases = { backchannel_authentication_endpoint: `${stand.issuer}/bc-authorize?mtls` };
-  stand.metadata = [{ status: 200, body: { ...metadataOf(stand.issuer), mtls_endpoint_aliases } }];
-  for (const clientAuthentication of ["tls_client_auth", "self_signed_tls_client_auth"] as const)
-    await newAgent({}, { clientAuthentication }).ask(wanted);
-  await newAgent({ clientSecret }, { certificateBound: true }).ask(wanted);
-  await newAgent({ clientSecret }).ask(wanted);
-  assert.deepEqual(
-    stand.seen.map(({ path }) => path),
-    [...Array(3).fill("/bc-authorize?mtls"), "/bc-authorize"],
-  );
-  assert.deepEqual(
-    [...stand.seen[0]!.form.keys()],
-    ["scope", "login_hint", "authorization_details", "client_id"],
-  );
-  assert.equal(stand.seen[0]?.headers.authorization, undefined);
-});
-
-test("an alias that is not https is refused like any other endpoint", async () => {
-  const mtls_endpoint_aliases = { token_endpoint: "http://evil.example/token" };
-  stand.metadata = [{ status: 200, body: { ...metadataOf(stand.issuer), mtls_endpoint_aliases } }];
-  const agent = newAgent({}, { clientAuthentication: "tls_client_auth" });
-  await assert.rejects(agent.ask(wanted), /token_endpoint must be https/);
-});
-
-test("an agent needs what its method proves itself with, and a key of a kind that can sign", async () => {
-  assert.throws(() => newAgent({}), /clientSecret or privateKey is missing/);
-  assert.throws(
-    () => newAgent({ clientSecret }, { clientAuthentication: "private_key_jwt" }),
-    /requires privateKey/,
-  );
-  const { privateKey } = await generateKeyPair("ES256");
-  for (const clientAuthentication of ["client_secret_basic", "client_secret_jwt"] as const)
-    assert.throws(
-      () => newAgent({ privateKey: { key: privateKey } }, { clientAuthentication }),
-      /requires clientSecret/,
+  test("a certificate: the form has the client id only, and the mTLS aliases are used", async () => {
+    const mtls_endpoint_aliases = {
+      backchannel_authentication_endpoint: `${stand.issuer}/bc-authorize?mtls`,
+    };
+    stand.metadata = [{ status: 200, body: { ...metadataOf(stand.issuer), mtls_endpoint_aliases } }];
+    for (const clientAuthentication of ["tls_client_auth", "self_signed_tls_client_auth"] as const)
+      await newAgent({}, { clientAuthentication }).ask(wanted);
+    await newAgent({ clientSecret }, { certificateBound: true }).ask(wanted);
+    await newAgent({ clientSecret }).ask(wanted);
+    assert.deepEqual(
+      stand.seen.map(({ path }) => path),
+      [...Array(3).fill("/bc-authorize?mtls"), "/bc-authorize"],
     );
-  const odd = { kty: "EC", crv: "secp256k1", x: "AA", y: "AA", d: "AA" };
-  assert.throws(() => newAgent({ privateKey: { jwk: odd } }), /or have an algorithm/);
-  const { privateKey: exchange } = await crypto.subtle.generateKey({ name: "X25519" }, false, ["deriveBits"]);
-  assert.throws(() => newAgent({ privateKey: { key: exchange } }), /or have an algorithm/);
+    assert.deepEqual(
+      [...stand.seen[0]!.form.keys()],
+      ["scope", "login_hint", "authorization_details", "client_id"],
+    );
+    assert.equal(stand.seen[0]?.headers.authorization, undefined);
+  });
+
+  test("rejects an mTLS alias that is not https", async () => {
+    const mtls_endpoint_aliases = { token_endpoint: "http://evil.example/token" };
+    stand.metadata = [{ status: 200, body: { ...metadataOf(stand.issuer), mtls_endpoint_aliases } }];
+    const agent = newAgent({}, { clientAuthentication: "tls_client_auth" });
+    await assert.rejects(agent.ask(wanted), /token_endpoint must be https/);
+  });
+
+  test("rejects a missing credential, and a key of a kind that cannot sign", async () => {
+    assert.throws(() => newAgent({}), /clientSecret or privateKey is missing/);
+    assert.throws(
+      () => newAgent({ clientSecret }, { clientAuthentication: "private_key_jwt" }),
+      /requires privateKey/,
+    );
+    const { privateKey } = await generateKeyPair("ES256");
+    for (const clientAuthentication of ["client_secret_basic", "client_secret_jwt"] as const)
+      assert.throws(
+        () => newAgent({ privateKey: { key: privateKey } }, { clientAuthentication }),
+        /requires clientSecret/,
+      );
+    const odd = { kty: "EC", crv: "secp256k1", x: "AA", y: "AA", d: "AA" };
+    assert.throws(() => newAgent({ privateKey: { jwk: odd } }), /or have an algorithm/);
+    const { privateKey: exchange } = await crypto.subtle.generateKey({ name: "X25519" }, false, [
+      "deriveBits",
+    ]);
+    assert.throws(() => newAgent({ privateKey: { key: exchange } }), /or have an algorithm/);
+  });
 });

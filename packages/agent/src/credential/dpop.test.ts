@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { after, before, beforeEach, test } from "node:test";
+import { after, before, beforeEach, describe, test } from "node:test";
 import { inspect } from "node:util";
 import { calculateJwkThumbprint, EmbeddedJWK, exportJWK, generateKeyPair, type JWK, jwtVerify } from "jose";
 import {
@@ -59,100 +59,106 @@ async function read(proof: unknown) {
 }
 const proofs = () => Promise.all(stand.seen.map(({ headers }) => read(headers.dpop)));
 
-test("a token request carries a proof for itself, made by a key of this process; the ask carries none", async () => {
-  assert.equal(stand.seen.at(-1)?.headers.dpop, undefined);
-  stand.seen.length = 0;
-  stand.token = [await bound()];
-  const agent = newAgent();
-  const outcome = await agent.wait(ask);
-  assert(outcome.outcome === "approved");
-  assert.equal(outcome.tokenType, "DPoP");
-  const [{ jti, key, header, jwk, ...claims } = assert.fail()] = await proofs();
-  assert.deepEqual(claims, { htm: "POST", htu: `${stand.issuer}/oauth/token`, iat: testClock().wall / 1000 });
-  assert.match(jti!, /^[0-9a-f-]{36}$/);
-  assert.deepEqual(Object.keys(jwk).sort(), ["crv", "kty", "x", "y"]);
-  assert.equal(header.alg, "ES256");
-});
-
-test("each request to the API gets a proof of its own, by the same key, with the hash of the token and the API's nonce", async () => {
-  stand.seen.length = 0;
-  stand.token = [await bound()];
-  const outcome = await newAgent().wait(ask);
-  assert(outcome.outcome === "approved");
-  const url = "https://payments.example/refunds?dry=1#top";
-  const first = await outcome.headers("post", url);
-  const second = await outcome.headers("post", new URL(url), "n-7");
-  assert.equal(first.authorization, `DPoP ${accessToken}`);
-  const [{ key } = assert.fail()] = await proofs();
-  const [one, other] = [await read(first.dpop), await read(second.dpop)];
-  const ath = createHash("sha256").update(accessToken).digest("base64url");
-  for (const proof of [one, other]) {
-    assert.equal(proof.key, key);
-    assert.deepEqual([proof.htm, proof.htu, proof.ath], ["POST", "https://payments.example/refunds", ath]);
-  }
-  assert.notEqual(one.jti, other.jti);
-  assert.deepEqual([one.nonce, other.nonce], [undefined, "n-7"]);
-});
-
-test("a nonce that the server asks for is repeated at once, in a fresh proof, and from then on the newest one", async () => {
-  stand.seen.length = 0;
-  stand.token = [
-    wantsNonce("n-1"),
-    oauthError("authorization_pending", {}, { "dpop-nonce": "n-2" }),
-    oauthError("authorization_pending"),
-    await bound(),
-  ];
-  const clock = testClock();
-  const agent = createAgent(
-    { issuer: stand.issuer, clientId: "refunder", clientSecret: "s3cret" },
-    { clock, dpop: true, longPollSeconds: 0 },
-  );
-  assert.equal((await agent.wait(ask)).outcome, "approved");
-  const seen = await proofs();
-  assert.deepEqual(
-    seen.map(({ nonce }) => nonce),
-    [undefined, "n-1", "n-2", "n-2"],
-  );
-  assert.equal(new Set(seen.map(({ jti }) => jti)).size, 4);
-  assert.deepEqual(clock.slept, [5_000, 5_000, 5_000]);
-});
-
-test("a server that wants another nonce each time is not asked in a circle, and nothing is taken for final", async () => {
-  stand.seen.length = 0;
-  stand.token = [wantsNonce("n-1"), wantsNonce("n-2"), await bound()];
-  assert.equal((await newAgent().redeem(ask)).outcome, "pending");
-  assert.equal(stand.seen.length, 2);
-});
-
-test("a token that is not bound, where a bound one was asked for, is not used", async () => {
-  stand.token = [await approved(stand, action)];
-  await assert.rejects(newAgent().redeem(ask), /malformed: token_type/);
-});
-
-test("a server without DPoP is found out before anybody is asked", async () => {
-  stand.metadata = [{ status: 200, body: metadataOf(stand.issuer) }];
-  stand.seen.length = 0;
-  await assert.rejects(newAgent().ask({ action, approver: "owner" }), /does not support DPoP/);
-  assert.equal(stand.seen.length, 0);
-});
-
-test("a key of the caller's can be used, and neither it nor the token is shown", async () => {
-  const pair = await generateKeyPair("ES256", { extractable: true });
-  const jwk = await exportJWK(pair.privateKey);
-  const expected = await calculateJwkThumbprint(await exportJWK(pair.publicKey));
-  const { privateKey, publicKey } = await generateKeyPair("EdDSA");
-  for (const [dpop, key] of [
-    [{ jwk }, expected],
-    [pair, expected],
-    [{ privateKey, publicKey }, await calculateJwkThumbprint(await exportJWK(publicKey))],
-  ] as const) {
+describe("DPoP", () => {
+  test("a token request has a proof by a key of this process; the authentication request has none", async () => {
+    assert.equal(stand.seen.at(-1)?.headers.dpop, undefined);
     stand.seen.length = 0;
     stand.token = [await bound()];
-    const outcome = await newAgent(dpop).redeem(ask);
+    const agent = newAgent();
+    const outcome = await agent.wait(ask);
     assert(outcome.outcome === "approved");
-    assert.equal((await proofs())[0]?.key, key);
-    const { dpop: proof = "" } = await outcome.headers("GET", "https://payments.example/");
-    assert.equal((await read(proof)).jwk.d, undefined);
-    assert(!JSON.stringify(outcome).includes(accessToken) && !inspect(outcome).includes(accessToken));
-  }
+    assert.equal(outcome.tokenType, "DPoP");
+    const [{ jti, key, header, jwk, ...claims } = assert.fail()] = await proofs();
+    assert.deepEqual(claims, {
+      htm: "POST",
+      htu: `${stand.issuer}/oauth/token`,
+      iat: testClock().wall / 1000,
+    });
+    assert.match(jti!, /^[0-9a-f-]{36}$/);
+    assert.deepEqual(Object.keys(jwk).sort(), ["crv", "kty", "x", "y"]);
+    assert.equal(header.alg, "ES256");
+  });
+
+  test("each request to the API has its own proof by the same key, with the hash of the token and the API's nonce", async () => {
+    stand.seen.length = 0;
+    stand.token = [await bound()];
+    const outcome = await newAgent().wait(ask);
+    assert(outcome.outcome === "approved");
+    const url = "https://payments.example/refunds?dry=1#top";
+    const first = await outcome.headers("post", url);
+    const second = await outcome.headers("post", new URL(url), "n-7");
+    assert.equal(first.authorization, `DPoP ${accessToken}`);
+    const [{ key } = assert.fail()] = await proofs();
+    const [one, other] = [await read(first.dpop), await read(second.dpop)];
+    const ath = createHash("sha256").update(accessToken).digest("base64url");
+    for (const proof of [one, other]) {
+      assert.equal(proof.key, key);
+      assert.deepEqual([proof.htm, proof.htu, proof.ath], ["POST", "https://payments.example/refunds", ath]);
+    }
+    assert.notEqual(one.jti, other.jti);
+    assert.deepEqual([one.nonce, other.nonce], [undefined, "n-7"]);
+  });
+
+  test("repeats a token request at once with the required nonce in a new proof, and then uses the newest nonce", async () => {
+    stand.seen.length = 0;
+    stand.token = [
+      wantsNonce("n-1"),
+      oauthError("authorization_pending", {}, { "dpop-nonce": "n-2" }),
+      oauthError("authorization_pending"),
+      await bound(),
+    ];
+    const clock = testClock();
+    const agent = createAgent(
+      { issuer: stand.issuer, clientId: "refunder", clientSecret: "s3cret" },
+      { clock, dpop: true, longPollSeconds: 0 },
+    );
+    assert.equal((await agent.wait(ask)).outcome, "approved");
+    const seen = await proofs();
+    assert.deepEqual(
+      seen.map(({ nonce }) => nonce),
+      [undefined, "n-1", "n-2", "n-2"],
+    );
+    assert.equal(new Set(seen.map(({ jti }) => jti)).size, 4);
+    assert.deepEqual(clock.slept, [5_000, 5_000, 5_000]);
+  });
+
+  test("a server that requires another nonce each time leaves the request pending", async () => {
+    stand.seen.length = 0;
+    stand.token = [wantsNonce("n-1"), wantsNonce("n-2"), await bound()];
+    assert.equal((await newAgent().redeem(ask)).outcome, "pending");
+    assert.equal(stand.seen.length, 2);
+  });
+
+  test("rejects an unbound token if a bound one was requested", async () => {
+    stand.token = [await approved(stand, action)];
+    await assert.rejects(newAgent().redeem(ask), /malformed: token_type/);
+  });
+
+  test("rejects a server without DPoP before an approver is notified", async () => {
+    stand.metadata = [{ status: 200, body: metadataOf(stand.issuer) }];
+    stand.seen.length = 0;
+    await assert.rejects(newAgent().ask({ action, approver: "owner" }), /does not support DPoP/);
+    assert.equal(stand.seen.length, 0);
+  });
+
+  test("uses the caller's key, and reveals neither it nor the token", async () => {
+    const pair = await generateKeyPair("ES256", { extractable: true });
+    const jwk = await exportJWK(pair.privateKey);
+    const expected = await calculateJwkThumbprint(await exportJWK(pair.publicKey));
+    const { privateKey, publicKey } = await generateKeyPair("EdDSA");
+    for (const [dpop, key] of [
+      [{ jwk }, expected],
+      [pair, expected],
+      [{ privateKey, publicKey }, await calculateJwkThumbprint(await exportJWK(publicKey))],
+    ] as const) {
+      stand.seen.length = 0;
+      stand.token = [await bound()];
+      const outcome = await newAgent(dpop).redeem(ask);
+      assert(outcome.outcome === "approved");
+      assert.equal((await proofs())[0]?.key, key);
+      const { dpop: proof = "" } = await outcome.headers("GET", "https://payments.example/");
+      assert.equal((await read(proof)).jwk.d, undefined);
+      assert(!JSON.stringify(outcome).includes(accessToken) && !inspect(outcome).includes(accessToken));
+    }
+  });
 });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { after, before, beforeEach, test } from "node:test";
+import { after, before, beforeEach, describe, test } from "node:test";
 import {
   acknowledged,
   failureOf,
@@ -36,203 +36,212 @@ const askedOf = async (agent = newAgent(), more: Partial<NewAsk<typeof refund>> 
   return asked.ask;
 };
 
-test("an ask is one form: openid, the hint, one authorization detail in canonical JSON, and an idempotency key", async () => {
-  await newAgent().ask({
-    ...wanted,
-    approver: "dana@shop.example",
-    message: "Ticket 4711",
-    userCode: "4711",
-    lifetimeSeconds: 300,
-    resource: "https://payments.example",
-    idempotencyKey: "ticket-4711",
+describe("ask", () => {
+  test("sends one form: openid, the hint, one authorization detail in canonical JSON, and an idempotency key", async () => {
+    await newAgent().ask({
+      ...wanted,
+      approver: "dana@shop.example",
+      message: "Ticket 4711",
+      userCode: "4711",
+      lifetimeSeconds: 300,
+      resource: "https://payments.example",
+      idempotencyKey: "ticket-4711",
+    });
+    const [{ path, form, headers }] = stand.seen as [StandIn["seen"][0]];
+    assert.equal(path, "/bc-authorize");
+    assert.deepEqual(Object.fromEntries(form), {
+      scope: "openid",
+      login_hint: "dana@shop.example",
+      authorization_details:
+        '[{"amount":"10000.00","currency":"USD","order":"A-1001","quantity":2,"type":"refund"}]',
+      binding_message: "Ticket 4711",
+      user_code: "4711",
+      requested_expiry: "300",
+      resource: "https://payments.example",
+    });
+    assert.equal(headers["idempotency-key"], "ticket-4711");
+    assert.equal(headers.authorization, `Basic ${btoa("refund-er:s3cret+with+space%2F%2B")}`);
   });
-  const [{ path, form, headers }] = stand.seen as [StandIn["seen"][0]];
-  assert.equal(path, "/bc-authorize");
-  assert.deepEqual(Object.fromEntries(form), {
-    scope: "openid",
-    login_hint: "dana@shop.example",
-    authorization_details:
-      '[{"amount":"10000.00","currency":"USD","order":"A-1001","quantity":2,"type":"refund"}]',
-    binding_message: "Ticket 4711",
-    user_code: "4711",
-    requested_expiry: "300",
-    resource: "https://payments.example",
+
+  test("returns plain JSON with everything that another process needs (T21)", async () => {
+    const ask = await askedOf(undefined, { idempotencyKey: "ticket-4711" });
+    assert.deepEqual(JSON.parse(JSON.stringify(ask)), {
+      issuer: stand.issuer,
+      clientId: "refund-er",
+      authReqId: "req-1",
+      idempotencyKey: "ticket-4711",
+      action: refund,
+      askedAt: clock.wall,
+      expiresAt: clock.wall + 120_000,
+      intervalSeconds: 5,
+      joined: false,
+    });
   });
-  assert.equal(headers["idempotency-key"], "ticket-4711");
-  assert.equal(headers.authorization, `Basic ${btoa("refund-er:s3cret+with+space%2F%2B")}`);
-});
 
-test("T21: an ask is plain JSON, with all that another process needs to go on", async () => {
-  const ask = await askedOf(undefined, { idempotencyKey: "ticket-4711" });
-  assert.deepEqual(JSON.parse(JSON.stringify(ask)), {
-    issuer: stand.issuer,
-    clientId: "refund-er",
-    authReqId: "req-1",
-    idempotencyKey: "ticket-4711",
-    action: refund,
-    askedAt: clock.wall,
-    expiresAt: clock.wall + 120_000,
-    intervalSeconds: 5,
-    joined: false,
+  test("uses a random idempotency key by default, and returns it", async () => {
+    const [one, other] = [await askedOf(), await askedOf()];
+    assert.match(one.idempotencyKey, /^[0-9a-f-]{36}$/);
+    assert.notEqual(one.idempotencyKey, other.idempotencyKey);
+    assert.equal(one.idempotencyKey, stand.seen[0]?.headers["idempotency-key"]);
   });
-});
 
-test("an ask without a key of its own has a random one, and keeps it", async () => {
-  const [one, other] = [await askedOf(), await askedOf()];
-  assert.match(one.idempotencyKey, /^[0-9a-f-]{36}$/);
-  assert.notEqual(one.idempotencyKey, other.idempotencyKey);
-  assert.equal(one.idempotencyKey, stand.seen[0]?.headers["idempotency-key"]);
-});
+  test("joined is true if the server returned an existing request", async () => {
+    stand.ask = [acknowledged({ joined: true })];
+    assert.equal((await askedOf()).joined, true);
+  });
 
-test("joined says that the server knew the ask already", async () => {
-  stand.ask = [acknowledged({ joined: true })];
-  assert.equal((await askedOf()).joined, true);
-});
+  test("requests a scope by its name, without authorization details", async () => {
+    const asked = await newAgent().ask({ scope: "payouts.freeze", approver: "owner" });
+    assert(asked.outcome === "asked");
+    assert.deepEqual(asked.ask.action, { type: "payouts.freeze" });
+    assert.equal(stand.seen[0]?.form.get("scope"), "openid payouts.freeze");
+    assert.equal(stand.seen[0]?.form.has("authorization_details"), false);
+  });
 
-test("a scope that is an action is asked for by its name, without details", async () => {
-  const asked = await newAgent().ask({ scope: "payouts.freeze", approver: "owner" });
-  assert(asked.outcome === "asked");
-  assert.deepEqual(asked.ask.action, { type: "payouts.freeze" });
-  assert.equal(stand.seen[0]?.form.get("scope"), "openid payouts.freeze");
-  assert.equal(stand.seen[0]?.form.has("authorization_details"), false);
-});
+  test("returns the server's error code and description, without a retry", async () => {
+    const codes = [
+      "access_denied",
+      "invalid_authorization_details",
+      "unknown_user_id",
+      "invalid_client",
+      "invalid_scope",
+    ];
+    for (const error of codes) {
+      stand.ask = [oauthError(error)];
+      assert.deepEqual(await newAgent().ask(wanted), {
+        outcome: "refused",
+        error,
+        description: `it is ${error}`,
+      });
+    }
+    assert.equal(stand.seen.length, codes.length);
+    assert.deepEqual(clock.slept, []);
+  });
 
-test("a refusal carries the server's code and words, and is not tried again", async () => {
-  const codes = [
-    "access_denied",
-    "invalid_authorization_details",
-    "unknown_user_id",
-    "invalid_client",
-    "invalid_scope",
-  ];
-  for (const error of codes) {
-    stand.ask = [oauthError(error)];
-    assert.deepEqual(await newAgent().ask(wanted), {
+  test("retries a lost connection with the same idempotency key", async () => {
+    stand.ask = ["hang up", "hang up within", { status: 502, body: "<html>" }, acknowledged()];
+    assert.equal((await newAgent().ask(wanted)).outcome, "asked");
+    assert.deepEqual(clock.slept, [250, 1_000, 4_000]);
+    assert.equal(stand.seen.length, 4);
+    assert.equal(new Set(stand.seen.map(({ headers }) => headers["idempotency-key"])).size, 1);
+  });
+
+  test("rejects after four attempts with the key and the cause, without the secret", async () => {
+    stand.ask = ["hang up"];
+    const error = await failureOf(newAgent().ask({ ...wanted, idempotencyKey: "ticket-4711" }));
+    assert.match(error.message, /4 attempts.*ticket-4711/);
+    assert((error.cause as Error).cause instanceof TypeError);
+    assert.equal(stand.seen.length, 4);
+    for (let at: unknown = error; at instanceof Error; at = at.cause)
+      assert(!`${at.stack}`.includes("s3cret"));
+  });
+
+  test("retries 503 and 429 after Retry-After, and finally returns a refusal", async () => {
+    stand.ask = [
+      oauthError("temporarily_unavailable", {}, { "retry-after": "7" }),
+      { status: 429, headers: { "retry-after": "Sun, 22 Nov 2026 12:00:09 GMT" } },
+      oauthError("temporarily_unavailable"),
+    ];
+    const refused = await newAgent().ask(wanted);
+    assert.deepEqual(refused, {
       outcome: "refused",
-      error,
-      description: `it is ${error}`,
+      error: "temporarily_unavailable",
+      description: "it is temporarily_unavailable",
     });
-  }
-  assert.equal(stand.seen.length, codes.length);
-  assert.deepEqual(clock.slept, []);
-});
-
-test("connections that break before the answer are tried again under the same idempotency key", async () => {
-  stand.ask = ["hang up", "hang up within", { status: 502, body: "<html>" }, acknowledged()];
-  assert.equal((await newAgent().ask(wanted)).outcome, "asked");
-  assert.deepEqual(clock.slept, [250, 1_000, 4_000]);
-  assert.equal(stand.seen.length, 4);
-  assert.equal(new Set(stand.seen.map(({ headers }) => headers["idempotency-key"])).size, 1);
-});
-
-test("four attempts without an answer are a fault that names the key and keeps the cause, never the secret", async () => {
-  stand.ask = ["hang up"];
-  const error = await failureOf(newAgent().ask({ ...wanted, idempotencyKey: "ticket-4711" }));
-  assert.match(error.message, /4 attempts.*ticket-4711/);
-  assert((error.cause as Error).cause instanceof TypeError);
-  assert.equal(stand.seen.length, 4);
-  for (let at: unknown = error; at instanceof Error; at = at.cause) assert(!`${at.stack}`.includes("s3cret"));
-});
-
-test("503 and 429 are tried again after Retry-After, and are a refusal in the end", async () => {
-  stand.ask = [
-    oauthError("temporarily_unavailable", {}, { "retry-after": "7" }),
-    { status: 429, headers: { "retry-after": "Sun, 22 Nov 2026 12:00:09 GMT" } },
-    oauthError("temporarily_unavailable"),
-  ];
-  const refused = await newAgent().ask(wanted);
-  assert.deepEqual(refused, {
-    outcome: "refused",
-    error: "temporarily_unavailable",
-    description: "it is temporarily_unavailable",
+    assert.deepEqual(clock.slept, [7_000, 2_000, 4_000]);
   });
-  assert.deepEqual(clock.slept, [7_000, 2_000, 4_000]);
-});
 
-test("503 after a connection that broke is a fault, not a refusal: somebody may have been asked", async () => {
-  stand.ask = ["hang up", { status: 503, headers: { "retry-after": "600" } }];
-  assert.match((await failureOf(newAgent().ask(wanted))).message, /in 2 attempts; retry with idempotencyKey/);
-  stand.ask = ["hang up", oauthError("temporarily_unavailable")];
-  assert.match((await failureOf(newAgent().ask(wanted))).message, /in 4 attempts/);
-});
+  test("rejects a 503 after a lost connection: the request may have been received", async () => {
+    stand.ask = ["hang up", { status: 503, headers: { "retry-after": "600" } }];
+    assert.match(
+      (await failureOf(newAgent().ask(wanted))).message,
+      /in 2 attempts; retry with idempotencyKey/,
+    );
+    stand.ask = ["hang up", oauthError("temporarily_unavailable")];
+    assert.match((await failureOf(newAgent().ask(wanted))).message, /in 4 attempts/);
+  });
 
-test("a Retry-After beyond half a minute is the caller's to wait for", async () => {
-  stand.ask = [{ status: 503, headers: { "retry-after": "600" } }];
-  assert.deepEqual(await newAgent().ask(wanted), { outcome: "refused", error: "temporarily_unavailable" });
-  assert.deepEqual(clock.slept, []);
-});
+  test("does not wait for a Retry-After of more than 30 seconds", async () => {
+    stand.ask = [{ status: 503, headers: { "retry-after": "600" } }];
+    assert.deepEqual(await newAgent().ask(wanted), { outcome: "refused", error: "temporarily_unavailable" });
+    assert.deepEqual(clock.slept, []);
+  });
 
-test("an acknowledgement that cannot be used is a fault", async () => {
-  for (const body of [
-    {},
-    { auth_req_id: 7 },
-    { auth_req_id: "r", expires_in: "soon" },
-    "<html>",
-    '{"auth_req_id":"a","auth_req_id":"b"}',
-  ]) {
-    stand.ask = [{ status: 200, body }];
-    await assert.rejects(newAgent().ask(wanted), /lacks auth_req_id/);
-  }
-  stand.ask = [acknowledged({ interval: 0 })];
-  await assert.rejects(newAgent().ask(wanted), /interval/);
-  stand.ask = [{ status: 404, body: "<html>" }];
-  await assert.rejects(newAgent().ask(wanted), /returned 404 without an OAuth error/);
-});
+  test("rejects an unusable acknowledgement", async () => {
+    for (const body of [
+      {},
+      { auth_req_id: 7 },
+      { auth_req_id: "r", expires_in: "soon" },
+      "<html>",
+      '{"auth_req_id":"a","auth_req_id":"b"}',
+    ]) {
+      stand.ask = [{ status: 200, body }];
+      await assert.rejects(newAgent().ask(wanted), /lacks auth_req_id/);
+    }
+    stand.ask = [acknowledged({ interval: 0 })];
+    await assert.rejects(newAgent().ask(wanted), /interval/);
+    stand.ask = [{ status: 404, body: "<html>" }];
+    await assert.rejects(newAgent().ask(wanted), /returned 404 without an OAuth error/);
+  });
 
-test("a redirect is not followed", async () => {
-  stand.ask = [{ status: 307, headers: { location: "https://elsewhere.example/" } }];
-  await assert.rejects(newAgent().ask(wanted), /returned 307/);
-});
+  test("does not follow a redirect", async () => {
+    stand.ask = [{ status: 307, headers: { location: "https://elsewhere.example/" } }];
+    await assert.rejects(newAgent().ask(wanted), /returned 307/);
+  });
 
-test("T13: a number that JSON would round or a decimal written as one never leaves, and the error says what to write", async () => {
-  for (const [amount, message] of [
-    [2 ** 53, /^action\.amount is 9007199254740992, which JSON cannot carry exactly: write it as a string$/],
-    [19.9, /^action\.amount is 19\.9: .* write a decimal as a string, "19\.9"$/],
-    [Number.NaN, /^action\.amount is NaN/],
-    [undefined, /^action\.amount is undefined.*leave the field out/],
-    [[1, { fee: 0.5 }], /^action\.amount\[1\]\.fee is 0\.5/],
-    [new Date(), /\$\[0\]\.amount is not JSON/],
-    ["\ud800", /lone surrogate/],
-  ] as const)
-    await assert.rejects(newAgent().ask({ ...wanted, action: { type: "refund", amount } as never }), {
-      code: "ERR_INVALID_ARGUMENT",
-      message,
+  test("rejects numbers that JSON would round, and decimals, with a remedy, before sending (T13)", async () => {
+    for (const [amount, message] of [
+      [
+        2 ** 53,
+        /^action\.amount is 9007199254740992, which JSON cannot carry exactly: write it as a string$/,
+      ],
+      [19.9, /^action\.amount is 19\.9: .* write a decimal as a string, "19\.9"$/],
+      [Number.NaN, /^action\.amount is NaN/],
+      [undefined, /^action\.amount is undefined.*leave the field out/],
+      [[1, { fee: 0.5 }], /^action\.amount\[1\]\.fee is 0\.5/],
+      [new Date(), /\$\[0\]\.amount is not JSON/],
+      ["\ud800", /lone surrogate/],
+    ] as const)
+      await assert.rejects(newAgent().ask({ ...wanted, action: { type: "refund", amount } as never }), {
+        code: "ERR_INVALID_ARGUMENT",
+        message,
+      });
+    assert.equal(stand.seen.length, 0);
+  });
+
+  test("rejects an idempotency key that a header cannot contain, before sending", async () => {
+    for (const idempotencyKey of ["", "two words", "ümlaut", "a\nb", "x".repeat(256)])
+      await assert.rejects(newAgent().ask({ ...wanted, idempotencyKey }), /visible ASCII/);
+  });
+
+  test("aborting rejects with ERR_ABORTED and the signal's reason as cause: before, during and between attempts", async () => {
+    const reason = new Error("the conversation ended");
+    await assert.rejects(newAgent().ask(wanted, { signal: AbortSignal.abort(reason) }), {
+      code: "ERR_ABORTED",
+      cause: reason,
     });
-  assert.equal(stand.seen.length, 0);
-});
+    assert.equal(stand.seen.length, 0);
 
-test("an idempotency key that a header cannot carry is refused before it is sent", async () => {
-  for (const idempotencyKey of ["", "two words", "ümlaut", "a\nb", "x".repeat(256)])
-    await assert.rejects(newAgent().ask({ ...wanted, idempotencyKey }), /visible ASCII/);
-});
+    stand.ask = ["never"];
+    const during = new AbortController();
+    const asking = newAgent().ask(wanted, { signal: during.signal });
+    await until(() => stand.seen.length > 0);
+    during.abort(reason);
+    await assert.rejects(asking, { code: "ERR_ABORTED", cause: reason });
 
-test("aborting an ask rejects with ERR_ABORTED and the signal's reason as cause: before, during and between attempts", async () => {
-  const reason = new Error("the conversation ended");
-  await assert.rejects(newAgent().ask(wanted, { signal: AbortSignal.abort(reason) }), {
-    code: "ERR_ABORTED",
-    cause: reason,
+    stand.ask = ["hang up"];
+    const between = new AbortController();
+    const { sleep } = clock;
+    clock.sleep = (milliseconds, signal) => {
+      between.abort(reason);
+      return sleep(milliseconds, signal);
+    };
+    await assert.rejects(newAgent().ask(wanted, { signal: between.signal }), {
+      code: "ERR_ABORTED",
+      cause: reason,
+    });
+    assert.equal(stand.seen.length, 2);
   });
-  assert.equal(stand.seen.length, 0);
-
-  stand.ask = ["never"];
-  const during = new AbortController();
-  const asking = newAgent().ask(wanted, { signal: during.signal });
-  await until(() => stand.seen.length > 0);
-  during.abort(reason);
-  await assert.rejects(asking, { code: "ERR_ABORTED", cause: reason });
-
-  stand.ask = ["hang up"];
-  const between = new AbortController();
-  const { sleep } = clock;
-  clock.sleep = (milliseconds, signal) => {
-    between.abort(reason);
-    return sleep(milliseconds, signal);
-  };
-  await assert.rejects(newAgent().ask(wanted, { signal: between.signal }), {
-    code: "ERR_ABORTED",
-    cause: reason,
-  });
-  assert.equal(stand.seen.length, 2);
 });
 
 // Checked by the compiler; nothing of it runs.

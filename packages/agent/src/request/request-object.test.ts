@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { after, before, beforeEach, test } from "node:test";
+import { after, before, beforeEach, describe, test } from "node:test";
 import { exportJWK, generateKeyPair, jwtVerify } from "jose";
 import { acknowledged, metadataOf, type StandIn, standIn, testClock } from "../../test/stand-in.ts";
 import { type AgentOptions, createAgent, type NewAsk } from "../agent.ts";
@@ -40,56 +40,58 @@ const opened = async (form: URLSearchParams) => {
   });
 };
 
-test("T43: a signed ask has all of its parameters inside, and nothing outside but what proves the client", async () => {
-  await newAgent({ key: keys.privateKey, kid: "sign-1" }).ask(wanted);
-  const [{ form, headers }] = stand.seen as [StandIn["seen"][0]];
-  assert.deepEqual([...form.keys()], ["request"]);
-  assert.equal(headers.authorization, `Basic ${btoa("refunder:s3cret")}`);
-  assert.equal(headers["idempotency-key"], "ticket-4711");
-  const { payload, protectedHeader } = await opened(form);
-  assert.deepEqual(protectedHeader, { alg: "ES256", kid: "sign-1", typ: "oauth-authz-req+jwt" });
-  const { jti, ...rest } = payload;
-  const now = testClock().wall / 1000;
-  assert.match(jti!, /^[0-9a-f-]{36}$/);
-  assert.deepEqual(rest, {
-    scope: "openid",
-    login_hint: "dana@shop.example",
-    authorization_details: [wanted.action],
-    binding_message: "Ticket 4711",
-    requested_expiry: 300,
-    resource: "https://payments.example",
-    iss: "refunder",
-    aud: stand.issuer,
-    iat: now,
-    nbf: now,
-    exp: now + 60,
+describe("signed requests", () => {
+  test("all parameters are in the request object, and only the client authentication is outside (T43)", async () => {
+    await newAgent({ key: keys.privateKey, kid: "sign-1" }).ask(wanted);
+    const [{ form, headers }] = stand.seen as [StandIn["seen"][0]];
+    assert.deepEqual([...form.keys()], ["request"]);
+    assert.equal(headers.authorization, `Basic ${btoa("refunder:s3cret")}`);
+    assert.equal(headers["idempotency-key"], "ticket-4711");
+    const { payload, protectedHeader } = await opened(form);
+    assert.deepEqual(protectedHeader, { alg: "ES256", kid: "sign-1", typ: "oauth-authz-req+jwt" });
+    const { jti, ...rest } = payload;
+    const now = testClock().wall / 1000;
+    assert.match(jti!, /^[0-9a-f-]{36}$/);
+    assert.deepEqual(rest, {
+      scope: "openid",
+      login_hint: "dana@shop.example",
+      authorization_details: [wanted.action],
+      binding_message: "Ticket 4711",
+      requested_expiry: 300,
+      resource: "https://payments.example",
+      iss: "refunder",
+      aud: stand.issuer,
+      iat: now,
+      nbf: now,
+      exp: now + 60,
+    });
   });
-});
 
-test("T49: an ask that is tried again is signed again, under the same idempotency key", async () => {
-  stand.ask = ["hang up", { status: 503 }, acknowledged()];
-  await newAgent({ key: keys.privateKey }).ask(wanted);
-  const ids = await Promise.all(stand.seen.map(async ({ form }) => (await opened(form)).payload.jti));
-  assert.equal(new Set(ids).size, 3);
-  assert.equal(new Set(stand.seen.map(({ headers }) => headers["idempotency-key"])).size, 1);
-});
+  test("a retry is signed again, with the same idempotency key (T49)", async () => {
+    stand.ask = ["hang up", { status: 503 }, acknowledged()];
+    await newAgent({ key: keys.privateKey }).ask(wanted);
+    const ids = await Promise.all(stand.seen.map(async ({ form }) => (await opened(form)).payload.jti));
+    assert.equal(new Set(ids).size, 3);
+    assert.equal(new Set(stand.seen.map(({ headers }) => headers["idempotency-key"])).size, 1);
+  });
 
-test("the private key of the credentials can sign the asks as well; token requests are not signed", async () => {
-  const jwk = await exportJWK(keys.privateKey);
-  const credentials = { issuer: stand.issuer, clientId: "refunder", privateKey: { jwk } };
-  const agent = createAgent(credentials, { clock: testClock(), signRequests: true });
-  const asked = await agent.ask(wanted);
-  assert(asked.outcome === "asked");
-  await agent.redeem(asked.ask);
-  const [ask, redemption] = stand.seen;
-  assert.deepEqual(
-    [...ask!.form.keys()],
-    ["request", "client_id", "client_assertion_type", "client_assertion"],
-  );
-  assert.equal(redemption?.form.get("auth_req_id"), "req-1");
-  assert.equal(redemption?.form.has("request"), false);
-});
+  test("the private key of the credentials can sign requests; token requests are not signed", async () => {
+    const jwk = await exportJWK(keys.privateKey);
+    const credentials = { issuer: stand.issuer, clientId: "refunder", privateKey: { jwk } };
+    const agent = createAgent(credentials, { clock: testClock(), signRequests: true });
+    const asked = await agent.ask(wanted);
+    assert(asked.outcome === "asked");
+    await agent.redeem(asked.ask);
+    const [ask, redemption] = stand.seen;
+    assert.deepEqual(
+      [...ask!.form.keys()],
+      ["request", "client_id", "client_assertion_type", "client_assertion"],
+    );
+    assert.equal(redemption?.form.get("auth_req_id"), "req-1");
+    assert.equal(redemption?.form.has("request"), false);
+  });
 
-test("there must be a key to sign with", () => {
-  assert.throws(() => newAgent(true), /the credentials have none/);
+  test("rejects signRequests without a private key", () => {
+    assert.throws(() => newAgent(true), /the credentials have none/);
+  });
 });

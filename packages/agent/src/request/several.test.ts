@@ -1,6 +1,6 @@
 /** Several actions, asked for as one. */
 import assert from "node:assert/strict";
-import { after, before, beforeEach, test } from "node:test";
+import { after, before, beforeEach, describe, test } from "node:test";
 import { approved, failureOf, type StandIn, standIn, testClock } from "../../test/stand-in.ts";
 import { type Agent, type Ask, createAgent } from "../agent.ts";
 
@@ -29,67 +29,69 @@ const answer = async (details: readonly object[]) => {
   stand.token = [await approved(stand, {}, { authorization_details: details })];
 };
 
-test("several actions are one ask, in their order, and the ask remembers all of them", async () => {
-  const ask = await askBoth();
-  assert.deepEqual(JSON.parse(stand.seen[0]!.form.get("authorization_details")!), [transfer, refund]);
-  assert.equal(stand.seen[0]!.form.get("scope"), "openid");
-  assert.deepEqual(ask.action, [transfer, refund]);
-});
-
-test("what was granted comes back as a list, each in its place, and narrowed fields say where", async () => {
-  const ask = await askBoth();
-  await answer([moved, { ...refund, to: ["ada"] }]);
-  const outcome = await agent.redeem(JSON.parse(JSON.stringify(ask)) as typeof ask);
-  assert(outcome.outcome === "approved");
-  const [first, second] = outcome.action;
-  assert.equal(first.from, "reserve");
-  assert.deepEqual(second.to, ["ada"]);
-  assert.deepEqual(outcome.narrowed, ["[1].to"]);
-});
-
-test("T9: one of them alone, one more, another order or one that is wider is never handed on", async () => {
-  const cases: [readonly object[], RegExp][] = [
-    [[moved], /malformed: authorization_details/],
-    [[moved, refund, refund], /malformed: authorization_details/],
-    [[refund, moved], /granted what was not requested: actions\[0\]/],
-    [[moved, { ...refund, order: "A-2" }], /granted what was not requested: actions\[1\]\.order/],
-    [[{ ...moved, fee: "1" }, refund], /granted what was not requested: actions\[0\]\.fee/],
-    [[moved, { ...refund, type: "payout" }], /granted what was not requested: actions\[1\]\.type/],
-    [[moved, null as unknown as object], /malformed: authorization_details/],
-  ];
-  for (const [details, why] of cases) {
+describe("several actions", () => {
+  test("are one request in their order, and the result contains all of them", async () => {
     const ask = await askBoth();
-    await answer(details);
-    assert.match((await failureOf(agent.redeem(ask))).message, why, JSON.stringify(details));
-  }
-  const one: Ask = { ...(await askBoth()), action: refund };
-  await answer([refund, refund]);
-  assert.match((await failureOf(agent.redeem(one))).message, /malformed: authorization_details/);
-});
+    assert.deepEqual(JSON.parse(stand.seen[0]!.form.get("authorization_details")!), [transfer, refund]);
+    assert.equal(stand.seen[0]!.form.get("scope"), "openid");
+    assert.deepEqual(ask.action, [transfer, refund]);
+  });
 
-test("a function is run once for all of them, and a kept ask is taken up for the same list only", async () => {
-  const store = new Map<string, Ask>();
-  const wanted = { actions: [transfer, refund], approver: "owner", idempotencyKey: "job-1" } as const;
-  await answer([moved, refund]);
-  const runs: unknown[] = [];
-  const done = await agent.countersigned(
-    wanted,
-    ([first, second]) => {
-      runs.push([first.amount, second.order]);
-      return "both";
-    },
-    { store },
-  );
-  assert.deepEqual(done, { outcome: "approved", result: "both" });
-  assert.deepEqual(runs, [["10.00", "A-1"]]);
-  store.set("job-1", { ...((await askBoth()) as unknown as Ask), idempotencyKey: "job-1" });
-  const turned = { ...wanted, actions: [refund, transfer] };
-  const failure = await failureOf(agent.countersigned(turned, () => "never", { store }));
-  assert.match(failure.message, /was used for another action/);
-});
+  test("the granted actions are a list in the same order, and narrowed names the index", async () => {
+    const ask = await askBoth();
+    await answer([moved, { ...refund, to: ["ada"] }]);
+    const outcome = await agent.redeem(JSON.parse(JSON.stringify(ask)) as typeof ask);
+    assert(outcome.outcome === "approved");
+    const [first, second] = outcome.action;
+    assert.equal(first.from, "reserve");
+    assert.deepEqual(second.to, ["ada"]);
+    assert.deepEqual(outcome.narrowed, ["[1].to"]);
+  });
 
-test("a value that no action can have is named with its place, and nobody is asked", async () => {
-  const wrong = { actions: [transfer, { type: "refund", amount: 10.5 }], approver: "owner" };
-  assert.match((await failureOf(agent.ask(wrong))).message, /^actions\[1\]\.amount is 10\.5/);
-  assert.equal(stand.seen.length, 0);
+  test("rejects one of them alone, one more, another order, and a wider one (T9)", async () => {
+    const cases: [readonly object[], RegExp][] = [
+      [[moved], /malformed: authorization_details/],
+      [[moved, refund, refund], /malformed: authorization_details/],
+      [[refund, moved], /granted what was not requested: actions\[0\]/],
+      [[moved, { ...refund, order: "A-2" }], /granted what was not requested: actions\[1\]\.order/],
+      [[{ ...moved, fee: "1" }, refund], /granted what was not requested: actions\[0\]\.fee/],
+      [[moved, { ...refund, type: "payout" }], /granted what was not requested: actions\[1\]\.type/],
+      [[moved, null as unknown as object], /malformed: authorization_details/],
+    ];
+    for (const [details, why] of cases) {
+      const ask = await askBoth();
+      await answer(details);
+      assert.match((await failureOf(agent.redeem(ask))).message, why, JSON.stringify(details));
+    }
+    const one: Ask = { ...(await askBoth()), action: refund };
+    await answer([refund, refund]);
+    assert.match((await failureOf(agent.redeem(one))).message, /malformed: authorization_details/);
+  });
+
+  test("run is called once for all, and a stored request is resumed only for the same list", async () => {
+    const store = new Map<string, Ask>();
+    const wanted = { actions: [transfer, refund], approver: "owner", idempotencyKey: "job-1" } as const;
+    await answer([moved, refund]);
+    const runs: unknown[] = [];
+    const done = await agent.countersigned(
+      wanted,
+      ([first, second]) => {
+        runs.push([first.amount, second.order]);
+        return "both";
+      },
+      { store },
+    );
+    assert.deepEqual(done, { outcome: "approved", result: "both" });
+    assert.deepEqual(runs, [["10.00", "A-1"]]);
+    store.set("job-1", { ...((await askBoth()) as unknown as Ask), idempotencyKey: "job-1" });
+    const turned = { ...wanted, actions: [refund, transfer] };
+    const failure = await failureOf(agent.countersigned(turned, () => "never", { store }));
+    assert.match(failure.message, /was used for another action/);
+  });
+
+  test("rejects an invalid value with its index, before sending", async () => {
+    const wrong = { actions: [transfer, { type: "refund", amount: 10.5 }], approver: "owner" };
+    assert.match((await failureOf(agent.ask(wrong))).message, /^actions\[1\]\.amount is 10\.5/);
+    assert.equal(stand.seen.length, 0);
+  });
 });

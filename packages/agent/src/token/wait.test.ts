@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { after, before, beforeEach, test } from "node:test";
+import { after, before, beforeEach, describe, test } from "node:test";
 import { machineClock } from "@countersign/protocol/client";
 import {
   approved,
@@ -32,189 +32,191 @@ beforeEach(async () => {
   stand.seen.length = 0;
 });
 
-test("a fresh ask is polled after one interval, and then at the interval, until it is decided", async () => {
-  stand.token = [pending, pending, await approved(stand, action)];
-  assert.equal((await agent.wait(ask)).outcome, "approved");
-  assert.deepEqual(clock.slept, [5_000, 5_000, 5_000]);
-  assert.equal(stand.seen.length, 3);
-});
+describe("wait", () => {
+  test("polls a new request after one interval, and then at the interval, until it is decided", async () => {
+    stand.token = [pending, pending, await approved(stand, action)];
+    assert.equal((await agent.wait(ask)).outcome, "approved");
+    assert.deepEqual(clock.slept, [5_000, 5_000, 5_000]);
+    assert.equal(stand.seen.length, 3);
+  });
 
-test("T21: an ask that was saved is awaited by another process, and polled at once", async () => {
-  const saved = JSON.stringify(ask);
-  clock.wall += 60_000;
-  stand.token = [await approved(stand, action)];
-  const outcome = await createAgent(credentials(), { clock }).wait(JSON.parse(saved));
-  assert(outcome.outcome === "approved");
-  assert.deepEqual(outcome.action, action);
-  assert.deepEqual(clock.slept, [0]);
-});
+  test("polls a stored request of another process at once (T21)", async () => {
+    const saved = JSON.stringify(ask);
+    clock.wall += 60_000;
+    stand.token = [await approved(stand, action)];
+    const outcome = await createAgent(credentials(), { clock }).wait(JSON.parse(saved));
+    assert(outcome.outcome === "approved");
+    assert.deepEqual(outcome.action, action);
+    assert.deepEqual(clock.slept, [0]);
+  });
 
-test("T40: slow_down lengthens this wait and all later ones by five seconds each time it is said", async () => {
-  stand.token = [
-    oauthError("slow_down"),
-    pending,
-    oauthError("slow_down"),
-    pending,
-    oauthError("access_denied"),
-  ];
-  await agent.wait(ask);
-  assert.deepEqual(clock.slept, [5_000, 10_000, 10_000, 15_000, 15_000]);
-});
+  test("each slow_down adds five seconds to this and all later intervals (T40)", async () => {
+    stand.token = [
+      oauthError("slow_down"),
+      pending,
+      oauthError("slow_down"),
+      pending,
+      oauthError("access_denied"),
+    ];
+    await agent.wait(ask);
+    assert.deepEqual(clock.slept, [5_000, 10_000, 10_000, 15_000, 15_000]);
+  });
 
-test("Retry-After is honoured on 400, 429 and 503, in seconds or as a date, and never shortens the interval", async () => {
-  stand.token = [
-    oauthError("authorization_pending", {}, { "retry-after": "12" }),
-    { status: 429, headers: { "retry-after": "20" } },
-    { status: 503, headers: { "retry-after": "1" } },
-    oauthError("temporarily_unavailable", {}, { "retry-after": "Sun, 22 Nov 2026 12:01:00 GMT" }),
-    oauthError("expired_token"),
-  ];
-  assert.deepEqual(await agent.wait(ask), { outcome: "expired" });
-  assert.deepEqual(clock.slept, [5_000, 12_000, 20_000, 5_000, 18_000]);
-});
+  test("Retry-After applies to 400, 429 and 503, as seconds or date, and never shortens the interval", async () => {
+    stand.token = [
+      oauthError("authorization_pending", {}, { "retry-after": "12" }),
+      { status: 429, headers: { "retry-after": "20" } },
+      { status: 503, headers: { "retry-after": "1" } },
+      oauthError("temporarily_unavailable", {}, { "retry-after": "Sun, 22 Nov 2026 12:01:00 GMT" }),
+      oauthError("expired_token"),
+    ];
+    assert.deepEqual(await agent.wait(ask), { outcome: "expired" });
+    assert.deepEqual(clock.slept, [5_000, 12_000, 20_000, 5_000, 18_000]);
+  });
 
-test("T26: denied and expired end the wait as different outcomes, and neither is asked again", async () => {
-  for (const [error, outcome] of [
-    ["access_denied", "denied"],
-    ["expired_token", "expired"],
-  ] as const) {
-    stand.seen.length = 0;
-    stand.token = [pending, oauthError(error)];
-    assert.equal((await agent.wait(ask)).outcome, outcome);
-    assert.deepEqual(
-      stand.seen.map(({ path }) => path),
-      ["/oauth/token", "/oauth/token"],
-    );
+  test("denied and expired are different final outcomes (T26)", async () => {
+    for (const [error, outcome] of [
+      ["access_denied", "denied"],
+      ["expired_token", "expired"],
+    ] as const) {
+      stand.seen.length = 0;
+      stand.token = [pending, oauthError(error)];
+      assert.equal((await agent.wait(ask)).outcome, outcome);
+      assert.deepEqual(
+        stand.seen.map(({ path }) => path),
+        ["/oauth/token", "/oauth/token"],
+      );
+    }
+  });
+
+  test("retries after a lost connection while the request is pending", async () => {
+    stand.token = [
+      "hang up",
+      { status: 504, body: "<html>" },
+      pending,
+      "hang up within",
+      await approved(stand, action),
+    ];
+    assert.equal((await agent.wait(ask)).outcome, "approved");
+  });
+
+  test("a connection lost during the grant is the outcome lost, without another guess or request (T20)", async () => {
+    stand.token = [pending, "hang up within", oauthError("invalid_grant")];
+    assert.deepEqual(await agent.wait(ask), { outcome: "lost" });
+    assert(stand.seen.every(({ path }) => path === "/oauth/token"));
+  });
+
+  test("a request that was redeemed before a crash is lost (T21)", async () => {
+    stand.token = [oauthError("invalid_grant")];
+    assert.deepEqual(await agent.wait(JSON.parse(JSON.stringify(ask))), { outcome: "lost" });
+  });
+
+  test("the server decides about the expiry, whatever the local clock shows (T22)", async () => {
+    clock.wall += 24 * 3_600_000;
+    stand.token = [...Array(30).fill(pending), await approved(stand, action)];
+    assert.equal((await agent.wait(ask)).outcome, "approved");
+
+    clock = testClock();
+    clock.wall = ask.askedAt - 24 * 3_600_000;
+    agent = createAgent(credentials(), { clock, longPollSeconds: 0 });
+    stand.token = [pending, oauthError("expired_token")];
+    assert.deepEqual(await agent.wait(ask), { outcome: "expired" });
+    assert.deepEqual(clock.slept, [5_000, 5_000]);
+  });
+
+  test("setting the local clock while waiting changes nothing", async () => {
+    const { sleep } = clock;
+    clock.sleep = async (milliseconds) => {
+      await sleep(milliseconds);
+      clock.wall += 30 * 24 * 3_600_000;
+    };
+    stand.token = ["hang up", "hang up", "hang up", await approved(stand, action)];
+    assert.equal((await agent.wait(ask)).outcome, "approved");
+    assert.deepEqual(clock.slept, [5_000, 5_000, 5_000, 5_000]);
+  });
+
+  test("rejects with ERR_TIMEOUT one minute after the expiry without a status, and can be called again", async () => {
+    stand.token = ["hang up"];
+    const error = await failureOf(agent.wait(ask));
+    assert.match(error.message, /call wait again later/);
+    assert(error.cause instanceof Error);
+    assert.equal(clock.passed, 185_000);
+
+    stand.token = [{ status: 503 }];
+    await assert.rejects(agent.wait(ask), /call wait again later/);
+    stand.token = [oauthError("expired_token")];
+    assert.deepEqual(await agent.wait(ask), { outcome: "expired" });
+  });
+
+  /** A server that holds each request for so many milliseconds. */
+  function holding(...held: (number | "cut")[]): typeof fetch {
+    return async (url, init) => {
+      if (init?.method !== "POST") return fetch(url, init);
+      const answer = fetch(url, init);
+      const pause = held.shift() ?? 0;
+      if (pause === "cut") return answer.then(() => Promise.reject(new TypeError("cut")));
+      clock.passed += pause;
+      clock.wall += pause;
+      return answer;
+    };
   }
-});
+  const appliedPending = oauthError("authorization_pending", {}, { "preference-applied": "wait=25" });
+  const preferences = () => stand.seen.map(({ headers }) => headers.prefer);
 
-test("a connection that broke while nobody had decided costs nothing", async () => {
-  stand.token = [
-    "hang up",
-    { status: 504, body: "<html>" },
-    pending,
-    "hang up within",
-    await approved(stand, action),
-  ];
-  assert.equal((await agent.wait(ask)).outcome, "approved");
-});
+  test("sends long polls from the first request on; one that lasted an interval is followed at once", async () => {
+    stand.token = [appliedPending, appliedPending, await approved(stand, action)];
+    agent = createAgent(credentials(), { clock, fetch: holding(25_000, 2_000, 900) });
+    assert.equal((await agent.wait(ask)).outcome, "approved");
+    assert.deepEqual(clock.slept, [0, 0, 3_000]);
+    assert.deepEqual(preferences(), ["wait=25", "wait=25", "wait=25"]);
+  });
 
-test("T20: a connection that broke within the grant is lost, not guessed and not asked again", async () => {
-  stand.token = [pending, "hang up within", oauthError("invalid_grant")];
-  assert.deepEqual(await agent.wait(ask), { outcome: "lost" });
-  assert(stand.seen.every(({ path }) => path === "/oauth/token"));
-});
+  test("polls a server without long polling at its interval, also if it is slow", async () => {
+    stand.token = [pending, pending, await approved(stand, action)];
+    agent = createAgent(credentials(), { clock, fetch: holding(10, 20_000) });
+    await agent.wait(ask);
+    assert.deepEqual(clock.slept, [0, 5_000, 5_000]);
+  });
 
-test("T21: an ask that was redeemed before the crash is lost", async () => {
-  stand.token = [oauthError("invalid_grant")];
-  assert.deepEqual(await agent.wait(JSON.parse(JSON.stringify(ask))), { outcome: "lost" });
-});
+  test("after a long poll was cut, the rest of the wait sends none (T20)", async () => {
+    stand.token = [pending, pending, await approved(stand, action)];
+    agent = createAgent(credentials(), { clock, fetch: holding("cut") });
+    await agent.wait(ask);
+    assert.deepEqual(preferences(), ["wait=25", undefined, undefined]);
+    assert.deepEqual(clock.slept, [0, 5_000, 5_000]);
+  });
 
-test("T22: whether the time is up is the server's to say, whatever the local clock thinks", async () => {
-  clock.wall += 24 * 3_600_000;
-  stand.token = [...Array(30).fill(pending), await approved(stand, action)];
-  assert.equal((await agent.wait(ask)).outcome, "approved");
+  test("slow_down and Retry-After apply to long polls as well (T40)", async () => {
+    const applied = { "preference-applied": "wait=25" };
+    stand.token = [
+      oauthError("slow_down", {}, applied),
+      oauthError("authorization_pending", {}, { ...applied, "retry-after": "7" }),
+      await approved(stand, action),
+    ];
+    agent = createAgent(credentials(), { clock, fetch: holding(0, 25_000) });
+    await agent.wait(ask);
+    assert.deepEqual(clock.slept, [0, 10_000, 7_000]);
+  });
 
-  clock = testClock();
-  clock.wall = ask.askedAt - 24 * 3_600_000;
-  agent = createAgent(credentials(), { clock, longPollSeconds: 0 });
-  stand.token = [pending, oauthError("expired_token")];
-  assert.deepEqual(await agent.wait(ask), { outcome: "expired" });
-  assert.deepEqual(clock.slept, [5_000, 5_000]);
-});
+  test("redeem sends no long poll, nor does wait with longPollSeconds: 0", async () => {
+    stand.token = [pending, await approved(stand, action)];
+    await createAgent(credentials(), { clock }).redeem(ask);
+    await agent.wait(ask);
+    assert.deepEqual(preferences(), [undefined, undefined]);
+    for (const longPollSeconds of [-1, 0.5, 61])
+      assert.throws(() => createAgent(credentials(), { longPollSeconds }), /longPollSeconds/);
+  });
 
-test("setting the local clock while waiting changes nothing", async () => {
-  const { sleep } = clock;
-  clock.sleep = async (milliseconds) => {
-    await sleep(milliseconds);
-    clock.wall += 30 * 24 * 3_600_000;
-  };
-  stand.token = ["hang up", "hang up", "hang up", await approved(stand, action)];
-  assert.equal((await agent.wait(ask)).outcome, "approved");
-  assert.deepEqual(clock.slept, [5_000, 5_000, 5_000, 5_000]);
-});
-
-test("a server that is silent for a minute after the ask must have ended is a fault, and the ask can be awaited again", async () => {
-  stand.token = ["hang up"];
-  const error = await failureOf(agent.wait(ask));
-  assert.match(error.message, /call wait again later/);
-  assert(error.cause instanceof Error);
-  assert.equal(clock.passed, 185_000);
-
-  stand.token = [{ status: 503 }];
-  await assert.rejects(agent.wait(ask), /call wait again later/);
-  stand.token = [oauthError("expired_token")];
-  assert.deepEqual(await agent.wait(ask), { outcome: "expired" });
-});
-
-/** A server that holds each request for so many milliseconds. */
-function holding(...held: (number | "cut")[]): typeof fetch {
-  return async (url, init) => {
-    if (init?.method !== "POST") return fetch(url, init);
-    const answer = fetch(url, init);
-    const pause = held.shift() ?? 0;
-    if (pause === "cut") return answer.then(() => Promise.reject(new TypeError("cut")));
-    clock.passed += pause;
-    clock.wall += pause;
-    return answer;
-  };
-}
-const appliedPending = oauthError("authorization_pending", {}, { "preference-applied": "wait=25" });
-const preferences = () => stand.seen.map(({ headers }) => headers.prefer);
-
-test("the server is asked to hold each request, from the first one on; one that was held for an interval is followed at once", async () => {
-  stand.token = [appliedPending, appliedPending, await approved(stand, action)];
-  agent = createAgent(credentials(), { clock, fetch: holding(25_000, 2_000, 900) });
-  assert.equal((await agent.wait(ask)).outcome, "approved");
-  assert.deepEqual(clock.slept, [0, 0, 3_000]);
-  assert.deepEqual(preferences(), ["wait=25", "wait=25", "wait=25"]);
-});
-
-test("a server that holds nothing is polled at its interval, also when it is slow", async () => {
-  stand.token = [pending, pending, await approved(stand, action)];
-  agent = createAgent(credentials(), { clock, fetch: holding(10, 20_000) });
-  await agent.wait(ask);
-  assert.deepEqual(clock.slept, [0, 5_000, 5_000]);
-});
-
-test("T20: where a held request is cut on the way, the rest of this wait does without", async () => {
-  stand.token = [pending, pending, await approved(stand, action)];
-  agent = createAgent(credentials(), { clock, fetch: holding("cut") });
-  await agent.wait(ask);
-  assert.deepEqual(preferences(), ["wait=25", undefined, undefined]);
-  assert.deepEqual(clock.slept, [0, 5_000, 5_000]);
-});
-
-test("T40: slow_down and Retry-After hold for a request that was held as for any other", async () => {
-  const applied = { "preference-applied": "wait=25" };
-  stand.token = [
-    oauthError("slow_down", {}, applied),
-    oauthError("authorization_pending", {}, { ...applied, "retry-after": "7" }),
-    await approved(stand, action),
-  ];
-  agent = createAgent(credentials(), { clock, fetch: holding(0, 25_000) });
-  await agent.wait(ask);
-  assert.deepEqual(clock.slept, [0, 10_000, 7_000]);
-});
-
-test("one single token request is never held, and neither is any where the agent does without", async () => {
-  stand.token = [pending, await approved(stand, action)];
-  await createAgent(credentials(), { clock }).redeem(ask);
-  await agent.wait(ask);
-  assert.deepEqual(preferences(), [undefined, undefined]);
-  for (const longPollSeconds of [-1, 0.5, 61])
-    assert.throws(() => createAgent(credentials(), { longPollSeconds }), /longPollSeconds/);
-});
-
-test("aborting ends the waiting at once with ERR_ABORTED and the signal's reason as cause, and cancels nothing", async () => {
-  const reason = new Error("shutting down");
-  const controller = new AbortController();
-  const waiting = createAgent(credentials()).wait(
-    { ...ask, askedAt: Date.now() },
-    { signal: controller.signal },
-  );
-  controller.abort(reason);
-  await assert.rejects(waiting, { code: "ERR_ABORTED", cause: reason });
-  await assert.rejects(machineClock.sleep(60_000, AbortSignal.abort(reason)), reason);
-  assert.equal(stand.seen.length, 0);
+  test("aborting rejects at once with ERR_ABORTED and the signal's reason as cause, and cancels nothing", async () => {
+    const reason = new Error("shutting down");
+    const controller = new AbortController();
+    const waiting = createAgent(credentials()).wait(
+      { ...ask, askedAt: Date.now() },
+      { signal: controller.signal },
+    );
+    controller.abort(reason);
+    await assert.rejects(waiting, { code: "ERR_ABORTED", cause: reason });
+    await assert.rejects(machineClock.sleep(60_000, AbortSignal.abort(reason)), reason);
+    assert.equal(stand.seen.length, 0);
+  });
 });
