@@ -90,7 +90,7 @@ test("@auth0/ai-vercel: a blocking tool of the AI SDK polls at the interval and 
   assert.deepEqual(credentials.authorizationDetails, details);
 });
 
-test("@auth0/ai-vercel: after a no the tool does not run, and the model is told", async () => {
+test("@auth0/ai-vercel: after a denial the tool does not run, and the model receives the error", async () => {
   const { credentials, output } = await play("auth0-ai-vercel.ts", "deny");
   assert.equal(credentials, undefined);
   assert.deepEqual(output, { code: "ASYNC_AUTHORIZATION_ACCESS_DENIED" });

@@ -98,7 +98,7 @@ for (const [name, enter] of ways)
     assert.equal(granted.claims()?.sub, env.ada.approver);
   });
 
-test("openid-client hears access_denied for a denial, and invalid_grant for what it has redeemed", async () => {
+test("openid-client receives access_denied after a denial, and invalid_grant after redemption", async () => {
   const added = await env.add({ credential: { method: "client_secret_post" } });
   const config = await discover(added, client.ClientSecretPost(added.secret));
   const refusedAs = async (error: string, auth_req_id: string) =>
@@ -195,7 +195,7 @@ test("openid-client binds its token to a DPoP key", async () => {
   assert.equal(cnf.jkt, await DPoP.calculateThumbprint());
 });
 
-test("oauth4webapi asks and redeems, step by step, and hears of a denial", async () => {
+test("oauth4webapi requests and redeems step by step, and receives a denial", async () => {
   const added = await env.add({ credential: { method: "client_secret_post" } });
   const options = { [oauth.customFetch]: fetchIt as typeof fetch };
   const issuer = new URL(env.issuer);

@@ -1,4 +1,4 @@
-/** Libraries that register themselves, unchanged: nothing of ours but the URL and the initial access token. */
+/** Unmodified libraries that register dynamically, with only the URL and the initial access token. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { cibaGrantType } from "@countersign/protocol";
@@ -62,7 +62,7 @@ test("openid-client registers itself, asks with what it was given, and is given 
   assert.deepEqual(granted.authorization_details, [refund]);
 });
 
-test("openid-client without an initial access token is told so", async () => {
+test("openid-client without an initial access token receives invalid_token", async () => {
   const fetchIt: client.CustomFetch = async (url, options) =>
     deployment.server.fetch(new Request(url, options as RequestInit));
   await assert.rejects(
@@ -81,7 +81,7 @@ for (const [version, registerIt] of [
   test(`the MCP SDK, version ${version}, registers itself as it does everywhere, for the grant that there is`, async () => {
     const token = await initialToken();
     const metadata = await (await deployment.request("/.well-known/oauth-authorization-server")).json();
-    // The SDK knows no initial access token: whoever embeds it hands it a fetch that does.
+    // The SDK does not support initial access tokens; the application passes a fetch that adds one.
     const fetchFn = (url: string | URL, init?: RequestInit) => {
       const headers = { ...(init?.headers as Record<string, string>), authorization: `Bearer ${token}` };
       return Promise.resolve(deployment.server.fetch(new Request(url, { ...init, headers })));
@@ -102,7 +102,7 @@ for (const [version, registerIt] of [
     assert.equal(answer.client_name, "Refund desk");
   });
 
-test("an MCP client that knows the authorization code alone is told which grant there is", async () => {
+test("an MCP client that supports only the authorization code receives an error with the supported grant", async () => {
   const token = await initialToken();
   const metadata = await (await deployment.request("/.well-known/oauth-authorization-server")).json();
   const fetchFn = (url: string | URL, init?: RequestInit) => {

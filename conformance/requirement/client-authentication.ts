@@ -38,7 +38,7 @@ export const rfc8705 = specification(
     "3-2": ["MUST", "The API gets the certificate's thumbprint and refuses another certificate with 401."],
     "3.1-1": ["MUST", "A JWT access token has the thumbprint as cnf.x5t#S256."],
     "3.2-1": ["MUST", "Introspection has the thumbprint as cnf.x5t#S256."],
-    "3.3-1": ["MUST", "Metadata says whether tokens can be bound to certificates."],
+    "3.3-1": ["MUST", "Metadata states whether certificate-bound tokens are supported."],
     "3.4-1": ["MUST", "A client is registered for bound tokens, and gets no others."],
     "4-1": [
       "MAY",

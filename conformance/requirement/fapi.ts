@@ -12,7 +12,7 @@ export const fapiCiba = specification(
   "FAPI: Client Initiated Backchannel Authentication Profile, Implementer's Draft 1",
   {
     "5.2.2-1": ["MUST", "CIBA is for confidential clients only."],
-    "5.2.2-2": ["MUST", "A request says what it is about, or has a binding message."],
+    "5.2.2-2": ["MUST", "A request describes its purpose, or has a binding message."],
     "5.2.2-3": ["MUST NOT", "Clients of the profile use push."],
     "5.2.2-4": ["MUST", "Poll is there."],
     "5.2.2-5": ["MAY", "Ping is there."],
@@ -49,7 +49,7 @@ export const fapi = specification(
     "base-6.2.1-3": ["MUST", "The API answers JSON with a date and the caller's x-fapi-interaction-id."],
     "adv-5.2.2-5": ["MUST", "Only bound tokens are issued."],
     "adv-5.2.2-6": ["MUST", "Tokens can be bound by RFC 8705."],
-    "adv-5.2.2-10": ["MUST", "Only what stands in the signed request counts."],
+    "adv-5.2.2-10": ["MUST", "Only the parameters in the signed request are used."],
     "adv-5.2.2-13": ["MUST", "exp is no later than sixty minutes after nbf."],
     "adv-5.2.2-15": ["MUST", "aud is, or contains, our issuer."],
     "adv-5.2.2-16": ["MUST NOT", "There are public clients."],

@@ -22,7 +22,7 @@ export const rfc8414 = specification("rfc8414", "RFC 8414", "OAuth 2.0 Authoriza
         "response_types_supported is there and empty: §2 requires it, no flow goes through a browser here, and real clients refuse a document without it",
     },
   ],
-  "3.3-1": ["MUST", "issuer is exactly what the document's URL was made from."],
+  "3.3-1": ["MUST", "issuer is identical to the issuer of the document's URL."],
 });
 
 export const rfc8707 = specification("rfc8707", "RFC 8707", "Resource Indicators for OAuth 2.0", {

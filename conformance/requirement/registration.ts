@@ -8,7 +8,7 @@ export const rfc7591 = specification(
   {
     "2-1": ["MUST NOT", "jwks and jwks_uri are both given."],
     "2-2": ["MUST", "Metadata that is not understood is ignored."],
-    "2-3": ["MUST", "The registered method is what the client authenticates with."],
+    "2-3": ["MUST", "The client authenticates with its registered method."],
     "3-1": ["MUST", "The registration endpoint is reached through TLS."],
     "3-2": ["MAY", "Only who has an initial access token may register."],
     "3.1-1": ["MUST", "A registration is a POST of JSON."],
@@ -17,8 +17,8 @@ export const rfc7591 = specification(
     "3.2.1-3": ["MUST", "The answer has all metadata as it was registered."],
     "3.2.1-4": ["MUST", "The answer is not cached."],
     "3.2.2-1": ["MUST", "Metadata that cannot be taken is answered with 400 and invalid_client_metadata."],
-    "3.2.2-2": ["MUST", "A bad token is answered as RFC 6750 says."],
-    "5-1": ["MUST", "What the client says of itself is not taken as true."],
+    "3.2.2-2": ["MUST", "An invalid token returns the errors of RFC 6750."],
+    "5-1": ["MUST", "Descriptive metadata of the client is not trusted."],
   },
 );
 

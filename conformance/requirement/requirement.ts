@@ -1,13 +1,12 @@
 /**
- * What specifications ask of a server, as data. Each statement has an id made of its specification, its clause and a
- * number (`ciba-7.1-3`), and says in our own words what has to hold. A scenario that shows it cites the id. Nothing here
- * is executed: `scenario.ts` runs what cites it, and `coverage.test.ts` holds the two together.
+ * Requirements of the specifications for a server, as data. Each statement has an id made of its specification, its clause and a
+ * number (`ciba-7.1-3`), and is in our own words. Scenarios cite the ids; `coverage.test.ts` checks that all are covered.
  */
 
-/** RFC 2119's words. `shall` of the FAPI documents is MUST here. */
+/** The key words of RFC 2119. `shall` of the FAPI documents is MUST here. */
 export type Level = "MUST" | "MUST NOT" | "REQUIRED" | "SHOULD" | "SHOULD NOT" | "RECOMMENDED" | "MAY";
 
-/** `knownFailure`: we know that it does not hold, and why. `notApplicable`: it concerns what this server does not have, and why. */
+/** `knownFailure`: why the requirement is not met. `notApplicable`: why it does not apply to this server. */
 export type Reservation = { readonly knownFailure: string } | { readonly notApplicable: string };
 
 export type Requirement = {
@@ -21,9 +20,9 @@ export type Requirement = {
 };
 
 export type Specification = {
-  /** What its ids begin with. */
+  /** Prefix of its ids. */
   readonly prefix: string;
-  /** As documents and comments call it. */
+  /** Name used in documents and comments. */
   readonly name: string;
   readonly title: string;
   readonly requirements: readonly Requirement[];
@@ -31,7 +30,7 @@ export type Specification = {
 
 type Row = readonly [level: Level, says: string, reservation?: Reservation];
 
-/** `rows` by clause and number: `7.1-3`. */
+/** Creates a specification. The keys of `rows` are clause and number: `7.1-3`. */
 export function specification(
   prefix: string,
   name: string,

@@ -28,6 +28,6 @@ export const rfc9396 = specification("rfc9396", "RFC 9396", "OAuth 2.0 Rich Auth
   "9.2-1": ["MUST", "In introspection they are the top-level member authorization_details."],
   "10-1": ["MUST", "Metadata lists the types that there are."],
   "10-2": ["MUST", "A client is registered for the types that it uses."],
-  "12-1": ["MUST", "What stands in details is handled as text: nothing in it is ever run or rendered."],
+  "12-1": ["MUST", "Values in details are treated as text and never executed or rendered as markup."],
   "2-3": ["MAY", "One request has several details."],
 });

@@ -41,7 +41,7 @@ export const rfc9449 = specification(
       "An authorization code is bound to dpop_jkt.",
       { notApplicable: "there are no authorization codes" },
     ],
-    "11.1-1": ["MUST", "Proofs are good for a limited time only."],
+    "11.1-1": ["MUST", "Proofs are valid for a limited time only."],
     "11.1-2": ["SHOULD", "A proof is good once at one URL within that time."],
     "11.3-1": ["MUST NOT", "A proof without a nonce is taken once a nonce was handed out."],
     "11.6-1": ["MUST", "Only asymmetric algorithms that are thought secure are taken."],
