@@ -1,6 +1,6 @@
 /**
- * What `countersign doctor` looks at, each thing on its own: what is well, what is odd, what will not work, and what to
- * do about it. It changes nothing, sends no message, and asks agents' callbacks nothing but whether they are there.
+ * The checks of `countersign doctor`: reachability, clocks, keys, log, files, agents, approvers, channels. They change nothing,
+ * send no message, and only connect to agents' callbacks.
  */
 import { access, constants, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
@@ -36,16 +36,16 @@ const fail = (about: string, summary: string, remedy: string): CheckResult => ({
 });
 
 const timeoutMs = 5_000;
-/** Clocks that differ by more make fresh assertions look old, or not yet valid. */
+/** With a larger difference, valid assertions look expired or not yet valid. */
 const maxClockSkewMs = 5_000;
 const minFreeBytes = 512 * 1024 * 1024;
 const maxUnsignedEntries = 1_000;
 
-/** In the order in which one thing makes the next possible. */
+/** Runs all checks. Results are in the order in which an operator should fix them. */
 export async function runChecks(context: CheckContext): Promise<readonly CheckResult[]> {
   const checks = [checkIssuer, checkClock, checkKeys, checkLog, checkDisk, checkAgents, checkChannels];
   const results = await Promise.all(checks.map((check) => check(context)));
-  // Last and alone: while it reads the file, nothing else happens here, and the others have time limits.
+  // Last and alone: reading the file blocks the event loop, and the other checks have timeouts.
   return [...results.flat(), ...(await checkFile(context))];
 }
 
@@ -55,17 +55,23 @@ async function checkIssuer({ config }: CheckContext): Promise<CheckResult[]> {
   try {
     const response = await fetch(url, { redirect: "manual", signal: AbortSignal.timeout(timeoutMs) });
     if (response.status !== 200)
-      return [fail(about, `${url} answers ${response.status}`, "Is it this server that the proxy leads to?")];
+      return [
+        fail(
+          about,
+          `${url} returns status ${response.status}`,
+          "Check that the proxy forwards to this server.",
+        ),
+      ];
     const { issuer } = (await response.json()) as { issuer?: string };
     if (issuer !== config.issuer)
       return [
         fail(
           about,
-          `${url} names the issuer ${issuer}`,
-          "Clients refuse that: start with this configuration.",
+          `${url} has the issuer ${issuer}`,
+          "Clients reject it. Restart the server with this configuration.",
         ),
       ];
-    return [ok(about, `${config.issuer} answers, under its own name`), ...compareClocks(response)];
+    return [ok(about, `${config.issuer} is reachable and has this issuer`), ...compareClocks(response)];
   } catch (error) {
     const { cause } = error as { cause?: unknown };
     const why = getErrorMessage(cause ?? error);
@@ -73,7 +79,7 @@ async function checkIssuer({ config }: CheckContext): Promise<CheckResult[]> {
       fail(
         about,
         `${url} cannot be reached from here: ${why}`,
-        "Is the server started, the name known, the certificate good?",
+        "Check that the server runs, that the name resolves, and that the certificate is valid.",
       ),
     ];
   }
@@ -87,7 +93,7 @@ function compareClocks(response: Response): CheckResult[] {
     ? [
         fail(
           "clock",
-          `whoever answers at the issuer is ${formatSeconds(skewMs)} off this machine's clock`,
+          `the server at the issuer URL and this machine differ by ${formatSeconds(skewMs)}`,
           "Synchronise the clocks (NTP).",
         ),
       ]
@@ -101,7 +107,7 @@ async function checkClock({ store }: CheckContext): Promise<CheckResult[]> {
         warn(
           "clock",
           `the database is ${formatSeconds(Math.abs(skewMs))} ${skewMs > 0 ? "ahead of" : "behind"} this machine`,
-          "The database's clock counts; agents' assertions are held against it. Synchronise both.",
+          "Agents' assertions are checked by the database's clock. Synchronise both clocks (NTP).",
         ),
       ]
     : [ok("clock", "the database and this machine agree on the time")];
@@ -113,10 +119,10 @@ async function checkKeys({ store, keyring }: CheckContext): Promise<CheckResult[
   );
   const newest = Math.max(...active.map(({ record }) => record.activeAt));
   const days = Math.floor((store.now() - newest) / 86_400_000);
-  const summary = `${keyring.jwks().keys.length} published, the newest signs since ${days} days`;
+  const summary = `${keyring.jwks().keys.length} published; the newest has signed for ${days} days`;
   return [
     days > 365
-      ? warn("keys", summary, "countersign keys rotate makes a new one, without a restart.")
+      ? warn("keys", summary, "Create a new key with countersign keys rotate; no restart is needed.")
       : ok("keys", summary),
   ];
 }
@@ -129,19 +135,19 @@ async function checkLog({ store, config }: CheckContext): Promise<CheckResult[]>
       ? [
           fail(
             "log",
-            `${unsigned} entries are under no checkpoint`,
-            "Does the server run, and can log.checkpoint_file be written to?",
+            `${unsigned} entries are not covered by a checkpoint`,
+            "Check that the server runs and that log.checkpoint_file is writable.",
           ),
         ]
-      : [ok("log", `${size} entries, ${unsigned} of them since the newest checkpoint`)];
+      : [ok("log", `${size} entries, ${unsigned} of them after the newest checkpoint`)];
   const { checkpointFile } = config.log;
   if (checkpointFile === undefined)
     return [
       ...results,
       warn(
         "log",
-        "checkpoints are kept nowhere but in the database",
-        "Set log.checkpoint_file, and copy that file to where nobody here can write.",
+        "checkpoints are only in the database",
+        "Set log.checkpoint_file, and copy that file to a system that this one cannot write to.",
       ),
     ];
   const writable = await access(dirname(checkpointFile), constants.W_OK).then(
@@ -150,10 +156,7 @@ async function checkLog({ store, config }: CheckContext): Promise<CheckResult[]>
   );
   return writable
     ? results
-    : [
-        ...results,
-        fail("log", `${checkpointFile} cannot be written to`, "Without it no checkpoint is kept."),
-      ];
+    : [...results, fail("log", `${checkpointFile} is not writable`, "No checkpoint is signed until it is.")];
 }
 
 async function checkDisk({ config }: CheckContext): Promise<CheckResult[]> {
@@ -163,7 +166,7 @@ async function checkDisk({ config }: CheckContext): Promise<CheckResult[]> {
   const summary = `${Math.floor(freeBytes / 1024 / 1024)} MB free beside the database`;
   return [
     freeBytes < minFreeBytes
-      ? warn("disk", summary, "A full disk stops every answer: make room.")
+      ? warn("disk", summary, "Free some space: with a full disk the server rejects every change.")
       : ok("disk", summary),
   ];
 }
@@ -179,18 +182,19 @@ async function checkFile({ config }: CheckContext): Promise<CheckResult[]> {
   }
   return [
     corruption === undefined
-      ? ok("database", "every page and index of the file is in order")
+      ? ok("database", "no page or index of the file is damaged")
       : fail(
           "database",
           `the database file is corrupt: ${corruption}`,
-          "Stop the server, keep the file, and put the newest backup back that is whole.",
+          "Stop the server, keep the file, and restore the newest valid backup.",
         ),
   ];
 }
 
 async function checkAgents({ store, outbound, config }: CheckContext): Promise<CheckResult[]> {
   const agents = (await store.list("agent")).map(({ record }) => record);
-  if (agents.length === 0) return [warn("agents", "there are none", "countersign agent add lets one in.")];
+  if (agents.length === 0)
+    return [warn("agents", "no agent is registered", "Register one with countersign agent add.")];
   const results: CheckResult[] = [];
   for (const { id, delivery, keys, types } of agents) {
     const undeclaredTypes = types.filter((type) => !config.actions.has(type));
@@ -198,7 +202,7 @@ async function checkAgents({ store, outbound, config }: CheckContext): Promise<C
       results.push(
         warn(
           `agent ${id}`,
-          `is registered for ${undeclaredTypes.join(", ")}, which the configuration no longer declares`,
+          `is registered for ${undeclaredTypes.join(", ")}, which the configuration does not declare`,
           `countersign agent change ${id} --type …`,
         ),
       );
@@ -212,18 +216,16 @@ async function checkAgents({ store, outbound, config }: CheckContext): Promise<C
   ];
   if (abandonedCallbacks.length > 0)
     results.push(
-      warn("callbacks", `${abandonedCallbacks.length} were given up`, "countersign callbacks lists them."),
+      warn("callbacks", `${abandonedCallbacks.length} abandoned`, "List them with countersign callbacks."),
     );
   if (abandonedMessages.length > 0)
     results.push(
-      warn("messages", `${abandonedMessages.length} were given up`, "countersign messages lists them."),
+      warn("messages", `${abandonedMessages.length} abandoned`, "List them with countersign messages."),
     );
-  return results.length > 0
-    ? results
-    : [ok("agents", `${agents.length}, and what they registered is in order`)];
+  return results.length > 0 ? results : [ok("agents", `${agents.length} registered; no problem found`)];
 }
 
-/** Any answer will do for a callback: it is asked nothing. Keys have to be there. */
+/** Checks that a URL responds. A callback endpoint may respond with any status; a JWK Set must respond with 200. */
 async function checkReachable(
   about: string,
   url: string,
@@ -236,12 +238,12 @@ async function checkReachable(
       about,
       `${url}: ${response.why}`,
       response.failed === "refused"
-        ? "outbound.allow_private lists the private addresses that may be reached."
-        : "Ask the agent's operator.",
+        ? "If the address is private, add its range to outbound.allow_private."
+        : "Contact the agent's operator.",
     );
   return expectedStatus !== undefined && response.status !== expectedStatus
-    ? fail(about, `${url} answers ${response.status}`, "Ask the agent's operator.")
-    : ok(about, `${url} can be reached`);
+    ? fail(about, `${url} returns status ${response.status}`, "Contact the agent's operator.")
+    : ok(about, `${url} is reachable`);
 }
 
 async function checkChannels({ channels, store }: CheckContext): Promise<CheckResult[]> {
@@ -251,16 +253,18 @@ async function checkChannels({ channels, store }: CheckContext): Promise<CheckRe
     if ((await store.listDevicesOf(id)).length === 0) withoutDevice.push(email);
   const results: CheckResult[] = [];
   if (approvers.length === 0)
-    results.push(warn("approvers", "there are none", "countersign approver invite names one."));
+    results.push(
+      warn("approvers", "no approver is enrolled", "Invite one with countersign approver invite."),
+    );
   else if (withoutDevice.length > 0)
     results.push(
       warn(
         "approvers",
-        `${withoutDevice.join(", ")} cannot decide yet: no device`,
-        "countersign approver invite makes a new link.",
+        `${withoutDevice.join(", ")} cannot decide: no device is enrolled`,
+        "Create a new link with countersign approver invite.",
       ),
     );
-  else results.push(ok("approvers", `${approvers.length}, each with a device`));
+  else results.push(ok("approvers", `${approvers.length}, all with a device`));
   if (channels.size === 0)
     return [
       ...results,
