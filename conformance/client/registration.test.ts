@@ -1,31 +1,15 @@
 /** Unmodified libraries that register dynamically, with only the URL and the initial access token. */
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { cibaGrantType } from "@countersign/protocol";
-import {
-  type Deployment,
-  deploy,
-  issuer,
-  type Person,
-  refund,
-  requestIdOf,
-} from "@countersign/testing/server/deployment";
+import { issuer, refund, requestIdOf } from "@countersign/testing/server/deployment";
+import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { registerClient as registerLater } from "@modelcontextprotocol/client";
 import { registerClient } from "@modelcontextprotocol/sdk/client/auth.js";
 import * as client from "openid-client";
 import { createInitialAccessToken } from "../../packages/server/src/usecase/client/initial-access-token.ts";
 
-let deployment: Deployment;
-let ada: Person;
-before(async () => {
-  deployment = await deploy({ config: { registration: { enabled: true } } });
-  deployment.clock.now = Date.now();
-  ada = await deployment.enrol("ada@example.com");
-});
-after(async () => {
-  assert.deepEqual(deployment.faults, []);
-  await deployment.close();
-});
+const deployment = useDeployment({ config: { registration: { enabled: true } }, now: Date.now() });
 
 async function initialToken(): Promise<string> {
   const expiresAt = deployment.clock.now + 60_000;
@@ -57,7 +41,7 @@ test("openid-client registers itself, asks with what it was given, and is given 
     login_hint: "ada@example.com",
     authorization_details: JSON.stringify([refund]),
   });
-  await ada.decide(requestIdOf(asked.auth_req_id), "approve");
+  await deployment.ada.decide(requestIdOf(asked.auth_req_id), "approve");
   const granted = await client.pollBackchannelAuthenticationGrant(config, { ...asked, interval: 0.01 });
   assert.deepEqual(granted.authorization_details, [refund]);
 });

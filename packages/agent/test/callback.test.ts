@@ -1,6 +1,6 @@
 /** Pings and pushes of the real server, over real HTTPS, into `receive`; in between, a test can lose and change them. */
 import assert from "node:assert/strict";
-import { after, before, beforeEach, test } from "node:test";
+import { before, beforeEach, test } from "node:test";
 import {
   type Agent,
   type AgentOptions,
@@ -8,13 +8,13 @@ import {
   type CallbackOptions,
   createAgent,
 } from "@countersign/agent";
-import { type CallbackHarness, createCallbackHarness } from "@countersign/testing/server/callback-harness";
+import { useCallbackHarness } from "@countersign/testing/server/callback-harness";
 import type { Received } from "@countersign/testing/server/callback-receiver";
 import { issuer, requestIdOf } from "@countersign/testing/server/deployment";
 import { createVerifier } from "@countersign/verifier";
 import { until } from "./stand-in.ts";
 
-let stage: CallbackHarness;
+const stage = useCallbackHarness();
 /** Credentials by how the agent is told. */
 const known: Partial<Record<"ping" | "push", { readonly clientId: string; readonly clientSecret: string }>> =
   {};
@@ -37,7 +37,6 @@ const network: typeof fetch = async (input, init) =>
   stage.deployment.server.fetch(new Request(`${input}`, init));
 
 before(async () => {
-  stage = await createCallbackHarness();
   for (const mode of ["ping", "push"] as const) {
     const { id: clientId, secret: clientSecret } = await stage.admit(`sdk-${mode}`, mode);
     known[mode] = { clientId, clientSecret };
@@ -51,7 +50,6 @@ before(async () => {
     response.writeHead(answer.status, Object.fromEntries(answer.headers)).end();
   };
 });
-after(() => stage.close());
 beforeEach(() => {
   statuses.length = 0;
 });

@@ -1,30 +1,25 @@
 /** The SDK with certificates against the real server, over real TLS: its second door is for those who have one. */
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { before, test } from "node:test";
 import { type Agent, type AgentOptions, type Approved, createAgent } from "@countersign/agent";
 import { mtlsFetch } from "@countersign/agent/mtls";
 import type { JsonObject } from "@countersign/protocol";
 import { type Certificate, selfSigned } from "@countersign/testing/server/certificate";
 import { type Person, refund, requestIdOf } from "@countersign/testing/server/deployment";
-import { type Listeners, openListeners } from "@countersign/testing/server/listeners";
+import { useListeners } from "@countersign/testing/server/listeners";
 import { decodeJwt } from "jose";
 
-let doors: Listeners;
+const doors = useListeners(({ port, mtlsPort, folder }) => ({
+  listen: { port, tls: { certificate: `${folder}/server.pem`, key: `${folder}/server.key` } },
+  mtls: {
+    url: `https://localhost:${mtlsPort}`,
+    listen: { port: mtlsPort },
+    authorities: `${folder}/authority.pem`,
+  },
+}));
 let ada: Person;
 before(async () => {
-  doors = await openListeners(({ port, mtlsPort, folder }) => ({
-    listen: { port, tls: { certificate: `${folder}/server.pem`, key: `${folder}/server.key` } },
-    mtls: {
-      url: `https://localhost:${mtlsPort}`,
-      listen: { port: mtlsPort },
-      authorities: `${folder}/authority.pem`,
-    },
-  }));
   ada = await doors.deployment.enrol("ada@example.com");
-});
-after(async () => {
-  assert.deepEqual(doors.deployment.faults, []);
-  await doors.close();
 });
 
 let agents = 0;

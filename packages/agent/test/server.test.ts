@@ -1,21 +1,14 @@
 /** The SDK against the real server: secrets and keys, signed asks, tokens bound to a key, requests that are held. */
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { before, test } from "node:test";
 import { type Agent, type AgentOptions, type Ask, type Credentials, createAgent } from "@countersign/agent";
 import type { JsonObject } from "@countersign/protocol";
-import {
-  type Deployment,
-  deploy,
-  issuer,
-  type Person,
-  refund,
-  requestIdOf,
-} from "@countersign/testing/server/deployment";
+import { deploy, issuer, refund, requestIdOf } from "@countersign/testing/server/deployment";
+import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { createVerifier } from "@countersign/verifier";
 import { exportJWK, generateKeyPair } from "jose";
 
-let place: Deployment;
-let ada: Person;
+const deployment = useDeployment({ now: Date.now() });
 let keys: CryptoKeyPair;
 let jwks: JsonObject;
 const audience = "https://refunds.example";
@@ -25,26 +18,19 @@ const sent: Request[] = [];
 const network: typeof fetch = async (input, init) => {
   const request = new Request(`${input}`, init);
   sent.push(request.clone());
-  return place.server.fetch(request);
+  return deployment.server.fetch(request);
 };
 const clock = {
-  now: () => place.clock.now,
-  elapsed: () => place.clock.now,
+  now: () => deployment.clock.now,
+  elapsed: () => deployment.clock.now,
   async sleep(milliseconds: number) {
-    place.clock.now += milliseconds;
+    deployment.clock.now += milliseconds;
   },
 };
 
 before(async () => {
-  place = await deploy();
-  place.clock.now = Date.now();
-  ada = await place.enrol("ada@example.com");
   keys = await generateKeyPair("ES256", { extractable: true });
   jwks = { keys: [{ ...(await exportJWK(keys.publicKey)), kid: "k1", alg: "ES256" } as JsonObject] };
-});
-after(async () => {
-  assert.deepEqual(place.faults, []);
-  await place.close();
 });
 
 let agents = 0;
@@ -55,7 +41,7 @@ async function admitted(
   proof: Pick<Credentials, "privateKey"> = {},
 ): Promise<Agent> {
   agents += 1;
-  const { id: clientId, secret } = await place.admit(`sdk-${agents}`, metadata);
+  const { id: clientId, secret } = await deployment.admit(`sdk-${agents}`, metadata);
   const credentials = { issuer, clientId, ...(secret ? { clientSecret: secret } : proof) } as Credentials;
   return createAgent(credentials, { fetch: network, clock, ...options });
 }
@@ -72,7 +58,7 @@ async function askedBy(agent: Agent, more = {}): Promise<Ask> {
 }
 async function approvedBy(agent: Agent) {
   const ask = await askedBy(agent);
-  await ada.decide(requestIdOf(ask.authReqId), "approve");
+  await deployment.ada.decide(requestIdOf(ask.authReqId), "approve");
   const outcome = await agent.wait(ask);
   assert(outcome.outcome === "approved", JSON.stringify(outcome));
   return outcome;
@@ -82,8 +68,8 @@ const verifier = () =>
     issuer,
     audience,
     baseUrl: audience,
-    clientId: place.api.id,
-    clientSecret: place.api.secret,
+    clientId: deployment.api.id,
+    clientSecret: deployment.api.secret,
     fetch: network,
     clock,
   });
@@ -91,7 +77,7 @@ const verifier = () =>
 test("a secret proves the agent: by Basic, in the form, and as the key of an assertion", async () => {
   for (const method of ["client_secret_basic", "client_secret_post", "client_secret_jwt"] as const) {
     const agent = await admitted({ token_endpoint_auth_method: method }, { clientAuthentication: method });
-    assert.equal((await approvedBy(agent)).approver, ada.approver, method);
+    assert.equal((await approvedBy(agent)).approver, deployment.ada.approver, method);
   }
 });
 
@@ -121,12 +107,12 @@ test("T43, T49: a signed ask is taken whole; sent again with a fresh signature i
   const ask = await askedBy(agent, { message: "Zurück an „Ada“", lifetimeSeconds: 300 });
   assert.equal(ask.joined, true, "the first attempt had asked");
   assert.equal(Math.round((ask.expiresAt - ask.askedAt) / 1000) > 290, true);
-  const waiting = await place.server.store.listRequests({ state: "pending", limit: 99 });
+  const waiting = await deployment.server.store.listRequests({ state: "pending", limit: 99 });
   assert.equal(waiting.filter(({ id }) => id === requestIdOf(ask.authReqId)).length, 1);
-  await ada.decide(requestIdOf(ask.authReqId), "approve");
+  await deployment.ada.decide(requestIdOf(ask.authReqId), "approve");
   assert.equal((await agent.wait(ask)).outcome, "approved");
 
-  const { id, secret } = await place.admit("sdk-unsigned", metadata);
+  const { id, secret } = await deployment.admit("sdk-unsigned", metadata);
   const plain = createAgent({ issuer, clientId: id, clientSecret: secret }, { fetch: network, clock });
   const refused = await plain.ask({ action: action(), approver: "owner" });
   assert(refused.outcome === "refused");
@@ -175,12 +161,12 @@ test("the server holds the request, and the decision is known the moment it is m
     ["deny", "denied"],
   ] as const) {
     const ask = await askedBy(agent);
-    const startedAt = place.clock.now;
+    const startedAt = deployment.clock.now;
     const before = sent.length;
     const waiting = agent.wait(ask);
-    await ada.decide(requestIdOf(ask.authReqId), verdict);
+    await deployment.ada.decide(requestIdOf(ask.authReqId), verdict);
     assert.equal((await waiting).outcome, expected);
-    assert.equal(place.clock.now, startedAt);
+    assert.equal(deployment.clock.now, startedAt);
     assert.deepEqual(
       sent.slice(before).map(({ url }) => new URL(url).pathname),
       ["/oauth/token"],
@@ -194,7 +180,7 @@ test("T40: what was held for longer than the interval is followed at once, and t
   const passing: typeof fetch = async (input, init) => {
     const answering = network(input, init);
     const timer = setInterval(() => {
-      place.clock.now += 25_000;
+      deployment.clock.now += 25_000;
     }, 20);
     const response = await answering.finally(() => clearInterval(timer));
     if (`${input}`.endsWith("/oauth/token")) errors.push((await response.clone().json()).error);

@@ -7,7 +7,7 @@ import { after, before, test } from "node:test";
 import type { Certificate } from "@countersign/testing/server/certificate";
 import { refund, requestIdOf } from "@countersign/testing/server/deployment";
 import { createProofKey } from "@countersign/testing/server/dpop-key";
-import { type Listeners, openListeners } from "@countersign/testing/server/listeners";
+import { useListeners } from "@countersign/testing/server/listeners";
 import { createVerifier } from "@countersign/verifier";
 import { countersigned } from "@countersign/verifier/express";
 import express from "express";
@@ -15,21 +15,20 @@ import { decodeJwt } from "jose";
 import * as client from "openid-client";
 import { addAgent } from "../../server/src/usecase/client/client-lifecycle.ts";
 
-let doors: Listeners;
+const doors = useListeners(({ port, mtlsPort, folder }) => ({
+  listen: { port, tls: { certificate: `${folder}/server.pem`, key: `${folder}/server.key` } },
+  mtls: {
+    url: `https://localhost:${mtlsPort}`,
+    listen: { port: mtlsPort },
+    authorities: `${folder}/authority.pem`,
+  },
+}));
 let ours: Certificate;
 let theirs: Certificate;
 let url: string;
 let close: () => unknown;
 
 before(async () => {
-  doors = await openListeners(({ port, mtlsPort, folder }) => ({
-    listen: { port, tls: { certificate: `${folder}/server.pem`, key: `${folder}/server.key` } },
-    mtls: {
-      url: `https://localhost:${mtlsPort}`,
-      listen: { port: mtlsPort },
-      authorities: `${folder}/authority.pem`,
-    },
-  }));
   ours = await doors.authority.forClient("CN=agent");
   theirs = await doors.authority.forClient("CN=agent");
   const { store } = doors.deployment.server;
@@ -60,8 +59,6 @@ before(async () => {
 });
 after(async () => {
   close();
-  assert.deepEqual(doors.deployment.faults, []);
-  await doors.close();
 });
 
 async function configure(id: string): Promise<client.Configuration> {

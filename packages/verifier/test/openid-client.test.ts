@@ -1,14 +1,8 @@
 /** `openid-client`, unchanged, binds its token to a key with DPoP, and the verifier wants the key again on the other side. */
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import {
-  type Deployment,
-  deploy,
-  issuer,
-  type Person,
-  refund,
-  requestIdOf,
-} from "@countersign/testing/server/deployment";
+import { before, test } from "node:test";
+import { issuer, refund, requestIdOf } from "@countersign/testing/server/deployment";
+import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { createVerifier, type Verifier } from "@countersign/verifier";
 import { countersigned } from "@countersign/verifier/hono";
 import { Hono } from "hono";
@@ -17,18 +11,13 @@ import * as client from "openid-client";
 import { addAgent } from "../../server/src/usecase/client/client-lifecycle.ts";
 
 const api = "https://refunds.example";
-let place: Deployment;
-let ada: Person;
+const deployment = useDeployment({ now: Date.now() });
 let config: client.Configuration;
 /** The path of each request to the server, and what it answered. */
 let answered: string[] = [];
 
 before(async () => {
-  place = await deploy();
-  // The library looks at the machine's clock, so the server does as well.
-  place.clock.now = Date.now();
-  ada = await place.enrol("ada@example.com");
-  const added = await addAgent(place.server.store, {
+  const added = await addAgent(deployment.server.store, {
     id: "agent-dpop",
     name: "Bound agent",
     types: ["refund"],
@@ -43,16 +32,12 @@ before(async () => {
   });
   config[client.customFetch] = network;
 });
-after(async () => {
-  assert.deepEqual(place.faults, []);
-  await place.close();
-});
 
 let served: { fetch: (request: Request) => Response | Promise<Response> } | undefined;
 const network: client.CustomFetch = async (url, options) => {
   const request = new Request(url, options as RequestInit);
   if (url.startsWith(api)) return await served!.fetch(request);
-  const response = await place.server.fetch(request);
+  const response = await deployment.server.fetch(request);
   answered.push(`${new URL(url).pathname} ${response.status}`);
   return response;
 };
@@ -71,8 +56,8 @@ const newVerifier = (requireProofNonce = false) =>
   createVerifier({
     issuer,
     audience: api,
-    clientId: place.api.id,
-    clientSecret: place.api.secret,
+    clientId: deployment.api.id,
+    clientSecret: deployment.api.secret,
     requireProofNonce,
     fetch: (input, init) => network(String(input), init as never),
   });
@@ -100,7 +85,7 @@ test("openid-client polls with proofs, is granted a bound token, and spends it w
   const key = await newKey();
   const asked = await ask("P-1");
   const polled = client.pollBackchannelAuthenticationGrant(config, asked, undefined, { DPoP: key });
-  await ada.decide(requestIdOf(asked.auth_req_id), "approve");
+  await deployment.ada.decide(requestIdOf(asked.auth_req_id), "approve");
   const { access_token, token_type } = await polled;
   assert.equal(token_type, "dpop");
 
@@ -116,7 +101,7 @@ test("openid-client polls with proofs, is granted a bound token, and spends it w
 
 test("openid-client without a key is given nothing where the agent is registered for bound tokens", async () => {
   const asked = await ask("P-2");
-  await ada.decide(requestIdOf(asked.auth_req_id), "approve");
+  await deployment.ada.decide(requestIdOf(asked.auth_req_id), "approve");
   await assert.rejects(
     client.pollBackchannelAuthenticationGrant(config, asked),
     (error) => error instanceof client.ResponseBodyError && error.error === "invalid_dpop_proof",
@@ -124,12 +109,12 @@ test("openid-client without a key is given nothing where the agent is registered
 });
 
 test("openid-client learns the server's nonce and the API's, each with one more request", async (t) => {
-  await place.restart({ dpop: { require_nonce: true } });
-  t.after(() => place.restart());
+  await deployment.restart({ dpop: { require_nonce: true } });
+  t.after(() => deployment.restart());
   serve(newVerifier(true));
   const key = await newKey();
   const asked = await ask("P-3");
-  await ada.decide(requestIdOf(asked.auth_req_id), "approve");
+  await deployment.ada.decide(requestIdOf(asked.auth_req_id), "approve");
   answered = [];
   const { access_token } = await client.pollBackchannelAuthenticationGrant(config, asked, undefined, {
     DPoP: key,
@@ -141,18 +126,22 @@ test("openid-client learns the server's nonce and the API's, each with one more 
 test("openid-client revokes its token, and introspection with the API's credentials says so", async () => {
   const key = await newKey();
   const asked = await ask("P-4");
-  await ada.decide(requestIdOf(asked.auth_req_id), "approve");
+  await deployment.ada.decide(requestIdOf(asked.auth_req_id), "approve");
   const { access_token } = await client.genericGrantRequest(
     config,
     "urn:openid:params:grant-type:ciba",
     { auth_req_id: asked.auth_req_id },
     { DPoP: key },
   );
-  const apiConfig = new client.Configuration(config.serverMetadata(), place.api.id, place.api.secret);
+  const apiConfig = new client.Configuration(
+    config.serverMetadata(),
+    deployment.api.id,
+    deployment.api.secret,
+  );
   client.allowInsecureRequests(apiConfig);
   apiConfig[client.customFetch] = network;
   const before = await client.tokenIntrospection(apiConfig, access_token);
-  assert.deepEqual([before.active, before.token_type, before.sub], [true, "DPoP", ada.approver]);
+  assert.deepEqual([before.active, before.token_type, before.sub], [true, "DPoP", deployment.ada.approver]);
   assert.match(String(before.cnf?.jkt), /^[\w-]{43}$/);
   await client.tokenRevocation(config, access_token);
   assert.deepEqual(await client.tokenIntrospection(apiConfig, access_token), { active: false });
@@ -161,7 +150,7 @@ test("openid-client revokes its token, and introspection with the API's credenti
 test("oauth4webapi, as an API that validates by itself, takes the bound token with its key's proof alone", async () => {
   const key = await newKey();
   const asked = await ask("P-5");
-  await ada.decide(requestIdOf(asked.auth_req_id), "approve");
+  await deployment.ada.decide(requestIdOf(asked.auth_req_id), "approve");
   const grant = { auth_req_id: asked.auth_req_id };
   const { access_token } = await client.genericGrantRequest(
     config,

@@ -4,16 +4,9 @@ import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { after, before, mock, test } from "node:test";
-import {
-  basic,
-  type Deployment,
-  deploy,
-  issuer,
-  type Person,
-  refund,
-  requestIdOf,
-} from "@countersign/testing/server/deployment";
+import { basic, issuer, refund, requestIdOf } from "@countersign/testing/server/deployment";
 import { formatConfig } from "@countersign/testing/server/edit-config";
+import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { createVerifier, type Verifier } from "@countersign/verifier";
 import { decodeProtectedHeader } from "jose";
 import { parseConfig } from "../../server/src/config/config.ts";
@@ -21,39 +14,33 @@ import { createServer, type Server } from "../../server/src/server.ts";
 
 const minute = 60_000;
 const program = new URL("../../server/src/main.ts", import.meta.url).pathname;
-let place: Deployment;
+after(async () => {
+  mock.timers.reset();
+  await other.close();
+});
+const deployment = useDeployment({ now: Date.now() });
 let other: Server;
-let ada: Person;
 let file: string;
 
 before(async () => {
-  place = await deploy();
-  place.clock.now = Date.now();
-  ada = await place.enrol("ada@example.com");
-  file = join(dirname(place.file), "countersign.yaml");
-  writeFileSync(file, formatConfig(place.config));
-  const read = parseConfig(formatConfig(place.config), file);
+  file = join(dirname(deployment.file), "countersign.yaml");
+  writeFileSync(file, formatConfig(deployment.config));
+  const read = parseConfig(formatConfig(deployment.config), file);
   assert.ok("config" in read);
   other = await createServer({
     config: read.config,
-    rootKey: place.rootKey,
-    onFault: (fault) => place.faults.push(fault),
-    clock: () => place.clock.now,
+    rootKey: deployment.rootKey,
+    onFault: (fault) => deployment.faults.push(fault),
+    clock: () => deployment.clock.now,
     jobIntervalMs: 3_600_000,
   });
   // What keeps keys for a while looks at the machine's clock.
-  mock.timers.enable({ apis: ["Date"], now: place.clock.now });
-});
-after(async () => {
-  mock.timers.reset();
-  assert.deepEqual(place.faults, []);
-  await other.close();
-  await place.close();
+  mock.timers.enable({ apis: ["Date"], now: deployment.clock.now });
 });
 
 function passTime(ms: number): void {
-  place.clock.now += ms;
-  mock.timers.setTime(place.clock.now);
+  deployment.clock.now += ms;
+  mock.timers.setTime(deployment.clock.now);
 }
 
 let orders = 0;
@@ -61,11 +48,11 @@ let orders = 0;
 async function issue(server: Server): Promise<{ readonly token: string; readonly order: string }> {
   orders += 1;
   const order = `K-${orders}`;
-  const asked = await place.ask({ authorization_details: JSON.stringify([{ ...refund, order }]) });
-  await ada.decide(requestIdOf(asked.body.auth_req_id), "approve");
+  const asked = await deployment.ask({ authorization_details: JSON.stringify([{ ...refund, order }]) });
+  await deployment.ada.decide(requestIdOf(asked.body.auth_req_id), "approve");
   const request = new Request(`${issuer}/oauth/token`, {
     method: "POST",
-    headers: basic(place.agent),
+    headers: basic(deployment.agent),
     body: new URLSearchParams({
       grant_type: "urn:openid:params:grant-type:ciba",
       auth_req_id: asked.body.auth_req_id,
@@ -87,9 +74,9 @@ function newVerifier(server: Server): Watched {
     verifier: createVerifier({
       issuer,
       audience: "https://refunds.example",
-      clientId: place.api.id,
-      clientSecret: place.api.secret,
-      clock: { now: () => place.clock.now, sleep: async () => {} },
+      clientId: deployment.api.id,
+      clientSecret: deployment.api.secret,
+      clock: { now: () => deployment.clock.now, sleep: async () => {} },
       fetch: async (input, init) => {
         if (String(input).endsWith("/jwks")) watched.keyRequests += 1;
         return await server.fetch(new Request(String(input), init));
@@ -106,20 +93,20 @@ async function runs(
 }
 
 test("a key that another process rotates in is published by every server, signs when clients have had ten minutes to fetch it, and the old one stays for ten more", async () => {
-  const servers = [place.server, other];
-  const first = await issue(place.server);
+  const servers = [deployment.server, other];
+  const first = await issue(deployment.server);
   const oldKid = kidOf(first.token);
   const early = newVerifier(other);
   assert.ok(await runs(early, first), "and its keys are kept from now on");
 
-  const rotatedAt = place.clock.now;
+  const rotatedAt = deployment.clock.now;
   const rotated = spawnSync(process.execPath, [program, "keys", "rotate", "--config", file], {
     encoding: "utf8",
-    env: { ...process.env, COUNTERSIGN_KEY: Buffer.from(place.rootKey).toString("base64url") },
+    env: { ...process.env, COUNTERSIGN_KEY: Buffer.from(deployment.rootKey).toString("base64url") },
   });
   assert.equal(rotated.status, 0, rotated.stderr);
   const newKid = /key (\S+) is published/.exec(rotated.stdout)?.[1] ?? "";
-  const key = await place.server.store.read("key", newKid);
+  const key = await deployment.server.store.read("key", newKid);
   const { activeAt } = key!.record;
   // The command's clock is the machine's.
   assert.ok(activeAt >= rotatedAt + 11 * minute && activeAt < rotatedAt + 13 * minute);
@@ -131,20 +118,20 @@ test("a key that another process rotates in is published by every server, signs 
   const later = newVerifier(other);
   assert.ok(await runs(later, await issue(other)), "whoever fetches from now on knows both");
 
-  passTime(activeAt - 1 - place.clock.now);
-  const last = await issue(place.server);
+  passTime(activeAt - 1 - deployment.clock.now);
+  const last = await issue(deployment.server);
   assert.equal(kidOf(last.token), oldKid, "the last instant of the old key");
   passTime(1);
-  const [next, elsewhere] = [await issue(place.server), await issue(other)];
+  const [next, elsewhere] = [await issue(deployment.server), await issue(other)];
   assert.deepEqual([kidOf(next.token), kidOf(elsewhere.token)], [newKid, newKid]);
   assert.ok(await runs(early, last), "signed before the change, spent after it");
   const beforeNew = later.keyRequests;
   assert.ok(await runs(later, next));
   assert.equal(later.keyRequests, beforeNew, "the new key was known before it signed");
   assert.ok(await runs(early, elsewhere), "whoever fetched before the rotation fetches again");
-  assert.ok(await runs(newVerifier(place.server), await issue(other)));
+  assert.ok(await runs(newVerifier(deployment.server), await issue(other)));
 
-  passTime(activeAt + 10 * minute - 1 - place.clock.now);
+  passTime(activeAt + 10 * minute - 1 - deployment.clock.now);
   for (const server of servers) assert.deepEqual(await published(server), [oldKid, newKid]);
   passTime(1);
   for (const server of servers) assert.deepEqual(await published(server), [newKid]);

@@ -2,18 +2,13 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 import { type Agent, type Ask, createAgent } from "@countersign/agent";
-import {
-  type Deployment,
-  deploy,
-  issuer,
-  type Person,
-  refund,
-  requestIdOf,
-} from "@countersign/testing/server/deployment";
+import { issuer, refund, requestIdOf } from "@countersign/testing/server/deployment";
+import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { type Call, createVerifier, type Verifier } from "@countersign/verifier";
 
-let place: Deployment;
-let ada: Person;
+const deployment = useDeployment({
+  config: { actions: { refund: { combinable_with: ["refund"] } } },
+});
 let agent: Agent;
 let verifier: Verifier;
 const problems: unknown[] = [];
@@ -23,29 +18,27 @@ let losing: string | undefined;
 let meanwhile: () => unknown = () => {};
 
 const network: typeof fetch = async (input, init) => {
-  const response = await place.server.fetch(new Request(`${input}`, init));
+  const response = await deployment.server.fetch(new Request(`${input}`, init));
   if (new URL(`${input}`).pathname !== losing) return response;
   losing = undefined;
   throw new TypeError("connection lost");
 };
 const clock = {
-  now: () => place.clock.now,
-  elapsed: () => place.clock.now,
+  now: () => deployment.clock.now,
+  elapsed: () => deployment.clock.now,
   async sleep(ms: number) {
-    place.clock.now += ms;
+    deployment.clock.now += ms;
     await meanwhile();
   },
 };
 
 before(async () => {
-  place = await deploy({ config: { actions: { refund: { combinable_with: ["refund"] } } } });
-  ada = await place.enrol("ada@example.com");
   agent = newAgent();
   verifier = createVerifier({
     issuer,
     audience: "https://refunds.example",
-    clientId: place.api.id,
-    clientSecret: place.api.secret,
+    clientId: deployment.api.id,
+    clientSecret: deployment.api.secret,
     fetch: network,
     clock,
     onProblem: (problem) => problems.push(problem),
@@ -55,13 +48,12 @@ beforeEach(() => {
   meanwhile = () => {};
 });
 after(async () => {
-  assert.deepEqual([...problems, ...place.faults], []);
-  await place.close();
+  assert.deepEqual([...problems, ...deployment.faults], []);
 });
 
 function newAgent(): Agent {
   return createAgent(
-    { issuer, clientId: place.agent.id, clientSecret: place.agent.secret },
+    { issuer, clientId: deployment.agent.id, clientSecret: deployment.agent.secret },
     // The clock is moved by whoever sleeps, and nobody does while the server holds a poll.
     { fetch: network, clock, longPollSeconds: 0 },
   );
@@ -75,7 +67,7 @@ async function ask(order: string, more = {}): Promise<Ask> {
 
 async function approvedToken(order: string): Promise<string> {
   const asked = await ask(order);
-  await ada.decide(requestIdOf(asked.authReqId), "approve");
+  await deployment.ada.decide(requestIdOf(asked.authReqId), "approve");
   const outcome = await agent.wait(asked);
   assert(outcome.outcome === "approved", outcome.outcome);
   return outcome.token;
@@ -85,8 +77,8 @@ const never = () => assert.fail("must not run");
 
 test("T9: one call asks, waits and runs once; another amount and a second use are refused, and name why", async () => {
   meanwhile = async () => {
-    for (const { id } of await place.server.store.listRequests({ state: "pending", limit: 9 }))
-      await ada.decide(id, "approve");
+    for (const { id } of await deployment.server.store.listRequests({ state: "pending", limit: 9 }))
+      await deployment.ada.decide(id, "approve");
   };
   const action = { ...refund, order: "S-1" };
   const wanted = { action: { ...action, reason: "kind" }, approver: "owner" };
@@ -103,13 +95,13 @@ test("T9: one call asks, waits and runs once; another amount and a second use ar
   });
   assert(outcome.outcome === "approved" && outcome.result.outcome === "done");
   assert.equal(outcome.result.result, "refunded");
-  assert.deepEqual(outcome.result.spent.approvedBy, [ada.approver]);
+  assert.deepEqual(outcome.result.spent.approvedBy, [deployment.ada.approver]);
 });
 
 test("T9: several actions are asked for, approved and spent as one, and none of them alone", async () => {
   meanwhile = async () => {
-    for (const { id } of await place.server.store.listRequests({ state: "pending", limit: 9 }))
-      await ada.decide(id, "approve");
+    for (const { id } of await deployment.server.store.listRequests({ state: "pending", limit: 9 }))
+      await deployment.ada.decide(id, "approve");
   };
   const first = { ...refund, order: "S-20" };
   const second = { ...refund, order: "S-21", amount: "1.00" };
@@ -133,7 +125,7 @@ test("T9: several actions are asked for, approved and spent as one, and none of 
 
 test("T44: a denial reaches the agent with its reason, and the same ask is then refused", async () => {
   const denied = await ask("S-2");
-  await ada.decide(requestIdOf(denied.authReqId), "deny", { reason: "Zu hoch – nein" });
+  await deployment.ada.decide(requestIdOf(denied.authReqId), "deny", { reason: "Zu hoch – nein" });
   assert.deepEqual(await agent.wait(denied), { outcome: "denied", reason: "Zu hoch – nein" });
   const again = await agent.ask({ action: { ...refund, order: "S-2", amount: "1.00" }, approver: "owner" });
   assert(again.outcome === "refused");
@@ -148,10 +140,10 @@ test("T21: an ask saved as JSON is awaited by another process, and a second one 
   const first = await ask("S-4", { idempotencyKey: "s-4" });
   const second = await ask("S-4", { idempotencyKey: "s-4" });
   assert.deepEqual([second.authReqId, second.joined], [first.authReqId, true]);
-  await ada.decide(requestIdOf(first.authReqId), "approve");
+  await deployment.ada.decide(requestIdOf(first.authReqId), "approve");
   const resumed = await newAgent().wait(JSON.parse(JSON.stringify(first)));
   assert(resumed.outcome === "approved");
-  assert.equal(resumed.approver, ada.approver);
+  assert.equal(resumed.approver, deployment.ada.approver);
   assert.deepEqual(await agent.wait(second), { outcome: "lost" });
 });
 
@@ -159,7 +151,7 @@ test("T11: a token that expires between check and spend runs nothing", async () 
   const token = await approvedToken("S-5");
   const action = { ...refund, order: "S-5" };
   assert.equal((await verifier.check(token, action)).outcome, "checked");
-  place.clock.now += 62_000;
+  deployment.clock.now += 62_000;
   const late = await verifier.spend(token, action, never);
   assert(late.outcome === "rejected");
   assert.equal(late.reason, "expired_token");
@@ -167,7 +159,7 @@ test("T11: a token that expires between check and spend runs nothing", async () 
 
 test("T23: a token whose answer was lost on the way is lost, not asked for again", async () => {
   const asked = await ask("S-6");
-  await ada.decide(requestIdOf(asked.authReqId), "approve");
+  await deployment.ada.decide(requestIdOf(asked.authReqId), "approve");
   losing = "/oauth/token";
   assert.deepEqual(await agent.wait(asked), { outcome: "lost" });
 });
@@ -176,7 +168,7 @@ test("an ask whose acknowledgement was lost is the same ask when it is sent agai
   losing = "/bc-authorize";
   const asked = await ask("S-7");
   assert.equal(asked.joined, true);
-  const waiting = await place.server.store.listRequests({ state: "pending", limit: 99 });
+  const waiting = await deployment.server.store.listRequests({ state: "pending", limit: 99 });
   assert.equal(waiting.filter(({ parts }) => parts[0]?.bound.order === "S-7").length, 1);
 });
 
@@ -193,7 +185,7 @@ test("a reservation whose answer was lost is asked for again with the same spend
 test("a scope that is an action is asked for without details, and its token is refused by another API", async () => {
   const asked = await agent.ask({ scope: "calendar.clear", approver: "owner" });
   assert(asked.outcome === "asked");
-  await ada.decide(requestIdOf(asked.ask.authReqId), "approve");
+  await deployment.ada.decide(requestIdOf(asked.ask.authReqId), "approve");
   const outcome = await agent.wait(asked.ask);
   assert(outcome.outcome === "approved");
   assert.match(outcome.scope, /calendar\.clear/);
@@ -208,15 +200,15 @@ test("what the server refuses is told with its error, and nobody is asked", asyn
 });
 
 test("a token that the agent's SDK has bound to its key runs with that key's proofs, and is worth nothing without", async () => {
-  await place.restart({ dpop: { require_nonce: true } });
+  await deployment.restart({ dpop: { require_nonce: true } });
   const bound = createAgent(
-    { issuer, clientId: place.agent.id, clientSecret: place.agent.secret },
+    { issuer, clientId: deployment.agent.id, clientSecret: deployment.agent.secret },
     { fetch: network, clock, longPollSeconds: 0, dpop: true },
   );
   const action = { ...refund, order: "S-10" };
   const asked = await bound.ask({ action, approver: "ada@example.com" });
   assert(asked.outcome === "asked");
-  await ada.decide(requestIdOf(asked.ask.authReqId), "approve");
+  await deployment.ada.decide(requestIdOf(asked.ask.authReqId), "approve");
   const approved = await bound.wait(asked.ask);
   assert(approved.outcome === "approved");
   assert.equal(approved.tokenType, "DPoP");
@@ -232,5 +224,5 @@ test("a token that the agent's SDK has bound to its key runs with that key's pro
   for (const other of [await call("PUT", url), await call("POST", `${url}/all`)])
     assert.equal((await verifier.spend(other, action, never)).outcome, "rejected");
   assert.equal((await verifier.spend(await call("POST", url), action, () => "refunded")).outcome, "done");
-  await place.restart();
+  await deployment.restart();
 });

@@ -1,26 +1,13 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { collect } from "@countersign/testing/audit/test-log";
-import {
-  type Deployment,
-  deploy,
-  type Person,
-  refund,
-  requestIdOf,
-} from "@countersign/testing/server/deployment";
+import { refund, requestIdOf } from "@countersign/testing/server/deployment";
+import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { decodeJwt } from "jose";
 import { exportEvidence, exportLog, verifyEvidence, verifyLog } from "../../src/audit/audit.ts";
 
-let deployment: Deployment;
-let ada: Person;
-let bob: Person;
-before(async () => {
-  deployment = await deploy();
-  ada = await deployment.enrol("ada@example.com");
-  bob = await deployment.enrol("bob@example.com");
-});
-after(() => deployment.close());
+const deployment = useDeployment({ approvers: ["ada", "bob"] });
 
 let orders = 0;
 async function ask(type: string, hint = "ada@example.com"): Promise<string> {
@@ -39,7 +26,7 @@ async function redeem(ticket: string): Promise<string> {
 
 test("the log that the server itself writes verifies, and so does the evidence of each of its requests", async () => {
   const signed = await ask("signed-refund");
-  assert.equal((await ada.decide(requestIdOf(signed), "approve")).status, 303);
+  assert.equal((await deployment.ada.decide(requestIdOf(signed), "approve")).status, 303);
   const token = await redeem(signed);
   const spend = { token, spend_id: randomBytes(16).toString("base64url") };
   const digest = decodeJwt(token).act_digest as string;
@@ -50,12 +37,15 @@ test("the log that the server itself writes verifies, and so does the evidence o
   assert.equal((await deployment.spend({ ...spend, operation: "reserve", act_digest: digest })).status, 200);
   assert.equal((await deployment.spend({ ...spend, operation: "complete" })).status, 200);
 
-  assert.equal((await bob.decide(requestIdOf(await ask("refund", "bob@example.com")), "deny")).status, 303);
+  assert.equal(
+    (await deployment.bob.decide(requestIdOf(await ask("refund", "bob@example.com")), "deny")).status,
+    303,
+  );
   const unspent = await ask("fresh-refund");
-  assert.equal((await ada.decide(requestIdOf(unspent), "approve")).status, 303);
+  assert.equal((await deployment.ada.decide(requestIdOf(unspent), "approve")).status, 303);
   await redeem(unspent);
   const lapsing = await ask("refund");
-  assert.equal((await ada.decide(requestIdOf(lapsing), "approve")).status, 303);
+  assert.equal((await deployment.ada.decide(requestIdOf(lapsing), "approve")).status, 303);
   await ask("refund");
   deployment.clock.now += 24 * 3_600_000;
   await deployment.server.runJobs();

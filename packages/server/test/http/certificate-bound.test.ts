@@ -1,29 +1,19 @@
 /** Tokens that are bound to the certificate with which the agent opened the connection (RFC 8705 §3). */
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { before, test } from "node:test";
 import { cibaGrantType } from "@countersign/protocol";
 import { selfSigned } from "@countersign/testing/server/certificate";
-import {
-  basic,
-  type Deployment,
-  deploy,
-  issuer,
-  type Person,
-  refund,
-  requestIdOf,
-} from "@countersign/testing/server/deployment";
+import { basic, issuer, refund, requestIdOf } from "@countersign/testing/server/deployment";
 import { createProofKey } from "@countersign/testing/server/dpop-key";
+import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { decodeJwt } from "jose";
 import { anonymousPeer, type TlsPeer, toClientCertificate } from "../../src/http/transport/peer.ts";
 import { addAgent } from "../../src/usecase/client/client-lifecycle.ts";
 
-let deployment: Deployment;
-let ada: Person;
+const deployment = useDeployment();
 let bound: { readonly id: string; readonly secret: string };
 let peer: TlsPeer & Required<Pick<TlsPeer, "certificate">>;
 before(async () => {
-  deployment = await deploy();
-  ada = await deployment.enrol("ada@example.com");
   const added = await addAgent(deployment.server.store, {
     id: "agent-mtls",
     name: "Bound agent",
@@ -36,17 +26,13 @@ before(async () => {
   const { der } = await selfSigned("CN=agent-mtls");
   peer = { certificate: toClientCertificate(der, false) };
 });
-after(async () => {
-  assert.deepEqual(deployment.faults, []);
-  await deployment.close();
-});
 
 let orders = 0;
 async function approved(agent = bound): Promise<string> {
   orders += 1;
   const details = JSON.stringify([{ ...refund, order: `C-${orders}` }]);
   const asked = await deployment.ask({ authorization_details: details }, basic(agent));
-  await ada.decide(requestIdOf(asked.body.auth_req_id), "approve");
+  await deployment.ada.decide(requestIdOf(asked.body.auth_req_id), "approve");
   return asked.body.auth_req_id;
 }
 async function redeem(ticket: string, from: TlsPeer, { agent = bound, headers = {} } = {}) {

@@ -1,28 +1,22 @@
 /** Clients that prove themselves by the certificate of their connection, as whoever ended TLS reports it (RFC 8705 §2). */
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { before, test } from "node:test";
 import {
   type Certificate,
   type Certificates,
   createCertificates,
   selfSigned,
 } from "@countersign/testing/server/certificate";
-import { basic, type Deployment, deploy, issuer } from "@countersign/testing/server/deployment";
+import { basic, issuer } from "@countersign/testing/server/deployment";
+import { useDeployment } from "@countersign/testing/server/use-deployment";
 import type { AuthenticationMethod, CertificateName } from "../../src/domain/client/client.ts";
 import { type TlsPeer, toClientCertificate } from "../../src/http/transport/peer.ts";
 import { addAgent, type NewAgent } from "../../src/usecase/client/client-lifecycle.ts";
 
-let deployment: Deployment;
+const deployment = useDeployment({ now: Date.now(), approvers: [] });
 let authority: Certificates;
 before(async () => {
-  deployment = await deploy();
-  // Certificates are good from now on, on the machine's clock.
-  deployment.clock.now = Date.now();
   authority = await createCertificates();
-});
-after(async () => {
-  assert.deepEqual(deployment.faults, []);
-  await deployment.close();
 });
 
 let agents = 0;

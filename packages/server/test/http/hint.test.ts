@@ -1,33 +1,15 @@
 /** Whom an agent can name, over HTTP: the forms of `login_hint`, and our own ID token as `id_token_hint`. */
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import {
-  basic,
-  type Deployment,
-  deploy,
-  type Person,
-  refund,
-  requestIdOf,
-} from "@countersign/testing/server/deployment";
+import { test } from "node:test";
+import { basic, refund, requestIdOf } from "@countersign/testing/server/deployment";
+import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { decodeJwt, generateKeyPair, SignJWT } from "jose";
 import { addAgent } from "../../src/usecase/client/client-lifecycle.ts";
 import { rotateTokenKey } from "../../src/usecase/key/keyring.ts";
 
 const groups = { seniors: ["Bob@example.com", "carol@example.com"], board: ["carol@example.com"] };
 
-let deployment: Deployment;
-let ada: Person;
-let bob: Person;
-before(async () => {
-  deployment = await deploy({ config: { groups } });
-  ada = await deployment.enrol("ada@example.com");
-  bob = await deployment.enrol("bob@example.com");
-  await deployment.enrol("carol@example.com");
-});
-after(async () => {
-  assert.deepEqual(deployment.faults, []);
-  await deployment.close();
-});
+const deployment = useDeployment({ config: { groups }, approvers: ["ada", "bob", "carol"] });
 
 let order = 0;
 const action = () => JSON.stringify([{ ...refund, order: `W-${++order}` }]);
@@ -49,8 +31,11 @@ async function refusedBy(hint: Readonly<Record<string, string>>, error: string):
 }
 
 test("T8: a group as hint asks those of it who may decide, and nobody else", async () => {
-  assert.deepEqual(await askedBy({ login_hint: "group:finance" }), [ada.approver, bob.approver]);
-  assert.deepEqual(await askedBy({ login_hint: "group:seniors" }), [bob.approver]);
+  assert.deepEqual(await askedBy({ login_hint: "group:finance" }), [
+    deployment.ada.approver,
+    deployment.bob.approver,
+  ]);
+  assert.deepEqual(await askedBy({ login_hint: "group:seniors" }), [deployment.bob.approver]);
 });
 
 for (const group of ["board", "nobody", "", "constructor", "bob@example.com"])
@@ -65,14 +50,14 @@ test("a login_hint that begins like JSON and is none means nobody", async () => 
 /** An ID token as the agent was given it, for an action that ada approved. */
 async function idToken(): Promise<string> {
   const asked = await deployment.ask({ authorization_details: action() });
-  await ada.decide(requestIdOf(asked.body.auth_req_id), "approve");
+  await deployment.ada.decide(requestIdOf(asked.body.auth_req_id), "approve");
   return (await deployment.poll(asked.body.auth_req_id)).body.id_token;
 }
 
 test("T6: an id_token_hint that is not ours, not an ID token, or not this agent's is refused", async () => {
   const good = await idToken();
   const asked = await deployment.ask({ authorization_details: action() });
-  await ada.decide(requestIdOf(asked.body.auth_req_id), "approve");
+  await deployment.ada.decide(requestIdOf(asked.body.auth_req_id), "approve");
   const accessToken = (await deployment.poll(asked.body.auth_req_id)).body.access_token;
   const claims = decodeJwt(good);
   const { privateKey } = await generateKeyPair("ES256");
@@ -108,7 +93,7 @@ test("T6: an id_token_hint that is not ours, not an ID token, or not this agent'
 
 test("T6: an ID token of a person who may not decide this action leads to nobody", async () => {
   const asked = await deployment.ask({ login_hint: "bob@example.com", authorization_details: action() });
-  await bob.decide(requestIdOf(asked.body.auth_req_id), "approve");
+  await deployment.bob.decide(requestIdOf(asked.body.auth_req_id), "approve");
   const { id_token } = (await deployment.poll(asked.body.auth_req_id)).body;
   await refusedBy(
     { id_token_hint: id_token, authorization_details: JSON.stringify([{ type: "promote", service: "foo" }]) },
@@ -118,11 +103,11 @@ test("T6: an ID token of a person who may not decide this action leads to nobody
 
 test("T6: an ID token that this agent was issued names its approver, also long after it expired and its key retired", async () => {
   const hint = { id_token_hint: await idToken() };
-  assert.deepEqual(await askedBy(hint), [ada.approver]);
+  assert.deepEqual(await askedBy(hint), [deployment.ada.approver]);
   await rotateTokenKey(deployment.server.store, deployment.rootKey);
   deployment.clock.now += 24 * 3_600_000;
   await deployment.restart();
   const { keys } = (await (await deployment.request("/jwks")).json()) as { keys: readonly unknown[] };
   assert.equal(keys.length, 1, "the key that signed it is not published any more");
-  assert.deepEqual(await askedBy(hint), [ada.approver]);
+  assert.deepEqual(await askedBy(hint), [deployment.ada.approver]);
 });

@@ -3,19 +3,13 @@ import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { after, test } from "node:test";
 import { allowLoopback } from "@countersign/testing/server/callback-harness";
 import { receive } from "@countersign/testing/server/callback-receiver";
 import { createCertificates } from "@countersign/testing/server/certificate";
-import {
-  type Deployment,
-  deploy,
-  issuer,
-  type Person,
-  refund,
-  requestIdOf,
-} from "@countersign/testing/server/deployment";
+import { deploy, issuer, refund, requestIdOf } from "@countersign/testing/server/deployment";
 import type { ConfigEdit } from "@countersign/testing/server/edit-config";
+import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { exportJWK, generateKeyPair, SignJWT, UnsecuredJWT } from "jose";
 
 const hr = "https://hr.example/tokens";
@@ -25,16 +19,8 @@ const file = join(folder, "hr.json");
 writeFileSync(file, JSON.stringify({ keys: [{ ...(await exportJWK(pair.publicKey)), kid: "hr-1" }] }));
 const withKeys = (keys: ConfigEdit) => ({ login_hint_issuers: { [hr]: keys } });
 
-let deployment: Deployment;
-let ada: Person;
-before(async () => {
-  deployment = await deploy({ config: withKeys({ jwks_file: file }) });
-  ada = await deployment.enrol("ada@example.com");
-  await deployment.enrol("bob@example.com");
-});
+const deployment = useDeployment({ config: withKeys({ jwks_file: file }), approvers: ["ada", "bob"] });
 after(async () => {
-  assert.deepEqual(deployment.faults, []);
-  await deployment.close();
   rmSync(folder, { recursive: true });
 });
 
@@ -62,16 +48,19 @@ const ask = (login_hint_token: string, changed: object = {}) =>
 
 for (const [name, subject] of [
   ["sub_id with an address", () => ({})],
-  ["sub_id with our sub", () => ({ sub_id: { format: "iss_sub", iss: `${issuer}/`, sub: ada.approver } })],
+  [
+    "sub_id with our sub",
+    () => ({ sub_id: { format: "iss_sub", iss: `${issuer}/`, sub: deployment.ada.approver } }),
+  ],
   ["sub_id, whatever sub and email say", () => ({ sub: "u-17", email: "bob@example.com" })],
   ["email", () => ({ sub_id: undefined, email: "Ada@example.com", sub: "u-17" })],
-  ["sub", () => ({ sub_id: undefined, sub: ada.approver })],
+  ["sub", () => ({ sub_id: undefined, sub: deployment.ada.approver })],
 ] as const)
   test(`a login_hint_token says who is meant by ${name}`, async () => {
     const answer = await ask(await token(subject()));
     assert.equal(answer.status, 200, answer.body.error_description);
     const held = await deployment.server.store.read("request", requestIdOf(answer.body.auth_req_id));
-    assert.deepEqual(held?.record.candidates, [ada.approver]);
+    assert.deepEqual(held?.record.candidates, [deployment.ada.approver]);
   });
 
 test("a login_hint_token is good for several asks, with a kid or without, for a day at most", async () => {
@@ -100,7 +89,7 @@ const bad: readonly (readonly [string, () => Promise<string>, string?])[] = [
   ["signed by an unknown key", () => token({}, { kid: "hr-2" })],
   [
     "T46: that nobody signed",
-    async () => new UnsecuredJWT({ iss: hr, aud: issuer, sub: ada.approver }).encode(),
+    async () => new UnsecuredJWT({ iss: hr, aud: issuer, sub: deployment.ada.approver }).encode(),
   ],
   ["that is no token", async () => "ada@example.com"],
   [
@@ -115,7 +104,7 @@ const bad: readonly (readonly [string, () => Promise<string>, string?])[] = [
   ],
   [
     "with the sub of another issuer",
-    () => token({ sub_id: { format: "iss_sub", iss: hr, sub: ada.approver } }),
+    () => token({ sub_id: { format: "iss_sub", iss: hr, sub: deployment.ada.approver } }),
     "unknown_user_id",
   ],
   [

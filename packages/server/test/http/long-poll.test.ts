@@ -1,30 +1,16 @@
 import assert from "node:assert/strict";
 import { request as httpRequest } from "node:http";
 import type { AddressInfo } from "node:net";
-import { after, before, beforeEach, test } from "node:test";
+import { beforeEach, test } from "node:test";
 import { cibaGrantType } from "@countersign/protocol";
-import {
-  basic,
-  type Deployment,
-  deploy,
-  type HttpReply,
-  type Person,
-  refund,
-  requestIdOf,
-} from "@countersign/testing/server/deployment";
+import { basic, type HttpReply, refund, requestIdOf } from "@countersign/testing/server/deployment";
+import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { serve } from "@hono/node-server";
 import type { ChangeEvent } from "../../src/store/store.ts";
 import { createPollWaiters } from "../../src/usecase/token/long-poll.ts";
 
-let at: Deployment;
-let ada: Person;
+const deployment = useDeployment();
 let order = 0;
-
-before(async () => {
-  at = await deploy();
-  ada = await at.enrol("ada@example.com");
-});
-after(() => at.close());
 beforeEach(() => {
   order += 1;
 });
@@ -33,15 +19,15 @@ const wait = (seconds: number | string) => ({ prefer: `wait=${seconds}` });
 
 async function asked(): Promise<string> {
   const details = JSON.stringify([{ ...refund, order: `L-${order}` }]);
-  const { body } = await at.ask({ authorization_details: details });
+  const { body } = await deployment.ask({ authorization_details: details });
   return body.auth_req_id;
 }
 
 function poll(authReqId: string, headers: Record<string, string> = {}): Promise<HttpReply> {
-  return at.post(
+  return deployment.post(
     "/oauth/token",
     { grant_type: cibaGrantType, auth_req_id: authReqId },
-    { ...basic(at.agent), ...headers },
+    { ...basic(deployment.agent), ...headers },
   );
 }
 
@@ -55,7 +41,7 @@ async function held(polling: Promise<HttpReply>): Promise<Promise<HttpReply>[]> 
 test("a poll that would wait is answered by the decision, and at once", async () => {
   const id = await asked();
   const [polling] = await held(poll(id, wait(10)));
-  await ada.decide(requestIdOf(id), "approve");
+  await deployment.ada.decide(requestIdOf(id), "approve");
   const decidedAt = performance.now();
   const { status, body, headers } = await polling!;
   const lateMs = performance.now() - decidedAt;
@@ -68,22 +54,22 @@ test("a poll that would wait is answered by the decision, and at once", async ()
 test("a denial, a withdrawal and the end of its time let it go as well", async () => {
   const denied = await asked();
   const [first] = await held(poll(denied, wait(10)));
-  await ada.decide(requestIdOf(denied), "deny");
+  await deployment.ada.decide(requestIdOf(denied), "deny");
   assert.equal((await first!).body.error, "access_denied");
 
   order += 1000;
   const expired = await asked();
   const [second] = await held(poll(expired, wait(30)));
-  at.clock.now += 121_000;
+  deployment.clock.now += 121_000;
   assert.equal((await second!).body.error, "expired_token");
 });
 
 test("after the time that was asked for, it is answered as pending; no more than 30 seconds are granted", async () => {
   const id = await asked();
   const [polling] = await held(poll(id, wait(600)));
-  at.clock.now += 29_000;
+  deployment.clock.now += 29_000;
   await held(polling!);
-  at.clock.now += 1_000;
+  deployment.clock.now += 1_000;
   const { status, body, headers } = await polling!;
   assert.deepEqual([status, body.error], [400, "authorization_pending"]);
   assert.equal(headers.get("preference-applied"), "wait=30");
@@ -105,7 +91,7 @@ test("a poll that says nothing of waiting, or nothing that can be understood, is
     const { body, headers } = await poll(id, prefer ? { prefer } : {});
     assert.equal(body.error, "authorization_pending", prefer);
     assert.equal(headers.get("preference-applied"), null, prefer);
-    at.clock.now += 6_000;
+    deployment.clock.now += 6_000;
   }
 });
 
@@ -114,14 +100,14 @@ test("the preference is found among others, in any spelling", async () => {
     order += 1;
     const id = await asked();
     const [polling] = await held(poll(id, { prefer }));
-    await ada.decide(requestIdOf(id), "approve");
+    await deployment.ada.decide(requestIdOf(id), "approve");
     assert.equal((await polling!).headers.get("preference-applied"), "wait=7", prefer);
   }
 });
 
 test("an answer that is there already is given at once, also to one who would wait", async () => {
   const id = await asked();
-  await ada.decide(requestIdOf(id), "approve");
+  await deployment.ada.decide(requestIdOf(id), "approve");
   assert.equal((await poll(id, wait(30))).status, 200);
   assert.equal((await poll(id, wait(30))).body.error, "invalid_grant");
 });
@@ -129,10 +115,10 @@ test("an answer that is there already is given at once, also to one who would wa
 test("a second poll while one is held is too fast, whenever it comes, and the first goes on", async () => {
   const id = await asked();
   const [polling] = await held(poll(id, wait(30)));
-  at.clock.now += 15_000;
+  deployment.clock.now += 15_000;
   const second = await poll(id, wait(30));
   assert.deepEqual([second.body.error, second.headers.get("retry-after")], ["slow_down", "10"]);
-  await ada.decide(requestIdOf(id), "approve");
+  await deployment.ada.decide(requestIdOf(id), "approve");
   assert.equal((await polling!).status, 200);
 });
 
@@ -140,11 +126,11 @@ test("the pace of polls that wait counts from when each was sent", async () => {
   const id = await asked();
   for (const seconds of [5, 6]) {
     const [polling] = await held(poll(id, wait(seconds)));
-    at.clock.now += seconds * 1000;
+    deployment.clock.now += seconds * 1000;
     assert.equal((await polling!).body.error, "authorization_pending");
   }
   const [short] = await held(poll(id, wait(1)));
-  at.clock.now += 1_000;
+  deployment.clock.now += 1_000;
   assert.equal((await short!).body.error, "authorization_pending");
   assert.equal((await poll(id, wait(1))).body.error, "slow_down");
 });
@@ -154,19 +140,19 @@ test("an agent that is paused or removed while its poll is held gets no token", 
   const id = await asked();
   const [polling] = await held(poll(id, wait(10)));
   // Approved and paused in one write: the hold ends, and by then the agent is paused.
-  const approval = (await at.server.store.read("request", requestIdOf(id)))!;
-  const agent = (await at.server.store.read("agent", "agent-1"))!;
+  const approval = (await deployment.server.store.read("request", requestIdOf(id)))!;
+  const agent = (await deployment.server.store.read("agent", "agent-1"))!;
   const { operator } = await import("../../src/audit/actor.ts");
   const { newEntry } = await import("../../src/audit/new-entry.ts");
-  const now = at.clock.now;
+  const now = deployment.clock.now;
   const decision = {
-    approver: ada.approver,
+    approver: deployment.ada.approver,
     at: now,
     level: "session" as const,
     authenticatedAt: now,
     amr: [],
   };
-  await at.server.store.commit({
+  await deployment.server.store.commit({
     writes: [
       {
         put: "request",
@@ -178,55 +164,63 @@ test("an agent that is paused or removed while its poll is held gets no token", 
     entries: [newEntry("agent.paused", now, { actor: operator, agent: "agent-1" })],
   });
   assert.equal((await polling!).body.error, "access_denied");
-  await pauseAgent(at.server.store, "agent-1", false);
+  await pauseAgent(deployment.server.store, "agent-1", false);
 });
 
 test("a poll that is held over a change of its agent's registration gets no token, and is told to authenticate again", async () => {
   const { changeAgent } = await import("../../src/usecase/client/update-agent.ts");
   const id = await asked();
   const [polling] = await held(poll(id, wait(10)));
-  const agent = (await at.server.store.read("agent", "agent-1"))!;
+  const agent = (await deployment.server.store.read("agent", "agent-1"))!;
   const { credential, ...rest } = agent.record;
   assert.equal(credential.method, "client_secret_basic");
   const next = { ...rest, credential: { method: "client_secret_basic" as const } };
-  const changed = await changeAgent(at.server.store, agent, next, { by: "command", renew: true });
+  const changed = await changeAgent(deployment.server.store, agent, next, { by: "command", renew: true });
   assert.ok(changed !== "conflict" && changed.secret !== undefined);
-  await ada.decide(requestIdOf(id), "approve");
+  await deployment.ada.decide(requestIdOf(id), "approve");
   const answer = await polling!;
   assert.deepEqual([answer.status, answer.body.error], [503, "temporarily_unavailable"]);
   assert.ok(answer.headers.get("retry-after"));
   assert.equal((await poll(id)).body.error, "invalid_client");
   const renewed = basic({ id: "agent-1", secret: changed.secret });
   assert.equal((await poll(id, renewed)).status, 200);
-  Object.assign(at.agent, { secret: changed.secret });
+  Object.assign(deployment.agent, { secret: changed.secret });
 });
 
 test("a token is not made for a client that has hung up", async () => {
   const id = await asked();
   const gone = new AbortController();
   const body = new URLSearchParams({ grant_type: cibaGrantType, auth_req_id: id });
-  const polling = at.request("/oauth/token", {
+  const polling = deployment.request("/oauth/token", {
     method: "POST",
-    headers: { ...basic(at.agent), ...wait(30), "content-type": "application/x-www-form-urlencoded" },
+    headers: { ...basic(deployment.agent), ...wait(30), "content-type": "application/x-www-form-urlencoded" },
     body,
     signal: gone.signal,
   });
   await new Promise((resolve) => setTimeout(resolve, 20));
-  const decided = ada.decide(requestIdOf(id), "approve");
+  const decided = deployment.ada.decide(requestIdOf(id), "approve");
   gone.abort();
   await Promise.all([decided, polling]);
-  assert.equal((await at.server.store.readStatus(requestIdOf(id)))?.state, "approved");
-  at.clock.now += 6_000;
+  assert.equal((await deployment.server.store.readStatus(requestIdOf(id)))?.state, "approved");
+  deployment.clock.now += 6_000;
   assert.equal((await poll(id)).status, 200);
 });
 
 test("over a socket, a client that hangs up leaves nothing behind, and closing the server answers who waits", async () => {
-  const listener = serve({ fetch: (request) => at.server.fetch(request), hostname: "127.0.0.1", port: 0 });
+  const listener = serve({
+    fetch: (request) => deployment.server.fetch(request),
+    hostname: "127.0.0.1",
+    port: 0,
+  });
   await new Promise<void>((resolve) => listener.once("listening", resolve));
   const { port } = listener.address() as AddressInfo;
   const post = (id: string) => {
     const body = new URLSearchParams({ grant_type: cibaGrantType, auth_req_id: id }).toString();
-    const headers = { ...basic(at.agent), ...wait(30), "content-type": "application/x-www-form-urlencoded" };
+    const headers = {
+      ...basic(deployment.agent),
+      ...wait(30),
+      "content-type": "application/x-www-form-urlencoded",
+    };
     const request = httpRequest({ port, host: "127.0.0.1", path: "/oauth/token", method: "POST", headers });
     request.on("error", () => {});
     request.end(body);
@@ -235,14 +229,14 @@ test("over a socket, a client that hangs up leaves nothing behind, and closing t
   const id = await asked();
   const gone = post(id);
   await new Promise((resolve) => setTimeout(resolve, 100));
-  at.clock.now += 6_000;
+  deployment.clock.now += 6_000;
   assert.equal((await poll(id)).body.error, "slow_down");
   gone.destroy();
   const deadline = Date.now() + 2_000;
   let again: HttpReply;
   do {
     await new Promise((resolve) => setTimeout(resolve, 10));
-    at.clock.now += 11_000;
+    deployment.clock.now += 11_000;
     again = await poll(id);
   } while (again.body.error === "slow_down" && Date.now() < deadline);
   assert.equal(again.body.error, "authorization_pending");
@@ -253,7 +247,7 @@ test("over a socket, a client that hangs up leaves nothing behind, and closing t
     waiting.on("response", (response) => resolve(response.resume().statusCode ?? 0)),
   );
   await new Promise((resolve) => setTimeout(resolve, 100));
-  at.server.beginShutdown();
+  deployment.server.beginShutdown();
   assert.equal(await answered, 400);
   order += 1000;
   assert.equal((await poll(await asked(), wait(30))).body.error, "authorization_pending");

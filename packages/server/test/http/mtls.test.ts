@@ -1,9 +1,9 @@
 /** Clients with certificates, over real TLS: the second door, the only door, and what a proxy passes on. */
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { before, test } from "node:test";
 import { type Certificate, selfSigned } from "@countersign/testing/server/certificate";
 import { refund, requestIdOf } from "@countersign/testing/server/deployment";
-import { type Listeners, openListeners } from "@countersign/testing/server/listeners";
+import { type Listeners, openListeners, useListeners } from "@countersign/testing/server/listeners";
 import type { SecureFetch } from "@countersign/testing/server/tls-fetch";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import * as client from "openid-client";
@@ -11,26 +11,21 @@ import { addAgent, type NewAgent } from "../../src/usecase/client/client-lifecyc
 
 const tlsFiles = (folder: string) => ({ certificate: `${folder}/server.pem`, key: `${folder}/server.key` });
 
-let doors: Listeners;
+const doors = useListeners(({ port, mtlsPort, folder }) => ({
+  listen: { port, tls: tlsFiles(folder) },
+  mtls: {
+    url: `https://localhost:${mtlsPort}`,
+    listen: { port: mtlsPort },
+    authorities: `${folder}/authority.pem`,
+  },
+}));
 let named: Certificate;
 let own: Certificate;
 before(async () => {
-  doors = await openListeners(({ port, mtlsPort, folder }) => ({
-    listen: { port, tls: tlsFiles(folder) },
-    mtls: {
-      url: `https://localhost:${mtlsPort}`,
-      listen: { port: mtlsPort },
-      authorities: `${folder}/authority.pem`,
-    },
-  }));
   named = await doors.authority.forClient("CN=named");
   own = await selfSigned("CN=own", { algorithm: "RS256" });
   await admit(doors, "named", { method: "tls_client_auth", name: "subject_dn", value: "CN=named" });
   await admit(doors, "own", { method: "self_signed_tls_client_auth" }, own.publicJwk);
-});
-after(async () => {
-  assert.deepEqual(doors.deployment.faults, []);
-  await doors.close();
 });
 
 async function admit(

@@ -5,38 +5,25 @@ import { createServer } from "node:http";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { after, before, test } from "node:test";
 import { cibaGrantType } from "@countersign/protocol";
-import {
-  basic,
-  type Deployment,
-  deploy,
-  hidden,
-  issuer,
-  type Person,
-  refund,
-  requestIdOf,
-} from "@countersign/testing/server/deployment";
+import { basic, hidden, issuer, refund, requestIdOf } from "@countersign/testing/server/deployment";
+import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { type Listener, listen } from "../../src/http/transport/listener.ts";
 import { fromIncomingMessage, type ProtocolRequest } from "../../src/http/transport/protocol-request.ts";
 
 const host = "127.0.0.1";
-let deployment: Deployment;
+after(async () => {
+  await listener.close(0);
+});
+const deployment = useDeployment();
 let agent: { readonly id: string; readonly secret: string };
-let ada: Person;
 let listener: Listener;
 before(async () => {
-  deployment = await deploy();
   agent = await deployment.admit("desk");
-  ada = await deployment.enrol("ada@example.com");
   const opened = await listen({ listen: { host, port: 0 } }, deployment.server.apps, (fault) =>
     deployment.faults.push(fault),
   );
   assert.ok(!("refused" in opened));
   listener = opened;
-});
-after(async () => {
-  await listener.close(0);
-  assert.deepEqual(deployment.faults, []);
-  await deployment.close();
 });
 
 const port = () => listener.addresses[0]!.port;
@@ -88,15 +75,18 @@ test("an ask, a poll, a decision and the token, each over a socket", async () =>
   assert.equal(pending.headers.get("cache-control"), "no-store");
   assert.equal(pending.headers.get("x-content-type-options"), "nosniff");
   const id = requestIdOf(auth_req_id);
-  const { csrf, card } = hidden(await (await ada.get(`/requests/${id}`)).text());
+  const { csrf, card } = hidden(await (await deployment.ada.get(`/requests/${id}`)).text());
   const decision = { csrf: csrf!, card: card!, verdict: "approve" };
-  const strange = await post(`/requests/${id}/decision`, decision, { cookie: ada.cookie });
+  const strange = await post(`/requests/${id}/decision`, decision, { cookie: deployment.ada.cookie });
   assert.equal(strange.status, 403, "without an origin of ours it decides nothing");
-  const decided = await post(`/requests/${id}/decision`, decision, { cookie: ada.cookie, origin: issuer });
+  const decided = await post(`/requests/${id}/decision`, decision, {
+    cookie: deployment.ada.cookie,
+    origin: issuer,
+  });
   assert.deepEqual([decided.status, decided.headers.get("location")], [303, `/requests/${id}`]);
   assert.equal(
     decided.headers.get("content-security-policy"),
-    (await ada.get(`/requests/${id}`)).headers.get("content-security-policy"),
+    (await deployment.ada.get(`/requests/${id}`)).headers.get("content-security-policy"),
   );
   const token = await post("/oauth/token", poll, basic(agent));
   assert.equal(token.status, 200);

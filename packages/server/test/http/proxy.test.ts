@@ -1,39 +1,37 @@
 /** A proxy in front ends TLS, and passes the client's certificate on in a header (RFC 9440). */
 import assert from "node:assert/strict";
 import { request } from "node:http";
-import { after, before, test } from "node:test";
+import { before, test } from "node:test";
 import { type Certificate, selfSigned } from "@countersign/testing/server/certificate";
-import { type Listeners, openListeners } from "@countersign/testing/server/listeners";
+import { type Listeners, useListeners } from "@countersign/testing/server/listeners";
 import { addAgent } from "../../src/usecase/client/client-lifecycle.ts";
 
-let doors: Listeners;
-let second: Listeners;
+const doors = useListeners(
+  ({ port }) => ({
+    listen: { port },
+    mtls: {
+      url: "https://mtls.example",
+      proxy: { addresses: ["127.0.0.2", "10.0.0.0/8"], verified: true },
+    },
+  }),
+  "http",
+);
+const second = useListeners(
+  ({ port, mtlsPort }) => ({
+    listen: { port },
+    mtls: {
+      url: "https://mtls.example",
+      listen: { port: mtlsPort },
+      proxy: { header: "X-SSL-Cert", addresses: ["127.0.0.0/8"], verified: false },
+    },
+  }),
+  "http",
+);
 let named: Certificate;
 let own: Certificate;
 before(async () => {
   named = await selfSigned("CN=named");
   own = await selfSigned("CN=own");
-  doors = await openListeners(
-    ({ port }) => ({
-      listen: { port },
-      mtls: {
-        url: "https://mtls.example",
-        proxy: { addresses: ["127.0.0.2", "10.0.0.0/8"], verified: true },
-      },
-    }),
-    "http",
-  );
-  second = await openListeners(
-    ({ port, mtlsPort }) => ({
-      listen: { port },
-      mtls: {
-        url: "https://mtls.example",
-        listen: { port: mtlsPort },
-        proxy: { header: "X-SSL-Cert", addresses: ["127.0.0.0/8"], verified: false },
-      },
-    }),
-    "http",
-  );
   for (const { deployment: place } of [doors, second]) {
     const common = { types: ["refund"] };
     await addAgent(place.server.store, {
@@ -51,12 +49,6 @@ before(async () => {
     });
   }
 });
-after(async () => {
-  for (const { deployment: place } of [doors, second]) assert.deepEqual(place.faults, []);
-  await doors.close();
-  await second.close();
-});
-
 type Sent = {
   readonly id?: string;
   readonly from?: string;

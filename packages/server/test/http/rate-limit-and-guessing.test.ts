@@ -1,32 +1,21 @@
 /** A hostile caller: everything that is sent gets an answer of the 400s, changes nothing, and is no fault of the server's. */
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { cibaGrantType } from "@countersign/protocol";
 import { createVirtualAuthenticator } from "@countersign/testing/browser/virtual-authenticator";
 import { fuzzRoutes, names, snapshotStore } from "@countersign/testing/fuzz/fuzz-requests";
 import {
   basic,
-  type Deployment,
-  deploy,
   hidden,
   issuer,
   optionsIn,
-  type Person,
   refund,
   requestIdOf,
 } from "@countersign/testing/server/deployment";
+import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { invite } from "../../src/usecase/people/enrol.ts";
 
-let deployment: Deployment;
-let ada: Person;
-before(async () => {
-  deployment = await deploy({ config: { registration: { enabled: true } } });
-  ada = await deployment.enrol("ada@example.com");
-});
-after(async () => {
-  assert.deepEqual(deployment.faults, []);
-  await deployment.close();
-});
+const deployment = useDeployment({ config: { registration: { enabled: true } } });
 
 test("T52: whatever is sent to whatever route, nothing is changed by it, nothing is a fault, and protocol answers are JSON", async () => {
   const before = snapshotStore(deployment.file);
@@ -53,10 +42,10 @@ test("T52: whatever is sent to whatever route, nothing is changed by it, nothing
 
 test("a session of one's own opens nothing with a name that is no request and no device", async () => {
   const before = snapshotStore(deployment.file);
-  const { csrf = "" } = hidden(await (await ada.get("/devices")).text());
-  const headers = { origin: issuer, cookie: ada.cookie };
+  const { csrf = "" } = hidden(await (await deployment.ada.get("/devices")).text());
+  const headers = { origin: issuer, cookie: deployment.ada.cookie };
   for (const name of names) {
-    assert.equal((await ada.get(`/requests/${name}`)).status, 404, name);
+    assert.equal((await deployment.ada.get(`/requests/${name}`)).status, 404, name);
     for (const path of [
       `/requests/${name}/decision`,
       `/requests/${name}/pause-agent`,

@@ -1,7 +1,7 @@
 /** Agents that register themselves: RFC 7591 and RFC 7592 over HTTP. */
 import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { cibaGrantType } from "@countersign/protocol";
 import {
   basic,
@@ -11,6 +11,7 @@ import {
   issuer,
   refund,
 } from "@countersign/testing/server/deployment";
+import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { pauseAgent } from "../../src/usecase/client/client-lifecycle.ts";
 import {
   createInitialAccessToken,
@@ -21,15 +22,7 @@ import { changeAgent } from "../../src/usecase/client/update-agent.ts";
 const publicJwk = () =>
   generateKeyPairSync("ec", { namedCurve: "P-256" }).publicKey.export({ format: "jwk" });
 
-let deployment: Deployment;
-before(async () => {
-  deployment = await deploy({ config: { registration: { enabled: true } } });
-  await deployment.enrol("ada@example.com");
-});
-after(async () => {
-  assert.deepEqual(deployment.faults, []);
-  await deployment.close();
-});
+const deployment = useDeployment({ config: { registration: { enabled: true } } });
 
 async function allowed(
   changed: Partial<Parameters<typeof createInitialAccessToken>[1]> = {},

@@ -1,36 +1,20 @@
 /** An agent gives a token up (RFC 7009), and what introspection (RFC 7662) says of a token in each of its states. */
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { after, before, test } from "node:test";
-import {
-  basic,
-  type Deployment,
-  deploy,
-  issuer,
-  type Person,
-  refund,
-  requestIdOf,
-} from "@countersign/testing/server/deployment";
+import { test } from "node:test";
+import { basic, issuer, refund, requestIdOf } from "@countersign/testing/server/deployment";
+import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { decodeJwt } from "jose";
 import { addAgent, addApi, pauseAgent, remove } from "../../src/usecase/client/client-lifecycle.ts";
 
-let deployment: Deployment;
-let ada: Person;
-before(async () => {
-  deployment = await deploy();
-  ada = await deployment.enrol("ada@example.com");
-});
-after(async () => {
-  assert.deepEqual(deployment.faults, []);
-  await deployment.close();
-});
+const deployment = useDeployment();
 
 let orders = 0;
 async function issue(agent = deployment.agent): Promise<string> {
   orders += 1;
   const action = { ...refund, order: `R-${orders}` };
   const asked = await deployment.ask({ authorization_details: JSON.stringify([action]) }, basic(agent));
-  await ada.decide(requestIdOf(asked.body.auth_req_id), "approve");
+  await deployment.ada.decide(requestIdOf(asked.body.auth_req_id), "approve");
   const form = { grant_type: "urn:openid:params:grant-type:ciba", auth_req_id: asked.body.auth_req_id };
   return (await deployment.post("/oauth/token", form, basic(agent))).body.access_token;
 }

@@ -1,27 +1,15 @@
 /** User codes (CIBA §7.1), over HTTP: who must send one, and how often one can be guessed. */
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import {
-  basic,
-  type Deployment,
-  deploy,
-  type HttpReply,
-  type Person,
-  refund,
-  requestIdOf,
-} from "@countersign/testing/server/deployment";
+import { before, test } from "node:test";
+import { basic, type HttpReply, refund, requestIdOf } from "@countersign/testing/server/deployment";
+import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { addAgent } from "../../src/usecase/client/client-lifecycle.ts";
 import { attemptWindowMs, setUserCode } from "../../src/usecase/request/user-code.ts";
 
 const code = "314159265";
-let deployment: Deployment;
-let ada: Person;
-let bob: Person;
+const deployment = useDeployment({ config: { user_codes: true }, approvers: ["ada", "bob"] });
 let coded: { readonly id: string; readonly secret: string };
 before(async () => {
-  deployment = await deploy({ config: { user_codes: true } });
-  ada = await deployment.enrol("ada@example.com");
-  bob = await deployment.enrol("bob@example.com");
   await setUserCode(deployment.server, "ada@example.com", code);
   const added = await addAgent(deployment.server.store, {
     id: "coded",
@@ -32,10 +20,6 @@ before(async () => {
   });
   assert.ok("secret" in added);
   coded = { id: "coded", secret: added.secret ?? "" };
-});
-after(async () => {
-  assert.deepEqual(deployment.faults, []);
-  await deployment.close();
 });
 
 let order = 0;
@@ -89,7 +73,7 @@ test("the code is neither in the log nor in any record, and setting it is an ent
     .filter(({ event }) => event === "approver.user_code_set");
   assert.deepEqual(
     set.map(({ approver, facts }) => [approver, facts]),
-    [[ada.approver, { set: true }]],
+    [[deployment.ada.approver, { set: true }]],
   );
 });
 
@@ -148,7 +132,7 @@ test("an Idempotency-Key leads back to its request whatever code comes with it",
   const without = form({ login_hint: "bob@example.com" });
   const key = { ...basic(coded), "idempotency-key": "code-1" };
   const first = await deployment.post("/bc-authorize", { ...without, user_code: code }, key);
-  await bob.decide(requestIdOf(first.body.auth_req_id), "deny");
+  await deployment.bob.decide(requestIdOf(first.body.auth_req_id), "deny");
   const again = await deployment.post("/bc-authorize", without, key);
   assert.equal(again.body.auth_req_id, first.body.auth_req_id);
 });

@@ -1,27 +1,11 @@
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import {
-  basic,
-  type Deployment,
-  deploy,
-  issuer,
-  type Person,
-  refund,
-  requestIdOf,
-} from "@countersign/testing/server/deployment";
+import { test } from "node:test";
+import { basic, deploy, issuer, refund, requestIdOf } from "@countersign/testing/server/deployment";
+import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { pauseAgent } from "../../src/usecase/client/client-lifecycle.ts";
 import { releaseDenial } from "../../src/usecase/request/cancel.ts";
 
-let deployment: Deployment;
-let ada: Person;
-before(async () => {
-  deployment = await deploy();
-  ada = await deployment.enrol("ada@example.com");
-});
-after(async () => {
-  assert.deepEqual(deployment.faults, []);
-  await deployment.close();
-});
+const deployment = useDeployment();
 
 const details = (...list: unknown[]) => ({ authorization_details: JSON.stringify(list) });
 
@@ -151,16 +135,16 @@ test("T41: expires_in is the truth: what was asked for, or the type's most", asy
 test("login_hint is an e-mail, an id, or a subject identifier as real SDKs send it", async () => {
   const forms = [
     "ADA@example.com",
-    ada.approver,
-    JSON.stringify({ format: "iss_sub", iss: `${issuer}/`, sub: ada.approver }),
+    deployment.ada.approver,
+    JSON.stringify({ format: "iss_sub", iss: `${issuer}/`, sub: deployment.ada.approver }),
     JSON.stringify({ format: "email", email: "ada@example.com" }),
-    JSON.stringify({ format: "opaque", id: ada.approver }),
+    JSON.stringify({ format: "opaque", id: deployment.ada.approver }),
   ];
   for (const [at, login_hint] of forms.entries()) {
     const answer = await deployment.ask({ login_hint, ...details({ ...refund, order: `H-${at}` }) });
     assert.equal(answer.status, 200, answer.body.error_description);
     const held = await deployment.server.store.read("request", requestIdOf(answer.body.auth_req_id));
-    assert.deepEqual(held?.record.candidates, [ada.approver]);
+    assert.deepEqual(held?.record.candidates, [deployment.ada.approver]);
   }
 });
 
@@ -175,7 +159,7 @@ test("what real clients add is accepted: duplicate and standard scopes, an empty
     ...details({ ...refund, order: "R-1" }),
   });
   assert.equal(answer.status, 200, answer.body.error_description);
-  await ada.decide(requestIdOf(answer.body.auth_req_id), "approve");
+  await deployment.ada.decide(requestIdOf(answer.body.auth_req_id), "approve");
   const granted = await deployment.poll(answer.body.auth_req_id);
   assert.equal(granted.body.scope, "openid", "offline_access is accepted and not granted");
 });
@@ -187,7 +171,7 @@ test("T8: a hint chooses only among those whom the operator's rule allows", asyn
   assert.notEqual(outside.status, 200);
   const owner = await deployment.ask({ login_hint: "owner", ...foo });
   const held = await deployment.server.store.read("request", requestIdOf(owner.body.auth_req_id));
-  assert.deepEqual(held?.record.candidates, [ada.approver], "the owner of foo, and nobody else");
+  assert.deepEqual(held?.record.candidates, [deployment.ada.approver], "the owner of foo, and nobody else");
 });
 
 test("T27: a target that has no owner is refused rather than asked of somebody", async () => {
@@ -206,10 +190,10 @@ test("an action scope is asked for without details, with its own sentence and au
   });
   assert.equal(answer.status, 200, answer.body.error_description);
   const id = requestIdOf(answer.body.auth_req_id);
-  const page = await (await ada.get(`/requests/${id}`)).text();
+  const page = await (await deployment.ada.get(`/requests/${id}`)).text();
   assert.match(page, /Delete every event of the past year/);
   assert.match(page, /Old events/);
-  await ada.decide(id, "approve");
+  await deployment.ada.decide(id, "approve");
   const granted = await deployment.poll(answer.body.auth_req_id);
   assert.equal(granted.body.scope, "openid calendar.clear");
   assert.ok(!("authorization_details" in granted.body));
@@ -231,7 +215,7 @@ test("the same Idempotency-Key never asks twice, also after the request has ende
   const action = details({ ...refund, order: "K-1" });
   const key = { "idempotency-key": "task-1" };
   const first = await deployment.ask(action, key);
-  await ada.decide(requestIdOf(first.body.auth_req_id), "approve");
+  await deployment.ada.decide(requestIdOf(first.body.auth_req_id), "approve");
   await deployment.poll(first.body.auth_req_id);
   const again = await deployment.ask(action, key);
   assert.equal(again.body.auth_req_id, first.body.auth_req_id);
@@ -245,7 +229,7 @@ test("the same Idempotency-Key never asks twice, also after the request has ende
 test("T25: a denied action is refused reworded, repriced, and after its expiry, until a person re-opens it", async () => {
   const action = { ...refund, order: "D-1" };
   const asked = await deployment.ask({ ...details(action), binding_message: "please" });
-  await ada.decide(requestIdOf(asked.body.auth_req_id), "deny", { reason: "Not before an audit" });
+  await deployment.ada.decide(requestIdOf(asked.body.auth_req_id), "deny", { reason: "Not before an audit" });
   const changes = [{}, { amount: "10000.01" }, { amount: "1.00", reason: "only a little" }];
   for (const changed of changes) {
     const answer = await deployment.ask({
@@ -255,7 +239,7 @@ test("T25: a denied action is refused reworded, repriced, and after its expiry, 
     assert.deepEqual([answer.status, answer.body.error], [403, "access_denied"]);
   }
   deployment.clock.now += 24 * 3_600_000;
-  ada = await deployment.enrol("ada@example.com");
+  deployment.ada.cookie = (await deployment.enrol("ada@example.com")).cookie;
   assert.equal((await deployment.ask(details(action))).body.error, "access_denied");
   assert.equal(
     (await deployment.ask(details({ ...action, order: "D-2" }))).status,
@@ -300,8 +284,8 @@ test("T29: an agent asks only so often within an hour, however short it makes it
 test("a paused agent is refused everywhere at once: ask, redeem, spend", async () => {
   const waiting = await deployment.ask(details({ ...refund, order: "P-1" }));
   const redeemed = await deployment.ask(details({ ...refund, order: "P-2" }));
-  await ada.decide(requestIdOf(waiting.body.auth_req_id), "approve");
-  await ada.decide(requestIdOf(redeemed.body.auth_req_id), "approve");
+  await deployment.ada.decide(requestIdOf(waiting.body.auth_req_id), "approve");
+  await deployment.ada.decide(requestIdOf(redeemed.body.auth_req_id), "approve");
   const token = (await deployment.poll(redeemed.body.auth_req_id)).body.access_token;
   await pauseAgent(deployment.server.store, deployment.agent.id, true);
   assert.deepEqual((await deployment.ask(details({ ...refund, order: "P-3" }))).body.error, "access_denied");

@@ -1,15 +1,9 @@
 /** Several details in one request: one card, one answer, one token, one spend. */
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { partsDigest, shortDigest } from "@countersign/protocol";
-import {
-  basic,
-  type Deployment,
-  deploy,
-  type Person,
-  refund,
-  requestIdOf,
-} from "@countersign/testing/server/deployment";
+import { basic, deploy, refund, requestIdOf } from "@countersign/testing/server/deployment";
+import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { decodeJwt } from "jose";
 import { exportEvidence, exportLog, verifyEvidence, verifyLog } from "../../src/audit/audit.ts";
 import { addAgent } from "../../src/usecase/client/client-lifecycle.ts";
@@ -26,18 +20,7 @@ const together = {
 };
 const promote = { type: "promote", service: "foo" };
 
-let deployment: Deployment;
-let ada: Person;
-let bob: Person;
-before(async () => {
-  deployment = await deploy({ config: together });
-  ada = await deployment.enrol("ada@example.com");
-  bob = await deployment.enrol("bob@example.com");
-});
-after(async () => {
-  assert.deepEqual(deployment.faults, []);
-  await deployment.close();
-});
+const deployment = useDeployment({ config: together, approvers: ["ada", "bob"] });
 
 function send(details: readonly object[], changed: Record<string, string> = {}) {
   return deployment.ask({
@@ -69,7 +52,7 @@ test("several details are one action: one request, one answer, one token, one sp
   const { ticket, id } = await ask(details);
   const { card, parts, digest } = await approved(id);
   assert.ok(card.v === 2);
-  const page = await (await ada.get(`/requests/${id}`)).text();
+  const page = await (await deployment.ada.get(`/requests/${id}`)).text();
   for (const text of [
     "3 actions, one decision",
     "1 of 3",
@@ -80,7 +63,7 @@ test("several details are one action: one request, one answer, one token, one sp
     shortDigest(digest),
   ])
     assert.ok(page.includes(text), text);
-  assert.equal((await ada.decide(id, "approve")).status, 303);
+  assert.equal((await deployment.ada.decide(id, "approve")).status, 303);
 
   const { status, body } = await deployment.poll(ticket);
   assert.equal(status, 200);
@@ -168,15 +151,15 @@ test("every detail is read as strictly as one alone, and the refusal says which"
 
 test("only those who may decide every part are asked; where nobody may, nobody is", async () => {
   const { id } = await ask([{ ...refund, order: "B-5" }, promote]);
-  assert.deepEqual((await approved(id)).candidates, [ada.approver]);
-  assert.equal((await bob.get(`/requests/${id}`)).status, 404);
+  assert.deepEqual((await approved(id)).candidates, [deployment.ada.approver]);
+  assert.equal((await deployment.bob.get(`/requests/${id}`)).status, 404);
   const details = [{ ...refund, order: "B-5" }, promote];
   assert.match(await refusal(details, { login_hint: "bob@example.com" }), /^unknown_user_id/);
   assert.equal(
     await refusal([promote, { ...promote, service: "bar" }]),
     "access_denied: no approver may decide all parts of this request",
   );
-  await ada.decide(id, "deny");
+  await deployment.ada.decide(id, "deny");
 });
 
 test("the strictest level, the shortest time and the shortest token hold for all of it", async () => {
@@ -194,11 +177,11 @@ test("the strictest level, the shortest time and the shortest token hold for all
   const longer = await ask([{ ...refund, order: "B-7" }, promote], { requested_expiry: "600" });
   const { createdAt: from, expiresAt: to } = await approved(longer.id);
   assert.equal(to - from, 90_000);
-  const unsigned = await ada.decide(id, "approve", { assertion: "" });
+  const unsigned = await deployment.ada.decide(id, "approve", { assertion: "" });
   assert.notEqual(unsigned.status, 303);
-  assert.equal((await ada.decide(id, "approve")).status, 303);
+  assert.equal((await deployment.ada.decide(id, "approve")).status, 303);
   assert.equal((await deployment.poll(ticket)).body.expires_in, 20);
-  await ada.decide(longer.id, "deny");
+  await deployment.ada.decide(longer.id, "deny");
 });
 
 test("an agent that is not registered for one of the types asks for none of it", async () => {
@@ -232,8 +215,8 @@ test("the same details in the same order wait once; in another order they are an
   });
   assert.equal((await deployment.ask(asText(details), keyed)).body.auth_req_id, first.ticket);
   assert.equal((await deployment.ask(asText(details.toReversed()), keyed)).body.error, "invalid_request");
-  await ada.decide(first.id, "deny");
-  assert.equal((await ada.decide(turned.id, "approve")).status, 409);
+  await deployment.ada.decide(first.id, "deny");
+  assert.equal((await deployment.ada.decide(turned.id, "approve")).status, 409);
 });
 
 test("T25: a denial of several holds for each of them, alone and in any company", async () => {
@@ -243,7 +226,7 @@ test("T25: a denial of several holds for each of them, alone and in any company"
     { ...refund, order: "B-11" },
     { ...refund, order: "B-10", amount: "5.00" },
   ]);
-  await ada.decide(id, "deny");
+  await deployment.ada.decide(id, "deny");
   assert.equal((await deployment.poll(ticket)).body.error, "access_denied");
   const latches = await deployment.server.store.list("denial");
   assert.deepEqual(latches.map(({ record }) => record.fields.order).sort(), ["B-10", "B-11"]);
@@ -255,7 +238,7 @@ test("T25: a denial of several holds for each of them, alone and in any company"
     assert.match(await refusal([promote, { ...refund, order }]), /^access_denied: a person has denied/);
   }
   const other = await ask([{ ...refund, order: "B-12" }]);
-  await ada.decide(other.id, "deny");
+  await deployment.ada.decide(other.id, "deny");
   assert.match(await refusal([promote, { ...refund, order: "B-12" }]), /^access_denied/);
   const { store } = deployment.server;
   assert.equal(await releaseDenial(store, id), "done", "by the request's id, all that its denial has left");
@@ -276,10 +259,13 @@ test("T25: several that wait beside a denial of one of them are neither approved
     { ...refund, order: "B-13", amount: "2.00" },
   ]);
   const single = await ask([{ ...refund, order: "B-13", amount: "3.00" }]);
-  assert.equal((await ada.decide(given.id, "approve")).status, 303);
-  await ada.decide(single.id, "deny");
-  assert.match(await (await ada.get(`/requests/${waiting.id}`)).text(), /was denied in another request/);
-  assert.equal((await ada.decide(waiting.id, "approve")).status, 409);
+  assert.equal((await deployment.ada.decide(given.id, "approve")).status, 303);
+  await deployment.ada.decide(single.id, "deny");
+  assert.match(
+    await (await deployment.ada.get(`/requests/${waiting.id}`)).text(),
+    /was denied in another request/,
+  );
+  assert.equal((await deployment.ada.decide(waiting.id, "approve")).status, 409);
   assert.equal((await deployment.poll(given.ticket)).body.error, "access_denied");
 });
 
@@ -292,7 +278,10 @@ test("T24: an approval of several and a denial of one of them, sent together, ne
       { ...refund, order },
     ]);
     const single = await ask([{ ...refund, order, amount: "1.00" }]);
-    await Promise.all([ada.decide(several.id, "approve"), bob.decide(single.id, "deny")]);
+    await Promise.all([
+      deployment.ada.decide(several.id, "approve"),
+      deployment.bob.decide(single.id, "deny"),
+    ]);
     assert.notEqual((await deployment.poll(several.ticket)).status, 200);
   }
 });
@@ -355,7 +344,7 @@ test("when the rules change meanwhile, the stricter of both holds for every part
 test("the log names every type, and the evidence of several shows each of them", async () => {
   await reopenAll();
   const { id } = await ask([{ ...refund, type: "signed-refund", order: "B-16" }, promote]);
-  await ada.decide(id, "approve");
+  await deployment.ada.decide(id, "approve");
   await refusal([{ ...refund, order: "B-17" }, promote], { resource: "https://elsewhere.example" });
   await deployment.server.runJobs();
   const { store, keyring } = deployment.server;

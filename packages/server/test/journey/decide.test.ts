@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import {
-  type Deployment,
   deploy,
   formOf,
   hidden,
@@ -11,20 +10,10 @@ import {
   refund,
   requestIdOf,
 } from "@countersign/testing/server/deployment";
+import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { computeDecideBy } from "../../src/domain/request/request.ts";
 
-let deployment: Deployment;
-let ada: Person;
-let bob: Person;
-before(async () => {
-  deployment = await deploy();
-  ada = await deployment.enrol("ada@example.com");
-  bob = await deployment.enrol("bob@example.com");
-});
-after(async () => {
-  assert.deepEqual(deployment.faults, []);
-  await deployment.close();
-});
+const deployment = useDeployment({ approvers: ["ada", "bob"] });
 
 let orders = 0;
 async function ask(
@@ -49,7 +38,7 @@ function post(path: string, form: Record<string, string>, headers: Record<string
 
 test("T4: GET and HEAD of every link change nothing, with and without a session", async () => {
   const { id } = await ask("signed-refund");
-  for (const headers of [undefined, { cookie: ada.cookie }])
+  for (const headers of [undefined, { cookie: deployment.ada.cookie }])
     for (const method of ["GET", "HEAD"])
       for (const path of [
         `/requests/${id}`,
@@ -73,24 +62,27 @@ test("T2: without a session there is no card and no list, only the way to sign i
 
 test("T1: who decides is the session's approver, whatever the form says", async () => {
   const { id } = await ask("refund", { login_hint: "ada@example.com" });
-  const made = await ada.decide(id, "approve", { approver: bob.approver, approved_by: "eve" });
+  const made = await deployment.ada.decide(id, "approve", {
+    approver: deployment.bob.approver,
+    approved_by: "eve",
+  });
   assert.equal(made.status, 303);
   const held = await deployment.server.store.read("request", id);
   assert.equal(
     held?.record.status.state === "approved" && held.record.status.decision.approver,
-    ada.approver,
+    deployment.ada.approver,
   );
 });
 
 test("T1: somebody who was not asked neither sees nor decides, and is told that there is nothing", async () => {
   const { id } = await ask("refund", { login_hint: "ada@example.com" });
-  assert.equal((await bob.get(`/requests/${id}`)).status, 404);
-  const csrf = hidden(await (await bob.get("/devices")).text()).csrf ?? "";
+  assert.equal((await deployment.bob.get(`/requests/${id}`)).status, 404);
+  const csrf = hidden(await (await deployment.bob.get("/devices")).text()).csrf ?? "";
   const card = (await deployment.server.store.read("request", id))?.record.cardHash ?? "";
   const tried = await post(
     `/requests/${id}/decision`,
     { csrf, card, verdict: "approve" },
-    { origin: issuer, cookie: bob.cookie },
+    { origin: issuer, cookie: deployment.bob.cookie },
   );
   assert.equal(tried.status, 404);
   assert.equal(await stateOf(id), "pending");
@@ -99,23 +91,23 @@ test("T1: somebody who was not asked neither sees nor decides, and is told that 
 test("a decision needs our own origin and the session's stamp", async () => {
   const { id } = await ask();
   const form: Record<string, string> = {
-    ...hidden(formOf(await (await ada.get(`/requests/${id}`)).text(), "approve")),
+    ...hidden(formOf(await (await deployment.ada.get(`/requests/${id}`)).text(), "approve")),
     verdict: "approve",
   };
   const { csrf: _, ...unstamped } = form;
-  const bobs = hidden(await (await bob.get("/devices")).text()).csrf ?? "";
+  const bobs = hidden(await (await deployment.bob.get("/devices")).text()).csrf ?? "";
   const attempts: readonly (readonly [Record<string, string>, Record<string, string>])[] = [
-    [form, { cookie: ada.cookie }],
-    [form, { cookie: ada.cookie, origin: "https://evil.example" }],
-    [form, { cookie: ada.cookie, origin: "null" }],
-    [unstamped, { cookie: ada.cookie, origin: issuer }],
+    [form, { cookie: deployment.ada.cookie }],
+    [form, { cookie: deployment.ada.cookie, origin: "https://evil.example" }],
+    [form, { cookie: deployment.ada.cookie, origin: "null" }],
+    [unstamped, { cookie: deployment.ada.cookie, origin: issuer }],
     [
       { ...form, csrf: bobs },
-      { cookie: ada.cookie, origin: issuer },
+      { cookie: deployment.ada.cookie, origin: issuer },
     ],
     [
       { ...form, csrf: `${form.csrf}x` },
-      { cookie: ada.cookie, origin: issuer },
+      { cookie: deployment.ada.cookie, origin: issuer },
     ],
   ];
   for (const [body, headers] of attempts)
@@ -126,10 +118,13 @@ test("a decision needs our own origin and the session's stamp", async () => {
 test("T9, T10: a form of another card decides nothing", async () => {
   const [one, other] = [await ask(), await ask()];
   const form = {
-    ...hidden(formOf(await (await ada.get(`/requests/${other.id}`)).text(), "approve")),
+    ...hidden(formOf(await (await deployment.ada.get(`/requests/${other.id}`)).text(), "approve")),
     verdict: "approve",
   };
-  const answer = await post(`/requests/${one.id}/decision`, form, { origin: issuer, cookie: ada.cookie });
+  const answer = await post(`/requests/${one.id}/decision`, form, {
+    origin: issuer,
+    cookie: deployment.ada.cookie,
+  });
   assert.equal(answer.status, 409);
   assert.equal(await stateOf(one.id), "pending");
 });
@@ -139,36 +134,38 @@ test("at level passkey-signed only an assertion of this approver, for this card,
     await ask("signed-refund", { login_hint: "owner" }),
     await ask("signed-refund", { login_hint: "owner" }),
   ];
-  const page = formOf(await (await ada.get(`/requests/${one.id}`)).text(), "approve");
+  const page = formOf(await (await deployment.ada.get(`/requests/${one.id}`)).text(), "approve");
   const form = hidden(page);
   const attempts = {
     "no assertion": { assertion: "" },
     "an assertion that is no JSON": { assertion: "{" },
     "an assertion of another challenge": {
       assertion: JSON.stringify(
-        ada.passkey.assertion(
-          optionsIn(formOf(await (await ada.get(`/requests/${other.id}`)).text(), "approve")),
+        deployment.ada.passkey.assertion(
+          optionsIn(formOf(await (await deployment.ada.get(`/requests/${other.id}`)).text(), "approve")),
         ),
       ),
     },
-    "another approver's passkey": { assertion: JSON.stringify(bob.passkey.assertion(optionsIn(page))) },
+    "another approver's passkey": {
+      assertion: JSON.stringify(deployment.bob.passkey.assertion(optionsIn(page))),
+    },
     "a ceremony that nobody opened": {
       ceremony: "x".repeat(43),
-      assertion: JSON.stringify(ada.passkey.assertion(optionsIn(page))),
+      assertion: JSON.stringify(deployment.ada.passkey.assertion(optionsIn(page))),
     },
   };
   for (const [name, changed] of Object.entries(attempts)) {
     const answer = await post(
       `/requests/${one.id}/decision`,
       { ...form, verdict: "approve", ...changed },
-      { origin: issuer, cookie: ada.cookie },
+      { origin: issuer, cookie: deployment.ada.cookie },
     );
     assert.equal(answer.status, 409, name);
     assert.equal(await stateOf(one.id), "pending", name);
   }
-  const assertion = JSON.stringify(ada.passkey.assertion(optionsIn(page)));
+  const assertion = JSON.stringify(deployment.ada.passkey.assertion(optionsIn(page)));
   const good = { ...form, verdict: "approve", assertion };
-  const headers = { origin: issuer, cookie: ada.cookie };
+  const headers = { origin: issuer, cookie: deployment.ada.cookie };
   assert.equal((await post(`/requests/${one.id}/decision`, good, headers)).status, 303);
   assert.equal((await post(`/requests/${one.id}/decision`, good, headers)).status, 409, "used once");
   assert.equal(
@@ -183,7 +180,7 @@ test("a denial needs only a session, at every level, and its reason reaches the 
   for (const type of ["refund", "fresh-refund", "signed-refund"]) {
     const { id, ticket } = await ask(type);
     const reason = "Erst prüfen — „zu viel“";
-    assert.equal((await ada.decide(id, "deny", { reason })).status, 303);
+    assert.equal((await deployment.ada.decide(id, "deny", { reason })).status, 303);
     const polled = await deployment.poll(ticket);
     assert.deepEqual([polled.status, polled.body.error], [400, "access_denied"]);
     assert.equal(polled.body.denial_reason, reason, "T44");
@@ -193,7 +190,7 @@ test("a denial needs only a session, at every level, and its reason reaches the 
 
 test("a denial whose reason cannot be shown says so on the card, and the next one, without it, holds", async () => {
   const { id, ticket } = await ask("refund");
-  const refused = await ada.decide(id, "deny", { reason: "no \u2764\ufe0f" });
+  const refused = await deployment.ada.decide(id, "deny", { reason: "no \u2764\ufe0f" });
   assert.equal(refused.status, 409);
   const card = await refused.text();
   assert.match(
@@ -202,7 +199,7 @@ test("a denial whose reason cannot be shown says so on the card, and the next on
   );
   assert.match(card, /<form id="deny"/);
   assert.equal((await deployment.poll(ticket)).body.error, "authorization_pending");
-  assert.equal((await ada.decide(id, "deny")).status, 303);
+  assert.equal((await deployment.ada.decide(id, "deny")).status, 303);
   assert.equal((await deployment.poll(ticket)).body.error, "access_denied");
 });
 
@@ -241,14 +238,15 @@ test("T11: deciding closes before expiry, and a yes that came just in time can s
   const { createdAt, expiresAt } = (await deployment.server.store.read("request", late.id))!.record;
   const closes = computeDecideBy(createdAt, expiresAt);
   const form = {
-    ...hidden(formOf(await (await ada.get(`/requests/${late.id}`)).text(), "approve")),
+    ...hidden(formOf(await (await deployment.ada.get(`/requests/${late.id}`)).text(), "approve")),
     verdict: "approve",
   };
   deployment.clock.now = closes - 1;
-  assert.equal((await ada.decide(inTime.id, "approve")).status, 303);
+  assert.equal((await deployment.ada.decide(inTime.id, "approve")).status, 303);
   deployment.clock.now = closes;
   assert.equal(
-    (await post(`/requests/${late.id}/decision`, form, { origin: issuer, cookie: ada.cookie })).status,
+    (await post(`/requests/${late.id}/decision`, form, { origin: issuer, cookie: deployment.ada.cookie }))
+      .status,
     409,
   );
   assert.equal((await deployment.poll(inTime.ticket)).status, 200);
@@ -259,8 +257,8 @@ test("T11: deciding closes before expiry, and a yes that came just in time can s
 test("T19, T22, T26: expired, lapsed, denied and cancelled stay distinct, on the wire and in the log", async () => {
   const { cancelRequest } = await import("../../src/usecase/request/cancel.ts");
   const [expired, lapsed, denied, cancelled] = [await ask(), await ask(), await ask(), await ask()];
-  await ada.decide(lapsed.id, "approve");
-  await ada.decide(denied.id, "deny");
+  await deployment.ada.decide(lapsed.id, "approve");
+  await deployment.ada.decide(denied.id, "deny");
   await cancelRequest(deployment.server.store, cancelled.id);
   deployment.clock.now += 600_000;
   const errors = async () =>
@@ -301,21 +299,25 @@ test("rules that became stricter meanwhile are followed: an approver who was tak
 });
 
 test("pause on the card stops the agent everywhere, and is in the log with who did it", async () => {
-  ada = await deployment.enrol("ada@example.com");
+  deployment.ada.cookie = (await deployment.enrol("ada@example.com")).cookie;
   const { id, ticket } = await ask();
   const other = await ask();
-  const csrf = hidden(await (await ada.get(`/requests/${id}`)).text()).csrf ?? "";
-  const answer = await post(`/requests/${id}/pause-agent`, { csrf }, { origin: issuer, cookie: ada.cookie });
+  const csrf = hidden(await (await deployment.ada.get(`/requests/${id}`)).text()).csrf ?? "";
+  const answer = await post(
+    `/requests/${id}/pause-agent`,
+    { csrf },
+    { origin: issuer, cookie: deployment.ada.cookie },
+  );
   assert.equal(answer.status, 200);
-  assert.equal((await ada.decide(other.id, "approve")).status, 409, "nothing of it is approved");
+  assert.equal((await deployment.ada.decide(other.id, "approve")).status, 409, "nothing of it is approved");
   assert.equal((await deployment.poll(ticket)).body.error, "authorization_pending");
   const [entry] = await deployment.server.store.log.newest(1);
   const { event, agent, approver, actor } = JSON.parse(entry?.line ?? "{}");
   assert.deepEqual(
     { event, agent, approver },
-    { event: "agent.paused", agent: deployment.agent.id, approver: ada.approver },
+    { event: "agent.paused", agent: deployment.agent.id, approver: deployment.ada.approver },
   );
-  assert.deepEqual(actor, { type: "approver", id: ada.approver, via: "page" });
+  assert.deepEqual(actor, { type: "approver", id: deployment.ada.approver, via: "page" });
   const { pauseAgent } = await import("../../src/usecase/client/client-lifecycle.ts");
   await pauseAgent(deployment.server.store, deployment.agent.id, false);
 });
@@ -386,7 +388,7 @@ test("the last device stays; removing one ends its sessions", async () => {
   );
   assert.equal((await eve.get("/inbox")).status, 303, "signed out with its device");
   assert.equal((await second.get("/inbox")).status, 200);
-  await remove(ada, second.passkey.id);
+  await remove(deployment.ada, second.passkey.id);
   assert.equal(
     (await deployment.server.store.listDevicesOf(eve.approver)).length,
     1,
@@ -401,7 +403,7 @@ test("the channel whose link led to a card is kept through signing in, and writt
   const signIn = redirected.headers.get("location") ?? "";
   assert.equal(hidden(await (await deployment.request(signIn)).text()).next, link);
   // Only a channel that is configured here is one: this deployment has none.
-  assert.doesNotMatch(await (await ada.get(link)).text(), /name="via"/);
+  assert.doesNotMatch(await (await deployment.ada.get(link)).text(), /name="via"/);
   const odd = await deployment.request(`/requests/${id}?via=/../x`, { redirect: "manual" });
   assert.equal(
     hidden(await (await deployment.request(odd.headers.get("location") ?? "")).text()).next,

@@ -1,26 +1,9 @@
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import {
-  type Deployment,
-  deploy,
-  issuer,
-  type Person,
-  refund,
-  requestIdOf,
-} from "@countersign/testing/server/deployment";
+import { test } from "node:test";
+import { deploy, issuer, refund, requestIdOf } from "@countersign/testing/server/deployment";
+import { useDeployment } from "@countersign/testing/server/use-deployment";
 
-let deployment: Deployment;
-let ada: Person;
-let bob: Person;
-before(async () => {
-  deployment = await deploy();
-  ada = await deployment.enrol("ada@example.com");
-  bob = await deployment.enrol("bob@example.com");
-});
-after(async () => {
-  assert.deepEqual(deployment.faults, []);
-  await deployment.close();
-});
+const deployment = useDeployment({ approvers: ["ada", "bob"] });
 
 async function ask(
   action: object,
@@ -40,11 +23,14 @@ test("T25: what was asked beside it, for the same order under other terms, canno
     await ask({ ...refund, order: "L-1" }),
     await ask({ ...refund, order: "L-1", amount: "1.00" }),
   ];
-  await ada.decide(large.id, "deny");
-  assert.match(await (await ada.get(`/requests/${small.id}`)).text(), /was denied in another request/);
-  assert.equal((await ada.decide(small.id, "approve")).status, 409);
+  await deployment.ada.decide(large.id, "deny");
+  assert.match(
+    await (await deployment.ada.get(`/requests/${small.id}`)).text(),
+    /was denied in another request/,
+  );
+  assert.equal((await deployment.ada.decide(small.id, "approve")).status, 409);
   assert.equal((await deployment.poll(small.ticket)).body.error, "authorization_pending");
-  assert.equal((await ada.decide(small.id, "deny")).status, 303);
+  assert.equal((await deployment.ada.decide(small.id, "deny")).status, 303);
 });
 
 test("T25: what was approved beside it is not redeemed after the denial", async () => {
@@ -52,8 +38,8 @@ test("T25: what was approved beside it is not redeemed after the denial", async 
     await ask({ ...refund, order: "L-2" }),
     await ask({ ...refund, order: "L-2", amount: "1.00" }),
   ];
-  await ada.decide(small.id, "approve");
-  await ada.decide(large.id, "deny");
+  await deployment.ada.decide(small.id, "approve");
+  await deployment.ada.decide(large.id, "deny");
   assert.equal((await deployment.poll(small.ticket)).body.error, "access_denied");
 });
 
@@ -61,7 +47,7 @@ test("T25: an approval and a denial of the same order, sent together, never both
   for (let round = 0; round < 10; round += 1) {
     const order = `L-3-${round}`;
     const [one, other] = [await ask({ ...refund, order }), await ask({ ...refund, order, amount: "1.00" })];
-    await Promise.all([ada.decide(one.id, "approve"), ada.decide(other.id, "deny")]);
+    await Promise.all([deployment.ada.decide(one.id, "approve"), deployment.ada.decide(other.id, "deny")]);
     const polled = await deployment.poll(one.ticket);
     assert.notEqual(polled.status, 200, "the denial was committed first or second; no token comes after it");
   }
@@ -72,7 +58,7 @@ test("T31: one action waits once, whoever it is addressed to", async () => {
   const first = await ask(action, { login_hint: "owner" });
   for (const login_hint of ["ada@example.com", "bob@example.com", "owner"])
     assert.equal((await ask(action, { login_hint })).ticket, first.ticket);
-  assert.equal((await (await bob.get("/inbox")).text()).split(`/requests/${first.id}`).length, 2);
+  assert.equal((await (await deployment.bob.get("/inbox")).text()).split(`/requests/${first.id}`).length, 2);
 });
 
 test("an ask that wants stronger proof than the one that waits is an ask of its own", async () => {
@@ -89,7 +75,7 @@ test("the same Idempotency-Key leads back to a denial and its reason, and is the
   const first = await ask(action, { login_hint: "owner" }, key);
   await deployment.enrol("carol@example.com");
   assert.equal((await ask(action, { login_hint: "owner" }, key)).ticket, first.ticket);
-  await ada.decide(first.id, "deny", { reason: "No" });
+  await deployment.ada.decide(first.id, "deny", { reason: "No" });
   const again = await ask(action, { login_hint: "owner" }, key);
   assert.equal(again.ticket, first.ticket);
   assert.equal((await deployment.poll(again.ticket)).body.denial_reason, "No");

@@ -1,28 +1,12 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { actionDigest, shortDigest } from "@countersign/protocol";
-import {
-  basic,
-  type Deployment,
-  deploy,
-  issuer,
-  type Person,
-  refund,
-  requestIdOf,
-} from "@countersign/testing/server/deployment";
+import { basic, issuer, refund, requestIdOf } from "@countersign/testing/server/deployment";
+import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { createLocalJWKSet, decodeJwt, jwtVerify } from "jose";
 
-let deployment: Deployment;
-let ada: Person;
-before(async () => {
-  deployment = await deploy();
-  ada = await deployment.enrol("ada@example.com");
-});
-after(async () => {
-  assert.deepEqual(deployment.faults, []);
-  await deployment.close();
-});
+const deployment = useDeployment();
 
 const spendId = () => randomBytes(16).toString("base64url");
 
@@ -56,9 +40,9 @@ test("an ask is approved by a passkey that signs it, redeemed once, spent once, 
   const id = requestIdOf(ticket);
   assert.equal((await deployment.poll(ticket)).body.error, "authorization_pending");
 
-  const page = await (await ada.get(`/requests/${id}`)).text();
+  const page = await (await deployment.ada.get(`/requests/${id}`)).text();
   assert.match(page, /\$10,000\.00/);
-  const decided = await ada.decide(id, "approve");
+  const decided = await deployment.ada.decide(id, "approve");
   assert.equal(decided.status, 303, await decided.text());
 
   const granted = await deployment.poll(ticket);
@@ -80,15 +64,15 @@ test("an ask is approved by a passkey that signs it, redeemed once, spent once, 
     audience: "https://refunds.example",
   });
   const claims = access.payload;
-  assert.equal(claims.sub, ada.approver);
+  assert.equal(claims.sub, deployment.ada.approver);
   assert.equal(claims.client_id, deployment.agent.id);
-  assert.deepEqual(claims.approved_by, [ada.approver]);
+  assert.deepEqual(claims.approved_by, [deployment.ada.approver]);
   assert.deepEqual(claims.authorization_details, [action]);
   assert.equal(claims.acr, "urn:countersign:acr:passkey-signed");
   assert.deepEqual(claims.amr, ["pop", "user", "mfa"]);
   assert.equal(claims.act_digest, digestOf(token, action));
   const identity = await jwtVerify(answer.id_token, jwks, { ...options, audience: deployment.agent.id });
-  assert.equal(identity.payload.sub, ada.approver);
+  assert.equal(identity.payload.sub, deployment.ada.approver);
   assert.equal(identity.payload.acr, claims.acr);
 
   const held = { token, spend_id: spendId() };
@@ -117,14 +101,14 @@ test("an ask is approved by a passkey that signs it, redeemed once, spent once, 
     assert.equal(entry.agent, deployment.agent.id);
     assert.equal(entry.digest, claims.act_digest);
   }
-  assert.equal(entries[1].approver, ada.approver);
+  assert.equal(entries[1].approver, deployment.ada.approver);
   assert.ok(entries[1].facts.evidence.signature, "the signature is kept as evidence");
   assert.equal(entries[2].token, claims.jti);
 });
 
 test("T17: a redeemed auth_req_id gives no second token", async () => {
   const ticket = await askFor(newRefund());
-  await ada.decide(requestIdOf(ticket), "approve");
+  await deployment.ada.decide(requestIdOf(ticket), "approve");
   assert.equal((await deployment.poll(ticket)).status, 200);
   const again = await deployment.poll(ticket);
   assert.deepEqual([again.status, again.body.error], [400, "invalid_grant"]);
@@ -132,7 +116,7 @@ test("T17: a redeemed auth_req_id gives no second token", async () => {
 
 test("T18, T47: of two hundred concurrent redemptions of one approval one gives a token", async () => {
   const ticket = await askFor(newRefund());
-  await ada.decide(requestIdOf(ticket), "approve");
+  await deployment.ada.decide(requestIdOf(ticket), "approve");
   const answers = await Promise.all(Array.from({ length: 200 }, () => deployment.poll(ticket)));
   assert.equal(answers.filter(({ status }) => status === 200).length, 1);
   assert.ok(answers.every(({ status, body }) => status === 200 || body.error === "invalid_grant"));
@@ -141,7 +125,7 @@ test("T18, T47: of two hundred concurrent redemptions of one approval one gives 
 test("of two hundred concurrent spends of one token one reserves it", async () => {
   const action = newRefund();
   const ticket = await askFor(action);
-  await ada.decide(requestIdOf(ticket), "approve");
+  await deployment.ada.decide(requestIdOf(ticket), "approve");
   const token = (await deployment.poll(ticket)).body.access_token;
   const form = { operation: "reserve", token, act_digest: digestOf(token, action) };
   const answers = await Promise.all(
@@ -159,7 +143,7 @@ test("T24, T48: approve and deny at the same instant: one is taken, the other is
       authorization_details: JSON.stringify([newRefund()]),
     });
     const id = requestIdOf(answer.body.auth_req_id);
-    const [yes, no] = await Promise.all([ada.decide(id, "approve"), bob.decide(id, "deny")]);
+    const [yes, no] = await Promise.all([deployment.ada.decide(id, "approve"), bob.decide(id, "deny")]);
     assert.deepEqual([yes.status, no.status].sort(), [303, 409]);
     const polled = await deployment.poll(answer.body.auth_req_id);
     assert.equal(polled.status === 200, yes.status === 303);
@@ -176,7 +160,7 @@ test("T24, T48: approve and deny at the same instant: one is taken, the other is
 test("T9: a token is refused for any other call, which burns nothing and is logged", async () => {
   const action = newRefund();
   const ticket = await askFor(action);
-  await ada.decide(requestIdOf(ticket), "approve");
+  await deployment.ada.decide(requestIdOf(ticket), "approve");
   const token = (await deployment.poll(ticket)).body.access_token;
   const form = { operation: "reserve", token, spend_id: spendId() };
   const changes: Record<string, string>[] = [
@@ -199,7 +183,7 @@ test("T9: a token is refused for any other call, which burns nothing and is logg
 test("the same spend id asked again gets the same answer while the token is reserved, and none after it ended", async () => {
   const action = newRefund();
   const ticket = await askFor(action);
-  await ada.decide(requestIdOf(ticket), "approve");
+  await deployment.ada.decide(requestIdOf(ticket), "approve");
   const token = (await deployment.poll(ticket)).body.access_token;
   const held = { token, spend_id: spendId() };
   const reserve = { ...held, operation: "reserve", act_digest: digestOf(token, action) };
@@ -218,7 +202,7 @@ test("the same spend id asked again gets the same answer while the token is rese
 test("a token is spent only by an API in its audience, and not told from an unknown one elsewhere", async () => {
   const action = newRefund();
   const ticket = await askFor(action);
-  await ada.decide(requestIdOf(ticket), "approve");
+  await deployment.ada.decide(requestIdOf(ticket), "approve");
   const token = (await deployment.poll(ticket)).body.access_token;
   const { addApi } = await import("../../src/usecase/client/client-lifecycle.ts");
   const added = await addApi(deployment.server.store, "calendar-api", "calendar");
@@ -236,7 +220,7 @@ test("a token is spent only by an API in its audience, and not told from an unkn
 test("introspection says active only while the token is issued", async () => {
   const action = newRefund();
   const ticket = await askFor(action);
-  await ada.decide(requestIdOf(ticket), "approve");
+  await deployment.ada.decide(requestIdOf(ticket), "approve");
   const token = (await deployment.poll(ticket)).body.access_token;
   const introspect = () => deployment.post("/introspect", { token }, basic(deployment.api));
   const before = await introspect();
@@ -255,7 +239,7 @@ test("introspection says active only while the token is issued", async () => {
 test("an expired token is not active and not spendable, and both are said as such", async () => {
   const action = newRefund();
   const ticket = await askFor(action);
-  await ada.decide(requestIdOf(ticket), "approve");
+  await deployment.ada.decide(requestIdOf(ticket), "approve");
   const token = (await deployment.poll(ticket)).body.access_token;
   deployment.clock.now += 60_000;
   const late = await deployment.spend({
@@ -275,15 +259,15 @@ test("the card, the inbox, the token and the log name the action by the same che
   const id = requestIdOf(ticket);
   const held = await deployment.server.store.read("request", id);
   const code = shortDigest(held?.record.digest ?? "");
-  assert.ok((await (await ada.get(`/requests/${id}`)).text()).includes(code));
-  assert.ok((await (await ada.get("/inbox")).text()).includes(code));
+  assert.ok((await (await deployment.ada.get(`/requests/${id}`)).text()).includes(code));
+  assert.ok((await (await deployment.ada.get("/inbox")).text()).includes(code));
 });
 
 test("T21: everything is there after a restart: the waiting ask, the session, the token", async () => {
   const action = newRefund();
   const ticket = await askFor(action);
   await deployment.restart();
-  assert.equal((await ada.decide(requestIdOf(ticket), "approve")).status, 303);
+  assert.equal((await deployment.ada.decide(requestIdOf(ticket), "approve")).status, 303);
   await deployment.restart();
   const token = (await deployment.poll(ticket)).body.access_token;
   await deployment.restart();

@@ -1,17 +1,10 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
-import { after, before, test } from "node:test";
+import { after, test } from "node:test";
 import { shortDigest } from "@countersign/protocol";
-import {
-  type Deployment,
-  deploy,
-  formOf,
-  hidden,
-  type Person,
-  refund,
-  requestIdOf,
-} from "@countersign/testing/server/deployment";
+import { formOf, hidden, refund, requestIdOf } from "@countersign/testing/server/deployment";
+import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { type ParsedMail, simpleParser } from "mailparser";
 import { SMTPServer } from "smtp-server";
 import { pauseAgent } from "../../src/usecase/client/client-lifecycle.ts";
@@ -40,24 +33,14 @@ const smtp = new SMTPServer({
   },
 });
 
-let deployment: Deployment;
-let ada: Person;
-before(async () => {
+const deployment = useDeployment(async () => {
   smtp.listen(0, "127.0.0.1");
   await once(smtp.server, "listening");
   const { port } = smtp.server.address() as AddressInfo;
-  deployment = await deploy({
-    config: {
-      channels: {
-        mail: { smtp: `smtp://127.0.0.1:${port}`, from: "Countersign <countersign@example.com>" },
-      },
-    },
-  });
-  ada = await deployment.enrol("ada@example.com");
+  const from = "Countersign <countersign@example.com>";
+  return { config: { channels: { mail: { smtp: `smtp://127.0.0.1:${port}`, from } } } };
 });
 after(async () => {
-  assert.deepEqual(deployment.faults, []);
-  await deployment.close();
   await new Promise<void>((resolve) => smtp.close(() => resolve()));
 });
 
@@ -113,7 +96,7 @@ test("T4: a scanner that follows every link with GET and HEAD, with and without 
   const before = await deployment.server.store.log.newest(1_000);
   for (const { pathname, search } of links)
     for (const method of ["GET", "HEAD"])
-      for (const headers of [undefined, { cookie: ada.cookie }]) {
+      for (const headers of [undefined, { cookie: deployment.ada.cookie }]) {
         const answer = await deployment.request(pathname + search, { method, headers });
         assert.ok(answer.status < 400);
       }
@@ -185,7 +168,7 @@ test("a mail that is refused each time is given up visibly, and the request is n
   assert.match(given?.lastError ?? "", /try again later/);
   const [entry] = await deployment.server.store.log.newest(1, id);
   assert.equal(JSON.parse(entry?.line ?? "{}").event, "message.abandoned");
-  assert.equal((await ada.decide(id, "deny")).status, 303);
+  assert.equal((await deployment.ada.decide(id, "deny")).status, 303);
 });
 
 test("a recipient that the mail server rejects for good is not retried", async () => {
@@ -214,7 +197,7 @@ test("a mail that failed until its request was over says what the mail server sa
   refusing = 1;
   const id = await ask();
   await deployment.server.runJobs();
-  await ada.decide(id, "deny");
+  await deployment.ada.decide(id, "deny");
   deployment.clock.now += 2_000;
   await deployment.server.runJobs();
   const given = (await deployment.server.store.listAbandonedMessages(50)).find(
@@ -228,7 +211,7 @@ test("a mail that failed until its request was over says what the mail server sa
 
 test("a request that is over before its mail could leave is not mailed about", async () => {
   const id = await ask();
-  await ada.decide(id, "deny");
+  await deployment.ada.decide(id, "deny");
   inbox.length = 0;
   await deployment.server.runJobs();
   assert.equal(inbox.length, 0);
@@ -236,9 +219,9 @@ test("a request that is over before its mail could leave is not mailed about", a
 
 test("a decision that a mail led to says so in the log", async () => {
   const id = await ask();
-  const { via } = hidden(formOf(await (await ada.get(`/requests/${id}?via=mail`)).text(), "deny"));
+  const { via } = hidden(formOf(await (await deployment.ada.get(`/requests/${id}?via=mail`)).text(), "deny"));
   assert.equal(via, "mail");
-  assert.equal((await ada.decide(id, "deny", { via })).status, 303);
+  assert.equal((await deployment.ada.decide(id, "deny", { via })).status, 303);
   const [entry] = await deployment.server.store.log.newest(1, id);
   assert.equal(JSON.parse(entry?.line ?? "{}").facts.channel, "mail");
   await deployment.server.runJobs();

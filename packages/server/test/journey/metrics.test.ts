@@ -1,21 +1,17 @@
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { type Deployment, deploy, type Person, requestIdOf } from "@countersign/testing/server/deployment";
+import { test } from "node:test";
+import { requestIdOf } from "@countersign/testing/server/deployment";
+import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { openMetrics } from "../../src/metrics/metrics.ts";
 
 /** Nothing listens at this address. */
 const unreachableMail = { mail: { smtp: "smtp://127.0.0.1:1", from: "countersign@example.com" } };
 const metrics = openMetrics("0.1.0");
-let deployment: Deployment;
-let ada: Person;
-before(async () => {
-  deployment = await deploy({
-    config: { limits: { max_pending_per_agent: 2 }, channels: unreachableMail },
-    metrics,
-  });
-  ada = await deployment.enrol("ada@example.com");
+const deployment = useDeployment({
+  config: { limits: { max_pending_per_agent: 2 }, channels: unreachableMail },
+  metrics,
+  allowFaults: true,
 });
-after(() => deployment.close());
 
 /** The value of a series, as Prometheus reads it. */
 async function value(series: string): Promise<number | undefined> {
@@ -44,8 +40,8 @@ test("what happens to requests, decisions and tokens is counted once it is commi
     1,
   );
 
-  await ada.decide(requestIdOf(first), "approve");
-  await ada.decide(requestIdOf(second), "deny", { via: "mail" });
+  await deployment.ada.decide(requestIdOf(first), "approve");
+  await deployment.ada.decide(requestIdOf(second), "deny", { via: "mail" });
   assert.equal(
     await value('countersign_decisions_total{verdict="approve",level="session",channel="inbox"}'),
     1,
@@ -81,7 +77,7 @@ test("attempts to reach people are counted when they fail, not only when they ar
 
 test("no label has a value that somebody else could invent", async () => {
   const id = requestIdOf((await deployment.ask(order("M-5"))).body.auth_req_id);
-  await ada.decide(id, "deny", { via: "everything&anything" });
+  await deployment.ada.decide(id, "deny", { via: "everything&anything" });
   await deployment.request(`/requests/${id}?via=whatever`);
   await deployment.request("/nowhere/at/all");
   const { text } = await metrics.scrape();

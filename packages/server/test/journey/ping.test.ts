@@ -1,11 +1,6 @@
 import assert from "node:assert/strict";
-import { after, before, beforeEach, test } from "node:test";
-import {
-  type CallbackHarness,
-  type Caller,
-  createCallbackHarness,
-  newToken,
-} from "@countersign/testing/server/callback-harness";
+import { before, beforeEach, test } from "node:test";
+import { type Caller, newToken, useCallbackHarness } from "@countersign/testing/server/callback-harness";
 import { requestIdOf } from "@countersign/testing/server/deployment";
 import { formatConfig } from "@countersign/testing/server/edit-config";
 import { parseConfig } from "../../src/config/config.ts";
@@ -14,14 +9,12 @@ import { createServer } from "../../src/server.ts";
 import { remove } from "../../src/usecase/client/client-lifecycle.ts";
 import { cancelRequest } from "../../src/usecase/request/cancel.ts";
 
-let stage: CallbackHarness;
+const stage = useCallbackHarness();
 let agent: Caller;
 
 before(async () => {
-  stage = await createCallbackHarness();
   agent = await stage.admit("pinged", "ping");
 });
-after(() => stage.close());
 /** What an earlier test asked and nobody answered has expired and been told. */
 beforeEach(async () => {
   stage.receiver.answer = (response) => response.writeHead(204).end();

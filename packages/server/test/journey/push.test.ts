@@ -1,12 +1,7 @@
 import assert from "node:assert/strict";
 import { hash, randomBytes } from "node:crypto";
-import { after, before, beforeEach, test } from "node:test";
-import {
-  type CallbackHarness,
-  type Caller,
-  createCallbackHarness,
-  newToken,
-} from "@countersign/testing/server/callback-harness";
+import { before, beforeEach, test } from "node:test";
+import { type Caller, newToken, useCallbackHarness } from "@countersign/testing/server/callback-harness";
 import { refund, requestIdOf } from "@countersign/testing/server/deployment";
 import { decodeJwt } from "jose";
 import { operator, toApproverActor } from "../../src/audit/actor.ts";
@@ -17,14 +12,12 @@ import { pauseAgent } from "../../src/usecase/client/client-lifecycle.ts";
 import { removeApprover } from "../../src/usecase/people/remove-approver.ts";
 import { cancelRequest } from "../../src/usecase/request/cancel.ts";
 
-let stage: CallbackHarness;
+const stage = useCallbackHarness();
 let agent: Caller;
 
 before(async () => {
-  stage = await createCallbackHarness();
   agent = await stage.admit("pushed", "push");
 });
-after(() => stage.close());
 /** What an earlier test asked and nobody answered has expired and been told. */
 beforeEach(async () => {
   stage.receiver.answer = (response) => response.writeHead(204).end();

@@ -1,9 +1,7 @@
 /** What is taken away stops at once: also for a form that was on its way, and for a link that was handed out before. */
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import {
-  type Deployment,
-  deploy,
   formOf,
   hidden,
   issuer,
@@ -13,19 +11,13 @@ import {
 } from "@countersign/testing/server/deployment";
 import { aContact, anEntry } from "../../src/store/contract/fixture.ts";
 import { absent } from "../../src/store/store.ts";
+import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { addAgent, pauseAgent, remove } from "../../src/usecase/client/client-lifecycle.ts";
 import { inviteSelf } from "../../src/usecase/people/enrol.ts";
 import { removeApprover, removeDevice } from "../../src/usecase/people/remove-approver.ts";
 import { readSession, signOut } from "../../src/usecase/people/session.ts";
 
-let deployment: Deployment;
-before(async () => {
-  deployment = await deploy();
-});
-after(async () => {
-  assert.deepEqual(deployment.faults, []);
-  await deployment.close();
-});
+const deployment = useDeployment({ approvers: [] });
 
 let orders = 0;
 async function ask(): Promise<string> {

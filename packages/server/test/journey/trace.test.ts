@@ -3,21 +3,17 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { createAgent } from "@countersign/agent";
 import { createCallbackHarness } from "@countersign/testing/server/callback-harness";
-import { type Deployment, deploy, issuer, refund, requestIdOf } from "@countersign/testing/server/deployment";
+import { issuer, refund, requestIdOf } from "@countersign/testing/server/deployment";
+import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { createVerifier } from "@countersign/verifier";
 import { context, propagation, trace } from "@opentelemetry/api";
 import { InMemorySpanExporter, NodeTracerProvider, SimpleSpanProcessor } from "@opentelemetry/sdk-trace-node";
 
 const exporter = new InMemorySpanExporter();
 const provider = new NodeTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] });
-let deployment: Deployment;
-before(async () => {
-  provider.register();
-  deployment = await deploy();
-  deployment.clock.now = Date.now();
-});
+before(() => void provider.register());
+const deployment = useDeployment({ now: Date.now(), approvers: [] });
 after(async () => {
-  await deployment.close();
   await provider.shutdown();
 });
 
