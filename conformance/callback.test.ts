@@ -3,14 +3,14 @@ import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { after, beforeEach } from "node:test";
 import { setTimeout } from "node:timers/promises";
-import { receive } from "@countersign/testing/server/callback-receiver";
-import { createCertificates } from "@countersign/testing/server/certificate";
+import { startReceiver } from "@countersign/testing/server/callback-receiver";
+import { createCertificateAuthority } from "@countersign/testing/server/certificate";
 import { createLocalJWKSet, decodeJwt, jwtVerify } from "jose";
 import { scenario } from "./scenario.ts";
 import { type Form, openTestServer, refusal } from "./test-server.ts";
 
-const certificates = await createCertificates();
-const receiver = await receive(certificates);
+const certificates = await createCertificateAuthority();
+const receiver = await startReceiver(certificates);
 after(() => receiver.close());
 const to = (path: string) => `${receiver.origin}${path}`;
 const scopes = Array.from({ length: 20 }, (_, at) => `calendar.mute-${at}`);
@@ -30,7 +30,7 @@ const newToken = () => randomBytes(32).toString("base64url");
 
 beforeEach(() => {
   receiver.received.length = 0;
-  receiver.answer = (response) => response.writeHead(204).end();
+  receiver.respond = (response) => response.writeHead(204).end();
 });
 
 /** Requests a new, reversible action. */
@@ -43,7 +43,7 @@ async function asked(by = pinged, changed: Form = {}) {
 }
 
 async function told(count = 1) {
-  await receiver.until(count);
+  await receiver.waitForCount(count);
   return receiver.received.map((one) => ({ ...one, json: JSON.parse(one.body) }));
 }
 
@@ -100,7 +100,7 @@ scenario(
   "200 with any body counts as success, and nothing is sent again",
   ["ciba-10.2-3", "ciba-10.3.1-4"],
   async () => {
-    receiver.answer = (response) =>
+    receiver.respond = (response) =>
       response.writeHead(200, { "content-type": "text/html" }).end("<p>Thank you</p>");
     const answered = [await asked(pinged), await asked(pushed)];
     for (const { authReqId } of answered) {
@@ -114,7 +114,7 @@ scenario(
 );
 
 scenario("a redirect is not followed", ["ciba-10.2-4", "ciba-10.3.1-5"], async () => {
-  receiver.answer = (response, { path }) =>
+  receiver.respond = (response, { path }) =>
     path === "/elsewhere"
       ? response.writeHead(204).end()
       : response.writeHead(301, { location: to("/elsewhere") }).end();
@@ -212,7 +212,7 @@ scenario(
     const headers = { "idempotency-key": newToken() };
     const ask = () => world.ask(pushed, { scope, client_notification_token: newToken() }, { headers });
     const { auth_req_id } = (await ask()).body;
-    receiver.answer = (response) => response.writeHead(503).end();
+    receiver.respond = (response) => response.writeHead(503).end();
     await world.allow(auth_req_id);
     for (let round = 0; round < 40; round += 1) {
       world.pass(10_000);
@@ -225,7 +225,7 @@ scenario(
     assert.deepEqual((await world.introspect("calendar", token)).body, { active: false });
 
     receiver.received.length = 0;
-    receiver.answer = (response) => response.writeHead(204).end();
+    receiver.respond = (response) => response.writeHead(204).end();
     assert.equal((await ask()).body.auth_req_id, auth_req_id);
     while (toldOf(auth_req_id).length === 0) await told(receiver.received.length + 1);
     const last = receiver.received

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { createHash, X509Certificate } from "node:crypto";
 import type { SecureVersion } from "node:tls";
-import { createCertificates, selfSigned } from "@countersign/testing/server/certificate";
+import { createCertificateAuthority, createSelfSigned } from "@countersign/testing/server/certificate";
 import { decodeJwt } from "jose";
 import type { Certificate } from "./call.ts";
 import type { Credentials } from "./credential.ts";
@@ -93,13 +93,13 @@ scenario(
   "another certificate, another authority, no certificate and a missing client_id are invalid_client",
   ["rfc8705-2-2", "rfc8705-2-1", "rfc8705-2.1-1", "rfc8705-2.2-1", "rfc8705-7.2-1"],
   async () => {
-    const strangers = await (await createCertificates()).forClient("CN=pki");
+    const strangers = await (await createCertificateAuthority()).issueForClient("CN=pki");
     const wrong: readonly (readonly [Credentials, Certificate | undefined])[] = [
       [pki, world.agent("pki-2").certificate],
       [pki, strangers],
-      [pki, await selfSigned("CN=pki")],
+      [pki, await createSelfSigned("CN=pki")],
       [pki, undefined],
-      [self, await selfSigned("CN=self")],
+      [self, await createSelfSigned("CN=self")],
       [self, pki.certificate],
       [self, undefined],
     ];
@@ -161,7 +161,7 @@ scenario("the API accepts a bound token only with its certificate", ["rfc8705-3-
       headers: { authorization: `Bearer ${token}` },
       certificate,
     });
-  for (const certificate of [undefined, signer.certificate, await selfSigned("CN=pki")]) {
+  for (const certificate of [undefined, signer.certificate, await createSelfSigned("CN=pki")]) {
     const refused = await use(certificate);
     assert.equal(refused.status, 401);
     assert.match(String(refused.headers["www-authenticate"]), /invalid_token/);

@@ -3,7 +3,11 @@
  * passes them to the scenario.
  */
 
-import { type Certificates, selfSigned, type Wish } from "@countersign/testing/server/certificate";
+import {
+  type CertificateAuthority,
+  type CertificateOptions,
+  createSelfSigned,
+} from "@countersign/testing/server/certificate";
 import { exportJWK, generateKeyPair, type JWK } from "jose";
 import type { NewAgent, NewCredential } from "../packages/server/src/usecase/client/client-lifecycle.ts";
 import type { Certificate } from "./call.ts";
@@ -24,7 +28,7 @@ export type Credentials = {
 export type Made = { readonly registration: NewAgent; readonly credentials: Credentials };
 
 export type Workshop = {
-  readonly certificates: Certificates;
+  readonly certificates: CertificateAuthority;
   /** Seals stored secrets, as the server does. */
   readonly seal: (text: string) => Promise<string>;
   /** True if certificates have RSA keys. */
@@ -43,12 +47,12 @@ export async function makeCredentials(
   const certified = method.endsWith("tls_client_auth") || binding === "mtls";
   // The validity period of the server's certificate, for long-running suites.
   const until = new Date(Date.now() + 90 * 24 * 3_600_000);
-  const wish: Wish = { until, algorithm: rsa ? "RS256" : "ES256" };
+  const wish: CertificateOptions = { until, algorithm: rsa ? "RS256" : "ES256" };
   const certificate =
     certified &&
     (method === "self_signed_tls_client_auth"
-      ? await selfSigned(`CN=${id}`, wish)
-      : await certificates.forClient(`CN=${id}`, wish));
+      ? await createSelfSigned(`CN=${id}`, wish)
+      : await certificates.issueForClient(`CN=${id}`, wish));
   const keys: JWK[] = [publicKey];
   if (certificate && method === "self_signed_tls_client_auth") {
     const x5c = [Buffer.from(certificate.x509.rawData).toString("base64")];

@@ -6,7 +6,10 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { type Certificates, createCertificates } from "@countersign/testing/server/certificate";
+import {
+  type CertificateAuthority,
+  createCertificateAuthority,
+} from "@countersign/testing/server/certificate";
 import { freePort } from "../examples/harness/port.ts";
 import { createDeployment } from "../packages/server/src/command/cli/deployment.ts";
 import { type Config, formatProblem, loadConfig } from "../packages/server/src/config/config.ts";
@@ -57,7 +60,7 @@ export type HarnessOptions = {
   /** Run the server in this process, for tests that move its clock. Default: a separate process. */
   readonly here?: boolean;
   /** The authority that signs the server's certificate; a new one by default. */
-  readonly certificates?: Certificates;
+  readonly certificates?: CertificateAuthority;
 };
 
 export async function openHarness(
@@ -90,7 +93,7 @@ async function open(
   plan: FullPlan,
   folder: string,
   here: boolean,
-  certificates: Certificates,
+  certificates: CertificateAuthority,
   endings: (() => Promise<void> | void)[],
 ): Promise<Omit<Harness, "close">> {
   const port = plan.port ?? (await freePort());
@@ -186,9 +189,9 @@ async function open(
 }
 
 /** Valid for longer than any suite runs. */
-function newCertificates({ rsa }: FullPlan): Promise<Certificates> {
+function newCertificates({ rsa }: FullPlan): Promise<CertificateAuthority> {
   const until = new Date(Date.now() + 90 * 24 * 3_600_000);
-  return createCertificates({ algorithm: rsa ? "RS256" : "ES256", until });
+  return createCertificateAuthority({ algorithm: rsa ? "RS256" : "ES256", until });
 }
 
 function configOf(file: string): Config {

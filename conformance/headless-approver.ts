@@ -12,7 +12,12 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { createVirtualAuthenticator } from "@countersign/testing/browser/virtual-authenticator";
-import { formOf, hidden, optionsIn, requestIdOf } from "@countersign/testing/server/deployment";
+import {
+  findForm,
+  readHiddenFields,
+  readPasskeyOptions,
+  toRequestId,
+} from "@countersign/testing/server/deployment";
 import {
   type Card,
   type CardRow,
@@ -89,9 +94,11 @@ export async function openHeadlessApprover(ground: Ground): Promise<HeadlessAppr
 async function enrol({ call, origin, rpId, invitation }: Ground): Promise<string> {
   const path = `/enrol/${invitation}`;
   const page = (await call(path)).text;
-  const attestation = createVirtualAuthenticator({ rpId, origin }).attestation(optionsIn(page));
+  const attestation = createVirtualAuthenticator({ rpId, origin }).createAttestation(
+    readPasskeyOptions(page),
+  );
   const form = {
-    ...hidden(page),
+    ...readHiddenFields(page),
     attestation: JSON.stringify(attestation),
     device: "Headless approver (test)",
   };
@@ -116,12 +123,12 @@ async function decideAs(
   if (action !== "allow" && action !== "deny")
     return refuse(400, "invalid_request", "action is allow or deny");
   const verdict = action === "allow" ? "approve" : "deny";
-  const id = requestIdOf(authReqId);
+  const id = toRequestId(authReqId);
   const path = `/requests/${encodeURIComponent(id)}`;
   const card = await call(path, { headers: { cookie } });
   const approval = card.status === 200 ? await cardOf(id) : undefined;
   if (!approval) return unknownRequest();
-  const fields = hidden(formOf(card.text, verdict));
+  const fields = readHiddenFields(findForm(card.text, verdict));
   if (verdict === "approve" && fields.card === undefined)
     return refuse(409, "cannot_approve", whyNot(approval));
   const form = { ...fields, verdict, ...(reason !== undefined && { reason }) };
@@ -147,7 +154,7 @@ function whyNot({ level, status: standing }: ApprovalRequest): string {
 
 /** Returns the card, before or after the decision. */
 async function show({ cardOf }: Ground, authReqId: string): Promise<Said> {
-  const approval = await cardOf(requestIdOf(authReqId));
+  const approval = await cardOf(toRequestId(authReqId));
   if (!approval) return unknownRequest();
   const { card, decideBy, expiresAt } = approval;
   const now = Date.now();

@@ -8,8 +8,8 @@ import { once } from "node:events";
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo } from "node:net";
-import type { Certificates } from "@countersign/testing/server/certificate";
-import { secureFetch } from "@countersign/testing/server/tls-fetch";
+import type { CertificateAuthority } from "@countersign/testing/server/certificate";
+import { createTlsFetch } from "@countersign/testing/server/tls-fetch";
 import type { Config } from "../packages/server/src/config/config.ts";
 import { tlsDefaults } from "../packages/server/src/http/transport/tls.ts";
 import { callOf } from "../packages/verifier/src/node-http.ts";
@@ -26,7 +26,7 @@ export type ResourceGround = {
   readonly config: Config;
   readonly apis: ReadonlyMap<string, ApiCredentials>;
   readonly ca: string | undefined;
-  readonly certificates: Certificates | undefined;
+  readonly certificates: CertificateAuthority | undefined;
 };
 
 export async function openResource(ground: ResourceGround): Promise<Resource> {
@@ -56,8 +56,8 @@ export async function openResource(ground: ResourceGround): Promise<Resource> {
 }
 
 /** Requests a client certificate and accepts any; the token's binding decides. */
-async function secure(certificates: Certificates) {
-  const { certificate, key } = await certificates.forServer("localhost");
+async function secure(certificates: CertificateAuthority) {
+  const { certificate, key } = await certificates.issueForServer("localhost");
   return { ...tlsDefaults, cert: certificate, key, requestCert: true, rejectUnauthorized: false };
 }
 
@@ -75,7 +75,7 @@ function verifierOf(
     baseUrl: url,
     // The API requires nonces if the server does.
     requireProofNonce: config.dpop.requireNonce,
-    ...(ca !== undefined && { fetch: secureFetch({ ca }) as typeof fetch }),
+    ...(ca !== undefined && { fetch: createTlsFetch({ ca }) as typeof fetch }),
   });
 }
 

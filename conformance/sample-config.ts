@@ -1,7 +1,7 @@
 /** Writes the configuration of a server under test: `countersign.yaml` beside this file, at its own port and folder. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Certificates } from "@countersign/testing/server/certificate";
+import type { CertificateAuthority } from "@countersign/testing/server/certificate";
 import { parseDocument } from "yaml";
 import type { FullPlan } from "./plan.ts";
 
@@ -12,7 +12,7 @@ export async function writeRules(
   plan: FullPlan,
   folder: string,
   port: number,
-  certificates: Certificates,
+  certificates: CertificateAuthority,
 ): Promise<string> {
   const rules = parseDocument(readFileSync(template, "utf8"));
   const issuer = `${plan.https ? "https" : "http"}://localhost:${port}`;
@@ -31,7 +31,7 @@ export async function writeRules(
     rules.setIn(["login_hint_issuers", issuer], { jwks_file: file });
   }
   if (plan.https) {
-    const { certificate, key } = await certificates.forServer("localhost");
+    const { certificate, key } = await certificates.issueForServer("localhost");
     writeFileSync(join(folder, "server.pem"), certificate);
     writeFileSync(join(folder, "server.key"), key, { mode: 0o600 });
     rules.setIn(["listen", "tls"], { certificate: "server.pem", key: "server.key" });

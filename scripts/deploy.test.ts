@@ -20,11 +20,11 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { canBe } from "@countersign/testing/process/os-user";
+import { canRunAs } from "@countersign/testing/process/os-user";
 import { startPostgres } from "@countersign/testing/process/postgres";
 import { deploy, sampleConfig } from "@countersign/testing/server/deployment";
 import { editConfig, formatConfig } from "@countersign/testing/server/edit-config";
-import { freePort } from "@countersign/testing/server/tls-fetch";
+import { findFreePort } from "@countersign/testing/server/tls-fetch";
 import postgres from "postgres";
 import { parse, parseAllDocuments } from "yaml";
 import { writeSampleConfig } from "../packages/server/src/config/sample.ts";
@@ -205,7 +205,7 @@ test("the nodes of Compose become ready with only their environment, as their ac
   const main = fileURLToPath(new URL("../packages/server/src/main.ts", import.meta.url));
   const started: ChildProcess[] = [];
   /** Run as the image's account if this machine allows changing the user. */
-  const who = canBe(account) ? { uid: account, gid: account } : {};
+  const who = canRunAs(account) ? { uid: account, gid: account } : {};
   const run = (service: any, words: readonly string[], file: string) => {
     const child = spawn(
       process.execPath,
@@ -232,7 +232,7 @@ test("the nodes of Compose become ready with only their environment, as their ac
   try {
     const places = await Promise.all(
       nodes.map(async (_, n) => {
-        const free = await freePort();
+        const free = await findFreePort();
         const file = join(folder, `node-${n}.yaml`);
         // Store and key come from the environment; those of the file cannot be created.
         const config = { store: undefined, key_file: undefined, listen: { port: free } };

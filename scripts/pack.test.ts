@@ -10,7 +10,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { freePort } from "@countersign/testing/server/tls-fetch";
+import { findFreePort } from "@countersign/testing/server/tls-fetch";
 import { pack } from "./pack.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -76,7 +76,7 @@ for (const [name, find] of nodes)
     const command = (...words: string[]) => execFileSync(bin, words, { cwd: whole, env, encoding: "utf8" });
     const { version } = JSON.parse(readFileSync(join(root, "packages/server/package.json"), "utf8"));
     assert.equal(command("--version"), `${version}\n`);
-    const issuer = `http://localhost:${await freePort()}`;
+    const issuer = `http://localhost:${await findFreePort()}`;
     assert.match(command("init", "--issuer", issuer), /countersign-data\/countersign\.db/);
     assert.match(command("check"), /is valid/);
     assert.match(command("approver", "invite", "ada@example.com", "--qr"), /█/);

@@ -1,7 +1,7 @@
 /** The servers to compare with: `oidc-provider`, and a minimal Node server. */
 import { randomBytes } from "node:crypto";
 import { cibaGrantType } from "@countersign/protocol";
-import { basic } from "@countersign/testing/server/deployment";
+import { toBasicAuth } from "@countersign/testing/server/deployment";
 import { exportJWK, generateKeyPair } from "jose";
 import { installPackage, oidcProvider } from "../../scripts/install-package.ts";
 import { post } from "./connection.ts";
@@ -25,7 +25,7 @@ export async function startOidcProvider(): Promise<Target & { readonly words: re
 
   async function flow(method: Method): Promise<Flow> {
     const prove = async () => {
-      if (method === "secret") return { form: {}, headers: basic({ id: "basic", secret }) };
+      if (method === "secret") return { form: {}, headers: toBasicAuth({ id: "basic", secret }) };
       const form = await signing.assertion("key", issuer);
       // oidc-provider derives `htu` from the Host header.
       const dpop = await signing.proof.prove({ htu: "http://localhost/token", now: Date.now() });
@@ -53,7 +53,7 @@ export async function startOidcProvider(): Promise<Target & { readonly words: re
 
 export async function startBare(): Promise<Target & { readonly words: readonly string[] }> {
   const words = [program("bare-server.ts")];
-  const headers = basic({ id: "agent-1", secret: randomBytes(32).toString("base64url") });
+  const headers = toBasicAuth({ id: "agent-1", secret: randomBytes(32).toString("base64url") });
   const ticket = randomBytes(36).toString("base64url");
   const request = post("/", { grant_type: cibaGrantType, auth_req_id: ticket }, headers);
   const always = () => request;

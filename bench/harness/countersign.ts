@@ -6,15 +6,15 @@ import { join } from "node:path";
 import { actionDigest, cibaGrantType } from "@countersign/protocol";
 import { createVirtualAuthenticator } from "@countersign/testing/browser/virtual-authenticator";
 import {
-  basic,
-  hidden,
-  optionsIn,
+  readHiddenFields,
+  readPasskeyOptions,
   refund,
-  requestIdOf,
   sampleConfig,
+  toBasicAuth,
+  toRequestId,
 } from "@countersign/testing/server/deployment";
 import { editConfig, formatConfig } from "@countersign/testing/server/edit-config";
-import { freePort } from "@countersign/testing/server/tls-fetch";
+import { findFreePort } from "@countersign/testing/server/tls-fetch";
 import { decodeJwt } from "jose";
 import { createRootKey, loadRootKey, type RootKey } from "../../packages/server/src/crypto/root-key.ts";
 import { createConfigDirectory } from "../../packages/server/src/directory/config-directory.ts";
@@ -55,7 +55,7 @@ export async function startCountersign(
   program: readonly string[] = [sources],
 ): Promise<Countersign> {
   const folder = mkdtempSync(join(tmpdir(), "countersign-bench-"));
-  const port = await freePort();
+  const port = await findFreePort();
   const issuer = `http://localhost:${port}`;
   const configuration = join(folder, "countersign.yaml");
   const lifetime = { default: 600 };
@@ -79,7 +79,7 @@ export async function startCountersign(
     const id = `agent-${at}`;
     const added = await addAgent(store, { id, ...about, credential: { method: "client_secret_basic" } });
     if ("refused" in added) throw new Error(added.refused);
-    agents.push({ id, headers: basic({ id, secret: added.secret ?? "" }) });
+    agents.push({ id, headers: toBasicAuth({ id, secret: added.secret ?? "" }) });
     await addAgent(store, {
       id: `key-${id}`,
       ...about,
@@ -89,7 +89,7 @@ export async function startCountersign(
   }
   const api = await addApi(store, "refunds-api", "refunds");
   if ("refused" in api) throw new Error(api.refused);
-  const apiHeaders = basic({ id: "refunds-api", secret: api.secret });
+  const apiHeaders = toBasicAuth({ id: "refunds-api", secret: api.secret });
   const directory = createConfigDirectory({
     policy: { current: () => ({ actions: new Map(), groups: new Map() }) },
     store,
@@ -100,7 +100,7 @@ export async function startCountersign(
   const running = await run(words, ready, port, location === undefined);
   const cookie = await enrol(issuer, invitation);
   const devices = await (await fetch(`${issuer}/devices`, { headers: { cookie } })).text();
-  const { csrf = "" } = hidden(devices);
+  const { csrf = "" } = readHiddenFields(devices);
 
   const cards = new Map<string, string>();
   let joined = 0;
@@ -133,7 +133,7 @@ export async function startCountersign(
       redeem: (ticket) => tokenRequest(ticket, redeeming),
       // The approver's form contains the card hash, which is read from the store.
       decide: (ticket) => {
-        const id = requestIdOf(ticket);
+        const id = toRequestId(ticket);
         const held = cards.has(id) ? undefined : store.read("request", id);
         if (held instanceof Promise) throw new Error(`the card hash of ${id} was not read before`);
         const card = cards.get(id) ?? held?.record.cardHash;
@@ -157,12 +157,12 @@ export async function startCountersign(
     stop: running.close,
     join: async () => {
       joined += 1;
-      const [another, its] = [join(folder, `node-${joined}.yaml`), await freePort()];
+      const [another, its] = [join(folder, `node-${joined}.yaml`), await findFreePort()];
       writeFileSync(another, formatConfig(editConfig(config, { listen: { port: its } })));
       return await run([...program, "start", "--config", another], ready, its, false);
     },
     learn: async (tickets) => {
-      for (const id of tickets.map(requestIdOf)) {
+      for (const id of tickets.map(toRequestId)) {
         const held = await store.read("request", id);
         if (held) cards.set(id, held.record.cardHash);
       }
@@ -187,11 +187,11 @@ async function enrol(issuer: string, invitation: string): Promise<string> {
   const passkey = createVirtualAuthenticator({ rpId: "localhost", origin: issuer });
   const link = `${issuer}/enrol/${invitation}`;
   const page = await (await fetch(link)).text();
-  const attestation = JSON.stringify(passkey.attestation(optionsIn(page)));
+  const attestation = JSON.stringify(passkey.createAttestation(readPasskeyOptions(page)));
   const answer = await fetch(link, {
     method: "POST",
     headers: { origin: issuer },
-    body: new URLSearchParams({ ...hidden(page), attestation, device: "Phone" }),
+    body: new URLSearchParams({ ...readHiddenFields(page), attestation, device: "Phone" }),
     redirect: "manual",
   });
   if (answer.status !== 303) throw new Error(`enrolment returned ${answer.status}: ${await answer.text()}`);

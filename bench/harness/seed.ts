@@ -1,6 +1,6 @@
 /** Inserts very many pending requests directly into the database: copies of one request, without log entries. */
 import { DatabaseSync } from "node:sqlite";
-import { requestIdOf } from "@countersign/testing/server/deployment";
+import { toRequestId } from "@countersign/testing/server/deployment";
 import { createAuthReqIds } from "../../packages/server/src/crypto/auth-req-id.ts";
 import type { Countersign } from "./countersign.ts";
 import { polled, type Script } from "./load.ts";
@@ -14,7 +14,7 @@ export async function fillPending(
 ): Promise<readonly Script[]> {
   const [flow] = await server.flows(1, "secret");
   const [ticket] = await asked(server, [flow!]);
-  const id = requestIdOf(ticket!);
+  const id = toRequestId(ticket!);
   const database = new DatabaseSync(server.file, { timeout: 60_000 });
   const columns = database
     .prepare("SELECT name FROM pragma_table_info('request') WHERE name NOT IN ('id', 'body')")

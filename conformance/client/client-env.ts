@@ -11,7 +11,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { allowLoopback } from "@countersign/testing/server/callback-harness";
-import { createCertificates } from "@countersign/testing/server/certificate";
+import { createCertificateAuthority } from "@countersign/testing/server/certificate";
 import { type Deployment, deploy, type Person } from "@countersign/testing/server/deployment";
 import type { ConfigEdit } from "@countersign/testing/server/edit-config";
 import { getRequestListener } from "@hono/node-server";
@@ -48,8 +48,8 @@ export type Client = { readonly id: string; readonly secret: string };
 /** `edit` is an edit of the sample configuration. */
 export async function openClientEnv(edit: ConfigEdit = {}): Promise<ClientEnv> {
   const folder = mkdtempSync(join(tmpdir(), "countersign-clients-"));
-  const certificates = await createCertificates();
-  const { certificate, key } = await certificates.forServer("localhost");
+  const certificates = await createCertificateAuthority();
+  const { certificate, key } = await certificates.issueForServer("localhost");
   const ca = join(folder, "ca.pem");
   writeFileSync(ca, certificates.ca);
 

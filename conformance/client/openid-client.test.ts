@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { refund } from "@countersign/testing/server/deployment";
-import { secureFetch } from "@countersign/testing/server/tls-fetch";
+import { createTlsFetch } from "@countersign/testing/server/tls-fetch";
 import { exportJWK, generateKeyPair } from "jose";
 import * as oauth from "oauth4webapi";
 import * as client from "openid-client";
@@ -19,7 +19,7 @@ let pair: CryptoKeyPair;
 let keys: NonNullable<NewAgent["keys"]>;
 before(async () => {
   env = await openClientEnv();
-  fetchIt = secureFetch({ ca: env.authority }) as client.CustomFetch;
+  fetchIt = createTlsFetch({ ca: env.authority }) as client.CustomFetch;
   pair = await generateKeyPair("ES256");
   keys = { from: "registration", jwks: [{ ...(await exportJWK(pair.publicKey)), alg: "ES256" } as never] };
 });

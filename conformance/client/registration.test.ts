@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { cibaGrantType } from "@countersign/protocol";
-import { issuer, refund, requestIdOf } from "@countersign/testing/server/deployment";
+import { issuer, refund, toRequestId } from "@countersign/testing/server/deployment";
 import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { registerClient as registerLater } from "@modelcontextprotocol/client";
 import { registerClient } from "@modelcontextprotocol/sdk/client/auth.js";
@@ -41,7 +41,7 @@ test("openid-client registers itself, asks with what it was given, and is given 
     login_hint: "ada@example.com",
     authorization_details: JSON.stringify([refund]),
   });
-  await deployment.ada.decide(requestIdOf(asked.auth_req_id), "approve");
+  await deployment.ada.decide(toRequestId(asked.auth_req_id), "approve");
   const granted = await client.pollBackchannelAuthenticationGrant(config, { ...asked, interval: 0.01 });
   assert.deepEqual(granted.authorization_details, [refund]);
 });

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { refund, requestIdOf } from "@countersign/testing/server/deployment";
+import { refund, toRequestId } from "@countersign/testing/server/deployment";
 import * as oauth from "oauth4webapi";
 import { type ClientEnv, openClientEnv } from "./client-env.ts";
 
@@ -14,7 +14,7 @@ let token: string;
 before(async () => {
   env = await openClientEnv();
   const asked = await env.deployment.ask();
-  await env.ada.decide(requestIdOf(asked.body.auth_req_id), "approve");
+  await env.ada.decide(toRequestId(asked.body.auth_req_id), "approve");
   token = (await env.deployment.poll(asked.body.auth_req_id)).body.access_token;
 });
 after(async () => {

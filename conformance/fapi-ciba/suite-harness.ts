@@ -5,8 +5,8 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { after, type TestContext } from "node:test";
-import { type Received, receive } from "@countersign/testing/server/callback-receiver";
-import { createCertificates } from "@countersign/testing/server/certificate";
+import { type ReceivedRequest, startReceiver } from "@countersign/testing/server/callback-receiver";
+import { createCertificateAuthority } from "@countersign/testing/server/certificate";
 import { createLocalJWKSet, decodeJwt, jwtVerify } from "jose";
 import type { CallResult, Certificate } from "../call.ts";
 import type { Credentials } from "../credential.ts";
@@ -20,10 +20,10 @@ export type Stage = {
   readonly one: Credentials;
   readonly two: Credentials;
   /** Response of the suite's notification endpoint; 204 by default. */
-  readonly answerPings: (answer: Awaited<ReturnType<typeof receive>>["answer"]) => void;
-  readonly pings: (authReqId: string) => readonly Received[];
+  readonly answerPings: (answer: Awaited<ReturnType<typeof startReceiver>>["respond"]) => void;
+  readonly pings: (authReqId: string) => readonly ReceivedRequest[];
   /** Waits for the first ping of a request. */
-  readonly pinged: (authReqId: string) => Promise<Received>;
+  readonly pinged: (authReqId: string) => Promise<ReceivedRequest>;
 };
 
 export type Scene = Stage & { readonly name: Module; readonly scope: string; readonly t: TestContext };
@@ -35,8 +35,8 @@ const describable = /^[\x20-\x21\x23-\x5b\x5d-\x7e]*$/;
 const noContent: Parameters<Stage["answerPings"]>[0] = (response) => response.writeHead(204).end();
 
 export async function openStage(variant: Variant): Promise<Stage> {
-  const certificates = await createCertificates({ algorithm: "RS256" });
-  const receiver = await receive(certificates);
+  const certificates = await createCertificateAuthority({ algorithm: "RS256" });
+  const receiver = await startReceiver(certificates);
   after(() => receiver.close());
   const world = await openTestServer(planOf(variant, `${receiver.origin}/ciba-notification-endpoint`), {
     certificates,
@@ -50,11 +50,11 @@ export async function openStage(variant: Variant): Promise<Stage> {
     one,
     two,
     answerPings: (answer) => {
-      receiver.answer = answer;
+      receiver.respond = answer;
     },
     pings,
     pinged: async (authReqId) => {
-      while (pings(authReqId).length === 0) await receiver.until(receiver.received.length + 1);
+      while (pings(authReqId).length === 0) await receiver.waitForCount(receiver.received.length + 1);
       return pings(authReqId)[0]!;
     },
   };
@@ -149,7 +149,7 @@ export async function fetched(
 }
 
 /** `verifyNotificationCallback` */
-export function checkPing({ method, headers, body }: Received, { authReqId, token }: Asked): void {
+export function checkPing({ method, headers, body }: ReceivedRequest, { authReqId, token }: Asked): void {
   assert.equal(method, "POST");
   assert.match(headers["content-type"] ?? "", /^application\/json/);
   assert.equal(headers.authorization, `Bearer ${token}`);

@@ -3,7 +3,7 @@ import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import { after, before, describe, test } from "node:test";
 import type { TLSSocket } from "node:tls";
-import { type Certificate, createCertificates, selfSigned } from "@countersign/testing/server/certificate";
+import { type Certificate, createCertificateAuthority, createSelfSigned } from "@countersign/testing/server/certificate";
 import { metadataOf } from "../test/stand-in.ts";
 import { createAgent } from "./agent.ts";
 import { mtlsFetch } from "./mtls.ts";
@@ -16,10 +16,10 @@ type Seen = { peer: string; method?: string; url?: string; type?: string; body: 
 const seen: Seen[] = [];
 
 before(async () => {
-  const authority = await createCertificates();
+  const authority = await createCertificateAuthority();
   ca = authority.ca;
-  client = await authority.forClient("CN=agent-1");
-  const { certificate: cert, key } = await authority.forServer("localhost");
+  client = await authority.issueForClient("CN=agent-1");
+  const { certificate: cert, key } = await authority.issueForServer("localhost");
   const options = { cert, key, ca, requestCert: true, rejectUnauthorized: false };
   server = createServer(options, async (request, response) => {
     let body = "";
@@ -80,7 +80,7 @@ describe("mtlsFetch", () => {
   });
 
   test("accepts a self-signed certificate, and bytes as well as text", async () => {
-    const own = await selfSigned("CN=self");
+    const own = await createSelfSigned("CN=self");
     seen.length = 0;
     await fetchAs(own)(`${base}/empty`);
     const bytes = (text: string) => new TextEncoder().encode(text);

@@ -9,12 +9,12 @@ import {
   createAgent,
 } from "@countersign/agent";
 import { useCallbackHarness } from "@countersign/testing/server/callback-harness";
-import type { Received } from "@countersign/testing/server/callback-receiver";
-import { issuer, requestIdOf } from "@countersign/testing/server/deployment";
+import type { ReceivedRequest } from "@countersign/testing/server/callback-receiver";
+import { issuer, toRequestId } from "@countersign/testing/server/deployment";
 import { createVerifier } from "@countersign/verifier";
 import { until } from "./stand-in.ts";
 
-const stage = useCallbackHarness();
+const harness = useCallbackHarness();
 /** Credentials by how the agent is told. */
 const known: Partial<Record<"ping" | "push", { readonly clientId: string; readonly clientSecret: string }>> =
   {};
@@ -23,8 +23,8 @@ let receive: (callback: Request) => Promise<Response> | Response;
 const statuses: number[] = [];
 
 const clock = {
-  now: () => stage.deployment.clock.now,
-  elapsed: () => stage.deployment.clock.now,
+  now: () => harness.deployment.clock.now,
+  elapsed: () => harness.deployment.clock.now,
   /** Nobody is woken by time here: what ends a wait is what came. */
   sleep: (milliseconds: number, signal?: AbortSignal) =>
     milliseconds <= 0
@@ -34,14 +34,14 @@ const clock = {
         }),
 };
 const network: typeof fetch = async (input, init) =>
-  stage.deployment.server.fetch(new Request(`${input}`, init));
+  harness.deployment.server.fetch(new Request(`${input}`, init));
 
 before(async () => {
   for (const mode of ["ping", "push"] as const) {
-    const { id: clientId, secret: clientSecret } = await stage.admit(`sdk-${mode}`, mode);
+    const { id: clientId, secret: clientSecret } = await harness.registerAgent(`sdk-${mode}`, mode);
     known[mode] = { clientId, clientSecret };
   }
-  stage.receiver.answer = async (response, { method, path, headers, body }: Received) => {
+  harness.receiver.respond = async (response, { method, path, headers, body }: ReceivedRequest) => {
     const url = `https://agent.example${path}`;
     const { authorization = "", "content-type": type = "" } = headers;
     const callback = new Request(url, { method, headers: { authorization, "content-type": type }, body });
@@ -84,10 +84,10 @@ async function askedBy(agent: Agent, what = wanted()): Promise<Ask> {
   return asked.ask;
 }
 const decide = (ask: Ask, verdict: "approve" | "deny" = "approve", more = {}) =>
-  stage.ada.decide(requestIdOf(ask.authReqId), verdict, more);
+  harness.ada.decide(toRequestId(ask.authReqId), verdict, more);
 /** What the server did about the agent's callback. */
 const told = async (ask: Ask) =>
-  (await stage.told(requestIdOf(ask.authReqId))).flatMap(({ event }) =>
+  (await harness.readEntries(toRequestId(ask.authReqId))).flatMap(({ event }) =>
     /^(callback|token)\./.test(event) ? event : [],
   );
 for (const mode of ["ping", "push"] as const) {
@@ -98,7 +98,7 @@ for (const mode of ["ping", "push"] as const) {
     await decide(yes);
     const outcome = await approved;
     assert(outcome.outcome === "approved");
-    assert.deepEqual([outcome.approver, outcome.action], [stage.ada.approver, yes.action]);
+    assert.deepEqual([outcome.approver, outcome.action], [harness.ada.approver, yes.action]);
 
     const no = await askedBy(agent);
     const denied = agent.wait(no);
@@ -106,7 +106,7 @@ for (const mode of ["ping", "push"] as const) {
     assert.deepEqual(await denied, { outcome: "denied", reason: "Zu früh – nein" });
 
     const late = agent.wait(await askedBy(agent));
-    await stage.pass(121_000);
+    await harness.advance(121_000);
     assert.deepEqual(await late, { outcome: "expired" });
     assert.deepEqual(statuses, [204, 204, 204]);
   });
@@ -116,8 +116,8 @@ for (const mode of ["ping", "push"] as const) {
     const verifier = createVerifier({
       issuer,
       audience: "https://refunds.example",
-      clientId: stage.deployment.api.id,
-      clientSecret: stage.deployment.api.secret,
+      clientId: harness.deployment.api.id,
+      clientSecret: harness.deployment.api.secret,
       fetch: network,
       clock: { ...clock, sleep: async () => {} },
     });
@@ -155,9 +155,9 @@ for (const mode of ["ping", "push"] as const) {
     const ask = await askedBy(agent);
     const waiting = agent.wait(ask);
     await decide(ask);
-    await stage.pass(0);
+    await harness.advance(0);
     receive = agent.receive;
-    await stage.pass(1_000);
+    await harness.advance(1_000);
     assert.equal((await waiting).outcome, "approved");
     assert.deepEqual(statuses, [502, 204]);
   });
@@ -172,9 +172,9 @@ for (const mode of ["ping", "push"] as const) {
     const waiting = agent.wait(ask);
     await decide(ask);
     assert.equal((await waiting).outcome, "approved");
-    await stage.pass(0);
+    await harness.advance(0);
     receive = agent.receive;
-    await stage.pass(1_000);
+    await harness.advance(1_000);
     assert.deepEqual(statuses, [502, 204]);
     assert.deepEqual(await agent.wait(ask), { outcome: "lost" });
   });
@@ -215,11 +215,11 @@ test("T20: a push that was changed on the way is refused by the agent, and its t
   };
   const ask = await askedBy(agent);
   await decide(ask);
-  await stage.pass(0);
+  await harness.advance(0);
   assert.deepEqual(statuses, [400]);
   assert.deepEqual(problems, ["a push was rejected: the at_hash of its ID token does not match"]);
   assert.equal((await agent.redeem(ask)).outcome, "pending");
-  for (let round = 0; round < 8; round += 1) await stage.pass(60_000);
+  for (let round = 0; round < 8; round += 1) await harness.advance(60_000);
   const events = await told(ask);
   assert(events.includes("token.revoked") && events.includes("callback.abandoned"), events.join());
 });
@@ -230,10 +230,10 @@ test("T20: a push that reaches a process which cannot use it is not taken, and c
   const waiting = waiter.wait(ask);
   newAgent("push");
   await decide(ask);
-  await stage.pass(0);
+  await harness.advance(0);
   assert.deepEqual(statuses, [503]);
   receive = waiter.receive;
-  await stage.pass(1_000);
+  await harness.advance(1_000);
   assert.equal((await waiting).outcome, "approved");
 });
 

@@ -4,12 +4,12 @@ import { before, test } from "node:test";
 import { type Agent, type AgentOptions, type Approved, createAgent } from "@countersign/agent";
 import { mtlsFetch } from "@countersign/agent/mtls";
 import type { JsonObject } from "@countersign/protocol";
-import { type Certificate, selfSigned } from "@countersign/testing/server/certificate";
-import { type Person, refund, requestIdOf } from "@countersign/testing/server/deployment";
+import { type Certificate, createSelfSigned } from "@countersign/testing/server/certificate";
+import { type Person, refund, toRequestId } from "@countersign/testing/server/deployment";
 import { useListeners } from "@countersign/testing/server/listeners";
 import { decodeJwt } from "jose";
 
-const doors = useListeners(({ port, mtlsPort, folder }) => ({
+const listeners = useListeners(({ port, mtlsPort, folder }) => ({
   listen: { port, tls: { certificate: `${folder}/server.pem`, key: `${folder}/server.key` } },
   mtls: {
     url: `https://localhost:${mtlsPort}`,
@@ -19,7 +19,7 @@ const doors = useListeners(({ port, mtlsPort, folder }) => ({
 }));
 let ada: Person;
 before(async () => {
-  ada = await doors.deployment.enrol("ada@example.com");
+  ada = await listeners.deployment.enrol("ada@example.com");
 });
 
 let agents = 0;
@@ -29,16 +29,19 @@ async function admitted(
   options: AgentOptions,
 ) {
   agents += 1;
-  const { id: clientId, secret } = await doors.deployment.admit(`sdk-${agents}`, metadata);
-  return createAgent({ issuer: doors.issuer, clientId, ...(secret && { clientSecret: secret }) } as never, {
-    fetch: mtlsFetch({ cert, key, ca: doors.authority.ca }),
-    clock: {
-      now: () => doors.deployment.clock.now,
-      elapsed: () => doors.deployment.clock.now,
-      sleep: async () => {},
+  const { id: clientId, secret } = await listeners.deployment.registerAgent(`sdk-${agents}`, metadata);
+  return createAgent(
+    { issuer: listeners.issuer, clientId, ...(secret && { clientSecret: secret }) } as never,
+    {
+      fetch: mtlsFetch({ cert, key, ca: listeners.authority.ca }),
+      clock: {
+        now: () => listeners.deployment.clock.now,
+        elapsed: () => listeners.deployment.clock.now,
+        sleep: async () => {},
+      },
+      ...options,
     },
-    ...options,
-  });
+  );
 }
 
 let orders = 0;
@@ -47,15 +50,15 @@ async function approvedBy(agent: Agent): Promise<Approved> {
   const asked = await agent.ask({ action: { ...refund, order: `M-${orders}` }, approver: "owner" });
   assert(asked.outcome === "asked", JSON.stringify(asked));
   const waiting = agent.wait(asked.ask);
-  await ada.decide(requestIdOf(asked.ask.authReqId), "approve");
+  await ada.decide(toRequestId(asked.ask.authReqId), "approve");
   const outcome = await waiting;
   assert(outcome.outcome === "approved", JSON.stringify(outcome));
   return outcome;
 }
 
 test("a certificate proves the agent: one by its name, and one that it signed itself", async () => {
-  const named = await doors.authority.forClient("CN=sdk");
-  const own = await selfSigned("CN=own");
+  const named = await listeners.authority.issueForClient("CN=sdk");
+  const own = await createSelfSigned("CN=own");
   for (const [method, certificate, more] of [
     ["tls_client_auth", named, { tls_client_auth_subject_dn: "CN=sdk" }],
     ["self_signed_tls_client_auth", own, { jwks: { keys: [own.publicJwk as JsonObject] } }],
@@ -63,7 +66,7 @@ test("a certificate proves the agent: one by its name, and one that it signed it
     const metadata = { token_endpoint_auth_method: method, ...more };
     const options = { clientAuthentication: method };
     assert.equal((await approvedBy(await admitted(metadata, certificate, options))).approver, ada.approver);
-    const stranger = await admitted(metadata, await selfSigned("CN=sdk"), options);
+    const stranger = await admitted(metadata, await createSelfSigned("CN=sdk"), options);
     const refused = await stranger.ask({ action: refund, approver: "owner" });
     assert(refused.outcome === "refused");
     assert.equal(refused.error, "invalid_client");
@@ -71,7 +74,7 @@ test("a certificate proves the agent: one by its name, and one that it signed it
 });
 
 test("a token that is bound to the agent's certificate says so, whatever else proves the agent", async () => {
-  const certificate = await selfSigned("CN=bound");
+  const certificate = await createSelfSigned("CN=bound");
   const metadata = { tls_client_certificate_bound_access_tokens: true };
   const agent = await admitted(metadata, certificate, { certificateBound: true });
   const { token, tokenType } = await approvedBy(agent);

@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, beforeEach, mock, test } from "node:test";
-import { selfSigned } from "@countersign/testing/server/certificate";
+import { createSelfSigned } from "@countersign/testing/server/certificate";
 import { decodeJwt, exportPKCS8, generateKeyPair } from "jose";
 import {
   accessToken,
@@ -168,7 +168,7 @@ test("the sample with a key signs its ask, and shows the API a proof with the to
 });
 
 test("the sample with a certificate reads it, and presents it over https alone", async () => {
-  const { certificate, key } = await selfSigned("CN=refunder");
+  const { certificate, key } = await createSelfSigned("CN=refunder");
   process.env.COUNTERSIGN_CERTIFICATE_FILE = join(folder, "certificate.pem");
   writeFileSync(process.env.COUNTERSIGN_CERTIFICATE_FILE, certificate);
   writeFileSync(process.env.COUNTERSIGN_KEY_FILE!, key);

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import { type Agent, type AgentOptions, type Ask, type Credentials, createAgent } from "@countersign/agent";
 import type { JsonObject } from "@countersign/protocol";
-import { deploy, issuer, refund, requestIdOf } from "@countersign/testing/server/deployment";
+import { deploy, issuer, refund, toRequestId } from "@countersign/testing/server/deployment";
 import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { createVerifier } from "@countersign/verifier";
 import { exportJWK, generateKeyPair } from "jose";
@@ -41,7 +41,7 @@ async function admitted(
   proof: Pick<Credentials, "privateKey"> = {},
 ): Promise<Agent> {
   agents += 1;
-  const { id: clientId, secret } = await deployment.admit(`sdk-${agents}`, metadata);
+  const { id: clientId, secret } = await deployment.registerAgent(`sdk-${agents}`, metadata);
   const credentials = { issuer, clientId, ...(secret ? { clientSecret: secret } : proof) } as Credentials;
   return createAgent(credentials, { fetch: network, clock, ...options });
 }
@@ -58,7 +58,7 @@ async function askedBy(agent: Agent, more = {}): Promise<Ask> {
 }
 async function approvedBy(agent: Agent) {
   const ask = await askedBy(agent);
-  await deployment.ada.decide(requestIdOf(ask.authReqId), "approve");
+  await deployment.ada.decide(toRequestId(ask.authReqId), "approve");
   const outcome = await agent.wait(ask);
   assert(outcome.outcome === "approved", JSON.stringify(outcome));
   return outcome;
@@ -108,11 +108,11 @@ test("T43, T49: a signed ask is taken whole; sent again with a fresh signature i
   assert.equal(ask.joined, true, "the first attempt had asked");
   assert.equal(Math.round((ask.expiresAt - ask.askedAt) / 1000) > 290, true);
   const waiting = await deployment.server.store.listRequests({ state: "pending", limit: 99 });
-  assert.equal(waiting.filter(({ id }) => id === requestIdOf(ask.authReqId)).length, 1);
-  await deployment.ada.decide(requestIdOf(ask.authReqId), "approve");
+  assert.equal(waiting.filter(({ id }) => id === toRequestId(ask.authReqId)).length, 1);
+  await deployment.ada.decide(toRequestId(ask.authReqId), "approve");
   assert.equal((await agent.wait(ask)).outcome, "approved");
 
-  const { id, secret } = await deployment.admit("sdk-unsigned", metadata);
+  const { id, secret } = await deployment.registerAgent("sdk-unsigned", metadata);
   const plain = createAgent({ issuer, clientId: id, clientSecret: secret }, { fetch: network, clock });
   const refused = await plain.ask({ action: action(), approver: "owner" });
   assert(refused.outcome === "refused");
@@ -137,7 +137,7 @@ test("a token that is bound to the agent's key is spent with a proof for the cal
 test("the nonces that the server and the API want are given, and an approval is not lost to them", async () => {
   const strict = await deploy({ config: { dpop: { require_nonce: true } } });
   try {
-    const { id, secret } = await strict.admit("sdk-nonce", { dpop_bound_access_tokens: true });
+    const { id, secret } = await strict.registerAgent("sdk-nonce", { dpop_bound_access_tokens: true });
     const fetch: typeof globalThis.fetch = (input, init) =>
       strict.request(new URL(`${input}`).pathname, init);
     const own = { ...clock, now: () => strict.clock.now };
@@ -147,7 +147,7 @@ test("the nonces that the server and the API want are given, and an approval is 
     );
     const person = await strict.enrol("ada@example.com");
     const ask = await askedBy(agent);
-    await person.decide(requestIdOf(ask.authReqId), "approve");
+    await person.decide(toRequestId(ask.authReqId), "approve");
     assert.equal((await agent.wait(ask)).outcome, "approved");
   } finally {
     await strict.close();
@@ -164,7 +164,7 @@ test("the server holds the request, and the decision is known the moment it is m
     const startedAt = deployment.clock.now;
     const before = sent.length;
     const waiting = agent.wait(ask);
-    await deployment.ada.decide(requestIdOf(ask.authReqId), verdict);
+    await deployment.ada.decide(toRequestId(ask.authReqId), verdict);
     assert.equal((await waiting).outcome, expected);
     assert.equal(deployment.clock.now, startedAt);
     assert.deepEqual(

@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { type JsonObject, proofAlgorithms } from "@countersign/protocol";
-import { createCertificates, selfSigned } from "@countersign/testing/server/certificate";
-import { createProofKey, type ProofKey, type Said } from "@countersign/testing/server/dpop-key";
+import { createCertificateAuthority, createSelfSigned } from "@countersign/testing/server/certificate";
+import { createProofKey, type ProofKey, type ProofClaims } from "@countersign/testing/server/dpop-key";
 import fc from "fast-check";
 import { UnsecuredJWT } from "jose";
 import { audience, type StandIn, standIn, testClock } from "../test/stand-in.ts";
@@ -34,7 +34,7 @@ const newVerifier = (options?: Partial<VerifierOptions>) =>
     ...options,
   });
 const issue = (cnf: JsonObject) => stand.issue(refund, { cnf });
-const prove = (changed: Partial<Said> = {}, header = {}) =>
+const prove = (changed: Partial<ProofClaims> = {}, header = {}) =>
   key.prove({ htu: url, now: clock.at, token, ...changed }, header);
 const call = (proof?: string, changed: Partial<Call> & { authorization?: string } = {}): Call => {
   const { authorization = `DPoP ${token}`, ...rest } = changed;
@@ -183,8 +183,8 @@ describe("bound tokens", () => {
   });
 
   test("accepts a certificate-bound token only over a connection with that certificate", async () => {
-    const ours = await selfSigned("CN=agent-1");
-    const theirs = await (await createCertificates()).forClient("CN=agent-1");
+    const ours = await createSelfSigned("CN=agent-1");
+    const theirs = await (await createCertificateAuthority()).issueForClient("CN=agent-1");
     token = await issue({ "x5t#S256": ours.thumbprint });
     const authorization = `Bearer ${token}`;
     const over = (clientCertificate?: Call["clientCertificate"]) =>
@@ -216,7 +216,7 @@ describe("bound tokens", () => {
   });
 
   test("a token bound to both requires both, and an unknown binding is rejected", async () => {
-    const ours = await selfSigned("CN=agent-1");
+    const ours = await createSelfSigned("CN=agent-1");
     token = await issue({ jkt: key.jkt, "x5t#S256": ours.thumbprint });
     const proof = await prove();
     assert.equal((await rejected(call(proof))).reason, "wrong_certificate");

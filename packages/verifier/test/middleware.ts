@@ -8,7 +8,11 @@ import { type Server as HttpServer, request as httpRequest, type IncomingHttpHea
 import { request as httpsRequest, type ServerOptions } from "node:https";
 import type { AddressInfo } from "node:net";
 import { after, before, beforeEach, type TestContext, test } from "node:test";
-import { type Certificate, createCertificates, selfSigned } from "@countersign/testing/server/certificate";
+import {
+  type Certificate,
+  createCertificateAuthority,
+  createSelfSigned,
+} from "@countersign/testing/server/certificate";
 import { createProofKey } from "@countersign/testing/server/dpop-key";
 import {
   type Action,
@@ -277,11 +281,11 @@ export function middlewareRules(
   });
 
   test("a token bound to a certificate runs over a connection that was opened with it, and no other", async (t) => {
-    const authority = await createCertificates();
+    const authority = await createCertificateAuthority();
     const [own, ours, theirs] = await Promise.all([
-      authority.forServer("localhost"),
-      selfSigned("CN=agent-1"),
-      selfSigned("CN=agent-1"),
+      authority.issueForServer("localhost"),
+      createSelfSigned("CN=agent-1"),
+      createSelfSigned("CN=agent-1"),
     ]);
     const tls = { key: own.key, cert: own.certificate, requestCert: true, rejectUnauthorized: false };
     const { url } = await listen(t, { tls });

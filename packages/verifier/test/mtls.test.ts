@@ -5,7 +5,7 @@ import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { after, before, test } from "node:test";
 import type { Certificate } from "@countersign/testing/server/certificate";
-import { refund, requestIdOf } from "@countersign/testing/server/deployment";
+import { refund, toRequestId } from "@countersign/testing/server/deployment";
 import { createProofKey } from "@countersign/testing/server/dpop-key";
 import { useListeners } from "@countersign/testing/server/listeners";
 import { createVerifier } from "@countersign/verifier";
@@ -15,7 +15,7 @@ import { decodeJwt } from "jose";
 import * as client from "openid-client";
 import { addAgent } from "../../server/src/usecase/client/client-lifecycle.ts";
 
-const doors = useListeners(({ port, mtlsPort, folder }) => ({
+const listeners = useListeners(({ port, mtlsPort, folder }) => ({
   listen: { port, tls: { certificate: `${folder}/server.pem`, key: `${folder}/server.key` } },
   mtls: {
     url: `https://localhost:${mtlsPort}`,
@@ -29,20 +29,20 @@ let url: string;
 let close: () => unknown;
 
 before(async () => {
-  ours = await doors.authority.forClient("CN=agent");
-  theirs = await doors.authority.forClient("CN=agent");
-  const { store } = doors.deployment.server;
+  ours = await listeners.authority.issueForClient("CN=agent");
+  theirs = await listeners.authority.issueForClient("CN=agent");
+  const { store } = listeners.deployment.server;
   const common = { name: "Bound agent", types: ["refund"] };
   const credential = { method: "tls_client_auth", name: "subject_dn", value: "CN=agent" } as const;
   await addAgent(store, { ...common, id: "agent-mtls", credential, binding: "mtls" });
   await addAgent(store, { ...common, id: "agent-dpop", credential, binding: "dpop" });
 
   const verifier = createVerifier({
-    issuer: doors.issuer,
+    issuer: listeners.issuer,
     audience: "https://refunds.example",
-    clientId: doors.deployment.api.id,
-    clientSecret: doors.deployment.api.secret,
-    fetch: doors.as() as typeof fetch,
+    clientId: listeners.deployment.api.id,
+    clientSecret: listeners.deployment.api.secret,
+    fetch: listeners.createFetch() as typeof fetch,
   });
   const app = express();
   const guard = countersigned(verifier, (req) => {
@@ -50,7 +50,7 @@ before(async () => {
     return { type: "refund", order, amount, currency };
   });
   app.post("/refunds", express.json(), guard, (_req, res) => void res.json({ refunded: true }));
-  const { certificate: cert, key } = await doors.authority.forServer("localhost");
+  const { certificate: cert, key } = await listeners.authority.issueForServer("localhost");
   // Whose certificate it is does not matter here: it is the one that the token names, or it is not.
   const server = createServer({ cert, key, requestCert: true, rejectUnauthorized: false }, app);
   await once(server.listen(0, "127.0.0.1"), "listening");
@@ -62,26 +62,26 @@ after(async () => {
 });
 
 async function configure(id: string): Promise<client.Configuration> {
-  const fetch = doors.as(ours) as client.CustomFetch;
+  const fetch = listeners.createFetch(ours) as client.CustomFetch;
   const metadata = { use_mtls_endpoint_aliases: true };
-  const config = await client.discovery(new URL(doors.issuer), id, metadata, client.TlsClientAuth(), {
+  const config = await client.discovery(new URL(listeners.issuer), id, metadata, client.TlsClientAuth(), {
     [client.customFetch]: fetch,
   });
   config[client.customFetch] = fetch;
   return config;
 }
 async function approved(config: client.Configuration, order: string) {
-  const ada = await doors.deployment.enrol("ada@example.com");
+  const ada = await listeners.deployment.enrol("ada@example.com");
   const asked = await client.initiateBackchannelAuthentication(config, {
     scope: "openid",
     login_hint: "ada@example.com",
     authorization_details: JSON.stringify([{ ...refund, order }]),
   });
-  await ada.decide(requestIdOf(asked.auth_req_id), "approve");
+  await ada.decide(toRequestId(asked.auth_req_id), "approve");
   return { ...asked, interval: 0.01 };
 }
 const call = (token: string, order: string, certificate?: Certificate) =>
-  doors.as(certificate)(url, {
+  listeners.createFetch(certificate)(url, {
     method: "POST",
     headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
     body: JSON.stringify({ ...refund, order }),
@@ -100,7 +100,7 @@ test("a token runs over a connection with the certificate that it was granted to
 });
 
 test("an agent that authenticates by another method gets a bound token at the same door, and none at the other", async () => {
-  const { store } = doors.deployment.server;
+  const { store } = listeners.deployment.server;
   const added = await addAgent(store, {
     id: "agent-secret",
     name: "Bound agent",
@@ -109,10 +109,10 @@ test("an agent that authenticates by another method gets a bound token at the sa
     binding: "mtls",
   });
   assert.ok("secret" in added);
-  const config = await client.discovery(new URL(doors.issuer), "agent-secret", added.secret, undefined, {
-    [client.customFetch]: doors.as(ours) as client.CustomFetch,
+  const config = await client.discovery(new URL(listeners.issuer), "agent-secret", added.secret, undefined, {
+    [client.customFetch]: listeners.createFetch(ours) as client.CustomFetch,
   });
-  config[client.customFetch] = doors.as(ours) as client.CustomFetch;
+  config[client.customFetch] = listeners.createFetch(ours) as client.CustomFetch;
   const asked = await approved(config, "M-2");
   await assert.rejects(
     client.pollBackchannelAuthenticationGrant(config, asked),
@@ -120,7 +120,7 @@ test("an agent that authenticates by another method gets a bound token at the sa
   );
   const metadata = { client_secret: added.secret, use_mtls_endpoint_aliases: true };
   const aliased = new client.Configuration(config.serverMetadata(), "agent-secret", metadata);
-  aliased[client.customFetch] = doors.as(ours) as client.CustomFetch;
+  aliased[client.customFetch] = listeners.createFetch(ours) as client.CustomFetch;
   const { access_token } = await client.pollBackchannelAuthenticationGrant(aliased, asked);
   assert.deepEqual(decodeJwt(access_token).cnf, { "x5t#S256": ours.thumbprint });
 });
@@ -133,7 +133,7 @@ test("a DPoP proof names the door that it is sent to, whichever of the two that 
   assert.equal(granted.token_type, "dpop");
   const key = await createProofKey();
   const elsewhere = await key.prove({ htu: "https://localhost:1/oauth/token", now: Date.now() });
-  const refused = await doors.as(ours)(`${doors.mtls}/oauth/token`, {
+  const refused = await listeners.createFetch(ours)(`${listeners.mtls}/oauth/token`, {
     method: "POST",
     headers: { dpop: elsewhere },
     body: new URLSearchParams({

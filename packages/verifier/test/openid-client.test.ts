@@ -1,7 +1,7 @@
 /** `openid-client`, unchanged, binds its token to a key with DPoP, and the verifier wants the key again on the other side. */
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
-import { issuer, refund, requestIdOf } from "@countersign/testing/server/deployment";
+import { issuer, refund, toRequestId } from "@countersign/testing/server/deployment";
 import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { createVerifier, type Verifier } from "@countersign/verifier";
 import { countersigned } from "@countersign/verifier/hono";
@@ -85,7 +85,7 @@ test("openid-client polls with proofs, is granted a bound token, and spends it w
   const key = await newKey();
   const asked = await ask("P-1");
   const polled = client.pollBackchannelAuthenticationGrant(config, asked, undefined, { DPoP: key });
-  await deployment.ada.decide(requestIdOf(asked.auth_req_id), "approve");
+  await deployment.ada.decide(toRequestId(asked.auth_req_id), "approve");
   const { access_token, token_type } = await polled;
   assert.equal(token_type, "dpop");
 
@@ -101,7 +101,7 @@ test("openid-client polls with proofs, is granted a bound token, and spends it w
 
 test("openid-client without a key is given nothing where the agent is registered for bound tokens", async () => {
   const asked = await ask("P-2");
-  await deployment.ada.decide(requestIdOf(asked.auth_req_id), "approve");
+  await deployment.ada.decide(toRequestId(asked.auth_req_id), "approve");
   await assert.rejects(
     client.pollBackchannelAuthenticationGrant(config, asked),
     (error) => error instanceof client.ResponseBodyError && error.error === "invalid_dpop_proof",
@@ -114,7 +114,7 @@ test("openid-client learns the server's nonce and the API's, each with one more 
   serve(newVerifier(true));
   const key = await newKey();
   const asked = await ask("P-3");
-  await deployment.ada.decide(requestIdOf(asked.auth_req_id), "approve");
+  await deployment.ada.decide(toRequestId(asked.auth_req_id), "approve");
   answered = [];
   const { access_token } = await client.pollBackchannelAuthenticationGrant(config, asked, undefined, {
     DPoP: key,
@@ -126,7 +126,7 @@ test("openid-client learns the server's nonce and the API's, each with one more 
 test("openid-client revokes its token, and introspection with the API's credentials says so", async () => {
   const key = await newKey();
   const asked = await ask("P-4");
-  await deployment.ada.decide(requestIdOf(asked.auth_req_id), "approve");
+  await deployment.ada.decide(toRequestId(asked.auth_req_id), "approve");
   const { access_token } = await client.genericGrantRequest(
     config,
     "urn:openid:params:grant-type:ciba",
@@ -150,7 +150,7 @@ test("openid-client revokes its token, and introspection with the API's credenti
 test("oauth4webapi, as an API that validates by itself, takes the bound token with its key's proof alone", async () => {
   const key = await newKey();
   const asked = await ask("P-5");
-  await deployment.ada.decide(requestIdOf(asked.auth_req_id), "approve");
+  await deployment.ada.decide(toRequestId(asked.auth_req_id), "approve");
   const grant = { auth_req_id: asked.auth_req_id };
   const { access_token } = await client.genericGrantRequest(
     config,

@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { after, before, mock, test } from "node:test";
-import { basic, issuer, refund, requestIdOf } from "@countersign/testing/server/deployment";
+import { issuer, refund, toBasicAuth, toRequestId } from "@countersign/testing/server/deployment";
 import { formatConfig } from "@countersign/testing/server/edit-config";
 import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { createVerifier, type Verifier } from "@countersign/verifier";
@@ -49,10 +49,10 @@ async function issue(server: Server): Promise<{ readonly token: string; readonly
   orders += 1;
   const order = `K-${orders}`;
   const asked = await deployment.ask({ authorization_details: JSON.stringify([{ ...refund, order }]) });
-  await deployment.ada.decide(requestIdOf(asked.body.auth_req_id), "approve");
+  await deployment.ada.decide(toRequestId(asked.body.auth_req_id), "approve");
   const request = new Request(`${issuer}/oauth/token`, {
     method: "POST",
-    headers: basic(deployment.agent),
+    headers: toBasicAuth(deployment.agent),
     body: new URLSearchParams({
       grant_type: "urn:openid:params:grant-type:ciba",
       auth_req_id: asked.body.auth_req_id,

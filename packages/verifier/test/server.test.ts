@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 import { type Agent, type Ask, createAgent } from "@countersign/agent";
-import { issuer, refund, requestIdOf } from "@countersign/testing/server/deployment";
+import { issuer, refund, toRequestId } from "@countersign/testing/server/deployment";
 import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { type Call, createVerifier, type Verifier } from "@countersign/verifier";
 
@@ -67,7 +67,7 @@ async function ask(order: string, more = {}): Promise<Ask> {
 
 async function approvedToken(order: string): Promise<string> {
   const asked = await ask(order);
-  await deployment.ada.decide(requestIdOf(asked.authReqId), "approve");
+  await deployment.ada.decide(toRequestId(asked.authReqId), "approve");
   const outcome = await agent.wait(asked);
   assert(outcome.outcome === "approved", outcome.outcome);
   return outcome.token;
@@ -125,7 +125,7 @@ test("T9: several actions are asked for, approved and spent as one, and none of 
 
 test("T44: a denial reaches the agent with its reason, and the same ask is then refused", async () => {
   const denied = await ask("S-2");
-  await deployment.ada.decide(requestIdOf(denied.authReqId), "deny", { reason: "Zu hoch – nein" });
+  await deployment.ada.decide(toRequestId(denied.authReqId), "deny", { reason: "Zu hoch – nein" });
   assert.deepEqual(await agent.wait(denied), { outcome: "denied", reason: "Zu hoch – nein" });
   const again = await agent.ask({ action: { ...refund, order: "S-2", amount: "1.00" }, approver: "owner" });
   assert(again.outcome === "refused");
@@ -140,7 +140,7 @@ test("T21: an ask saved as JSON is awaited by another process, and a second one 
   const first = await ask("S-4", { idempotencyKey: "s-4" });
   const second = await ask("S-4", { idempotencyKey: "s-4" });
   assert.deepEqual([second.authReqId, second.joined], [first.authReqId, true]);
-  await deployment.ada.decide(requestIdOf(first.authReqId), "approve");
+  await deployment.ada.decide(toRequestId(first.authReqId), "approve");
   const resumed = await newAgent().wait(JSON.parse(JSON.stringify(first)));
   assert(resumed.outcome === "approved");
   assert.equal(resumed.approver, deployment.ada.approver);
@@ -159,7 +159,7 @@ test("T11: a token that expires between check and spend runs nothing", async () 
 
 test("T23: a token whose answer was lost on the way is lost, not asked for again", async () => {
   const asked = await ask("S-6");
-  await deployment.ada.decide(requestIdOf(asked.authReqId), "approve");
+  await deployment.ada.decide(toRequestId(asked.authReqId), "approve");
   losing = "/oauth/token";
   assert.deepEqual(await agent.wait(asked), { outcome: "lost" });
 });
@@ -185,7 +185,7 @@ test("a reservation whose answer was lost is asked for again with the same spend
 test("a scope that is an action is asked for without details, and its token is refused by another API", async () => {
   const asked = await agent.ask({ scope: "calendar.clear", approver: "owner" });
   assert(asked.outcome === "asked");
-  await deployment.ada.decide(requestIdOf(asked.ask.authReqId), "approve");
+  await deployment.ada.decide(toRequestId(asked.ask.authReqId), "approve");
   const outcome = await agent.wait(asked.ask);
   assert(outcome.outcome === "approved");
   assert.match(outcome.scope, /calendar\.clear/);
@@ -208,7 +208,7 @@ test("a token that the agent's SDK has bound to its key runs with that key's pro
   const action = { ...refund, order: "S-10" };
   const asked = await bound.ask({ action, approver: "ada@example.com" });
   assert(asked.outcome === "asked");
-  await deployment.ada.decide(requestIdOf(asked.ask.authReqId), "approve");
+  await deployment.ada.decide(toRequestId(asked.ask.authReqId), "approve");
   const approved = await bound.wait(asked.ask);
   assert(approved.outcome === "approved");
   assert.equal(approved.tokenType, "DPoP");

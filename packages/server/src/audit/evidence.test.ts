@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import {
-  type Asked,
+  type AskedRequest,
   createTestLog,
-  newKeys,
-  type Signer,
+  generateLogKeys,
+  type PasskeySigner,
   type TestLog,
   toVersion1,
   writeHistory,
@@ -12,8 +12,8 @@ import {
 import { exportEvidence, verifyEvidence } from "./audit.ts";
 
 let book: TestLog;
-let ada: Signer;
-let signed: Asked;
+let ada: PasskeySigner;
+let signed: AskedRequest;
 let text: string;
 before(async () => {
   book = createTestLog();
@@ -75,7 +75,7 @@ test("uses the key of the document by default, and reports it", async () => {
   const verified = await verifyEvidence(text);
   assert.ok("ok" in verified);
   assert.equal(verified.key, "own");
-  const other = createTestLog(newKeys());
+  const other = createTestLog(generateLogKeys());
   await other.close();
   assert.deepEqual(await problemsOf(text, { key: other.key }), [
     "the key of the document is not the trusted key",

@@ -2,18 +2,18 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { hashJson, type SignedDecision } from "@countersign/protocol";
 import {
-  type Asked,
+  type AskedRequest,
   type Changed,
   createTestLog,
-  type Signer,
+  type PasskeySigner,
   type TestLog,
 } from "@countersign/testing/audit/test-log";
-import type { Wrong } from "@countersign/testing/browser/virtual-authenticator";
+import type { CeremonyFault } from "@countersign/testing/browser/virtual-authenticator";
 import { verifyLog } from "./audit.ts";
 
 /** What is wrong with a log in which Ada's passkey answers for a request that wants a signature. */
 async function problemsOf(
-  tell: (book: TestLog, ada: Signer, asked: Asked) => Promise<unknown>,
+  tell: (book: TestLog, ada: PasskeySigner, asked: AskedRequest) => Promise<unknown>,
   request: Changed = { facts: { level: "passkey-signed" } },
 ): Promise<string[]> {
   const book = createTestLog();
@@ -45,7 +45,7 @@ for (const [rule, signed] of Object.entries(others))
     assert.deepEqual(await problemsOf((book, ada, asked) => book.sign(asked, ada, { signed })), [disproved]);
   });
 
-const answers: { readonly [what: string]: Wrong } = {
+const answers: { readonly [what: string]: CeremonyFault } = {
   "an approval given on another site's page is detected": { origin: "https://as.example.evil" },
   "an approval by a passkey of another site is detected": { rpId: "evil.example" },
   "an approval without the person being recognised is detected": { unverified: true },
@@ -58,13 +58,13 @@ for (const [rule, assertion] of Object.entries(answers))
   });
 
 test("accepts a passkey with a signature counter", async () => {
-  const counted = (book: TestLog, ada: Signer, asked: Asked) =>
+  const counted = (book: TestLog, ada: PasskeySigner, asked: AskedRequest) =>
     book.sign(asked, ada, { assertion: { counter: 41 } });
   assert.deepEqual(await problemsOf(counted), []);
 });
 
 test("detects an approval signed with another approver's device", async () => {
-  const borrowed = async (book: TestLog, _: Signer, asked: Asked) => {
+  const borrowed = async (book: TestLog, _: PasskeySigner, asked: AskedRequest) => {
     const bob = await book.enrol("apr_bob");
     await book.sign(asked, { id: "apr_ada", passkey: bob.passkey });
   };
@@ -72,7 +72,7 @@ test("detects an approval signed with another approver's device", async () => {
 });
 
 test("detects an approval signed with a removed device", async () => {
-  const removed = async (book: TestLog, ada: Signer, asked: Asked) => {
+  const removed = async (book: TestLog, ada: PasskeySigner, asked: AskedRequest) => {
     await book.write("device.removed", { approver: "apr_ada", facts: { credential: ada.passkey.id } });
     await book.sign(asked, ada);
   };
@@ -80,7 +80,7 @@ test("detects an approval signed with a removed device", async () => {
 });
 
 test("detects an approval signed with a device before its enrolment", async () => {
-  const tooEarly = async (book: TestLog, _: Signer, asked: Asked) => {
+  const tooEarly = async (book: TestLog, _: PasskeySigner, asked: AskedRequest) => {
     const other = createTestLog();
     const stranger = await other.enrol("apr_ada");
     await other.close();
@@ -91,7 +91,7 @@ test("detects an approval signed with a device before its enrolment", async () =
 });
 
 test("detects a passkey that was enrolled with another public key", async () => {
-  const swapped = async (book: TestLog, ada: Signer, asked: Asked) => {
+  const swapped = async (book: TestLog, ada: PasskeySigner, asked: AskedRequest) => {
     const other = await book.enrol("apr_ada");
     const facts = { ...book.entries.at(-1)!.entry.facts, credential: ada.passkey.id };
     await book.write("device.removed", { approver: "apr_ada", facts: { credential: ada.passkey.id } });
@@ -102,8 +102,9 @@ test("detects a passkey that was enrolled with another public key", async () => 
 });
 
 test("verifies a signature also where none was required", async () => {
-  const needless = (signed: Partial<SignedDecision>) => (book: TestLog, ada: Signer, asked: Asked) =>
-    book.sign(asked, ada, { signed, level: "passkey" });
+  const needless =
+    (signed: Partial<SignedDecision>) => (book: TestLog, ada: PasskeySigner, asked: AskedRequest) =>
+      book.sign(asked, ada, { signed, level: "passkey" });
   const rules = { facts: { level: "passkey" } };
   assert.deepEqual(await problemsOf(needless({}), rules), []);
   assert.deepEqual(await problemsOf(needless({ request: "req_2" }), rules), [disproved]);
@@ -111,10 +112,10 @@ test("verifies a signature also where none was required", async () => {
 
 test("detects a signed approval without a signature", async () => {
   const facts = { level: "passkey-signed" };
-  const unsigned = (book: TestLog, _: Signer, asked: Asked) =>
+  const unsigned = (book: TestLog, _: PasskeySigner, asked: AskedRequest) =>
     book.decide(asked, "apr_ada", "approved", { facts });
   assert.deepEqual(await problemsOf(unsigned), ["req_1 was approved by signature, but the entry has none"]);
-  const partly = (book: TestLog, ada: Signer, asked: Asked) =>
+  const partly = (book: TestLog, ada: PasskeySigner, asked: AskedRequest) =>
     book.decide(asked, "apr_ada", "approved", {
       facts: { ...facts, evidence: { credential: ada.passkey.id, nonce: "n" } },
     });

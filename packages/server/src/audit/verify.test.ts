@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import {
   createTestLog,
-  newKeys,
+  generateLogKeys,
   type TestLog,
   tamper,
   toVersion1,
@@ -56,7 +56,7 @@ test("uses the key of the export by default, and reports it", async () => {
 });
 
 test("rejects an export with another key than the trusted one", async () => {
-  const other = createTestLog(newKeys());
+  const other = createTestLog(generateLogKeys());
   const forged = await tamper(other, book.entries);
   await other.close();
   assert.deepEqual(await problemsOf(forged), []);
@@ -173,7 +173,7 @@ function approvedInstead({ entry, texts }: NewEntry): NewEntry {
 }
 
 test("rejects a checkpoint kept elsewhere that another key signed", async () => {
-  const other = createTestLog(newKeys());
+  const other = createTestLog(generateLogKeys());
   await other.write("agent.added", { agent: "agent-1" });
   const note = await other.checkpoint();
   await other.close();

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:net";
 import { after, before, test } from "node:test";
-import { type Receiver, receive } from "@countersign/testing/server/callback-receiver";
-import { createCertificates } from "@countersign/testing/server/certificate";
+import { type Receiver, startReceiver } from "@countersign/testing/server/callback-receiver";
+import { createCertificateAuthority } from "@countersign/testing/server/certificate";
 import {
   createOutbound,
   type OutboundFailure,
@@ -17,9 +17,9 @@ let receiver: Receiver;
 let ca: string;
 
 before(async () => {
-  const certificates = await createCertificates();
+  const certificates = await createCertificateAuthority();
   ca = certificates.ca;
-  receiver = await receive(certificates, "agent.example");
+  receiver = await startReceiver(certificates, "agent.example");
 });
 after(() => receiver.close());
 
@@ -44,7 +44,7 @@ function call(changed: Partial<OutboundRequest> = {}): Promise<OutboundResponse 
 }
 
 test("a call carries what it is given, to the name, and brings the answer back", async () => {
-  receiver.answer = (response) => response.writeHead(201, { "x-told": "yes" }).end("täken");
+  receiver.respond = (response) => response.writeHead(201, { "x-told": "yes" }).end("täken");
   const body = '{"a":"ä"}';
   const answer = answered(
     await call({ method: "POST", url: at("/cb?x=1"), headers: { authorization: "Bearer t" }, body }),
@@ -71,7 +71,7 @@ test("a certificate of another authority, or for another name, is refused", asyn
 });
 
 test("T35: http is refused, also to a name, unless its address is in a range that is allowed", async () => {
-  const plain = await receive();
+  const plain = await startReceiver();
   try {
     const url = plain.origin;
     assert.equal(failed(await call({ url })).failed, "refused");
@@ -86,7 +86,7 @@ test("T35: http is refused, also to a name, unless its address is in a range tha
 
 test("T36: a redirect is an answer, and is not followed", async () => {
   for (const status of [301, 302, 303, 307, 308]) {
-    receiver.answer = (response) => response.writeHead(status, { location: at("/internal") }).end();
+    receiver.respond = (response) => response.writeHead(status, { location: at("/internal") }).end();
     const before = receiver.received.length;
     assert.equal(answered(await call()).status, status);
     assert.equal(receiver.received.length, before + 1);
@@ -94,7 +94,7 @@ test("T36: a redirect is an answer, and is not followed", async () => {
 });
 
 test("T37: the connection is made to the address that was checked, whatever the name stands for a moment later", async () => {
-  receiver.answer = (response) => response.writeHead(204).end();
+  receiver.respond = (response) => response.writeHead(204).end();
   let asked = 0;
   // Public when it is checked, inside when it would be asked again.
   const rebinding = async () => (asked++ === 0 ? ["127.0.0.1"] : ["169.254.169.254"]);
@@ -108,7 +108,7 @@ test("T37: the connection is made to the address that was checked, whatever the 
 });
 
 test("T37: a name of which one address is inside is refused, whatever the others are", async () => {
-  const before = receiver.open();
+  const before = receiver.countConnections();
   for (const inside of ["127.0.0.1", "10.0.0.5", "::1", "::ffff:10.0.0.5", "64:ff9b::a00:5", "fd00::1"]) {
     const outbound = createOutbound({
       allowPrivate: [],
@@ -118,7 +118,7 @@ test("T37: a name of which one address is inside is refused, whatever the others
     });
     assert.equal(failed(await outbound({ ...get, url: at("/") })).failed, "refused", inside);
   }
-  assert.equal(receiver.open(), before);
+  assert.equal(receiver.countConnections(), before);
 });
 
 test("localhost, resolved by the system, is inside", async () => {
@@ -128,7 +128,7 @@ test("localhost, resolved by the system, is inside", async () => {
 });
 
 test("of several addresses those that do not answer are passed over", async () => {
-  receiver.answer = (response) => response.writeHead(204).end();
+  receiver.respond = (response) => response.writeHead(204).end();
   const outbound = createOutbound({ ...loopback, ca, resolve: async () => ["::1", "127.0.0.1"] });
   assert.equal(answered(await outbound({ ...get, url: at("/") })).status, 204);
 });
@@ -157,7 +157,7 @@ test("a name that is resolved slowly is resolved once at a time, and waited for 
 });
 
 test("a body that has no end is read as far as it was wanted, and let go", async () => {
-  receiver.answer = (response) => {
+  receiver.respond = (response) => {
     response.writeHead(200);
     const flood = () => {
       while (response.write("a".repeat(65_536)));
@@ -170,7 +170,7 @@ test("a body that has no end is read as far as it was wanted, and let go", async
 });
 
 test("a body that drips is waited for no longer than for the whole, and not at all where nobody reads it", async () => {
-  receiver.answer = (response) => void response.writeHead(200).write("a");
+  receiver.respond = (response) => void response.writeHead(200).write("a");
   const late = answered(await call({ timeoutMs: 200 }));
   assert.deepEqual([late.status, late.complete, late.body], [200, false, "a"]);
   const unread = answered(await call({ maxBytes: 0, timeoutMs: 60_000 }));
@@ -178,13 +178,13 @@ test("a body that drips is waited for no longer than for the whole, and not at a
 });
 
 test("a status that does not come is waited for no longer than for the whole", async () => {
-  receiver.answer = () => {};
+  receiver.respond = () => {};
   const result = failed(await call({ timeoutMs: 100 }));
   assert.deepEqual(result, { failed: "timeout", why: "no response within 100 ms" });
 });
 
 test("headers that are too long or no HTTP are a failure, and nothing stays open", async () => {
-  receiver.answer = (response) => response.writeHead(200, { "x-long": "a".repeat(20_000) }).end();
+  receiver.respond = (response) => response.writeHead(200, { "x-long": "a".repeat(20_000) }).end();
   assert.equal(failed(await call()).failed, "unreachable");
   const outbound = createOutbound({ ...loopback, allowHttp: true, resolve: home });
   for (const line of [
@@ -205,10 +205,10 @@ test("headers that are too long or no HTTP are a failure, and nothing stays open
 });
 
 test("whoever calls can end it", async () => {
-  receiver.answer = () => {};
+  receiver.respond = () => {};
   const stop = new AbortController();
   const calling = call({ signal: stop.signal });
-  await receiver.until(receiver.received.length + 1);
+  await receiver.waitForCount(receiver.received.length + 1);
   stop.abort();
   assert.equal(failed(await calling).failed, "stopped");
   assert.equal(failed(await call({ signal: stop.signal })).failed, "stopped");
@@ -222,9 +222,10 @@ test("a header holds no second one", async () => {
 });
 
 test("nothing stays open to a host that was called", async () => {
-  receiver.answer = (response) => response.writeHead(204).end();
+  receiver.respond = (response) => response.writeHead(204).end();
   for (let n = 0; n < 3; n += 1) await call();
   const deadline = Date.now() + 2_000;
-  while (receiver.open() > 0 && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 5));
-  assert.equal(receiver.open(), 0);
+  while (receiver.countConnections() > 0 && Date.now() < deadline)
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.equal(receiver.countConnections(), 0);
 });

@@ -5,14 +5,14 @@ import type { AddressInfo } from "node:net";
 import { after, before, describe, test } from "node:test";
 import { addPasskeys, launchBrowser } from "@countersign/testing/browser/browser";
 import {
-  cardView,
+  createCardView,
+  createPendingItem,
   enrolView,
   now,
-  order,
+  orderCard,
   pages,
-  refund,
-  rollout,
-  waiting,
+  refundCard,
+  rolloutCard,
 } from "@countersign/testing/browser/page-fixture";
 import { type ServerType, serve } from "@hono/node-server";
 import { Hono } from "hono";
@@ -34,7 +34,7 @@ let site: string;
 /** Forms that the browser has submitted, in order. */
 const sent: Sent[] = [];
 /** The requests that the inbox shows, and a function that sends an inbox event. */
-let inbox: ReturnType<typeof waiting>[] = [];
+let inbox: ReturnType<typeof createPendingItem>[] = [];
 let announce: () => void = () => {};
 /** True if the event stream returns 503. */
 let down = false;
@@ -237,9 +237,9 @@ describe("pages in a browser", () => {
       "/pages/card-refund",
       async (page) => {
         for (const words of [
-          ...refund.rows.map((row) => row.value),
+          ...refundCard.rows.map((row) => row.value),
           "Refund desk asks for your approval",
-          refund.words.message ?? "",
+          refundCard.words.message ?? "",
           "Cannot be undone",
           "Decide within 1:42 or it expires",
           "open until 14:32:05 UTC",
@@ -263,7 +263,7 @@ describe("pages in a browser", () => {
           { ...sent[0]?.fields },
           {
             csrf: "csrf-token",
-            card: cardView(rollout).cardHash,
+            card: createCardView(rolloutCard).cardHash,
             verdict: "approve",
           },
         );
@@ -362,7 +362,7 @@ describe("pages in a browser", () => {
       await page.getByRole("button", { name: "Create a passkey" }).click();
       await page.getByText("sent").waitFor();
       sent.length = 0;
-      await passkeys.recognise(false);
+      await passkeys.setUserVerified(false);
       await page.goto(`${site}/pages/sign-in`);
       const button = page.getByRole("button", { name: "Use my passkey" });
       await button.click();
@@ -371,7 +371,7 @@ describe("pages in a browser", () => {
         .filter({ hasText: "The passkey prompt was cancelled or timed out" })
         .waitFor();
       assert.equal(sent.length, 0);
-      await passkeys.recognise(true);
+      await passkeys.setUserVerified(true);
       await button.click();
       await page.getByText("sent").waitFor();
       assert.equal(sent.length, 1);
@@ -414,17 +414,17 @@ describe("pages in a browser", () => {
   });
 
   test("the inbox shows new requests, keeps the focus and announces a change once", async () => {
-    inbox = [waiting(order, "one")];
+    inbox = [createPendingItem(orderCard, "one")];
     await open("/inbox", async (page) => {
       await page.getByRole("link", { name: "Trading assistant" }).focus();
-      inbox = [waiting(refund, "two"), waiting(order, "one")];
+      inbox = [createPendingItem(refundCard, "two"), createPendingItem(orderCard, "one")];
       announce();
       await page.getByText("2 requests are waiting for you").first().waitFor();
       assert.match(await page.title(), /^\(2\) Inbox/);
       assert.equal(await page.evaluate(() => document.activeElement?.id), "request-one");
       assert.equal(await page.getByRole("status").textContent(), "2 requests are waiting for you");
 
-      inbox = [waiting(refund, "two")];
+      inbox = [createPendingItem(refundCard, "two")];
       announce();
       await page.getByRole("link", { name: "Trading assistant" }).waitFor({ state: "detached" });
       assert.equal(await page.evaluate(() => document.activeElement?.id), "main");
@@ -440,7 +440,7 @@ describe("pages in a browser", () => {
       const refused = page.waitForEvent("console", (message) => message.text().includes("503"));
       await page.goto(`${site}/inbox`);
       await refused;
-      inbox = [waiting(refund, "two")];
+      inbox = [createPendingItem(refundCard, "two")];
       down = false;
       await page.clock.fastForward(5_000);
       await page.getByRole("heading", { name: "One request is waiting for you" }).waitFor();

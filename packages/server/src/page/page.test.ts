@@ -2,18 +2,18 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { requestStates } from "@countersign/protocol";
 import {
-  cardView,
-  decision,
-  hostile,
-  hostileText,
+  createCardView,
+  createDecision,
+  createPendingItem,
+  injectionCard,
+  injectionText,
+  multiPartCard,
   now,
-  order,
+  orderCard,
   pages,
-  refund,
+  refundCard,
   rightToLeft,
-  rollout,
-  several,
-  waiting,
+  rolloutCard,
 } from "@countersign/testing/browser/page-fixture";
 import { formatTimeLeft } from "./asset/countdown.js";
 import { findAsset, getAssetUrl } from "./asset.ts";
@@ -82,7 +82,7 @@ describe("pages", () => {
     for (const [name, page] of rendered)
       for (const tag of tags(page)) assert.ok(known.has(tag.name), `${name}: <${tag.name}>`);
     for (const [name, page] of rendered)
-      if (name.includes("hostile")) assert.ok(text(page).includes(hostileText), name);
+      if (name.includes("hostile")) assert.ok(text(page).includes(injectionText), name);
   });
 
   test("have no inline script, inline style or event handler", () => {
@@ -107,10 +107,10 @@ describe("pages", () => {
   });
 
   test("show several actions complete and numbered, with buttons for all of them", async () => {
-    const page = await show(renderCardPage(cardView(several)));
+    const page = await show(renderCardPage(createCardView(multiPartCard)));
     const shown = text(page);
     assert.match(shown, /3 actions, one decision/);
-    for (const [at, { rows, words }] of several.parts.entries()) {
+    for (const [at, { rows, words }] of multiPartCard.parts.entries()) {
       assert.ok(shown.includes(`${at + 1} of 3`));
       for (const { label, value } of [...rows, ...words.rows])
         assert.ok(shown.includes(label) && shown.includes(value), value);
@@ -126,9 +126,14 @@ describe("pages", () => {
         .attributes.get("aria-describedby")!,
       /part-1 part-2 part-3/,
     );
-    const two = await show(renderCardPage(cardView({ ...several, parts: several.parts.slice(1) })));
+    const two = await show(
+      renderCardPage(createCardView({ ...multiPartCard, parts: multiPartCard.parts.slice(1) })),
+    );
     assert.match(text(form(two, "approve")), /Approve both/);
-    assert.doesNotMatch(await show(renderCardPage(cardView(refund))), /1 of 1|one decision|Approve all/);
+    assert.doesNotMatch(
+      await show(renderCardPage(createCardView(refundCard))),
+      /1 of 1|one decision|Approve all/,
+    );
   });
 
   test("use POST for every form, and have no link to a decision (T4)", () => {
@@ -156,7 +161,7 @@ describe("pages", () => {
   });
 
   test("isolate the writing direction of each value in its own box (T15)", async () => {
-    const page = await show(renderCardPage(cardView(hostile)));
+    const page = await show(renderCardPage(createCardView(injectionCard)));
     assert.ok(page.includes(`<strong class="value short"><bdi>${rightToLeft}</bdi></strong>`));
     const heading = /<h1 id="sentence"[^>]*>([\s\S]*?)<\/h1>/.exec(page)?.[1] ?? "";
     const outside = text(heading.replace(/<strong[\s\S]*?<\/strong>/g, "·"));
@@ -164,28 +169,33 @@ describe("pages", () => {
   });
 
   test("show the agent's own words once, inside the quotation marked as not checked (T16)", async () => {
-    const page = await show(renderCardPage(cardView(rollout)));
+    const page = await show(renderCardPage(createCardView(rolloutCard)));
     const quotation = /<figure class="words">([\s\S]*?)<\/figure>/.exec(page)?.[1] ?? "";
     assert.match(text(quotation), /^\s*Release agent says, in its own words — not checked/);
-    const { words } = rollout;
+    const { words } = rolloutCard;
     for (const word of [words.message ?? "", ...words.rows.flatMap((row) => [row.label, row.value])]) {
       assert.ok(text(quotation).includes(word), word);
       assert.equal(text(page).split(word).length, 2, word);
     }
     assert.ok(
-      !(await show(renderCardPage(cardView({ ...rollout, words: { rows: [] } })))).includes("own words"),
+      !(await show(renderCardPage(createCardView({ ...rolloutCard, words: { rows: [] } })))).includes(
+        "own words",
+      ),
     );
   });
 
   test("show every bound row, pending or decided", async () => {
     for (const state of requestStates) {
-      const page = text(await show(renderCardPage(cardView(order, { state, ...decision("approve") }))));
-      for (const row of order.rows) assert.ok(page.includes(row.label) && page.includes(row.value), state);
+      const page = text(
+        await show(renderCardPage(createCardView(orderCard, { state, ...createDecision("approve") }))),
+      );
+      for (const row of orderCard.rows)
+        assert.ok(page.includes(row.label) && page.includes(row.value), state);
     }
   });
 
   test("give approve and deny the same markup, except for label and fields", async () => {
-    const page = await show(renderCardPage(cardView(rollout)));
+    const page = await show(renderCardPage(createCardView(rolloutCard)));
     const shape = (markup: string) =>
       markup
         .replace(/<svg[\s\S]*?<\/svg>/g, "")
@@ -196,8 +206,8 @@ describe("pages", () => {
   });
 
   test("send card hash and CSRF token with both verdicts, and the reason with a denial only", async () => {
-    const page = await show(renderCardPage(cardView(rollout)));
-    const common = { csrf: "csrf-token", card: cardView(rollout).cardHash };
+    const page = await show(renderCardPage(createCardView(rolloutCard)));
+    const common = { csrf: "csrf-token", card: createCardView(rolloutCard).cardHash };
     assert.deepEqual(fields(form(page, "deny")), { ...common, verdict: "deny" });
     assert.deepEqual(fields(form(page, "approve")), { ...common, verdict: "approve" });
     const reason = tags(page).find((tag) => tag.name === "textarea");
@@ -206,7 +216,7 @@ describe("pages", () => {
   });
 
   test("require a passkey for the approval at level passkey-signed, not for the denial", async () => {
-    const page = await show(renderCardPage(cardView(refund)));
+    const page = await show(renderCardPage(createCardView(refundCard)));
     const approve = form(page, "approve");
     assert.deepEqual(Object.keys(fields(approve)), ["csrf", "card", "verdict", "ceremony", "assertion"]);
     assert.match(approve, /<button [^>]*disabled>/);
@@ -222,7 +232,10 @@ describe("pages", () => {
   });
 
   test("link to sign-in instead of approving if the session is too old; denying stays possible", async () => {
-    for (const view of [cardView(order, { needsSignIn: true }), cardView(refund, { ceremony: undefined })]) {
+    for (const view of [
+      createCardView(orderCard, { needsSignIn: true }),
+      createCardView(refundCard, { ceremony: undefined }),
+    ]) {
       const page = await show(renderCardPage(view));
       assert.doesNotMatch(page, /value="approve"/);
       assert.match(page, /<a class="verdict" href="\/sign-in\?next=%2Frequests%2Freq-7">/);
@@ -231,9 +244,9 @@ describe("pages", () => {
   });
 
   test("have no decision form from the deadline on (T11)", async () => {
-    const { decideBy } = cardView(refund);
+    const { decideBy } = createCardView(refundCard);
     const verdicts = async (at: number) => {
-      const page = await show(renderCardPage(cardView(refund, { now: at })));
+      const page = await show(renderCardPage(createCardView(refundCard, { now: at })));
       return [
         page.includes(`value="approve"`),
         page.includes(`value="deny"`),
@@ -247,14 +260,18 @@ describe("pages", () => {
   test("show who decided, when and why on a decided card, without a decision form", async () => {
     for (const state of requestStates.filter((each) => each !== "pending")) {
       const page = await show(
-        renderCardPage(cardView(refund, { state, ...decision("deny", { reason: "No serial number" }) })),
+        renderCardPage(
+          createCardView(refundCard, { state, ...createDecision("deny", { reason: "No serial number" }) }),
+        ),
       );
       assert.doesNotMatch(page, /\/decision"|name="verdict"/, state);
       for (const word of ["Grace Hopper", "22 Nov 2026, 14:29 UTC", "No serial number"])
         assert.ok(text(page).includes(word));
     }
     const mine = await show(
-      renderCardPage(cardView(refund, { state: "denied", ...decision("deny", { mine: true }) })),
+      renderCardPage(
+        createCardView(refundCard, { state: "denied", ...createDecision("deny", { mine: true }) }),
+      ),
     );
     assert.match(text(mine), /Denied by\s*You/);
   });
@@ -270,7 +287,7 @@ describe("pages", () => {
 
   test("offer to pause the agent on every card", async () => {
     for (const state of requestStates) {
-      const page = await show(renderCardPage(cardView(refund, { state })));
+      const page = await show(renderCardPage(createCardView(refundCard, { state })));
       assert.ok(page.includes(`action="/requests/req-7/pause-agent"`), state);
     }
   });
@@ -278,7 +295,10 @@ describe("pages", () => {
   test("count pending requests in the inbox title; the inbox has no form", async () => {
     const view = { approverName: "Ada Lovelace", csrf: "csrf-token", now, decided: [] };
     const two = await show(
-      renderInboxPage({ ...view, waiting: [waiting(refund, "a"), waiting(order, "b")] }),
+      renderInboxPage({
+        ...view,
+        waiting: [createPendingItem(refundCard, "a"), createPendingItem(orderCard, "b")],
+      }),
     );
     assert.match(two, /<title>\(2\) Inbox · Countersign<\/title>/);
     assert.match(

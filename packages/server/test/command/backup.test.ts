@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { copyFileSync, existsSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
-import { deploy, requestIdOf } from "@countersign/testing/server/deployment";
+import { deploy, toRequestId } from "@countersign/testing/server/deployment";
 import { backupSqlite } from "../../src/store/sqlite/backup.ts";
 import { openSqlite } from "../../src/store/sqlite/sqlite.ts";
 
@@ -15,7 +15,7 @@ test("a backup under load is of one instant, whole, and what was acknowledged be
   try {
     const ada = await deployment.enrol("ada@example.com");
     const before = (await deployment.ask(order("B-0"))).body.auth_req_id;
-    await ada.decide(requestIdOf(before), "approve");
+    await ada.decide(toRequestId(before), "approve");
     let asking = true;
     const load = (async () => {
       for (let n = 1; asking && n < 15; n += 1) await deployment.ask(order(`B-${n}`));
@@ -28,7 +28,7 @@ test("a backup under load is of one instant, whole, and what was acknowledged be
     assert.ok(!existsSync(`${to}.partial`));
 
     const copy = openSqlite({ path: to });
-    const held = await copy.read("request", requestIdOf(before));
+    const held = await copy.read("request", toRequestId(before));
     assert.equal(held?.record.status.state, "approved");
     // One instant: each request in the copy has its entry, and each entry its request.
     const requests = await copy.listRequests({ limit: 100 });

@@ -3,14 +3,14 @@ import { writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { createCallbackHarness } from "@countersign/testing/server/callback-harness";
-import { requestIdOf } from "@countersign/testing/server/deployment";
+import { toRequestId } from "@countersign/testing/server/deployment";
 import { formatConfig } from "@countersign/testing/server/edit-config";
 import { runCommand } from "../../src/command/cli/run.ts";
 
 test("the operator sees which agents could not be told, and why", async () => {
-  const stage = await createCallbackHarness();
-  const file = join(dirname(stage.deployment.file), "countersign.yaml");
-  writeFileSync(file, formatConfig(stage.deployment.config));
+  const harness = await createCallbackHarness();
+  const file = join(dirname(harness.deployment.file), "countersign.yaml");
+  writeFileSync(file, formatConfig(harness.deployment.config));
   const listed = async (...words: string[]) => {
     let out = "";
     const print = (text: string) => {
@@ -27,13 +27,13 @@ test("the operator sees which agents could not be told, and why", async () => {
     ["pushed", "push", "/404"],
     ["fine", "ping", "/204"],
   ] as const) {
-    const agent = await stage.admit(id, mode, path);
+    const agent = await harness.registerAgent(id, mode, path);
     const { body } = await agent.ask();
-    requests.push(requestIdOf(body.auth_req_id));
+    requests.push(toRequestId(body.auth_req_id));
   }
-  stage.receiver.answer = (response, { path }) => response.writeHead(Number(path.slice(1))).end();
-  for (const request of requests) await stage.ada.decide(request, "approve");
-  await stage.pass(0);
+  harness.receiver.respond = (response, { path }) => response.writeHead(Number(path.slice(1))).end();
+  for (const request of requests) await harness.ada.decide(request, "approve");
+  await harness.advance(0);
   const rows = (await listed("--json"))
     .trim()
     .split("\n")
@@ -56,5 +56,5 @@ test("the operator sees which agents could not be told, and why", async () => {
       problem: "the endpoint returned status 404",
     },
   ]);
-  await stage.close();
+  await harness.close();
 });

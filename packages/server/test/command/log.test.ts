@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { test } from "node:test";
-import { collect } from "@countersign/testing/audit/test-log";
-import { refund, requestIdOf } from "@countersign/testing/server/deployment";
+import { collectLines } from "@countersign/testing/audit/test-log";
+import { refund, toRequestId } from "@countersign/testing/server/deployment";
 import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { decodeJwt } from "jose";
 import { exportEvidence, exportLog, verifyEvidence, verifyLog } from "../../src/audit/audit.ts";
@@ -18,15 +18,15 @@ async function ask(type: string, hint = "ada@example.com"): Promise<string> {
   return body.auth_req_id;
 }
 
-async function redeem(ticket: string): Promise<string> {
-  const { status, body } = await deployment.poll(ticket);
+async function redeem(authReqId: string): Promise<string> {
+  const { status, body } = await deployment.poll(authReqId);
   assert.equal(status, 200, JSON.stringify(body));
   return body.access_token;
 }
 
 test("the log that the server itself writes verifies, and so does the evidence of each of its requests", async () => {
   const signed = await ask("signed-refund");
-  assert.equal((await deployment.ada.decide(requestIdOf(signed), "approve")).status, 303);
+  assert.equal((await deployment.ada.decide(toRequestId(signed), "approve")).status, 303);
   const token = await redeem(signed);
   const spend = { token, spend_id: randomBytes(16).toString("base64url") };
   const digest = decodeJwt(token).act_digest as string;
@@ -38,14 +38,14 @@ test("the log that the server itself writes verifies, and so does the evidence o
   assert.equal((await deployment.spend({ ...spend, operation: "complete" })).status, 200);
 
   assert.equal(
-    (await deployment.bob.decide(requestIdOf(await ask("refund", "bob@example.com")), "deny")).status,
+    (await deployment.bob.decide(toRequestId(await ask("refund", "bob@example.com")), "deny")).status,
     303,
   );
   const unspent = await ask("fresh-refund");
-  assert.equal((await deployment.ada.decide(requestIdOf(unspent), "approve")).status, 303);
+  assert.equal((await deployment.ada.decide(toRequestId(unspent), "approve")).status, 303);
   await redeem(unspent);
   const lapsing = await ask("refund");
-  assert.equal((await deployment.ada.decide(requestIdOf(lapsing), "approve")).status, 303);
+  assert.equal((await deployment.ada.decide(toRequestId(lapsing), "approve")).status, 303);
   await ask("refund");
   deployment.clock.now += 24 * 3_600_000;
   await deployment.server.runJobs();
@@ -67,6 +67,6 @@ test("the log that the server itself writes verifies, and so does the evidence o
     states.push(evidence.state);
   }
   assert.deepEqual(states.sort(), ["denied", "expired", "lapsed", "redeemed", "redeemed"]);
-  const lines = await collect(exportLog(store.log, key));
+  const lines = await collectLines(exportLog(store.log, key));
   assert.ok(lines.some((line) => line.includes("token.expired")));
 });

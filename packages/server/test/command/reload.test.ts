@@ -9,7 +9,7 @@ import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { killProcess, startProcess } from "@countersign/testing/process/server-process";
 import { runCli } from "@countersign/testing/server/run-cli";
-import { freePort } from "@countersign/testing/server/tls-fetch";
+import { findFreePort } from "@countersign/testing/server/tls-fetch";
 
 describe("countersign reload", () => {
   const folder = mkdtempSync(join(tmpdir(), "countersign-reload-"));
@@ -19,7 +19,7 @@ describe("countersign reload", () => {
   let log = "";
 
   before(async () => {
-    issuer = `http://localhost:${await freePort()}`;
+    issuer = `http://localhost:${await findFreePort()}`;
     assert.equal((await runCli(["init", "--config", file, "--issuer", issuer])).code, 0);
     server = await startProcess(file, {}, (text) => {
       log += text;

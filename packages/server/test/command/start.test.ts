@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { freePort } from "@countersign/testing/server/tls-fetch";
+import { findFreePort } from "@countersign/testing/server/tls-fetch";
 import { runCommand } from "../../src/command/cli/run.ts";
 
 const main = new URL("../../src/main.ts", import.meta.url).pathname;
@@ -35,7 +35,7 @@ test("a start on SQLite without mail and TLS loads nothing that it does not need
   try {
     const file = join(folder, "countersign.yaml");
     const quiet = { stdout: () => {}, stderr: () => {}, isTTY: false, signal: new AbortController().signal };
-    const issuer = `http://localhost:${await freePort()}`;
+    const issuer = `http://localhost:${await findFreePort()}`;
     assert.equal(await runCommand(["init", "--config", file, "--issuer", issuer], quiet), 0);
     const child = spawn(process.execPath, ["--import", listening, main, "start", "--config", file]);
     let said = "";

@@ -8,12 +8,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { type PostgresServer, startPostgres } from "@countersign/testing/process/postgres";
-import { killProcess, random, startProcess } from "@countersign/testing/process/server-process";
-import { createStories, enrol, type StoryTarget } from "@countersign/testing/process/story";
+import { createRandom, killProcess, startProcess } from "@countersign/testing/process/server-process";
+import { createWorkload, enrolByLink, type WorkloadTarget } from "@countersign/testing/process/workload";
 import { sampleConfig } from "@countersign/testing/server/deployment";
 import { editConfig, editConfigFile, formatConfig } from "@countersign/testing/server/edit-config";
 import { runCli } from "@countersign/testing/server/run-cli";
-import { freePort } from "@countersign/testing/server/tls-fetch";
+import { findFreePort } from "@countersign/testing/server/tls-fetch";
 import postgres from "postgres";
 import { anEntry } from "../../src/store/contract/fixture.ts";
 import { openSqlite } from "../../src/store/sqlite/sqlite.ts";
@@ -25,8 +25,8 @@ const checkpoints = at("checkpoints.txt");
 
 let database: PostgresServer;
 let issuer: string;
-let stage: StoryTarget;
-let stories: ReturnType<typeof createStories>;
+let harness: WorkloadTarget;
+let workload: ReturnType<typeof createWorkload>;
 
 /** With the deployment's file; `store` goes before what stands in it. */
 async function countersign(words: string, environment: Record<string, string> = {}) {
@@ -57,7 +57,7 @@ async function serve(environment: Record<string, string> = {}): Promise<void> {
   const child = await startProcess(at("countersign.yaml"), environment);
   try {
     let told = 0;
-    await stories.work(`story-${Date.now()}`, () => ++told > 2);
+    await workload.runWorker(`worker-${Date.now()}`, () => ++told > 2);
     // Every entry of the stories is under a checkpoint that has been published.
     const size = async () => (await (await fetch(`${issuer}/log/checkpoint`)).text()).split("\n")[1];
     for (let before = ""; ; ) {
@@ -73,7 +73,7 @@ async function serve(environment: Record<string, string> = {}): Promise<void> {
 
 before(async () => {
   database = await startPostgres();
-  const port = await freePort();
+  const port = await findFreePort();
   issuer = `http://localhost:${port}`;
   const config = editConfig(sampleConfig, {
     issuer,
@@ -87,10 +87,10 @@ before(async () => {
   const api = { id: "refunds-api", secret: secretIn(await done("api add refunds-api --for refunds")) };
   const link = (await done("approver invite ada@example.com")).trim().split("\n").at(-1) ?? "";
   const child = await startProcess(at("countersign.yaml"));
-  const cookie = await enrol(new URL(link), issuer);
+  const cookie = await enrolByLink(new URL(link), issuer);
   await killProcess(child);
-  stage = { issuer, server: () => issuer, agent, api, cookie, gone: new AbortController().signal };
-  stories = createStories(stage, random(1));
+  harness = { issuer, server: () => issuer, agent, api, cookie, stopped: new AbortController().signal };
+  workload = createWorkload(harness, createRandom(1));
   await serve();
 });
 after(async () => {
@@ -111,7 +111,7 @@ test("a deployment moves: what was logged, signed and published before verifies 
   await serve(there);
   const entries = (await done("log show --json --limit 100000", there)).trim().split("\n");
   assert.ok(entries.length > before.trim().split("\n").length);
-  stories.check(entries.map((line) => JSON.parse(line)));
+  workload.checkEntries(entries.map((line) => JSON.parse(line)));
   assert.match(await done(`log verify --checkpoint ${at("kept-elsewhere.txt")}`, there), /verifies/);
 
   const again = await countersign(`store copy --to ${to}`);

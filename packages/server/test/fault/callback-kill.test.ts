@@ -8,94 +8,101 @@ import type { ChildProcess } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
-import { killProcess, random, startProcess } from "@countersign/testing/process/server-process";
-import { decide, pause, sendForm } from "@countersign/testing/process/story";
+import { createRandom, killProcess, startProcess } from "@countersign/testing/process/server-process";
+import { decideOnCard, sendForm, sleep } from "@countersign/testing/process/workload";
 import {
+  type CallbackAgent,
   type CallbackHarness,
-  type Caller,
   createCallbackHarness,
-  newToken,
+  createNotificationToken,
 } from "@countersign/testing/server/callback-harness";
-import { basic, issuer, type Person, requestIdOf } from "@countersign/testing/server/deployment";
+import { issuer, type Person, toBasicAuth, toRequestId } from "@countersign/testing/server/deployment";
 import { editConfig, formatConfig } from "@countersign/testing/server/edit-config";
-import { freePort } from "@countersign/testing/server/tls-fetch";
+import { findFreePort } from "@countersign/testing/server/tls-fetch";
 import { leaseMs } from "../../src/domain/callback/callback.ts";
 
 const kills = process.env.COUNTERSIGN_LONG ? 100 : 3;
 const seed = Number(process.env.COUNTERSIGN_SEED ?? 20261122);
 const workers = 4;
 
-let stage: CallbackHarness;
+let harness: CallbackHarness;
 let ada: Person;
-let agents: readonly Caller[];
+let agents: readonly CallbackAgent[];
 let file: string;
 let url: string;
 let child: ChildProcess | undefined;
 let over = false;
 
 const start = () =>
-  startProcess(file, { COUNTERSIGN_KEY: Buffer.from(stage.deployment.rootKey).toString("base64url") });
+  startProcess(file, { COUNTERSIGN_KEY: Buffer.from(harness.deployment.rootKey).toString("base64url") });
 
-type Story = { readonly agent: Caller; readonly authReqId: string; readonly verdict: "approve" | "deny" };
-const stories: Story[] = [];
+type DecidedRequest = {
+  readonly agent: CallbackAgent;
+  readonly authReqId: string;
+  readonly verdict: "approve" | "deny";
+};
+const decided: DecidedRequest[] = [];
 
-const gone = new AbortController();
-/** The one server, as whoever tells stories wants it. */
-const scene = () => ({ issuer, server: () => url, cookie: ada.cookie, gone: gone.signal });
+const stopped = new AbortController();
+/** The server, as the workload functions expect it. */
+const target = () => ({ issuer, server: () => url, cookie: ada.cookie, stopped: stopped.signal });
 
-/** Asks and decides, one story after another. What is acknowledged is written down. */
+/** Asks and decides, one request after another, and records what was acknowledged. */
 async function work(worker: number, pick: () => number): Promise<void> {
-  for (let story = 0; !over; story += 1) {
-    const agent = agents[story % agents.length]!;
+  for (let turn = 0; !over; turn += 1) {
+    const agent = agents[turn % agents.length]!;
     const form = {
       scope: "openid",
       login_hint: "ada@example.com",
-      authorization_details: JSON.stringify([{ type: "rollout", service: `${worker}-${story}` }]),
-      client_notification_token: newToken(),
+      authorization_details: JSON.stringify([{ type: "rollout", service: `${worker}-${turn}` }]),
+      client_notification_token: createNotificationToken(),
       requested_expiry: "600",
     };
-    const headers = { ...basic(agent), "idempotency-key": `${worker}-${story}` };
-    const asked = await sendForm(scene(), "/bc-authorize", form, headers);
+    const headers = { ...toBasicAuth(agent), "idempotency-key": `${worker}-${turn}` };
+    const asked = await sendForm(target(), "/bc-authorize", form, headers);
     const authReqId: string = JSON.parse(asked.text).auth_req_id;
     assert.ok(authReqId, asked.text);
     const verdict = pick() < 0.7 ? "approve" : "deny";
-    assert.ok(await decide(scene(), requestIdOf(authReqId), verdict));
-    stories.push({ agent, authReqId, verdict });
+    assert.ok(await decideOnCard(target(), toRequestId(authReqId), verdict));
+    decided.push({ agent, authReqId, verdict });
   }
 }
 
 before(async () => {
-  stage = await createCallbackHarness();
-  stage.deployment.clock.now = Date.now();
+  harness = await createCallbackHarness();
+  harness.deployment.clock.now = Date.now();
   // The process uses the machine's clock: a session of the harness's own date would have expired.
-  ada = await stage.deployment.enrol("ada@example.com");
-  agents = [await stage.admit("pinged", "ping", "/ping"), await stage.admit("pushed", "push", "/push")];
-  const port = await freePort();
+  ada = await harness.deployment.enrol("ada@example.com");
+  agents = [
+    await harness.registerAgent("pinged", "ping", "/ping"),
+    await harness.registerAgent("pushed", "push", "/push"),
+  ];
+  const port = await findFreePort();
   url = `http://127.0.0.1:${port}`;
-  file = join(dirname(stage.deployment.file), "countersign.yaml");
+  file = join(dirname(harness.deployment.file), "countersign.yaml");
   const limits = { max_pending_per_agent: 1000, max_requests_per_hour: 100_000 };
-  writeFileSync(file, formatConfig(editConfig(stage.deployment.config, { listen: { port }, limits })));
-  await stage.deployment.server.close();
+  writeFileSync(file, formatConfig(editConfig(harness.deployment.config, { listen: { port }, limits })));
+  await harness.deployment.server.close();
 });
 after(async () => {
   over = true;
-  gone.abort();
+  stopped.abort();
   await killProcess(child);
   // Also after a failure: an open listener would keep this file from ending.
-  await stage.receiver.close();
+  await harness.receiver.close();
 });
 
 test(`killed at ${kills} random moments (seed ${seed}), the server tells every answer, and pushes no second token`, {
   timeout: 60_000 + kills * 10_000,
 }, async (context) => {
-  const pick = random(seed);
+  const pick = createRandom(seed);
   // Slow enough to be killed while it is answering.
-  stage.receiver.answer = (response) => void setTimeout(() => response.writeHead(204).end(), pick() * 60);
+  harness.receiver.respond = (response) => void setTimeout(() => response.writeHead(204).end(), pick() * 60);
   child = await start();
   const working = Promise.all(Array.from({ length: workers }, (_, worker) => work(worker, pick)));
   working.catch(() => {});
   for (let round = 0; round < kills; round += 1) {
-    await Promise.race([pause(300 + pick() * 900), working]);
+    await Promise.race([sleep(300 + pick() * 900), working]);
     await killProcess(child);
     child = await start();
   }
@@ -104,31 +111,31 @@ test(`killed at ${kills} random moments (seed ${seed}), the server tells every a
   await killProcess(child);
 
   // Whatever was under way is told when its lease has run out.
-  stage.receiver.answer = (response) => response.writeHead(204).end();
-  stage.deployment.clock.now = Date.now() + leaseMs;
-  await stage.deployment.restart();
-  await stage.pass(0);
+  harness.receiver.respond = (response) => response.writeHead(204).end();
+  harness.deployment.clock.now = Date.now() + leaseMs;
+  await harness.deployment.restart();
+  await harness.advance(0);
 
-  const told = Map.groupBy(
-    stage.receiver.received.map(({ path, body }) => ({ path, ...JSON.parse(body) })),
+  const callbacks = Map.groupBy(
+    harness.receiver.received.map(({ path, body }) => ({ path, ...JSON.parse(body) })),
     ({ auth_req_id }) => auth_req_id as string,
   );
   let repeated = 0;
-  for (const { agent, authReqId, verdict } of stories) {
-    const heard = told.get(authReqId) ?? [];
-    const events = (await stage.told(requestIdOf(authReqId))).map(({ event }) => event);
+  for (const { agent, authReqId, verdict } of decided) {
+    const received = callbacks.get(authReqId) ?? [];
+    const events = (await harness.readEntries(toRequestId(authReqId))).map(({ event }) => event);
     const count = (event: string) => events.filter((one) => one === event).length;
-    assert.ok(heard.length > 0, `${verdict}: ${events}`);
+    assert.ok(received.length > 0, `${verdict}: ${events}`);
     assert.equal(count("callback.sent"), 1, String(events));
-    if (heard.length > 1) repeated += 1;
-    if (agent.id === "pinged") assert.deepEqual(Object.keys(heard[0]!), ["path", "auth_req_id"]);
-    else if (verdict === "deny") assert.ok(heard.every(({ error }) => error === "access_denied"));
+    if (received.length > 1) repeated += 1;
+    if (agent.id === "pinged") assert.deepEqual(Object.keys(received[0]!), ["path", "auth_req_id"]);
+    else if (verdict === "deny") assert.ok(received.every(({ error }) => error === "access_denied"));
     else {
-      assert.equal(new Set(heard.map(({ access_token }) => access_token)).size, 1);
+      assert.equal(new Set(received.map(({ access_token }) => access_token)).size, 1);
       assert.equal(count("token.issued"), 1);
     }
   }
-  context.diagnostic(`${stories.length} answers told, ${repeated} of them more than once`);
-  assert.ok(stories.length > kills);
-  await stage.close();
+  context.diagnostic(`${decided.length} answers told, ${repeated} of them more than once`);
+  assert.ok(decided.length > kills);
+  await harness.close();
 });

@@ -8,9 +8,9 @@ import { after, before, test } from "node:test";
 import { cibaGrantType } from "@countersign/protocol";
 import { createNodeHarness, type NodeHarness } from "@countersign/testing/process/node-harness";
 import { type PostgresServer, startPostgres } from "@countersign/testing/process/postgres";
-import { random } from "@countersign/testing/process/server-process";
-import { createStories, decide, pause, sendForm } from "@countersign/testing/process/story";
-import { basic, refund, requestIdOf } from "@countersign/testing/server/deployment";
+import { createRandom } from "@countersign/testing/process/server-process";
+import { createWorkload, decideOnCard, sendForm, sleep } from "@countersign/testing/process/workload";
+import { refund, toBasicAuth, toRequestId } from "@countersign/testing/server/deployment";
 import postgres from "postgres";
 
 const long = Boolean(process.env.COUNTERSIGN_LONG);
@@ -19,19 +19,19 @@ const cuts = long ? 200 : 10;
 const seed = Number(process.env.COUNTERSIGN_SEED ?? 20261122);
 const workers = 6;
 
-const pick = random(seed);
+const pick = createRandom(seed);
 let database: PostgresServer;
 let deployment: NodeHarness;
-let stories: ReturnType<typeof createStories>;
+let workload: ReturnType<typeof createWorkload>;
 
 before(async () => {
   database = await startPostgres();
   deployment = await createNodeHarness({
     store: database.url,
     environments: [{}, {}],
-    choose: () => Math.floor(pick() * 2),
+    chooseNode: () => Math.floor(pick() * 2),
   });
-  stories = createStories(deployment.stage, pick);
+  workload = createWorkload(deployment.target, pick);
 });
 after(async () => {
   await deployment?.close();
@@ -58,14 +58,14 @@ const askForm = (order: string) => ({
 /** A request that nobody decides until the test does. */
 async function asked(order: string): Promise<string> {
   const { text } = await sendForm(
-    deployment.stage,
+    deployment.target,
     "/bc-authorize",
     askForm(order),
-    basic(deployment.stage.agent),
+    toBasicAuth(deployment.target.agent),
   );
-  const ticket: string = JSON.parse(text).auth_req_id;
-  stories.others.add(requestIdOf(ticket));
-  return ticket;
+  const authReqId: string = JSON.parse(text).auth_req_id;
+  workload.excludedRequests.add(toRequestId(authReqId));
+  return authReqId;
 }
 
 /** Sent once, to one node, whatever it says. */
@@ -73,7 +73,7 @@ async function once(node: number, path: string, form?: Record<string, string>, m
   const answer = await fetch(deployment.nodes[node]!.url + path, {
     ...(form && {
       method: "POST",
-      headers: { ...basic(deployment.stage.agent), ...more },
+      headers: { ...toBasicAuth(deployment.target.agent), ...more },
       body: new URLSearchParams(form),
     }),
     signal: AbortSignal.timeout(60_000),
@@ -87,17 +87,17 @@ const pollForm = (auth_req_id: string) => ({ grant_type: cibaGrantType, auth_req
 test(`T21: PostgreSQL that ends at once ${crashes} times and recovers (seed ${seed}) is 503 meanwhile; nothing acknowledged is lost or doubled`, {
   timeout: crashes * 60_000,
 }, async (context) => {
-  const ticket = await asked("during-a-crash");
-  await stories.during("crash", workers, async (isOver, answered) => {
+  const authReqId = await asked("during-a-crash");
+  await workload.runDuring("crash", workers, async (isOver, answered) => {
     for (let round = 0; round < crashes && !isOver(); round += 1) {
       await answered(5 + pick() * 50);
       await database.stop(round % 2 ? "immediate" : "kill");
       for (const node of [0, 1]) {
         // After a crash what was under way may still be finished.
-        while ((await once(node, "/readyz")).status === 200) await pause(10);
+        while ((await once(node, "/readyz")).status === 200) await sleep(10);
         for (const [path, form] of [
           ["/bc-authorize", askForm("while-it-is-gone")],
-          ["/oauth/token", pollForm(ticket)],
+          ["/oauth/token", pollForm(authReqId)],
         ] as const) {
           const { status, retryAfter, text } = await once(node, path, form);
           assert.equal(status, 503, text);
@@ -106,11 +106,11 @@ test(`T21: PostgreSQL that ends at once ${crashes} times and recovers (seed ${se
         }
         assert.equal((await once(node, "/livez")).status, 200);
       }
-      await pause(pick() * 500);
+      await sleep(pick() * 500);
       await database.start();
     }
   });
-  const { spent, text } = stories.check(await deployment.entries());
+  const { spent, text } = workload.checkEntries(await deployment.readEntries());
   context.diagnostic(text);
   assert.ok(spent > 0);
 });
@@ -120,43 +120,43 @@ test(`T21: connections to PostgreSQL that are cut off ${cuts} times under load (
 }, async (context) => {
   const statement =
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'countersign'";
-  await stories.during("cut", workers, async (isOver, answered) => {
+  await workload.runDuring("cut", workers, async (isOver, answered) => {
     for (let round = 0; round < cuts && !isOver(); round += 1) {
       await answered(1 + pick() * 8);
-      await pause(pick() * 30);
+      await sleep(pick() * 30);
       await tell(statement);
     }
   });
   // Those on which the nodes hear of each other are back as well: a poll that is held is let go by the other node.
-  const ticket = await asked("after-the-cuts");
-  const held = once(0, "/oauth/token", pollForm(ticket), { prefer: "wait=25" });
-  await pause(300);
-  const other = { ...deployment.stage, server: () => deployment.nodes[1]!.url };
-  await decide(other, requestIdOf(ticket), "approve");
+  const authReqId = await asked("after-the-cuts");
+  const held = once(0, "/oauth/token", pollForm(authReqId), { prefer: "wait=25" });
+  await sleep(300);
+  const other = { ...deployment.target, server: () => deployment.nodes[1]!.url };
+  await decideOnCard(other, toRequestId(authReqId), "approve");
   const decidedAt = performance.now();
   assert.equal((await held).status, 200);
   assert.ok(performance.now() - decidedAt < 3_000, "woken, and not by the safety poll of five seconds");
-  context.diagnostic(stories.check(await deployment.entries()).text);
+  context.diagnostic(workload.checkEntries(await deployment.readEntries()).text);
 });
 
 test("T21: while PostgreSQL is read-only what takes a write is 503 and polls are answered, and then it goes on by itself", async (context) => {
-  const ticket = await asked("while-it-is-read-only");
+  const authReqId = await asked("while-it-is-read-only");
   const setTo = async (value: "on" | "off") => {
     await tell(`ALTER SYSTEM SET default_transaction_read_only = ${value}`);
     await tell("SELECT pg_reload_conf()");
   };
-  await stories.during("read-only", workers, async (isOver, answered) => {
+  await workload.runDuring("read-only", workers, async (isOver, answered) => {
     for (let round = 0; round < (long ? 10 : 1) && !isOver(); round += 1) {
       await answered(5 + pick() * 20);
       await setTo("on");
       try {
         // Each session learns of it by itself, after the statement that it is at.
-        await pause(500);
+        await sleep(500);
         for (const node of [0, 1]) {
           const refused = await once(node, "/bc-authorize", askForm("refused-meanwhile"));
           assert.equal(refused.status, 503, refused.text);
           assert.ok(refused.retryAfter > 0);
-          const poll = await once(node, "/oauth/token", pollForm(ticket));
+          const poll = await once(node, "/oauth/token", pollForm(authReqId));
           assert.match(poll.text, /authorization_pending|slow_down/);
         }
       } finally {
@@ -164,15 +164,15 @@ test("T21: while PostgreSQL is read-only what takes a write is 503 and polls are
       }
     }
   });
-  context.diagnostic(stories.check(await deployment.entries()).text);
+  context.diagnostic(workload.checkEntries(await deployment.readEntries()).text);
 });
 
 test("T21: while PostgreSQL says nothing everybody is told 503 in good time, and then it goes on by itself", {
   skip: !long && "takes a minute",
   timeout: 300_000,
 }, async (context) => {
-  const ticket = await asked("silence");
-  await stories.during("silence", workers, async (isOver, answered) => {
+  const authReqId = await asked("silence");
+  await workload.runDuring("silence", workers, async (isOver, answered) => {
     for (let round = 0; round < 3 && !isOver(); round += 1) {
       await answered(10);
       database.freeze();
@@ -181,7 +181,7 @@ test("T21: while PostgreSQL says nothing everybody is told 503 in good time, and
         const answers = await Promise.all(
           Array.from({ length: 300 }, (_, n) =>
             n % 2
-              ? once(n % 4 > 1 ? 1 : 0, "/oauth/token", pollForm(ticket))
+              ? once(n % 4 > 1 ? 1 : 0, "/oauth/token", pollForm(authReqId))
               : once(n % 4 > 1 ? 1 : 0, "/bc-authorize", askForm(`silence-${round}-${n}`)),
           ),
         );
@@ -194,11 +194,11 @@ test("T21: while PostgreSQL says nothing everybody is told 503 in good time, and
       }
     }
   });
-  context.diagnostic(stories.check(await deployment.entries()).text);
+  context.diagnostic(workload.checkEntries(await deployment.readEntries()).text);
 });
 
 test("all that the nodes tell their operator is that the database could not be used", () => {
-  const faults = deployment.faults();
+  const faults = deployment.readFaults();
   assert.ok(faults.length > 0);
   const others = faults.filter(({ fault }) => fault.type !== "StoreError");
   assert.deepEqual(others, []);

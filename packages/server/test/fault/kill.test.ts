@@ -6,8 +6,8 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { createNodeHarness, type NodeHarness } from "@countersign/testing/process/node-harness";
-import { random } from "@countersign/testing/process/server-process";
-import { createStories, pause } from "@countersign/testing/process/story";
+import { createRandom } from "@countersign/testing/process/server-process";
+import { createWorkload, sleep } from "@countersign/testing/process/workload";
 
 const kills = process.env.COUNTERSIGN_LONG ? Number(process.env.COUNTERSIGN_KILLS ?? 500) : 6;
 const seed = Number(process.env.COUNTERSIGN_SEED ?? 20261122);
@@ -22,24 +22,24 @@ after(() => deployment?.close());
 test(`T21: killed at ${kills} random moments (seed ${seed}), the server loses nothing acknowledged and doubles nothing`, {
   timeout: kills * 20_000,
 }, async (context) => {
-  const pick = random(seed);
-  const { during, check } = createStories(deployment.stage, pick);
+  const pick = createRandom(seed);
+  const { runDuring, checkEntries } = createWorkload(deployment.target, pick);
   const [server] = deployment.nodes;
-  await during("kill", workers, async (isOver, answered) => {
+  await runDuring("kill", workers, async (isOver, answered) => {
     for (let round = 0; round < kills && !isOver(); round += 1) {
       await answered(1 + pick() * 40);
-      await pause(pick() * 30);
+      await sleep(pick() * 30);
       await deployment.kill(server!);
       // One in five is killed before it listens, or just after: what it does then is not to be trusted to be whole either.
       for (; round + 1 < kills && pick() < 0.2; round += 1) {
-        deployment.begin(server!);
-        await pause(200 + pick() * 600);
+        deployment.spawn(server!);
+        await sleep(200 + pick() * 600);
         await deployment.kill(server!);
       }
       await deployment.start(server!);
     }
   });
-  const { spent, text } = check(await deployment.entries());
+  const { spent, text } = checkEntries(await deployment.readEntries());
   context.diagnostic(text);
   assert.ok(spent > 0, "the server did work between the kills");
 });

@@ -7,16 +7,20 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { cibaGrantType } from "@countersign/protocol";
-import { countIn, createFaultHarness, type FaultHarness } from "@countersign/testing/process/fault-harness";
-import { basic, requestIdOf } from "@countersign/testing/server/deployment";
+import {
+  countEvents,
+  createFaultHarness,
+  type FaultHarness,
+} from "@countersign/testing/process/fault-harness";
+import { toBasicAuth, toRequestId } from "@countersign/testing/server/deployment";
 
-let stage: FaultHarness;
+let harness: FaultHarness;
 before(async () => {
-  stage = await createFaultHarness(mkdtempSync(join(tmpdir(), "countersign-shutdown-")), {
+  harness = await createFaultHarness(mkdtempSync(join(tmpdir(), "countersign-shutdown-")), {
     logging: { level: "info" },
   });
 });
-after(() => stage.close());
+after(() => harness.close());
 
 /** A connection on which a request has begun and arrived: its head has been read, and its body is waited for (RFC 9110 §10.1.1). */
 async function begun(url: string, head: readonly string[]): Promise<Socket> {
@@ -36,10 +40,10 @@ async function rest(socket: Socket): Promise<string> {
 }
 
 test("held polls are answered, a redemption under way is finished, and then the process ends by itself", async () => {
-  const node = await stage.start();
+  const node = await harness.start();
   const waiting = await Promise.all(["S-1", "S-2", "S-3"].map((order) => node.ask(order)));
   const approved = await node.ask("S-4");
-  assert.equal(await node.decide(requestIdOf(approved.body.auth_req_id)), 303);
+  assert.equal(await node.decide(toRequestId(approved.body.auth_req_id)), 303);
 
   const held = waiting.map(({ body }) => node.poll(body.auth_req_id, { prefer: "wait=30" }));
   // A second poll beside one that is held is told to slow down: that one has arrived.
@@ -53,7 +57,7 @@ test("held polls are answered, a redemption under way is finished, and then the 
   const redemption = await begun(node.url, [
     "POST /oauth/token HTTP/1.1",
     "host: localhost",
-    `authorization: ${basic(stage.agent).authorization}`,
+    `authorization: ${toBasicAuth(harness.agent).authorization}`,
     "content-type: application/x-www-form-urlencoded",
     `content-length: ${form.length}`,
   ]);
@@ -77,40 +81,40 @@ test("held polls are answered, a redemption under way is finished, and then the 
   assert.deepEqual(await gone, [0, null]);
   await assert.rejects(fetch(`${node.url}/livez`), "nobody new is taken in");
 
-  assert.match(node.printed(), /^stopped$/m);
-  assert.match(node.said(), /"signal":"SIGTERM","event":"stopping"[\s\S]*"event":"stopped"/);
-  assert.doesNotMatch(node.said(), /"event":"(fault|crash)"/);
-  const entries = await stage.entries();
-  assert.equal(countIn(entries, requestIdOf(approved.body.auth_req_id), "token.issued"), 1);
+  assert.match(node.readOutput(), /^stopped$/m);
+  assert.match(node.readStderr(), /"signal":"SIGTERM","event":"stopping"[\s\S]*"event":"stopped"/);
+  assert.doesNotMatch(node.readStderr(), /"event":"(fault|crash)"/);
+  const entries = await harness.readEntries();
+  assert.equal(countEvents(entries, toRequestId(approved.body.auth_req_id), "token.issued"), 1);
   for (const { body } of waiting)
-    assert.equal(countIn(entries, requestIdOf(body.auth_req_id), "request.created"), 1);
+    assert.equal(countEvents(entries, toRequestId(body.auth_req_id), "request.created"), 1);
 });
 
 test("a poll that arrives while it stops is answered at once, however long it would rather wait", async () => {
-  const node = await stage.start();
+  const node = await harness.start();
   const { body } = await node.ask("S-5");
   const form = new URLSearchParams({ grant_type: cibaGrantType, auth_req_id: body.auth_req_id }).toString();
   const late = await begun(node.url, [
     "POST /oauth/token HTTP/1.1",
     "host: localhost",
-    `authorization: ${basic(stage.agent).authorization}`,
+    `authorization: ${toBasicAuth(harness.agent).authorization}`,
     "content-type: application/x-www-form-urlencoded",
     "prefer: wait=30",
     `content-length: ${form.length}`,
   ]);
   const gone = once(node.child, "exit");
   node.child.kill("SIGTERM");
-  await node.says(/"event":"stopping"/);
+  await node.waitForStderr(/"event":"stopping"/);
   late.write(form);
   assert.match(await rest(late), /^HTTP\/1\.1 400 [\s\S]*"authorization_pending"/);
   assert.deepEqual(await gone, [0, null]);
 });
 
 test("who never finishes a request cannot keep it from stopping", async () => {
-  const node = await stage.start();
+  const node = await harness.start();
   const idle = await begun(node.url, ["POST /oauth/token HTTP/1.1", "host: localhost", "content-length: 10"]);
   idle.write("half");
-  const stream = await fetch(`${node.url}/inbox/events`, { headers: { cookie: stage.cookie } });
+  const stream = await fetch(`${node.url}/inbox/events`, { headers: { cookie: harness.cookie } });
   assert.equal(stream.status, 200);
   const gone = once(node.child, "exit");
   const toldAt = performance.now();

@@ -11,14 +11,14 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import {
-  countIn,
+  countEvents,
   createFaultHarness,
   type FaultHarness,
-  type Heard,
-  type Node,
+  type NodeReply,
+  type ServerNode,
 } from "@countersign/testing/process/fault-harness";
-import { canBe } from "@countersign/testing/process/os-user";
-import { requestIdOf } from "@countersign/testing/server/deployment";
+import { canRunAs } from "@countersign/testing/process/os-user";
+import { toRequestId } from "@countersign/testing/server/deployment";
 
 const newFolder = () => mkdtempSync(join(tmpdir(), "countersign-fault-"));
 const root = process.geteuid?.() === 0;
@@ -39,14 +39,14 @@ const limits = may([], "prlimit", "--pid", String(process.pid), "--fsize");
 const canMakeImmutable = root && may(["chattr", "-i", trial], "chattr", "+i", trial);
 rmSync(trial, { recursive: true });
 
-function assertUnavailable({ status, headers, body }: Heard): void {
+function assertUnavailable({ status, headers, body }: NodeReply): void {
   assert.equal(status, 503, JSON.stringify(body));
   assert.equal(body.error, "temporarily_unavailable");
   assert.ok(Number(headers.get("retry-after")) > 0);
 }
 
 /** Asks until the answer is 503, and says what was acknowledged before. */
-async function askUntilRefused(node: Node, prefix: string): Promise<readonly string[]> {
+async function askUntilRefused(node: ServerNode, prefix: string): Promise<readonly string[]> {
   const tickets: string[] = [];
   for (let n = 0; n < 900; n += 1) {
     const asked = await node.ask(`${prefix}-${n}`);
@@ -60,7 +60,7 @@ async function askUntilRefused(node: Node, prefix: string): Promise<readonly str
 }
 
 /** Asks the same again, as an agent does that was told 503, until it is acknowledged. */
-async function askUntilTaken(node: Node, order: string): Promise<string> {
+async function askUntilTaken(node: ServerNode, order: string): Promise<string> {
   for (let tries = 0; tries < 100; tries += 1) {
     const asked = await node.ask(order);
     if (asked.status === 200) return asked.body.auth_req_id;
@@ -74,11 +74,15 @@ async function askUntilTaken(node: Node, order: string): Promise<string> {
  * One request waits and one is approved; then nothing can be written, and then it can again. While it cannot, what takes a
  * write is 503 and what does not is answered; afterwards it goes on by itself, and all that was acknowledged is there once.
  */
-async function endure(stage: FaultHarness, forbid: (node: Node) => void, allow: (node: Node) => void) {
-  const node = await stage.start();
+async function endure(
+  harness: FaultHarness,
+  forbid: (node: ServerNode) => void,
+  allow: (node: ServerNode) => void,
+) {
+  const node = await harness.start();
   const waiting = (await node.ask("waiting")).body.auth_req_id as string;
   const approved = (await node.ask("approved")).body.auth_req_id as string;
-  assert.equal(await node.decide(requestIdOf(approved)), 303);
+  assert.equal(await node.decide(toRequestId(approved)), 303);
 
   forbid(node);
   const acknowledged = await askUntilRefused(node, "during");
@@ -92,10 +96,10 @@ async function endure(stage: FaultHarness, forbid: (node: Node) => void, allow: 
     if (polled.status === 200) tokens.push(polled.body.access_token);
     else if (tokens.length === 0) assertUnavailable(polled);
   }
-  const denied = await node.decide(requestIdOf(waiting), "deny");
+  const denied = await node.decide(toRequestId(waiting), "deny");
   assert.ok(denied === 303 || denied === 503, String(denied));
-  await node.says(/countersign\.db: /);
-  const fault = node.said();
+  await node.waitForStderr(/countersign\.db: /);
+  const fault = node.readStderr();
 
   allow(node);
   const refused = await askUntilTaken(node, `during-${acknowledged.length}`);
@@ -106,13 +110,13 @@ async function endure(stage: FaultHarness, forbid: (node: Node) => void, allow: 
   } else assert.equal(last.body.error, "invalid_grant");
   const spent = await node.reserve(tokens[0]!, randomBytes(16).toString("base64url"));
   assert.equal(spent.status, 200, JSON.stringify(spent.body));
-  if (denied === 503) assert.equal(await node.decide(requestIdOf(waiting), "deny"), 303);
+  if (denied === 503) assert.equal(await node.decide(toRequestId(waiting), "deny"), 303);
   await node.stop();
 
-  const entries = await stage.entries();
-  const count = (ticket: string, event: string) => countIn(entries, requestIdOf(ticket), event);
-  for (const ticket of [waiting, approved, ...acknowledged, refused])
-    assert.equal(count(ticket, "request.created"), 1);
+  const entries = await harness.readEntries();
+  const count = (authReqId: string, event: string) => countEvents(entries, toRequestId(authReqId), event);
+  for (const authReqId of [waiting, approved, ...acknowledged, refused])
+    assert.equal(count(authReqId, "request.created"), 1);
   assert.equal(tokens.length, 1);
   assert.equal(count(approved, "token.issued"), 1);
   assert.equal(count(approved, "token.reserved"), 1);
@@ -139,16 +143,16 @@ test("T21: a full disk is 503 and no start, nothing acknowledged is lost, and wi
         assert.equal((error as NodeJS.ErrnoException).code, "ENOSPC");
       }
   };
-  const stage = await createFaultHarness(folder);
+  const harness = await createFaultHarness(folder);
   try {
-    const fault = await endure(stage, fill, () => rmSync(filler));
+    const fault = await endure(harness, fill, () => rmSync(filler));
     assert.match(fault, /no space left/);
     fill();
-    assert.match(await stage.refusal(), /countersign\.db: .*no space left/);
+    assert.match(await harness.readStartError(), /countersign\.db: .*no space left/);
     rmSync(filler);
-    await (await stage.start()).stop();
+    await (await harness.start()).stop();
   } finally {
-    await stage.close().catch(() => {});
+    await harness.close().catch(() => {});
     execFileSync("umount", [folder]);
     rmSync(folder, { recursive: true, force: true });
   }
@@ -159,18 +163,18 @@ test("T21: a file that may not grow is 503, nothing acknowledged is lost, and wh
     ? mounts && !process.env.COUNTERSIGN_LONG && "a disk that is full is tried here"
     : "takes prlimit",
 }, async () => {
-  const stage = await createFaultHarness(newFolder());
-  const limit = ({ child }: Node, bytes: number | "unlimited") =>
+  const harness = await createFaultHarness(newFolder());
+  const limit = ({ child }: ServerNode, bytes: number | "unlimited") =>
     execFileSync("prlimit", ["--pid", String(child.pid), `--fsize=${bytes}:`]);
   try {
     const fault = await endure(
-      stage,
-      (node) => limit(node, statSync(`${stage.file}-wal`).size + 100_000),
+      harness,
+      (node) => limit(node, statSync(`${harness.file}-wal`).size + 100_000),
       (node) => limit(node, "unlimited"),
     );
     assert.match(fault, /no space left/);
   } finally {
-    await stage.close();
+    await harness.close();
   }
 });
 
@@ -178,58 +182,58 @@ test("T21: a file that becomes read-only is 503 and no start, and when it can be
   skip:
     !canMakeImmutable && "takes an account that may make a file immutable, and a file system that knows it",
 }, async () => {
-  const stage = await createFaultHarness(newFolder());
+  const harness = await createFaultHarness(newFolder());
   const freeze = (flag: "+i" | "-i") => {
-    for (const file of [stage.file, `${stage.file}-wal`]) may([], "chattr", flag, file);
+    for (const file of [harness.file, `${harness.file}-wal`]) may([], "chattr", flag, file);
   };
   try {
     const fault = await endure(
-      stage,
+      harness,
       () => freeze("+i"),
       () => freeze("-i"),
     );
     assert.match(fault, /I\/O error/);
     freeze("+i");
-    assert.match(await stage.refusal(), /countersign\.db: cannot be written/);
+    assert.match(await harness.readStartError(), /countersign\.db: cannot be written/);
   } finally {
     freeze("-i");
-    await stage.close();
+    await harness.close();
   }
 });
 
 test("on a file, or in a directory, that its account may not write to, the server does not start and says so", async (context) => {
   const folder = newFolder();
-  const stage = await createFaultHarness(folder);
+  const harness = await createFaultHarness(folder);
   // Permissions do not bind root, so that as root the server runs as another account.
   const nobody = root ? 65_534 : undefined;
-  if (nobody !== undefined && !canBe(nobody)) {
+  if (nobody !== undefined && !canRunAs(nobody)) {
     context.skip("this checkout is closed to other accounts");
-    return await stage.close();
+    return await harness.close();
   }
   try {
-    chmodSync(stage.file, 0o444);
+    chmodSync(harness.file, 0o444);
     assert.match(
-      await stage.refusal(nobody),
+      await harness.readStartError(nobody),
       /countersign\.db: (cannot be written|not writable) .*read-only/,
     );
-    chmodSync(stage.file, 0o666);
+    chmodSync(harness.file, 0o666);
     chmodSync(folder, 0o555);
     assert.match(
-      await stage.refusal(nobody),
+      await harness.readStartError(nobody),
       /countersign\.db: .*read-only|is its directory writable by this account/,
     );
   } finally {
     chmodSync(folder, 0o755);
-    await stage.close();
+    await harness.close();
   }
 });
 
 test("while another program holds the file locked, what takes a write is 503 and the rest is answered at once", async () => {
-  const stage = await createFaultHarness(newFolder());
+  const harness = await createFaultHarness(newFolder());
   try {
-    const node = await stage.start();
+    const node = await harness.start();
     const waiting = (await node.ask("before")).body.auth_req_id as string;
-    const other = new DatabaseSync(stage.file);
+    const other = new DatabaseSync(harness.file);
     other.exec("BEGIN IMMEDIATE");
     const asking = node.ask("during");
     for (let n = 0; n < 5; n += 1) {
@@ -239,7 +243,7 @@ test("while another program holds the file locked, what takes a write is 503 and
       assert.ok(performance.now() - startedAt < 2_000, "nobody who writes nothing waits for the lock");
     }
     assertUnavailable(await asking);
-    await node.says(/countersign\.db: locked by another process/);
+    await node.waitForStderr(/countersign\.db: locked by another process/);
     other.exec("ROLLBACK");
     await askUntilTaken(node, "during");
     other.exec("BEGIN IMMEDIATE");
@@ -248,34 +252,34 @@ test("while another program holds the file locked, what takes a write is 503 and
     assert.equal((await patient).status, 200, "a short lock is waited for");
     other.close();
     await node.stop();
-    assert.equal((await stage.entries()).filter(({ event }) => event === "request.created").length, 3);
+    assert.equal((await harness.readEntries()).filter(({ event }) => event === "request.created").length, 3);
   } finally {
-    await stage.close();
+    await harness.close();
   }
 });
 
 test("a file that another program keeps to itself is no start, and says so", async () => {
-  const stage = await createFaultHarness(newFolder());
-  const other = new DatabaseSync(stage.file);
+  const harness = await createFaultHarness(newFolder());
+  const other = new DatabaseSync(harness.file);
   try {
     other.exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE");
-    assert.match(await stage.refusal(), /countersign\.db: locked by another process/);
+    assert.match(await harness.readStartError(), /countersign\.db: locked by another process/);
     other.exec("COMMIT");
     other.close();
-    await (await stage.start()).stop();
+    await (await harness.start()).stop();
   } finally {
-    await stage.close();
+    await harness.close();
   }
 });
 
 test("T18: two servers on one file: what one is asked the other decides, wakes and redeems, and each has one winner", async () => {
-  const stage = await createFaultHarness(newFolder());
+  const harness = await createFaultHarness(newFolder());
   try {
-    const [one, other] = [await stage.start(), await stage.start()];
+    const [one, other] = [await harness.start(), await harness.start()];
     const both = [one, other];
     const held = (await one.ask("held")).body.auth_req_id as string;
     const waiting = one.poll(held, { prefer: "wait=20" });
-    assert.equal(await other.decide(requestIdOf(held)), 303);
+    assert.equal(await other.decide(toRequestId(held)), 303);
     assert.equal((await waiting).status, 200, "woken by what the other server wrote");
 
     const rounds = 12;
@@ -287,14 +291,14 @@ test("T18: two servers on one file: what one is asked the other decides, wakes a
       }),
     );
     await Promise.all(
-      tickets.map(async (ticket) => {
-        const request = requestIdOf(ticket);
+      tickets.map(async (authReqId) => {
+        const request = toRequestId(authReqId);
         const statuses = await Promise.all([
           one.decide(request, "approve"),
           other.decide(request, "approve"),
         ]);
         assert.ok(statuses.includes(303), String(statuses));
-        const polls = [one, other, one, other].map((node) => node.poll(ticket));
+        const polls = [one, other, one, other].map((node) => node.poll(authReqId));
         const won = (await Promise.all(polls)).filter(({ status }) => status === 200);
         assert.equal(won.length, 1, "one token");
         const token = won[0]!.body.access_token as string;
@@ -304,12 +308,13 @@ test("T18: two servers on one file: what one is asked the other decides, wakes a
       }),
     );
     await Promise.all(both.map((node) => node.stop()));
-    for (const node of both) assert.equal(node.said().match(/"level":"(error|fatal)"/g), null, node.said());
-    const entries = await stage.entries();
-    for (const ticket of tickets)
+    for (const node of both)
+      assert.equal(node.readStderr().match(/"level":"(error|fatal)"/g), null, node.readStderr());
+    const entries = await harness.readEntries();
+    for (const authReqId of tickets)
       for (const event of ["request.created", "request.approved", "token.issued", "token.reserved"])
-        assert.equal(countIn(entries, requestIdOf(ticket), event), 1, event);
+        assert.equal(countEvents(entries, toRequestId(authReqId), event), 1, event);
   } finally {
-    await stage.close();
+    await harness.close();
   }
 });

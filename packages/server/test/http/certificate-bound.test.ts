@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import { cibaGrantType } from "@countersign/protocol";
-import { selfSigned } from "@countersign/testing/server/certificate";
-import { basic, issuer, refund, requestIdOf } from "@countersign/testing/server/deployment";
+import { createSelfSigned } from "@countersign/testing/server/certificate";
+import { issuer, refund, toBasicAuth, toRequestId } from "@countersign/testing/server/deployment";
 import { createProofKey } from "@countersign/testing/server/dpop-key";
 import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { decodeJwt } from "jose";
@@ -23,7 +23,7 @@ before(async () => {
   });
   assert.ok("secret" in added);
   bound = { id: "agent-mtls", secret: added.secret ?? "" };
-  const { der } = await selfSigned("CN=agent-mtls");
+  const { der } = await createSelfSigned("CN=agent-mtls");
   peer = { certificate: toClientCertificate(der, false) };
 });
 
@@ -31,15 +31,15 @@ let orders = 0;
 async function approved(agent = bound): Promise<string> {
   orders += 1;
   const details = JSON.stringify([{ ...refund, order: `C-${orders}` }]);
-  const asked = await deployment.ask({ authorization_details: details }, basic(agent));
-  await deployment.ada.decide(requestIdOf(asked.body.auth_req_id), "approve");
+  const asked = await deployment.ask({ authorization_details: details }, toBasicAuth(agent));
+  await deployment.ada.decide(toRequestId(asked.body.auth_req_id), "approve");
   return asked.body.auth_req_id;
 }
-async function redeem(ticket: string, from: TlsPeer, { agent = bound, headers = {} } = {}) {
+async function redeem(authReqId: string, from: TlsPeer, { agent = bound, headers = {} } = {}) {
   const request = new Request(`${issuer}/oauth/token`, {
     method: "POST",
-    headers: { ...basic(agent), ...headers },
-    body: new URLSearchParams({ grant_type: cibaGrantType, auth_req_id: ticket }),
+    headers: { ...toBasicAuth(agent), ...headers },
+    body: new URLSearchParams({ grant_type: cibaGrantType, auth_req_id: authReqId }),
   });
   const response = await deployment.server.fetch(request, from);
   return { status: response.status, body: (await response.json()) as Record<string, any> };
@@ -53,20 +53,20 @@ test("a token is bound to the certificate of the connection, and is a bearer tok
   const { body: said } = await deployment.post(
     "/introspect",
     { token: body.access_token },
-    basic(deployment.api),
+    toBasicAuth(deployment.api),
   );
   assert.deepEqual([said.token_type, said.cnf], ["Bearer", cnf]);
 });
 
 test("without a certificate an agent that is registered for bound tokens gets none, and the approval is not lost", async () => {
-  const ticket = await approved();
-  const refused = await redeem(ticket, anonymousPeer);
+  const authReqId = await approved();
+  const refused = await redeem(authReqId, anonymousPeer);
   assert.deepEqual([refused.status, refused.body.error], [400, "invalid_request"]);
-  assert.equal((await redeem(ticket, peer)).status, 200);
+  assert.equal((await redeem(authReqId, peer)).status, 200);
 });
 
 test("a certificate in a header is none", async () => {
-  const pem = (await selfSigned("CN=agent-mtls")).certificate;
+  const pem = (await createSelfSigned("CN=agent-mtls")).certificate;
   const headers = { "x-client-cert": encodeURIComponent(pem), "client-cert": "x", "x-ssl-cert": "x" };
   assert.equal((await redeem(await approved(), anonymousPeer, { headers })).body.error, "invalid_request");
 });
@@ -74,8 +74,8 @@ test("a certificate in a header is none", async () => {
 test("a token is bound to one key: a DPoP proof beside the certificate is refused, and not used up", async () => {
   const key = await createProofKey();
   const dpop = await key.prove({ htu: `${issuer}/oauth/token`, now: deployment.clock.now });
-  const ticket = await approved();
-  const refused = await redeem(ticket, peer, { headers: { dpop } });
+  const authReqId = await approved();
+  const refused = await redeem(authReqId, peer, { headers: { dpop } });
   assert.deepEqual([refused.status, refused.body.error], [400, "invalid_request"]);
   const other = await redeem(await approved(deployment.agent), anonymousPeer, {
     agent: deployment.agent,

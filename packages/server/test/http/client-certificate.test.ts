@@ -3,20 +3,20 @@ import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import {
   type Certificate,
-  type Certificates,
-  createCertificates,
-  selfSigned,
+  type CertificateAuthority,
+  createCertificateAuthority,
+  createSelfSigned,
 } from "@countersign/testing/server/certificate";
-import { basic, issuer } from "@countersign/testing/server/deployment";
+import { issuer, toBasicAuth } from "@countersign/testing/server/deployment";
 import { useDeployment } from "@countersign/testing/server/use-deployment";
 import type { AuthenticationMethod, CertificateName } from "../../src/domain/client/client.ts";
 import { type TlsPeer, toClientCertificate } from "../../src/http/transport/peer.ts";
 import { addAgent, type NewAgent } from "../../src/usecase/client/client-lifecycle.ts";
 
 const deployment = useDeployment({ now: Date.now(), approvers: [] });
-let authority: Certificates;
+let authority: CertificateAuthority;
 before(async () => {
-  authority = await createCertificates();
+  authority = await createCertificateAuthority();
 });
 
 let agents = 0;
@@ -66,7 +66,7 @@ async function call(
 const known = "unsupported_grant_type";
 
 test("tls_client_auth: the subject is compared as a distinguished name, and not as a text", async () => {
-  const certificate = await authority.forClient([
+  const certificate = await authority.issueForClient([
     { C: ["SE"] },
     { O: [{ utf8String: "Räksmörgås, Ltd" }] },
     { OU: ["desk"], CN: ["agent"] },
@@ -94,8 +94,8 @@ test("tls_client_auth: the subject is compared as a distinguished name, and not 
 });
 
 test("tls_client_auth: a subject that writes another name into its value is not that name", async () => {
-  const evil = await authority.forClient([{ CN: [{ utf8String: "agent,O=Bank" }] }]);
-  const lines = await authority.forClient([{ CN: [{ utf8String: "x\\nCN=agent" }] }]);
+  const evil = await authority.issueForClient([{ CN: [{ utf8String: "agent,O=Bank" }] }]);
+  const lines = await authority.issueForClient([{ CN: [{ utf8String: "x\\nCN=agent" }] }]);
   assert.equal(
     await call({ client_id: await named("subject_dn", "CN=agent,O=Bank") }, peer(evil)),
     "invalid_client",
@@ -108,7 +108,7 @@ test("tls_client_auth: a subject that writes another name into its value is not 
 });
 
 test("tls_client_auth: one alternative name of the registered kind is enough, and of another kind is not", async () => {
-  const certificate = await authority.forClient("CN=agent", {
+  const certificate = await authority.issueForClient("CN=agent", {
     names: [
       { type: "dns", value: "Agent.example, DNS:evil.example" },
       { type: "dns", value: "agent.example" },
@@ -150,15 +150,15 @@ test("tls_client_auth: one alternative name of the registered kind is enough, an
 
 test("tls_client_auth: the right name without an authority behind it proves nothing", async () => {
   const id = await named("subject_dn", "CN=agent");
-  const certificate = await selfSigned("CN=agent");
+  const certificate = await createSelfSigned("CN=agent");
   assert.equal(await call({ client_id: id }, peer(certificate, false)), "invalid_client");
-  assert.equal(await call({ client_id: id }, peer(await authority.forClient("CN=agent"))), known);
+  assert.equal(await call({ client_id: id }, peer(await authority.issueForClient("CN=agent"))), known);
 });
 
 test("self_signed_tls_client_auth: any certificate of a registered key, and of no other", async () => {
-  const own = await selfSigned("CN=agent");
-  const rsa = await selfSigned("CN=agent", { algorithm: "RS256" });
-  const foreign = await selfSigned("CN=agent");
+  const own = await createSelfSigned("CN=agent");
+  const rsa = await createSelfSigned("CN=agent", { algorithm: "RS256" });
+  const foreign = await createSelfSigned("CN=agent");
   const { id } = await add({ method: "self_signed_tls_client_auth" }, [
     { kty: "EC" },
     own.publicJwk,
@@ -171,8 +171,8 @@ test("self_signed_tls_client_auth: any certificate of a registered key, and of n
 });
 
 test("self_signed_tls_client_auth: a key that was registered with its certificate is good for that one alone", async () => {
-  const first = await selfSigned("CN=agent");
-  const second = await selfSigned("CN=agent");
+  const first = await createSelfSigned("CN=agent");
+  const second = await createSelfSigned("CN=agent");
   const { id } = await add({ method: "self_signed_tls_client_auth" }, [
     { ...first.publicJwk, x5c: [Buffer.from(second.der).toString("base64")] },
   ]);
@@ -183,7 +183,7 @@ test("self_signed_tls_client_auth: a key that was registered with its certificat
 test("self_signed_tls_client_auth: not before the certificate begins, and not from the moment that it ends", async () => {
   const now = Math.floor(deployment.clock.now / 1000) * 1000;
   const [from, until] = [new Date(now), new Date(now + 60_000)];
-  const certificate = await selfSigned("CN=agent", { from, until });
+  const certificate = await createSelfSigned("CN=agent", { from, until });
   const { id } = await add({ method: "self_signed_tls_client_auth" }, [certificate.publicJwk]);
   const outcomes: string[] = [];
   const kept = deployment.clock.now;
@@ -196,7 +196,7 @@ test("self_signed_tls_client_auth: not before the certificate begins, and not fr
 });
 
 test("a certificate alone names nobody: client_id is needed, and is that of a registered agent", async () => {
-  const certificate = peer(await authority.forClient("CN=agent"));
+  const certificate = peer(await authority.issueForClient("CN=agent"));
   await named("subject_dn", "CN=agent");
   assert.equal(await call({}, certificate), "invalid_client");
   assert.equal(await call({ client_id: "nobody" }, certificate), "invalid_client");
@@ -209,7 +209,7 @@ test("what is no certificate proves nothing, and is no fault", async () => {
 });
 
 test("T62: with a certificate, too, the registered method is the one accepted", async () => {
-  const certificate = await authority.forClient("CN=agent");
+  const certificate = await authority.issueForClient("CN=agent");
   const jwks = [certificate.publicJwk];
   const others: Record<Exclude<AuthenticationMethod, "client_secret_jwt">, NewAgent["credential"]> = {
     client_secret_basic: { method: "client_secret_basic" },
@@ -224,14 +224,14 @@ test("T62: with a certificate, too, the registered method is the one accepted", 
     assert.equal(byCertificate, method.includes("tls") ? known : "invalid_client", method);
     const posted = await call({ client_id: id, client_secret: secret || "x" }, peer(certificate));
     assert.equal(posted, method === "client_secret_post" ? known : "invalid_client", method);
-    const sent = await call({}, peer(certificate), basic({ id, secret: secret || "x" }));
+    const sent = await call({}, peer(certificate), toBasicAuth({ id, secret: secret || "x" }));
     assert.equal(sent, method === "client_secret_basic" ? known : "invalid_client", method);
   }
 });
 
 test("a header is no certificate, whatever it is called", async () => {
   const id = await named("subject_dn", "CN=agent");
-  const { der, certificate } = await authority.forClient("CN=agent");
+  const { der, certificate } = await authority.issueForClient("CN=agent");
   for (const [name, value] of [
     ["client-cert", `:${Buffer.from(der).toString("base64")}:`],
     ["x-ssl-client-cert", encodeURIComponent(certificate)],

@@ -3,14 +3,14 @@ import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { cibaGrantType } from "@countersign/protocol";
 import {
-  basic,
   type Deployment,
   deploy,
   type HttpReply,
   issuer,
   type Person,
   refund,
-  requestIdOf,
+  toBasicAuth,
+  toRequestId,
 } from "@countersign/testing/server/deployment";
 import { createProofKey, type ProofKey } from "@countersign/testing/server/dpop-key";
 import { decodeJwt } from "jose";
@@ -48,20 +48,20 @@ let orders = 0;
 async function ask(agent = deployment.agent): Promise<string> {
   orders += 1;
   const details = JSON.stringify([{ ...refund, order: `D-${orders}` }]);
-  const asked = await deployment.ask({ authorization_details: details }, basic(agent));
+  const asked = await deployment.ask({ authorization_details: details }, toBasicAuth(agent));
   assert.equal(asked.status, 200);
   return asked.body.auth_req_id;
 }
 async function approved(agent = deployment.agent): Promise<string> {
   const ticket = await ask(agent);
-  await ada.decide(requestIdOf(ticket), "approve");
+  await ada.decide(toRequestId(ticket), "approve");
   return ticket;
 }
 const redeem = (ticket: string, proof?: string, agent = deployment.agent): Promise<HttpReply> =>
   deployment.post(
     "/oauth/token",
     { grant_type: cibaGrantType, auth_req_id: ticket },
-    { ...basic(agent), ...(proof !== undefined && { dpop: proof }) },
+    { ...toBasicAuth(agent), ...(proof !== undefined && { dpop: proof }) },
   );
 const prove = (changed: Record<string, unknown> = {}, header = {}) =>
   key.prove({ htu, now: deployment.clock.now, ...changed }, header);
@@ -72,7 +72,7 @@ describe("DPoP", () => {
     assert.deepEqual([answer.status, answer.body.token_type], [200, "DPoP"]);
     const token = answer.body.access_token;
     assert.deepEqual(decodeJwt(token).cnf, { jkt: key.jkt });
-    const { body } = await deployment.post("/introspect", { token }, basic(deployment.api));
+    const { body } = await deployment.post("/introspect", { token }, toBasicAuth(deployment.api));
     assert.deepEqual([body.token_type, body.cnf], ["DPoP", { jkt: key.jkt }]);
     const entries = await deployment.server.store.log.newest(5);
     const issued = entries.map(({ line }) => JSON.parse(line)).find(({ event }) => event === "token.issued");
@@ -97,7 +97,7 @@ describe("DPoP", () => {
     const ticket = await ask();
     const proof = await prove();
     assert.equal((await redeem(ticket, proof)).body.error, "authorization_pending");
-    await ada.decide(requestIdOf(ticket), "approve");
+    await ada.decide(toRequestId(ticket), "approve");
     const replayed = await redeem(ticket, proof);
     assert.equal(replayed.body.error, "invalid_dpop_proof");
     assert.match(replayed.body.error_description, /used before/);
@@ -144,7 +144,7 @@ describe("DPoP", () => {
     const evil = new Request("https://evil.example/oauth/token", {
       method: "POST",
       headers: {
-        ...basic(deployment.agent),
+        ...toBasicAuth(deployment.agent),
         "content-type": "application/x-www-form-urlencoded",
         dpop: await prove({ htu: "https://evil.example/oauth/token" }),
       },

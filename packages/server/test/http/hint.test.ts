@@ -1,7 +1,7 @@
 /** Whom an agent can name, over HTTP: the forms of `login_hint`, and our own ID token as `id_token_hint`. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { basic, refund, requestIdOf } from "@countersign/testing/server/deployment";
+import { refund, toBasicAuth, toRequestId } from "@countersign/testing/server/deployment";
 import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { decodeJwt, generateKeyPair, SignJWT } from "jose";
 import { addAgent } from "../../src/usecase/client/client-lifecycle.ts";
@@ -19,7 +19,7 @@ const askBy = (hint: Readonly<Record<string, string>>) =>
 async function askedBy(hint: Readonly<Record<string, string>>): Promise<readonly string[]> {
   const answer = await askBy(hint);
   assert.equal(answer.status, 200, answer.body.error_description);
-  const held = await deployment.server.store.read("request", requestIdOf(answer.body.auth_req_id));
+  const held = await deployment.server.store.read("request", toRequestId(answer.body.auth_req_id));
   return held?.record.candidates ?? [];
 }
 
@@ -50,14 +50,14 @@ test("a login_hint that begins like JSON and is none means nobody", async () => 
 /** An ID token as the agent was given it, for an action that ada approved. */
 async function idToken(): Promise<string> {
   const asked = await deployment.ask({ authorization_details: action() });
-  await deployment.ada.decide(requestIdOf(asked.body.auth_req_id), "approve");
+  await deployment.ada.decide(toRequestId(asked.body.auth_req_id), "approve");
   return (await deployment.poll(asked.body.auth_req_id)).body.id_token;
 }
 
 test("T6: an id_token_hint that is not ours, not an ID token, or not this agent's is refused", async () => {
   const good = await idToken();
   const asked = await deployment.ask({ authorization_details: action() });
-  await deployment.ada.decide(requestIdOf(asked.body.auth_req_id), "approve");
+  await deployment.ada.decide(toRequestId(asked.body.auth_req_id), "approve");
   const accessToken = (await deployment.poll(asked.body.auth_req_id)).body.access_token;
   const claims = decodeJwt(good);
   const { privateKey } = await generateKeyPair("ES256");
@@ -87,13 +87,13 @@ test("T6: an id_token_hint that is not ours, not an ID token, or not this agent'
   });
   const secret = "secret" in other ? (other.secret ?? "") : "";
   const form = { scope: "openid", id_token_hint: good, authorization_details: action() };
-  const answer = await deployment.post("/bc-authorize", form, basic({ id: "agent-2", secret }));
+  const answer = await deployment.post("/bc-authorize", form, toBasicAuth({ id: "agent-2", secret }));
   assert.deepEqual([answer.status, answer.body.error], [400, "invalid_request"]);
 });
 
 test("T6: an ID token of a person who may not decide this action leads to nobody", async () => {
   const asked = await deployment.ask({ login_hint: "bob@example.com", authorization_details: action() });
-  await deployment.bob.decide(requestIdOf(asked.body.auth_req_id), "approve");
+  await deployment.bob.decide(toRequestId(asked.body.auth_req_id), "approve");
   const { id_token } = (await deployment.poll(asked.body.auth_req_id)).body;
   await refusedBy(
     { id_token_hint: id_token, authorization_details: JSON.stringify([{ type: "promote", service: "foo" }]) },

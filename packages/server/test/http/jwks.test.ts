@@ -5,8 +5,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, beforeEach, test } from "node:test";
 import { allowLoopback } from "@countersign/testing/server/callback-harness";
-import { type Receiver, receive } from "@countersign/testing/server/callback-receiver";
-import { type Certificates, createCertificates, selfSigned } from "@countersign/testing/server/certificate";
+import { type Receiver, startReceiver } from "@countersign/testing/server/callback-receiver";
+import {
+  type CertificateAuthority,
+  createCertificateAuthority,
+  createSelfSigned,
+} from "@countersign/testing/server/certificate";
 import { deploy, issuer } from "@countersign/testing/server/deployment";
 import { exportJWK, generateKeyPair, importJWK, type JWK, SignJWT } from "jose";
 import { createSecretSeal } from "../../src/crypto/seal.ts";
@@ -16,7 +20,7 @@ import { createJwksCache } from "../../src/outbound/jwks-cache.ts";
 import { createOutbound } from "../../src/outbound/outbound.ts";
 import { addAgent } from "../../src/usecase/client/client-lifecycle.ts";
 
-let authority: Certificates;
+let authority: CertificateAuthority;
 let owner: Receiver;
 let keys: ClientJwtVerifier;
 let faults: string[];
@@ -24,8 +28,8 @@ const clock = { now: Date.parse("2026-11-22T14:00:00Z") };
 const minute = 60_000;
 
 before(async () => {
-  authority = await createCertificates();
-  owner = await receive(authority);
+  authority = await createCertificateAuthority();
+  owner = await startReceiver(authority);
 });
 beforeEach(() => {
   owner.received.length = 0;
@@ -57,7 +61,7 @@ function publish(...jwks: JWK[]): void {
 }
 
 function answer(status: number, body: string, headers: Record<string, string> = {}): void {
-  owner.answer = (response) => response.writeHead(status, headers).end(body);
+  owner.respond = (response) => response.writeHead(status, headers).end(body);
 }
 
 const agent = () => ({ keys: { from: "uri" as const, uri: `${owner.origin}/jwks` } });
@@ -175,7 +179,7 @@ test("T36, T37: keys are not fetched from inside, unless the operator allows it"
 });
 
 test("a self-signed certificate is found among published keys, also when its key came meanwhile", async () => {
-  const [first, second] = [await selfSigned("CN=a"), await selfSigned("CN=a")];
+  const [first, second] = [await createSelfSigned("CN=a"), await createSelfSigned("CN=a")];
   const certificate = (made: typeof first) => parseCertificate(made.der)!;
   publish(first.publicJwk as JWK);
   assert.equal(await keys.hasCertificate(agent(), certificate(first)), true);
@@ -227,7 +231,7 @@ test("an agent proves itself by a key that it publishes; while that cannot be ha
   answer(404, "");
   const refused = await call();
   assert.deepEqual([refused.status, refused.body.error], [401, "invalid_client"]);
-  assert.deepEqual(deployment.faultPlaces, ["agent keys"]);
+  assert.deepEqual(deployment.faultOperations, ["agent keys"]);
   publish(jwk);
   deployment.clock.now += minute;
   assert.equal((await call()).body.error, "unsupported_grant_type");

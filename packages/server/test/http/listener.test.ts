@@ -8,15 +8,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { type ConnectionOptions, connect } from "node:tls";
-import { type Certificates, createCertificates } from "@countersign/testing/server/certificate";
+import {
+  type CertificateAuthority,
+  createCertificateAuthority,
+} from "@countersign/testing/server/certificate";
 import { listen } from "../../src/http/transport/listener.ts";
 
 let folder: string;
-let authority: Certificates;
+let authority: CertificateAuthority;
 before(async () => {
   folder = mkdtempSync(join(tmpdir(), "countersign-listener-"));
-  authority = await createCertificates();
-  await write("ec", await authority.forServer("localhost"));
+  authority = await createCertificateAuthority();
+  await write("ec", await authority.issueForServer("localhost"));
 });
 after(() => rmSync(folder, { recursive: true }));
 
@@ -80,10 +83,10 @@ test("TLS 1.3 and 1.2 are spoken, 1.2 with forward secrecy and GCM alone, and no
 });
 
 test("a certificate that was replaced is shown to the next who connects, and a broken one is not taken", async () => {
-  write("renewed", await authority.forServer("localhost"));
+  write("renewed", await authority.issueForServer("localhost"));
   const listener = await opened("renewed");
   const [, first] = await tlsConnect(listener.port, {});
-  const fresh = await authority.forServer("localhost");
+  const fresh = await authority.issueForServer("localhost");
   writeFileSync(file("renewed.pem"), fresh.certificate);
   listener.renew();
   assert.match(
@@ -140,7 +143,7 @@ test("T60: who connects and says nothing, or never comes to an end, is cut off",
 });
 
 test("what cannot be listened with is refused, with the file and what to do about it", async () => {
-  write("other", await authority.forServer("localhost"));
+  write("other", await authority.issueForServer("localhost"));
   const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const locked = { type: "pkcs8", format: "pem", cipher: "aes-256-cbc", passphrase: "x" } as const;
   writeFileSync(file("locked.key"), privateKey.export(locked));

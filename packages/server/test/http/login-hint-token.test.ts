@@ -5,9 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { allowLoopback } from "@countersign/testing/server/callback-harness";
-import { receive } from "@countersign/testing/server/callback-receiver";
-import { createCertificates } from "@countersign/testing/server/certificate";
-import { deploy, issuer, refund, requestIdOf } from "@countersign/testing/server/deployment";
+import { startReceiver } from "@countersign/testing/server/callback-receiver";
+import { createCertificateAuthority } from "@countersign/testing/server/certificate";
+import { deploy, issuer, refund, toRequestId } from "@countersign/testing/server/deployment";
 import type { ConfigEdit } from "@countersign/testing/server/edit-config";
 import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { exportJWK, generateKeyPair, SignJWT, UnsecuredJWT } from "jose";
@@ -59,7 +59,7 @@ for (const [name, subject] of [
   test(`a login_hint_token says who is meant by ${name}`, async () => {
     const answer = await ask(await token(subject()));
     assert.equal(answer.status, 200, answer.body.error_description);
-    const held = await deployment.server.store.read("request", requestIdOf(answer.body.auth_req_id));
+    const held = await deployment.server.store.read("request", toRequestId(answer.body.auth_req_id));
     assert.deepEqual(held?.record.candidates, [deployment.ada.approver]);
   });
 
@@ -149,14 +149,14 @@ test("without an issuer in the configuration no login_hint_token is good", async
 });
 
 test("the keys of an issuer may be at a URL, which is called as agents' are", async () => {
-  const authority = await createCertificates();
-  const owner = await receive(authority);
+  const authority = await createCertificateAuthority();
+  const owner = await startReceiver(authority);
   const ca = join(folder, "ca.pem");
   writeFileSync(ca, authority.ca);
   const published = withKeys({ jwks_uri: `${owner.origin}/jwks` });
   const away = await deploy({ config: published });
   const inside = await deploy({ config: { ...published, ...allowLoopback(ca) } });
-  owner.answer = (response) => response.writeHead(200).end(readFileSync(file));
+  owner.respond = (response) => response.writeHead(200).end(readFileSync(file));
   for (const other of [away, inside]) {
     await other.enrol("ada@example.com");
     const login_hint_token = await token();

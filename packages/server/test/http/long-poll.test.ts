@@ -3,7 +3,7 @@ import { request as httpRequest } from "node:http";
 import type { AddressInfo } from "node:net";
 import { beforeEach, test } from "node:test";
 import { cibaGrantType } from "@countersign/protocol";
-import { basic, type HttpReply, refund, requestIdOf } from "@countersign/testing/server/deployment";
+import { type HttpReply, refund, toBasicAuth, toRequestId } from "@countersign/testing/server/deployment";
 import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { serve } from "@hono/node-server";
 import type { ChangeEvent } from "../../src/store/store.ts";
@@ -27,7 +27,7 @@ function poll(authReqId: string, headers: Record<string, string> = {}): Promise<
   return deployment.post(
     "/oauth/token",
     { grant_type: cibaGrantType, auth_req_id: authReqId },
-    { ...basic(deployment.agent), ...headers },
+    { ...toBasicAuth(deployment.agent), ...headers },
   );
 }
 
@@ -41,7 +41,7 @@ async function held(polling: Promise<HttpReply>): Promise<Promise<HttpReply>[]> 
 test("a poll that would wait is answered by the decision, and at once", async () => {
   const id = await asked();
   const [polling] = await held(poll(id, wait(10)));
-  await deployment.ada.decide(requestIdOf(id), "approve");
+  await deployment.ada.decide(toRequestId(id), "approve");
   const decidedAt = performance.now();
   const { status, body, headers } = await polling!;
   const lateMs = performance.now() - decidedAt;
@@ -54,7 +54,7 @@ test("a poll that would wait is answered by the decision, and at once", async ()
 test("a denial, a withdrawal and the end of its time let it go as well", async () => {
   const denied = await asked();
   const [first] = await held(poll(denied, wait(10)));
-  await deployment.ada.decide(requestIdOf(denied), "deny");
+  await deployment.ada.decide(toRequestId(denied), "deny");
   assert.equal((await first!).body.error, "access_denied");
 
   order += 1000;
@@ -100,14 +100,14 @@ test("the preference is found among others, in any spelling", async () => {
     order += 1;
     const id = await asked();
     const [polling] = await held(poll(id, { prefer }));
-    await deployment.ada.decide(requestIdOf(id), "approve");
+    await deployment.ada.decide(toRequestId(id), "approve");
     assert.equal((await polling!).headers.get("preference-applied"), "wait=7", prefer);
   }
 });
 
 test("an answer that is there already is given at once, also to one who would wait", async () => {
   const id = await asked();
-  await deployment.ada.decide(requestIdOf(id), "approve");
+  await deployment.ada.decide(toRequestId(id), "approve");
   assert.equal((await poll(id, wait(30))).status, 200);
   assert.equal((await poll(id, wait(30))).body.error, "invalid_grant");
 });
@@ -118,7 +118,7 @@ test("a second poll while one is held is too fast, whenever it comes, and the fi
   deployment.clock.now += 15_000;
   const second = await poll(id, wait(30));
   assert.deepEqual([second.body.error, second.headers.get("retry-after")], ["slow_down", "10"]);
-  await deployment.ada.decide(requestIdOf(id), "approve");
+  await deployment.ada.decide(toRequestId(id), "approve");
   assert.equal((await polling!).status, 200);
 });
 
@@ -140,7 +140,7 @@ test("an agent that is paused or removed while its poll is held gets no token", 
   const id = await asked();
   const [polling] = await held(poll(id, wait(10)));
   // Approved and paused in one write: the hold ends, and by then the agent is paused.
-  const approval = (await deployment.server.store.read("request", requestIdOf(id)))!;
+  const approval = (await deployment.server.store.read("request", toRequestId(id)))!;
   const agent = (await deployment.server.store.read("agent", "agent-1"))!;
   const { operator } = await import("../../src/audit/actor.ts");
   const { newEntry } = await import("../../src/audit/new-entry.ts");
@@ -177,12 +177,12 @@ test("a poll that is held over a change of its agent's registration gets no toke
   const next = { ...rest, credential: { method: "client_secret_basic" as const } };
   const changed = await changeAgent(deployment.server.store, agent, next, { by: "command", renew: true });
   assert.ok(changed !== "conflict" && changed.secret !== undefined);
-  await deployment.ada.decide(requestIdOf(id), "approve");
+  await deployment.ada.decide(toRequestId(id), "approve");
   const answer = await polling!;
   assert.deepEqual([answer.status, answer.body.error], [503, "temporarily_unavailable"]);
   assert.ok(answer.headers.get("retry-after"));
   assert.equal((await poll(id)).body.error, "invalid_client");
-  const renewed = basic({ id: "agent-1", secret: changed.secret });
+  const renewed = toBasicAuth({ id: "agent-1", secret: changed.secret });
   assert.equal((await poll(id, renewed)).status, 200);
   Object.assign(deployment.agent, { secret: changed.secret });
 });
@@ -193,15 +193,19 @@ test("a token is not made for a client that has hung up", async () => {
   const body = new URLSearchParams({ grant_type: cibaGrantType, auth_req_id: id });
   const polling = deployment.request("/oauth/token", {
     method: "POST",
-    headers: { ...basic(deployment.agent), ...wait(30), "content-type": "application/x-www-form-urlencoded" },
+    headers: {
+      ...toBasicAuth(deployment.agent),
+      ...wait(30),
+      "content-type": "application/x-www-form-urlencoded",
+    },
     body,
     signal: gone.signal,
   });
   await new Promise((resolve) => setTimeout(resolve, 20));
-  const decided = deployment.ada.decide(requestIdOf(id), "approve");
+  const decided = deployment.ada.decide(toRequestId(id), "approve");
   gone.abort();
   await Promise.all([decided, polling]);
-  assert.equal((await deployment.server.store.readStatus(requestIdOf(id)))?.state, "approved");
+  assert.equal((await deployment.server.store.readStatus(toRequestId(id)))?.state, "approved");
   deployment.clock.now += 6_000;
   assert.equal((await poll(id)).status, 200);
 });
@@ -217,7 +221,7 @@ test("over a socket, a client that hangs up leaves nothing behind, and closing t
   const post = (id: string) => {
     const body = new URLSearchParams({ grant_type: cibaGrantType, auth_req_id: id }).toString();
     const headers = {
-      ...basic(deployment.agent),
+      ...toBasicAuth(deployment.agent),
       ...wait(30),
       "content-type": "application/x-www-form-urlencoded",
     };

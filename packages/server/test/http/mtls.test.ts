@@ -1,17 +1,17 @@
 /** Clients with certificates, over real TLS: the second door, the only door, and what a proxy passes on. */
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
-import { type Certificate, selfSigned } from "@countersign/testing/server/certificate";
-import { refund, requestIdOf } from "@countersign/testing/server/deployment";
+import { type Certificate, createSelfSigned } from "@countersign/testing/server/certificate";
+import { refund, toRequestId } from "@countersign/testing/server/deployment";
 import { type Listeners, openListeners, useListeners } from "@countersign/testing/server/listeners";
-import type { SecureFetch } from "@countersign/testing/server/tls-fetch";
+import type { TlsFetch } from "@countersign/testing/server/tls-fetch";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import * as client from "openid-client";
 import { addAgent, type NewAgent } from "../../src/usecase/client/client-lifecycle.ts";
 
 const tlsFiles = (folder: string) => ({ certificate: `${folder}/server.pem`, key: `${folder}/server.key` });
 
-const doors = useListeners(({ port, mtlsPort, folder }) => ({
+const listeners = useListeners(({ port, mtlsPort, folder }) => ({
   listen: { port, tls: tlsFiles(folder) },
   mtls: {
     url: `https://localhost:${mtlsPort}`,
@@ -22,25 +22,25 @@ const doors = useListeners(({ port, mtlsPort, folder }) => ({
 let named: Certificate;
 let own: Certificate;
 before(async () => {
-  named = await doors.authority.forClient("CN=named");
-  own = await selfSigned("CN=own", { algorithm: "RS256" });
-  await admit(doors, "named", { method: "tls_client_auth", name: "subject_dn", value: "CN=named" });
-  await admit(doors, "own", { method: "self_signed_tls_client_auth" }, own.publicJwk);
+  named = await listeners.authority.issueForClient("CN=named");
+  own = await createSelfSigned("CN=own", { algorithm: "RS256" });
+  await admit(listeners, "named", { method: "tls_client_auth", name: "subject_dn", value: "CN=named" });
+  await admit(listeners, "own", { method: "self_signed_tls_client_auth" }, own.publicJwk);
 });
 
 async function admit(
-  { deployment: place }: Listeners,
+  { deployment }: Listeners,
   id: string,
   credential: NewAgent["credential"],
   jwk?: object,
 ) {
   const keys = jwk && { keys: { from: "registration" as const, jwks: [jwk] as never } };
-  await addAgent(place.server.store, { id, name: id, types: ["refund"], credential, ...keys });
+  await addAgent(deployment.server.store, { id, name: id, types: ["refund"], credential, ...keys });
 }
 
 /** `unsupported_grant_type` is what an authenticated client hears. */
 async function call(
-  fetch: SecureFetch,
+  fetch: TlsFetch,
   url: string,
   client_id: string,
   headers: Record<string, string> = {},
@@ -52,11 +52,13 @@ async function call(
 const known = "unsupported_grant_type";
 
 test("metadata names the methods, and the same endpoints at the other door", async () => {
-  const document = await (await doors.as()(`${doors.issuer}/.well-known/openid-configuration`)).json();
+  const document = await (
+    await listeners.createFetch()(`${listeners.issuer}/.well-known/openid-configuration`)
+  ).json();
   assert.ok(document.token_endpoint_auth_methods_supported.includes("tls_client_auth"));
   assert.ok(document.token_endpoint_auth_methods_supported.includes("self_signed_tls_client_auth"));
   for (const [name, url] of Object.entries<string>(document.mtls_endpoint_aliases))
-    assert.equal(url, document[name].replace(doors.issuer, doors.mtls));
+    assert.equal(url, document[name].replace(listeners.issuer, listeners.mtls));
   for (const name of ["token_endpoint", "backchannel_authentication_endpoint", "revocation_endpoint"])
     assert.ok(document.mtls_endpoint_aliases[name]);
 });
@@ -64,19 +66,19 @@ test("metadata names the methods, and the same endpoints at the other door", asy
 for (const id of ["named", "own"])
   test(`openid-client, unchanged, asks and redeems as ${id} with its certificate`, async () => {
     const certificate = id === "named" ? named : own;
-    const fetch = doors.as(certificate) as client.CustomFetch;
+    const fetch = listeners.createFetch(certificate) as client.CustomFetch;
     const metadata = { use_mtls_endpoint_aliases: true };
-    const config = await client.discovery(new URL(doors.issuer), id, metadata, client.TlsClientAuth(), {
+    const config = await client.discovery(new URL(listeners.issuer), id, metadata, client.TlsClientAuth(), {
       [client.customFetch]: fetch,
     });
     config[client.customFetch] = fetch;
-    const ada = await doors.deployment.enrol(`ada@example.com`);
+    const ada = await listeners.deployment.enrol(`ada@example.com`);
     const asked = await client.initiateBackchannelAuthentication(config, {
       scope: "openid",
       login_hint: "ada@example.com",
       authorization_details: JSON.stringify([{ ...refund, order: `O-${id}` }]),
     });
-    await ada.decide(requestIdOf(asked.auth_req_id), "approve");
+    await ada.decide(toRequestId(asked.auth_req_id), "approve");
     const quickly = { ...asked, interval: 0.01 };
     const granted = await client.pollBackchannelAuthenticationGrant(config, quickly);
     assert.deepEqual(granted.authorization_details, [{ ...refund, order: `O-${id}` }]);
@@ -84,10 +86,10 @@ for (const id of ["named", "own"])
 
 test("an assertion may name an endpoint at the door for certificates", async () => {
   const { publicKey, privateKey } = await generateKeyPair("ES256", { extractable: true });
-  await admit(doors, "signs", { method: "private_key_jwt" }, await exportJWK(publicKey));
+  await admit(listeners, "signs", { method: "private_key_jwt" }, await exportJWK(publicKey));
   for (const [aud, expected] of [
-    [`${doors.mtls}/oauth/token`, known],
-    [doors.mtls, "invalid_client"],
+    [`${listeners.mtls}/oauth/token`, known],
+    [listeners.mtls, "invalid_client"],
   ] as const) {
     const claims = { iss: "signs", sub: "signs", aud, jti: crypto.randomUUID() };
     const signed = new SignJWT(claims).setProtectedHeader({ alg: "ES256" }).setExpirationTime("1m");
@@ -96,67 +98,73 @@ test("an assertion may name an endpoint at the door for certificates", async () 
       client_assertion_type: "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
       client_assertion: await signed.sign(privateKey),
     });
-    const answer = await doors.as()(`${doors.mtls}/oauth/token`, { method: "POST", body });
+    const answer = await listeners.createFetch()(`${listeners.mtls}/oauth/token`, { method: "POST", body });
     assert.equal((await answer.json()).error, expected, aud);
   }
 });
 
 test("the wrong certificate, one of nobody's, and none at all prove nothing", async () => {
-  const stranger = await doors.authority.forClient("CN=stranger");
-  const forged = await selfSigned("CN=named");
+  const stranger = await listeners.authority.issueForClient("CN=stranger");
+  const forged = await createSelfSigned("CN=named");
   for (const caller of [stranger, forged, own, undefined])
-    assert.equal(await call(doors.as(caller), doors.mtls, "named"), "invalid_client");
+    assert.equal(await call(listeners.createFetch(caller), listeners.mtls, "named"), "invalid_client");
   for (const caller of [stranger, named, forged, undefined])
-    assert.equal(await call(doors.as(caller), doors.mtls, "own"), "invalid_client");
+    assert.equal(await call(listeners.createFetch(caller), listeners.mtls, "own"), "invalid_client");
 });
 
 test("a certificate that an authority signed for servers, or one that has ended, does not count as a client's", async () => {
-  const { authority } = doors;
-  await admit(doors, "server", { method: "tls_client_auth", name: "san_dns", value: "agent.example" });
-  const serving = await authority.forServer("agent.example");
+  const { authority } = listeners;
+  await admit(listeners, "server", { method: "tls_client_auth", name: "san_dns", value: "agent.example" });
+  const serving = await authority.issueForServer("agent.example");
   const names = [{ type: "dns" as const, value: "agent.example" }];
   const until = new Date(Date.now() - 1000);
-  const ended = await authority.forClient("CN=x", { names, until });
-  assert.equal(await call(doors.as(serving), doors.mtls, "server"), "invalid_client");
-  assert.equal(await call(doors.as(ended), doors.mtls, "server"), "invalid_client");
+  const ended = await authority.issueForClient("CN=x", { names, until });
+  assert.equal(await call(listeners.createFetch(serving), listeners.mtls, "server"), "invalid_client");
+  assert.equal(await call(listeners.createFetch(ended), listeners.mtls, "server"), "invalid_client");
   assert.equal(
-    await call(doors.as(await authority.forClient("CN=x", { names })), doors.mtls, "server"),
+    await call(
+      listeners.createFetch(await authority.issueForClient("CN=x", { names })),
+      listeners.mtls,
+      "server",
+    ),
     known,
   );
 });
 
 test("nobody is asked for a certificate at the main door, and one that is shown there counts for nothing", async () => {
-  assert.equal(await call(doors.as(named), doors.mtls, "named"), known);
-  assert.equal(await call(doors.as(named), doors.issuer, "named"), "invalid_client");
+  assert.equal(await call(listeners.createFetch(named), listeners.mtls, "named"), known);
+  assert.equal(await call(listeners.createFetch(named), listeners.issuer, "named"), "invalid_client");
 });
 
 test("there are no pages at the door for certificates", async () => {
-  const status = async (url: string, path: string) => (await doors.as()(url + path)).status;
+  const status = async (url: string, path: string) => (await listeners.createFetch()(url + path)).status;
   for (const path of ["/sign-in", "/authorize", "/requests/req_x"]) {
-    assert.notEqual(await status(doors.issuer, path), 404, path);
-    assert.equal(await status(doors.mtls, path), 404, path);
+    assert.notEqual(await status(listeners.issuer, path), 404, path);
+    assert.equal(await status(listeners.mtls, path), 404, path);
   }
   for (const path of ["/jwks", "/.well-known/openid-configuration"])
-    assert.equal(await status(doors.mtls, path), 200, path);
+    assert.equal(await status(listeners.mtls, path), 200, path);
 });
 
 test("with the issuer's own URL the one door asks everybody, and requires a certificate of nobody", async () => {
-  const one = await openListeners(({ port, folder }) => ({
+  const single = await openListeners(({ port, folder }) => ({
     listen: { port, tls: tlsFiles(folder) },
     mtls: { url: `https://localhost:${port}` },
   }));
-  await admit(one, "own", { method: "self_signed_tls_client_auth" }, own.publicJwk);
-  await admit(one, "named", { method: "tls_client_auth", name: "subject_dn", value: "CN=named" });
-  assert.equal(await call(one.as(own), one.issuer, "own"), known);
-  assert.equal(await call(one.as(), one.issuer, "own"), "invalid_client");
-  assert.equal((await one.as()(`${one.issuer}/sign-in`)).status, 200);
+  await admit(single, "own", { method: "self_signed_tls_client_auth" }, own.publicJwk);
+  await admit(single, "named", { method: "tls_client_auth", name: "subject_dn", value: "CN=named" });
+  assert.equal(await call(single.createFetch(own), single.issuer, "own"), known);
+  assert.equal(await call(single.createFetch(), single.issuer, "own"), "invalid_client");
+  assert.equal((await single.createFetch()(`${single.issuer}/sign-in`)).status, 200);
   // Nobody vouches for anybody here: without authorities of its own, those of the machine do not step in.
-  const vouched = await one.authority.forClient("CN=named");
-  assert.equal(await call(one.as(vouched), one.issuer, "named"), "invalid_client");
-  const document = await (await one.as()(`${one.issuer}/.well-known/openid-configuration`)).json();
+  const vouched = await single.authority.issueForClient("CN=named");
+  assert.equal(await call(single.createFetch(vouched), single.issuer, "named"), "invalid_client");
+  const document = await (
+    await single.createFetch()(`${single.issuer}/.well-known/openid-configuration`)
+  ).json();
   assert.ok(!document.token_endpoint_auth_methods_supported.includes("tls_client_auth"));
   assert.ok(document.token_endpoint_auth_methods_supported.includes("self_signed_tls_client_auth"));
-  await one.close();
+  await single.close();
 });
 
 test("several requests on one connection are all by its certificate", async () => {
@@ -164,7 +172,7 @@ test("several requests on one connection are all by its certificate", async () =
   const agent = new Agent({
     keepAlive: true,
     maxSockets: 1,
-    ca: doors.authority.ca,
+    ca: listeners.authority.ca,
     cert: named.certificate,
     key: named.key,
   });
@@ -174,7 +182,7 @@ test("several requests on one connection are all by its certificate", async () =
     const error = await new Promise((resolve, reject) => {
       const headers = { "content-type": "application/x-www-form-urlencoded" };
       const outgoing = request(
-        `${doors.mtls}/oauth/token`,
+        `${listeners.mtls}/oauth/token`,
         { method: "POST", agent, headers },
         (incoming) => {
           incoming.once("data", (body) => resolve(JSON.parse(String(body)).error));

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { cibaGrantType } from "@countersign/protocol";
-import { basic, deploy } from "@countersign/testing/server/deployment";
+import { deploy, toBasicAuth } from "@countersign/testing/server/deployment";
 import type { Store } from "../../src/store/store.ts";
 
 /** The same store, with the names of what is called on it. */
@@ -33,7 +33,7 @@ test("a pending poll is one read of the store and no write, and so is one that i
   const poll = async (changed = {}) => {
     calls.length = 0;
     const form = { grant_type: cibaGrantType, auth_req_id: body.auth_req_id, ...changed };
-    return (await deployment.post("/oauth/token", form, basic(deployment.agent))).body.error;
+    return (await deployment.post("/oauth/token", form, toBasicAuth(deployment.agent))).body.error;
   };
   assert.equal(await poll(), "authorization_pending");
   assert.deepEqual(calls, ["readAgentAndStatus"]);

@@ -5,7 +5,13 @@ import { createServer } from "node:http";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { after, before, test } from "node:test";
 import { cibaGrantType } from "@countersign/protocol";
-import { basic, hidden, issuer, refund, requestIdOf } from "@countersign/testing/server/deployment";
+import {
+  issuer,
+  readHiddenFields,
+  refund,
+  toBasicAuth,
+  toRequestId,
+} from "@countersign/testing/server/deployment";
 import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { type Listener, listen } from "../../src/http/transport/listener.ts";
 import { fromIncomingMessage, type ProtocolRequest } from "../../src/http/transport/protocol-request.ts";
@@ -18,7 +24,7 @@ const deployment = useDeployment();
 let agent: { readonly id: string; readonly secret: string };
 let listener: Listener;
 before(async () => {
-  agent = await deployment.admit("desk");
+  agent = await deployment.registerAgent("desk");
   const opened = await listen({ listen: { host, port: 0 } }, deployment.server.apps, (fault) =>
     deployment.faults.push(fault),
   );
@@ -45,7 +51,7 @@ const form = (fields: Record<string, string>) => new URLSearchParams(fields).toS
 const head = (path: string, lines: readonly string[]) =>
   [`POST ${path} HTTP/1.1`, "host: localhost", ...lines, "", ""].join("\r\n");
 const formed = "content-type: application/x-www-form-urlencoded";
-const authorized = () => `authorization: ${basic(agent).authorization}`;
+const authorized = () => `authorization: ${toBasicAuth(agent).authorization}`;
 
 async function say(...parts: readonly string[]): Promise<string> {
   const socket = await open();
@@ -66,16 +72,16 @@ test("an ask, a poll, a decision and the token, each over a socket", async () =>
     });
   const details = JSON.stringify([{ ...refund, order: "over a socket" }]);
   const ask = { scope: "openid", login_hint: "ada@example.com", authorization_details: details };
-  const asked = await post("/bc-authorize", ask, basic(agent));
+  const asked = await post("/bc-authorize", ask, toBasicAuth(agent));
   assert.equal(asked.status, 200);
   const { auth_req_id } = await asked.json();
   const poll = { grant_type: cibaGrantType, auth_req_id };
-  const pending = await post("/oauth/token", poll, basic(agent));
+  const pending = await post("/oauth/token", poll, toBasicAuth(agent));
   assert.deepEqual([pending.status, (await pending.json()).error], [400, "authorization_pending"]);
   assert.equal(pending.headers.get("cache-control"), "no-store");
   assert.equal(pending.headers.get("x-content-type-options"), "nosniff");
-  const id = requestIdOf(auth_req_id);
-  const { csrf, card } = hidden(await (await deployment.ada.get(`/requests/${id}`)).text());
+  const id = toRequestId(auth_req_id);
+  const { csrf, card } = readHiddenFields(await (await deployment.ada.get(`/requests/${id}`)).text());
   const decision = { csrf: csrf!, card: card!, verdict: "approve" };
   const strange = await post(`/requests/${id}/decision`, decision, { cookie: deployment.ada.cookie });
   assert.equal(strange.status, 403, "without an origin of ours it decides nothing");
@@ -88,7 +94,7 @@ test("an ask, a poll, a decision and the token, each over a socket", async () =>
     decided.headers.get("content-security-policy"),
     (await deployment.ada.get(`/requests/${id}`)).headers.get("content-security-policy"),
   );
-  const token = await post("/oauth/token", poll, basic(agent));
+  const token = await post("/oauth/token", poll, toBasicAuth(agent));
   assert.equal(token.status, 200);
   assert.equal((await token.json()).token_type, "Bearer");
 });

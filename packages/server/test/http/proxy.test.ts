@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import { request } from "node:http";
 import { before, test } from "node:test";
-import { type Certificate, selfSigned } from "@countersign/testing/server/certificate";
+import { type Certificate, createSelfSigned } from "@countersign/testing/server/certificate";
 import { type Listeners, useListeners } from "@countersign/testing/server/listeners";
 import { addAgent } from "../../src/usecase/client/client-lifecycle.ts";
 
-const doors = useListeners(
+const listeners = useListeners(
   ({ port }) => ({
     listen: { port },
     mtls: {
@@ -16,7 +16,7 @@ const doors = useListeners(
   }),
   "http",
 );
-const second = useListeners(
+const separateListeners = useListeners(
   ({ port, mtlsPort }) => ({
     listen: { port },
     mtls: {
@@ -30,17 +30,17 @@ const second = useListeners(
 let named: Certificate;
 let own: Certificate;
 before(async () => {
-  named = await selfSigned("CN=named");
-  own = await selfSigned("CN=own");
-  for (const { deployment: place } of [doors, second]) {
+  named = await createSelfSigned("CN=named");
+  own = await createSelfSigned("CN=own");
+  for (const { deployment } of [listeners, separateListeners]) {
     const common = { types: ["refund"] };
-    await addAgent(place.server.store, {
+    await addAgent(deployment.server.store, {
       ...common,
       id: "named",
       name: "Named",
       credential: { method: "tls_client_auth", name: "subject_dn", value: "CN=named" },
     });
-    await addAgent(place.server.store, {
+    await addAgent(deployment.server.store, {
       ...common,
       id: "own",
       name: "Own",
@@ -76,7 +76,7 @@ const rfc9440 = ({ der }: Certificate) => `:${Buffer.from(der).toString("base64"
 const portOf = ({ listener }: Listeners, at = 0) => listener.addresses[at]?.port ?? 0;
 
 test("the certificate of the header is the client's, in RFC 9440's form and in nginx's", async () => {
-  const port = portOf(doors);
+  const port = portOf(listeners);
   assert.deepEqual(await call({ port, headers: { "client-cert": rfc9440(named) } }), known);
   assert.deepEqual(
     await call({ port, headers: { "Client-Cert": encodeURIComponent(named.certificate) } }),
@@ -88,7 +88,7 @@ test("the certificate of the header is the client's, in RFC 9440's form and in n
 });
 
 test("the header of anybody but the proxy is no certificate", async () => {
-  const port = portOf(doors);
+  const port = portOf(listeners);
   for (const from of ["127.0.0.1", "127.0.0.3"])
     for (const value of [rfc9440(named), "nonsense"])
       assert.deepEqual(await call({ port, from, headers: { "client-cert": value } }), unknown, from);
@@ -101,13 +101,13 @@ test("the header of anybody but the proxy is no certificate", async () => {
 });
 
 test("of the proxy, too, a header of another name is no certificate", async () => {
-  const port = portOf(doors);
+  const port = portOf(listeners);
   for (const name of ["x-ssl-cert", "x-client-cert", "x-forwarded-client-cert"])
     assert.deepEqual(await call({ port, headers: { [name]: rfc9440(named) } }), unknown, name);
 });
 
 test("a header that comes twice, or that cannot be read, is refused and not guessed at", async () => {
-  const port = portOf(doors);
+  const port = portOf(listeners);
   for (const value of [
     [rfc9440(own), rfc9440(named)],
     [rfc9440(named), rfc9440(named)],
@@ -119,23 +119,23 @@ test("a header that comes twice, or that cannot be read, is refused and not gues
 });
 
 test("where the proxy follows no chain, only certificates that the agent registered count", async () => {
-  const port = portOf(second, 1);
+  const port = portOf(separateListeners, 1);
   assert.deepEqual(await call({ port, headers: { "x-ssl-cert": rfc9440(named) } }), unknown);
   assert.deepEqual(await call({ port, id: "own", headers: { "x-ssl-cert": rfc9440(own) } }), known);
 });
 
 test("with a listener of its own for the proxy, the header counts there alone", async () => {
   const headers = { "x-ssl-cert": rfc9440(own) };
-  assert.deepEqual(await call({ port: portOf(second, 0), id: "own", headers }), unknown);
-  assert.deepEqual(await call({ port: portOf(second, 1), id: "own", headers }), known);
+  assert.deepEqual(await call({ port: portOf(separateListeners, 0), id: "own", headers }), unknown);
+  assert.deepEqual(await call({ port: portOf(separateListeners, 1), id: "own", headers }), known);
 });
 
 test("metadata has the proxy's URL, and the methods that it makes possible", async () => {
-  const methods = async ({ deployment: place }: Listeners) => {
-    const document = await (await place.request("/.well-known/openid-configuration")).json();
+  const methods = async ({ deployment }: Listeners) => {
+    const document = await (await deployment.request("/.well-known/openid-configuration")).json();
     assert.equal(document.mtls_endpoint_aliases.token_endpoint, "https://mtls.example/oauth/token");
     return document.token_endpoint_auth_methods_supported.filter((method: string) => method.includes("tls"));
   };
-  assert.deepEqual(await methods(doors), ["tls_client_auth", "self_signed_tls_client_auth"]);
-  assert.deepEqual(await methods(second), ["self_signed_tls_client_auth"]);
+  assert.deepEqual(await methods(listeners), ["tls_client_auth", "self_signed_tls_client_auth"]);
+  assert.deepEqual(await methods(separateListeners), ["self_signed_tls_client_auth"]);
 });

@@ -3,14 +3,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { cibaGrantType } from "@countersign/protocol";
 import { createVirtualAuthenticator } from "@countersign/testing/browser/virtual-authenticator";
-import { fuzzRoutes, names, snapshotStore } from "@countersign/testing/fuzz/fuzz-requests";
+import { fuzzNames, fuzzRoutes, snapshotStore } from "@countersign/testing/fuzz/fuzz-requests";
 import {
-  basic,
-  hidden,
   issuer,
-  optionsIn,
+  readHiddenFields,
+  readPasskeyOptions,
   refund,
-  requestIdOf,
+  toBasicAuth,
+  toRequestId,
 } from "@countersign/testing/server/deployment";
 import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { invite } from "../../src/usecase/people/enrol.ts";
@@ -36,15 +36,15 @@ test("T52: whatever is sent to whatever route, nothing is changed by it, nothing
     else if (text !== "" && typeof JSON.parse(text).error !== "string") wrong.push(`${what}: no error code`);
   });
   assert.deepEqual(wrong, []);
-  assert.deepEqual(deployment.faultPlaces, []);
+  assert.deepEqual(deployment.faultOperations, []);
   assert.deepEqual(snapshotStore(deployment.file), before);
 });
 
 test("a session of one's own opens nothing with a name that is no request and no device", async () => {
   const before = snapshotStore(deployment.file);
-  const { csrf = "" } = hidden(await (await deployment.ada.get("/devices")).text());
+  const { csrf = "" } = readHiddenFields(await (await deployment.ada.get("/devices")).text());
   const headers = { origin: issuer, cookie: deployment.ada.cookie };
-  for (const name of names) {
+  for (const name of fuzzNames) {
     assert.equal((await deployment.ada.get(`/requests/${name}`)).status, 404, name);
     for (const path of [
       `/requests/${name}/decision`,
@@ -71,12 +71,12 @@ test("what a browser says of its passkey beside what is signed breaks no page", 
     const { secret } = await invite(deployment.server, "bob@example.com", "bob");
     const passkey = createVirtualAuthenticator({ rpId: "localhost", origin: issuer });
     const page = await (await deployment.request(`/enrol/${secret}`)).text();
-    const made = passkey.attestation(optionsIn(page));
+    const made = passkey.createAttestation(readPasskeyOptions(page));
     const attestation = JSON.stringify({ ...made, response: { ...made.response, transports } });
     const enrolled = await deployment.request(`/enrol/${secret}`, {
       method: "POST",
       headers: { origin: issuer },
-      body: new URLSearchParams({ ...hidden(page), attestation, device: "Phone" }),
+      body: new URLSearchParams({ ...readHiddenFields(page), attestation, device: "Phone" }),
     });
     assert.equal(enrolled.status, 303);
     const cookie = (enrolled.headers.get("set-cookie") ?? "").split(";")[0] ?? "";
@@ -84,7 +84,7 @@ test("what a browser says of its passkey beside what is signed breaks no page", 
       { ...refund, type: "signed-refund", order: JSON.stringify(transports).slice(0, 30) },
     ]);
     const asked = await deployment.ask({ authorization_details: details, login_hint: "bob@example.com" });
-    const card = await deployment.request(`/requests/${requestIdOf(asked.body.auth_req_id)}`, {
+    const card = await deployment.request(`/requests/${toRequestId(asked.body.auth_req_id)}`, {
       headers: { cookie },
     });
     assert.equal(card.status, 200);
@@ -92,7 +92,7 @@ test("what a browser says of its passkey beside what is signed breaks no page", 
 });
 
 test("T45: ten thousand unknown auth_req_ids, and another agent's, are one answer, for which nothing but the caller is read", async () => {
-  const other = await deployment.admit("other");
+  const other = await deployment.registerAgent("other");
   const asked = await deployment.ask();
   const reads: string[] = [];
   const { store } = deployment.server;
@@ -110,7 +110,7 @@ test("T45: ten thousand unknown auth_req_ids, and another agent's, are one answe
   try {
     const poll = async (auth_req_id: string) => {
       const form = { grant_type: cibaGrantType, auth_req_id };
-      const { status, body, headers } = await deployment.post("/oauth/token", form, basic(other));
+      const { status, body, headers } = await deployment.post("/oauth/token", form, toBasicAuth(other));
       return JSON.stringify([status, body, [...headers]]);
     };
     const theirs = await poll(asked.body.auth_req_id);

@@ -4,12 +4,12 @@ import { generateKeyPairSync } from "node:crypto";
 import { test } from "node:test";
 import { cibaGrantType } from "@countersign/protocol";
 import {
-  basic,
   type Deployment,
   deploy,
   type HttpReply,
   issuer,
   refund,
+  toBasicAuth,
 } from "@countersign/testing/server/deployment";
 import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { pauseAgent } from "../../src/usecase/client/client-lifecycle.ts";
@@ -116,7 +116,7 @@ test("without an initial access token nobody registers, nor with one that is unk
   });
   await revokeInitialAccessToken(deployment.server.store, withdrawn.id);
   deployment.clock.now += 1000;
-  for (const token of ["guess", used, short, withdrawn.token, basic(deployment.agent).authorization]) {
+  for (const token of ["guess", used, short, withdrawn.token, toBasicAuth(deployment.agent).authorization]) {
     const answer = await register(token);
     assert.deepEqual([answer.status, answer.body.error], [401, "invalid_token"], token);
     assert.match(answer.headers.get("www-authenticate") ?? "", /^Bearer/);
@@ -321,5 +321,5 @@ function pick({ client_id_issued_at, client_secret_expires_at, ...body }: Record
 test("a name that cannot be kept as it is, with a NUL or cut in a character, is no fault", async () => {
   for (const client_name of ["a\0b", `${"a".repeat(199)}\u{1f600}`])
     assert.equal((await registered({ client_name })).body.client_name, "Refund desk");
-  assert.deepEqual(deployment.faultPlaces, []);
+  assert.deepEqual(deployment.faultOperations, []);
 });

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { test } from "node:test";
-import { basic, issuer, refund, requestIdOf } from "@countersign/testing/server/deployment";
+import { issuer, refund, toBasicAuth, toRequestId } from "@countersign/testing/server/deployment";
 import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { decodeJwt } from "jose";
 import { addAgent, addApi, pauseAgent, remove } from "../../src/usecase/client/client-lifecycle.ts";
@@ -13,15 +13,15 @@ let orders = 0;
 async function issue(agent = deployment.agent): Promise<string> {
   orders += 1;
   const action = { ...refund, order: `R-${orders}` };
-  const asked = await deployment.ask({ authorization_details: JSON.stringify([action]) }, basic(agent));
-  await deployment.ada.decide(requestIdOf(asked.body.auth_req_id), "approve");
+  const asked = await deployment.ask({ authorization_details: JSON.stringify([action]) }, toBasicAuth(agent));
+  await deployment.ada.decide(toRequestId(asked.body.auth_req_id), "approve");
   const form = { grant_type: "urn:openid:params:grant-type:ciba", auth_req_id: asked.body.auth_req_id };
-  return (await deployment.post("/oauth/token", form, basic(agent))).body.access_token;
+  return (await deployment.post("/oauth/token", form, toBasicAuth(agent))).body.access_token;
 }
 const revoke = (token: string, agent = deployment.agent, more = {}) =>
-  deployment.post("/revoke", { token, ...more }, basic(agent));
+  deployment.post("/revoke", { token, ...more }, toBasicAuth(agent));
 const introspect = async (token: string, more = {}) =>
-  await deployment.post("/introspect", { token, ...more }, basic(deployment.api));
+  await deployment.post("/introspect", { token, ...more }, toBasicAuth(deployment.api));
 const reserve = (token: string) =>
   deployment.spend({
     operation: "reserve",
@@ -80,7 +80,10 @@ test("revoking again, or what is unknown, another agent's or over, is answered 2
 
 test("a revocation without a token, or without a client, is refused; what kind of token it is, is not asked", async () => {
   const token = await issue();
-  assert.equal((await deployment.post("/revoke", {}, basic(deployment.agent))).body.error, "invalid_request");
+  assert.equal(
+    (await deployment.post("/revoke", {}, toBasicAuth(deployment.agent))).body.error,
+    "invalid_request",
+  );
   assert.equal((await deployment.post("/revoke", { token })).status, 401);
   assert.equal((await revoke(token, deployment.api)).status, 401);
   assert.equal((await introspect(token)).body.active, true);
@@ -135,7 +138,7 @@ test("of a token that may not be spent introspection says that, and nothing else
   await remove(deployment.server.store, "agent", gone.id);
   for (const name of ["revoked", "reserved", "paused", "gone"] as const)
     assert.deepEqual((await introspect(tokens[name])).body, { active: false }, name);
-  const calendar = basic({ id: "calendar-api", secret: other.secret });
+  const calendar = toBasicAuth({ id: "calendar-api", secret: other.secret });
   const elsewhere = await deployment.post("/introspect", { token: tokens.elsewhere }, calendar);
   assert.deepEqual(elsewhere.body, { active: false });
   for (const unknown of ["x", `${tokens.elsewhere}x`, "__proto__"])

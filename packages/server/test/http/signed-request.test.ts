@@ -2,14 +2,14 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import {
-  basic,
   type Deployment,
   deploy,
   type HttpReply,
   issuer,
   type Person,
   refund,
-  requestIdOf,
+  toBasicAuth,
+  toRequestId,
 } from "@countersign/testing/server/deployment";
 import { CompactSign, type CryptoKey, exportJWK, generateKeyPair, type JWK } from "jose";
 import * as oauth from "oauth4webapi";
@@ -76,7 +76,7 @@ const send = (
   form: Readonly<Record<string, string>>,
   headers = {},
   by: Signer = signer,
-): Promise<HttpReply> => deployment.post("/bc-authorize", form, { ...basic(by), ...headers });
+): Promise<HttpReply> => deployment.post("/bc-authorize", form, { ...toBasicAuth(by), ...headers });
 
 const asked = async () => (await deployment.server.store.listRequests({ limit: 1000 })).length;
 
@@ -106,13 +106,13 @@ test("a signed request is asked as it is in the form, and redeemed", async () =>
   const answer = await send({ request });
   assert.equal(answer.status, 200, answer.body.error_description);
   assert.equal(answer.body.expires_in, 30);
-  const id = requestIdOf(answer.body.auth_req_id);
+  const id = toRequestId(answer.body.auth_req_id);
   const held = await deployment.server.store.read("request", id);
   assert.deepEqual(held?.record.candidates, [ada.approver]);
   assert.match(await (await ada.get(`/requests/${id}`)).text(), /Please/);
   await ada.decide(id, "approve");
   const form = { grant_type: "urn:openid:params:grant-type:ciba", auth_req_id: answer.body.auth_req_id };
-  const granted = await deployment.post("/oauth/token", form, basic(signer));
+  const granted = await deployment.post("/oauth/token", form, toBasicAuth(signer));
   assert.deepEqual(granted.body.authorization_details, details);
 });
 

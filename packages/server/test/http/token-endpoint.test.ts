@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { cibaGrantType } from "@countersign/protocol";
 import {
-  basic,
   type Deployment,
   deploy,
   issuer,
   type Person,
   refund,
-  requestIdOf,
+  toBasicAuth,
+  toRequestId,
 } from "@countersign/testing/server/deployment";
 
 let deployment: Deployment;
@@ -40,7 +40,7 @@ test("returns slow_down with Retry-After for a second poll within the interval, 
     [400, "slow_down", "10"],
   );
   assert.equal(hasty.headers.get("www-authenticate"), null);
-  await ada.decide(requestIdOf(ticket), "approve");
+  await ada.decide(toRequestId(ticket), "approve");
   assert.equal((await deployment.poll(ticket)).status, 200);
 });
 
@@ -48,7 +48,7 @@ test("returns errors as JSON whatever the Accept header (T52)", async () => {
   const answer = await deployment.post(
     "/oauth/token",
     {},
-    { ...basic(deployment.agent), accept: "text/html" },
+    { ...toBasicAuth(deployment.agent), accept: "text/html" },
   );
   assert.equal(answer.headers.get("content-type"), "application/json");
   assert.equal(answer.body.error, "invalid_request");
@@ -92,12 +92,12 @@ test("sends HSTS if the server terminates TLS, but not on localhost or behind a 
 
 test("rejects a resource other than the approved API with invalid_target; the approval stays redeemable", async () => {
   const ticket = await ask();
-  await ada.decide(requestIdOf(ticket), "approve");
+  await ada.decide(toRequestId(ticket), "approve");
   const redeem = (resource: string) =>
     deployment.post(
       "/oauth/token",
       { grant_type: cibaGrantType, auth_req_id: ticket, resource },
-      basic(deployment.agent),
+      toBasicAuth(deployment.agent),
     );
   const other = await redeem("https://calendar.example");
   assert.deepEqual([other.status, other.body.error], [400, "invalid_target"]);
@@ -110,7 +110,7 @@ test("publishes a new key at once, signs with it after eleven minutes, and keeps
     (await (await deployment.request("/jwks")).json()).keys.map(({ kid }: { kid: string }) => kid);
   const signedBy = async () => {
     const ticket = await ask();
-    await ada.decide(requestIdOf(ticket), "approve");
+    await ada.decide(toRequestId(ticket), "approve");
     const [head = ""] = (await deployment.poll(ticket)).body.access_token.split(".");
     return JSON.parse(Buffer.from(head, "base64url").toString()).kid;
   };

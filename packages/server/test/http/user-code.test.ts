@@ -1,7 +1,7 @@
 /** User codes (CIBA §7.1), over HTTP: who must send one, and how often one can be guessed. */
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
-import { basic, type HttpReply, refund, requestIdOf } from "@countersign/testing/server/deployment";
+import { type HttpReply, refund, toBasicAuth, toRequestId } from "@countersign/testing/server/deployment";
 import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { addAgent } from "../../src/usecase/client/client-lifecycle.ts";
 import { attemptWindowMs, setUserCode } from "../../src/usecase/request/user-code.ts";
@@ -30,7 +30,7 @@ const form = (changed: Readonly<Record<string, string>> = {}) => ({
   ...changed,
 });
 const ask = (changed?: Readonly<Record<string, string>>, headers = {}): Promise<HttpReply> =>
-  deployment.post("/bc-authorize", form(changed), { ...basic(coded), ...headers });
+  deployment.post("/bc-authorize", form(changed), { ...toBasicAuth(coded), ...headers });
 const outcome = ({ status, body }: HttpReply) => (status === 200 ? "asked" : body.error);
 const asked = async () => (await deployment.server.store.listRequests({ limit: 1000 })).length;
 
@@ -108,13 +108,15 @@ test("T56: a right code in between does not start the count again", async () => 
 test("T56: of any number of guesses at once five are heard, also for an action that waits already", async () => {
   deployment.clock.now += attemptWindowMs;
   const waiting = form({ user_code: code });
-  assert.equal(outcome(await deployment.post("/bc-authorize", waiting, basic(coded))), "asked");
+  assert.equal(outcome(await deployment.post("/bc-authorize", waiting, toBasicAuth(coded))), "asked");
   deployment.clock.now += 1000;
   for (const base of [form(), waiting]) {
     await setUserCode(deployment.server, "ada@example.com", code);
     const guesses = Array.from({ length: 40 }, (_, at) => (at === 35 ? code : `wrong-${at}`));
     const answers = await Promise.all(
-      guesses.map((user_code) => deployment.post("/bc-authorize", { ...base, user_code }, basic(coded))),
+      guesses.map((user_code) =>
+        deployment.post("/bc-authorize", { ...base, user_code }, toBasicAuth(coded)),
+      ),
     );
     const heard = answers.map(outcome).filter((one) => one !== "access_denied");
     assert.equal(heard.filter((one) => one === "invalid_user_code").length, 5);
@@ -130,9 +132,9 @@ test("T56: one person's wrong codes are not another's", async () => {
 
 test("an Idempotency-Key leads back to its request whatever code comes with it", async () => {
   const without = form({ login_hint: "bob@example.com" });
-  const key = { ...basic(coded), "idempotency-key": "code-1" };
+  const key = { ...toBasicAuth(coded), "idempotency-key": "code-1" };
   const first = await deployment.post("/bc-authorize", { ...without, user_code: code }, key);
-  await deployment.bob.decide(requestIdOf(first.body.auth_req_id), "deny");
+  await deployment.bob.decide(toRequestId(first.body.auth_req_id), "deny");
   const again = await deployment.post("/bc-authorize", without, key);
   assert.equal(again.body.auth_req_id, first.body.auth_req_id);
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { basic, deploy, issuer, refund, requestIdOf } from "@countersign/testing/server/deployment";
+import { deploy, issuer, refund, toBasicAuth, toRequestId } from "@countersign/testing/server/deployment";
 import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { pauseAgent } from "../../src/usecase/client/client-lifecycle.ts";
 import { releaseDenial } from "../../src/usecase/request/cancel.ts";
@@ -103,7 +103,7 @@ test("a resource that is named twice is refused: a token is for one API", async 
   form.set("authorization_details", JSON.stringify([refund]));
   for (const resource of ["https://refunds.example", "https://calendar.example"])
     form.append("resource", resource);
-  const answer = await deployment.post("/bc-authorize", form.toString(), basic(deployment.agent));
+  const answer = await deployment.post("/bc-authorize", form.toString(), toBasicAuth(deployment.agent));
   assert.deepEqual([answer.status, answer.body.error], [400, "invalid_request"]);
   assert.deepEqual(await deployment.server.store.listRequests({ limit: 10 }), []);
 });
@@ -143,7 +143,7 @@ test("login_hint is an e-mail, an id, or a subject identifier as real SDKs send 
   for (const [at, login_hint] of forms.entries()) {
     const answer = await deployment.ask({ login_hint, ...details({ ...refund, order: `H-${at}` }) });
     assert.equal(answer.status, 200, answer.body.error_description);
-    const held = await deployment.server.store.read("request", requestIdOf(answer.body.auth_req_id));
+    const held = await deployment.server.store.read("request", toRequestId(answer.body.auth_req_id));
     assert.deepEqual(held?.record.candidates, [deployment.ada.approver]);
   }
 });
@@ -159,7 +159,7 @@ test("what real clients add is accepted: duplicate and standard scopes, an empty
     ...details({ ...refund, order: "R-1" }),
   });
   assert.equal(answer.status, 200, answer.body.error_description);
-  await deployment.ada.decide(requestIdOf(answer.body.auth_req_id), "approve");
+  await deployment.ada.decide(toRequestId(answer.body.auth_req_id), "approve");
   const granted = await deployment.poll(answer.body.auth_req_id);
   assert.equal(granted.body.scope, "openid", "offline_access is accepted and not granted");
 });
@@ -170,7 +170,7 @@ test("T8: a hint chooses only among those whom the operator's rule allows", asyn
   const outside = await deployment.ask({ login_hint: "bob@example.com", ...foo });
   assert.notEqual(outside.status, 200);
   const owner = await deployment.ask({ login_hint: "owner", ...foo });
-  const held = await deployment.server.store.read("request", requestIdOf(owner.body.auth_req_id));
+  const held = await deployment.server.store.read("request", toRequestId(owner.body.auth_req_id));
   assert.deepEqual(held?.record.candidates, [deployment.ada.approver], "the owner of foo, and nobody else");
 });
 
@@ -189,7 +189,7 @@ test("an action scope is asked for without details, with its own sentence and au
     binding_message: "Old events",
   });
   assert.equal(answer.status, 200, answer.body.error_description);
-  const id = requestIdOf(answer.body.auth_req_id);
+  const id = toRequestId(answer.body.auth_req_id);
   const page = await (await deployment.ada.get(`/requests/${id}`)).text();
   assert.match(page, /Delete every event of the past year/);
   assert.match(page, /Old events/);
@@ -215,7 +215,7 @@ test("the same Idempotency-Key never asks twice, also after the request has ende
   const action = details({ ...refund, order: "K-1" });
   const key = { "idempotency-key": "task-1" };
   const first = await deployment.ask(action, key);
-  await deployment.ada.decide(requestIdOf(first.body.auth_req_id), "approve");
+  await deployment.ada.decide(toRequestId(first.body.auth_req_id), "approve");
   await deployment.poll(first.body.auth_req_id);
   const again = await deployment.ask(action, key);
   assert.equal(again.body.auth_req_id, first.body.auth_req_id);
@@ -229,7 +229,7 @@ test("the same Idempotency-Key never asks twice, also after the request has ende
 test("T25: a denied action is refused reworded, repriced, and after its expiry, until a person re-opens it", async () => {
   const action = { ...refund, order: "D-1" };
   const asked = await deployment.ask({ ...details(action), binding_message: "please" });
-  await deployment.ada.decide(requestIdOf(asked.body.auth_req_id), "deny", { reason: "Not before an audit" });
+  await deployment.ada.decide(toRequestId(asked.body.auth_req_id), "deny", { reason: "Not before an audit" });
   const changes = [{}, { amount: "10000.01" }, { amount: "1.00", reason: "only a little" }];
   for (const changed of changes) {
     const answer = await deployment.ask({
@@ -284,14 +284,14 @@ test("T29: an agent asks only so often within an hour, however short it makes it
 test("a paused agent is refused everywhere at once: ask, redeem, spend", async () => {
   const waiting = await deployment.ask(details({ ...refund, order: "P-1" }));
   const redeemed = await deployment.ask(details({ ...refund, order: "P-2" }));
-  await deployment.ada.decide(requestIdOf(waiting.body.auth_req_id), "approve");
-  await deployment.ada.decide(requestIdOf(redeemed.body.auth_req_id), "approve");
+  await deployment.ada.decide(toRequestId(waiting.body.auth_req_id), "approve");
+  await deployment.ada.decide(toRequestId(redeemed.body.auth_req_id), "approve");
   const token = (await deployment.poll(redeemed.body.auth_req_id)).body.access_token;
   await pauseAgent(deployment.server.store, deployment.agent.id, true);
   assert.deepEqual((await deployment.ask(details({ ...refund, order: "P-3" }))).body.error, "access_denied");
   assert.equal((await deployment.poll(waiting.body.auth_req_id)).body.error, "access_denied");
   const digest =
-    (await deployment.server.store.read("request", requestIdOf(redeemed.body.auth_req_id)))?.record.digest ??
+    (await deployment.server.store.read("request", toRequestId(redeemed.body.auth_req_id)))?.record.digest ??
     "";
   const form = { operation: "reserve", token, spend_id: "s".repeat(22), act_digest: digest };
   assert.equal((await deployment.spend(form)).body.error, "invalid_token");

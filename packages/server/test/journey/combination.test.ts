@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { partsDigest, shortDigest } from "@countersign/protocol";
-import { basic, deploy, refund, requestIdOf } from "@countersign/testing/server/deployment";
+import { deploy, refund, toBasicAuth, toRequestId } from "@countersign/testing/server/deployment";
 import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { decodeJwt } from "jose";
 import { exportEvidence, exportLog, verifyEvidence, verifyLog } from "../../src/audit/audit.ts";
@@ -33,8 +33,8 @@ function send(details: readonly object[], changed: Record<string, string> = {}) 
 async function ask(details: readonly object[], changed: Record<string, string> = {}) {
   const answer = await send(details, changed);
   assert.equal(answer.status, 200, JSON.stringify(answer.body));
-  const ticket = answer.body.auth_req_id as string;
-  return { ticket, id: requestIdOf(ticket) };
+  const authReqId = answer.body.auth_req_id as string;
+  return { ticket: authReqId, id: toRequestId(authReqId) };
 }
 
 async function approved(id: string) {
@@ -49,7 +49,7 @@ async function refusal(details: readonly object[], changed: Record<string, strin
 
 test("several details are one action: one request, one answer, one token, one spend", async () => {
   const details = [{ ...refund, order: "B-1" }, { ...promote }, { ...refund, order: "B-2", amount: "1.00" }];
-  const { ticket, id } = await ask(details);
+  const { ticket: authReqId, id } = await ask(details);
   const { card, parts, digest } = await approved(id);
   assert.ok(card.v === 2);
   const page = await (await deployment.ada.get(`/requests/${id}`)).text();
@@ -65,7 +65,7 @@ test("several details are one action: one request, one answer, one token, one sp
     assert.ok(page.includes(text), text);
   assert.equal((await deployment.ada.decide(id, "approve")).status, 303);
 
-  const { status, body } = await deployment.poll(ticket);
+  const { status, body } = await deployment.poll(authReqId);
   assert.equal(status, 200);
   assert.deepEqual(body.authorization_details, details);
   const claims = decodeJwt(body.access_token);
@@ -78,12 +78,12 @@ test("several details are one action: one request, one answer, one token, one sp
   );
   const stated = details.map(({ type, ...bound }, at) => ({ type, typeHash: hashes[at]!, bound }));
   assert.equal(claims.act_digest, partsDigest("https://refunds.example", stated));
-  assert.equal((await deployment.poll(ticket)).body.error, "invalid_grant");
+  assert.equal((await deployment.poll(authReqId)).body.error, "invalid_grant");
 
   const introspected = await deployment.post(
     "/introspect",
     { token: body.access_token },
-    basic(deployment.api),
+    toBasicAuth(deployment.api),
   );
   assert.deepEqual(introspected.body.authorization_details, details);
   assert.deepEqual(introspected.body.act_type_hashes, hashes);
@@ -168,7 +168,7 @@ test("the strictest level, the shortest time and the shortest token hold for all
     { ...promote, service: "foo" },
   ];
   await reopenAll();
-  const { ticket, id } = await ask(details);
+  const { ticket: authReqId, id } = await ask(details);
   const { level, createdAt, expiresAt, tokenLifetimeSeconds, card } = await approved(id);
   assert.deepEqual(
     [level, expiresAt - createdAt, tokenLifetimeSeconds, card.reversibility],
@@ -180,7 +180,7 @@ test("the strictest level, the shortest time and the shortest token hold for all
   const unsigned = await deployment.ada.decide(id, "approve", { assertion: "" });
   assert.notEqual(unsigned.status, 303);
   assert.equal((await deployment.ada.decide(id, "approve")).status, 303);
-  assert.equal((await deployment.poll(ticket)).body.expires_in, 20);
+  assert.equal((await deployment.poll(authReqId)).body.expires_in, 20);
   await deployment.ada.decide(longer.id, "deny");
 });
 
@@ -194,7 +194,7 @@ test("an agent that is not registered for one of the types asks for none of it",
   assert.ok(!("refused" in added));
   const answer = await deployment.ask(
     { authorization_details: JSON.stringify([refund, promote]), login_hint: "owner" },
-    basic({ id: "agent-2", secret: added.secret ?? "" }),
+    toBasicAuth({ id: "agent-2", secret: added.secret ?? "" }),
   );
   assert.equal(answer.body.error, "invalid_authorization_details");
   assert.match(answer.body.error_description, /not registered for the action type promote/);
@@ -221,13 +221,13 @@ test("the same details in the same order wait once; in another order they are an
 
 test("T25: a denial of several holds for each of them, alone and in any company", async () => {
   await reopenAll();
-  const { ticket, id } = await ask([
+  const { ticket: authReqId, id } = await ask([
     { ...refund, order: "B-10" },
     { ...refund, order: "B-11" },
     { ...refund, order: "B-10", amount: "5.00" },
   ]);
   await deployment.ada.decide(id, "deny");
-  assert.equal((await deployment.poll(ticket)).body.error, "access_denied");
+  assert.equal((await deployment.poll(authReqId)).body.error, "access_denied");
   const latches = await deployment.server.store.list("denial");
   assert.deepEqual(latches.map(({ record }) => record.fields.order).sort(), ["B-10", "B-11"]);
   for (const order of ["B-10", "B-11"]) {
@@ -291,8 +291,8 @@ test("when the rules change meanwhile, the stricter of both holds for every part
   const person = await changing.enrol("ada@example.com");
   const details = JSON.stringify([{ ...refund, order: "C-1" }, promote]);
   const asked = await changing.ask({ authorization_details: details, login_hint: "owner" });
-  const ticket = asked.body.auth_req_id as string;
-  const id = requestIdOf(ticket);
+  const authReqId = asked.body.auth_req_id as string;
+  const id = toRequestId(authReqId);
   const pinned = (await changing.server.store.read("request", id))!.record;
 
   // Another sentence of one type: the request keeps the definition that it was asked under, which stays readable.
@@ -328,10 +328,10 @@ test("when the rules change meanwhile, the stricter of both holds for every part
   assert.equal((await person.decide(id, "approve")).status, 303);
   for (const edit of [stricter, others, alone]) {
     await changing.restart(edit);
-    assert.equal((await changing.poll(ticket)).body.error, "access_denied", JSON.stringify(edit));
+    assert.equal((await changing.poll(authReqId)).body.error, "access_denied", JSON.stringify(edit));
   }
   await changing.restart(reworded);
-  const granted = await changing.poll(ticket);
+  const granted = await changing.poll(authReqId);
   assert.equal(granted.status, 200);
   assert.deepEqual(
     decodeJwt(granted.body.access_token).act_type_hashes,

@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
   deploy,
-  formOf,
-  hidden,
+  findForm,
   issuer,
-  optionsIn,
   type Person,
+  readHiddenFields,
+  readPasskeyOptions,
   refund,
-  requestIdOf,
+  toRequestId,
 } from "@countersign/testing/server/deployment";
 import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { computeDecideBy } from "../../src/domain/request/request.ts";
@@ -19,12 +19,12 @@ let orders = 0;
 async function ask(
   type = "refund",
   changed: Record<string, string> = {},
-): Promise<{ ticket: string; id: string }> {
+): Promise<{ authReqId: string; id: string }> {
   orders += 1;
   const action = { ...refund, type, order: `D-${orders}` };
   const answer = await deployment.ask({ authorization_details: JSON.stringify([action]), ...changed });
   assert.equal(answer.status, 200, JSON.stringify(answer.body));
-  return { ticket: answer.body.auth_req_id, id: requestIdOf(answer.body.auth_req_id) };
+  return { authReqId: answer.body.auth_req_id, id: toRequestId(answer.body.auth_req_id) };
 }
 
 async function stateOf(id: string) {
@@ -77,7 +77,7 @@ test("T1: who decides is the session's approver, whatever the form says", async 
 test("T1: somebody who was not asked neither sees nor decides, and is told that there is nothing", async () => {
   const { id } = await ask("refund", { login_hint: "ada@example.com" });
   assert.equal((await deployment.bob.get(`/requests/${id}`)).status, 404);
-  const csrf = hidden(await (await deployment.bob.get("/devices")).text()).csrf ?? "";
+  const csrf = readHiddenFields(await (await deployment.bob.get("/devices")).text()).csrf ?? "";
   const card = (await deployment.server.store.read("request", id))?.record.cardHash ?? "";
   const tried = await post(
     `/requests/${id}/decision`,
@@ -91,11 +91,11 @@ test("T1: somebody who was not asked neither sees nor decides, and is told that 
 test("a decision needs our own origin and the session's stamp", async () => {
   const { id } = await ask();
   const form: Record<string, string> = {
-    ...hidden(formOf(await (await deployment.ada.get(`/requests/${id}`)).text(), "approve")),
+    ...readHiddenFields(findForm(await (await deployment.ada.get(`/requests/${id}`)).text(), "approve")),
     verdict: "approve",
   };
   const { csrf: _, ...unstamped } = form;
-  const bobs = hidden(await (await deployment.bob.get("/devices")).text()).csrf ?? "";
+  const bobs = readHiddenFields(await (await deployment.bob.get("/devices")).text()).csrf ?? "";
   const attempts: readonly (readonly [Record<string, string>, Record<string, string>])[] = [
     [form, { cookie: deployment.ada.cookie }],
     [form, { cookie: deployment.ada.cookie, origin: "https://evil.example" }],
@@ -118,7 +118,9 @@ test("a decision needs our own origin and the session's stamp", async () => {
 test("T9, T10: a form of another card decides nothing", async () => {
   const [one, other] = [await ask(), await ask()];
   const form = {
-    ...hidden(formOf(await (await deployment.ada.get(`/requests/${other.id}`)).text(), "approve")),
+    ...readHiddenFields(
+      findForm(await (await deployment.ada.get(`/requests/${other.id}`)).text(), "approve"),
+    ),
     verdict: "approve",
   };
   const answer = await post(`/requests/${one.id}/decision`, form, {
@@ -134,24 +136,26 @@ test("at level passkey-signed only an assertion of this approver, for this card,
     await ask("signed-refund", { login_hint: "owner" }),
     await ask("signed-refund", { login_hint: "owner" }),
   ];
-  const page = formOf(await (await deployment.ada.get(`/requests/${one.id}`)).text(), "approve");
-  const form = hidden(page);
+  const page = findForm(await (await deployment.ada.get(`/requests/${one.id}`)).text(), "approve");
+  const form = readHiddenFields(page);
   const attempts = {
     "no assertion": { assertion: "" },
     "an assertion that is no JSON": { assertion: "{" },
     "an assertion of another challenge": {
       assertion: JSON.stringify(
-        deployment.ada.passkey.assertion(
-          optionsIn(formOf(await (await deployment.ada.get(`/requests/${other.id}`)).text(), "approve")),
+        deployment.ada.passkey.createAssertion(
+          readPasskeyOptions(
+            findForm(await (await deployment.ada.get(`/requests/${other.id}`)).text(), "approve"),
+          ),
         ),
       ),
     },
     "another approver's passkey": {
-      assertion: JSON.stringify(deployment.bob.passkey.assertion(optionsIn(page))),
+      assertion: JSON.stringify(deployment.bob.passkey.createAssertion(readPasskeyOptions(page))),
     },
     "a ceremony that nobody opened": {
       ceremony: "x".repeat(43),
-      assertion: JSON.stringify(deployment.ada.passkey.assertion(optionsIn(page))),
+      assertion: JSON.stringify(deployment.ada.passkey.createAssertion(readPasskeyOptions(page))),
     },
   };
   for (const [name, changed] of Object.entries(attempts)) {
@@ -163,7 +167,7 @@ test("at level passkey-signed only an assertion of this approver, for this card,
     assert.equal(answer.status, 409, name);
     assert.equal(await stateOf(one.id), "pending", name);
   }
-  const assertion = JSON.stringify(deployment.ada.passkey.assertion(optionsIn(page)));
+  const assertion = JSON.stringify(deployment.ada.passkey.createAssertion(readPasskeyOptions(page)));
   const good = { ...form, verdict: "approve", assertion };
   const headers = { origin: issuer, cookie: deployment.ada.cookie };
   assert.equal((await post(`/requests/${one.id}/decision`, good, headers)).status, 303);
@@ -178,10 +182,10 @@ test("at level passkey-signed only an assertion of this approver, for this card,
 
 test("a denial needs only a session, at every level, and its reason reaches the agent whole", async () => {
   for (const type of ["refund", "fresh-refund", "signed-refund"]) {
-    const { id, ticket } = await ask(type);
+    const { id, authReqId } = await ask(type);
     const reason = "Erst prüfen — „zu viel“";
     assert.equal((await deployment.ada.decide(id, "deny", { reason })).status, 303);
-    const polled = await deployment.poll(ticket);
+    const polled = await deployment.poll(authReqId);
     assert.deepEqual([polled.status, polled.body.error], [400, "access_denied"]);
     assert.equal(polled.body.denial_reason, reason, "T44");
     assert.match(polled.body.error_description, /^[\x20-\x21\x23-\x5b\x5d-\x7e]+$/);
@@ -189,7 +193,7 @@ test("a denial needs only a session, at every level, and its reason reaches the 
 });
 
 test("a denial whose reason cannot be shown says so on the card, and the next one, without it, holds", async () => {
-  const { id, ticket } = await ask("refund");
+  const { id, authReqId } = await ask("refund");
   const refused = await deployment.ada.decide(id, "deny", { reason: "no \u2764\ufe0f" });
   assert.equal(refused.status, 409);
   const card = await refused.text();
@@ -198,9 +202,9 @@ test("a denial whose reason cannot be shown says so on the card, and the next on
     /The reason is longer than 300 characters, or it contains characters that cannot be shown/,
   );
   assert.match(card, /<form id="deny"/);
-  assert.equal((await deployment.poll(ticket)).body.error, "authorization_pending");
+  assert.equal((await deployment.poll(authReqId)).body.error, "authorization_pending");
   assert.equal((await deployment.ada.decide(id, "deny")).status, 303);
-  assert.equal((await deployment.poll(ticket)).body.error, "access_denied");
+  assert.equal((await deployment.poll(authReqId)).body.error, "access_denied");
 });
 
 test("at level passkey an old session must show the passkey again; a denial need not", async () => {
@@ -210,7 +214,7 @@ test("at level passkey an old session must show the passkey again; a denial need
   const form = { csrf: "", card: "" };
   const page = await (await old.get(`/requests/${id}`)).text();
   assert.match(page, /href="\/sign-in\?next=/);
-  Object.assign(form, hidden(page));
+  Object.assign(form, readHiddenFields(page));
   const answer = await post(
     `/requests/${id}/decision`,
     { ...form, verdict: "approve" },
@@ -221,8 +225,8 @@ test("at level passkey an old session must show the passkey again; a denial need
   const back = await post(
     "/sign-in",
     {
-      ...hidden(signIn),
-      assertion: JSON.stringify(old.passkey.assertion(optionsIn(signIn))),
+      ...readHiddenFields(signIn),
+      assertion: JSON.stringify(old.passkey.createAssertion(readPasskeyOptions(signIn))),
       next: `/requests/${id}`,
     },
     { origin: issuer },
@@ -238,7 +242,7 @@ test("T11: deciding closes before expiry, and a yes that came just in time can s
   const { createdAt, expiresAt } = (await deployment.server.store.read("request", late.id))!.record;
   const closes = computeDecideBy(createdAt, expiresAt);
   const form = {
-    ...hidden(formOf(await (await deployment.ada.get(`/requests/${late.id}`)).text(), "approve")),
+    ...readHiddenFields(findForm(await (await deployment.ada.get(`/requests/${late.id}`)).text(), "approve")),
     verdict: "approve",
   };
   deployment.clock.now = closes - 1;
@@ -249,9 +253,9 @@ test("T11: deciding closes before expiry, and a yes that came just in time can s
       .status,
     409,
   );
-  assert.equal((await deployment.poll(inTime.ticket)).status, 200);
+  assert.equal((await deployment.poll(inTime.authReqId)).status, 200);
   deployment.clock.now = expiresAt;
-  assert.equal((await deployment.poll(late.ticket)).body.error, "expired_token");
+  assert.equal((await deployment.poll(late.authReqId)).body.error, "expired_token");
 });
 
 test("T19, T22, T26: expired, lapsed, denied and cancelled stay distinct, on the wire and in the log", async () => {
@@ -264,7 +268,7 @@ test("T19, T22, T26: expired, lapsed, denied and cancelled stay distinct, on the
   const errors = async () =>
     Promise.all(
       [expired, lapsed, denied, cancelled].map(
-        async ({ ticket }) => (await deployment.poll(ticket)).body.error,
+        async ({ authReqId }) => (await deployment.poll(authReqId)).body.error,
       ),
     );
   const wanted = ["expired_token", "expired_token", "access_denied", "access_denied"];
@@ -288,21 +292,21 @@ test("rules that became stricter meanwhile are followed: an approver who was tak
   const stricter = await deploy();
   const bobThere = await stricter.enrol("bob@example.com");
   const answer = await stricter.ask({ login_hint: "bob@example.com" });
-  const id = requestIdOf(answer.body.auth_req_id);
+  const id = toRequestId(answer.body.auth_req_id);
   await stricter.restart({ groups: { finance: ["ada@example.com"] } });
   assert.equal((await bobThere.decide(id, "approve")).status, 409);
   await stricter.restart({ actions: { refund: { level: "passkey-signed" } } });
   const page = await (await bobThere.get(`/requests/${id}`)).text();
-  assert.match(formOf(page, "approve"), /name="assertion"/, "the stricter level is asked for");
+  assert.match(findForm(page, "approve"), /name="assertion"/, "the stricter level is asked for");
   assert.equal((await bobThere.decide(id, "approve")).status, 303);
   await stricter.close();
 });
 
 test("pause on the card stops the agent everywhere, and is in the log with who did it", async () => {
   deployment.ada.cookie = (await deployment.enrol("ada@example.com")).cookie;
-  const { id, ticket } = await ask();
+  const { id, authReqId } = await ask();
   const other = await ask();
-  const csrf = hidden(await (await deployment.ada.get(`/requests/${id}`)).text()).csrf ?? "";
+  const csrf = readHiddenFields(await (await deployment.ada.get(`/requests/${id}`)).text()).csrf ?? "";
   const answer = await post(
     `/requests/${id}/pause-agent`,
     { csrf },
@@ -310,7 +314,7 @@ test("pause on the card stops the agent everywhere, and is in the log with who d
   );
   assert.equal(answer.status, 200);
   assert.equal((await deployment.ada.decide(other.id, "approve")).status, 409, "nothing of it is approved");
-  assert.equal((await deployment.poll(ticket)).body.error, "authorization_pending");
+  assert.equal((await deployment.poll(authReqId)).body.error, "authorization_pending");
   const [entry] = await deployment.server.store.log.newest(1);
   const { event, agent, approver, actor } = JSON.parse(entry?.line ?? "{}");
   assert.deepEqual(
@@ -333,8 +337,8 @@ test("an invitation enrols once, and a used or unknown one says so", async () =>
   const passkey = createSoftPasskey({ rpId: "localhost", origin: issuer });
   const page = await (await deployment.request(`/enrol/${secret}`)).text();
   const form = {
-    ...hidden(page),
-    attestation: JSON.stringify(passkey.attestation(optionsIn(page))),
+    ...readHiddenFields(page),
+    attestation: JSON.stringify(passkey.createAttestation(readPasskeyOptions(page))),
     device: "Phone",
   };
   const [first, second] = await Promise.all([
@@ -357,10 +361,10 @@ test("a passkey made for another site or without user verification is not enroll
     { rpId: "evil.example", origin: issuer },
   ]) {
     const page = await (await deployment.request(`/enrol/${secret}`)).text();
-    const attestation = JSON.stringify(createSoftPasskey(party).attestation(optionsIn(page)));
+    const attestation = JSON.stringify(createSoftPasskey(party).createAttestation(readPasskeyOptions(page)));
     const answer = await post(
       `/enrol/${secret}`,
-      { ...hidden(page), attestation, device: "Phone" },
+      { ...readHiddenFields(page), attestation, device: "Phone" },
       { origin: issuer },
     );
     assert.equal(answer.status, 409);
@@ -375,7 +379,7 @@ test("a passkey made for another site or without user verification is not enroll
 test("the last device stays; removing one ends its sessions", async () => {
   const eve = await deployment.enrol("eve@example.com");
   const remove = async (person: Person, device: string) => {
-    const csrf = hidden(await (await person.get("/devices")).text()).csrf ?? "";
+    const csrf = readHiddenFields(await (await person.get("/devices")).text()).csrf ?? "";
     return post(`/devices/${device}/remove`, { csrf }, { origin: issuer, cookie: person.cookie });
   };
   await remove(eve, eve.passkey.id);
@@ -397,16 +401,16 @@ test("the last device stays; removing one ends its sessions", async () => {
 });
 
 test("the channel whose link led to a card is kept through signing in, and written down with the decision", async () => {
-  const id = requestIdOf((await deployment.ask()).body.auth_req_id);
+  const id = toRequestId((await deployment.ask()).body.auth_req_id);
   const link = `/requests/${id}?via=mail`;
   const redirected = await deployment.request(link, { redirect: "manual" });
   const signIn = redirected.headers.get("location") ?? "";
-  assert.equal(hidden(await (await deployment.request(signIn)).text()).next, link);
+  assert.equal(readHiddenFields(await (await deployment.request(signIn)).text()).next, link);
   // Only a channel that is configured here is one: this deployment has none.
   assert.doesNotMatch(await (await deployment.ada.get(link)).text(), /name="via"/);
   const odd = await deployment.request(`/requests/${id}?via=/../x`, { redirect: "manual" });
   assert.equal(
-    hidden(await (await deployment.request(odd.headers.get("location") ?? "")).text()).next,
+    readHiddenFields(await (await deployment.request(odd.headers.get("location") ?? "")).text()).next,
     `/requests/${id}`,
   );
 });
@@ -420,6 +424,6 @@ test("next leads only to pages of ours", async () => {
     "javascript:alert(1)",
   ]) {
     const page = await (await deployment.request(`/sign-in?next=${encodeURIComponent(next)}`)).text();
-    assert.equal(hidden(page).next, "/inbox");
+    assert.equal(readHiddenFields(page).next, "/inbox");
   }
 });

@@ -5,7 +5,7 @@ import { mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { basic, deploy, sampleConfig } from "@countersign/testing/server/deployment";
+import { deploy, sampleConfig, toBasicAuth } from "@countersign/testing/server/deployment";
 import { type ConfigEdit, editConfig, formatConfig } from "@countersign/testing/server/edit-config";
 import { runCommand } from "../../src/command/cli/run.ts";
 import { formatProblem, loadConfig, parseConfig } from "../../src/config/config.ts";
@@ -57,7 +57,7 @@ test("an agent that the file declares is there from the start on, and proves its
   assert.deepEqual([one?.name, one?.types], ["Refund desk", ["refund", "calendar.clear"]]);
   assert.deepEqual([two?.name, two?.binding, two?.delivery.mode], ["keyed", "dpop", "ping"]);
   await deployment.enrol("ada@example.com");
-  const asked = await deployment.ask({}, basic({ id: "desk", secret }));
+  const asked = await deployment.ask({}, toBasicAuth({ id: "desk", secret }));
   assert.equal(asked.status, 200);
   await deployment.close();
 });
@@ -91,7 +91,7 @@ test("what a declared agent does not say any more is gone, and a changed secret 
   await deployment.restart({ agents: { desk, keyed: undefined } });
   await deployment.restart({ agents: { desk: { ...desk, secret_sha256: other }, keyed: undefined } });
   const poll = (given: string) =>
-    deployment.post("/oauth/token", { grant_type: "x" }, basic({ id: "desk", secret: given }));
+    deployment.post("/oauth/token", { grant_type: "x" }, toBasicAuth({ id: "desk", secret: given }));
   assert.equal((await poll(secret)).body.error, "invalid_client");
   assert.equal((await poll(`${secret}2`)).body.error, "unsupported_grant_type");
   await deployment.close();

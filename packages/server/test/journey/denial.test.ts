@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { deploy, issuer, refund, requestIdOf } from "@countersign/testing/server/deployment";
+import { deploy, issuer, refund, toRequestId } from "@countersign/testing/server/deployment";
 import { useDeployment } from "@countersign/testing/server/use-deployment";
 
 const deployment = useDeployment({ approvers: ["ada", "bob"] });
@@ -15,7 +15,7 @@ async function ask(
     headers,
   );
   assert.equal(answer.status, 200, JSON.stringify(answer.body));
-  return { ticket: answer.body.auth_req_id as string, id: requestIdOf(answer.body.auth_req_id) };
+  return { authReqId: answer.body.auth_req_id as string, id: toRequestId(answer.body.auth_req_id) };
 }
 
 test("T25: what was asked beside it, for the same order under other terms, cannot be approved after the denial", async () => {
@@ -29,7 +29,7 @@ test("T25: what was asked beside it, for the same order under other terms, canno
     /was denied in another request/,
   );
   assert.equal((await deployment.ada.decide(small.id, "approve")).status, 409);
-  assert.equal((await deployment.poll(small.ticket)).body.error, "authorization_pending");
+  assert.equal((await deployment.poll(small.authReqId)).body.error, "authorization_pending");
   assert.equal((await deployment.ada.decide(small.id, "deny")).status, 303);
 });
 
@@ -40,7 +40,7 @@ test("T25: what was approved beside it is not redeemed after the denial", async 
   ];
   await deployment.ada.decide(small.id, "approve");
   await deployment.ada.decide(large.id, "deny");
-  assert.equal((await deployment.poll(small.ticket)).body.error, "access_denied");
+  assert.equal((await deployment.poll(small.authReqId)).body.error, "access_denied");
 });
 
 test("T25: an approval and a denial of the same order, sent together, never both hold", async () => {
@@ -48,7 +48,7 @@ test("T25: an approval and a denial of the same order, sent together, never both
     const order = `L-3-${round}`;
     const [one, other] = [await ask({ ...refund, order }), await ask({ ...refund, order, amount: "1.00" })];
     await Promise.all([deployment.ada.decide(one.id, "approve"), deployment.ada.decide(other.id, "deny")]);
-    const polled = await deployment.poll(one.ticket);
+    const polled = await deployment.poll(one.authReqId);
     assert.notEqual(polled.status, 200, "the denial was committed first or second; no token comes after it");
   }
 });
@@ -57,7 +57,7 @@ test("T31: one action waits once, whoever it is addressed to", async () => {
   const action = { ...refund, order: "L-4" };
   const first = await ask(action, { login_hint: "owner" });
   for (const login_hint of ["ada@example.com", "bob@example.com", "owner"])
-    assert.equal((await ask(action, { login_hint })).ticket, first.ticket);
+    assert.equal((await ask(action, { login_hint })).authReqId, first.authReqId);
   assert.equal((await (await deployment.bob.get("/inbox")).text()).split(`/requests/${first.id}`).length, 2);
 });
 
@@ -65,7 +65,7 @@ test("an ask that wants stronger proof than the one that waits is an ask of its 
   const action = { ...refund, order: "L-5" };
   const first = await ask(action);
   const second = await ask(action, { acr_values: "urn:countersign:acr:passkey-signed" });
-  assert.notEqual(second.ticket, first.ticket);
+  assert.notEqual(second.authReqId, first.authReqId);
   assert.equal((await deployment.server.store.read("request", second.id))?.record.level, "passkey-signed");
 });
 
@@ -74,11 +74,11 @@ test("the same Idempotency-Key leads back to a denial and its reason, and is the
   const key = { "idempotency-key": "l-6" };
   const first = await ask(action, { login_hint: "owner" }, key);
   await deployment.enrol("carol@example.com");
-  assert.equal((await ask(action, { login_hint: "owner" }, key)).ticket, first.ticket);
+  assert.equal((await ask(action, { login_hint: "owner" }, key)).authReqId, first.authReqId);
   await deployment.ada.decide(first.id, "deny", { reason: "No" });
   const again = await ask(action, { login_hint: "owner" }, key);
-  assert.equal(again.ticket, first.ticket);
-  assert.equal((await deployment.poll(again.ticket)).body.denial_reason, "No");
+  assert.equal(again.authReqId, first.authReqId);
+  assert.equal((await deployment.poll(again.authReqId)).body.denial_reason, "No");
   assert.equal(
     (await deployment.ask({ authorization_details: JSON.stringify([action]) })).body.error,
     "access_denied",
@@ -99,7 +99,7 @@ test("an approval is not redeemed once the rules ask for more than it was given 
   const changing = await deploy();
   const person = await changing.enrol("ada@example.com");
   const asked = await changing.ask();
-  await person.decide(requestIdOf(asked.body.auth_req_id), "approve");
+  await person.decide(toRequestId(asked.body.auth_req_id), "approve");
   await changing.restart({ actions: { refund: { level: "passkey-signed" } } });
   assert.equal((await changing.poll(asked.body.auth_req_id)).body.error, "access_denied");
   await changing.restart({ groups: { finance: ["bob@example.com"] } });
@@ -127,7 +127,7 @@ test("a person who was removed by the operator is signed out, asked nothing, and
   const leaving = await deploy();
   const person = await leaving.enrol("bob@example.com");
   const asked = await leaving.ask({ login_hint: "bob@example.com" });
-  const id = requestIdOf(asked.body.auth_req_id);
+  const id = toRequestId(asked.body.auth_req_id);
   await removeApprover(leaving.server, "bob@example.com");
   assert.equal((await person.get(`/requests/${id}`)).status, 303);
   assert.equal((await leaving.ask({ login_hint: "bob@example.com" })).body.error, "unknown_user_id");
@@ -167,6 +167,6 @@ test("a store that cannot be read ends the inbox's stream and is a fault, not th
   await ask({ ...refund, order: "L-9" });
   assert.equal((await stream.read()).done, true);
   store.read = read;
-  assert.deepEqual(deployment.faultPlaces, ["GET /inbox/events"]);
+  assert.deepEqual(deployment.faultOperations, ["GET /inbox/events"]);
   deployment.faults.length = 0;
 });

@@ -6,7 +6,7 @@ import {
   deploy,
   type Person,
   refund,
-  requestIdOf,
+  toRequestId,
 } from "@countersign/testing/server/deployment";
 import { createStoredDirectory, type StoredDirectory } from "@countersign/testing/server/stored-directory";
 
@@ -42,7 +42,7 @@ async function ask(
 }
 
 async function readRequest(authReqId: string) {
-  return (await deployment.server.store.read("request", requestIdOf(authReqId)))?.record;
+  return (await deployment.server.store.read("request", toRequestId(authReqId)))?.record;
 }
 
 describe("another directory", () => {
@@ -73,11 +73,11 @@ describe("another directory", () => {
     await directory.setMembers("finance", [carol.approver]);
     const first = await ask();
     await directory.setMembers("finance", [ada.approver]);
-    assert.equal((await carol.decide(requestIdOf(first.authReqId), "approve")).status, 409);
+    assert.equal((await carol.decide(toRequestId(first.authReqId), "approve")).status, 409);
     assert.equal((await readRequest(first.authReqId))?.status.state, "pending");
 
     await directory.setMembers("finance", [carol.approver]);
-    assert.equal((await carol.decide(requestIdOf(first.authReqId), "approve")).status, 303);
+    assert.equal((await carol.decide(toRequestId(first.authReqId), "approve")).status, 303);
     await directory.setMembers("finance", []);
     assert.equal((await deployment.poll(first.authReqId)).body.error, "access_denied");
   });
@@ -95,7 +95,7 @@ describe("another directory", () => {
         return memberships;
       },
     });
-    const response = await carol.decide(requestIdOf(authReqId), "approve");
+    const response = await carol.decide(toRequestId(authReqId), "approve");
     Object.assign(directory, { listGroupsOf });
     assert.equal(response.status, 409);
     assert.equal(reads, 2);
@@ -106,14 +106,14 @@ describe("another directory", () => {
     await directory.setMembers("finance", [carol.approver]);
     const pending = await ask();
     const approved = await ask();
-    await carol.decide(requestIdOf(approved.authReqId), "approve");
+    await carol.decide(toRequestId(approved.authReqId), "approve");
     directory.setActive(carol.approver, false);
 
     assert.equal((await ask()).error, "unknown_user_id");
     assert.equal((await ask(carol.approver)).error, "unknown_user_id");
     assert.match((await carol.get("/inbox")).headers.get("location") ?? "", /^\/sign-in/);
     assert.equal(
-      (await carol.decide(requestIdOf(pending.authReqId), "approve")).headers.get("location"),
+      (await carol.decide(toRequestId(pending.authReqId), "approve")).headers.get("location"),
       "/sign-in",
     );
     assert.equal((await deployment.poll(approved.authReqId)).body.error, "access_denied");

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { test } from "node:test";
 import { actionDigest, shortDigest } from "@countersign/protocol";
-import { basic, issuer, refund, requestIdOf } from "@countersign/testing/server/deployment";
+import { issuer, refund, toBasicAuth, toRequestId } from "@countersign/testing/server/deployment";
 import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { createLocalJWKSet, decodeJwt, jwtVerify } from "jose";
 
@@ -36,16 +36,16 @@ function digestOf(token: string, { type, ...bound }: { type: string; [field: str
 
 test("an ask is approved by a passkey that signs it, redeemed once, spent once, and all of it is in the log", async () => {
   const action = newRefund("signed-refund");
-  const ticket = await askFor(action);
-  const id = requestIdOf(ticket);
-  assert.equal((await deployment.poll(ticket)).body.error, "authorization_pending");
+  const authReqId = await askFor(action);
+  const id = toRequestId(authReqId);
+  assert.equal((await deployment.poll(authReqId)).body.error, "authorization_pending");
 
   const page = await (await deployment.ada.get(`/requests/${id}`)).text();
   assert.match(page, /\$10,000\.00/);
   const decided = await deployment.ada.decide(id, "approve");
   assert.equal(decided.status, 303, await decided.text());
 
-  const granted = await deployment.poll(ticket);
+  const granted = await deployment.poll(authReqId);
   assert.equal(granted.status, 200, JSON.stringify(granted.body));
   const { access_token: token, ...answer } = granted.body;
   assert.equal(granted.headers.get("cache-control"), "no-store");
@@ -107,26 +107,26 @@ test("an ask is approved by a passkey that signs it, redeemed once, spent once, 
 });
 
 test("T17: a redeemed auth_req_id gives no second token", async () => {
-  const ticket = await askFor(newRefund());
-  await deployment.ada.decide(requestIdOf(ticket), "approve");
-  assert.equal((await deployment.poll(ticket)).status, 200);
-  const again = await deployment.poll(ticket);
+  const authReqId = await askFor(newRefund());
+  await deployment.ada.decide(toRequestId(authReqId), "approve");
+  assert.equal((await deployment.poll(authReqId)).status, 200);
+  const again = await deployment.poll(authReqId);
   assert.deepEqual([again.status, again.body.error], [400, "invalid_grant"]);
 });
 
 test("T18, T47: of two hundred concurrent redemptions of one approval one gives a token", async () => {
-  const ticket = await askFor(newRefund());
-  await deployment.ada.decide(requestIdOf(ticket), "approve");
-  const answers = await Promise.all(Array.from({ length: 200 }, () => deployment.poll(ticket)));
+  const authReqId = await askFor(newRefund());
+  await deployment.ada.decide(toRequestId(authReqId), "approve");
+  const answers = await Promise.all(Array.from({ length: 200 }, () => deployment.poll(authReqId)));
   assert.equal(answers.filter(({ status }) => status === 200).length, 1);
   assert.ok(answers.every(({ status, body }) => status === 200 || body.error === "invalid_grant"));
 });
 
 test("of two hundred concurrent spends of one token one reserves it", async () => {
   const action = newRefund();
-  const ticket = await askFor(action);
-  await deployment.ada.decide(requestIdOf(ticket), "approve");
-  const token = (await deployment.poll(ticket)).body.access_token;
+  const authReqId = await askFor(action);
+  await deployment.ada.decide(toRequestId(authReqId), "approve");
+  const token = (await deployment.poll(authReqId)).body.access_token;
   const form = { operation: "reserve", token, act_digest: digestOf(token, action) };
   const answers = await Promise.all(
     Array.from({ length: 200 }, () => deployment.spend({ ...form, spend_id: spendId() })),
@@ -142,7 +142,7 @@ test("T24, T48: approve and deny at the same instant: one is taken, the other is
       login_hint: "owner",
       authorization_details: JSON.stringify([newRefund()]),
     });
-    const id = requestIdOf(answer.body.auth_req_id);
+    const id = toRequestId(answer.body.auth_req_id);
     const [yes, no] = await Promise.all([deployment.ada.decide(id, "approve"), bob.decide(id, "deny")]);
     assert.deepEqual([yes.status, no.status].sort(), [303, 409]);
     const polled = await deployment.poll(answer.body.auth_req_id);
@@ -159,9 +159,9 @@ test("T24, T48: approve and deny at the same instant: one is taken, the other is
 
 test("T9: a token is refused for any other call, which burns nothing and is logged", async () => {
   const action = newRefund();
-  const ticket = await askFor(action);
-  await deployment.ada.decide(requestIdOf(ticket), "approve");
-  const token = (await deployment.poll(ticket)).body.access_token;
+  const authReqId = await askFor(action);
+  await deployment.ada.decide(toRequestId(authReqId), "approve");
+  const token = (await deployment.poll(authReqId)).body.access_token;
   const form = { operation: "reserve", token, spend_id: spendId() };
   const changes: Record<string, string>[] = [
     { amount: "10000.01" },
@@ -174,7 +174,7 @@ test("T9: a token is refused for any other call, which burns nothing and is logg
     assert.deepEqual([other.status, other.body.error], [409, "digest_mismatch"]);
   }
   assert.equal((await deployment.spend({ ...form, act_digest: digestOf(token, action) })).status, 200);
-  const events = (await deployment.server.store.log.newest(50, requestIdOf(ticket))).map(
+  const events = (await deployment.server.store.log.newest(50, toRequestId(authReqId))).map(
     ({ line }) => JSON.parse(line).event,
   );
   assert.equal(events.filter((event) => event === "spend.refused").length, 4);
@@ -182,9 +182,9 @@ test("T9: a token is refused for any other call, which burns nothing and is logg
 
 test("the same spend id asked again gets the same answer while the token is reserved, and none after it ended", async () => {
   const action = newRefund();
-  const ticket = await askFor(action);
-  await deployment.ada.decide(requestIdOf(ticket), "approve");
-  const token = (await deployment.poll(ticket)).body.access_token;
+  const authReqId = await askFor(action);
+  await deployment.ada.decide(toRequestId(authReqId), "approve");
+  const token = (await deployment.poll(authReqId)).body.access_token;
   const held = { token, spend_id: spendId() };
   const reserve = { ...held, operation: "reserve", act_digest: digestOf(token, action) };
   const first = await deployment.spend(reserve);
@@ -201,14 +201,14 @@ test("the same spend id asked again gets the same answer while the token is rese
 
 test("a token is spent only by an API in its audience, and not told from an unknown one elsewhere", async () => {
   const action = newRefund();
-  const ticket = await askFor(action);
-  await deployment.ada.decide(requestIdOf(ticket), "approve");
-  const token = (await deployment.poll(ticket)).body.access_token;
+  const authReqId = await askFor(action);
+  await deployment.ada.decide(toRequestId(authReqId), "approve");
+  const token = (await deployment.poll(authReqId)).body.access_token;
   const { addApi } = await import("../../src/usecase/client/client-lifecycle.ts");
   const added = await addApi(deployment.server.store, "calendar-api", "calendar");
   assert.ok("secret" in added);
   const form = { operation: "reserve", token, spend_id: spendId(), act_digest: digestOf(token, action) };
-  const calendar = basic({ id: "calendar-api", secret: added.secret });
+  const calendar = toBasicAuth({ id: "calendar-api", secret: added.secret });
   const foreign = await deployment.post("/spend", form, calendar);
   const unknown = await deployment.post("/spend", { ...form, token: `${token}x` }, calendar);
   assert.equal(foreign.status, 409);
@@ -219,10 +219,10 @@ test("a token is spent only by an API in its audience, and not told from an unkn
 
 test("introspection says active only while the token is issued", async () => {
   const action = newRefund();
-  const ticket = await askFor(action);
-  await deployment.ada.decide(requestIdOf(ticket), "approve");
-  const token = (await deployment.poll(ticket)).body.access_token;
-  const introspect = () => deployment.post("/introspect", { token }, basic(deployment.api));
+  const authReqId = await askFor(action);
+  await deployment.ada.decide(toRequestId(authReqId), "approve");
+  const token = (await deployment.poll(authReqId)).body.access_token;
+  const introspect = () => deployment.post("/introspect", { token }, toBasicAuth(deployment.api));
   const before = await introspect();
   assert.equal(before.headers.get("cache-control"), "no-store");
   assert.equal(before.body.active, true);
@@ -238,9 +238,9 @@ test("introspection says active only while the token is issued", async () => {
 
 test("an expired token is not active and not spendable, and both are said as such", async () => {
   const action = newRefund();
-  const ticket = await askFor(action);
-  await deployment.ada.decide(requestIdOf(ticket), "approve");
-  const token = (await deployment.poll(ticket)).body.access_token;
+  const authReqId = await askFor(action);
+  await deployment.ada.decide(toRequestId(authReqId), "approve");
+  const token = (await deployment.poll(authReqId)).body.access_token;
   deployment.clock.now += 60_000;
   const late = await deployment.spend({
     operation: "reserve",
@@ -249,14 +249,14 @@ test("an expired token is not active and not spendable, and both are said as suc
     act_digest: digestOf(token, action),
   });
   assert.deepEqual([late.status, late.body.error], [409, "expired_token"]);
-  assert.deepEqual((await deployment.post("/introspect", { token }, basic(deployment.api))).body, {
+  assert.deepEqual((await deployment.post("/introspect", { token }, toBasicAuth(deployment.api))).body, {
     active: false,
   });
 });
 
 test("the card, the inbox, the token and the log name the action by the same check code", async () => {
-  const ticket = await askFor(newRefund());
-  const id = requestIdOf(ticket);
+  const authReqId = await askFor(newRefund());
+  const id = toRequestId(authReqId);
   const held = await deployment.server.store.read("request", id);
   const code = shortDigest(held?.record.digest ?? "");
   assert.ok((await (await deployment.ada.get(`/requests/${id}`)).text()).includes(code));
@@ -265,11 +265,11 @@ test("the card, the inbox, the token and the log name the action by the same che
 
 test("T21: everything is there after a restart: the waiting ask, the session, the token", async () => {
   const action = newRefund();
-  const ticket = await askFor(action);
+  const authReqId = await askFor(action);
   await deployment.restart();
-  assert.equal((await deployment.ada.decide(requestIdOf(ticket), "approve")).status, 303);
+  assert.equal((await deployment.ada.decide(toRequestId(authReqId), "approve")).status, 303);
   await deployment.restart();
-  const token = (await deployment.poll(ticket)).body.access_token;
+  const token = (await deployment.poll(authReqId)).body.access_token;
   await deployment.restart();
   const form = { operation: "reserve", token, spend_id: spendId(), act_digest: digestOf(token, action) };
   assert.equal((await deployment.spend(form)).status, 200);

@@ -8,7 +8,7 @@ import {
   issuer,
   type Person,
   refund,
-  requestIdOf,
+  toRequestId,
 } from "@countersign/testing/server/deployment";
 import { exportLog } from "../../src/audit/export.ts";
 import { verifyLog } from "../../src/audit/verify.ts";
@@ -31,7 +31,7 @@ after(async () => {
 async function ask(order: string): Promise<{ readonly id: string; readonly checkCode: string }> {
   const answer = await deployment.ask({ authorization_details: JSON.stringify([{ ...refund, order }]) });
   assert.equal(answer.status, 200, JSON.stringify(answer.body));
-  const id = requestIdOf(answer.body.auth_req_id);
+  const id = toRequestId(answer.body.auth_req_id);
   printed.length = 0;
   await deployment.server.runJobs();
   const digest = (await deployment.server.store.read("request", id))?.record.digest ?? "";

@@ -11,9 +11,13 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { after, before, test } from "node:test";
 import { cibaGrantType } from "@countersign/protocol";
-import { createFaultHarness, type FaultHarness, type Node } from "@countersign/testing/process/fault-harness";
-import { type DecisionPoint, openFga } from "@countersign/testing/server/decision-point";
-import { basic, refund, requestIdOf } from "@countersign/testing/server/deployment";
+import {
+  createFaultHarness,
+  type FaultHarness,
+  type ServerNode,
+} from "@countersign/testing/process/fault-harness";
+import { type DecisionPoint, startOpenFga } from "@countersign/testing/server/decision-point";
+import { refund, toBasicAuth, toRequestId } from "@countersign/testing/server/deployment";
 import { decodeJwt } from "jose";
 import { SMTPServer } from "smtp-server";
 
@@ -42,16 +46,16 @@ const smtp = new SMTPServer({
   onRcptTo: ({ address }, _session, done) => done(new Error(`no such person as ${address}`)),
 });
 let fga: DecisionPoint;
-let stage: FaultHarness;
-let node: Node;
+let harness: FaultHarness;
+let node: ServerNode;
 const secrets: string[] = [];
 before(async () => {
-  fga = await openFga(granted);
+  fga = await startOpenFga(granted);
   smtp.listen(0, "127.0.0.1");
   await once(smtp.server, "listening");
   const { port } = smtp.server.address() as AddressInfo;
   writeFileSync(join(folder, "fga.token"), markers.decisionToken);
-  stage = await createFaultHarness(folder, {
+  harness = await createFaultHarness(folder, {
     logging: { level: undefined, access_log: true },
     channels: { mail: { smtp: `smtp://127.0.0.1:${port}`, from: "countersign@example.com" } },
     permission: {
@@ -63,12 +67,12 @@ before(async () => {
       },
     },
   });
-  node = await stage.start();
-  const { agent, api, cookie, key } = stage;
+  node = await harness.start();
+  const { agent, api, cookie, key } = harness;
   secrets.push(agent.secret, api.secret, key, cookie.split("=")[1] ?? cookie);
 });
 after(async () => {
-  await stage.close();
+  await harness.close();
   await fga.close();
   await new Promise<void>((resolve) => smtp.close(() => resolve()));
 });
@@ -88,13 +92,13 @@ function ask(changed: Record<string, string> = {}) {
     ...changed,
   };
   const headers = { "idempotency-key": markers.idempotency, "user-agent": markers.agentHeader };
-  return post("/bc-authorize", form, { ...basic(stage.agent), ...headers });
+  return post("/bc-authorize", form, { ...toBasicAuth(harness.agent), ...headers });
 }
 
 /** The lines on standard error, each of which must be JSON. */
 const lines = (): any[] =>
   node
-    .said()
+    .readStderr()
     .split("\n")
     .filter(
       (line) => line !== "" && !line.includes("ExperimentalWarning") && !line.includes("trace-warnings"),
@@ -103,7 +107,7 @@ const lines = (): any[] =>
 const eventsSaid = () => lines().map(({ event }) => event);
 async function until(holds: () => boolean): Promise<void> {
   for (let left = 400; !holds(); left -= 1) {
-    assert.ok(left > 0, node.said());
+    assert.ok(left > 0, node.readStderr());
     await new Promise((resolve) => setTimeout(resolve, 25));
   }
 }
@@ -111,7 +115,7 @@ async function until(holds: () => boolean): Promise<void> {
 test("each thing that happens is one line with its ids, and each answer where that is asked for", async () => {
   const asked = (await ask()).body.auth_req_id;
   secrets.push(asked.slice(asked.indexOf(".") + 1));
-  const request = requestIdOf(asked);
+  const request = toRequestId(asked);
   assert.equal(await node.decide(request), 303);
   const { access_token, id_token } = (await node.poll(asked)).body;
   secrets.push(access_token, id_token, ...access_token.split("."), ...id_token.split("."));
@@ -120,11 +124,11 @@ test("each thing that happens is one line with its ids, and each answer where th
   const wrong = await post(
     "/spend",
     { operation: "reserve", ...spend, act_digest: "wrong" },
-    basic(stage.api),
+    toBasicAuth(harness.api),
   );
   assert.equal(wrong.status, 409);
   for (const operation of ["reserve", "complete"])
-    assert.equal((await post("/spend", { operation, ...spend }, basic(stage.api))).status, 200);
+    assert.equal((await post("/spend", { operation, ...spend }, toBasicAuth(harness.api))).status, 200);
   await until(() => eventsSaid().includes("token.completed"));
 
   const said = lines();
@@ -152,18 +156,18 @@ test("the fault that ends the process is a line like the others, and the process
     throw Object.assign(fault, { query: "${markers.denial}", parameters: ["${markers.order}"] });
   });`;
   const preload = `--disable-warning=ExperimentalWarning --import=data:text/javascript,${encodeURIComponent(bug)}`;
-  const doomed = await stage.start({ NODE_OPTIONS: preload });
+  const doomed = await harness.start({ NODE_OPTIONS: preload });
   const gone = once(doomed.child, "close");
   doomed.child.kill("SIGUSR2");
-  assert.deepEqual(await gone, [70, null], doomed.said());
+  assert.deepEqual(await gone, [70, null], doomed.readStderr());
   const crashed = doomed
-    .said()
+    .readStderr()
     .split("\n")
     .filter((line) => line.includes('"event":"crash"'));
-  assert.equal(crashed.length, 1, doomed.said());
+  assert.equal(crashed.length, 1, doomed.readStderr());
   const { level, operation, fault } = JSON.parse(crashed[0] ?? "");
   assert.deepEqual([level, operation, fault.message], ["fatal", "process", "[address] could not be reached"]);
-  assert.equal(words.exec(doomed.printed())?.[0], undefined);
+  assert.equal(words.exec(doomed.readOutput())?.[0], undefined);
 });
 
 test("a hostile story leaves none of its secrets, and nothing that anybody wrote, in what the process prints", async () => {
@@ -177,7 +181,7 @@ test("a hostile story leaves none of its secrets, and nothing that anybody wrote
   assert.equal(second.error, "invalid_request", "the idempotency key was used for something else");
   const another = await node.ask(`${markers.order}-b`);
   secrets.push(another.body.auth_req_id.split(".")[1]);
-  assert.equal(await node.decide(requestIdOf(another.body.auth_req_id), "deny"), 303);
+  assert.equal(await node.decide(toRequestId(another.body.auth_req_id), "deny"), 303);
 
   // What is wrong in every place that takes a value.
   await ask({ login_hint: `ada@example.com ${markers.query}` });
@@ -191,7 +195,7 @@ test("a hostile story leaves none of its secrets, and nothing that anybody wrote
   await post(
     "/spend",
     { operation: "reserve", token: markers.query, spend_id: markers.spend },
-    basic(stage.api),
+    toBasicAuth(harness.api),
   );
   for (const path of [
     `/enrol/${markers.query}`,
@@ -202,30 +206,34 @@ test("a hostile story leaves none of its secrets, and nothing that anybody wrote
   await (await fetch(`${node.url}/oauth/token`, { method: "POST", body: "a".repeat(70_000) })).text();
 
   // The decision point repeats what it was asked, says nonsense, and hangs up.
-  fga.misbehave = (response) => {
+  fga.override = (response) => {
     response.writeHead(400, { "content-type": "application/json", "x-said": markers.answered });
     response.end(
       JSON.stringify({ code: "validation_error", message: `ada@example.com: ${markers.answered}` }),
     );
   };
   const keyless = (changed: Record<string, string>) =>
-    post("/bc-authorize", { scope: "openid", login_hint: "ada@example.com", ...changed }, basic(stage.agent));
+    post(
+      "/bc-authorize",
+      { scope: "openid", login_hint: "ada@example.com", ...changed },
+      toBasicAuth(harness.agent),
+    );
   const details = () =>
     JSON.stringify([{ ...refund, order: `${markers.order}-${crypto.randomUUID().slice(0, 8)}` }]);
   assert.equal((await keyless({ authorization_details: details() })).status, 503);
-  fga.misbehave = (response) => void response.writeHead(200).end(markers.answered);
+  fga.override = (response) => void response.writeHead(200).end(markers.answered);
   assert.equal((await keyless({ authorization_details: details() })).status, 503);
-  fga.misbehave = (response) => void response.destroy();
+  fga.override = (response) => void response.destroy();
   assert.equal((await keyless({ authorization_details: details() })).status, 503);
-  fga.misbehave = undefined;
+  fga.override = undefined;
 
   // The database fails under it.
-  const rows = new DatabaseSync(stage.file);
+  const rows = new DatabaseSync(harness.file);
   rows.exec("PRAGMA busy_timeout = 5000; ALTER TABLE request RENAME TO elsewhere");
   rows.close();
   assert.equal((await keyless({ authorization_details: details() })).status, 503);
   assert.equal(
-    (await fetch(`${node.url}/requests/${markers.query}`, { headers: { cookie: stage.cookie } })).status,
+    (await fetch(`${node.url}/requests/${markers.query}`, { headers: { cookie: harness.cookie } })).status,
     503,
   );
   await until(() => eventsSaid().filter((event) => event === "fault").length >= 5);
@@ -242,7 +250,7 @@ test("a hostile story leaves none of its secrets, and nothing that anybody wrote
   assert.match(said, /no such table/);
   assert.match(said, /"operation":"POST \/bc-authorize"/);
 
-  const printed = node.printed();
+  const printed = node.readOutput();
   assert.equal(words.exec(printed)?.[0], undefined);
   assert.ok(secrets.every((secret) => secret.length > 15));
   for (const secret of secrets) assert.ok(!printed.includes(secret), `secret ${secrets.indexOf(secret)}`);

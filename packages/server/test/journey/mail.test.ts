@@ -3,7 +3,7 @@ import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { after, test } from "node:test";
 import { shortDigest } from "@countersign/protocol";
-import { formOf, hidden, refund, requestIdOf } from "@countersign/testing/server/deployment";
+import { findForm, readHiddenFields, refund, toRequestId } from "@countersign/testing/server/deployment";
 import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { type ParsedMail, simpleParser } from "mailparser";
 import { SMTPServer } from "smtp-server";
@@ -53,7 +53,7 @@ async function ask(changed: Record<string, string> = {}, message?: string): Prom
     binding_message: message,
   });
   assert.equal(answer.status, 200, JSON.stringify(answer.body));
-  return requestIdOf(answer.body.auth_req_id);
+  return toRequestId(answer.body.auth_req_id);
 }
 
 async function delivered(): Promise<ParsedMail> {
@@ -156,7 +156,7 @@ test("a mail that is refused each time is given up visibly, and the request is n
     requested_expiry: "600",
     authorization_details: JSON.stringify([{ ...refund, order: "G-1" }]),
   });
-  const id = requestIdOf(answer.body.auth_req_id);
+  const id = toRequestId(answer.body.auth_req_id);
   for (const delay of [0, 2_000, 10_000, 30_000, 60_000, 300_000]) {
     deployment.clock.now += delay;
     await deployment.server.runJobs();
@@ -219,7 +219,9 @@ test("a request that is over before its mail could leave is not mailed about", a
 
 test("a decision that a mail led to says so in the log", async () => {
   const id = await ask();
-  const { via } = hidden(formOf(await (await deployment.ada.get(`/requests/${id}?via=mail`)).text(), "deny"));
+  const { via } = readHiddenFields(
+    findForm(await (await deployment.ada.get(`/requests/${id}?via=mail`)).text(), "deny"),
+  );
   assert.equal(via, "mail");
   assert.equal((await deployment.ada.decide(id, "deny", { via })).status, 303);
   const [entry] = await deployment.server.store.log.newest(1, id);

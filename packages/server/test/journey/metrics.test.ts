@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { requestIdOf } from "@countersign/testing/server/deployment";
+import { toRequestId } from "@countersign/testing/server/deployment";
 import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { openMetrics } from "../../src/metrics/metrics.ts";
 
@@ -40,8 +40,8 @@ test("what happens to requests, decisions and tokens is counted once it is commi
     1,
   );
 
-  await deployment.ada.decide(requestIdOf(first), "approve");
-  await deployment.ada.decide(requestIdOf(second), "deny", { via: "mail" });
+  await deployment.ada.decide(toRequestId(first), "approve");
+  await deployment.ada.decide(toRequestId(second), "deny", { via: "mail" });
   assert.equal(
     await value('countersign_decisions_total{verdict="approve",level="session",channel="inbox"}'),
     1,
@@ -76,7 +76,7 @@ test("attempts to reach people are counted when they fail, not only when they ar
 });
 
 test("no label has a value that somebody else could invent", async () => {
-  const id = requestIdOf((await deployment.ask(order("M-5"))).body.auth_req_id);
+  const id = toRequestId((await deployment.ask(order("M-5"))).body.auth_req_id);
   await deployment.ada.decide(id, "deny", { via: "everything&anything" });
   await deployment.request(`/requests/${id}?via=whatever`);
   await deployment.request("/nowhere/at/all");

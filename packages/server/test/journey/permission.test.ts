@@ -4,13 +4,13 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { authzen, type DecisionPoint, openFga } from "@countersign/testing/server/decision-point";
+import { type DecisionPoint, startAuthzen, startOpenFga } from "@countersign/testing/server/decision-point";
 import {
   type Deployment,
   deploy,
   refund,
-  requestIdOf,
   sampleConfig,
+  toRequestId,
 } from "@countersign/testing/server/deployment";
 import { type ConfigEdit, editConfig, formatConfig } from "@countersign/testing/server/edit-config";
 import { formatProblem, parseConfig } from "../../src/config/config.ts";
@@ -38,7 +38,7 @@ async function withDeployment(
 }
 
 async function candidatesOf(deployment: Deployment, authReqId: string): Promise<readonly string[]> {
-  const held = await deployment.server.store.read("request", requestIdOf(authReqId));
+  const held = await deployment.server.store.read("request", toRequestId(authReqId));
   const people = await Promise.all(
     (held?.record.candidates ?? []).map((id) => deployment.server.store.read("approver", id)),
   );
@@ -92,8 +92,8 @@ test("T8: relations: a person whom the rule allows and the relations do not is n
 
 test("the gates are told apart: registration, rule, permission; what is wrong with the ask itself is none of them", () =>
   withDeployment(relations, async (deployment) => {
-    await deployment.admit("agent-2", { authorization_details_types: ["promote"], scope: "openid" });
-    const { secret } = await deployment.admit("agent-3", {
+    await deployment.registerAgent("agent-2", { authorization_details_types: ["promote"], scope: "openid" });
+    const { secret } = await deployment.registerAgent("agent-3", {
       authorization_details_types: ["promote"],
       scope: "openid",
     });
@@ -114,13 +114,13 @@ test("relations are rules: when they become stricter, what waits is not approved
   const ada = await deployment.enrol("ada@example.com");
   const waits = await deployment.ask(dollars("R-6"));
   const approved = await deployment.ask(dollars("R-7"));
-  await ada.decide(requestIdOf(approved.body.auth_req_id), "approve");
+  await ada.decide(toRequestId(approved.body.auth_req_id), "approve");
   await deployment.restart({
     permission: {
       relations: { approvers: [{ people: ["bob@example.com"], types: ["refund"] }, bobForEuros] },
     },
   });
-  const page = await ada.decide(requestIdOf(waits.body.auth_req_id), "approve");
+  const page = await ada.decide(toRequestId(waits.body.auth_req_id), "approve");
   assert.equal(page.status, 409);
   assert.match(await page.text(), /you can no longer approve this request/);
   assert.equal((await deployment.poll(approved.body.auth_req_id)).body.error, "access_denied");
@@ -142,14 +142,14 @@ async function withPoint(
 
 for (const batch of [false, true])
   test(`AuthZEN${batch ? ", many at once" : ""}: each approver is asked about, and only those who are allowed are asked`, async () => {
-    const point = await authzen(({ context }) => context.approver.email === "bob@example.com");
+    const point = await startAuthzen(({ context }) => context.approver.email === "bob@example.com");
     const settings = { authzen: { url: `${point.url}/`, token_file: join(folder, "token"), batch } };
     await withPoint(point, settings, async (deployment) => {
       const ada = await deployment.enrol("ada@example.com");
       const bob = await deployment.enrol("bob@example.com");
       const asked = await deployment.ask({ ...dollars("Z-1"), ...anybody });
       assert.deepEqual(await candidatesOf(deployment, asked.body.auth_req_id), ["bob@example.com"]);
-      const evaluations = point.asked.flatMap(({ body }) =>
+      const evaluations = point.received.flatMap(({ body }) =>
         batch ? body.evaluations.map((one: object) => ({ subject: body.subject, ...one })) : [body],
       );
       const about = (email: string, id: string) => ({
@@ -166,10 +166,10 @@ for (const batch of [false, true])
         about("ada@example.com", ada.approver),
         about("bob@example.com", bob.approver),
       ]);
-      assert.equal(point.asked.length, batch ? 1 : 2);
-      assert.ok(point.asked.every(({ authorization }) => authorization === "Bearer let-me-ask"));
+      assert.equal(point.received.length, batch ? 1 : 2);
+      assert.ok(point.received.every(({ authorization }) => authorization === "Bearer let-me-ask"));
       assert.ok(
-        point.asked.every(
+        point.received.every(
           ({ path }) => path === (batch ? "/access/v1/evaluations" : "/access/v1/evaluation"),
         ),
       );
@@ -184,23 +184,23 @@ for (const batch of [false, true])
   });
 
 test("what is refused by registration or rule is not asked about, nor what waits already, nor what was denied", async () => {
-  const point = await authzen(() => true);
+  const point = await startAuthzen(() => true);
   await withPoint(point, { authzen: { url: point.url } }, async (deployment) => {
     const ada = await deployment.enrol("ada@example.com");
-    const { secret } = await deployment.admit("agent-3", {
+    const { secret } = await deployment.registerAgent("agent-3", {
       authorization_details_types: ["promote"],
       scope: "openid",
     });
     await deployment.ask(dollars("Z-3"), { authorization: `Basic ${btoa(`agent-3:${secret}`)}` });
     await deployment.ask({ ...dollars("Z-3"), login_hint: "mallory@example.com" });
-    assert.equal(point.asked.length, 0);
+    assert.equal(point.received.length, 0);
     const first = await deployment.ask(dollars("Z-3"), { "idempotency-key": "z3" });
-    assert.equal(point.asked.length, 1);
+    assert.equal(point.received.length, 1);
     await deployment.ask(dollars("Z-3"));
     await deployment.ask(dollars("Z-3"), { "idempotency-key": "z3" });
-    await ada.decide(requestIdOf(first.body.auth_req_id), "deny");
+    await ada.decide(toRequestId(first.body.auth_req_id), "deny");
     await deployment.ask(dollars("Z-3"));
-    assert.equal(point.asked.length, 1);
+    assert.equal(point.received.length, 1);
   });
 });
 
@@ -216,32 +216,32 @@ for (const [what, misbehave] of [
     "answers without end",
     (response) => response.writeHead(200).end(`{"decision":true,"x":"${"x".repeat(300_000)}"}`),
   ],
-] as const satisfies readonly (readonly [string, DecisionPoint["misbehave"]])[])
+] as const satisfies readonly (readonly [string, DecisionPoint["override"]])[])
   test(`a check that ${what} is a no for now: 503, nobody is asked, the operator hears of it`, async () => {
-    const point = await authzen(() => true);
+    const point = await startAuthzen(() => true);
     await withPoint(point, { authzen: { url: point.url } }, async (deployment) => {
       await deployment.enrol("ada@example.com");
-      point.misbehave = misbehave;
+      point.override = misbehave;
       const answer = await deployment.ask(dollars("Z-4"));
       assert.deepEqual(
         [answer.status, answer.body.error, answer.body.gate, answer.headers.get("retry-after")],
         [503, "temporarily_unavailable", "permission", "2"],
       );
       assert.equal((await deployment.server.store.listRequests({ limit: 10 })).length, 0);
-      assert.deepEqual(deployment.faultPlaces, ["permission"]);
+      assert.deepEqual(deployment.faultOperations, ["permission"]);
       assert.deepEqual(await refusals(deployment), [
         { error: "temporarily_unavailable", gate: "permission", type: "refund" },
       ]);
-      point.misbehave = undefined;
+      point.override = undefined;
       assert.equal((await deployment.ask(dollars("Z-4"))).status, 200);
     });
   });
 
 test("a check that says nothing is waited for no longer than the limit, and one that is not there not at all", async () => {
-  const point = await authzen(() => true);
+  const point = await startAuthzen(() => true);
   await withPoint(point, { timeout: 1, authzen: { url: point.url } }, async (deployment) => {
     await deployment.enrol("ada@example.com");
-    point.misbehave = () => {};
+    point.override = () => {};
     const before = performance.now();
     assert.equal((await deployment.ask(dollars("Z-5"))).status, 503);
     const waited = performance.now() - before;
@@ -253,32 +253,32 @@ test("a check that says nothing is waited for no longer than the limit, and one 
 
 test("the check is asked again when somebody approves, and not when they deny", async () => {
   let open = true;
-  const point = await authzen(() => open);
+  const point = await startAuthzen(() => open);
   await withPoint(point, { authzen: { url: point.url } }, async (deployment) => {
     const ada = await deployment.enrol("ada@example.com");
     const asked = await deployment.ask(dollars("Z-6"));
-    const id = requestIdOf(asked.body.auth_req_id);
-    point.misbehave = (response) => response.writeHead(500).end();
+    const id = toRequestId(asked.body.auth_req_id);
+    point.override = (response) => response.writeHead(500).end();
     const down = await ada.decide(id, "approve");
     assert.equal(down.status, 409);
     assert.match(await down.text(), /The permission check is not available right now/);
-    point.misbehave = undefined;
+    point.override = undefined;
     open = false;
     const withdrawn = await ada.decide(id, "approve");
     assert.match(await withdrawn.text(), /you can no longer approve this request/);
     assert.equal((await deployment.poll(asked.body.auth_req_id)).body.error, "authorization_pending");
     open = true;
     assert.equal((await ada.decide(id, "approve")).status, 303);
-    const calls = point.asked.length;
+    const calls = point.received.length;
     const other = await deployment.ask(dollars("Z-7"));
-    point.misbehave = (response) => response.writeHead(500).end();
-    assert.equal((await ada.decide(requestIdOf(other.body.auth_req_id), "deny")).status, 303);
-    assert.equal(point.asked.length, calls + 1);
+    point.override = (response) => response.writeHead(500).end();
+    assert.equal((await ada.decide(toRequestId(other.body.auth_req_id), "deny")).status, 303);
+    assert.equal(point.received.length, calls + 1);
   });
 });
 
 test("of several actions that are approved as one, each is asked about for each approver", async () => {
-  const point = await authzen(({ resource }) => resource.properties.order !== "M-2");
+  const point = await startAuthzen(({ resource }) => resource.properties.order !== "M-2");
   const deployment = await deploy({
     config: {
       actions: { refund: { combinable_with: ["refund"] } },
@@ -291,7 +291,7 @@ test("of several actions that are approved as one, each is asked about for each 
   });
   assert.equal((await deployment.ask(two(["M-1", "M-2"]))).body.gate, "permission");
   assert.equal((await deployment.ask(two(["M-1", "M-3"]))).status, 200);
-  assert.equal(point.asked.length, 4);
+  assert.equal(point.received.length, 4);
   await deployment.close();
   await point.close();
 });
@@ -315,7 +315,7 @@ test("OpenFGA: every relation of the agent's and of the person's has to hold", a
     "person:bob@example.com handles order:F-1",
     "person:* handles order:F-3",
   ]);
-  const point = await openFga(tuples);
+  const point = await startOpenFga(tuples);
   const settings = {
     openfga: { url: point.url, store_id: store, token_file: join(folder, "token"), checks },
   };
@@ -324,11 +324,11 @@ test("OpenFGA: every relation of the agent's and of the person's has to hold", a
     await deployment.enrol("bob@example.com");
     const asked = await deployment.ask({ ...dollars("F-1"), ...anybody });
     assert.deepEqual(await candidatesOf(deployment, asked.body.auth_req_id), ["bob@example.com"]);
-    assert.equal(point.asked.length, 1);
-    assert.equal(point.asked[0]?.path, `/stores/${store}/batch-check`);
-    assert.equal(point.asked[0]?.authorization, "Bearer let-me-ask");
+    assert.equal(point.received.length, 1);
+    assert.equal(point.received[0]?.path, `/stores/${store}/batch-check`);
+    assert.equal(point.received[0]?.authorization, "Bearer let-me-ask");
     // Once for what is the same for both people.
-    assert.equal(point.asked[0]?.body.checks.length, 6);
+    assert.equal(point.received[0]?.body.checks.length, 6);
     assert.equal((await deployment.ask(dollars("F-2"))).body.gate, "permission");
     tuples.delete("agent:agent-1 may_use api:refunds");
     assert.equal(
@@ -344,13 +344,13 @@ test("OpenFGA: every relation of the agent's and of the person's has to hold", a
 
 for (const order of ["*", "F-1:x", "F-1#viewer", "a b", "x,y", ""])
   test(`OpenFGA: ${JSON.stringify(order)} is never sent as the name of an object, and is a no`, async () => {
-    const point = await openFga(new Set());
+    const point = await startOpenFga(new Set());
     const settings = { openfga: { url: point.url, store_id: store, checks: [handlesOrder] } };
     await withPoint(point, settings, async (deployment) => {
       await deployment.enrol("ada@example.com");
       const answer = await deployment.ask(dollars(order));
       assert.deepEqual([answer.status, answer.body.gate], [403, "permission"]);
-      assert.deepEqual(point.asked, []);
+      assert.deepEqual(point.received, []);
     });
   });
 
@@ -368,16 +368,16 @@ for (const [what, misbehave] of [
         .writeHead(200, { "content-type": "application/json" })
         .end('{"result":{"0":{"error":{"message":"no such relation"}}}}'),
   ],
-] as const satisfies readonly (readonly [string, DecisionPoint["misbehave"]])[])
+] as const satisfies readonly (readonly [string, DecisionPoint["override"]])[])
   test(`OpenFGA that ${what} is a no for now`, async () => {
-    const point = await openFga(new Set());
+    const point = await startOpenFga(new Set());
     const settings = { openfga: { url: point.url, store_id: store, checks: [mayAsk] } };
     await withPoint(point, settings, async (deployment) => {
       await deployment.enrol("ada@example.com");
-      point.misbehave = misbehave;
+      point.override = misbehave;
       const answer = await deployment.ask(dollars("F-5"));
       assert.deepEqual([answer.status, answer.body.error], [503, "temporarily_unavailable"]);
-      assert.deepEqual(deployment.faultPlaces, ["permission"]);
+      assert.deepEqual(deployment.faultOperations, ["permission"]);
     });
   });
 

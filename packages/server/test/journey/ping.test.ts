@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
 import { before, beforeEach, test } from "node:test";
-import { type Caller, newToken, useCallbackHarness } from "@countersign/testing/server/callback-harness";
-import { requestIdOf } from "@countersign/testing/server/deployment";
+import {
+  type CallbackAgent,
+  createNotificationToken,
+  useCallbackHarness,
+} from "@countersign/testing/server/callback-harness";
+import { toRequestId } from "@countersign/testing/server/deployment";
 import { formatConfig } from "@countersign/testing/server/edit-config";
 import { parseConfig } from "../../src/config/config.ts";
 import { leaseMs } from "../../src/domain/callback/callback.ts";
@@ -9,36 +13,36 @@ import { createServer } from "../../src/server.ts";
 import { remove } from "../../src/usecase/client/client-lifecycle.ts";
 import { cancelRequest } from "../../src/usecase/request/cancel.ts";
 
-const stage = useCallbackHarness();
-let agent: Caller;
+const harness = useCallbackHarness();
+let agent: CallbackAgent;
 
 before(async () => {
-  agent = await stage.admit("pinged", "ping");
+  agent = await harness.registerAgent("pinged", "ping");
 });
 /** What an earlier test asked and nobody answered has expired and been told. */
 beforeEach(async () => {
-  stage.receiver.answer = (response) => response.writeHead(204).end();
-  await stage.pass(700_000);
-  stage.receiver.received.length = 0;
+  harness.receiver.respond = (response) => response.writeHead(204).end();
+  await harness.advance(700_000);
+  harness.receiver.received.length = 0;
 });
 
 async function asked(changed?: Record<string, string | undefined>, headers?: Record<string, string>) {
   const { status, body } = await agent.ask(changed, headers);
   assert.equal(status, 200, JSON.stringify(body));
-  return { authReqId: body.auth_req_id as string, request: requestIdOf(body.auth_req_id) };
+  return { authReqId: body.auth_req_id as string, request: toRequestId(body.auth_req_id) };
 }
 
-const events = async (request: string) => (await stage.told(request)).map(({ event }) => event);
+const events = async (request: string) => (await harness.readEntries(request)).map(({ event }) => event);
 const callbackOf = async (request: string) =>
-  (await stage.deployment.server.store.read("callback", request))?.record;
+  (await harness.deployment.server.store.read("callback", request))?.record;
 
 test("a ping says which request has an answer, with the agent's token and nothing else, as soon as there is one", async () => {
-  const token = newToken();
+  const token = createNotificationToken();
   const { authReqId, request } = await asked({ client_notification_token: token });
-  await stage.ada.decide(request, "approve");
+  await harness.ada.decide(request, "approve");
   // No round has been made.
-  await stage.receiver.until(1);
-  const [ping] = stage.receiver.received;
+  await harness.receiver.waitForCount(1);
+  const [ping] = harness.receiver.received;
   assert.deepEqual([ping?.method, ping?.path], ["POST", "/cb"]);
   assert.equal(ping?.headers.authorization, `Bearer ${token}`);
   assert.equal(ping?.headers["content-type"], "application/json");
@@ -46,8 +50,8 @@ test("a ping says which request has an answer, with the agent's token and nothin
 
   const { status, body } = await agent.poll(authReqId);
   assert.equal(status, 200, JSON.stringify(body));
-  await stage.pass(0);
-  const sent = (await stage.told(request)).find(({ event }) => event === "callback.sent");
+  await harness.advance(0);
+  const sent = (await harness.readEntries(request)).find(({ event }) => event === "callback.sent");
   assert.deepEqual(sent?.facts, { mode: "ping", attempt: 1, status: 204 });
   assert.equal(await callbackOf(request), undefined);
 });
@@ -58,12 +62,12 @@ test("T23: denied, withdrawn and expired are told as well, and nothing before th
     await asked(),
     await asked({ requested_expiry: "10" }),
   ];
-  await stage.pass(0);
-  assert.equal(stage.receiver.received.length, 0);
-  await stage.ada.decide(denied.request, "deny");
-  await cancelRequest(stage.deployment.server.store, cancelled.request);
-  await stage.pass(10_000);
-  const told = stage.receiver.received.map(({ body }) => JSON.parse(body).auth_req_id);
+  await harness.advance(0);
+  assert.equal(harness.receiver.received.length, 0);
+  await harness.ada.decide(denied.request, "deny");
+  await cancelRequest(harness.deployment.server.store, cancelled.request);
+  await harness.advance(10_000);
+  const told = harness.receiver.received.map(({ body }) => JSON.parse(body).auth_req_id);
   assert.deepEqual(told.sort(), [denied, cancelled, expired].map(({ authReqId }) => authReqId).sort());
   for (const [one, error] of [
     [denied, "access_denied"],
@@ -105,43 +109,43 @@ test("T57: a notification token is needed, of the right alphabet, and too long t
 });
 
 test("from an agent that polls, a notification token is ignored, whatever it is", async () => {
-  const polls = await stage.admit("polls", "poll");
+  const polls = await harness.registerAgent("polls", "poll");
   const { status, body } = await polls.ask({ client_notification_token: "x" });
   assert.equal(status, 200, JSON.stringify(body));
-  assert.equal(await callbackOf(requestIdOf(body.auth_req_id)), undefined);
+  assert.equal(await callbackOf(toRequestId(body.auth_req_id)), undefined);
 });
 
 test("the token is in the store encrypted, and in no log", async () => {
-  const token = newToken();
+  const token = createNotificationToken();
   const { request } = await asked({ client_notification_token: token });
   assert.ok(!JSON.stringify(await callbackOf(request)).includes(token));
-  assert.ok(!JSON.stringify(await stage.told(request)).includes(token));
+  assert.ok(!JSON.stringify(await harness.readEntries(request)).includes(token));
 });
 
 test("an agent that asks again for the same is told with the token that it sent last", async () => {
   const authorization_details = JSON.stringify([{ type: "rollout", service: "asked-twice" }]);
   const { request } = await asked({ authorization_details });
-  const token = newToken();
+  const token = createNotificationToken();
   const { status, body } = await agent.ask({ authorization_details, client_notification_token: token });
-  assert.deepEqual([status, body.joined, requestIdOf(body.auth_req_id)], [200, true, request]);
-  await stage.ada.decide(request, "deny");
-  await stage.receiver.until(1);
-  assert.equal(stage.receiver.received[0]?.headers.authorization, `Bearer ${token}`);
+  assert.deepEqual([status, body.joined, toRequestId(body.auth_req_id)], [200, true, request]);
+  await harness.ada.decide(request, "deny");
+  await harness.receiver.waitForCount(1);
+  assert.equal(harness.receiver.received[0]?.headers.authorization, `Bearer ${token}`);
 });
 
 test("an agent that lost the answer, and the ping with it, is told again when it asks again", async () => {
   const authorization_details = JSON.stringify([{ type: "rollout", service: "lost" }]);
   const key = { "idempotency-key": "lost-1" };
   const first = await asked({ authorization_details }, key);
-  await stage.ada.decide(first.request, "approve");
-  await stage.pass(0);
-  assert.equal(stage.receiver.received.length, 1);
-  const token = newToken();
+  await harness.ada.decide(first.request, "approve");
+  await harness.advance(0);
+  assert.equal(harness.receiver.received.length, 1);
+  const token = createNotificationToken();
   const again = await asked({ authorization_details, client_notification_token: token }, key);
   assert.equal(again.authReqId, first.authReqId);
-  await stage.pass(0);
+  await harness.advance(0);
   assert.deepEqual(
-    stage.receiver.received.map(({ headers }) => headers.authorization === `Bearer ${token}`),
+    harness.receiver.received.map(({ headers }) => headers.authorization === `Bearer ${token}`),
     [false, true],
   );
   assert.equal((await agent.poll(first.authReqId)).status, 200);
@@ -150,27 +154,27 @@ test("an agent that lost the answer, and the ping with it, is told again when it
 test("a token that comes while the old one is being refused is tried at once", async () => {
   const authorization_details = JSON.stringify([{ type: "rollout", service: "raced" }]);
   const { request } = await asked({ authorization_details });
-  const token = newToken();
-  stage.receiver.answer = (response, { headers }) => {
+  const token = createNotificationToken();
+  harness.receiver.respond = (response, { headers }) => {
     if (headers.authorization === `Bearer ${token}`) return void response.writeHead(204).end();
     // It has restarted, and asks again before it answers for the token that it has forgotten.
     void agent
       .ask({ authorization_details, client_notification_token: token })
       .then(() => response.writeHead(401).end());
   };
-  await stage.ada.decide(request, "approve");
-  await stage.receiver.until(1);
-  await stage.deployment.server.runJobs();
-  await stage.pass(0);
-  assert.equal(stage.receiver.received.length, 2);
+  await harness.ada.decide(request, "approve");
+  await harness.receiver.waitForCount(1);
+  await harness.deployment.server.runJobs();
+  await harness.advance(0);
+  assert.equal(harness.receiver.received.length, 2);
   assert.deepEqual((await events(request)).slice(2), ["callback.failed", "callback.sent"]);
 });
 
 test("an endpoint in trouble is tried again, later each time, and then given up, for the operator to see", async () => {
-  stage.receiver.answer = (response) => response.writeHead(503).end("try later");
+  harness.receiver.respond = (response) => response.writeHead(503).end("try later");
   const { request } = await asked();
-  await stage.ada.decide(request, "approve");
-  await stage.pass(0);
+  await harness.ada.decide(request, "approve");
+  await harness.advance(0);
   for (const [tries, delay] of [
     [1, 1_000],
     [2, 5_000],
@@ -178,19 +182,19 @@ test("an endpoint in trouble is tried again, later each time, and then given up,
     [4, 60_000],
     [5, 300_000],
   ] as const) {
-    await stage.pass(delay - 1);
-    assert.equal(stage.receiver.received.length, tries);
-    await stage.pass(1);
-    assert.equal(stage.receiver.received.length, tries + 1);
+    await harness.advance(delay - 1);
+    assert.equal(harness.receiver.received.length, tries);
+    await harness.advance(1);
+    assert.equal(harness.receiver.received.length, tries + 1);
   }
-  await stage.pass(3_600_000);
-  assert.equal(stage.receiver.received.length, 6);
-  const [given] = await stage.deployment.server.store.listAbandonedCallbacks(1);
+  await harness.advance(3_600_000);
+  assert.equal(harness.receiver.received.length, 6);
+  const [given] = await harness.deployment.server.store.listAbandonedCallbacks(1);
   assert.deepEqual(
     [given?.id, given?.attempts, given?.lastError],
     [request, 6, "the endpoint returned status 503"],
   );
-  const told = (await stage.told(request)).filter(({ event }) => event.startsWith("callback."));
+  const told = (await harness.readEntries(request)).filter(({ event }) => event.startsWith("callback."));
   assert.deepEqual(
     told.map(({ event, facts }) => [event, facts?.attempt, facts?.status]),
     [...[1, 2, 3, 4, 5].map((attempt) => ["callback.failed", attempt, 503]), ["callback.abandoned", 6, 503]],
@@ -198,140 +202,140 @@ test("an endpoint in trouble is tried again, later each time, and then given up,
 });
 
 test("too many requests is trouble that passes; nobody listening, too", async () => {
-  stage.receiver.answer = (response) => response.writeHead(429).end();
+  harness.receiver.respond = (response) => response.writeHead(429).end();
   const { request } = await asked();
-  await stage.ada.decide(request, "deny");
-  await stage.pass(0);
-  stage.receiver.answer = (response) => response.socket?.destroy();
-  await stage.pass(1_000);
-  stage.receiver.answer = (response) => response.writeHead(200).end("anything");
-  await stage.pass(5_000);
+  await harness.ada.decide(request, "deny");
+  await harness.advance(0);
+  harness.receiver.respond = (response) => response.socket?.destroy();
+  await harness.advance(1_000);
+  harness.receiver.respond = (response) => response.writeHead(200).end("anything");
+  await harness.advance(5_000);
   assert.deepEqual((await events(request)).slice(2), ["callback.failed", "callback.failed", "callback.sent"]);
 });
 
 test("an endpoint that refuses is not asked again", async () => {
   for (const status of [400, 401, 403, 404, 410]) {
-    stage.receiver.answer = (response) => response.writeHead(status).end();
+    harness.receiver.respond = (response) => response.writeHead(status).end();
     const { request } = await asked();
-    await stage.ada.decide(request, "deny");
-    await stage.pass(0);
-    await stage.pass(600_000);
-    assert.equal(stage.receiver.received.length, 1, String(status));
+    await harness.ada.decide(request, "deny");
+    await harness.advance(0);
+    await harness.advance(600_000);
+    assert.equal(harness.receiver.received.length, 1, String(status));
     assert.deepEqual((await events(request)).slice(2), ["callback.abandoned"]);
-    stage.receiver.received.length = 0;
+    harness.receiver.received.length = 0;
   }
 });
 
 test("T36: a redirect of a callback is not followed, and ends it", async () => {
   for (const status of [301, 302, 307, 308]) {
-    stage.receiver.answer = (response, { path }) =>
+    harness.receiver.respond = (response, { path }) =>
       path === "/cb"
         ? response.writeHead(status, { location: "/inside" }).end()
         : response.writeHead(204).end();
     const { request } = await asked();
-    await stage.ada.decide(request, "deny");
-    await stage.pass(0);
-    await stage.pass(600_000);
+    await harness.ada.decide(request, "deny");
+    await harness.advance(0);
+    await harness.advance(600_000);
     assert.deepEqual(
-      stage.receiver.received.map(({ path }) => path),
+      harness.receiver.received.map(({ path }) => path),
       ["/cb"],
     );
     assert.deepEqual((await events(request)).slice(2), ["callback.abandoned"]);
-    stage.receiver.received.length = 0;
+    harness.receiver.received.length = 0;
   }
 });
 
 test("an endpoint that is slow holds up nobody else's", async () => {
-  const slow = await stage.admit("slow", "ping", "/slow");
-  stage.receiver.answer = (response, { path }) => {
+  const slow = await harness.registerAgent("slow", "ping", "/slow");
+  harness.receiver.respond = (response, { path }) => {
     if (path !== "/slow") response.writeHead(204).end();
   };
   for (let n = 0; n < 12; n += 1) {
     const { body } = await slow.ask();
-    await stage.ada.decide(requestIdOf(body.auth_req_id), "deny");
+    await harness.ada.decide(toRequestId(body.auth_req_id), "deny");
   }
   // No more than so many at once, to one agent.
-  await stage.receiver.until(8);
+  await harness.receiver.waitForCount(8);
   const { request } = await asked();
-  await stage.ada.decide(request, "deny");
-  await stage.receiver.until(9);
+  await harness.ada.decide(request, "deny");
+  await harness.receiver.waitForCount(9);
   assert.deepEqual(
-    stage.receiver.received.map(({ path }) => path),
+    harness.receiver.received.map(({ path }) => path),
     [...Array(8).fill("/slow"), "/cb"],
   );
   while (await callbackOf(request)) await new Promise((resolve) => setTimeout(resolve, 5));
   // Closing ends them; they are tried again when their leases have run out.
-  stage.receiver.answer = (response) => response.writeHead(204).end();
-  await stage.deployment.restart();
-  await stage.pass(0);
-  await stage.pass(leaseMs);
-  assert.equal(stage.receiver.received.length, 9 + 12);
+  harness.receiver.respond = (response) => response.writeHead(204).end();
+  await harness.deployment.restart();
+  await harness.advance(0);
+  await harness.advance(leaseMs);
+  assert.equal(harness.receiver.received.length, 9 + 12);
 });
 
 test("T21: what was to be told when the server died is told after it", async () => {
-  stage.receiver.answer = () => {};
+  harness.receiver.respond = () => {};
   const { request, authReqId } = await asked();
-  await stage.ada.decide(request, "approve");
-  await stage.receiver.until(1);
-  await stage.deployment.restart();
-  stage.receiver.answer = (response) => response.writeHead(204).end();
-  await stage.pass(leaseMs - 1);
-  assert.equal(stage.receiver.received.length, 1);
-  await stage.pass(1);
+  await harness.ada.decide(request, "approve");
+  await harness.receiver.waitForCount(1);
+  await harness.deployment.restart();
+  harness.receiver.respond = (response) => response.writeHead(204).end();
+  await harness.advance(leaseMs - 1);
+  assert.equal(harness.receiver.received.length, 1);
+  await harness.advance(1);
   assert.deepEqual(
-    stage.receiver.received.map(({ body }) => JSON.parse(body)),
+    harness.receiver.received.map(({ body }) => JSON.parse(body)),
     [{ auth_req_id: authReqId }, { auth_req_id: authReqId }],
   );
-  const sent = (await stage.told(request)).at(-1);
+  const sent = (await harness.readEntries(request)).at(-1);
   assert.deepEqual([sent?.event, sent?.facts], ["callback.sent", { mode: "ping", attempt: 2, status: 204 }]);
 });
 
 test("of two servers on one store, one tells", async () => {
-  const read = parseConfig(formatConfig(stage.deployment.config), stage.deployment.file);
+  const read = parseConfig(formatConfig(harness.deployment.config), harness.deployment.file);
   assert.ok("config" in read);
   const second = await createServer({
-    config: { ...read.config, store: stage.deployment.file },
-    rootKey: stage.deployment.rootKey,
-    onFault: (fault) => stage.deployment.faults.push(fault),
-    clock: () => stage.deployment.clock.now,
+    config: { ...read.config, store: harness.deployment.file },
+    rootKey: harness.deployment.rootKey,
+    onFault: (fault) => harness.deployment.faults.push(fault),
+    clock: () => harness.deployment.clock.now,
     jobIntervalMs: 5,
   });
   const requests: string[] = [];
   for (let n = 0; n < 10; n += 1) {
     const { request } = await asked();
     requests.push(request);
-    await stage.ada.decide(request, "deny");
-    await stage.pass(0);
+    await harness.ada.decide(request, "deny");
+    await harness.advance(0);
   }
   await second.runJobs();
   await second.close();
-  await stage.pass(0);
-  assert.equal(stage.receiver.received.length, 10);
+  await harness.advance(0);
+  assert.equal(harness.receiver.received.length, 10);
   for (const request of requests) assert.deepEqual((await events(request)).slice(2), ["callback.sent"]);
 });
 
 test("T37: an endpoint whose name leads inside is not called, and not tried again", async () => {
   const { request } = await asked();
-  await stage.deployment.restart({ outbound: { allow_private: undefined } });
-  await stage.ada.decide(request, "deny");
-  await stage.pass(0);
-  await stage.pass(600_000);
-  assert.equal(stage.receiver.received.length, 0);
+  await harness.deployment.restart({ outbound: { allow_private: undefined } });
+  await harness.ada.decide(request, "deny");
+  await harness.advance(0);
+  await harness.advance(600_000);
+  assert.equal(harness.receiver.received.length, 0);
   assert.deepEqual((await events(request)).slice(2), ["callback.abandoned"]);
-  const [given] = await stage.deployment.server.store.listAbandonedCallbacks(1);
+  const [given] = await harness.deployment.server.store.listAbandonedCallbacks(1);
   assert.match(
     given?.lastError ?? "",
     /^localhost resolves to (127\.0\.0\.1|::1), which is not a public address$/,
   );
-  await stage.deployment.restart();
+  await harness.deployment.restart();
 });
 
 test("an agent that was removed, or is not pinged any more, is not called", async () => {
-  const { store } = stage.deployment.server;
-  const gone = await stage.admit("gone", "ping", "/gone");
-  const polls = await stage.admit("polls-now", "ping", "/polls");
+  const { store } = harness.deployment.server;
+  const gone = await harness.registerAgent("gone", "ping", "/gone");
+  const polls = await harness.registerAgent("polls-now", "ping", "/polls");
   const requests: string[] = [];
-  for (const one of [gone, polls]) requests.push(requestIdOf((await one.ask()).body.auth_req_id));
+  for (const one of [gone, polls]) requests.push(toRequestId((await one.ask()).body.auth_req_id));
   await remove(store, "agent", "gone");
   const held = (await store.read("agent", "polls-now"))!;
   const { operator } = await import("../../src/audit/actor.ts");
@@ -343,19 +347,19 @@ test("an agent that was removed, or is not pinged any more, is not called", asyn
     entries: [newEntry("agent.changed", store.now(), { actor: operator, agent: "polls-now" })],
   });
   for (const request of requests) await cancelRequest(store, request);
-  await stage.pass(0);
-  assert.equal(stage.receiver.received.length, 0);
+  await harness.advance(0);
+  assert.equal(harness.receiver.received.length, 0);
   const problems = (await store.listAbandonedCallbacks(2)).map(({ lastError }) => lastError);
   assert.deepEqual(problems.sort(), ["the agent is no longer registered for ping", "the agent was removed"]);
 });
 
 test("what was given up stays to be seen for a month, and not for ever", async () => {
-  stage.receiver.answer = (response) => response.writeHead(404).end();
+  harness.receiver.respond = (response) => response.writeHead(404).end();
   const { request } = await asked();
-  await cancelRequest(stage.deployment.server.store, request);
-  await stage.pass(0);
-  await stage.pass(29 * 24 * 3_600_000);
+  await cancelRequest(harness.deployment.server.store, request);
+  await harness.advance(0);
+  await harness.advance(29 * 24 * 3_600_000);
   assert.equal((await callbackOf(request))?.state, "abandoned");
-  await stage.pass(24 * 3_600_000);
+  await harness.advance(24 * 3_600_000);
   assert.equal(await callbackOf(request), undefined);
 });

@@ -1,8 +1,12 @@
 import assert from "node:assert/strict";
 import { hash, randomBytes } from "node:crypto";
 import { before, beforeEach, test } from "node:test";
-import { type Caller, newToken, useCallbackHarness } from "@countersign/testing/server/callback-harness";
-import { refund, requestIdOf } from "@countersign/testing/server/deployment";
+import {
+  type CallbackAgent,
+  createNotificationToken,
+  useCallbackHarness,
+} from "@countersign/testing/server/callback-harness";
+import { refund, toRequestId } from "@countersign/testing/server/deployment";
 import { decodeJwt } from "jose";
 import { operator, toApproverActor } from "../../src/audit/actor.ts";
 import { newEntry } from "../../src/audit/new-entry.ts";
@@ -12,30 +16,30 @@ import { pauseAgent } from "../../src/usecase/client/client-lifecycle.ts";
 import { removeApprover } from "../../src/usecase/people/remove-approver.ts";
 import { cancelRequest } from "../../src/usecase/request/cancel.ts";
 
-const stage = useCallbackHarness();
-let agent: Caller;
+const harness = useCallbackHarness();
+let agent: CallbackAgent;
 
 before(async () => {
-  agent = await stage.admit("pushed", "push");
+  agent = await harness.registerAgent("pushed", "push");
 });
 /** What an earlier test asked and nobody answered has expired and been told. */
 beforeEach(async () => {
-  stage.receiver.answer = (response) => response.writeHead(204).end();
-  await stage.pass(700_000);
-  stage.receiver.received.length = 0;
+  harness.receiver.respond = (response) => response.writeHead(204).end();
+  await harness.advance(700_000);
+  harness.receiver.received.length = 0;
 });
 
 async function asked(changed?: Record<string, string | undefined>, headers?: Record<string, string>) {
   const { status, body } = await agent.ask(changed, headers);
   assert.equal(status, 200, JSON.stringify(body));
-  return { authReqId: body.auth_req_id as string, request: requestIdOf(body.auth_req_id), body };
+  return { authReqId: body.auth_req_id as string, request: toRequestId(body.auth_req_id), body };
 }
 
-const pushes = () => stage.receiver.received.map(({ body }) => JSON.parse(body));
-const store = () => stage.deployment.server.store;
+const pushes = () => harness.receiver.received.map(({ body }) => JSON.parse(body));
+const store = () => harness.deployment.server.store;
 /** What the log says after the decision. */
 const afterDecision = async (request: string) =>
-  (await stage.told(request)).slice(2).map(({ event }) => event);
+  (await harness.readEntries(request)).slice(2).map(({ event }) => event);
 
 async function tokenOf(body: { readonly access_token: string }) {
   return (await store().read("token", hash("sha256", body.access_token, "base64url")))?.record;
@@ -45,16 +49,16 @@ function spend(body: { readonly access_token: string }) {
   const { access_token: token } = body;
   const act_digest = decodeJwt(token).act_digest as string;
   const spend_id = randomBytes(16).toString("base64url");
-  return stage.deployment.spend({ operation: "reserve", token, spend_id, act_digest });
+  return harness.deployment.spend({ operation: "reserve", token, spend_id, act_digest });
 }
 
 test("a push brings the token with the request it is for, as soon as it was approved, and its ID token says so", async () => {
-  const token = newToken();
+  const token = createNotificationToken();
   const { authReqId, request } = await asked({ client_notification_token: token });
-  await stage.ada.decide(request, "approve");
+  await harness.ada.decide(request, "approve");
   // No round has been made.
-  await stage.receiver.until(1);
-  const [received] = stage.receiver.received;
+  await harness.receiver.waitForCount(1);
+  const [received] = harness.receiver.received;
   assert.deepEqual([received?.method, received?.path], ["POST", "/cb"]);
   assert.equal(received?.headers.authorization, `Bearer ${token}`);
   assert.equal(received?.headers["content-type"], "application/json");
@@ -75,7 +79,7 @@ test("a push brings the token with the request it is for, as soon as it was appr
   assert.equal(claims["urn:openid:params:jwt:claim:auth_req_id"], authReqId);
   assert.equal(claims.aud, "pushed");
   assert.equal((await spend(body)).status, 200);
-  await stage.pass(0);
+  await harness.advance(0);
   assert.deepEqual((await afterDecision(request)).sort(), [
     "callback.sent",
     "token.issued",
@@ -86,9 +90,9 @@ test("a push brings the token with the request it is for, as soon as it was appr
 });
 
 test("an ID token that is fetched has none of what a push binds", async () => {
-  const polls = await stage.admit("fetches", "poll");
+  const polls = await harness.registerAgent("fetches", "poll");
   const { body } = await polls.ask();
-  await stage.ada.decide(requestIdOf(body.auth_req_id), "approve");
+  await harness.ada.decide(toRequestId(body.auth_req_id), "approve");
   const claims = decodeJwt((await polls.poll(body.auth_req_id)).body.id_token);
   assert.deepEqual(
     [claims.at_hash, claims["urn:openid:params:jwt:claim:auth_req_id"]],
@@ -100,11 +104,11 @@ test("an agent that is pushed to is told no interval, and does not poll", async 
   const { authReqId, body, request } = await asked();
   assert.equal("interval" in body, false);
   for (const verdict of [undefined, "approve"] as const) {
-    if (verdict) await stage.ada.decide(request, verdict);
+    if (verdict) await harness.ada.decide(request, verdict);
     const polled = await agent.poll(authReqId);
     assert.deepEqual([polled.status, polled.body.error], [400, "unauthorized_client"]);
   }
-  await stage.pass(0);
+  await harness.advance(0);
   assert.equal(pushes().length, 1);
 });
 
@@ -114,9 +118,9 @@ test("T26: denied, withdrawn and expired are pushed as what they are", async () 
     await asked(),
     await asked({ requested_expiry: "10" }),
   ];
-  await stage.ada.decide(denied.request, "deny", { reason: "Nicht heute, “später”" });
+  await harness.ada.decide(denied.request, "deny", { reason: "Nicht heute, “später”" });
   await cancelRequest(store(), cancelled.request);
-  await stage.pass(10_000);
+  await harness.advance(10_000);
   const said = new Map(pushes().map(({ auth_req_id, ...rest }) => [auth_req_id, rest]));
   assert.deepEqual(said.get(denied.authReqId), {
     error: "access_denied",
@@ -128,7 +132,7 @@ test("T26: denied, withdrawn and expired are pushed as what they are", async () 
 });
 
 test("T39: nothing is pushed to an agent whose tokens are bound to a key, or that cannot be taken back", async () => {
-  const irreversible = await stage.deployment.server.store.read("agent", "pushed");
+  const irreversible = await harness.deployment.server.store.read("agent", "pushed");
   assert.ok(irreversible);
   const change = async (changed: object) => {
     const held = (await store().read("agent", "pushed"))!;
@@ -151,8 +155,8 @@ test("T39: nothing is pushed to an agent whose tokens are bound to a key, or tha
   const bound = await agent.ask();
   assert.deepEqual([bound.status, bound.body.error], [400, "unauthorized_client"]);
   // What was asked before it was so gets no token either.
-  await stage.ada.decide(before.request, "approve");
-  await stage.pass(0);
+  await harness.ada.decide(before.request, "approve");
+  await harness.advance(0);
   assert.deepEqual(
     pushes().map(({ error }) => error),
     ["transaction_failed"],
@@ -161,43 +165,43 @@ test("T39: nothing is pushed to an agent whose tokens are bound to a key, or tha
 });
 
 test("T20: after a crash between making the token and sending it, the same token is sent", async () => {
-  stage.receiver.answer = () => {};
+  harness.receiver.respond = () => {};
   const { request } = await asked();
-  await stage.ada.decide(request, "approve");
-  await stage.receiver.until(1);
-  await stage.deployment.restart();
-  stage.receiver.answer = (response) => response.writeHead(200).end("thanks");
-  await stage.pass(leaseMs);
-  const [first, second, ...others] = stage.receiver.received;
+  await harness.ada.decide(request, "approve");
+  await harness.receiver.waitForCount(1);
+  await harness.deployment.restart();
+  harness.receiver.respond = (response) => response.writeHead(200).end("thanks");
+  await harness.advance(leaseMs);
+  const [first, second, ...others] = harness.receiver.received;
   assert.equal(others.length, 0);
   assert.equal(second?.body, first?.body);
   assert.equal((await spend(pushes()[1])).status, 200);
 });
 
 test("what is kept of a push for its next attempt is kept encrypted", async () => {
-  stage.receiver.answer = (response) => response.writeHead(500).end();
+  harness.receiver.respond = (response) => response.writeHead(500).end();
   const { request } = await asked();
-  await stage.ada.decide(request, "approve");
-  await stage.pass(0);
+  await harness.ada.decide(request, "approve");
+  await harness.advance(0);
   const kept = JSON.stringify((await store().read("callback", request))?.record);
   assert.ok(kept.includes("sealedBody"));
   assert.ok(!kept.includes(pushes()[0].access_token));
 });
 
 test("T20: a push that cannot be delivered is tried until its token is too old, and leaves no live token", async () => {
-  stage.receiver.answer = (response) => response.writeHead(500).end();
+  harness.receiver.respond = (response) => response.writeHead(500).end();
   const { request } = await asked();
-  await stage.ada.decide(request, "approve");
-  await stage.pass(0);
-  for (const delay of [1_000, 5_000]) await stage.pass(delay);
+  await harness.ada.decide(request, "approve");
+  await harness.advance(0);
+  for (const delay of [1_000, 5_000]) await harness.advance(delay);
   assert.equal((await tokenOf(pushes()[0]))?.state, "issued");
-  await stage.pass(20_000);
+  await harness.advance(20_000);
   // One more would be after 60 seconds, when the token has expired.
   assert.equal(pushes().length, 4);
-  assert.equal(new Set(stage.receiver.received.map(({ body }) => body)).size, 1);
+  assert.equal(new Set(harness.receiver.received.map(({ body }) => body)).size, 1);
   assert.equal((await tokenOf(pushes()[0]))?.state, "revoked");
   assert.equal((await spend(pushes()[0])).body.error, "invalid_token");
-  const entries = (await stage.told(request)).slice(2);
+  const entries = (await harness.readEntries(request)).slice(2);
   assert.deepEqual(
     entries.map(({ event }) => event),
     [
@@ -215,12 +219,12 @@ test("T20: a push that cannot be delivered is tried until its token is too old, 
 
 test("T20: an endpoint that refuses a push has no use for its token, and the token ends at once", async () => {
   for (const status of [302, 400, 401, 403, 404, 410]) {
-    stage.receiver.received.length = 0;
-    stage.receiver.answer = (response) => response.writeHead(status, { location: "/inside" }).end();
+    harness.receiver.received.length = 0;
+    harness.receiver.respond = (response) => response.writeHead(status, { location: "/inside" }).end();
     const { request } = await asked();
-    await stage.ada.decide(request, "approve");
-    await stage.pass(0);
-    await stage.pass(600_000);
+    await harness.ada.decide(request, "approve");
+    await harness.advance(0);
+    await harness.advance(600_000);
     assert.equal(pushes().length, 1, String(status));
     assert.equal((await tokenOf(pushes()[0]))?.state, "revoked");
     assert.deepEqual(await afterDecision(request), ["token.issued", "token.revoked", "callback.abandoned"]);
@@ -229,23 +233,23 @@ test("T20: an endpoint that refuses a push has no use for its token, and the tok
 
 test("a token that was used although the answer to its push was lost is left as it is", async () => {
   const { request } = await asked();
-  stage.receiver.answer = (response) => response.writeHead(500).end();
-  await stage.ada.decide(request, "approve");
-  await stage.pass(0);
+  harness.receiver.respond = (response) => response.writeHead(500).end();
+  await harness.ada.decide(request, "approve");
+  await harness.advance(0);
   assert.equal((await spend(pushes()[0])).status, 200);
-  for (const delay of [1_000, 5_000, 20_000]) await stage.pass(delay);
+  for (const delay of [1_000, 5_000, 20_000]) await harness.advance(delay);
   assert.equal((await afterDecision(request)).at(-1), "callback.abandoned");
   assert.equal((await tokenOf(pushes()[0]))?.state, "reserved");
 });
 
 test("a token that expired while the server was down is not sent any more", async () => {
-  stage.receiver.answer = () => {};
+  harness.receiver.respond = () => {};
   const { request } = await asked();
-  await stage.ada.decide(request, "approve");
-  await stage.receiver.until(1);
-  await stage.deployment.restart();
-  stage.receiver.answer = (response) => response.writeHead(204).end();
-  await stage.pass(60_000);
+  await harness.ada.decide(request, "approve");
+  await harness.receiver.waitForCount(1);
+  await harness.deployment.restart();
+  harness.receiver.respond = (response) => response.writeHead(204).end();
+  await harness.advance(60_000);
   assert.equal(pushes().length, 1);
   const [given] = await store().listAbandonedCallbacks(1);
   assert.deepEqual(
@@ -258,26 +262,26 @@ test("what does not hold any more when its token would be made is pushed as a re
   // Each puts something in the way in the very commit of the approval, before anything can be sent.
   const paused = await asked();
   await pauseAgent(store(), "pushed", true);
-  await approveAnyway(paused.request, stage.ada.approver);
-  await stage.pass(0);
+  await approveAnyway(paused.request, harness.ada.approver);
+  await harness.advance(0);
   await pauseAgent(store(), "pushed", false);
   assert.deepEqual(
     pushes().map(({ error }) => error),
     ["access_denied"],
   );
 
-  stage.receiver.received.length = 0;
+  harness.receiver.received.length = 0;
   const removed = await asked();
-  const bob = await stage.deployment.enrol("bob@example.com");
-  await removeApprover(stage.deployment.server, "bob@example.com");
+  const bob = await harness.deployment.enrol("bob@example.com");
+  await removeApprover(harness.deployment.server, "bob@example.com");
   await approveAnyway(removed.request, bob.approver);
-  await stage.pass(0);
+  await harness.advance(0);
   assert.deepEqual(
     pushes().map(({ error }) => error),
     ["access_denied"],
   );
 
-  stage.receiver.received.length = 0;
+  harness.receiver.received.length = 0;
   const latched = await asked();
   const { parts } = (await store().read("request", latched.request))!.record;
   const { denyKey: id, type } = parts[0]!;
@@ -293,8 +297,8 @@ test("what does not hold any more when its token would be made is pushed as a re
     writes: [{ put: "denial", record: latch, ifVersion: absent }],
     entries: [newEntry("denial.released", store().now(), { actor: operator, agent: "pushed" })],
   });
-  await approveAnyway(latched.request, stage.ada.approver);
-  await stage.pass(0);
+  await approveAnyway(latched.request, harness.ada.approver);
+  await harness.advance(0);
   assert.deepEqual(
     pushes().map(({ error }) => error),
     ["access_denied"],
@@ -307,15 +311,15 @@ async function approveAnyway(request: string, approver: string): Promise<void> {
   const callback = (await store().read("callback", request))!;
   const at = store().now();
   const decision = {
-    approver: stage.ada.approver,
+    approver: harness.ada.approver,
     at,
     level: "session" as const,
     authenticatedAt: at,
     amr: [],
   };
   const { cardHash, digest, agent: asker } = held.record;
-  const actor = toApproverActor(stage.ada.approver);
-  const about = { actor, request, agent: asker, approver: stage.ada.approver, digest };
+  const actor = toApproverActor(harness.ada.approver);
+  const about = { actor, request, agent: asker, approver: harness.ada.approver, digest };
   await store().commit({
     writes: [
       {
@@ -345,17 +349,17 @@ test("an agent that changes to polling meanwhile fetches its token; one that cha
       entries: [newEntry("agent.changed", store().now(), { actor: operator, agent: id })],
     });
   };
-  const endpoint = `${stage.receiver.origin}/cb`;
+  const endpoint = `${harness.receiver.origin}/cb`;
   const first = await asked();
   await change("pushed", { mode: "poll" });
-  await stage.ada.decide(first.request, "approve");
-  await stage.pass(0);
+  await harness.ada.decide(first.request, "approve");
+  await harness.advance(0);
   assert.equal(pushes().length, 0);
   assert.equal((await agent.poll(first.authReqId)).status, 200);
   const second = await asked();
   await change("pushed", { mode: "push", endpoint });
-  await stage.ada.decide(second.request, "approve");
-  await stage.pass(0);
+  await harness.ada.decide(second.request, "approve");
+  await harness.advance(0);
   assert.equal(pushes().length, 0);
   assert.equal((await agent.poll(second.authReqId)).status, 200);
 });
@@ -364,18 +368,18 @@ test("an agent that lost a delivered push, and asks again with its key, is told 
   const authorization_details = JSON.stringify([{ type: "rollout", service: "lost" }]);
   const key = { "idempotency-key": "lost-push" };
   const first = await asked({ authorization_details }, key);
-  await stage.ada.decide(first.request, "approve");
-  await stage.pass(0);
+  await harness.ada.decide(first.request, "approve");
+  await harness.advance(0);
   assert.ok(pushes()[0].access_token);
   const again = await asked({ authorization_details }, key);
   assert.equal(again.authReqId, first.authReqId);
-  await stage.pass(0);
+  await harness.advance(0);
   assert.deepEqual([pushes()[1].auth_req_id, pushes()[1].error], [first.authReqId, "transaction_failed"]);
   assert.equal(pushes().length, 2);
 });
 
 test("metadata offers the three ways to be told", async () => {
-  const response = await stage.deployment.request("/.well-known/openid-configuration");
+  const response = await harness.deployment.request("/.well-known/openid-configuration");
   const { backchannel_token_delivery_modes_supported } = (await response.json()) as Record<string, unknown>;
   assert.deepEqual(backchannel_token_delivery_modes_supported, ["poll", "ping", "push"]);
 });

@@ -2,16 +2,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  formOf,
-  hidden,
+  findForm,
   issuer,
   type Person,
+  readHiddenFields,
   refund,
-  requestIdOf,
+  toRequestId,
 } from "@countersign/testing/server/deployment";
+import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { aContact, anEntry } from "../../src/store/contract/fixture.ts";
 import { absent } from "../../src/store/store.ts";
-import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { addAgent, pauseAgent, remove } from "../../src/usecase/client/client-lifecycle.ts";
 import { inviteSelf } from "../../src/usecase/people/enrol.ts";
 import { removeApprover, removeDevice } from "../../src/usecase/people/remove-approver.ts";
@@ -23,7 +23,7 @@ let orders = 0;
 async function ask(): Promise<string> {
   orders += 1;
   const action = { ...refund, order: `R-${orders}` };
-  return requestIdOf(
+  return toRequestId(
     (await deployment.ask({ authorization_details: JSON.stringify([action]) })).body.auth_req_id,
   );
 }
@@ -63,7 +63,7 @@ test("a form that was on its way when its device was removed decides nothing", a
     const id = await ask();
     const card = await (await ada.get(`/requests/${id}`)).text();
     const arrive = await slowPost(`/requests/${id}/decision`, ada, {
-      ...hidden(formOf(card, verdict)),
+      ...readHiddenFields(findForm(card, verdict)),
       verdict,
     });
     assert.equal(await removeDevice(deployment.server.store, await deviceOf(ada)), "removed");
@@ -100,7 +100,7 @@ test("a decision that is under way while its session ends is not taken", async (
 
 test("a person who was removed cannot come back through a form that was on its way", async () => {
   const bob = await deployment.enrol("bob@example.com");
-  const { csrf = "" } = hidden(await (await bob.get("/devices")).text());
+  const { csrf = "" } = readHiddenFields(await (await bob.get("/devices")).text());
   const arrive = await slowPost("/devices/add", bob, { csrf });
   assert.equal(await removeApprover(deployment.server, "bob@example.com"), "removed");
   assert.equal((await arrive()).headers.get("location"), "/sign-in");
@@ -137,7 +137,7 @@ test("a link for a further device makes nobody an approver, and needs a session"
 
 test("a link for a further device ends with the device that it was asked for on", async () => {
   const bob = await deployment.enrol("bob@example.com");
-  const form = { csrf: hidden(await (await bob.get("/devices")).text()).csrf ?? "" };
+  const form = { csrf: readHiddenFields(await (await bob.get("/devices")).text()).csrf ?? "" };
   const link = (await (await slowPost("/devices/add", bob, form))()).headers.get("location") ?? "";
   assert.match(link, /^\/enrol\/[^/]+\/elsewhere$/);
   const links = [link, link.replace("/elsewhere", "")];
@@ -182,7 +182,7 @@ test("a fault is written down under its route, not under the path that an invita
   const answer = await deployment.request("/enrol/an-invitation-secret");
   store.read = read;
   assert.deepEqual([answer.status, answer.headers.get("retry-after")], [503, "2"]);
-  assert.deepEqual(deployment.faultPlaces, ["GET /enrol/:id"]);
+  assert.deepEqual(deployment.faultOperations, ["GET /enrol/:id"]);
   deployment.faults.length = 0;
 });
 
@@ -191,7 +191,7 @@ test("an approver who is removed while the token is being signed has approved no
   orders += 1;
   const details = JSON.stringify([{ ...refund, order: `R-${orders}` }]);
   const { body } = await deployment.ask({ authorization_details: details, login_hint: "bob@example.com" });
-  assert.equal((await bob.decide(requestIdOf(body.auth_req_id), "approve")).status, 303);
+  assert.equal((await bob.decide(toRequestId(body.auth_req_id), "approve")).status, 303);
   // Signing is the time between what is read and what is written.
   const { signer } = deployment.server.keyring;
   const { accessToken } = signer;
@@ -204,6 +204,6 @@ test("an approver who is removed while the token is being signed has approved no
   const redeemed = await deployment.poll(body.auth_req_id);
   signer.accessToken = accessToken;
   assert.deepEqual([signed, redeemed.status, redeemed.body.error], [1, 400, "access_denied"]);
-  assert.equal((await deployment.server.store.readStatus(requestIdOf(body.auth_req_id)))?.state, "approved");
+  assert.equal((await deployment.server.store.readStatus(toRequestId(body.auth_req_id)))?.state, "approved");
   assert.equal((await deployment.poll(body.auth_req_id)).body.error, "access_denied");
 });

@@ -4,12 +4,12 @@ import { after, before, describe, test } from "node:test";
 import {
   type Deployment,
   deploy,
-  hidden,
   issuer,
-  optionsIn,
   type Person,
+  readHiddenFields,
+  readPasskeyOptions,
   refund,
-  requestIdOf,
+  toRequestId,
 } from "@countersign/testing/server/deployment";
 import { html } from "hono/html";
 import type { SignInMethod } from "../../src/signin/sign-in-method.ts";
@@ -67,9 +67,9 @@ describe("sign-in methods", () => {
   test("the page has a form for each method, the default first and without a name", async () => {
     const page = await (await deployment.request("/sign-in?next=/devices")).text();
     const [passkeyForm = "", badgeForm = ""] = page.split("<form").slice(1);
-    assert.deepEqual(Object.keys(hidden(passkeyForm)), ["ceremony", "assertion", "next"]);
+    assert.deepEqual(Object.keys(readHiddenFields(passkeyForm)), ["ceremony", "assertion", "next"]);
     assert.match(passkeyForm, /data-passkey="get"/);
-    assert.deepEqual(hidden(badgeForm), { method: "badge", next: "/devices" });
+    assert.deepEqual(readHiddenFields(badgeForm), { method: "badge", next: "/devices" });
     assert.match(badgeForm, /Use my badge/);
   });
 
@@ -87,8 +87,8 @@ describe("sign-in methods", () => {
 
   test("without a name the default method is called", async () => {
     const page = await (await deployment.request("/sign-in")).text();
-    const assertion = JSON.stringify(ada.passkey.assertion(optionsIn(page)));
-    const response = await signIn({ ...hidden(page.split("</form>")[0] ?? ""), assertion });
+    const assertion = JSON.stringify(ada.passkey.createAssertion(readPasskeyOptions(page)));
+    const response = await signIn({ ...readHiddenFields(page.split("</form>")[0] ?? ""), assertion });
     const session = await sessionOf(cookieOf(response));
     assert.deepEqual(
       { method: session?.method, amr: session?.amr, acr: session?.acr, device: session?.device },
@@ -119,9 +119,9 @@ describe("sign-in methods", () => {
     const decide = async (type: string) => {
       const details = JSON.stringify([{ ...refund, type, order: `B-${type}` }]);
       const { body } = await deployment.ask({ authorization_details: details });
-      const id = requestIdOf(body.auth_req_id);
+      const id = toRequestId(body.auth_req_id);
       const card = await (await get(`/requests/${id}`, cookie)).text();
-      const form = { ...hidden(card), verdict: "approve" };
+      const form = { ...readHiddenFields(card), verdict: "approve" };
       const decided = await deployment.request(`/requests/${id}/decision`, {
         method: "POST",
         headers: { origin: issuer, cookie },
@@ -140,7 +140,7 @@ describe("sign-in methods", () => {
 
   test("a session without a passkey cannot add a device", async () => {
     const cookie = cookieOf(await signIn({ method: "badge", number: "ada@example.com#6" }));
-    const { csrf = "" } = hidden(await (await get("/devices", cookie)).text());
+    const { csrf = "" } = readHiddenFields(await (await get("/devices", cookie)).text());
     const response = await deployment.request("/devices/add", {
       method: "POST",
       headers: { origin: issuer, cookie },

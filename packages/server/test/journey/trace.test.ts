@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { createAgent } from "@countersign/agent";
 import { createCallbackHarness } from "@countersign/testing/server/callback-harness";
-import { issuer, refund, requestIdOf } from "@countersign/testing/server/deployment";
+import { issuer, refund, toRequestId } from "@countersign/testing/server/deployment";
 import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { createVerifier } from "@countersign/verifier";
 import { context, propagation, trace } from "@opentelemetry/api";
@@ -41,7 +41,7 @@ test("the ask, the wait for a person, the redemption and the spend are one trace
   const root = await trace.getTracer("agent").startActiveSpan("refund an order", async (span) => {
     const asked = await agent.ask({ approver: "ada@example.com", action: refund });
     assert.ok(asked.outcome === "asked");
-    await ada.decide(requestIdOf(asked.ask.authReqId), "approve");
+    await ada.decide(toRequestId(asked.ask.authReqId), "approve");
     const approved = await agent.redeem(asked.ask);
     assert.ok(approved.outcome === "approved");
     const spent = await verifier.spend(`Bearer ${approved.token}`, refund, () => "done");
@@ -77,18 +77,18 @@ test("a request's trace is in no entry of the log", async () => {
 });
 
 test("an agent that is told of its answer is told in the trace of its ask", async () => {
-  const stage = await createCallbackHarness();
-  const agent = await stage.admit("pinged", "ping");
+  const harness = await createCallbackHarness();
+  const agent = await harness.registerAgent("pinged", "ping");
   const asking = "0af7651916cd43dd8448eb211c80319c";
   const { body } = await agent.ask({}, { traceparent: `00-${asking}-b7ad6b7169203331-01` });
-  await stage.ada.decide(requestIdOf(body.auth_req_id), "approve");
-  await stage.receiver.until(1);
-  await stage.pass(0);
+  await harness.ada.decide(toRequestId(body.auth_req_id), "approve");
+  await harness.receiver.waitForCount(1);
+  await harness.advance(0);
   const sent = /^00-([0-9a-f]{32})-([0-9a-f]{16})-01$/.exec(
-    String(stage.receiver.received[0]?.headers.traceparent),
+    String(harness.receiver.received[0]?.headers.traceparent),
   );
   assert.equal(sent?.[1], asking);
   const span = exporter.getFinishedSpans().find(({ name }) => name === "ping");
   assert.equal(span?.spanContext().spanId, sent?.[2]);
-  await stage.close();
+  await harness.close();
 });

@@ -6,7 +6,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { createFaultHarness, type FaultHarness, type Node } from "@countersign/testing/process/fault-harness";
+import {
+  createFaultHarness,
+  type FaultHarness,
+  type ServerNode,
+} from "@countersign/testing/process/fault-harness";
 import { killProcess } from "@countersign/testing/process/server-process";
 import type { WrittenSpan } from "@countersign/testing/process/tracing";
 
@@ -20,15 +24,15 @@ const tracing = {
 };
 
 const started: ChildProcess[] = [];
-let stage: FaultHarness;
-let node: Node;
+let harness: FaultHarness;
+let node: ServerNode;
 before(async () => {
-  stage = await createFaultHarness(folder, { logging: undefined });
-  node = await stage.start(tracing);
+  harness = await createFaultHarness(folder, { logging: undefined });
+  node = await harness.start(tracing);
 });
 after(async () => {
   await Promise.all(started.map(killProcess));
-  await stage.close();
+  await harness.close();
 });
 
 /** Starts one of the others, and resolves with what it says about a word. */
@@ -39,7 +43,7 @@ function start(name: "agent" | "api", more: NodeJS.ProcessEnv) {
       ...process.env,
       ...tracing,
       COUNTERSIGN_PARTY: name,
-      ISSUER: stage.issuer,
+      ISSUER: harness.issuer,
       SERVER: node.url,
       ...more,
     },
@@ -68,10 +72,10 @@ const spans = (): WrittenSpan[] =>
     .map((line) => JSON.parse(line));
 
 test("ask, wait, decision, redemption, call and spend are one trace over three processes", async () => {
-  const api = await start("api", { CLIENT_ID: stage.api.id, CLIENT_SECRET: stage.api.secret })("port");
+  const api = await start("api", { CLIENT_ID: harness.api.id, CLIENT_SECRET: harness.api.secret })("port");
   const agent = start("agent", {
-    CLIENT_ID: stage.agent.id,
-    CLIENT_SECRET: stage.agent.secret,
+    CLIENT_ID: harness.agent.id,
+    CLIENT_SECRET: harness.agent.secret,
     API: `http://127.0.0.1:${api}/refunds`,
   });
   const request = await agent("asked");
@@ -108,8 +112,8 @@ test("ask, wait, decision, redemption, call and spend are one trace over three p
   }
 
   // Lines of the log can be found from the trace. The person's browser is in none.
-  await node.says(/"event":"token.completed"/);
-  const lines = node.said().split("\n").filter(Boolean);
+  await node.waitForStderr(/"event":"token.completed"/);
+  const lines = node.readStderr().split("\n").filter(Boolean);
   const traced = (event: string) =>
     JSON.parse(lines.find((line) => line.includes(`"event":"${event}"`)) ?? "{}").trace_id;
   for (const event of ["request.created", "token.issued", "token.reserved"])

@@ -7,7 +7,7 @@ import { DatabaseSync } from "node:sqlite";
 import { describe, test } from "node:test";
 import { gunzipSync } from "node:zlib";
 import { cibaGrantType } from "@countersign/protocol";
-import { basic, hidden, issuer, sampleConfig } from "@countersign/testing/server/deployment";
+import { issuer, readHiddenFields, sampleConfig, toBasicAuth } from "@countersign/testing/server/deployment";
 import { editConfig, formatConfig } from "@countersign/testing/server/edit-config";
 import { exportLog } from "../../src/audit/export.ts";
 import { verifyLog } from "../../src/audit/verify.ts";
@@ -139,7 +139,7 @@ describe("upgrade from schema 1 (SQLite)", () => {
             origin: issuer,
             "content-type": "application/x-www-form-urlencoded",
           },
-          body: new URLSearchParams({ ...hidden(page), verdict: "approve" }).toString(),
+          body: new URLSearchParams({ ...readHiddenFields(page), verdict: "approve" }).toString(),
         }),
       );
       assert.equal(decided.status, 303, await decided.text());
@@ -176,7 +176,7 @@ async function send(server: Server, path: string, form: Record<string, string>, 
       method: "POST",
       headers: {
         "content-type": "application/x-www-form-urlencoded",
-        ...basic(written.agent),
+        ...toBasicAuth(written.agent),
         ...headers,
       },
       body: new URLSearchParams(form).toString(),

@@ -7,11 +7,11 @@ import { after, before, test } from "node:test";
 import { cibaGrantType } from "@countersign/protocol";
 import { type PostgresServer, startPostgres } from "@countersign/testing/process/postgres";
 import {
+  type CallbackAgent,
   type CallbackHarness,
-  type Caller,
   createCallbackHarness,
 } from "@countersign/testing/server/callback-harness";
-import { basic, issuer, requestIdOf } from "@countersign/testing/server/deployment";
+import { issuer, toBasicAuth, toRequestId } from "@countersign/testing/server/deployment";
 import { formatConfig } from "@countersign/testing/server/edit-config";
 import postgres from "postgres";
 import type { Resolution } from "../../src/channel/channel.ts";
@@ -35,29 +35,29 @@ import { absent, type ChangeEvent, type Store } from "../../src/store/store.ts";
 const promptMs = 4_000;
 
 let database: PostgresServer;
-let stage: CallbackHarness;
+let harness: CallbackHarness;
 let here: Server;
 let there: Server;
-let polling: Caller;
+let polling: CallbackAgent;
 const faults: unknown[] = [];
 
 before(async () => {
   database = await startPostgres();
-  stage = await createCallbackHarness(database.url);
-  here = stage.deployment.server;
-  const read = parseConfig(formatConfig(stage.deployment.config), `${stage.deployment.file}.yaml`);
+  harness = await createCallbackHarness(database.url);
+  here = harness.deployment.server;
+  const read = parseConfig(formatConfig(harness.deployment.config), `${harness.deployment.file}.yaml`);
   assert.ok("config" in read);
   there = await createServer({
     config: read.config,
-    rootKey: stage.deployment.rootKey,
+    rootKey: harness.deployment.rootKey,
     onFault: (fault) => faults.push(fault),
     jobIntervalMs: 3_600_000,
   });
-  polling = await stage.admit("polling", "poll");
+  polling = await harness.registerAgent("polling", "poll");
 });
 after(async () => {
   await there.close();
-  await stage.close();
+  await harness.close();
   await database.discard();
   assert.deepEqual(faults, []);
 });
@@ -66,7 +66,7 @@ after(async () => {
 async function held(authReqId: string): Promise<{ readonly answering: Promise<Response> }> {
   const request = new Request(`${issuer}/oauth/token`, {
     method: "POST",
-    headers: { ...basic(polling), prefer: "wait=30" },
+    headers: { ...toBasicAuth(polling), prefer: "wait=30" },
     body: new URLSearchParams({ grant_type: cibaGrantType, auth_req_id: authReqId }),
   });
   const answering = Promise.resolve(there.fetch(request));
@@ -80,7 +80,7 @@ async function inbox() {
   const leaving = new AbortController();
   const answer = await there.fetch(
     new Request(`${issuer}/inbox/events`, {
-      headers: { cookie: stage.ada.cookie },
+      headers: { cookie: harness.ada.cookie },
       signal: leaving.signal,
     }),
   );
@@ -121,10 +121,10 @@ test("an ask on one node wakes the inbox that another serves, and a decision als
     await promptly(first);
     const { answering } = await held(auth_req_id);
     const changed = ada.next();
-    await stage.ada.decide(requestIdOf(auth_req_id), "approve");
+    await harness.ada.decide(toRequestId(auth_req_id), "approve");
     const [answer] = await promptly(Promise.all([answering, changed]));
     assert.equal(answer.status, 200);
-    const id = requestIdOf(auth_req_id);
+    const id = toRequestId(auth_req_id);
     const told = heard.map((wake) => wake && [wake.requestId, wake.state, wake.remote]);
     assert.deepEqual(told.slice(0, 2), [
       [id, "pending", true],
@@ -155,7 +155,7 @@ test("a decision whose notification was lost with the connection wakes them as s
     assert.equal(ended.length, 2, "both nodes listened, and neither does now");
     heard.length = 0;
     const changed = ada.next();
-    const decided = await stage.ada.decide(requestIdOf(auth_req_id), "approve");
+    const decided = await harness.ada.decide(toRequestId(auth_req_id), "approve");
     assert.equal(decided.status, 303);
     assert.deepEqual(heard, []);
     await outside`ALTER DATABASE postgres ALLOW_CONNECTIONS true`;
@@ -171,24 +171,24 @@ test("a decision whose notification was lost with the connection wakes them as s
 });
 
 test("of two nodes that make their rounds at once, each agent is told by one", async () => {
-  const pinged = await stage.admit("pinged", "ping");
-  stage.receiver.received.length = 0;
+  const pinged = await harness.registerAgent("pinged", "ping");
+  harness.receiver.received.length = 0;
   const requests: string[] = [];
   for (let n = 0; n < 12; n += 1) requests.push((await pinged.ask()).body.auth_req_id);
   // Slow enough that whoever did not know of the other would be at it as well.
-  stage.receiver.answer = (response) => void setTimeout(() => response.writeHead(204).end(), 60);
+  harness.receiver.respond = (response) => void setTimeout(() => response.writeHead(204).end(), 60);
   let over = false;
   const rounds = [here, there].map(async (server) => {
     while (!over) await server.runJobs();
   });
-  for (const ticket of requests) await stage.ada.decide(requestIdOf(ticket), "approve");
-  await stage.receiver.until(requests.length);
+  for (const authReqId of requests) await harness.ada.decide(toRequestId(authReqId), "approve");
+  await harness.receiver.waitForCount(requests.length);
   over = true;
   await Promise.all(rounds);
-  const told = stage.receiver.received.map(({ body }) => JSON.parse(body).auth_req_id as string);
+  const told = harness.receiver.received.map(({ body }) => JSON.parse(body).auth_req_id as string);
   assert.deepEqual(told.sort(), [...requests].sort());
-  for (const ticket of requests) {
-    const entries = await stage.told(requestIdOf(ticket));
+  for (const authReqId of requests) {
+    const entries = await harness.readEntries(toRequestId(authReqId));
     assert.equal(entries.filter(({ event }) => event === "callback.sent").length, 1);
     assert.ok(entries.every(({ event }) => event !== "callback.failed"));
   }

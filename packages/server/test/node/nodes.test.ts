@@ -7,19 +7,23 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { cibaGrantType } from "@countersign/protocol";
-import { createNodeHarness, type Node, type NodeHarness } from "@countersign/testing/process/node-harness";
+import {
+  type ClusterNode,
+  createNodeHarness,
+  type NodeHarness,
+} from "@countersign/testing/process/node-harness";
 import { type PostgresServer, startPostgres } from "@countersign/testing/process/postgres";
-import { random } from "@countersign/testing/process/server-process";
+import { createRandom } from "@countersign/testing/process/server-process";
 import {
   type Client,
-  createStories,
-  decide,
-  digestFor,
-  pause,
-  type StoryTarget,
+  computeDigest,
+  createWorkload,
+  decideOnCard,
   sendForm,
-} from "@countersign/testing/process/story";
-import { basic, refund, requestIdOf } from "@countersign/testing/server/deployment";
+  sleep,
+  type WorkloadTarget,
+} from "@countersign/testing/process/workload";
+import { refund, toBasicAuth, toRequestId } from "@countersign/testing/server/deployment";
 
 const long = Boolean(process.env.COUNTERSIGN_LONG);
 const kills = long ? Number(process.env.COUNTERSIGN_KILLS ?? 200) : 5;
@@ -29,16 +33,16 @@ const workers = 6;
 const skewsMs = [-15_000, 0, 15_000];
 const skewedClock = fileURLToPath(import.meta.resolve("@countersign/testing/process/skewed-clock"));
 
-const pick = random(seed);
+const pick = createRandom(seed);
 let database: PostgresServer;
 let deployment: NodeHarness;
-let stories: ReturnType<typeof createStories>;
+let workload: ReturnType<typeof createWorkload>;
 let order = 0;
 
 /** The same stage, where every request goes to one node. */
-const at = (n: number): StoryTarget => ({ ...deployment.stage, server: () => deployment.nodes[n]!.url });
+const at = (n: number): WorkloadTarget => ({ ...deployment.target, server: () => deployment.nodes[n]!.url });
 
-async function asked(n: number): Promise<{ readonly ticket: string; readonly action: typeof refund }> {
+async function asked(n: number): Promise<{ readonly authReqId: string; readonly action: typeof refund }> {
   order += 1;
   const action = { ...refund, order: `N-${order}` };
   const form = {
@@ -46,19 +50,19 @@ async function asked(n: number): Promise<{ readonly ticket: string; readonly act
     login_hint: "ada@example.com",
     authorization_details: JSON.stringify([action]),
   };
-  const { text } = await sendForm(at(n), "/bc-authorize", form, basic(deployment.stage.agent));
-  const ticket: string = JSON.parse(text).auth_req_id;
-  stories.others.add(requestIdOf(ticket));
-  return { ticket, action };
+  const { text } = await sendForm(at(n), "/bc-authorize", form, toBasicAuth(deployment.target.agent));
+  const authReqId: string = JSON.parse(text).auth_req_id;
+  workload.excludedRequests.add(toRequestId(authReqId));
+  return { authReqId, action };
 }
 
 const pollForm = (auth_req_id: string) => ({ grant_type: cibaGrantType, auth_req_id });
 
-function poll(n: number, ticket: string, more: Record<string, string> = {}): Promise<Response> {
+function poll(n: number, authReqId: string, more: Record<string, string> = {}): Promise<Response> {
   return fetch(`${deployment.nodes[n]!.url}/oauth/token`, {
     method: "POST",
-    headers: { ...basic(deployment.stage.agent), ...more },
-    body: new URLSearchParams(pollForm(ticket)),
+    headers: { ...toBasicAuth(deployment.target.agent), ...more },
+    body: new URLSearchParams(pollForm(authReqId)),
   });
 }
 
@@ -94,9 +98,9 @@ before(async () => {
       NODE_OPTIONS: `--disable-warning=ExperimentalWarning --import=${skewedClock}`,
       COUNTERSIGN_SKEW_MS: String(skewMs),
     })),
-    choose: () => Math.floor(pick() * skewsMs.length),
+    chooseNode: () => Math.floor(pick() * skewsMs.length),
   });
-  stories = createStories(deployment.stage, pick);
+  workload = createWorkload(deployment.target, pick);
 });
 after(async () => {
   await deployment?.close();
@@ -106,13 +110,13 @@ after(async () => {
 test("a poll that is held by one node is answered at once by a decision on another", async (context) => {
   const took: number[] = [];
   for (let n = 0; n < 3; n += 1) {
-    const { ticket } = await asked(n);
-    const polling = poll(n, ticket, { prefer: "wait=20" });
-    const early = await Promise.race([polling, pause(300)]);
+    const { authReqId } = await asked(n);
+    const polling = poll(n, authReqId, { prefer: "wait=20" });
+    const early = await Promise.race([polling, sleep(300)]);
     assert.equal(early, undefined, "it is held");
     let decidedAt = 0;
     const answered = polling.then((answer) => ({ answer, after: performance.now() - decidedAt }));
-    await decide(at((n + 1) % 3), requestIdOf(ticket), "approve");
+    await decideOnCard(at((n + 1) % 3), toRequestId(authReqId), "approve");
     decidedAt = performance.now();
     const { answer, after: elapsed } = await answered;
     assert.equal(answer.status, 200);
@@ -128,28 +132,32 @@ test("a poll that is held by one node is answered at once by a decision on anoth
 test(`T18, T47: of ${contenders} redemptions and then ${contenders} spends of one approval, through all nodes, one wins`, {
   timeout: 600_000,
 }, async (context) => {
-  const { ticket, action } = await asked(0);
-  await decide(at(1), requestIdOf(ticket), "approve");
+  const { authReqId, action } = await asked(0);
+  await decideOnCard(at(1), toRequestId(authReqId), "approve");
   const contend = (path: string, client: Client, form: (n: number) => Record<string, string>) =>
-    Promise.all(Array.from({ length: contenders }, (_, n) => insist(n % 3, path, form(n), basic(client))));
+    Promise.all(
+      Array.from({ length: contenders }, (_, n) => insist(n % 3, path, form(n), toBasicAuth(client))),
+    );
   const began = performance.now();
-  const answers = await contend("/oauth/token", deployment.stage.agent, () => pollForm(ticket));
+  const answers = await contend("/oauth/token", deployment.target.agent, () => pollForm(authReqId));
   const tokens = answers.flatMap(({ body }) => body.access_token ?? []);
   assert.equal(tokens.length, 1);
   assert.equal(answers.filter(({ status }) => status === 400).length, contenders - 1);
   const redeemed = performance.now();
   const [token = ""] = tokens;
-  const form = { operation: "reserve", token, act_digest: digestFor(token, action) };
-  const spends = await contend("/spend", deployment.stage.api, (n) => ({
+  const form = { operation: "reserve", token, act_digest: computeDigest(token, action) };
+  const spends = await contend("/spend", deployment.target.api, (n) => ({
     ...form,
     spend_id: `spend-of-this-token-${String(n).padStart(6, "0")}`,
   }));
   assert.equal(spends.filter(({ status }) => status === 200).length, 1);
   assert.ok(spends.every(({ status }) => status < 500));
   const spent = performance.now();
-  const entries = await deployment.entries();
+  const entries = await deployment.readEntries();
   for (const wanted of ["request.approved", "token.issued", "token.reserved"]) {
-    const there = entries.filter(({ event, request }) => event === wanted && request === requestIdOf(ticket));
+    const there = entries.filter(
+      ({ event, request }) => event === wanted && request === toRequestId(authReqId),
+    );
     assert.equal(there.length, 1, wanted);
   }
   context.diagnostic(`${turnedAway} connections were cut off before they were read, and made again`);
@@ -160,33 +168,33 @@ test(`T18, T47: of ${contenders} redemptions and then ${contenders} spends of on
 });
 
 test("a request ends by the database's clock, whatever the nodes' machines say", async () => {
-  const { ticket } = await asked(0);
+  const { authReqId } = await asked(0);
   const before = Date.now();
-  await decide(at(2), requestIdOf(ticket), "deny");
-  const entries = await deployment.entries();
+  await decideOnCard(at(2), toRequestId(authReqId), "deny");
+  const entries = await deployment.readEntries();
   const { at: decidedAt } = entries.find(
-    ({ event, request }) => event === "request.denied" && request === requestIdOf(ticket),
+    ({ event, request }) => event === "request.denied" && request === toRequestId(authReqId),
   )!;
   // The database of this test has the clock of this test; the nodes' are fifteen seconds off.
   assert.ok(decidedAt > before - 5_000 && decidedAt < Date.now() + 1_000, `${decidedAt - before}`);
-  for (const n of [0, 1, 2]) assert.equal(await codeOf(await poll(n, ticket)), "access_denied");
+  for (const n of [0, 1, 2]) assert.equal(await codeOf(await poll(n, authReqId)), "access_denied");
 });
 
 test(`nodes killed at ${kills} random moments (seed ${seed}) lose nothing acknowledged and double nothing`, {
   timeout: kills * 60_000,
 }, async (context) => {
   let killed = 0;
-  await stories.during("kill", workers, async (isOver, answered) => {
+  await workload.runDuring("kill", workers, async (isOver, answered) => {
     // Each node by itself, so that sometimes two are gone, or all; one start in five is cut short.
-    const reap = async (node: Node) => {
+    const reap = async (node: ClusterNode) => {
       while (killed < kills && !isOver()) {
         await answered(1 + pick() * 80);
-        await pause(pick() * 30);
+        await sleep(pick() * 30);
         killed += 1;
         await deployment.kill(node);
         for (; killed < kills && pick() < 0.2; killed += 1) {
-          deployment.begin(node);
-          await pause(200 + pick() * 1_000);
+          deployment.spawn(node);
+          await sleep(200 + pick() * 1_000);
           await deployment.kill(node);
         }
         await deployment.start(node);
@@ -194,7 +202,7 @@ test(`nodes killed at ${kills} random moments (seed ${seed}) lose nothing acknow
     };
     await Promise.all(deployment.nodes.map(reap));
   });
-  const { spent, text } = stories.check(await deployment.entries());
+  const { spent, text } = workload.checkEntries(await deployment.readEntries());
   context.diagnostic(text);
   assert.ok(spent > 0, "work was done between the kills");
 });

@@ -10,8 +10,8 @@ import {
   type Deployment,
   deploy,
   refund,
-  requestIdOf,
   sampleConfig,
+  toRequestId,
 } from "@countersign/testing/server/deployment";
 import { editConfig, formatConfig } from "@countersign/testing/server/edit-config";
 import { runCli } from "@countersign/testing/server/run-cli";
@@ -38,7 +38,7 @@ test("the main job on PostgreSQL: asked, approved by a person, redeemed once, sp
     assert.equal(asked.status, 200, JSON.stringify(asked.body));
     const { auth_req_id } = asked.body;
     assert.equal((await deployment.poll(auth_req_id)).body.error, "authorization_pending");
-    assert.equal((await ada.decide(requestIdOf(auth_req_id), "approve")).status, 303);
+    assert.equal((await ada.decide(toRequestId(auth_req_id), "approve")).status, 303);
     const answers = await Promise.all(Array.from({ length: 20 }, () => deployment.poll(auth_req_id)));
     const [granted, ...more] = answers.filter(({ status }) => status === 200);
     assert.ok(granted && more.length === 0);
@@ -140,7 +140,7 @@ test("T53: a NUL in a name that a stranger sends, or anything else that no recor
     const details = JSON.stringify([{ ...refund, "a\0b": "\0" }]);
     const hidden = await deployment.ask({ authorization_details: details });
     assert.deepEqual([hidden.status, hidden.body.error], [400, "invalid_authorization_details"]);
-    assert.deepEqual([wrong, deployment.faultPlaces], [[], []]);
+    assert.deepEqual([wrong, deployment.faultOperations], [[], []]);
   } finally {
     await deployment.close();
     await fresh.discard();
@@ -156,7 +156,7 @@ test("store copy moves a file into PostgreSQL with the log's proofs intact, once
     const to = database.url.replace(/postgres$/, "moved");
     const ada = await deployment.enrol("ada@example.com");
     const { auth_req_id: spent } = (await deployment.ask()).body;
-    await ada.decide(requestIdOf(spent), "approve");
+    await ada.decide(toRequestId(spent), "approve");
     assert.equal((await deployment.poll(spent)).status, 200);
     const { auth_req_id: open } = (
       await deployment.ask({
@@ -180,12 +180,12 @@ test("store copy moves a file into PostgreSQL with the log's proofs intact, once
       assert.deepEqual(await moved.log.inclusion(2, size), proof);
       assert.deepEqual(await moved.log.checkpoints(), await file.log.checkpoints());
       assert.deepEqual(await moved.log.entries(0, 1_000), await file.log.entries(0, 1_000));
-      for (const id of [spent, open].map(requestIdOf))
+      for (const id of [spent, open].map(toRequestId))
         assert.deepEqual(await moved.read("request", id), await file.read("request", id));
-      const held = (await moved.read("request", requestIdOf(open)))!;
+      const held = (await moved.read("request", toRequestId(open)))!;
       assert.deepEqual(
         (await moved.listPendingFor(held.record.candidates[0]!)).map(({ id }) => id),
-        [requestIdOf(open)],
+        [toRequestId(open)],
       );
       const onward = await moved.commit({
         writes: [{ check: "request", id: held.record.id, ifVersion: held.version }],

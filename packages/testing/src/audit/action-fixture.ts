@@ -1,10 +1,10 @@
-/** A refund, declared and asked for: what tests start from. Nothing but tests reads it. */
+/** The declaration of a refund and the fields of one request for it. */
 
 import type { ActionPolicy } from "../../../server/src/domain/action/action-type.ts";
 import { buildActionPolicy } from "../../../server/src/domain/action/build.ts";
 import type { Declaration } from "../../../server/src/domain/action/declaration.ts";
 
-export const refund = {
+export const refundDeclaration = {
   type: "refund",
   audience: "https://refunds.example",
   schema: {
@@ -40,10 +40,10 @@ export const refund = {
 export const refundFields = { order: "A-1", customer: "Grace", amount: "10000.00", currency: "USD" } as const;
 
 /** The rule of a declaration that has no problem. */
-export function ruleOf(declaration: Declaration = refund): ActionPolicy {
+export function createPolicy(declaration: Declaration = refundDeclaration): ActionPolicy {
   const built = buildActionPolicy(declaration);
   if ("problems" in built) throw new Error(JSON.stringify(built.problems, null, 2));
   return built.rule;
 }
 
-export const sampleRules: ReadonlyMap<string, ActionPolicy> = new Map([["refund", ruleOf()]]);
+export const samplePolicies: ReadonlyMap<string, ActionPolicy> = new Map([["refund", createPolicy()]]);

@@ -25,9 +25,9 @@ import { openSqlite } from "../../../server/src/store/sqlite/sqlite.ts";
 import type { Store } from "../../../server/src/store/store.ts";
 import { writeCheckpoint } from "../../../server/src/usecase/audit/checkpoint.ts";
 import {
+  type CeremonyFault,
   createVirtualAuthenticator,
   type VirtualAuthenticator,
-  type Wrong,
 } from "../browser/virtual-authenticator.ts";
 
 const origin = "as.example/log";
@@ -36,15 +36,19 @@ export const noon = Date.UTC(2026, 10, 22, 12);
 export const lifetimeMs = 120_000;
 const audience = "https://refunds.example";
 
-export type Signer = { readonly id: string; readonly passkey: VirtualAuthenticator };
+export type PasskeySigner = { readonly id: string; readonly passkey: VirtualAuthenticator };
 /** A request as it was asked, with what a decision on it has to name. */
-export type Asked = {
+export type AskedRequest = {
   readonly id: string;
   readonly digest: string;
   readonly cardHash: string;
   readonly expiresAt: number;
 };
-export type Issued = { readonly asked: Asked; readonly token: string; readonly expiresAt: number };
+export type IssuedToken = {
+  readonly asked: AskedRequest;
+  readonly token: string;
+  readonly expiresAt: number;
+};
 /** Members of a test entry. Default for `actor`: one that may cause the event, named as the members name it. */
 export type TestDetails = Omit<AnyEntryDetails, "actor"> & { readonly actor?: Actor };
 /** What differs from an entry as it ought to be. */
@@ -70,35 +74,35 @@ export type TestLog = {
   readonly lines: () => Promise<string[]>;
   readonly close: () => Promise<void>;
 
-  readonly enrol: (approver: string) => Promise<Signer>;
-  readonly ask: (changed?: Changed) => Promise<Asked>;
+  readonly enrol: (approver: string) => Promise<PasskeySigner>;
+  readonly ask: (changed?: Changed) => Promise<AskedRequest>;
   readonly decide: (
-    asked: Asked,
+    asked: AskedRequest,
     approver: string,
     verdict?: "approved" | "denied",
     changed?: Changed,
   ) => Promise<void>;
   /** Approves by signature; `signed` is what the signature is over where that is not what the entry says. */
   readonly sign: (
-    asked: Asked,
-    signer: Signer,
+    asked: AskedRequest,
+    signer: PasskeySigner,
     wrong?: {
       readonly signed?: Partial<SignedDecision>;
-      readonly assertion?: Wrong;
+      readonly assertion?: CeremonyFault;
       readonly level?: string;
     },
   ) => Promise<void>;
-  readonly end: (asked: Asked, event: "expired" | "lapsed" | "cancelled") => Promise<void>;
-  readonly issue: (asked: Asked, approver: string, changed?: Changed) => Promise<Issued>;
+  readonly end: (asked: AskedRequest, event: "expired" | "lapsed" | "cancelled") => Promise<void>;
+  readonly issue: (asked: AskedRequest, approver: string, changed?: Changed) => Promise<IssuedToken>;
   readonly spend: (
-    issued: Issued,
+    issued: IssuedToken,
     event: "reserved" | "completed" | "failed" | "unknown" | "expired",
     changed?: Changed,
   ) => Promise<void>;
 };
 
 export function createTestLog(
-  keys: { readonly privateKey: KeyObject; readonly publicKey: KeyObject } = newKeys(),
+  keys: { readonly privateKey: KeyObject; readonly publicKey: KeyObject } = generateLogKeys(),
 ): TestLog {
   const clock = { now: noon };
   const store = openSqlite({ path: ":memory:", clock: () => clock.now });
@@ -118,13 +122,17 @@ export function createTestLog(
     await add(entry);
     return entry;
   }
-  const about = ({ id: request, digest }: Asked): TestDetails => ({ request, agent: "agent-1", digest });
+  const about = ({ id: request, digest }: AskedRequest): TestDetails => ({
+    request,
+    agent: "agent-1",
+    digest,
+  });
   const fresh = (word: string) => {
     serial += 1;
     return `${word}_${serial}`;
   };
 
-  const book: TestLog = {
+  const log: TestLog = {
     store,
     key: verifierKey(origin, keys.publicKey),
     ...keys,
@@ -141,13 +149,17 @@ export function createTestLog(
       if (note === undefined) throw new Error("nothing was added since the last checkpoint");
       return note;
     },
-    lines: () => collect(exportLog(store.log, book.key)),
+    lines: () => collectLines(exportLog(store.log, log.key)),
     close: () => store.close(),
 
     enrol: async (approver) => {
       const passkey = createVirtualAuthenticator(site);
       const challenge = randomBytes(32).toString("base64url");
-      const device = await verifyPasskeyAttestation(site, passkey.attestation({ challenge }), challenge);
+      const device = await verifyPasskeyAttestation(
+        site,
+        passkey.createAttestation({ challenge }),
+        challenge,
+      );
       const facts = {
         credential: passkey.id,
         public_key: device!.publicKey,
@@ -214,7 +226,10 @@ export function createTestLog(
         nonce,
         ...wrong.signed,
       };
-      const { id, response } = passkey.assertion({ challenge: decisionChallenge(decision) }, wrong.assertion);
+      const { id, response } = passkey.createAssertion(
+        { challenge: decisionChallenge(decision) },
+        wrong.assertion,
+      );
       const evidence = {
         credential: id,
         nonce,
@@ -245,7 +260,7 @@ export function createTestLog(
       await write(`token.${event}`, { ...about(asked), token, ...api, ...changed.about });
     },
   };
-  return book;
+  return log;
 }
 
 /** Returns an actor that may cause the event: the first client or person that the entry names, or else a nameless one. */
@@ -275,10 +290,10 @@ export async function tamper(
     entries: (from, limit) => sequenced.slice(from, from + limit),
     checkpoints: () => [...sizes, entries.length].map((size) => ({ size, note: note(size) })),
   };
-  return collect(exportLog(source, key));
+  return collectLines(exportLog(source, key));
 }
 
-export async function collect(lines: AsyncIterable<string>): Promise<string[]> {
+export async function collectLines(lines: AsyncIterable<string>): Promise<string[]> {
   const collected: string[] = [];
   for await (const line of lines) collected.push(line);
   return collected;
@@ -289,26 +304,28 @@ export function toVersion1({ entry: { actor: _actor, v: _v, event, ...rest }, te
   return { entry: { ...rest, v: 1, event: findEvent(event)?.formerly ?? event }, texts };
 }
 
-export function newKeys(): { readonly privateKey: KeyObject; readonly publicKey: KeyObject } {
+export function generateLogKeys(): { readonly privateKey: KeyObject; readonly publicKey: KeyObject } {
   return generateKeyPairSync("ed25519");
 }
 
 /** One of each thing that can happen, and two checkpoints on the way. Answers the person who signs. */
-export async function writeHistory(book: TestLog): Promise<{ readonly ada: Signer; readonly signed: Asked }> {
-  await book.write("agent.added", { agent: "agent-1", facts: { name: "Refund agent", types: ["refund"] } });
-  await book.write("approver.invited", {
+export async function writeHistory(
+  log: TestLog,
+): Promise<{ readonly ada: PasskeySigner; readonly signed: AskedRequest }> {
+  await log.write("agent.added", { agent: "agent-1", facts: { name: "Refund agent", types: ["refund"] } });
+  await log.write("approver.invited", {
     approver: "apr_ada",
     texts: { email: "ada@example.com", name: "Ada" },
   });
-  const ada = await book.enrol("apr_ada");
-  const signed = await book.ask({ facts: { level: "passkey-signed" } });
-  await book.write("message.sent", {
+  const ada = await log.enrol("apr_ada");
+  const signed = await log.ask({ facts: { level: "passkey-signed" } });
+  await log.write("message.sent", {
     request: signed.id,
     approver: "apr_ada",
     facts: { channel: "mail", attempts: 1 },
   });
-  await book.sign(signed, ada);
-  const token = await book.issue(signed, "apr_ada");
+  await log.sign(signed, ada);
+  const token = await log.issue(signed, "apr_ada");
   const refused = {
     request: signed.id,
     agent: "agent-1",
@@ -316,39 +333,39 @@ export async function writeHistory(book: TestLog): Promise<{ readonly ada: Signe
     api: "refunds-api",
     digest: signed.digest,
   };
-  await book.write("spend.refused", { ...refused, facts: { error: "digest_mismatch" } });
-  await book.spend(token, "reserved");
-  await book.spend(token, "completed");
-  await book.checkpoint();
+  await log.write("spend.refused", { ...refused, facts: { error: "digest_mismatch" } });
+  await log.spend(token, "reserved");
+  await log.spend(token, "completed");
+  await log.checkpoint();
 
-  const denied = await book.ask();
-  await book.decide(denied, "apr_bob", "denied");
-  await book.write("denial.released", { request: denied.id, agent: "agent-1", facts: { type: "refund" } });
-  await book.write("request.refused", {
+  const denied = await log.ask();
+  await log.decide(denied, "apr_bob", "denied");
+  await log.write("denial.released", { request: denied.id, agent: "agent-1", facts: { type: "refund" } });
+  await log.write("request.refused", {
     agent: "agent-1",
     facts: { error: "access_denied" },
     texts: { why: "latched" },
   });
-  await book.end(await book.ask(), "expired");
-  const lapsed = await book.ask();
-  await book.decide(lapsed, "apr_ada");
-  await book.end(lapsed, "lapsed");
-  await book.end(await book.ask(), "cancelled");
-  const withdrawn = await book.ask();
-  await book.decide(withdrawn, "apr_ada");
-  await book.end(withdrawn, "cancelled");
-  await book.checkpoint();
+  await log.end(await log.ask(), "expired");
+  const lapsed = await log.ask();
+  await log.decide(lapsed, "apr_ada");
+  await log.end(lapsed, "lapsed");
+  await log.end(await log.ask(), "cancelled");
+  const withdrawn = await log.ask();
+  await log.decide(withdrawn, "apr_ada");
+  await log.end(withdrawn, "cancelled");
+  await log.checkpoint();
 
-  const unspent = await book.ask();
-  await book.decide(unspent, "apr_bob");
-  await book.spend(await book.issue(unspent, "apr_bob"), "expired");
-  const silent = await book.ask();
-  await book.decide(silent, "apr_bob");
-  const late = await book.issue(silent, "apr_bob");
-  await book.spend(late, "reserved");
-  await book.spend(late, "unknown");
-  await book.spend(late, "failed");
-  await book.write("device.removed", { approver: "apr_ada", facts: { credential: ada.passkey.id } });
-  await book.checkpoint();
+  const unspent = await log.ask();
+  await log.decide(unspent, "apr_bob");
+  await log.spend(await log.issue(unspent, "apr_bob"), "expired");
+  const silent = await log.ask();
+  await log.decide(silent, "apr_bob");
+  const late = await log.issue(silent, "apr_bob");
+  await log.spend(late, "reserved");
+  await log.spend(late, "unknown");
+  await log.spend(late, "failed");
+  await log.write("device.removed", { approver: "apr_ada", facts: { credential: ada.passkey.id } });
+  await log.checkpoint();
   return { ada, signed };
 }

@@ -1,8 +1,7 @@
 /**
- * A real browser for tests and examples: Chromium from the npm registry, with passkeys that need no hands. It brings its
- * own libraries and fonts, so nothing has to be installed on the machine. It keeps the browser as an approver has it
- * (web security, site isolation, one process per site) except for the sandbox, which does not start for root: it opens
- * pages of this repository and no others.
+ * Chromium from the npm registry for tests and examples, with a virtual authenticator. The package contains its libraries
+ * and fonts, so nothing has to be installed. Web security and site isolation are on as in an approver's browser; the
+ * sandbox is off because it does not start for root, and only pages of this repository are opened.
  */
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -15,7 +14,7 @@ import { type Browser, type CDPSession, chromium as engine, type Page } from "pl
 
 const bundle = "@sparticuz/chromium";
 
-/** Starts the browser. The caller closes it. Throws where this machine cannot run it. */
+/** Starts the browser; the caller closes it. Rejects if this machine cannot run it. */
 export async function launchBrowser(): Promise<Browser> {
   const home = await unpackBrowser();
   return engine.launch({
@@ -30,17 +29,17 @@ export async function launchBrowser(): Promise<Browser> {
   });
 }
 
-/** The passkeys of one page, as the browser's authenticator holds them. */
+/** The virtual authenticator of one page. */
 export type Passkeys = {
-  /** How many passkeys it holds. */
+  /** Returns the number of passkeys stored. */
   readonly count: () => Promise<number>;
-  /** Whether the person at the device is recognised: `false` fails every ceremony that asks for verification. */
-  readonly recognise: (recognised: boolean) => Promise<void>;
+  /** Sets the result of user verification: `false` fails every ceremony that requires it. */
+  readonly setUserVerified: (recognised: boolean) => Promise<void>;
 };
 
 /**
- * Gives a page a built-in authenticator (CTAP2, resident keys, verification) that answers every ceremony by itself. It
- * lasts as long as the page, through all its navigations; another page of the same context has none.
+ * Adds a platform authenticator to a page (CTAP2, resident keys, user verification) that completes every ceremony without
+ * interaction. It lasts until the page is closed; other pages of the context have none.
  */
 export async function addPasskeys(page: Page): Promise<Passkeys> {
   const session: CDPSession = await page.context().newCDPSession(page);
@@ -58,15 +57,15 @@ export async function addPasskeys(page: Page): Promise<Passkeys> {
   return {
     count: async () =>
       (await session.send("WebAuthn.getCredentials", { authenticatorId })).credentials.length,
-    recognise: async (recognised) => {
+    setUserVerified: async (recognised) => {
       await session.send("WebAuthn.setUserVerified", { authenticatorId, isUserVerified: recognised });
     },
   };
 }
 
 /**
- * Unpacks the browser once per installation and says where it is. Any number of processes may do so at the same time:
- * each unpacks into a directory of its own, and the first to rename it wins.
+ * Unpacks the browser once per installation and returns its directory. Safe for concurrent processes: each unpacks into
+ * a temporary directory, and the first rename wins.
  */
 async function unpackBrowser(): Promise<string> {
   const require = createRequire(import.meta.url);
@@ -80,8 +79,8 @@ async function unpackBrowser(): Promise<string> {
   await mkdir(cache, { recursive: true });
   const draft = await mkdtemp(join(cache, "unpack-"));
   try {
-    // The bundle unpacks into the temporary directory and skips what is there already, so it gets one of its own. It
-    // adds its libraries only where it believes to run on Amazon's Linux.
+    // The bundle unpacks into TMPDIR and skips existing files, so TMPDIR is a new directory. It adds its libraries only
+    // if the environment says AWS Lambda.
     const script = `import chromium from ${JSON.stringify(bundle)}; await chromium.executablePath();`;
     await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", script], {
       cwd: dirname(fileURLToPath(import.meta.url)),

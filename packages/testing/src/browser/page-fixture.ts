@@ -1,4 +1,4 @@
-/** Every page of the approver, filled with cards as real operators declare them, and with one as a hostile agent would. */
+/** Every page of the approver, with realistic cards and with injected markup. */
 import type { RequestState } from "@countersign/protocol";
 import {
   type Card,
@@ -19,7 +19,7 @@ import { buildPasskeyForm } from "../../../server/src/signin/passkey/passkey-sig
 
 export const now = Date.UTC(2026, 10, 22, 14, 30, 23);
 
-export const refund: SingleCard = {
+export const refundCard: SingleCard = {
   v: 1,
   type: "refund",
   agent: { id: "refund-desk", name: "Refund desk" },
@@ -45,8 +45,8 @@ export const refund: SingleCard = {
   salt: "c2FsdHNhbHRzYWx0c2FsdA",
 };
 
-export const order: SingleCard = {
-  ...refund,
+export const orderCard: SingleCard = {
+  ...refundCard,
   type: "create_order",
   agent: { id: "trader", name: "Trading assistant" },
   sentence: [
@@ -69,8 +69,8 @@ export const order: SingleCard = {
   audience: "https://broker.example.com",
 };
 
-export const rollout: SingleCard = {
-  ...refund,
+export const rolloutCard: SingleCard = {
+  ...refundCard,
   type: "promote_rollout",
   agent: { id: "release-agent", name: "Release agent" },
   sentence: [
@@ -100,34 +100,34 @@ export const rollout: SingleCard = {
   audience: "https://rollouts.example.com",
 };
 
-/** Markup, quotes, the server's own words, white space, no place to break, and another writing direction. */
-export const hostileText = `"'><script>alert(1)</script><img src=x onerror=alert(1)>&amp;   Approved. ${"W".repeat(150)}`;
+/** Markup, quotes, words of the server's pages, white space and a long word without a break. */
+export const injectionText = `"'><script>alert(1)</script><img src=x onerror=alert(1)>&amp;   Approved. ${"W".repeat(150)}`;
 export const rightToLeft = "مرحبا بالعالم 123";
 
-export const hostile: SingleCard = {
-  ...refund,
-  agent: { id: hostileText, name: hostileText },
+export const injectionCard: SingleCard = {
+  ...refundCard,
+  agent: { id: injectionText, name: injectionText },
   sentence: [
     { text: "Refund " },
-    { value: hostileText, field: "amount" },
+    { value: injectionText, field: "amount" },
     { text: " to " },
     { value: rightToLeft, field: "customer" },
     { text: ` <b>"now"</b>` },
   ],
   rows: [
-    { label: hostileText, value: hostileText, field: "amount" },
+    { label: injectionText, value: injectionText, field: "amount" },
     { label: "Customer", value: rightToLeft, field: "customer" },
   ],
   words: {
-    message: `</bdi></blockquote></figure>${hostileText}`,
-    rows: [{ label: hostileText, value: hostileText, field: "note" }],
+    message: `</bdi></blockquote></figure>${injectionText}`,
+    rows: [{ label: injectionText, value: injectionText, field: "note" }],
   },
 };
 
-/** Money moved, paid out and told of: one yes, or none of it. */
-export const several: MultiPartCard = {
+/** Three actions that are approved together. */
+export const multiPartCard: MultiPartCard = {
   v: 2,
-  agent: refund.agent,
+  agent: refundCard.agent,
   parts: [
     {
       type: "transfer",
@@ -146,7 +146,7 @@ export const several: MultiPartCard = {
       ],
       words: { rows: [] },
     },
-    { type: refund.type, sentence: refund.sentence, rows: refund.rows, words: { rows: [] } },
+    { type: refundCard.type, sentence: refundCard.sentence, rows: refundCard.rows, words: { rows: [] } },
     {
       type: "notify",
       sentence: [{ text: "Send a message to " }, { value: "Marta Jiménez", field: "customer" }],
@@ -156,24 +156,29 @@ export const several: MultiPartCard = {
       },
     },
   ],
-  words: refund.words,
+  words: refundCard.words,
   reversibility: "irreversible",
   level: "passkey-signed",
-  audience: refund.audience,
-  digest: refund.digest,
-  expiresAt: refund.expiresAt,
-  salt: refund.salt,
+  audience: refundCard.audience,
+  digest: refundCard.digest,
+  expiresAt: refundCard.expiresAt,
+  salt: refundCard.salt,
 };
 
-export const hostileSeveral: MultiPartCard = {
-  ...several,
-  agent: hostile.agent,
-  parts: [hostile, hostile].map(({ type, sentence, rows, words }) => ({ type, sentence, rows, words })),
-  words: hostile.words,
+export const injectionMultiPartCard: MultiPartCard = {
+  ...multiPartCard,
+  agent: injectionCard.agent,
+  parts: [injectionCard, injectionCard].map(({ type, sentence, rows, words }) => ({
+    type,
+    sentence,
+    rows,
+    words,
+  })),
+  words: injectionCard.words,
 };
 
-/** The view of a request that waits, as the endpoint would fill it. */
-export function cardView(card: Card, more: Partial<CardView> = {}): CardView {
+/** Creates the view of a pending request, as the endpoint does. */
+export function createCardView(card: Card, more: Partial<CardView> = {}): CardView {
   return {
     card,
     cardHash: "Nf5WQ8ETZEcYjgqZ7hOgSAHGqJXwGZPUCuG4bMaVxS0",
@@ -196,8 +201,13 @@ export function cardView(card: Card, more: Partial<CardView> = {}): CardView {
   };
 }
 
-export function decision(verdict: "approve" | "deny", more: Partial<NonNullable<CardView["decision"]>> = {}) {
-  return { decision: { verdict, approverName: "Grace Hopper", at: now - 60_000, mine: false, ...more } };
+export function createDecision(
+  verdict: "approve" | "deny",
+  more: Partial<NonNullable<CardView["decision"]>> = {},
+) {
+  return {
+    createDecision: { verdict, approverName: "Grace Hopper", at: now - 60_000, mine: false, ...more },
+  };
 }
 
 const creation: PublicKeyCredentialCreationOptionsJSON = {
@@ -228,7 +238,7 @@ export const signInView = {
   next: "/inbox",
 };
 
-export function waiting(card: Card, requestId: string, leftMs = 102_000) {
+export function createPendingItem(card: Card, requestId: string, leftMs = 102_000) {
   const { agent, reversibility } = card;
   const decideBy = now + leftMs;
   return {
@@ -241,7 +251,12 @@ export function waiting(card: Card, requestId: string, leftMs = 102_000) {
   };
 }
 
-export function earlier(card: Card, requestId: string, state: RequestState, verdict?: "approve" | "deny") {
+export function createDecidedItem(
+  card: Card,
+  requestId: string,
+  state: RequestState,
+  verdict?: "approve" | "deny",
+) {
   return {
     requestId,
     agentName: card.agent.name,
@@ -257,118 +272,122 @@ const phone = { id: "device-1", name: "My iPhone", createdAt: now - 9e8, current
 const computer = { id: "device-2", name: "My Mac computer", createdAt: now - 9e7, current: false };
 const reason = "The photos show a different machine. Please ask for the serial number first.";
 
-/** Every page in every shape, by a name for the test's message and the screenshot's file. */
+/** Every page in every state, by the name used in messages and for screenshots. */
 export const pages: { readonly [name: string]: () => Html } = {
-  "card-refund": () => renderCardPage(cardView(refund)),
-  "card-order-sign-in": () => renderCardPage(cardView(order, { needsSignIn: true })),
-  "card-several": () => renderCardPage(cardView(several)),
-  "card-several-hostile": () => renderCardPage(cardView(hostileSeveral)),
-  "card-rollout": () => renderCardPage(cardView(rollout)),
+  "card-refund": () => renderCardPage(createCardView(refundCard)),
+  "card-order-sign-in": () => renderCardPage(createCardView(orderCard, { needsSignIn: true })),
+  "card-several": () => renderCardPage(createCardView(multiPartCard)),
+  "card-several-hostile": () => renderCardPage(createCardView(injectionMultiPartCard)),
+  "card-rollout": () => renderCardPage(createCardView(rolloutCard)),
   "card-hostile": () =>
     renderCardPage(
-      cardView(hostile, {
-        requestId: hostileText,
-        approverName: hostileText,
-        problem: hostileText,
-        csrf: hostileText,
+      createCardView(injectionCard, {
+        requestId: injectionText,
+        approverName: injectionText,
+        problem: injectionText,
+        csrf: injectionText,
       }),
     ),
   "card-problem": () =>
     renderCardPage(
-      cardView(refund, {
+      createCardView(refundCard, {
         problem: "The passkey could not be verified. Your decision was not recorded. Please try again.",
       }),
     ),
-  "card-closed": () => renderCardPage(cardView(refund, { now: now + 102_000 })),
+  "card-closed": () => renderCardPage(createCardView(refundCard, { now: now + 102_000 })),
   "decided-approved": () =>
-    renderCardPage(cardView(refund, { state: "approved", ...decision("approve", { mine: true }) })),
+    renderCardPage(
+      createCardView(refundCard, { state: "approved", ...createDecision("approve", { mine: true }) }),
+    ),
   "decided-several": () =>
-    renderCardPage(cardView(several, { state: "denied", ...decision("deny", { reason }) })),
-  "decided-redeemed": () => renderCardPage(cardView(rollout, { state: "redeemed", ...decision("approve") })),
+    renderCardPage(createCardView(multiPartCard, { state: "denied", ...createDecision("deny", { reason }) })),
+  "decided-redeemed": () =>
+    renderCardPage(createCardView(rolloutCard, { state: "redeemed", ...createDecision("approve") })),
   "decided-denied": () =>
-    renderCardPage(cardView(refund, { state: "denied", ...decision("deny", { reason }) })),
+    renderCardPage(createCardView(refundCard, { state: "denied", ...createDecision("deny", { reason }) })),
   "decided-hostile": () =>
     renderCardPage(
-      cardView(hostile, {
+      createCardView(injectionCard, {
         state: "denied",
-        ...decision("deny", { reason: hostileText, approverName: hostileText }),
+        ...createDecision("deny", { reason: injectionText, approverName: injectionText }),
       }),
     ),
-  "decided-expired": () => renderCardPage(cardView(order, { state: "expired" })),
-  "decided-lapsed": () => renderCardPage(cardView(order, { state: "lapsed", ...decision("approve") })),
-  "decided-cancelled": () => renderCardPage(cardView(order, { state: "cancelled" })),
+  "decided-expired": () => renderCardPage(createCardView(orderCard, { state: "expired" })),
+  "decided-lapsed": () =>
+    renderCardPage(createCardView(orderCard, { state: "lapsed", ...createDecision("approve") })),
+  "decided-cancelled": () => renderCardPage(createCardView(orderCard, { state: "cancelled" })),
   inbox: () =>
     renderInboxPage({
       ...person,
       now,
       waiting: [
-        waiting(refund, "a"),
-        waiting(several, "s"),
-        waiting(order, "b", 840_000),
-        waiting(rollout, "c", 11_520_000),
+        createPendingItem(refundCard, "a"),
+        createPendingItem(multiPartCard, "s"),
+        createPendingItem(orderCard, "b", 840_000),
+        createPendingItem(rolloutCard, "c", 11_520_000),
       ],
       decided: [
-        earlier(refund, "d", "denied", "deny"),
-        earlier(several, "h", "redeemed", "approve"),
-        earlier(rollout, "e", "redeemed", "approve"),
-        earlier(order, "f", "expired"),
-        earlier(order, "g", "cancelled", "approve"),
+        createDecidedItem(refundCard, "d", "denied", "deny"),
+        createDecidedItem(multiPartCard, "h", "redeemed", "approve"),
+        createDecidedItem(rolloutCard, "e", "redeemed", "approve"),
+        createDecidedItem(orderCard, "f", "expired"),
+        createDecidedItem(orderCard, "g", "cancelled", "approve"),
       ],
     }),
   "inbox-hostile": () =>
     renderInboxPage({
       ...person,
       now,
-      waiting: [waiting(hostile, hostileText)],
-      decided: [earlier(hostile, `2${hostileText}`, "denied")],
+      waiting: [createPendingItem(injectionCard, injectionText)],
+      decided: [createDecidedItem(injectionCard, `2${injectionText}`, "denied")],
     }),
   "inbox-empty": () => renderInboxPage({ ...person, now, waiting: [], decided: [] }),
   enrol: () => renderEnrolPage(enrolView),
   "enrol-hostile": () =>
     renderEnrolPage({
       ...enrolView,
-      approverName: hostileText,
-      email: hostileText,
-      token: hostileText,
-      problem: hostileText,
-      otherDevice: { ...enrolView.otherDevice, address: hostileText },
-      ceremony: { token: hostileText, options: { ...creation, challenge: hostileText } },
+      approverName: injectionText,
+      email: injectionText,
+      token: injectionText,
+      problem: injectionText,
+      otherDevice: { ...enrolView.otherDevice, address: injectionText },
+      ceremony: { token: injectionText, options: { ...creation, challenge: injectionText } },
     }),
   "enrol-elsewhere": () => renderOtherDevicePage(enrolView),
   "enrol-elsewhere-hostile": () =>
     renderOtherDevicePage({
-      approverName: hostileText,
-      token: hostileText,
-      otherDevice: { ...enrolView.otherDevice, address: hostileText },
+      approverName: injectionText,
+      token: injectionText,
+      otherDevice: { ...enrolView.otherDevice, address: injectionText },
     }),
   "sign-in": () => renderSignInPage(signInView),
   "sign-in-hostile": () =>
     renderSignInPage({
       forms: [
         {
-          ...buildPasskeyForm(hostileText, { ...request, challenge: hostileText }),
-          method: hostileText,
-          problem: hostileText,
+          ...buildPasskeyForm(injectionText, { ...request, challenge: injectionText }),
+          method: injectionText,
+          problem: injectionText,
         },
       ],
-      next: `/requests/${hostileText}`,
+      next: `/requests/${injectionText}`,
     }),
   devices: () => renderDevicesPage({ ...person, devices: [phone, computer] }),
   "devices-one": () => renderDevicesPage({ ...person, devices: [phone] }),
   "devices-hostile": () =>
     renderDevicesPage({
-      approverName: hostileText,
-      csrf: hostileText,
-      problem: hostileText,
-      devices: [phone, { ...computer, id: hostileText, name: hostileText }],
+      approverName: injectionText,
+      csrf: injectionText,
+      problem: injectionText,
+      devices: [phone, { ...computer, id: injectionText, name: injectionText }],
     }),
   message: () =>
     renderMessagePage({ message: "not_found", nextLink: { href: "/sign-in", label: "Sign in" } }),
   "message-hostile": () =>
     renderMessagePage({
       message: "agent_paused",
-      approverName: hostileText,
-      nextLink: { href: `/${hostileText}`, label: hostileText },
+      approverName: injectionText,
+      nextLink: { href: `/${injectionText}`, label: injectionText },
     }),
   about: () => renderAboutPage({ issuer: "https://countersign.example.com" }),
 };

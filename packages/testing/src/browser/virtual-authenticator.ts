@@ -1,6 +1,6 @@
 /**
- * A passkey in software, for tests: it answers both WebAuthn ceremonies as a browser's JSON, with a key of its own. It
- * belongs to one site and verifies its person every time, unless it is told to go wrong.
+ * A software passkey of one site: responds to both WebAuthn ceremonies with the JSON that a browser returns, with user
+ * verification. Faults can be injected into each response.
  */
 import { createHash, generateKeyPairSync, randomBytes, sign } from "node:crypto";
 import type { Assertion, Attestation } from "../../../server/src/crypto/passkey.ts";
@@ -8,22 +8,22 @@ import type { Assertion, Attestation } from "../../../server/src/crypto/passkey.
 export type VirtualAuthenticator = {
   /** The credential id, base64url. */
   readonly id: string;
-  /** Answers `navigator.credentials.create`. */
-  readonly attestation: (options: Question, wrong?: Wrong) => Attestation;
-  /** Answers `navigator.credentials.get`. */
-  readonly assertion: (options: Question, wrong?: Wrong) => Assertion;
+  /** Creates the response of `navigator.credentials.create`. */
+  readonly createAttestation: (options: CeremonyOptions, fault?: CeremonyFault) => Attestation;
+  /** Creates the response of `navigator.credentials.get`. */
+  readonly createAssertion: (options: CeremonyOptions, fault?: CeremonyFault) => Assertion;
 };
 
-/** What a browser is asked, as far as the answer depends on it. */
-export type Question = { readonly challenge: string };
+/** The ceremony options that the response depends on. */
+export type CeremonyOptions = { readonly challenge: string };
 
-/** Where an answer departs from what a browser would give. */
-export type Wrong = {
+/** Deviations from the response of a browser. */
+export type CeremonyFault = {
   readonly origin?: string;
   readonly rpId?: string;
-  /** The person was not recognised. */
+  /** Without user verification. */
   readonly unverified?: boolean;
-  /** The signature counter; otherwise 0, as with every passkey that is synchronised between devices. */
+  /** The signature counter. Default: 0, as synchronised passkeys return. */
   readonly counter?: number;
 };
 
@@ -36,21 +36,25 @@ export function createVirtualAuthenticator(site: {
   const id = credential.toString("base64url");
 
   /** WebAuthn §5.8.1. */
-  function clientData(type: string, { challenge }: Question, { origin = site.origin }: Wrong): Buffer {
+  function clientData(
+    type: string,
+    { challenge }: CeremonyOptions,
+    { origin = site.origin }: CeremonyFault,
+  ): Buffer {
     return Buffer.from(JSON.stringify({ type, challenge, origin, crossOrigin: false }));
   }
 
   /** WebAuthn §6.1: hash of the rpId, flags, counter, and what follows. */
-  function authenticatorData(flags: number, wrong: Wrong, ...rest: Buffer[]): Buffer {
+  function authenticatorData(flags: number, fault: CeremonyFault, ...rest: Buffer[]): Buffer {
     const counter = Buffer.alloc(4);
-    counter.writeUInt32BE(wrong.counter ?? 0);
-    const seen = flags | present | (wrong.unverified ? 0 : verified);
-    return Buffer.concat([sha256(wrong.rpId ?? site.rpId), Buffer.from([seen]), counter, ...rest]);
+    counter.writeUInt32BE(fault.counter ?? 0);
+    const seen = flags | present | (fault.unverified ? 0 : verified);
+    return Buffer.concat([sha256(fault.rpId ?? site.rpId), Buffer.from([seen]), counter, ...rest]);
   }
 
   return {
     id,
-    attestation: (options, wrong = {}) => {
+    createAttestation: (options, fault = {}) => {
       const { x, y } = publicKey.export({ format: "jwk" });
       const coseKey = cborMap([
         [cborInt(1), cborInt(2)], // kty: EC2
@@ -62,7 +66,7 @@ export function createVirtualAuthenticator(site: {
       const aaguid = Buffer.alloc(16);
       const data = authenticatorData(
         attested,
-        wrong,
+        fault,
         aaguid,
         Buffer.from([0, credential.length]),
         credential,
@@ -78,16 +82,16 @@ export function createVirtualAuthenticator(site: {
         rawId: id,
         type: "public-key",
         response: {
-          clientDataJSON: clientData("webauthn.create", options, wrong).toString("base64url"),
+          clientDataJSON: clientData("webauthn.create", options, fault).toString("base64url"),
           attestationObject: object.toString("base64url"),
           transports: ["internal"],
         },
         clientExtensionResults: {},
       };
     },
-    assertion: (options, wrong = {}) => {
-      const client = clientData("webauthn.get", options, wrong);
-      const data = authenticatorData(0, wrong);
+    createAssertion: (options, fault = {}) => {
+      const client = clientData("webauthn.get", options, fault);
+      const data = authenticatorData(0, fault);
       const signature = sign("sha256", Buffer.concat([data, sha256(client)]), privateKey);
       return {
         id,
@@ -112,7 +116,7 @@ function sha256(data: string | Buffer): Buffer {
   return createHash("sha256").update(data).digest();
 }
 
-/** As much of CBOR (RFC 8949 §3) as a passkey writes: definite lengths below 65,536. */
+/** Encodes a CBOR head (RFC 8949 §3) with a definite length below 65,536. */
 function cborHead(major: number, argument: number): Buffer {
   const type = major << 5;
   if (argument < 24) return Buffer.from([type | argument]);

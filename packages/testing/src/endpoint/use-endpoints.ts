@@ -15,7 +15,7 @@ import { absent } from "../../../server/src/store/store.ts";
 import { addAgent, addApi, type NewAgent } from "../../../server/src/usecase/client/client-lifecycle.ts";
 import { invite } from "../../../server/src/usecase/people/enrol.ts";
 import { decide } from "../../../server/src/usecase/request/decide.ts";
-import { basic, type HttpReply, requestIdOf } from "../server/deployment.ts";
+import { type HttpReply, toBasicAuth, toRequestId } from "../server/deployment.ts";
 import type { ConfigEdit } from "../server/edit-config.ts";
 import { refund } from "../server/sample-config.ts";
 import { useResource } from "../server/use-resource.ts";
@@ -123,7 +123,7 @@ async function openEndpoints(config: ConfigEdit | undefined): Promise<Endpoints>
       ...changed,
     };
     const set = Object.entries(form).filter((pair): pair is [string, string] => pair[1] !== undefined);
-    return post("/bc-authorize", Object.fromEntries(set), { ...basic(agent), ...headers });
+    return post("/bc-authorize", Object.fromEntries(set), { ...toBasicAuth(agent), ...headers });
   };
 
   return {
@@ -135,12 +135,12 @@ async function openEndpoints(config: ConfigEdit | undefined): Promise<Endpoints>
     call,
     ask,
     askPending: async (by = agent) => {
-      const reply = await ask({}, basic(by));
+      const reply = await ask({}, toBasicAuth(by));
       if (reply.status !== 200) throw new Error(JSON.stringify(reply.body));
       return reply.body.auth_req_id;
     },
     approve: async (authReqId) => {
-      const requestId = requestIdOf(authReqId);
+      const requestId = toRequestId(authReqId);
       const session = {
         id: newId("ses", clock.now),
         approver: ada.id,

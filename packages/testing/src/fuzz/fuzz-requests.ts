@@ -1,9 +1,9 @@
-/** What a hostile caller sends to every route, whatever the route is for; and what a server's store holds, to be compared. */
+/** Malformed requests for every route, and snapshots of a store to compare. */
 import { DatabaseSync } from "node:sqlite";
 import { type Deployment, issuer } from "../server/deployment.ts";
 
-/** Names that mean something to the language or to a database, and nothing here. */
-export const names = [
+/** Path parameters with a meaning to JavaScript, to SQL or to a file system. */
+export const fuzzNames = [
   "__proto__",
   "constructor",
   "toString",
@@ -21,18 +21,18 @@ export const names = [
 
 const form = "application/x-www-form-urlencoded";
 const json = "application/json";
-const nobody = `${encodeURIComponent("a\0b")}:x`;
+const unknownClient = `${encodeURIComponent("a\0b")}:x`;
 const base64 = (text: string) => Buffer.from(text).toString("base64");
 const jwt = (header: unknown, payload: unknown) =>
   [header, payload].map((part) => Buffer.from(JSON.stringify(part)).toString("base64url")).join(".");
 
-type Hostile = {
+type FuzzRequest = {
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string | Uint8Array<ArrayBuffer>;
 };
 
-/** Requests by what is wrong with them. */
-export const requests: Readonly<Record<string, Hostile>> = {
+/** Malformed requests by their defect. */
+export const fuzzRequests: Readonly<Record<string, FuzzRequest>> = {
   "nothing at all": { headers: {} },
   "no form": { headers: { "content-type": "text/html" }, body: "<form>" },
   "a type with no name": { headers: { "content-type": ";;;" }, body: "a=b" },
@@ -42,7 +42,7 @@ export const requests: Readonly<Record<string, Hostile>> = {
   "a cut escape": { headers: { "content-type": form }, body: "token=%E0%A4%A" },
   "a NUL": { headers: { "content-type": form }, body: "token=a%00b&client_id=a%00b&client_secret=%00" },
   "a NUL in the name of a client": {
-    headers: { "content-type": form, authorization: `Basic ${base64(nobody)}` },
+    headers: { "content-type": form, authorization: `Basic ${base64(unknownClient)}` },
     body: "token=x",
   },
   "a NUL in the name of a client, as it is": {
@@ -120,51 +120,51 @@ export const requests: Readonly<Record<string, Hostile>> = {
   },
 };
 
-/** Every request on every route, with every method that a page or an API could be called by. `heard` is told of each. */
+/** Sends every malformed request to every route with every method, and reports each response. */
 export async function fuzzRoutes(
-  place: Deployment,
-  heard: (what: string, response: Response, text: string, path: string) => void,
+  deployment: Deployment,
+  onResponse: (what: string, response: Response, text: string, path: string) => void,
 ): Promise<void> {
   const accept = "text/html";
   const paths = new Map<string, Set<string>>();
-  for (const { method, path } of place.server.routes)
+  for (const { method, path } of deployment.server.routes)
     paths.set(path, (paths.get(path) ?? new Set()).add(method));
   for (const [path, methods] of paths) {
     const filled = path.replace(/:\w+/, "nobody");
-    for (const [name, { headers, body }] of Object.entries(requests))
+    for (const [name, { headers, body }] of Object.entries(fuzzRequests))
       for (const method of new Set([...methods, "POST"])) {
-        // As a browser would, too: what is only a forged origin away is not out of reach.
+        // With the origin of the server, so that the CSRF check does not hide the rest.
         const init = { method, headers: { accept, origin: issuer, ...headers } };
-        const response = await place.request(
+        const response = await deployment.request(
           filled,
           method === "GET" ? init : { ...init, body: body ?? null },
         );
-        heard(`${method} ${path}, ${name}`, response, await textOf(response), path);
+        onResponse(`${method} ${path}, ${name}`, response, await readText(response), path);
       }
     for (const method of ["HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "PROPFIND"]) {
       if (methods.has(method)) continue;
-      const response = await place.request(filled, { method, headers: { accept } });
-      heard(`${method} ${path}`, response, await textOf(response), path);
+      const response = await deployment.request(filled, { method, headers: { accept } });
+      onResponse(`${method} ${path}`, response, await readText(response), path);
     }
     if (filled === path) continue;
-    for (const name of names)
+    for (const name of fuzzNames)
       for (const method of methods) {
         const headers = { accept, origin: issuer, authorization: "Bearer nobody", "content-type": json };
-        const response = await place.request(path.replace(/:\w+/, name), { method, headers });
-        heard(`${method} ${path} of ${name.slice(0, 30)}`, response, await textOf(response), path);
+        const response = await deployment.request(path.replace(/:\w+/, name), { method, headers });
+        onResponse(`${method} ${path} of ${name.slice(0, 30)}`, response, await readText(response), path);
       }
   }
 }
 
-/** An event stream has no end. */
-async function textOf(response: Response): Promise<string> {
+/** Reads the body; an event stream does not end and is cancelled. */
+async function readText(response: Response): Promise<string> {
   if (!response.headers.get("content-type")?.startsWith("text/event-stream")) return await response.text();
   await response.body?.cancel();
   return "";
 }
 
-/** All that is on disk, but for what is kept so that nothing is used twice, and the tables named. */
-export function snapshotStore(file: string, but: readonly string[] = []): Record<string, unknown[]> {
+/** Reads all tables of a database except the replay cache and `exceptTables`. */
+export function snapshotStore(file: string, exceptTables: readonly string[] = []): Record<string, unknown[]> {
   const database = new DatabaseSync(file, { readOnly: true });
   try {
     const tables = database
@@ -172,7 +172,7 @@ export function snapshotStore(file: string, but: readonly string[] = []): Record
       .all() as { name: string }[];
     return Object.fromEntries(
       tables
-        .filter(({ name }) => !["replay", ...but].includes(name))
+        .filter(({ name }) => !["replay", ...exceptTables].includes(name))
         .map(({ name }) => [name, database.prepare(`SELECT * FROM "${name}"`).all()]),
     );
   } finally {

@@ -1,6 +1,6 @@
 /**
- * A deployment in a folder in which things go wrong: its server is the real one, as a process of its own, and is spoken to
- * over HTTP by an agent, an API and an approver.
+ * Server processes on the files of one folder, for tests of faults in the storage and of the process itself. An agent, an
+ * API and an approver call them over HTTP.
  */
 import assert from "node:assert/strict";
 import { type ChildProcess, execFile, spawn } from "node:child_process";
@@ -11,33 +11,34 @@ import { DatabaseSync } from "node:sqlite";
 import { promisify } from "node:util";
 import { cibaGrantType, type Entry } from "@countersign/protocol";
 import { decodeJwt } from "jose";
-import { basic, deploy, formOf, hidden, refund } from "../server/deployment.ts";
+import { deploy, findForm, readHiddenFields, refund, toBasicAuth } from "../server/deployment.ts";
 import { type ConfigEdit, editConfig, formatConfig } from "../server/edit-config.ts";
-import { freePort } from "../server/tls-fetch.ts";
+import { findFreePort } from "../server/tls-fetch.ts";
 import { killProcess } from "./server-process.ts";
 
 const main = new URL("../../../server/src/main.ts", import.meta.url).pathname;
 const run = promisify(execFile);
 
-export type Heard = {
+export type NodeReply = {
   readonly status: number;
   readonly headers: Headers;
   readonly body: Record<string, any>;
 };
 
-export type Node = {
+export type ServerNode = {
   readonly child: ChildProcess;
   readonly url: string;
-  /** What it wrote to standard error so far; and to standard error and standard output. */
-  readonly said: () => string;
-  /** Resolves when it has said this: it does not wait for whoever reads. */
-  readonly says: (pattern: RegExp) => Promise<void>;
-  readonly printed: () => string;
+  /** Returns the standard error output so far. */
+  readonly readStderr: () => string;
+  /** Resolves when standard error matches. */
+  readonly waitForStderr: (pattern: RegExp) => Promise<void>;
+  /** Returns standard output and standard error so far. */
+  readonly readOutput: () => string;
   readonly get: (path: string) => Promise<Response>;
-  readonly ask: (order: string) => Promise<Heard>;
-  readonly poll: (ticket: string, headers?: Readonly<Record<string, string>>) => Promise<Heard>;
-  readonly reserve: (token: string, spendId: string) => Promise<Heard>;
-  /** Answers the status of the answer to the form. */
+  readonly ask: (order: string) => Promise<NodeReply>;
+  readonly poll: (ticket: string, headers?: Readonly<Record<string, string>>) => Promise<NodeReply>;
+  readonly reserve: (token: string, spendId: string) => Promise<NodeReply>;
+  /** Submits the form of the card and returns the status of the response. */
   readonly decide: (request: string, verdict?: "approve" | "deny") => Promise<number>;
   readonly stop: () => Promise<void>;
 };
@@ -47,22 +48,22 @@ export type FaultHarness = {
   readonly file: string;
   readonly agent: { readonly id: string; readonly secret: string };
   readonly api: { readonly id: string; readonly secret: string };
-  /** Of the approver's session. */
+  /** The session cookie of the approver. */
   readonly cookie: string;
-  /** The outside key, as the environment has it. */
+  /** The root key, as in COUNTERSIGN_KEY. */
   readonly key: string;
-  /** Starts a server on the file, and resolves when it listens; several may be started. */
-  readonly start: (environment?: NodeJS.ProcessEnv) => Promise<Node>;
-  /** What it says instead of starting, as this account of the machine where one is named. */
-  readonly refusal: (uid?: number) => Promise<string>;
-  /** Verifies the log as an operator would, and answers its entries. */
-  readonly entries: () => Promise<readonly Entry[]>;
+  /** Starts a server on the file and resolves when it listens; several may run. */
+  readonly start: (environment?: NodeJS.ProcessEnv) => Promise<ServerNode>;
+  /** Starts a server that must fail, as this user id, and returns its standard error. */
+  readonly readStartError: (uid?: number) => Promise<string>;
+  /** Verifies the log by command and returns its entries. */
+  readonly readEntries: () => Promise<readonly Entry[]>;
   readonly close: () => Promise<void>;
 };
 
 /** Creates the files of a deployment in this folder; `edit` is an edit of the sample configuration. */
 export async function createFaultHarness(folder: string, edit: ConfigEdit = {}): Promise<FaultHarness> {
-  const issuer = `http://localhost:${await freePort()}`;
+  const issuer = `http://localhost:${await findFreePort()}`;
   const deployment = await deploy({
     config: { issuer, limits: { max_pending_per_agent: 1000, max_requests_per_hour: 100_000 }, ...edit },
   });
@@ -86,10 +87,10 @@ export async function createFaultHarness(folder: string, edit: ConfigEdit = {}):
     writeFileSync(path, formatConfig(editConfig(config, { listen: { port } })));
     return path;
   };
-  const first = configure(await freePort());
+  const first = configure(await findFreePort());
 
-  /** A server that is beginning, and what it says. */
-  function begin(configuration: string, uid?: number, environment: NodeJS.ProcessEnv = {}) {
+  /** Spawns a server and collects its output. */
+  function spawnNode(configuration: string, uid?: number, environment: NodeJS.ProcessEnv = {}) {
     const child = spawn(process.execPath, [main, "start", "--config", configuration], {
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...env, ...environment },
@@ -112,9 +113,9 @@ export async function createFaultHarness(folder: string, edit: ConfigEdit = {}):
     return { child, listening, said: () => said, printed: () => printed };
   }
 
-  async function start(environment?: NodeJS.ProcessEnv): Promise<Node> {
-    const port = nodes.length === 0 ? Number(/-(\d+)\.yaml$/.exec(first)?.[1]) : await freePort();
-    const { child, listening, said, printed } = begin(
+  async function start(environment?: NodeJS.ProcessEnv): Promise<ServerNode> {
+    const port = nodes.length === 0 ? Number(/-(\d+)\.yaml$/.exec(first)?.[1]) : await findFreePort();
+    const { child, listening, said, printed } = spawnNode(
       nodes.length === 0 ? first : configure(port),
       undefined,
       environment,
@@ -129,14 +130,14 @@ export async function createFaultHarness(folder: string, edit: ConfigEdit = {}):
     return {
       child,
       url,
-      said,
-      says: async (pattern) => {
+      readStderr: said,
+      waitForStderr: async (pattern) => {
         for (let left = 400; !pattern.test(said()); left -= 1) {
-          assert.ok(left > 0, `it never said ${pattern}: ${said()}`);
+          assert.ok(left > 0, `no match of ${pattern}: ${said()}`);
           await new Promise((resolve) => setTimeout(resolve, 25));
         }
       },
-      printed,
+      readOutput: printed,
       get: (path) => fetch(url + path),
       ask: (order) => {
         const authorization_details = JSON.stringify([{ ...refund, order }]);
@@ -144,18 +145,22 @@ export async function createFaultHarness(folder: string, edit: ConfigEdit = {}):
         return post(
           "/bc-authorize",
           { ...form, requested_expiry: "600" },
-          { ...basic(agent), "idempotency-key": order },
+          { ...toBasicAuth(agent), "idempotency-key": order },
         );
       },
       poll: (auth_req_id, headers = {}) =>
-        post("/oauth/token", { grant_type: cibaGrantType, auth_req_id }, { ...basic(agent), ...headers }),
+        post(
+          "/oauth/token",
+          { grant_type: cibaGrantType, auth_req_id },
+          { ...toBasicAuth(agent), ...headers },
+        ),
       reserve: (token, spend_id) => {
         const act_digest = String(decodeJwt(token).act_digest);
-        return post("/spend", { operation: "reserve", token, spend_id, act_digest }, basic(api));
+        return post("/spend", { operation: "reserve", token, spend_id, act_digest }, toBasicAuth(api));
       },
       decide: async (request, verdict = "approve") => {
         const card = await (await fetch(`${url}/requests/${request}`, { headers: { cookie } })).text();
-        const body = new URLSearchParams({ ...hidden(formOf(card, verdict)), verdict });
+        const body = new URLSearchParams({ ...readHiddenFields(findForm(card, verdict)), verdict });
         const headers = { origin: issuer, cookie };
         const to = `${url}/requests/${request}/decision`;
         const answer = await fetch(to, { method: "POST", headers, body, redirect: "manual" });
@@ -178,12 +183,12 @@ export async function createFaultHarness(folder: string, edit: ConfigEdit = {}):
     cookie,
     key,
     start,
-    refusal: async (uid) => {
-      const { listening, said } = begin(first, uid);
+    readStartError: async (uid) => {
+      const { listening, said } = spawnNode(first, uid);
       assert.equal(await listening, false, "it started");
       return said();
     },
-    entries: async () => {
+    readEntries: async () => {
       const command = async (...words: string[]) =>
         (await run(process.execPath, [main, ...words, "--config", first], { env, maxBuffer: 2 ** 28 }))
           .stdout;
@@ -198,7 +203,7 @@ export async function createFaultHarness(folder: string, edit: ConfigEdit = {}):
   };
 }
 
-/** How many entries of this kind the log has about a request. */
-export function countIn(entries: readonly Entry[], request: string, event: string): number {
+/** Counts the entries of a request with this event. */
+export function countEvents(entries: readonly Entry[], request: string, event: string): number {
   return entries.filter((entry) => entry.request === request && entry.event === event).length;
 }

@@ -1,6 +1,6 @@
 /**
- * A deployment whose servers are processes of their own, to be killed: one or several over one store, spoken to over HTTP
- * by the agent, the API and the approver that were let in at the start.
+ * One or several server processes on one store, to be killed. The agent, the API and the approver that the set-up creates
+ * call them over HTTP.
  */
 import assert from "node:assert/strict";
 import type { ChildProcess } from "node:child_process";
@@ -11,56 +11,56 @@ import type { Entry } from "@countersign/protocol";
 import { editConfig, formatConfig } from "../server/edit-config.ts";
 import { runCli } from "../server/run-cli.ts";
 import { sampleConfig } from "../server/sample-config.ts";
-import { freePort } from "../server/tls-fetch.ts";
+import { findFreePort } from "../server/tls-fetch.ts";
 import { killProcess, spawnServer, startProcess } from "./server-process.ts";
-import { enrol, type StoryTarget } from "./story.ts";
+import { enrolByLink, type WorkloadTarget } from "./workload.ts";
 
-export type Node = { readonly url: string; child?: ChildProcess };
+export type ClusterNode = { readonly url: string; child?: ChildProcess };
 
-/** A line of standard error, as an operator's tools read it. */
-export type Fault = { readonly operation: string; readonly fault: { readonly type: string } };
+/** A fault as logged on standard error. */
+export type LoggedFault = { readonly operation: string; readonly fault: { readonly type: string } };
 
 export type NodeHarness = {
-  readonly nodes: readonly Node[];
-  readonly stage: StoryTarget;
-  /** Starts one that was killed. Resolves when it listens. */
-  readonly start: (node: Node) => Promise<void>;
-  /** Starts it, and does not wait for what becomes of it. */
-  readonly begin: (node: Node) => void;
-  readonly kill: (node: Node) => Promise<void>;
-  /** What the nodes have told their operator until now. */
-  readonly faults: () => readonly Fault[];
-  /** Verifies the log as an operator would, and answers its entries. */
-  readonly entries: () => Promise<readonly Entry[]>;
+  readonly nodes: readonly ClusterNode[];
+  readonly target: WorkloadTarget;
+  /** Starts a node again after a kill. Resolves when it listens. */
+  readonly start: (node: ClusterNode) => Promise<void>;
+  /** Starts a node without waiting until it listens. */
+  readonly spawn: (node: ClusterNode) => void;
+  readonly kill: (node: ClusterNode) => Promise<void>;
+  /** Returns the faults that the nodes have logged so far. */
+  readonly readFaults: () => readonly LoggedFault[];
+  /** Verifies the log by command and returns its entries. */
+  readonly readEntries: () => Promise<readonly Entry[]>;
   readonly close: () => Promise<void>;
 };
 
 export type NodeHarnessOptions = {
-  /** One node for each, with the environment that its process has more than this one. */
+  /** The additional environment of each node; one node per item. */
   readonly environments: readonly NodeJS.ProcessEnv[];
-  /** A PostgreSQL URL; a SQLite file of their own where there is none. */
+  /** A PostgreSQL URL. Default: a SQLite file. */
   readonly store?: string;
-  /** Where the next request goes: the index of a node. */
-  readonly choose?: () => number;
+  /** Returns the index of the node for the next request. Default: 0. */
+  readonly chooseNode?: () => number;
 };
 
 export async function createNodeHarness({
   environments,
   store = "./countersign.db",
-  choose = () => 0,
+  chooseNode: choose = () => 0,
 }: NodeHarnessOptions): Promise<NodeHarness> {
   const folder = mkdtempSync(join(tmpdir(), "countersign-nodes-"));
-  const ports = await Promise.all(environments.map(freePort));
+  const ports = await Promise.all(environments.map(findFreePort));
   const issuer = `http://localhost:${ports[0]}`;
   const file = (n: number) => join(folder, `node-${n}.yaml`);
   const gone = new AbortController();
-  const nodes: Node[] = ports.map((port) => ({ url: `http://localhost:${port}` }));
-  const at = (node: Node) => nodes.indexOf(node);
+  const nodes: ClusterNode[] = ports.map((port) => ({ url: `http://localhost:${port}` }));
+  const at = (node: ClusterNode) => nodes.indexOf(node);
   const said = nodes.map(() => "");
-  const hear = (node: Node) => (text: string) => {
+  const hear = (node: ClusterNode) => (text: string) => {
     said[at(node)] += text;
   };
-  const start = async (node: Node) => {
+  const start = async (node: ClusterNode) => {
     const child = await startProcess(file(at(node)), environments[at(node)], hear(node));
     child.once("exit", (code, signal) => {
       if (signal === "SIGKILL") return;
@@ -68,7 +68,7 @@ export async function createNodeHarness({
     });
     node.child = child;
   };
-  const kill = ({ child }: Node) => killProcess(child);
+  const kill = ({ child }: ClusterNode) => killProcess(child);
   const close = async () => {
     gone.abort(new Error("the test is over"));
     await Promise.all(nodes.map(kill));
@@ -80,37 +80,37 @@ export async function createNodeHarness({
     await command("init");
     const agent = {
       id: "agent-1",
-      secret: secretIn(await command("agent", "add", "agent-1", "--type", "refund")),
+      secret: findSecret(await command("agent", "add", "agent-1", "--type", "refund")),
     };
     const api = {
       id: "refunds-api",
-      secret: secretIn(await command("api", "add", "refunds-api", "--for", "refunds")),
+      secret: findSecret(await command("api", "add", "refunds-api", "--for", "refunds")),
     };
     const link = (await command("approver", "invite", "ada@example.com")).trim().split("\n").at(-1) ?? "";
     await Promise.all(nodes.map(start));
-    const stage: StoryTarget = {
+    const stage: WorkloadTarget = {
       issuer,
       server: () => nodes[choose()]!.url,
       agent,
       api,
-      cookie: await enrol(new URL(link), issuer),
-      gone: gone.signal,
+      cookie: await enrolByLink(new URL(link), issuer),
+      stopped: gone.signal,
     };
     return {
       nodes,
-      stage,
+      target: stage,
       start,
-      begin: (node) => {
+      spawn: (node) => {
         node.child = spawnServer(file(at(node)), environments[at(node)], hear(node));
       },
       kill,
-      faults: () =>
+      readFaults: () =>
         said.flatMap((text) =>
           text
             .split("\n")
             .flatMap((line) => (line.startsWith("{") && line.endsWith("}") ? JSON.parse(line) : [])),
         ),
-      entries: async () => {
+      readEntries: async () => {
         assert.match(await command("log", "verify"), /verifies/);
         const lines = (await command("log", "show", "--json", "--limit", "1000000")).trim().split("\n");
         return lines.map((line) => JSON.parse(line) as Entry);
@@ -137,9 +137,9 @@ function formatNodeConfig(issuer: string, port: number, store: string, n: number
   return formatConfig({ ...config, store });
 }
 
-const secretIn = (text: string) => /client_secret=(\S+)/.exec(text)?.[1] ?? "";
+const findSecret = (text: string) => /client_secret=(\S+)/.exec(text)?.[1] ?? "";
 
-/** What the command prints. */
+/** Runs a command and returns its standard output. */
 async function countersign(words: readonly string[]): Promise<string> {
   const { code, out, err } = await runCli(words);
   assert.equal(code, 0, err);

@@ -1,30 +1,30 @@
-/** The server as a process of its own, to be killed; and the moments at which that happens. */
+/** Spawns and kills server processes. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 
 const main = new URL("../../../server/src/main.ts", import.meta.url).pathname;
 
-/** Only starts it. What it says on standard error is this process's own, or whoever hears it. */
+/** Spawns a server. Standard error is inherited, or passed to `onStderr`. */
 export function spawnServer(
   configuration: string,
   environment: NodeJS.ProcessEnv = {},
-  heard?: (said: string) => void,
+  onStderr?: (said: string) => void,
 ) {
   const child = spawn(process.execPath, [main, "start", "--config", configuration], {
-    stdio: ["ignore", "pipe", heard ? "pipe" : "inherit"],
+    stdio: ["ignore", "pipe", onStderr ? "pipe" : "inherit"],
     env: { ...process.env, ...environment },
   });
-  if (heard) child.stderr?.setEncoding("utf8").on("data", heard);
+  if (onStderr) child.stderr?.setEncoding("utf8").on("data", onStderr);
   return child;
 }
 
-/** Resolves when it listens. */
+/** Starts a server and resolves when it listens. */
 export async function startProcess(
   configuration: string,
   environment: NodeJS.ProcessEnv = {},
-  heard?: (said: string) => void,
+  onStderr?: (said: string) => void,
 ): Promise<ChildProcess> {
-  const child = spawnServer(configuration, environment, heard);
+  const child = spawnServer(configuration, environment, onStderr);
   await new Promise<void>((resolve, reject) => {
     child.stdout?.on("data", (text) => String(text).includes("listens on") && resolve());
     child.once("exit", (code) => reject(new Error(`the server ended with ${code} before it listened`)));
@@ -32,7 +32,7 @@ export async function startProcess(
   return child;
 }
 
-/** Kills it, if it is still there. */
+/** Kills the process if it still runs, and waits for its exit. */
 export async function killProcess(child: ChildProcess | undefined): Promise<void> {
   if (child?.exitCode !== null || child.signalCode !== null) return;
   const gone = once(child, "exit");
@@ -40,8 +40,8 @@ export async function killProcess(child: ChildProcess | undefined): Promise<void
   await gone;
 }
 
-/** A small generator of numbers in [0, 1) (mulberry32), so that a seed tells which moments were chosen. */
-export function random(state: number): () => number {
+/** Creates a seeded generator of numbers in [0, 1) (mulberry32). */
+export function createRandom(state: number): () => number {
   return () => {
     state = (state + 0x6d2b79f5) | 0;
     let mixed = Math.imul(state ^ (state >>> 15), 1 | state);

@@ -1,4 +1,4 @@
-/** Preloaded into a server for tests: its machine's clock is off by COUNTERSIGN_SKEW_MS. */
+/** Preloaded into a server process: shifts `Date` by COUNTERSIGN_SKEW_MS. */
 const skewMs = Number(process.env.COUNTERSIGN_SKEW_MS ?? 0);
 const Real = Date;
 

@@ -1,6 +1,6 @@
 /**
- * The agent, or the API, of the test of traces, each as a process of its own. The agent asks, waits for a person, and calls the
- * API; the API spends the token. COUNTERSIGN_PARTY says which, the rest of the environment where everybody is.
+ * The agent or the API of the tracing test, by COUNTERSIGN_PARTY. The agent asks, waits for the approval and calls the API;
+ * the API spends the token. The other environment variables are the URLs and credentials.
  */
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -18,8 +18,8 @@ const {
   CLIENT_SECRET: clientSecret = "",
 } = process.env;
 
-/** The issuer's name is not where this server of the test listens. */
-const there: typeof fetch = (input, init) => fetch(String(input).replace(issuer, server), init);
+/** Sends requests for the issuer's URL to the server under test. */
+const fetchFromServer: typeof fetch = (input, init) => fetch(String(input).replace(issuer, server), init);
 
 if (process.env.COUNTERSIGN_PARTY === "api") {
   const verifier = createVerifier({
@@ -27,14 +27,14 @@ if (process.env.COUNTERSIGN_PARTY === "api") {
     audience: "https://refunds.example",
     clientId,
     clientSecret,
-    fetch: there,
+    fetch: fetchFromServer,
   });
   const handler = countersigned(
     verifier,
     async (request) => ({ ...refund, order: String((await request.json()).order) }),
     () => new Response("refunded"),
   );
-  // As instrumentation of a server does it.
+  // As server instrumentation does.
   const traced = (request: Request) => {
     const caller = propagation.extract(ROOT_CONTEXT, Object.fromEntries(request.headers));
     const options = { kind: SpanKind.SERVER };
@@ -49,7 +49,7 @@ if (process.env.COUNTERSIGN_PARTY === "api") {
   const listener = createAdaptorServer({ fetch: traced, createServer });
   listener.listen(0, "127.0.0.1", () => console.log(`port ${(listener.address() as AddressInfo).port}`));
 } else {
-  const agent = createAgent({ issuer, clientId, clientSecret }, { fetch: there });
+  const agent = createAgent({ issuer, clientId, clientSecret }, { fetch: fetchFromServer });
   await trace.getTracer("agent").startActiveSpan("refund an order", async (span) => {
     const asked = await agent.ask({ approver: "ada@example.com", action: { ...refund, order: "T-1" } });
     if (asked.outcome !== "asked") throw new Error(asked.outcome);

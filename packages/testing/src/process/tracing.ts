@@ -1,6 +1,6 @@
 /**
- * Preloaded into a process for tests: an OpenTelemetry SDK, set up before anything else runs. Spans are appended to the file
- * COUNTERSIGN_SPANS, a line of JSON for each, and `fetch` carries the context along, as its instrumentation does it.
+ * Preloaded into a process: an OpenTelemetry SDK that appends each span as a line of JSON to the file COUNTERSIGN_SPANS.
+ * `fetch` propagates the context, as its instrumentation does.
  */
 import { appendFileSync } from "node:fs";
 import { context, propagation, SpanKind, trace } from "@opentelemetry/api";

@@ -1,14 +1,13 @@
 /**
- * Reads a write-ahead log the way SQLite documents it (sqlite.org/fileformat2, "The Write-Ahead Log"), to see from
- * outside how often something was committed and where each commit ends. Made for tests alone.
+ * Reads the write-ahead log of a SQLite database (sqlite.org/fileformat2, "The Write-Ahead Log") to find its commits.
  */
 import { existsSync, readFileSync } from "node:fs";
 
 const headerBytes = 32;
 const frameHeaderBytes = 24;
 
-/** The offset at which each commit in the file's write-ahead log ends, in order. */
-export function commitEnds(path: string): readonly number[] {
+/** Returns the end offset of each commit in the write-ahead log, in order. */
+export function readCommitEnds(path: string): readonly number[] {
   if (!existsSync(`${path}-wal`)) return [];
   const wal = readFileSync(`${path}-wal`);
   if (wal.length < headerBytes) return [];

@@ -1,6 +1,5 @@
 /**
- * A process that writes to a store until it is told to stop, or killed, and says on its output what was acknowledged to
- * it. Started by `process.test.ts`, made for tests alone.
+ * A process that writes to a store until it is killed, and prints what was acknowledged. Started by `process.test.ts`.
  */
 import assert from "node:assert/strict";
 import { writeSync } from "node:fs";
@@ -9,37 +8,37 @@ import { anEntry, aToken, aWholeChange, testNow } from "../../../server/src/stor
 import { openSqlite } from "../../../server/src/store/sqlite/sqlite.ts";
 import { absent, type Store } from "../../../server/src/store/store.ts";
 
-/** One line, handed to the system before this returns, so that a kill right after it does not lose it. */
-const say = (line: string) => void writeSync(1, `${line}\n`);
+/** Writes one line synchronously, so that a kill afterwards does not lose it. */
+const writeLine = (line: string) => void writeSync(1, `${line}\n`);
 
-/** Says that it is ready, and waits until its input ends. */
-async function told(): Promise<void> {
-  say("ready");
+/** Prints `ready` and waits until standard input ends. */
+async function waitForInput(): Promise<void> {
+  writeLine("ready");
   for await (const _ of process.stdin);
 }
 
 const jobs: { readonly [name: string]: (path: string, ...rest: string[]) => Promise<void> } = {
-  /** Commits in turns of one to four changes and sequences now and then, for ever or until there is a fault. */
+  /** Commits one to four changes per turn and sequences the log every third turn, until a fault. */
   write: async (path, prefix) => {
     const store = openSqlite({ path });
-    say("open");
+    writeLine("open");
     try {
       for (let turn = 0; ; turn += 1) {
         const names = Array.from({ length: 1 + (turn % 4) }, (_, n) => `${prefix}_${turn}_${n}`);
-        await Promise.all(names.map((name) => acknowledged(store, name)));
-        if (turn % 3 === 0) await sequenced(store);
+        await Promise.all(names.map((name) => commitChange(store, name)));
+        if (turn % 3 === 0) await sequenceLog(store);
       }
     } catch (error) {
       assert.ok(error instanceof Error);
-      say(`fault ${error.message}`);
+      writeLine(`fault ${error.message}`);
     }
   },
 
-  /** Reads every approval there is, tries to redeem them all once it is told to, and says which it got. */
+  /** Reads all requests, tries to redeem each once standard input ends, and prints those it redeemed. */
   redeem: async (path) => {
     const store = openSqlite({ path });
     const held = [...(await store.list("request"))];
-    await told();
+    await waitForInput();
     for (const { record, version } of held) {
       const token = aToken({ hash: `${process.pid} ${record.id}`, requestId: record.id });
       const next = redeem(record, token.jti, testNow);
@@ -51,39 +50,39 @@ const jobs: { readonly [name: string]: (path: string, ...rest: string[]) => Prom
         ],
         entries: [anEntry({ id: `log ${token.hash}` })],
       });
-      if (outcome === "committed") say(token.hash);
+      if (outcome === "committed") writeLine(token.hash);
     }
     await store.close();
   },
 
-  /** Opens the file once it is told to, commits once, and closes. */
+  /** Opens the file once standard input ends, commits once, and closes. */
   open: async (path) => {
-    await told();
+    await waitForInput();
     const store = openSqlite({ path });
-    say(await store.commit({ writes: [], entries: [anEntry({ id: `log ${process.pid}` })] }));
+    writeLine(await store.commit({ writes: [], entries: [anEntry({ id: `log ${process.pid}` })] }));
     await store.close();
   },
 
-  /** Watches, and has nothing else to do. One of its listeners throws. */
+  /** Watches the store with two listeners, of which one throws. */
   watch: async (path) => {
     const store = openSqlite({ path });
-    process.once("uncaughtException", (error) => say(`uncaught ${error.message}`));
+    process.once("uncaughtException", (error) => writeLine(`uncaught ${error.message}`));
     store.watch(() => {
       throw new Error("from a listener");
     });
-    store.watch(() => say("heard"));
-    say(await store.commit(aWholeChange("a")));
+    store.watch(() => writeLine("heard"));
+    writeLine(await store.commit(aWholeChange("a")));
   },
 };
 
-async function acknowledged(store: Store, name: string): Promise<void> {
+async function commitChange(store: Store, name: string): Promise<void> {
   assert.equal(await store.commit(aWholeChange(name)), "committed");
-  say(`change ${name}`);
+  writeLine(`change ${name}`);
 }
 
-async function sequenced(store: Store): Promise<void> {
+async function sequenceLog(store: Store): Promise<void> {
   const size = await store.log.sequence(1_000);
-  say(`size ${size} ${Buffer.from(await store.log.root(size)).toString("base64url")}`);
+  writeLine(`size ${size} ${Buffer.from(await store.log.root(size)).toString("base64url")}`);
 }
 
 const [job = "", path = "", ...rest] = process.argv.slice(2);

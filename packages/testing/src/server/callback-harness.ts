@@ -1,4 +1,4 @@
-/** A deployment with agents that are called: their endpoint is a real HTTPS server on loopback, trusted by a test's own CA. */
+/** A deployment whose agents receive callbacks (ping, push) at an HTTPS server on loopback, certified by a test CA. */
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -6,17 +6,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cibaGrantType, type Entry } from "@countersign/protocol";
 import { exportLog, verifyLog } from "../../../server/src/audit/audit.ts";
-import { type Receiver, receive } from "./callback-receiver.ts";
-import { createCertificates } from "./certificate.ts";
-import { basic, type Deployment, deploy, type HttpReply, type Person } from "./deployment.ts";
+import { type Receiver, startReceiver } from "./callback-receiver.ts";
+import { createCertificateAuthority } from "./certificate.ts";
+import { type Deployment, deploy, type HttpReply, type Person, toBasicAuth } from "./deployment.ts";
 import { useResource } from "./use-resource.ts";
 
-/** Lets the server call endpoints on loopback that the CA in the file has certified. */
+/** A configuration edit with which the server may call endpoints on loopback that the CA in the file certifies. */
 export const allowLoopback = (caFile: string) => ({
   outbound: { allow_private: ["127.0.0.0/8", "::1/128"], ca_file: caFile },
 });
 
-/** A reversible action with a time limit, so that its tokens may be pushed. */
+/** A reversible action, so that its tokens may be pushed. */
 const rollout = {
   api: "refunds",
   schema: {
@@ -34,10 +34,10 @@ const rollout = {
   token_lifetime: 60,
 };
 
-export type Caller = {
+export type CallbackAgent = {
   readonly id: string;
   readonly secret: string;
-  /** Asks for one more rollout, and answers the whole acknowledgement. */
+  /** Asks for another rollout and returns the response. */
   readonly ask: (
     changed?: Readonly<Record<string, string | undefined>>,
     headers?: Readonly<Record<string, string>>,
@@ -51,23 +51,27 @@ export type CallbackHarness = {
   readonly ada: Person;
   /** The file of the CA in the configuration. */
   readonly caFile: string;
-  readonly admit: (id: string, mode: "poll" | "ping" | "push", path?: string) => Promise<Caller>;
-  /** The events of one request in the log so far, oldest first. */
-  readonly told: (requestId: string) => Promise<readonly Entry[]>;
-  /** Moves the clock, and makes every round. */
-  readonly pass: (ms: number) => Promise<void>;
+  readonly registerAgent: (
+    id: string,
+    mode: "poll" | "ping" | "push",
+    path?: string,
+  ) => Promise<CallbackAgent>;
+  /** Returns the audit entries of one request, oldest first. */
+  readonly readEntries: (requestId: string) => Promise<readonly Entry[]>;
+  /** Advances the clock by this many milliseconds and runs all jobs. */
+  readonly advance: (ms: number) => Promise<void>;
   readonly close: () => Promise<void>;
 };
 
-export const newToken = () => randomBytes(32).toString("base64url");
+export const createNotificationToken = () => randomBytes(32).toString("base64url");
 
 /** Starts a deployment whose agents are called; `store` is its location, by default a SQLite file. */
 export async function createCallbackHarness(store?: string): Promise<CallbackHarness> {
-  const certificates = await createCertificates();
+  const certificates = await createCertificateAuthority();
   const folder = mkdtempSync(join(tmpdir(), "countersign-ca-"));
   const caFile = join(folder, "ca.pem");
   writeFileSync(caFile, certificates.ca);
-  const receiver = await receive(certificates);
+  const receiver = await startReceiver(certificates);
   const deployment = await deploy({
     config: { ...allowLoopback(caFile), actions: { rollout }, ...(store !== undefined && { store }) },
   });
@@ -79,8 +83,8 @@ export async function createCallbackHarness(store?: string): Promise<CallbackHar
     receiver,
     ada,
     caFile,
-    admit: async (id, mode, path = "/cb") => {
-      const { secret } = await deployment.admit(id, {
+    registerAgent: async (id, mode, path = "/cb") => {
+      const { secret } = await deployment.registerAgent(id, {
         authorization_details_types: ["rollout"],
         scope: "openid",
         backchannel_token_delivery_mode: mode,
@@ -95,25 +99,25 @@ export async function createCallbackHarness(store?: string): Promise<CallbackHar
           return deployment.ask(
             {
               authorization_details: JSON.stringify(details),
-              client_notification_token: newToken(),
+              client_notification_token: createNotificationToken(),
               ...changed,
             },
-            { ...basic({ id, secret }), ...headers },
+            { ...toBasicAuth({ id, secret }), ...headers },
           );
         },
         poll: (authReqId) =>
           deployment.post(
             "/oauth/token",
             { grant_type: cibaGrantType, auth_req_id: authReqId },
-            basic({ id, secret }),
+            toBasicAuth({ id, secret }),
           ),
       };
     },
-    told: async (requestId) => {
+    readEntries: async (requestId) => {
       const logged = await deployment.server.store.log.newest(100, requestId);
       return logged.map(({ line }) => JSON.parse(line) as Entry).reverse();
     },
-    pass: async (ms) => {
+    advance: async (ms) => {
       deployment.clock.now += ms;
       await deployment.server.runJobs();
     },
@@ -127,7 +131,7 @@ export async function createCallbackHarness(store?: string): Promise<CallbackHar
   };
 }
 
-/** Whatever happened on the stage, its log is one that a stranger believes. */
+/** Verifies the audit log. */
 async function checkLog(deployment: Deployment): Promise<void> {
   await deployment.server.runJobs();
   const { store, keyring } = deployment.server;

@@ -1,11 +1,11 @@
-/** Somebody else's HTTPS server on loopback, with a certificate of a test's own authority; it keeps what it is sent. */
+/** An HTTPS server on loopback that records the requests it receives, with a certificate of a test CA. */
 import { createServer as createHttpServer, type IncomingHttpHeaders, type ServerResponse } from "node:http";
 import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
-import type { Certificates } from "./certificate.ts";
+import type { CertificateAuthority } from "./certificate.ts";
 
-export type Received = {
+export type ReceivedRequest = {
   readonly method: string;
   readonly path: string;
   readonly headers: IncomingHttpHeaders;
@@ -14,22 +14,25 @@ export type Received = {
 
 export type Receiver = {
   readonly port: number;
-  /** `https://localhost:…`, or as the receiver speaks. */
+  /** `https://localhost:…`, or `http://localhost:…` without certificates. */
   readonly origin: string;
-  readonly received: Received[];
-  /** Resolves once this many have been received in all. */
-  readonly until: (count: number) => Promise<void>;
-  /** How it answers from now on; 204 unless a test says otherwise. */
-  answer: (response: ServerResponse, received: Received) => void;
-  /** Connections that are open now. */
-  readonly open: () => number;
+  readonly received: ReceivedRequest[];
+  /** Resolves once this many requests have been received in total. */
+  readonly waitForCount: (count: number) => Promise<void>;
+  /** Writes the response. Default: 204. */
+  respond: (response: ServerResponse, received: ReceivedRequest) => void;
+  /** Returns the number of open connections. */
+  readonly countConnections: () => number;
   readonly close: () => Promise<void>;
 };
 
-/** Without certificates it speaks plain HTTP. */
-export async function receive(certificates?: Certificates, name = "localhost"): Promise<Receiver> {
-  const own = await certificates?.forServer(name);
-  const received: Received[] = [];
+/** Starts a receiver on a free port; without certificates it uses plain HTTP. */
+export async function startReceiver(
+  certificates?: CertificateAuthority,
+  name = "localhost",
+): Promise<Receiver> {
+  const own = await certificates?.issueForServer(name);
+  const received: ReceivedRequest[] = [];
   const waiting = new Set<() => void>();
   let open = 0;
   const server = own
@@ -45,7 +48,7 @@ export async function receive(certificates?: Certificates, name = "localhost"): 
     const { method = "", url: path = "", headers } = request;
     const one = { method, path, headers, body: await text(request) };
     received.push(one);
-    receiver.answer(response, one);
+    receiver.respond(response, one);
     for (const look of waiting) look();
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -54,7 +57,7 @@ export async function receive(certificates?: Certificates, name = "localhost"): 
     port,
     origin: `${own ? "https" : "http"}://localhost:${port}`,
     received,
-    until: (count) =>
+    waitForCount: (count) =>
       new Promise((resolve) => {
         const look = () => {
           if (received.length < count) return;
@@ -64,8 +67,8 @@ export async function receive(certificates?: Certificates, name = "localhost"): 
         waiting.add(look);
         look();
       }),
-    answer: (response) => response.writeHead(204).end(),
-    open: () => open,
+    respond: (response) => response.writeHead(204).end(),
+    countConnections: () => open,
     close: async () => {
       server.closeAllConnections();
       await new Promise<void>((resolve) => server.close(() => resolve()));

@@ -1,4 +1,4 @@
-/** A certificate authority for one test: certificates for servers on loopback and for clients, good for an hour unless said. */
+/** A certificate authority for tests: certificates of servers on loopback and of clients, valid for an hour by default. */
 import "reflect-metadata";
 import { hash, webcrypto } from "node:crypto";
 import * as x509 from "@peculiar/x509";
@@ -15,23 +15,23 @@ export type Certificate = {
   readonly publicJwk: JsonWebKey;
 };
 
-export type Wish = {
+export type CertificateOptions = {
   readonly algorithm?: keyof typeof algorithms;
   readonly from?: Date;
   readonly until?: Date;
   /** Subject alternative names. */
   readonly names?: x509.JsonGeneralNames;
 };
-/** As `CN=agent-1, O=Example`, the outermost first; or attribute by attribute, for what that cannot write. */
+/** A subject name, as `CN=agent-1, O=Example` or attribute by attribute. */
 export type Subject = string | x509.JsonNameParams;
 
-export type Certificates = {
-  /** The authority's own certificate, PEM. */
+export type CertificateAuthority = {
+  /** The certificate of the authority, PEM. */
   readonly ca: string;
-  /** For a server by these names, on 127.0.0.1 and ::1 as well. */
-  readonly forServer: (...names: string[]) => Promise<Certificate>;
-  /** For a client, signed by this authority. */
-  readonly forClient: (subject: Subject, wish?: Wish) => Promise<Certificate>;
+  /** Issues a server certificate for these DNS names, 127.0.0.1 and ::1. */
+  readonly issueForServer: (...names: string[]) => Promise<Certificate>;
+  /** Issues a client certificate. */
+  readonly issueForClient: (subject: Subject, wish?: CertificateOptions) => Promise<Certificate>;
 };
 
 const curve = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
@@ -46,18 +46,18 @@ const algorithms = {
 } as const;
 x509.cryptoProvider.set(webcrypto as Crypto);
 
-/** What is said here is of the authority and of servers; clients have wishes of their own, and are good for as long. */
-export async function createCertificates({
+/** Creates an authority. The options apply to its own certificate and to those of servers. */
+export async function createCertificateAuthority({
   algorithm = "ES256",
   until,
-}: Pick<Wish, "algorithm" | "until"> = {}): Promise<Certificates> {
-  const keys = await newKeys(algorithm);
+}: Pick<CertificateOptions, "algorithm" | "until"> = {}): Promise<CertificateAuthority> {
+  const keys = await generateKeys(algorithm);
   const good = until && { until };
   const name = "CN=Test authority";
   const authority = await x509.X509CertificateGenerator.createSelfSigned({
     serialNumber: "01",
     name,
-    ...anHour(good),
+    ...toValidity(good),
     keys,
     signingAlgorithm: algorithms[algorithm],
     extensions: [
@@ -66,15 +66,15 @@ export async function createCertificates({
     ],
   });
   let serial = 1;
-  async function issue(subject: Subject, usage: string, wish: Wish): Promise<Certificate> {
+  async function issue(subject: Subject, usage: string, wish: CertificateOptions): Promise<Certificate> {
     serial += 1;
-    const own = await newKeys(wish.algorithm);
+    const own = await generateKeys(wish.algorithm);
     const { names = [] } = wish;
     const certificate = await x509.X509CertificateGenerator.create({
       serialNumber: serial.toString(16).padStart(2, "0"),
       subject: new x509.Name(subject as string),
       issuer: name,
-      ...anHour({ ...good, ...wish }),
+      ...toValidity({ ...good, ...wish }),
       publicKey: own.publicKey,
       signingKey: keys.privateKey,
       signingAlgorithm: algorithms[algorithm],
@@ -83,11 +83,11 @@ export async function createCertificates({
         new x509.ExtendedKeyUsageExtension([usage]),
       ],
     });
-    return withKey(certificate, own);
+    return toCertificate(certificate, own);
   }
   return {
     ca: authority.toString("pem"),
-    forServer: (...names) =>
+    issueForServer: (...names) =>
       issue(`CN=${names[0] ?? "localhost"}`, x509.ExtendedKeyUsage.serverAuth, {
         algorithm,
         names: [
@@ -96,41 +96,44 @@ export async function createCertificates({
           { type: "ip", value: "::1" },
         ],
       }),
-    forClient: (subject, wish = {}) => issue(subject, x509.ExtendedKeyUsage.clientAuth, wish),
+    issueForClient: (subject, wish = {}) => issue(subject, x509.ExtendedKeyUsage.clientAuth, wish),
   };
 }
 
-/** A client's certificate that nobody but itself has signed. */
-export async function selfSigned(subject: Subject, wish: Wish = {}): Promise<Certificate> {
+/** Creates a self-signed client certificate. */
+export async function createSelfSigned(
+  subject: Subject,
+  wish: CertificateOptions = {},
+): Promise<Certificate> {
   const { algorithm = "ES256" } = wish;
-  const keys = await newKeys(algorithm);
+  const keys = await generateKeys(algorithm);
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
     serialNumber: "01",
     name: new x509.Name(subject as string),
-    ...anHour(wish),
+    ...toValidity(wish),
     keys,
     signingAlgorithm: algorithms[algorithm],
     extensions: wish.names ? [new x509.SubjectAlternativeNameExtension(wish.names)] : [],
   });
-  return withKey(certificate, keys);
+  return toCertificate(certificate, keys);
 }
 
-function newKeys(algorithm: keyof typeof algorithms = "ES256"): Promise<CryptoKeyPair> {
+function generateKeys(algorithm: keyof typeof algorithms = "ES256"): Promise<CryptoKeyPair> {
   return webcrypto.subtle.generateKey(algorithms[algorithm], true, [
     "sign",
     "verify",
   ]) as Promise<CryptoKeyPair>;
 }
 
-function anHour({ from, until }: Wish = {}) {
+function toValidity({ from, until }: CertificateOptions = {}) {
   return {
-    // A test may have moved its clock on; who checks a certificate goes by the real one.
+    // Certificates are verified by the real clock, whatever the clock of the test.
     notBefore: from ?? new Date(Date.now() - 24 * 3_600_000),
     notAfter: until ?? new Date(Date.now() + 3_600_000),
   };
 }
 
-async function withKey(certificate: x509.X509Certificate, keys: CryptoKeyPair): Promise<Certificate> {
+async function toCertificate(certificate: x509.X509Certificate, keys: CryptoKeyPair): Promise<Certificate> {
   const key = x509.PemConverter.encode(
     await webcrypto.subtle.exportKey("pkcs8", keys.privateKey),
     "PRIVATE KEY",

@@ -1,16 +1,20 @@
 /**
- * Policy decision points for tests, on loopback: one that speaks AuthZEN 1.0, one that speaks OpenFGA's batch check. Both
- * decide by what the test says, keep what they were asked, and can be told to misbehave.
+ * Policy decision points on loopback: AuthZEN 1.0 and the batch check of OpenFGA. Decisions are made by the test, and
+ * requests are recorded.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
 export type DecisionPoint = {
   readonly url: string;
-  /** What was asked: the path, the `Authorization` header, the body. */
-  readonly asked: { readonly path: string; readonly authorization: string | undefined; readonly body: any }[];
-  /** Takes the place of answering as agreed, for as long as it is set. */
-  misbehave: ((response: ServerResponse) => void) | undefined;
+  /** The requests received so far. */
+  readonly received: {
+    readonly path: string;
+    readonly authorization: string | undefined;
+    readonly body: any;
+  }[];
+  /** Writes the response instead of a decision, while set. */
+  override: ((response: ServerResponse) => void) | undefined;
   readonly close: () => Promise<void>;
 };
 
@@ -21,8 +25,8 @@ type Evaluation = {
   readonly context: any;
 };
 
-/** AuthZEN §6 and §7. */
-export function authzen(decide: (evaluation: Evaluation) => boolean): Promise<DecisionPoint> {
+/** Starts an AuthZEN decision point (§6, §7) that decides with this function. */
+export function startAuthzen(decide: (evaluation: Evaluation) => boolean): Promise<DecisionPoint> {
   return listen((path, body) => {
     if (path === "/access/v1/evaluation") return { decision: decide(body) };
     if (path !== "/access/v1/evaluations") return undefined;
@@ -31,8 +35,8 @@ export function authzen(decide: (evaluation: Evaluation) => boolean): Promise<De
   });
 }
 
-/** `tuples` are `user relation object`; the store is whichever is asked for. */
-export function openFga(tuples: Set<string>): Promise<DecisionPoint> {
+/** Starts an OpenFGA server with tuples written as `user relation object`; any store id is accepted. */
+export function startOpenFga(tuples: Set<string>): Promise<DecisionPoint> {
   return listen((path, body) => {
     if (!/^\/stores\/[0-9A-Z]{26}\/batch-check$/.test(path)) return undefined;
     const answers = body.checks.map(({ tuple_key: { user, relation, object }, correlation_id: id }: any) => [
@@ -44,13 +48,13 @@ export function openFga(tuples: Set<string>): Promise<DecisionPoint> {
 }
 
 async function listen(answer: (path: string, body: any) => unknown): Promise<DecisionPoint> {
-  const asked: DecisionPoint["asked"] = [];
+  const asked: DecisionPoint["received"] = [];
   const server = createServer((request, response) => void serve(request, response));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const point: DecisionPoint = {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    asked,
-    misbehave: undefined,
+    received: asked,
+    override: undefined,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
@@ -64,7 +68,7 @@ async function listen(answer: (path: string, body: any) => unknown): Promise<Dec
     const body = JSON.parse(text);
     const path = request.url ?? "";
     asked.push({ path, authorization: request.headers.authorization, body });
-    if (point.misbehave) return point.misbehave(response);
+    if (point.override) return point.override(response);
     const said = answer(path, body);
     response.writeHead(said === undefined ? 404 : 200, { "content-type": "application/json" });
     response.end(JSON.stringify(said ?? {}));

@@ -1,6 +1,6 @@
 /**
- * A whole server for a test: real store in a file of its own, real keys, real pages, a clock that the test moves.
- * Spoken to through `fetch` alone, as agents, APIs and browsers do.
+ * A complete server in the process of the test: a store in a temporary folder, keys, pages, and a clock that the test
+ * advances. It is called through `fetch`, as agents, APIs and browsers call it.
  */
 import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -22,7 +22,7 @@ import { type ConfigEdit, type ConfigObject, editConfig, formatConfig } from "./
 import { enrolPerson, type Person } from "./person.ts";
 import { issuer, refund, sampleConfig } from "./sample-config.ts";
 
-export { formOf, hidden, optionsIn, type Person } from "./person.ts";
+export { findForm, type Person, readHiddenFields, readPasskeyOptions } from "./person.ts";
 export { issuer, refund, sampleConfig } from "./sample-config.ts";
 
 export type HttpReply = {
@@ -36,9 +36,9 @@ export type Deployment = {
   readonly file: string;
   readonly rootKey: Uint8Array;
   readonly faults: unknown[];
-  /** Where each fault happened, as the operator's log would say it. */
-  readonly faultPlaces: string[];
-  /** Milliseconds since the epoch; add to it to let time pass. */
+  /** The operation of each fault, as logged. */
+  readonly faultOperations: string[];
+  /** Milliseconds since the epoch; tests advance it. */
   readonly clock: { now: number };
   readonly request: (path: string, init?: RequestInit) => Promise<Response>;
   readonly post: (
@@ -48,21 +48,22 @@ export type Deployment = {
   ) => Promise<HttpReply>;
   readonly agent: { readonly id: string; readonly secret: string };
   /**
-   * Lets an agent of any kind in, by client metadata in wire spelling; without any, one that polls and has a secret for
-   * Basic. It may ask for everything declared, unless the metadata says otherwise. The secret is empty where it has none.
+   * Registers an agent with client metadata in wire spelling. Default: poll mode, `client_secret_basic`, and every action
+   * type. The secret is empty for methods without one.
    */
-  readonly admit: (
+  readonly registerAgent: (
     id: string,
     metadata?: JsonObject,
   ) => Promise<{ readonly id: string; readonly secret: string }>;
   readonly api: { readonly id: string; readonly secret: string };
-  /** Asks as the agent; details default to `refund` for ada. */
+  /** Sends an authentication request as the agent. Default: a refund, to be approved by Ada. */
   readonly ask: (
     changed?: Readonly<Record<string, string | undefined>>,
     headers?: Readonly<Record<string, string>>,
   ) => Promise<HttpReply>;
   readonly poll: (authReqId: string) => Promise<HttpReply>;
   readonly spend: (form: Readonly<Record<string, string>>) => Promise<HttpReply>;
+  /** Invites and enrols an approver with a new passkey. */
   readonly enrol: (email: string) => Promise<Person>;
   /** The configuration of the running server. */
   readonly config: ConfigObject;
@@ -74,11 +75,11 @@ export type Deployment = {
   readonly close: () => Promise<void>;
 };
 
-export const basic = ({ id, secret }: { readonly id: string; readonly secret: string }) => ({
+export const toBasicAuth = ({ id, secret }: { readonly id: string; readonly secret: string }) => ({
   authorization: `Basic ${Buffer.from(`${encodeURIComponent(id)}:${encodeURIComponent(secret)}`).toString("base64")}`,
 });
 
-export function requestIdOf(authReqId: string): string {
+export function toRequestId(authReqId: string): string {
   return authReqId.split(".")[0] ?? "";
 }
 
@@ -99,7 +100,7 @@ export async function deploy({
   const rootKey = new Uint8Array(randomBytes(32));
   const clock = { now };
   const faults: unknown[] = [];
-  const faultPlaces: string[] = [];
+  const faultOperations: string[] = [];
   const initialConfig: ConfigObject = initialEdit ? editConfig(sampleConfig, initialEdit) : sampleConfig;
   let configObject = initialConfig;
   let origin: string = issuer;
@@ -113,7 +114,7 @@ export async function deploy({
     origin = config.issuer;
     const onFault = (fault: unknown, where: string) => {
       faults.push(fault);
-      faultPlaces.push(where);
+      faultOperations.push(where);
     };
     // Jobs are run by the tests, with `runJobs`.
     return createServer({
@@ -135,7 +136,7 @@ export async function deploy({
     return { status: response.status, headers: response.headers, body: await response.json() };
   };
 
-  const admit: Deployment["admit"] = async (id, metadata = {}) => {
+  const registerAgent: Deployment["registerAgent"] = async (id, metadata = {}) => {
     const registration = readRegistration(metadata, toRegistrationPolicy(config));
     if ("problems" in registration) throw new Error(JSON.stringify(registration.problems));
     const { proof, ...rest } = registration;
@@ -170,12 +171,12 @@ export async function deploy({
     file: join(folder, "countersign.db"),
     rootKey,
     faults,
-    faultPlaces,
+    faultOperations,
     clock,
     request,
     post,
     agent,
-    admit,
+    registerAgent,
     api,
     ask: (changed = {}, headers = {}) => {
       const form = {
@@ -185,11 +186,11 @@ export async function deploy({
         ...changed,
       };
       const given = Object.entries(form).filter((pair): pair is [string, string] => pair[1] !== undefined);
-      return post("/bc-authorize", Object.fromEntries(given), { ...basic(agent), ...headers });
+      return post("/bc-authorize", Object.fromEntries(given), { ...toBasicAuth(agent), ...headers });
     },
     poll: (authReqId) =>
-      post("/oauth/token", { grant_type: cibaGrantType, auth_req_id: authReqId }, basic(agent)),
-    spend: (form) => post("/spend", form, basic(api)),
+      post("/oauth/token", { grant_type: cibaGrantType, auth_req_id: authReqId }, toBasicAuth(agent)),
+    spend: (form) => post("/spend", form, toBasicAuth(api)),
     enrol,
     get config() {
       return configObject;

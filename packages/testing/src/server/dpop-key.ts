@@ -1,17 +1,17 @@
-/** A key that an agent binds its tokens to (RFC 9449), and the proofs that it makes; whatever a test wants wrong in them. */
+/** A DPoP key of an agent (RFC 9449) and proofs signed with it, with any claim or header replaced. */
 import { hash, randomUUID } from "node:crypto";
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, type JWK, SignJWT } from "jose";
 
 export type ProofKey = {
-  /** The thumbprint that a bound token names. */
+  /** The JWK thumbprint, as in `cnf.jkt`. */
   readonly jkt: string;
   readonly publicJwk: JWK;
   readonly privateJwk: JWK;
-  readonly prove: (said: Said, header?: Readonly<Record<string, unknown>>) => Promise<string>;
+  readonly prove: (said: ProofClaims, header?: Readonly<Record<string, unknown>>) => Promise<string>;
 };
 
-/** `now` is in milliseconds; `token` is the access token that comes along. What is undefined is left out. */
-export type Said = {
+/** Claims of a proof: `now` in milliseconds, `token` to compute `ath` from. Undefined claims are omitted. */
+export type ProofClaims = {
   readonly htm?: string;
   readonly htu: string;
   readonly now: number;

@@ -1,27 +1,27 @@
-/** A deployment behind the listeners that `countersign start` opens: real sockets, real TLS, files of their own. */
+/** A deployment behind the listeners that `countersign start` opens: sockets and TLS. */
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { formatProblem, parseConfig } from "../../../server/src/config/config.ts";
 import { type Listener, listen } from "../../../server/src/http/transport/listener.ts";
-import { type Certificates, createCertificates } from "./certificate.ts";
+import { type CertificateAuthority, createCertificateAuthority } from "./certificate.ts";
 import { type Deployment, deploy } from "./deployment.ts";
 import { type ConfigEdit, formatConfig } from "./edit-config.ts";
-import { type Caller, freePort, type SecureFetch, secureFetch } from "./tls-fetch.ts";
+import { createTlsFetch, findFreePort, type TlsFetch, type TlsFetchOptions } from "./tls-fetch.ts";
 import { useResource } from "./use-resource.ts";
 
 export type Listeners = {
   readonly deployment: Deployment;
   readonly listener: Listener;
-  readonly authority: Certificates;
+  readonly authority: CertificateAuthority;
   readonly issuer: string;
-  /** Where clients with a certificate go. */
+  /** The URL for clients with a certificate. */
   readonly mtls: string;
-  /** In which the certificates are. */
+  /** Contains the certificates. */
   readonly folder: string;
-  /** Calls with or without a certificate, and believes the test's authority. */
-  readonly as: (caller?: Omit<Caller, "ca">) => SecureFetch;
+  /** Creates a `fetch` that trusts the authority, with or without a client certificate. */
+  readonly createFetch: (caller?: Omit<TlsFetchOptions, "ca">) => TlsFetch;
   readonly close: () => Promise<void>;
 };
 
@@ -38,16 +38,16 @@ export async function openListeners(
   configure: (settings: ListenerSettings) => ConfigEdit,
   scheme: "http" | "https" = "https",
 ): Promise<Listeners> {
-  const authority = await createCertificates();
+  const authority = await createCertificateAuthority();
   const folder = mkdtempSync(join(tmpdir(), "countersign-tls-"));
-  const { certificate, key } = await authority.forServer("localhost");
+  const { certificate, key } = await authority.issueForServer("localhost");
   writeFileSync(join(folder, "server.pem"), certificate);
   writeFileSync(join(folder, "server.key"), key, { mode: 0o600 });
   writeFileSync(join(folder, "authority.pem"), authority.ca);
-  const [port, mtlsPort] = [await freePort(), await freePort()];
+  const [port, mtlsPort] = [await findFreePort(), await findFreePort()];
   const at = `${scheme}://localhost:${port}`;
   const deployment = await deploy({ config: { issuer: at, ...configure({ port, mtlsPort, folder }) } });
-  // Certificates are good by the machine's clock, and so are clients' assertions.
+  // Certificates and client assertions are validated by the machine's clock.
   Object.defineProperty(deployment.clock, "now", { get: () => Date.now() });
   const read = parseConfig(formatConfig(deployment.config), join(folder, "countersign.yaml"));
   if ("problems" in read) throw new Error(read.problems.map(formatProblem).join("\n"));
@@ -62,7 +62,7 @@ export async function openListeners(
     issuer: at,
     mtls: read.config.mtls?.url ?? at,
     folder,
-    as: (caller = {}) => secureFetch({ ca: authority.ca, ...caller }),
+    createFetch: (caller = {}) => createTlsFetch({ ca: authority.ca, ...caller }),
     close: async () => {
       await listener.close(0);
       await deployment.close();

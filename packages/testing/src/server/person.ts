@@ -29,12 +29,12 @@ export async function enrolPerson(
 ): Promise<Person> {
   const passkey = createVirtualAuthenticator({ rpId: "localhost", origin });
   const page = await (await request(`/enrol/${secret}`)).text();
-  const attestation = passkey.attestation(optionsIn(page));
+  const attestation = passkey.createAttestation(readPasskeyOptions(page));
   const enrolled = await request(`/enrol/${secret}`, {
     method: "POST",
     headers: { origin },
     body: new URLSearchParams({
-      ...hidden(page),
+      ...readHiddenFields(page),
       attestation: JSON.stringify(attestation),
       device: "Phone",
     }),
@@ -48,9 +48,9 @@ export async function enrolPerson(
     get: (path) => request(path, { headers: { cookie: person.cookie } }),
     decide: async (requestId, verdict, changed = {}) => {
       const card = await (await person.get(`/requests/${requestId}`)).text();
-      const form: Record<string, string> = { ...hidden(formOf(card, verdict)), verdict };
+      const form: Record<string, string> = { ...readHiddenFields(findForm(card, verdict)), verdict };
       if (verdict === "approve" && form.ceremony)
-        form.assertion = JSON.stringify(passkey.assertion(optionsIn(formOf(card, verdict))));
+        form.assertion = JSON.stringify(passkey.createAssertion(readPasskeyOptions(findForm(card, verdict))));
       return await request(`/requests/${requestId}/decision`, {
         method: "POST",
         headers: { origin, cookie: person.cookie },
@@ -73,16 +73,16 @@ function unescapeAttribute(text: string): string {
   return text.replace(/&(quot|amp|lt|gt|#39);/g, (entity) => entities[entity] ?? entity);
 }
 
-export function optionsIn(html: string): any {
+export function readPasskeyOptions(html: string): any {
   return JSON.parse(unescapeAttribute(/data-options="([^"]*)"/.exec(html)?.[1] ?? "{}"));
 }
 
-export function hidden(html: string): Record<string, string> {
+export function readHiddenFields(html: string): Record<string, string> {
   const inputs = html.matchAll(/<input type="hidden" name="([^"]+)" value="([^"]*)">/g);
   return Object.fromEntries([...inputs].map(([, name = "", value = ""]) => [name, unescapeAttribute(value)]));
 }
 
 /** The form of a card with this id: `approve` or `deny`. */
-export function formOf(html: string, id: string): string {
+export function findForm(html: string, id: string): string {
   return new RegExp(`<form id="${id}"[\\s\\S]*?</form>`).exec(html)?.[0] ?? "";
 }

@@ -1,4 +1,4 @@
-/** The command as an operator would give it, but for the process of its own. */
+/** Runs the command-line interface in this process. */
 import { runCommand } from "../../../server/src/command/cli/run.ts";
 
 export type CliResult = { readonly code: number; readonly out: string; readonly err: string };

@@ -1,9 +1,9 @@
-/** `fetch` over a TLS connection of its own: with an authority to believe, a certificate to show, an address to come from. */
+/** A `fetch` over one TLS connection per request, with a CA, a client certificate and a local address. */
 import { request } from "node:https";
 import { createServer } from "node:net";
 import type { TLSSocket } from "node:tls";
 
-export type Caller = {
+export type TlsFetchOptions = {
   readonly ca: string;
   /** PEM, both. */
   readonly certificate?: string;
@@ -11,9 +11,9 @@ export type Caller = {
   readonly localAddress?: string;
 };
 
-export type SecureFetch = (url: string | URL, init?: RequestInit) => Promise<Response>;
+export type TlsFetch = (url: string | URL, init?: RequestInit) => Promise<Response>;
 
-export function secureFetch({ ca, certificate, key, localAddress }: Caller): SecureFetch {
+export function createTlsFetch({ ca, certificate, key, localAddress }: TlsFetchOptions): TlsFetch {
   return async (url, init = {}) => {
     const { body, headers, method } = new Request(url, { ...init, redirect: "manual" });
     const sent = body && Buffer.from(await new Response(body).arrayBuffer());
@@ -38,14 +38,14 @@ export function secureFetch({ ca, certificate, key, localAddress }: Caller): Sec
   };
 }
 
-/** What the connection was: who the other side is, and what was spoken. */
-export type Spoken = {
+/** Protocol, cipher suite and peer certificate of a connection. */
+export type TlsDetails = {
   readonly protocol: string | null;
   readonly cipher: string;
   readonly thumbprint: string;
 };
 
-export function spokenOf(socket: TLSSocket): Spoken {
+export function readTlsDetails(socket: TLSSocket): TlsDetails {
   return {
     protocol: socket.getProtocol(),
     cipher: socket.getCipher().standardName,
@@ -53,8 +53,8 @@ export function spokenOf(socket: TLSSocket): Spoken {
   };
 }
 
-/** A port of this machine on which nobody listens now. */
-export async function freePort(): Promise<number> {
+/** Returns a port of loopback that is free now. */
+export async function findFreePort(): Promise<number> {
   const server = createServer();
   const port = await new Promise<number>((resolve) =>
     server.listen(0, "127.0.0.1", () => resolve((server.address() as { port: number }).port)),

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Asked, createTestLog, type TestLog, tamper } from "@countersign/testing/audit/test-log";
+import { type AskedRequest, createTestLog, type TestLog, tamper } from "@countersign/testing/audit/test-log";
 import { verifyLog } from "../audit.ts";
 import type { entryChecks } from "./history.ts";
 
@@ -11,7 +11,7 @@ type Counterexample = {
   readonly tell: (book: TestLog) => Promise<unknown>;
 };
 
-const about = ({ id: request, digest }: Asked) => ({ request, agent: "agent-1", digest });
+const about = ({ id: request, digest }: AskedRequest) => ({ request, agent: "agent-1", digest });
 
 const counterexamples: { readonly [rule in keyof typeof entryChecks]: Counterexample } = {
   idIsNew: {

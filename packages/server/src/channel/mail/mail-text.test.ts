@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { now, refund, several } from "@countersign/testing/browser/page-fixture";
+import { multiPartCard, now, refundCard } from "@countersign/testing/browser/page-fixture";
 import { type Mail, renderMailHtml, renderMailSubject, renderMailText } from "./mail-text.ts";
 
 function mailOf(card: Mail["card"]): Mail {
@@ -10,13 +10,13 @@ function mailOf(card: Mail["card"]): Mail {
 
 describe("renderMail", () => {
   test("several actions: the subject and body begin with their number, and show each one completely and in order", () => {
-    const mail = mailOf(several);
+    const mail = mailOf(multiPartCard);
     assert.match(renderMailSubject(mail), /^Approve or deny: 3 actions, one decision: \(1\) Move /);
     for (const body of [renderMailText(mail), renderMailHtml(mail)]) {
       const text = body.replace(/<[^>]*>/g, "");
       assert.match(text, /Refund desk asks for your decision: 3 actions, one decision\./);
       let from = 0;
-      for (const [at, { rows, words }] of several.parts.entries())
+      for (const [at, { rows, words }] of multiPartCard.parts.entries())
         for (const shown of [
           `${at + 1} of 3: `,
           ...rows.map(({ value }) => value),
@@ -27,14 +27,14 @@ describe("renderMail", () => {
           from = found;
         }
       assert.ok(
-        text.indexOf(several.words.message!, from) > from,
+        text.indexOf(multiPartCard.words.message!, from) > from,
         "the agent's message about all of them comes last",
       );
     }
   });
 
   test("one action: the body shows it without numbering", () => {
-    const mail = mailOf(refund);
+    const mail = mailOf(refundCard);
     assert.match(
       renderMailText(mail),
       /^Refund desk asks for your decision:\n\n {4}Refund \$10,000\.00 to Marta Jiménez/,

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { hashJson, type Json, type JsonObject } from "@countersign/protocol";
-import { refund, refundFields, ruleOf } from "@countersign/testing/audit/action-fixture";
+import { createPolicy, refundDeclaration, refundFields } from "@countersign/testing/audit/action-fixture";
 import { buildActionPolicy } from "./build.ts";
 import type { Declaration } from "./declaration.ts";
 import type { DeclarationProblem } from "./schema.ts";
 
 function problemsOf(change: Partial<Declaration>): readonly DeclarationProblem[] {
-  const built = buildActionPolicy({ ...refund, ...change });
+  const built = buildActionPolicy({ ...refundDeclaration, ...change });
   return "problems" in built ? built.problems : [];
 }
 
@@ -19,83 +19,88 @@ function problem(change: Partial<Declaration>): string {
   return `${problems[0]!.path.join(".")}: ${problems[0]!.message}`;
 }
 
-/** The refund with one field's schema changed, or one field more. */
+/** The refundDeclaration with one field's schema changed, or one field more. */
 function withField(name: string, field: Json): Partial<Declaration> {
-  const { properties } = refund.schema;
-  return { schema: { ...refund.schema, properties: { ...properties, [name]: field } } };
+  const { properties } = refundDeclaration.schema;
+  return { schema: { ...refundDeclaration.schema, properties: { ...properties, [name]: field } } };
 }
 
 function withRow(change: { [key: string]: unknown } & { field: string }): Partial<Declaration> {
-  const rows = refund.rows.map((row) => (row.field === change.field ? { ...row, ...change } : row));
+  const rows = refundDeclaration.rows.map((row) =>
+    row.field === change.field ? { ...row, ...change } : row,
+  );
   return { rows: rows as Declaration["rows"] };
 }
 
 describe("action type", () => {
   test("applies cautious defaults", () => {
-    const { definition, lifetimeSeconds, tokenLifetimeSeconds } = ruleOf();
+    const { definition, lifetimeSeconds, tokenLifetimeSeconds } = createPolicy();
     assert.equal(definition.reversibility, "irreversible");
     assert.equal(definition.level, "passkey-signed");
     assert.deepEqual(lifetimeSeconds, { default: 120, max: 600 });
     assert.equal(tokenLifetimeSeconds, 60);
-    const { denyBy, ...whole } = refund;
+    const { denyBy, ...whole } = refundDeclaration;
     assert.deepEqual(denyBy, ["order"]);
-    assert.deepEqual(ruleOf(whole).definition.denyBy, refund.bound);
+    assert.deepEqual(createPolicy(whole).definition.denyBy, refundDeclaration.bound);
   });
 
   test("hashes everything that is published and nothing else", () => {
-    const { hash, definition } = ruleOf();
+    const { hash, definition } = createPolicy();
     assert.equal(hash, hashJson(definition as unknown as Json));
     const changes: Partial<Declaration>[] = [
       { type: "other" },
       { audience: "https://other.example" },
       withField("order", { type: "string", maxLength: 41 }),
-      { bound: refund.bound.filter((name) => name !== "parcels"), advisory: ["reason", "parcels"] },
+      {
+        bound: refundDeclaration.bound.filter((name) => name !== "parcels"),
+        advisory: ["reason", "parcels"],
+      },
       { denyBy: ["customer"] },
       { sentence: "Refund {amount}" },
       withRow({ field: "order", label: "Order number" }),
       { reversibility: "external" },
       { level: "session" },
     ];
-    const hashes = changes.map((change) => ruleOf({ ...refund, ...change }).hash);
+    const hashes = changes.map((change) => createPolicy({ ...refundDeclaration, ...change }).hash);
     assert.equal(new Set([hash, ...hashes]).size, changes.length + 1);
     const around: Declaration = {
-      ...refund,
+      ...refundDeclaration,
       approvers: { people: ["bob@example.com"], groups: [] },
       lifetimeSeconds: { default: 30, max: 30 },
       tokenLifetimeSeconds: 10,
     };
-    assert.equal(ruleOf(around).hash, hash);
+    assert.equal(createPolicy(around).hash, hash);
   });
 
   test("freezes the policy deeply, and not the declaration", () => {
-    const schema = { ...refund.schema, properties: { ...refund.schema.properties } };
-    const rule = ruleOf({ ...refund, schema });
+    const schema = { ...refundDeclaration.schema, properties: { ...refundDeclaration.schema.properties } };
+    const rule = createPolicy({ ...refundDeclaration, schema });
     assert.throws(() => Object.assign(rule.definition.schema.properties as object, { more: {} }), TypeError);
     assert.throws(() => Object.assign(rule.definition.rows[0]!, { label: "" }), TypeError);
     Object.assign(schema.properties, { more: {} });
   });
 
   test("rejects a bound field that is not displayed", () => {
-    const rows = refund.rows.filter((row) => row.field !== "parcels");
+    const rows = refundDeclaration.rows.filter((row) => row.field !== "parcels");
     assert.equal(problem({ rows }), "bound.5: the bound field parcels is not displayed");
   });
 
   test("rejects a currency whose amount may be missing", () => {
-    const optional = { ...refund.schema, required: ["order", "customer", "currency"] };
+    const optional = { ...refundDeclaration.schema, required: ["order", "customer", "currency"] };
     const change = { schema: optional, sentence: "Refund order {order}" };
     assert.equal(problem(change), "bound.3: the bound field currency is not displayed");
     const row = { label: "Currency", field: "currency", as: "text" } as const;
-    assert.deepEqual(problemsOf({ ...change, rows: [...refund.rows, row] }), []);
+    assert.deepEqual(problemsOf({ ...change, rows: [...refundDeclaration.rows, row] }), []);
   });
 
   test("rejects an advisory field that is not displayed (T16)", () => {
-    const rows = refund.rows.filter((row) => row.field !== "reason");
+    const rows = refundDeclaration.rows.filter((row) => row.field !== "reason");
     assert.equal(problem({ rows }), "advisory.0: the advisory field reason is not displayed");
   });
 
   test("rejects a field that is bound and advisory, or neither", () => {
     assert.equal(
-      problem({ bound: [...refund.bound, "reason"] }),
+      problem({ bound: [...refundDeclaration.bound, "reason"] }),
       "schema.properties.reason: reason is both bound and advisory",
     );
     assert.match(
@@ -105,18 +110,24 @@ describe("action type", () => {
   });
 
   test("rejects names of unknown fields, with their path", () => {
-    assert.equal(problem({ bound: [...refund.bound, "nope"] }), "bound.6: no field is called nope");
+    assert.equal(
+      problem({ bound: [...refundDeclaration.bound, "nope"] }),
+      "bound.6: no field is called nope",
+    );
     assert.equal(problem({ advisory: ["reason", "nope"] }), "advisory.1: no field is called nope");
     assert.equal(problem({ denyBy: ["nope"] }), "deny_by.0: no field is called nope");
     const row = { label: "Nope", field: "nope", as: "text" } as const;
-    assert.equal(problem({ rows: [...refund.rows, row] }), "display.rows.6.field: no field is called nope");
-    const schema = { ...refund.schema, required: [...refund.schema.required, "nope"] };
+    assert.equal(
+      problem({ rows: [...refundDeclaration.rows, row] }),
+      "display.rows.6.field: no field is called nope",
+    );
+    const schema = { ...refundDeclaration.schema, required: [...refundDeclaration.schema.required, "nope"] };
     assert.equal(problem({ schema }), "schema.required.4: no field is called nope");
   });
 
   test("rejects repeated names and repeated rows", () => {
     assert.equal(problem({ denyBy: ["order", "order"] }), "deny_by.1: order is listed twice");
-    const rows = [...refund.rows, refund.rows[2]];
+    const rows = [...refundDeclaration.rows, refundDeclaration.rows[2]];
     assert.equal(problem({ rows }), "display.rows.6.field: order already has a row");
   });
 
@@ -125,21 +136,24 @@ describe("action type", () => {
   });
 
   test("rejects a deny_by field that the agent may omit (T25)", () => {
-    const required = refund.schema.required.filter((name) => name !== "order");
-    const schema = { ...refund.schema, required };
+    const required = refundDeclaration.schema.required.filter((name) => name !== "order");
+    const schema = { ...refundDeclaration.schema, required };
     const problems = problemsOf({ schema, denyBy: ["order"] }).map(({ path }) => path.join("."));
     assert.ok(problems.includes("deny_by.0"), problems.join());
   });
 
   test("rejects a schema that allows undeclared fields (T14)", () => {
-    const { additionalProperties, ...open } = refund.schema;
+    const { additionalProperties, ...open } = refundDeclaration.schema;
     assert.equal(additionalProperties, false);
     const through = "schema.additionalProperties: the schema allows undeclared fields";
     assert.equal(problem({ schema: open }), through);
     assert.equal(problem({ schema: { ...open, additionalProperties: { type: "string" } } }), through);
-    const pattern = { ...refund.schema, patternProperties: { "^x": { type: "string" } } };
+    const pattern = { ...refundDeclaration.schema, patternProperties: { "^x": { type: "string" } } };
     assert.match(problem({ schema: pattern }), /^schema\.patternProperties: the keyword patternProperties/);
-    assert.match(problem({ schema: { ...refund.schema, $async: true } }), /^schema\.\$async: the keyword/);
+    assert.match(
+      problem({ schema: { ...refundDeclaration.schema, $async: true } }),
+      /^schema\.\$async: the keyword/,
+    );
   });
 
   test("accepts strings, integers, booleans and lists of them as fields", () => {
@@ -216,7 +230,10 @@ describe("action type", () => {
       problem(withField("order", { type: "string", pattern: "^($" })),
       /cannot be used.*regular expression/i,
     );
-    assert.match(problem({ schema: { ...refund.schema, not: { what: 1 } } }), /unknown keyword: "what"/);
+    assert.match(
+      problem({ schema: { ...refundDeclaration.schema, not: { what: 1 } } }),
+      /unknown keyword: "what"/,
+    );
   });
 
   test("rejects a format that does not fit the type of its field", () => {
@@ -240,7 +257,7 @@ describe("action type", () => {
       problem(withField("amount", { type: "integer" })),
       /amount is an integer, which cannot be shown as money$/,
     );
-    const { sentence, ...rest } = { ...refund, ...withField("amount", { type: "integer" }) };
+    const { sentence, ...rest } = { ...refundDeclaration, ...withField("amount", { type: "integer" }) };
     assert.deepEqual(
       problemsOf({ ...rest, sentence, ...withRow({ field: "amount", as: "money-minor" }) }),
       [],
@@ -251,7 +268,7 @@ describe("action type", () => {
     const bare = { label: "Amount", field: "amount", as: "money" } as const;
     const rows = [
       bare,
-      ...refund.rows.slice(1),
+      ...refundDeclaration.rows.slice(1),
       { label: "Currency", field: "currency", as: "text" } as const,
     ];
     assert.equal(problem({ rows }), "display.rows.0: money without a currency");
@@ -325,7 +342,7 @@ describe("action type", () => {
   test("builds a scope as an action without fields and with a fixed sentence", () => {
     const schema = { type: "object", additionalProperties: false, properties: {} };
     const scope = { type: "export", scope: "export", schema, bound: [], rows: [], advisory: [], denyBy: [] };
-    assert.equal(ruleOf({ ...refund, ...scope, sentence: "Export it all" }).scope, "export");
+    assert.equal(createPolicy({ ...refundDeclaration, ...scope, sentence: "Export it all" }).scope, "export");
     assert.match(problem({ ...scope, sentence: "Export {order}" }), /^sentence: a scope has no fields/);
   });
 
@@ -338,7 +355,7 @@ describe("action type", () => {
   });
 
   test("validates without coercion, defaults, removal or rounding (T13)", () => {
-    const { validate } = ruleOf();
+    const { validate } = createPolicy();
     assert.equal(validate({ ...refundFields, parcels: 2 }), undefined);
     assert.deepEqual(validate({ ...refundFields, parcels: "2" }), {
       path: ["parcels"],
@@ -347,8 +364,8 @@ describe("action type", () => {
     assert.deepEqual(validate({ ...refundFields, amount: 10000 })?.path, ["amount"]);
     assert.deepEqual(validate({ ...refundFields, parcels: 2 ** 53 })?.path, ["parcels"]);
     assert.deepEqual(validate({ ...refundFields, parcels: 1.5 })?.path, ["parcels"]);
-    const list = ruleOf({
-      ...refund,
+    const list = createPolicy({
+      ...refundDeclaration,
       ...withField("copies", { type: "array", items: { type: "integer" }, maxItems: 5 }),
     });
     assert.deepEqual(list.validate({ ...refundFields, copies: [1, 2 ** 53] })?.path, ["copies", 1]);
@@ -356,7 +373,7 @@ describe("action type", () => {
 
   test("ignores inherited fields", () => {
     const { order, ...rest } = refundFields;
-    assert.deepEqual(ruleOf().validate(Object.assign(Object.create({ order }), rest)), {
+    assert.deepEqual(createPolicy().validate(Object.assign(Object.create({ order }), rest)), {
       path: ["order"],
       why: "is required",
     });

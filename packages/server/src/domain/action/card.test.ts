@@ -1,12 +1,17 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { actionDigest, hashJson, type Json, type JsonObject, partsDigest } from "@countersign/protocol";
-import { refund, refundFields, ruleOf, sampleRules } from "@countersign/testing/audit/action-fixture";
+import {
+  createPolicy,
+  refundDeclaration,
+  refundFields,
+  samplePolicies,
+} from "@countersign/testing/audit/action-fixture";
 import fc from "fast-check";
 import { formatCardSummary, hashCard, parseBindingMessage, renderCard, type SingleCard } from "./card.ts";
 import { type ParsedPart, parseDetails } from "./parse-details.ts";
 
-const policy = ruleOf();
+const policy = createPolicy();
 const agent = { id: "agent-1", name: "Ticket agent" };
 const expiresAt = Date.UTC(2026, 10, 22);
 const salt = "c2FsdHNhbHRzYWx0c2FsdA";
@@ -84,7 +89,11 @@ describe("renderCard", () => {
   });
 
   test("shows each of several parts in full, in order, with the worst reversibility", () => {
-    const kinder = ruleOf({ ...refund, type: "credit", sentence: "Credit {amount} to {customer}" });
+    const kinder = createPolicy({
+      ...refundDeclaration,
+      type: "credit",
+      sentence: "Credit {amount} to {customer}",
+    });
     const mild = { ...kinder.definition, reversibility: "reversible", level: "session" } as const;
     const parts = [
       { policy: { ...kinder, definition: mild }, bound: { ...refundFields, order: "A-2" }, advisory: {} },
@@ -283,7 +292,7 @@ describe("renderCard", () => {
         text,
         (order, customer, copies, reason, message) => {
           const sent = { ...refundFields, order, customer, copies, reason };
-          const read = parseDetails(JSON.stringify([{ type: "refund", ...sent }]), sampleRules);
+          const read = parseDetails(JSON.stringify([{ type: "refund", ...sent }]), samplePolicies);
           const words = parseBindingMessage(message);
           if ("refused" in read || "refused" in words) {
             refused++;
@@ -315,7 +324,7 @@ describe("renderCard", () => {
   test("renders a scope as its fixed sentence and the agent's message", () => {
     const schema = { type: "object", additionalProperties: false, properties: {} };
     const scope = { type: "export", scope: "export", schema, bound: [], rows: [], advisory: [], denyBy: [] };
-    const exporting = ruleOf({ ...refund, ...scope, sentence: "Export it all" });
+    const exporting = createPolicy({ ...refundDeclaration, ...scope, sentence: "Export it all" });
     const parts = [{ policy: exporting, bound: {}, advisory: {} }];
     const card = single(renderCard({ parts, agent, message: "Now", expiresAt, salt }));
     assert.deepEqual(card.sentence, [{ text: "Export it all" }]);

@@ -1,12 +1,17 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { refund, refundFields, ruleOf, sampleRules } from "@countersign/testing/audit/action-fixture";
+import {
+  createPolicy,
+  refundDeclaration,
+  refundFields,
+  samplePolicies,
+} from "@countersign/testing/audit/action-fixture";
 import fc from "fast-check";
 import type { ActionPolicy } from "./action-type.ts";
 import { type DetailsRefusal, parseDetails } from "./parse-details.ts";
 
 function readText(text: string) {
-  return parseDetails(text, sampleRules);
+  return parseDetails(text, samplePolicies);
 }
 
 function read(fields: object) {
@@ -25,7 +30,7 @@ describe("parseDetails", () => {
     const answer = read({ parcels: 2, copies: ["bob"], reason: "It was late.\nTwice." });
     assert.ok(!("refused" in answer));
     assert.equal(answer.length, 1);
-    assert.equal(answer[0]?.policy, sampleRules.get("refund"));
+    assert.equal(answer[0]?.policy, samplePolicies.get("refund"));
     assert.deepEqual(answer[0]?.bound, { ...refundFields, parcels: 2, copies: ["bob"] });
     assert.deepEqual(answer[0]?.advisory, { reason: "It was late.\nTwice." });
   });
@@ -102,7 +107,9 @@ describe("parseDetails", () => {
   test("refuses a scope as the type of a detail", () => {
     const schema = { type: "object", additionalProperties: false, properties: {} };
     const scope = { type: "export", scope: "export", schema, bound: [], rows: [], advisory: [], denyBy: [] };
-    const policies = new Map([["export", ruleOf({ ...refund, ...scope, sentence: "Export it all" })]]);
+    const policies = new Map([
+      ["export", createPolicy({ ...refundDeclaration, ...scope, sentence: "Export it all" })],
+    ]);
     assert.match(refusal(parseDetails(`[{"type":"export"}]`, policies)), /is requested with scope/);
   });
 
@@ -136,8 +143,11 @@ describe("parseDetails", () => {
 
   test("limits a text without declared length", () => {
     const order = { type: "string", pattern: "^A*$" } as const;
-    const schema = { ...refund.schema, properties: { ...refund.schema.properties, order } };
-    const policies = new Map([["refund", ruleOf({ ...refund, schema })]]);
+    const schema = {
+      ...refundDeclaration.schema,
+      properties: { ...refundDeclaration.schema.properties, order },
+    };
+    const policies = new Map([["refund", createPolicy({ ...refundDeclaration, schema })]]);
     const long = JSON.stringify([{ type: "refund", ...refundFields, order: "A".repeat(4001) }]);
     assert.equal(refusal(parseDetails(long, policies)), "$[0].order is too long");
   });
@@ -153,7 +163,7 @@ describe("parseDetails", () => {
 
   test("converts the validator's messages to that alphabet", () => {
     const fault = { path: ["amount"], why: 'must match "then" \\ schema\n' };
-    const policies = new Map([["refund", { ...ruleOf(), validate: () => fault }]]);
+    const policies = new Map([["refund", { ...createPolicy(), validate: () => fault }]]);
     assert.equal(
       refusal(parseDetails('[{"type":"refund"}]', policies)),
       "$[0].amount must match <U+0022>then<U+0022> <U+005C> schema<U+000A>",
@@ -164,7 +174,7 @@ describe("parseDetails", () => {
   const joined: ReadonlyMap<string, ActionPolicy> = new Map(
     ["refund", "credit"].map((type) => [
       type,
-      ruleOf({ ...refund, type, combinableWith: ["refund", "credit"] }),
+      createPolicy({ ...refundDeclaration, type, combinableWith: ["refund", "credit"] }),
     ]),
   );
 
@@ -212,7 +222,7 @@ describe("parseDetails", () => {
   });
 
   test("for any JSON: refuses, or returns only declared fields (T14)", () => {
-    const declared = new Set<string>([...refund.bound, ...refund.advisory]);
+    const declared = new Set<string>([...refundDeclaration.bound, ...refundDeclaration.advisory]);
     const fields = fc.record(
       {
         type: often(["refund", "credit"], ["payout", "__proto__", 1]),

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Json, JsonObject } from "@countersign/protocol";
-import { refund } from "@countersign/testing/audit/action-fixture";
+import { refundDeclaration } from "@countersign/testing/audit/action-fixture";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import fc from "fast-check";
 import { isPlainSchema } from "./plain-schema.ts";
@@ -37,8 +37,8 @@ describe("isPlainSchema", () => {
   });
 
   test("returns true for ordinary declarations, and false for conditions", () => {
-    assert.ok(isPlainSchema(refund.schema));
-    assert.ok(!isPlainSchema({ ...refund.schema, if: { required: ["order"] } }));
+    assert.ok(isPlainSchema(refundDeclaration.schema));
+    assert.ok(!isPlainSchema({ ...refundDeclaration.schema, if: { required: ["order"] } }));
     assert.ok(!isPlainSchema({ type: "string", maxLength: -1 }));
   });
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
 import { test } from "node:test";
-import { selfSigned } from "@countersign/testing/server/certificate";
+import { createSelfSigned } from "@countersign/testing/server/certificate";
 import fc from "fast-check";
 import { areNamesEqual, parseDistinguishedName, parseSubject } from "./distinguished-name.ts";
 
@@ -105,7 +105,7 @@ test("the subject of a certificate is the name that it was made with, whatever s
     "\u202e",
   ];
   for (const value of nasty) {
-    const { der } = await selfSigned([{ O: [{ utf8String: "x" }] }, { CN: [{ utf8String: value }] }]);
+    const { der } = await createSelfSigned([{ O: [{ utf8String: "x" }] }, { CN: [{ utf8String: value }] }]);
     const subject = parseSubject(new X509Certificate(der).subject);
     const expected = parseDistinguishedName(`CN=${written(value)},O=x`);
     assert.deepEqual(subject, expected, JSON.stringify(value));

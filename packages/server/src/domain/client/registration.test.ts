@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { generateKeyPairSync, X509Certificate } from "node:crypto";
 import { test } from "node:test";
 import { cibaGrantType, type JsonObject } from "@countersign/protocol";
-import { refund, ruleOf } from "@countersign/testing/audit/action-fixture";
-import { createCertificates } from "@countersign/testing/server/certificate";
+import { createPolicy, refundDeclaration } from "@countersign/testing/audit/action-fixture";
+import { createCertificateAuthority } from "@countersign/testing/server/certificate";
 import fc from "fast-check";
 import type { ActionPolicy } from "../action/action-type.ts";
 import { type Agent, authenticationMethods } from "./client.ts";
@@ -12,11 +12,11 @@ import { type Registration, type RegistrationPolicy, readRegistration } from "./
 import { toTypeMetadata } from "./type-metadata.ts";
 
 const types = new Map<string, ActionPolicy>([
-  ["refund", ruleOf({ ...refund, reversibility: "irreversible" })],
-  ["remind", ruleOf({ ...refund, type: "remind", reversibility: "reversible" })],
+  ["refund", createPolicy({ ...refundDeclaration, reversibility: "irreversible" })],
+  ["remind", createPolicy({ ...refundDeclaration, type: "remind", reversibility: "reversible" })],
   [
     "calendar.clear",
-    ruleOf({
+    createPolicy({
       type: "calendar.clear",
       scope: "calendar.clear",
       audience: "https://calendar.example",
@@ -310,7 +310,7 @@ test("T39: push is for unbound tokens and for what can be taken back", () => {
 });
 
 test("keys of other types are left out where one can be used, and a certificate belongs to its key", async () => {
-  const own = await (await createCertificates()).forClient("CN=agent-1");
+  const own = await (await createCertificateAuthority()).issueForClient("CN=agent-1");
   const certificate = new X509Certificate(own.certificate);
   const jwk = certificate.publicKey.export({ format: "jwk" }) as JsonObject;
   const x5c = [certificate.raw.toString("base64")];

@@ -4,7 +4,7 @@ import { createHmac } from "node:crypto";
 import { describe, test } from "node:test";
 import { cibaGrantType } from "@countersign/protocol";
 import { useEndpoints } from "@countersign/testing/endpoint/use-endpoints";
-import { basic, issuer } from "@countersign/testing/server/deployment";
+import { issuer, toBasicAuth } from "@countersign/testing/server/deployment";
 import { base64url, exportJWK, generateKeyPair, type JWTPayload, SignJWT, UnsecuredJWT } from "jose";
 
 type Claims = Record<string, unknown>;
@@ -176,7 +176,7 @@ describe("client authentication by JWT", () => {
   test("rejects a signing secret sent as a password, and an assertion signed with a password (T62)", async () => {
     const posted = { grant_type: "x", client_id: "client_secret_jwt", client_secret: secret };
     assert.equal((await endpoints.post("/oauth/token", posted)).status, 401);
-    const headers = basic({ id: "client_secret_jwt", secret });
+    const headers = toBasicAuth({ id: "client_secret_jwt", secret });
     assert.equal((await endpoints.post("/oauth/token", { grant_type: "x" }, headers)).status, 401);
     const plain = await new SignJWT(claimsOf(endpoints.agent.id) as JWTPayload)
       .setProtectedHeader({ alg: "HS256" })

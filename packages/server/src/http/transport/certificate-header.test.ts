@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { selfSigned } from "@countersign/testing/server/certificate";
+import { createSelfSigned } from "@countersign/testing/server/certificate";
 import fc from "fast-check";
 import { readCertificateHeader } from "./certificate-header.ts";
 
-const { certificate: pem, der } = await selfSigned("CN=agent");
+const { certificate: pem, der } = await createSelfSigned("CN=agent");
 const base64 = Buffer.from(der).toString("base64");
-const other = Buffer.from((await selfSigned("CN=other")).der).toString("base64");
+const other = Buffer.from((await createSelfSigned("CN=other")).der).toString("base64");
 
 const read = (value: string) => {
   const found = readCertificateHeader(value);

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, test } from "node:test";
-import { commitEnds } from "@countersign/testing/process/wal";
+import { readCommitEnds } from "@countersign/testing/process/wal";
 import { aWholeChange, partsOf } from "../contract/fixture.ts";
 import { findCorruption } from "./integrity.ts";
 import { openSqlite } from "./sqlite.ts";
@@ -29,7 +29,7 @@ describe("SQLite corruption", () => {
       const store = openSqlite({ path });
       for (const name of ["first", "second", "last"]) await store.commit(aWholeChange(name));
       const wal = readFileSync(`${path}-wal`);
-      const [before = 0, end = 0] = commitEnds(path).slice(-2);
+      const [before = 0, end = 0] = readCommitEnds(path).slice(-2);
       assert.equal(end, wal.length);
       // The whole last frame, and the start of each frame of the last commit.
       const offsets: number[] = [];

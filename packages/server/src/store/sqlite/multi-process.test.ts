@@ -8,8 +8,8 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { leafHash, rootOf } from "@countersign/protocol";
-import { random } from "@countersign/testing/process/server-process";
-import { commitEnds } from "@countersign/testing/process/wal";
+import { createRandom } from "@countersign/testing/process/server-process";
+import { readCommitEnds } from "@countersign/testing/process/wal";
 import { aDecision, anEntry, aRequest, aWholeChange, partsOf } from "../contract/fixture.ts";
 import { absent, type Store } from "../store.ts";
 import { openSqlite } from "./sqlite.ts";
@@ -118,7 +118,7 @@ describe("SQLite with several processes", () => {
   inFile(
     "loses no acknowledged change and leaves none partial on kill -9 at any moment (T21)",
     async (path) => {
-      const pick = random(20_260_115);
+      const pick = createRandom(20_260_115);
       const runs = Array.from({ length: long ? 100 : 5 }, (_, n) => `run${n}`);
       let acknowledged = 0;
       for (const prefix of runs) {
@@ -142,16 +142,16 @@ describe("SQLite with several processes", () => {
   inFile(
     "recovers the state after some commit if the write-ahead log is truncated or overwritten",
     async (path) => {
-      const pick = random(20_260_116);
+      const pick = createRandom(20_260_116);
       const store = openSqlite({ path });
       const turns = 12;
-      const before = commitEnds(path).length;
+      const before = readCommitEnds(path).length;
       for (let turn = 0; turn < turns; turn += 1) {
         await Promise.all([0, 1, 2].map((n) => store.commit(aWholeChange(`cut_${turn}_${n}`))));
         if (turn === 7) await store.log.sequence(20);
       }
       const wal = readFileSync(`${path}-wal`);
-      const ends = commitEnds(path);
+      const ends = readCommitEnds(path);
       assert.equal(ends.at(-1), wal.length);
       assert.equal(ends.length, before + turns + 1);
       const copy = `${path}.cut.db`;

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, mock, test } from "node:test";
-import { commitEnds } from "@countersign/testing/process/wal";
+import { readCommitEnds } from "@countersign/testing/process/wal";
 import { anApprover, anEntry, aReplay, aRequest, aWholeChange, testNow } from "../contract/fixture.ts";
 import { type OpenedStore, storeContract } from "../contract.ts";
 import { kinds, leasedKinds } from "../record/records.ts";
@@ -47,7 +47,7 @@ function inFile(title: string, check: (path: string) => Promise<void>): void {
 describe("openSqlite", () => {
   inFile("changes of one turn of the event loop share one commit and one fsync", async (path) => {
     const store = openSqlite({ path });
-    const before = commitEnds(path).length;
+    const before = readCommitEnds(path).length;
     const outcomes = await new Promise<Outcome[]>((resolve) => {
       const outcomePromises: Promise<Outcome>[] = [];
       const submit = async (n: number) => {
@@ -63,26 +63,26 @@ describe("openSqlite", () => {
         });
     });
     assert.deepEqual(outcomes, Array(100).fill("committed"));
-    assert.equal(commitEnds(path).length - before, 1);
+    assert.equal(readCommitEnds(path).length - before, 1);
     await store.close();
   });
 
   inFile("sequential changes have one commit each, before their promise resolves", async (path) => {
     const store = openSqlite({ path });
-    const before = commitEnds(path).length;
+    const before = readCommitEnds(path).length;
     for (let n = 1; n <= 5; n += 1) {
       await store.commit({ writes: [], entries: [anEntry()] });
-      assert.equal(commitEnds(path).length - before, n);
+      assert.equal(readCommitEnds(path).length - before, n);
     }
     await store.close();
   });
 
   inFile("a batch of conflicts only writes nothing", async (path) => {
     const store = openSqlite({ path });
-    const before = commitEnds(path).length;
+    const before = readCommitEnds(path).length;
     const late = () => store.commit({ writes: [], notOnOrAfter: 0, entries: [anEntry()] });
     assert.deepEqual(await Promise.all([late(), late()]), ["conflict", "conflict"]);
-    assert.equal(commitEnds(path).length, before);
+    assert.equal(readCommitEnds(path).length, before);
     await store.close();
   });
 
