@@ -9,7 +9,7 @@ import { registerClient } from "@modelcontextprotocol/sdk/client/auth.js";
 import * as client from "openid-client";
 import { createInitialAccessToken } from "../../packages/server/src/usecase/client/initial-access-token.ts";
 
-const deployment = useDeployment({ config: { registration: { enabled: true } }, now: Date.now() });
+const deployment = useDeployment({ config: { registration: { enabled: true } }, now: Date.now });
 
 async function initialToken(): Promise<string> {
   const expiresAt = deployment.clock.now + 60_000;

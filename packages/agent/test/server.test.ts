@@ -8,7 +8,7 @@ import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { createVerifier } from "@countersign/verifier";
 import { exportJWK, generateKeyPair } from "jose";
 
-const deployment = useDeployment({ now: Date.now() });
+const deployment = useDeployment({ now: Date.now });
 let keys: CryptoKeyPair;
 let jwks: JsonObject;
 const audience = "https://refunds.example";

@@ -11,7 +11,7 @@ import * as client from "openid-client";
 import { addAgent } from "../../server/src/usecase/client/client-lifecycle.ts";
 
 const api = "https://refunds.example";
-const deployment = useDeployment({ now: Date.now() });
+const deployment = useDeployment({ now: Date.now });
 let config: client.Configuration;
 /** The path of each request to the server, and what it answered. */
 let answered: string[] = [];

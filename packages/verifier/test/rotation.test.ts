@@ -18,7 +18,7 @@ after(async () => {
   mock.timers.reset();
   await other.close();
 });
-const deployment = useDeployment({ now: Date.now() });
+const deployment = useDeployment({ now: Date.now });
 let other: Server;
 let file: string;
 

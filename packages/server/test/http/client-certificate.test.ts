@@ -13,7 +13,7 @@ import type { AuthenticationMethod, CertificateName } from "../../src/domain/cli
 import { type TlsPeer, toClientCertificate } from "../../src/http/transport/peer.ts";
 import { addAgent, type NewAgent } from "../../src/usecase/client/client-lifecycle.ts";
 
-const deployment = useDeployment({ now: Date.now(), approvers: [] });
+const deployment = useDeployment({ now: Date.now, approvers: [] });
 let authority: CertificateAuthority;
 before(async () => {
   authority = await createCertificateAuthority();

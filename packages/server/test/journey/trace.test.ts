@@ -12,7 +12,7 @@ import { InMemorySpanExporter, NodeTracerProvider, SimpleSpanProcessor } from "@
 const exporter = new InMemorySpanExporter();
 const provider = new NodeTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] });
 before(() => void provider.register());
-const deployment = useDeployment({ now: Date.now(), approvers: [] });
+const deployment = useDeployment({ now: Date.now, approvers: [] });
 after(async () => {
   await provider.shutdown();
 });

@@ -86,19 +86,19 @@ export function toRequestId(authReqId: string): string {
 export type DeployOptions = Pick<ServerOptions, "metrics" | "print" | "openDirectory" | "signInMethods"> & {
   /** An edit of `sampleConfig`. */
   readonly config?: ConfigEdit;
-  /** Where the clock starts, in milliseconds since the epoch. Default: a fixed time. */
-  readonly now?: number;
+  /** Returns where the clock starts, in milliseconds since the epoch. Default: a fixed time. */
+  readonly now?: () => number;
 };
 
 /** Starts a server in a folder of its own, with the agent `agent-1` and the API `refunds-api`. */
 export async function deploy({
   config: initialEdit,
-  now = Date.parse("2026-11-22T14:00:00Z"),
+  now = () => Date.parse("2026-11-22T14:00:00Z"),
   ...options
 }: DeployOptions = {}): Promise<Deployment> {
   const folder = mkdtempSync(join(tmpdir(), "countersign-"));
   const rootKey = new Uint8Array(randomBytes(32));
-  const clock = { now };
+  const clock = { now: now() };
   const faults: unknown[] = [];
   const faultOperations: string[] = [];
   const initialConfig: ConfigObject = initialEdit ? editConfig(sampleConfig, initialEdit) : sampleConfig;
