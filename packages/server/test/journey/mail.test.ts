@@ -181,7 +181,7 @@ test("a recipient that the mail server rejects for good is not retried", async (
   );
   assert.equal(abandoned?.attempts, 1);
   assert.match(abandoned?.lastError ?? "", /550 no such user/);
-  await ada.decide(id, "deny");
+  await deployment.ada.decide(id, "deny");
 });
 
 test("T29: what a paused agent had asked before is not mailed any more", async () => {

@@ -4,7 +4,7 @@ import crypto from "node:crypto";
 import { syncBuiltinESMExports } from "node:module";
 import { describe, test } from "node:test";
 import { useEndpoints } from "@countersign/testing/endpoint/use-endpoints";
-import { basic } from "@countersign/testing/server/deployment";
+import { toBasicAuth } from "@countersign/testing/server/deployment";
 import fc from "fast-check";
 
 const endpoints = useEndpoints();
@@ -13,7 +13,7 @@ const post = (form: Readonly<Record<string, string>>, headers?: Readonly<Record<
 
 describe("client authentication", () => {
   test("sends WWW-Authenticate only with a 401 after an attempt with Basic", async () => {
-    const tried = await post({ grant_type: "x" }, basic({ id: endpoints.agent.id, secret: "wrong" }));
+    const tried = await post({ grant_type: "x" }, toBasicAuth({ id: endpoints.agent.id, secret: "wrong" }));
     assert.deepEqual([tried.status, tried.body.error], [401, "invalid_client"]);
     assert.match(tried.headers.get("www-authenticate") ?? "", /^Basic/);
     const posted = await post({
@@ -36,19 +36,19 @@ describe("client authentication", () => {
   test("rejects a secret followed by NUL bytes (T53)", async () => {
     const { id, secret } = endpoints.agent;
     for (const tail of ["\0", "\0\0\0\0", " "])
-      assert.equal((await post({ grant_type: "x" }, basic({ id, secret: secret + tail }))).status, 401);
+      assert.equal((await post({ grant_type: "x" }, toBasicAuth({ id, secret: secret + tail }))).status, 401);
   });
 
   test("rejects a method other than the registered one, and two methods at once (T62)", async () => {
     const form = { grant_type: "x", client_id: endpoints.agent.id, client_secret: endpoints.agent.secret };
     assert.equal((await post(form)).status, 401, "registered for Basic");
-    assert.equal((await post(form, basic(endpoints.agent))).body.error, "invalid_request");
+    assert.equal((await post(form, toBasicAuth(endpoints.agent))).body.error, "invalid_request");
   });
 
   test("rejects an agent's credentials at API endpoints and an API's at agent endpoints", async () => {
-    const introspected = await endpoints.post("/introspect", { token: "x" }, basic(endpoints.agent));
+    const introspected = await endpoints.post("/introspect", { token: "x" }, toBasicAuth(endpoints.agent));
     assert.equal(introspected.status, 401);
-    assert.equal((await post({ grant_type: "x" }, basic(endpoints.api))).status, 401);
+    assert.equal((await post({ grant_type: "x" }, toBasicAuth(endpoints.api))).status, 401);
   });
 
   test("returns the right error for any credentials", async () => {
@@ -87,7 +87,7 @@ describe("client authentication", () => {
     syncBuiltinESMExports();
     for (const id of [endpoints.agent.id, "nobody", "signing-agent", endpoints.api.id])
       for (const path of ["/oauth/token", "/introspect"] as const) {
-        const reply = await endpoints.post(path, { token: "x" }, basic({ id, secret: "wrong" }));
+        const reply = await endpoints.post(path, { token: "x" }, toBasicAuth({ id, secret: "wrong" }));
         assert.deepEqual([reply.status, compared.mock.callCount()], [401, 1], `${id} at ${path}`);
         compared.mock.resetCalls();
       }

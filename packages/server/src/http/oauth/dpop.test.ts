@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { before, describe, test } from "node:test";
 import { cibaGrantType, proofAlgorithms } from "@countersign/protocol";
 import { useEndpoints } from "@countersign/testing/endpoint/use-endpoints";
-import { basic, type HttpReply, issuer } from "@countersign/testing/server/deployment";
+import { type HttpReply, issuer, toBasicAuth } from "@countersign/testing/server/deployment";
 import { createProofKey, type ProofKey } from "@countersign/testing/server/dpop-key";
 import { SignJWT, UnsecuredJWT } from "jose";
 
@@ -18,7 +18,7 @@ const poll = (authReqId: string, proof: string, by = endpoints.agent): Promise<H
   endpoints.post(
     "/oauth/token",
     { grant_type: cibaGrantType, auth_req_id: authReqId },
-    { ...basic(by), dpop: proof },
+    { ...toBasicAuth(by), dpop: proof },
   );
 const prove = (changed: Record<string, unknown> = {}, header = {}, by = key) =>
   by.prove({ htu, now: endpoints.clock.now, ...changed }, header);

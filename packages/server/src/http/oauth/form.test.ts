@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { useEndpoints } from "@countersign/testing/endpoint/use-endpoints";
-import { basic } from "@countersign/testing/server/deployment";
+import { toBasicAuth } from "@countersign/testing/server/deployment";
 
 const endpoints = useEndpoints();
 const formType = "application/x-www-form-urlencoded";
@@ -20,7 +20,7 @@ const invalid: readonly (readonly [string, string, RegExp, string?])[] = [
 const send = (body: ReadableStream) =>
   endpoints.call("/oauth/token", {
     body,
-    headers: { ...basic(endpoints.agent), "content-type": formType },
+    headers: { ...toBasicAuth(endpoints.agent), "content-type": formType },
     duplex: "half",
   } as RequestInit);
 
@@ -29,14 +29,18 @@ describe("form", () => {
     for (const [name, body, description, type = formType] of invalid)
       test(`${path} rejects ${name} with invalid_request`, async () => {
         const client = path === "/spend" || path === "/introspect" ? endpoints.api : endpoints.agent;
-        const headers = { ...basic(client), "content-type": type };
+        const headers = { ...toBasicAuth(client), "content-type": type };
         const reply = await endpoints.post(path, body, headers);
         assert.deepEqual([reply.status, reply.body.error], [400, "invalid_request"]);
         assert.match(reply.body.error_description, description);
       });
 
   test("rejects a body over the limit with 413, whether or not its length is declared", async () => {
-    const declared = await endpoints.post("/oauth/token", `x=${"y".repeat(70_000)}`, basic(endpoints.agent));
+    const declared = await endpoints.post(
+      "/oauth/token",
+      `x=${"y".repeat(70_000)}`,
+      toBasicAuth(endpoints.agent),
+    );
     assert.equal(declared.status, 413);
     const endless = new ReadableStream({
       pull: (controller) => controller.enqueue(new TextEncoder().encode("y".repeat(16_384))),

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { cibaGrantType } from "@countersign/protocol";
 import { useEndpoints } from "@countersign/testing/endpoint/use-endpoints";
-import { basic } from "@countersign/testing/server/deployment";
+import { toBasicAuth } from "@countersign/testing/server/deployment";
 
 const endpoints = useEndpoints();
 
@@ -13,7 +13,7 @@ describe("POST /oauth/token", () => {
     const other = await endpoints.addAgent({ id: "agent-2", credential: { method: "client_secret_basic" } });
     const replies = await Promise.all(
       [authReqId, "req_unknown.x", `${authReqId}x`, "x", "."].map((auth_req_id) =>
-        endpoints.post("/oauth/token", { grant_type: cibaGrantType, auth_req_id }, basic(other)),
+        endpoints.post("/oauth/token", { grant_type: cibaGrantType, auth_req_id }, toBasicAuth(other)),
       ),
     );
     for (const { status, body } of replies) {
@@ -24,13 +24,13 @@ describe("POST /oauth/token", () => {
 
   test("rejects another grant type with unsupported_grant_type", async () => {
     const form = { grant_type: "client_credentials" };
-    const { body } = await endpoints.post("/oauth/token", form, basic(endpoints.agent));
+    const { body } = await endpoints.post("/oauth/token", form, toBasicAuth(endpoints.agent));
     assert.equal(body.error, "unsupported_grant_type");
   });
 
   test("reads parameters named __proto__ and constructor as any other", async () => {
     const form = `__proto__=x&constructor=y&grant_type=${cibaGrantType}&auth_req_id=z`;
-    const { body } = await endpoints.post("/oauth/token", form, basic(endpoints.agent));
+    const { body } = await endpoints.post("/oauth/token", form, toBasicAuth(endpoints.agent));
     assert.equal(body.error, "invalid_grant");
   });
 });
