@@ -3,7 +3,11 @@ import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import { after, before, describe, test } from "node:test";
 import type { TLSSocket } from "node:tls";
-import { type Certificate, createCertificateAuthority, createSelfSigned } from "@countersign/testing/server/certificate";
+import {
+  type Certificate,
+  createCertificateAuthority,
+  createSelfSigned,
+} from "@countersign/testing/server/certificate";
 import { metadataOf } from "../test/stand-in.ts";
 import { createAgent } from "./agent.ts";
 import { mtlsFetch } from "./mtls.ts";

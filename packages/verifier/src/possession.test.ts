@@ -4,7 +4,7 @@ import { createHmac } from "node:crypto";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { type JsonObject, proofAlgorithms } from "@countersign/protocol";
 import { createCertificateAuthority, createSelfSigned } from "@countersign/testing/server/certificate";
-import { createProofKey, type ProofKey, type ProofClaims } from "@countersign/testing/server/dpop-key";
+import { createProofKey, type ProofClaims, type ProofKey } from "@countersign/testing/server/dpop-key";
 import fc from "fast-check";
 import { UnsecuredJWT } from "jose";
 import { audience, type StandIn, standIn, testClock } from "../test/stand-in.ts";

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { type Endpoints, useEndpoints } from "@countersign/testing/endpoint/use-endpoints";
-import { basic, type HttpReply, issuer, refund } from "@countersign/testing/server/deployment";
+import { type HttpReply, issuer, refund, toBasicAuth } from "@countersign/testing/server/deployment";
 import { CompactSign, type CryptoKey, exportJWK, generateKeyPair, type JWK, UnsecuredJWT } from "jose";
 
 type Signer = { readonly id: string; readonly secret: string; readonly key: CryptoKey; readonly alg: string };
@@ -66,7 +66,7 @@ const send = (
   form: Readonly<Record<string, string>>,
   headers = {},
   by: Signer = signer,
-): Promise<HttpReply> => endpoints.post("/bc-authorize", form, { ...basic(by), ...headers });
+): Promise<HttpReply> => endpoints.post("/bc-authorize", form, { ...toBasicAuth(by), ...headers });
 
 const countRequests = async () => (await endpoints.deps.store.listRequests({ limit: 1000 })).length;
 
