@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import fc from "fast-check";
 import { canonicalize } from "./canonical.ts";
 import { type Json, parseJson } from "./json.ts";
@@ -34,92 +34,94 @@ for (const [name, [source, canonical]] of Object.entries(published)) {
   });
 }
 
-test("every control character has its RFC 8785 escape, and nothing else is escaped", () => {
-  const controls = Array.from({ length: 32 }, (_, code) => String.fromCharCode(code));
-  const short: { [code: number]: string } = { 8: "\\b", 9: "\\t", 10: "\\n", 12: "\\f", 13: "\\r" };
-  for (const [code, control] of controls.entries()) {
-    const spelled = short[code] ?? `\\u${code.toString(16).padStart(4, "0")}`;
-    assert.equal(canonicalize(`a${control}`), `"a${spelled}"`);
-  }
-  assert.equal(
-    canonicalize("\u007f\u0080\u2028\u2029\ufeff/<\ue000"),
-    '"\u007f\u0080\u2028\u2029\ufeff/<\ue000"',
-  );
-});
-
-test("minus zero is written as zero (RFC 8785 §3.2.2.3)", () => {
-  assert.equal(canonicalize([-0, 0]), "[0,0]");
-});
-
-test("what is outside the subset is refused with its path", () => {
-  const cycle: { [key: string]: Json } = {};
-  cycle.self = cycle;
-  const faults: [unknown, RegExp][] = [
-    [{ lines: [{ cents: 1 }, { cents: 1.5 }] }, /\$\.lines\[1\]\.cents is not a safe integer/],
-    [{ n: Number.NaN }, /\$\.n is not a safe integer/],
-    [{ n: 2 ** 53 }, /\$\.n is not a safe integer/],
-    [Number.POSITIVE_INFINITY, /\$ is not a safe integer/],
-    [{ a: ["\ud800"] }, /\$\.a\[0\] contains a lone surrogate/],
-    [{ a: { "\udc00": 1 } }, /\$\.a\['\?'\] contains a lone surrogate/],
-    [{ a: undefined }, /\$\.a is not JSON/],
-    [Object.assign([1], { 2: 3 }), /\$\[1\] is not JSON/],
-    [{ at: new Date(0) }, /\$\.at is not JSON/],
-    [{ f: () => 1 }, /\$\.f is not JSON/],
-    [{ big: 1n }, /\$\.big is not JSON/],
-    [{ bytes: new Uint8Array(1) }, /\$\.bytes is not JSON/],
-    [{ set: new Map() }, /\$\.set is not JSON/],
-    [{ "a key": undefined }, /\$\['a key'\] is not JSON/],
-  ];
-  for (const [value, message] of faults)
-    assert.throws(() => canonicalize(value as Json), { name: "TypeError", message });
-  assert.throws(() => canonicalize(cycle), RangeError);
-});
-
-test("a prototype gives no members, and an object without one is as good", () => {
-  assert.equal(canonicalize(Object.assign(Object.create(null), { b: 1, a: 2 })), '{"a":2,"b":1}');
-  class Sum {
-    amount = 1;
-  }
-  assert.throws(() => canonicalize(new Sum() as unknown as Json), /\$ is not JSON/);
-});
-
-const { value } = fc.letrec<{ value: Json }>((tie) => ({
-  value: fc.oneof(
-    { depthSize: "small", maxDepth: 8 },
-    fc.constantFrom(null, true, false),
-    fc.maxSafeInteger(),
-    fc.string({ unit: "binary" }),
-    fc.array(tie("value")),
-    fc.dictionary(
-      fc.string({ unit: "binary" }).filter((key) => key !== "__proto__"),
-      tie("value"),
-      { noNullPrototype: true },
-    ),
-  ),
-}));
-
-test("the canonical form is JSON of the same value, and the canonical form of itself", () => {
-  fc.assert(
-    fc.property(value, (each) => {
-      const canonical = canonicalize(each);
-      assert.deepEqual(JSON.parse(canonical), each);
-      assert.equal(canonicalize(JSON.parse(canonical) as Json), canonical);
-    }),
-  );
-});
-
-test("the order in which members were set makes no difference", () => {
-  const members = fc.uniqueArray(fc.tuple(fc.string({ unit: "binary" }), fc.maxSafeInteger()), {
-    selector: ([key]) => key,
+describe("canonicalize", () => {
+  test("every control character has its RFC 8785 escape, and no other character is escaped", () => {
+    const controls = Array.from({ length: 32 }, (_, code) => String.fromCharCode(code));
+    const short: { [code: number]: string } = { 8: "\\b", 9: "\\t", 10: "\\n", 12: "\\f", 13: "\\r" };
+    for (const [code, control] of controls.entries()) {
+      const spelled = short[code] ?? `\\u${code.toString(16).padStart(4, "0")}`;
+      assert.equal(canonicalize(`a${control}`), `"a${spelled}"`);
+    }
+    assert.equal(
+      canonicalize("\u007f\u0080\u2028\u2029\ufeff/<\ue000"),
+      '"\u007f\u0080\u2028\u2029\ufeff/<\ue000"',
+    );
   });
-  fc.assert(
-    fc.property(
-      members.chain((each) =>
-        fc.tuple(fc.constant(each), fc.shuffledSubarray(each, { minLength: each.length })),
+
+  test("minus zero is written as zero (RFC 8785 §3.2.2.3)", () => {
+    assert.equal(canonicalize([-0, 0]), "[0,0]");
+  });
+
+  test("rejects values outside the subset with their path", () => {
+    const cycle: { [key: string]: Json } = {};
+    cycle.self = cycle;
+    const faults: [unknown, RegExp][] = [
+      [{ lines: [{ cents: 1 }, { cents: 1.5 }] }, /\$\.lines\[1\]\.cents is not a safe integer/],
+      [{ n: Number.NaN }, /\$\.n is not a safe integer/],
+      [{ n: 2 ** 53 }, /\$\.n is not a safe integer/],
+      [Number.POSITIVE_INFINITY, /\$ is not a safe integer/],
+      [{ a: ["\ud800"] }, /\$\.a\[0\] contains a lone surrogate/],
+      [{ a: { "\udc00": 1 } }, /\$\.a\['\?'\] contains a lone surrogate/],
+      [{ a: undefined }, /\$\.a is not JSON/],
+      [Object.assign([1], { 2: 3 }), /\$\[1\] is not JSON/],
+      [{ at: new Date(0) }, /\$\.at is not JSON/],
+      [{ f: () => 1 }, /\$\.f is not JSON/],
+      [{ big: 1n }, /\$\.big is not JSON/],
+      [{ bytes: new Uint8Array(1) }, /\$\.bytes is not JSON/],
+      [{ set: new Map() }, /\$\.set is not JSON/],
+      [{ "a key": undefined }, /\$\['a key'\] is not JSON/],
+    ];
+    for (const [value, message] of faults)
+      assert.throws(() => canonicalize(value as Json), { name: "TypeError", message });
+    assert.throws(() => canonicalize(cycle), RangeError);
+  });
+
+  test("ignores members of the prototype, and accepts an object without one", () => {
+    assert.equal(canonicalize(Object.assign(Object.create(null), { b: 1, a: 2 })), '{"a":2,"b":1}');
+    class Sum {
+      amount = 1;
+    }
+    assert.throws(() => canonicalize(new Sum() as unknown as Json), /\$ is not JSON/);
+  });
+
+  const { value } = fc.letrec<{ value: Json }>((tie) => ({
+    value: fc.oneof(
+      { depthSize: "small", maxDepth: 8 },
+      fc.constantFrom(null, true, false),
+      fc.maxSafeInteger(),
+      fc.string({ unit: "binary" }),
+      fc.array(tie("value")),
+      fc.dictionary(
+        fc.string({ unit: "binary" }).filter((key) => key !== "__proto__"),
+        tie("value"),
+        { noNullPrototype: true },
       ),
-      ([one, other]) => {
-        assert.equal(canonicalize(Object.fromEntries(one)), canonicalize(Object.fromEntries(other)));
-      },
     ),
-  );
+  }));
+
+  test("the canonical form is JSON of the same value, and its own canonical form", () => {
+    fc.assert(
+      fc.property(value, (each) => {
+        const canonical = canonicalize(each);
+        assert.deepEqual(JSON.parse(canonical), each);
+        assert.equal(canonicalize(JSON.parse(canonical) as Json), canonical);
+      }),
+    );
+  });
+
+  test("the order in which members were set makes no difference", () => {
+    const members = fc.uniqueArray(fc.tuple(fc.string({ unit: "binary" }), fc.maxSafeInteger()), {
+      selector: ([key]) => key,
+    });
+    fc.assert(
+      fc.property(
+        members.chain((each) =>
+          fc.tuple(fc.constant(each), fc.shuffledSubarray(each, { minLength: each.length })),
+        ),
+        ([one, other]) => {
+          assert.equal(canonicalize(Object.fromEntries(one)), canonicalize(Object.fromEntries(other)));
+        },
+      ),
+    );
+  });
 });

@@ -7,7 +7,7 @@ import {
   type KeyObject,
   sign,
 } from "node:crypto";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import { type Checkpoint, openCheckpoint, openNote, signCheckpoint, verifierKey } from "./checkpoint.ts";
 import { rootOf } from "./merkle.ts";
 
@@ -60,183 +60,185 @@ for (const [name, published] of Object.entries({ peter, foo, sumdb })) {
   });
 }
 
-test("a published verifier key is spelled the same from its name and key", () => {
-  for (const published of [peter.key, foo.key, sumdb.key]) {
-    const [name, encoded] = [published.split("+", 1)[0]!, published.split("+").slice(2).join("+")];
-    const x = Buffer.from(encoded, "base64").subarray(1).toString("base64url");
-    assert.equal(
-      verifierKey(name, createPublicKey({ key: { kty: "OKP", crv: "Ed25519", x }, format: "jwk" })),
-      published,
-    );
-  }
-});
-
-test("the text of a note ends at its last empty line", () => {
-  const text =
-    "Ognuno sta solo sul cuor della terra\n\ntrafitto da un raggio di sole:\n\ned è subito sera.\n";
-  assert.equal(openNote(signNote(text), key), text);
-});
-
-test("a signed checkpoint is opened as it was, and signing it again gives the same note", () => {
-  assert.deepEqual(openCheckpoint(note, key), checkpoint);
-  assert.equal(signCheckpoint(checkpoint, privateKey), note);
-  const large = { ...checkpoint, size: Number.MAX_SAFE_INTEGER };
-  assert.deepEqual(openCheckpoint(signCheckpoint(large, privateKey), key), large);
-});
-
-test("a note with any one character changed, left out or doubled is refused", () => {
-  const characters = [...note];
-  for (const [place, character] of characters.entries()) {
-    for (const other of [character === "A" ? "B" : "A", "", character + character, "\n", " "]) {
-      const changed = characters.with(place, other).join("");
-      if (changed !== note) refusal(changed);
+describe("checkpoints", () => {
+  test("a published verifier key is formatted from its name and key", () => {
+    for (const published of [peter.key, foo.key, sumdb.key]) {
+      const [name, encoded] = [published.split("+", 1)[0]!, published.split("+").slice(2).join("+")];
+      const x = Buffer.from(encoded, "base64").subarray(1).toString("base64url");
+      assert.equal(
+        verifierKey(name, createPublicKey({ key: { kty: "OKP", crv: "Ed25519", x }, format: "jwk" })),
+        published,
+      );
     }
-  }
-});
-
-test("a log speaks only for its own name", () => {
-  const text = `other.example.com/log\n5\n${Buffer.from(checkpoint.root).toString("base64")}\n`;
-  assert.equal(refusal(signNote(text)), "unknown_key");
-  assert.deepEqual(openCheckpoint(`${sumdb.text}\n${sumdb.signature}`, sumdb.key), {
-    refused: "unknown_key",
   });
-});
 
-test("another key under the same name, and the same key under another name, are unknown", () => {
-  const stranger = generateKeyPairSync("ed25519").privateKey;
-  assert.equal(refusal(signCheckpoint(checkpoint, stranger)), "unknown_key");
-  assert.equal(
-    refusal(signCheckpoint({ ...checkpoint, origin: "other.example.com/log" }, privateKey)),
-    "unknown_key",
-  );
-});
+  test("the text of a note ends at its last empty line", () => {
+    const text =
+      "Ognuno sta solo sul cuor della terra\n\ntrafitto da un raggio di sole:\n\ned è subito sera.\n";
+    assert.equal(openNote(signNote(text), key), text);
+  });
 
-test("a key that only shares name and id cannot sign", () => {
-  const forged = Buffer.from(note.slice(note.lastIndexOf(" ") + 1), "base64");
-  const stranger = generateKeyPairSync("ed25519").privateKey;
-  const text = note.slice(0, note.indexOf("\n\n") + 1);
-  sign(null, Buffer.from(text), stranger).copy(forged, 4);
-  assert.equal(refusal(`${text}\n— ${origin} ${forged.toString("base64")}\n`), "bad_signature");
-  assert.equal(
-    refusal(`${text}\n— ${origin} ${forged.subarray(0, 36).toString("base64")}\n`),
-    "bad_signature",
-  );
-});
+  test("a signed checkpoint is opened unchanged, and signing it again returns the same note", () => {
+    assert.deepEqual(openCheckpoint(note, key), checkpoint);
+    assert.equal(signCheckpoint(checkpoint, privateKey), note);
+    const large = { ...checkpoint, size: Number.MAX_SAFE_INTEGER };
+    assert.deepEqual(openCheckpoint(signCheckpoint(large, privateKey), key), large);
+  });
 
-test("signatures of witnesses are ignored, before ours and after it", () => {
-  const text = note.slice(0, note.indexOf("\n\n") + 1);
-  const ours = note.slice(text.length + 1);
-  const witness = signNote(text, "witness.example.net/w1", generateKeyPairSync("ed25519").privateKey).slice(
-    text.length + 1,
-  );
-  assert.deepEqual(openCheckpoint(`${text}\n${witness}${ours}`, key), checkpoint);
-  assert.deepEqual(openCheckpoint(`${text}\n${ours}${witness.repeat(20)}`, key), checkpoint);
-  assert.equal(refusal(`${text}\n${witness}`), "unknown_key");
-  assert.equal(refusal(`${text}\n${ours}${witness.slice(0, -1)}`), "malformed");
-  assert.equal(refusal(`${text}\n${ours}${witness.repeat(64)}`), "malformed");
-});
+  test("rejects a note with any one character changed, omitted or repeated", () => {
+    const characters = [...note];
+    for (const [place, character] of characters.entries()) {
+      for (const other of [character === "A" ? "B" : "A", "", character + character, "\n", " "]) {
+        const changed = characters.with(place, other).join("");
+        if (changed !== note) refusal(changed);
+      }
+    }
+  });
 
-test("one wrong signature under our key refuses the note, even beside a right one", () => {
-  const text = note.slice(0, note.indexOf("\n\n") + 1);
-  const ours = note.slice(text.length + 1);
-  const wrong = signNote(`${text}extension\n`).slice(text.length + "extension\n".length + 1);
-  assert.equal(refusal(`${text}\n${ours}${wrong}`), "bad_signature");
-  assert.equal(refusal(`${text}\n${wrong}${ours}`), "bad_signature");
-});
+  test("rejects a checkpoint of another origin than the name of the key", () => {
+    const text = `other.example.com/log\n5\n${Buffer.from(checkpoint.root).toString("base64")}\n`;
+    assert.equal(refusal(signNote(text)), "unknown_key");
+    assert.deepEqual(openCheckpoint(`${sumdb.text}\n${sumdb.signature}`, sumdb.key), {
+      refused: "unknown_key",
+    });
+  });
 
-test("extension lines are signed and not read", () => {
-  const text = `${note.slice(0, note.indexOf("\n\n") + 1)}an extension\n`;
-  assert.deepEqual(openCheckpoint(signNote(text), key), checkpoint);
-});
-
-test("a signed text that is not a checkpoint is malformed", () => {
-  const root = Buffer.from(checkpoint.root).toString("base64");
-  const texts = [
-    `${origin}\n5\n`,
-    `${origin}\n05\n${root}\n`,
-    `${origin}\n-5\n${root}\n`,
-    `${origin}\n5.0\n${root}\n`,
-  ];
-  texts.push(`${origin}\n9007199254740992\n${root}\n`, `${origin}\n\n${root}\n`, `\n5\n${root}\n`);
-  texts.push(
-    `${origin}\n5\n${root.replace("=", "")}\n`,
-    `${origin}\n5\n${"A".repeat(40)}\n`,
-    `${origin}\n5\n${root}\n\n`,
-  );
-  texts.push(
-    `${origin}\n5\n${"A".repeat(42)}B=\n`,
-    `${origin}\n 5\n${root}\n`,
-    `${origin}\n5\n${root}\n\nextension\n`,
-  );
-  for (const text of texts) assert.equal(refusal(signNote(text)), "malformed", JSON.stringify(text));
-});
-
-test("what is not a signed note is malformed", () => {
-  const notes = [
-    "",
-    "\n",
-    "\n\n",
-    note.slice(0, -1),
-    `${note}\n`,
-    `${note}x\n`,
-    note.replace("\n\n", "\n"),
-    `\n${note.slice(note.indexOf("\n\n") + 1)}`,
-  ];
-  notes.push(
-    note.replace("—", "-"),
-    note.replace("\n", "\r\n"),
-    note.replace("5", "5\u0000"),
-    note.replace("as.", "\ud800"),
-  );
-  notes.push(
-    note.slice(0, note.indexOf("\n\n") + 2),
-    note.replace(/ [^ ]+\n$/, " AAAA\n"),
-    note.replace(/=\n$/, "\n"),
-  );
-  for (const each of notes) assert.equal(refusal(each), "malformed", JSON.stringify(each));
-});
-
-test("a verifier key that is none is the reader's fault, and says so", () => {
-  const [name, id, encoded] = peter.key.split("+") as [string, string, string];
-  const ofType2 = Buffer.concat([Buffer.from([2]), Buffer.alloc(32)]);
-  const idOfType2 = createHash("sha256").update(`${name}\n`).update(ofType2).digest("hex").slice(0, 8);
-  const bad = [
-    "",
-    name,
-    `${name}+${id}`,
-    `${name}+${id}+`,
-    `${name}+00000000+${encoded}`,
-    `x${peter.key}`,
-    `${peter.key}=`,
-  ];
-  bad.push(
-    `${name}+${id.toUpperCase()}+${encoded}`,
-    ` ${peter.key}`,
-    `${name}+${idOfType2}+${ofType2.toString("base64")}`,
-    `${peter.key}\n`,
-  );
-  for (const each of bad) assert.throws(() => openCheckpoint(note, each), TypeError, each);
-});
-
-test("only an Ed25519 key, a plain name and a possible tree can be signed for", () => {
-  const ec = generateKeyPairSync("ec", { namedCurve: "P-256" });
-  assert.throws(() => verifierKey(origin, ec.publicKey), TypeError);
-  assert.throws(() => signCheckpoint(checkpoint, ec.privateKey), TypeError);
-  for (const name of ["", "a b", "a+b", "a\nb", "a\u00a0b", "a\u0000", "a\u2028b", "a\ud800"]) {
-    assert.throws(() => verifierKey(name, publicKey), TypeError, JSON.stringify(name));
-    assert.throws(
-      () => signCheckpoint({ ...checkpoint, origin: name }, privateKey),
-      TypeError,
-      JSON.stringify(name),
+  test("rejects another key under the same name, and the same key under another name, as unknown", () => {
+    const stranger = generateKeyPairSync("ed25519").privateKey;
+    assert.equal(refusal(signCheckpoint(checkpoint, stranger)), "unknown_key");
+    assert.equal(
+      refusal(signCheckpoint({ ...checkpoint, origin: "other.example.com/log" }, privateKey)),
+      "unknown_key",
     );
-  }
-  for (const size of [-1, 1.5, Number.NaN, 2 ** 53]) {
-    assert.throws(() => signCheckpoint({ ...checkpoint, size }, privateKey), TypeError);
-  }
-  assert.throws(() => signCheckpoint({ ...checkpoint, root: new Uint8Array(31) }, privateKey), TypeError);
-});
+  });
 
-test("a private key read back from its PEM signs the same checkpoint", () => {
-  const pem = privateKey.export({ format: "pem", type: "pkcs8" });
-  assert.equal(signCheckpoint(checkpoint, createPrivateKey(pem)), note);
+  test("rejects a signature of a key that only shares name and id", () => {
+    const forged = Buffer.from(note.slice(note.lastIndexOf(" ") + 1), "base64");
+    const stranger = generateKeyPairSync("ed25519").privateKey;
+    const text = note.slice(0, note.indexOf("\n\n") + 1);
+    sign(null, Buffer.from(text), stranger).copy(forged, 4);
+    assert.equal(refusal(`${text}\n— ${origin} ${forged.toString("base64")}\n`), "bad_signature");
+    assert.equal(
+      refusal(`${text}\n— ${origin} ${forged.subarray(0, 36).toString("base64")}\n`),
+      "bad_signature",
+    );
+  });
+
+  test("ignores signatures of witnesses, before and after that of the log", () => {
+    const text = note.slice(0, note.indexOf("\n\n") + 1);
+    const ours = note.slice(text.length + 1);
+    const witness = signNote(text, "witness.example.net/w1", generateKeyPairSync("ed25519").privateKey).slice(
+      text.length + 1,
+    );
+    assert.deepEqual(openCheckpoint(`${text}\n${witness}${ours}`, key), checkpoint);
+    assert.deepEqual(openCheckpoint(`${text}\n${ours}${witness.repeat(20)}`, key), checkpoint);
+    assert.equal(refusal(`${text}\n${witness}`), "unknown_key");
+    assert.equal(refusal(`${text}\n${ours}${witness.slice(0, -1)}`), "malformed");
+    assert.equal(refusal(`${text}\n${ours}${witness.repeat(64)}`), "malformed");
+  });
+
+  test("rejects a note with one wrong signature of the key, even beside a right one", () => {
+    const text = note.slice(0, note.indexOf("\n\n") + 1);
+    const ours = note.slice(text.length + 1);
+    const wrong = signNote(`${text}extension\n`).slice(text.length + "extension\n".length + 1);
+    assert.equal(refusal(`${text}\n${ours}${wrong}`), "bad_signature");
+    assert.equal(refusal(`${text}\n${wrong}${ours}`), "bad_signature");
+  });
+
+  test("extension lines are signed and not parsed", () => {
+    const text = `${note.slice(0, note.indexOf("\n\n") + 1)}an extension\n`;
+    assert.deepEqual(openCheckpoint(signNote(text), key), checkpoint);
+  });
+
+  test("rejects a signed text that is not a checkpoint as malformed", () => {
+    const root = Buffer.from(checkpoint.root).toString("base64");
+    const texts = [
+      `${origin}\n5\n`,
+      `${origin}\n05\n${root}\n`,
+      `${origin}\n-5\n${root}\n`,
+      `${origin}\n5.0\n${root}\n`,
+    ];
+    texts.push(`${origin}\n9007199254740992\n${root}\n`, `${origin}\n\n${root}\n`, `\n5\n${root}\n`);
+    texts.push(
+      `${origin}\n5\n${root.replace("=", "")}\n`,
+      `${origin}\n5\n${"A".repeat(40)}\n`,
+      `${origin}\n5\n${root}\n\n`,
+    );
+    texts.push(
+      `${origin}\n5\n${"A".repeat(42)}B=\n`,
+      `${origin}\n 5\n${root}\n`,
+      `${origin}\n5\n${root}\n\nextension\n`,
+    );
+    for (const text of texts) assert.equal(refusal(signNote(text)), "malformed", JSON.stringify(text));
+  });
+
+  test("rejects a text that is not a signed note as malformed", () => {
+    const notes = [
+      "",
+      "\n",
+      "\n\n",
+      note.slice(0, -1),
+      `${note}\n`,
+      `${note}x\n`,
+      note.replace("\n\n", "\n"),
+      `\n${note.slice(note.indexOf("\n\n") + 1)}`,
+    ];
+    notes.push(
+      note.replace("—", "-"),
+      note.replace("\n", "\r\n"),
+      note.replace("5", "5\u0000"),
+      note.replace("as.", "\ud800"),
+    );
+    notes.push(
+      note.slice(0, note.indexOf("\n\n") + 2),
+      note.replace(/ [^ ]+\n$/, " AAAA\n"),
+      note.replace(/=\n$/, "\n"),
+    );
+    for (const each of notes) assert.equal(refusal(each), "malformed", JSON.stringify(each));
+  });
+
+  test("throws a TypeError for an invalid verifier key", () => {
+    const [name, id, encoded] = peter.key.split("+") as [string, string, string];
+    const ofType2 = Buffer.concat([Buffer.from([2]), Buffer.alloc(32)]);
+    const idOfType2 = createHash("sha256").update(`${name}\n`).update(ofType2).digest("hex").slice(0, 8);
+    const bad = [
+      "",
+      name,
+      `${name}+${id}`,
+      `${name}+${id}+`,
+      `${name}+00000000+${encoded}`,
+      `x${peter.key}`,
+      `${peter.key}=`,
+    ];
+    bad.push(
+      `${name}+${id.toUpperCase()}+${encoded}`,
+      ` ${peter.key}`,
+      `${name}+${idOfType2}+${ofType2.toString("base64")}`,
+      `${peter.key}\n`,
+    );
+    for (const each of bad) assert.throws(() => openCheckpoint(note, each), TypeError, each);
+  });
+
+  test("signs only with an Ed25519 key, a valid name and a valid size", () => {
+    const ec = generateKeyPairSync("ec", { namedCurve: "P-256" });
+    assert.throws(() => verifierKey(origin, ec.publicKey), TypeError);
+    assert.throws(() => signCheckpoint(checkpoint, ec.privateKey), TypeError);
+    for (const name of ["", "a b", "a+b", "a\nb", "a\u00a0b", "a\u0000", "a\u2028b", "a\ud800"]) {
+      assert.throws(() => verifierKey(name, publicKey), TypeError, JSON.stringify(name));
+      assert.throws(
+        () => signCheckpoint({ ...checkpoint, origin: name }, privateKey),
+        TypeError,
+        JSON.stringify(name),
+      );
+    }
+    for (const size of [-1, 1.5, Number.NaN, 2 ** 53]) {
+      assert.throws(() => signCheckpoint({ ...checkpoint, size }, privateKey), TypeError);
+    }
+    assert.throws(() => signCheckpoint({ ...checkpoint, root: new Uint8Array(31) }, privateKey), TypeError);
+  });
+
+  test("a private key read from PEM signs the same checkpoint", () => {
+    const pem = privateKey.export({ format: "pem", type: "pkcs8" });
+    assert.equal(signCheckpoint(checkpoint, createPrivateKey(pem)), note);
+  });
 });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import fc from "fast-check";
 import {
   appendLeaves,
@@ -134,217 +134,223 @@ const consistencies: [oldSize: number, size: number, proof: string[]][] = [
   ],
 ];
 
-test("the reference tree has its published root at every size", () => {
-  for (const [size, root] of roots.entries()) {
-    assert.equal(hex(rootOf(reference.slice(0, size))), root);
-    assert.equal(hex(treeRoot(size, referenceNode)), root);
-  }
-});
-
-test("the reference tree has its published inclusion proofs", () => {
-  for (const [index, size, proof] of inclusions) {
-    assert.deepEqual(inclusionProof(index, size, referenceNode).map(hex), proof);
-    assert.ok(verifyInclusion(reference[index]!, index, size, proof.map(bytes), bytes(roots[size]!)));
-  }
-});
-
-test("the reference tree has its published consistency proofs", () => {
-  for (const [oldSize, size, proof] of consistencies) {
-    assert.deepEqual(consistencyProof(oldSize, size, referenceNode).map(hex), proof);
-    assert.ok(
-      verifyConsistency(oldSize, bytes(roots[oldSize]!), size, bytes(roots[size]!), proof.map(bytes)),
-    );
-  }
-});
-
-test("a leaf is hashed apart from a node, and a string as its UTF-8", () => {
-  const [left, right] = [reference[0]!, reference[1]!];
-  assert.notEqual(hex(leafHash(Buffer.concat([left, right]))), hex(nodeHash(left, right)));
-  assert.equal(hex(leafHash("é日")), hex(leafHash(Buffer.from("é日", "utf8"))));
-});
-
-const sizeUpTo300 = fc.integer({ min: 1, max: 300 });
-
-test("a tree grown in any portions has the root of its definition, and completes each node once", () => {
-  fc.assert(
-    fc.property(fc.array(fc.nat(40), { maxLength: 8 }), (portions) => {
-      const { node, append } = tree();
-      let size = 0;
-      for (const portion of portions) {
-        append(numbered.slice(size, size + portion));
-        size += portion;
-        assert.equal(hex(treeRoot(size, node)), hex(rootOf(numbered.slice(0, size))));
-      }
-    }),
-    { numRuns: runs },
-  );
-});
-
-test("growing reads at most one old node per level", () => {
-  const read: string[] = [];
-  const node: NodeReader = (level, index) => {
-    read.push(`${level}/${index}`);
-    return numberedNode(level, index);
-  };
-  appendLeaves(255, numbered.slice(255, 320), node);
-  assert.deepEqual(read, ["0/254", "1/126", "2/62", "3/30", "4/14", "5/6", "6/2", "7/0"]);
-});
-
-/** Ways to get a proof wrong: each hash changed, one missing, one too many, two exchanged. */
-function mutations(proof: readonly Hash[]): Hash[][] {
-  const flipped = proof.map((hash, place) => {
-    const changed = Buffer.from(hash);
-    changed[place % 32]! ^= 1 << (place % 8);
-    return proof.with(place, changed) as Hash[];
+describe("Merkle tree", () => {
+  test("the reference tree has its published root at every size", () => {
+    for (const [size, root] of roots.entries()) {
+      assert.equal(hex(rootOf(reference.slice(0, size))), root);
+      assert.equal(hex(treeRoot(size, referenceNode)), root);
+    }
   });
-  const missing = proof.map((_, place) => proof.toSpliced(place, 1));
-  const extra = [...proof, undefined].map((_, place) =>
-    proof.toSpliced(place, 0, proof[place] ?? numbered[0]!),
-  );
-  const exchanged = proof
-    .slice(1)
-    .map((hash, place) => proof.with(place, hash).with(place + 1, proof[place]!));
-  const short = proof.map((hash, place) => proof.with(place, hash.subarray(0, 31)));
-  return [...flipped, ...missing, ...extra, ...exchanged, ...short];
-}
 
-const other = leafHash("of another tree");
+  test("the reference tree has its published inclusion proofs", () => {
+    for (const [index, size, proof] of inclusions) {
+      assert.deepEqual(inclusionProof(index, size, referenceNode).map(hex), proof);
+      assert.ok(verifyInclusion(reference[index]!, index, size, proof.map(bytes), bytes(roots[size]!)));
+    }
+  });
 
-test("every leaf is included with its proof, and with no other leaf, root, place or proof", () => {
-  const place = sizeUpTo300.chain((size) => fc.tuple(fc.constant(size), fc.nat(size - 1), fc.nat(size - 1)));
-  fc.assert(
-    fc.property(place, ([size, index, elsewhere]) => {
-      const leaf = numbered[index]!;
-      const root = rootOf(numbered.slice(0, size));
-      const proof = inclusionProof(index, size, numberedNode);
-      assert.ok(proof.length <= Math.ceil(Math.log2(size)));
-      assert.equal(verifyInclusion(leaf, index, size, proof, root), true);
-      assert.equal(verifyInclusion(other, index, size, proof, root), false);
-      assert.equal(verifyInclusion(leaf, index, size, proof, other), false);
-      assert.equal(verifyInclusion(leaf, elsewhere, size, proof, root), elsewhere === index);
-      for (const wrong of mutations(proof))
-        assert.equal(verifyInclusion(leaf, index, size, wrong, root), false);
-    }),
-    { numRuns: runs },
-  );
-});
+  test("the reference tree has its published consistency proofs", () => {
+    for (const [oldSize, size, proof] of consistencies) {
+      assert.deepEqual(consistencyProof(oldSize, size, referenceNode).map(hex), proof);
+      assert.ok(
+        verifyConsistency(oldSize, bytes(roots[oldSize]!), size, bytes(roots[size]!), proof.map(bytes)),
+      );
+    }
+  });
 
-test("every tree is consistent with each that it was, and with no other root or proof", () => {
-  const pair = sizeUpTo300.chain((size) => fc.tuple(fc.integer({ min: 1, max: size }), fc.constant(size)));
-  fc.assert(
-    fc.property(pair, ([oldSize, size]) => {
-      const [oldRoot, root] = [rootOf(numbered.slice(0, oldSize)), rootOf(numbered.slice(0, size))];
-      const proof = consistencyProof(oldSize, size, numberedNode);
-      assert.equal(verifyConsistency(oldSize, oldRoot, size, root, proof), true);
-      assert.equal(verifyConsistency(oldSize, other, size, root, proof), false);
-      assert.equal(verifyConsistency(oldSize, oldRoot, size, other, proof), false);
-      for (const wrong of mutations(proof)) {
-        assert.equal(verifyConsistency(oldSize, oldRoot, size, root, wrong), false);
-      }
-    }),
-    { numRuns: runs },
-  );
-});
+  test("leaf and node hashes have separate prefixes, and a string is hashed as UTF-8", () => {
+    const [left, right] = [reference[0]!, reference[1]!];
+    assert.notEqual(hex(leafHash(Buffer.concat([left, right]))), hex(nodeHash(left, right)));
+    assert.equal(hex(leafHash("é日")), hex(leafHash(Buffer.from("é日", "utf8"))));
+  });
 
-test("a log that rewrote an old entry cannot prove that it is consistent", () => {
-  const place = sizeUpTo300.chain((size) =>
-    fc.tuple(fc.integer({ min: 1, max: size }), fc.constant(size), fc.nat()),
-  );
-  fc.assert(
-    fc.property(place, ([oldSize, size, seed]) => {
-      const rewritten = numbered.slice(0, size).with(seed % oldSize, other);
-      const proof = consistencyProof(oldSize, size, treeOf(rewritten));
-      const oldRoot = rootOf(numbered.slice(0, oldSize));
-      assert.equal(verifyConsistency(oldSize, oldRoot, size, rootOf(rewritten), proof), false);
-    }),
-    { numRuns: runs },
-  );
-});
+  const sizeUpTo300 = fc.integer({ min: 1, max: 300 });
 
-test("the empty tree is the beginning of every tree, and a tree is consistent with itself only as it is", () => {
-  const [empty, root] = [rootOf([]), rootOf(numbered.slice(0, 7))];
-  assert.deepEqual(consistencyProof(0, 7, numberedNode), []);
-  assert.equal(verifyConsistency(0, empty, 7, root, []), true);
-  assert.equal(verifyConsistency(0, empty, 0, empty, []), true);
-  assert.equal(verifyConsistency(0, other, 7, root, []), false);
-  assert.equal(verifyConsistency(0, empty, 7, root, [other]), false);
-  assert.equal(verifyConsistency(7, root, 7, root, []), true);
-  assert.equal(verifyConsistency(7, root, 7, other, []), false);
-  assert.equal(verifyConsistency(7, root, 7, root, [other]), false);
-});
+  test("appending in any portions returns the root of the definition, and completes each node once", () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat(40), { maxLength: 8 }), (portions) => {
+        const { node, append } = tree();
+        let size = 0;
+        for (const portion of portions) {
+          append(numbered.slice(size, size + portion));
+          size += portion;
+          assert.equal(hex(treeRoot(size, node)), hex(rootOf(numbered.slice(0, size))));
+        }
+      }),
+      { numRuns: runs },
+    );
+  });
 
-test("sizes beyond 2^32 are proved like any other", () => {
-  const perfect = [leafHash("the same")]; // every leaf equal: one hash per level
-  for (let level = 1; level <= 52; level++) perfect.push(nodeHash(perfect[level - 1]!, perfect[level - 1]!));
-  const node: NodeReader = (level, index) => {
-    assert.ok(Number.isSafeInteger(index));
-    return perfect[level]!;
-  };
-  const [oldSize, size] = [2 ** 33 + 3, 2 ** 52 + 2 ** 31 + 5];
-  const [oldRoot, root] = [treeRoot(oldSize, node), treeRoot(size, node)];
-  for (const index of [0, 2 ** 31, 2 ** 32 + 1, 2 ** 52 - 1, 2 ** 52, size - 1]) {
-    assert.equal(verifyInclusion(perfect[0]!, index, size, inclusionProof(index, size, node), root), true);
+  test("appending reads at most one old node per level", () => {
+    const read: string[] = [];
+    const node: NodeReader = (level, index) => {
+      read.push(`${level}/${index}`);
+      return numberedNode(level, index);
+    };
+    appendLeaves(255, numbered.slice(255, 320), node);
+    assert.deepEqual(read, ["0/254", "1/126", "2/62", "3/30", "4/14", "5/6", "6/2", "7/0"]);
+  });
+
+  /** Ways to get a proof wrong: each hash changed, one missing, one too many, two exchanged. */
+  function mutations(proof: readonly Hash[]): Hash[][] {
+    const flipped = proof.map((hash, place) => {
+      const changed = Buffer.from(hash);
+      changed[place % 32]! ^= 1 << (place % 8);
+      return proof.with(place, changed) as Hash[];
+    });
+    const missing = proof.map((_, place) => proof.toSpliced(place, 1));
+    const extra = [...proof, undefined].map((_, place) =>
+      proof.toSpliced(place, 0, proof[place] ?? numbered[0]!),
+    );
+    const exchanged = proof
+      .slice(1)
+      .map((hash, place) => proof.with(place, hash).with(place + 1, proof[place]!));
+    const short = proof.map((hash, place) => proof.with(place, hash.subarray(0, 31)));
+    return [...flipped, ...missing, ...extra, ...exchanged, ...short];
   }
-  const proof = consistencyProof(oldSize, size, node);
-  assert.equal(verifyConsistency(oldSize, oldRoot, size, root, proof), true);
-  assert.equal(verifyConsistency(oldSize, root, size, root, proof), false);
-  assert.deepEqual(
-    appendLeaves(2 ** 40 - 1, [perfect[0]!], node).at(-1),
-    { level: 40, index: 0, hash: perfect[40]! },
-    "the last leaf completes every level above it",
-  );
-});
 
-test("a proof is not accepted for a tree of another height", () => {
-  const [four, eight] = [rootOf(numbered.slice(0, 4)), rootOf(numbered.slice(0, 8))];
-  assert.equal(
-    verifyInclusion(four, 0, 2, [], four),
-    false,
-    "a node is not passed off as the leaf of a larger tree",
-  );
-  const inclusion = inclusionProof(0, 4, numberedNode);
-  assert.equal(verifyInclusion(numbered[0]!, 0, 4, inclusion, four), true);
-  for (const size of [2, 8, 16]) assert.equal(verifyInclusion(numbered[0]!, 0, size, inclusion, four), false);
-  const consistency = consistencyProof(4, 8, numberedNode);
-  assert.equal(verifyConsistency(4, four, 8, eight, consistency), true);
-  for (const size of [16, 32]) assert.equal(verifyConsistency(4, four, size, eight, consistency), false);
-});
+  const other = leafHash("of another tree");
 
-test("bytes cannot move from one hash of a proof into its neighbour", () => {
-  const [four, eight] = [rootOf(numbered.slice(0, 4)), rootOf(numbered.slice(0, 8))];
-  const shift = (left: Hash, right: Hash) =>
-    [Buffer.concat([left, right.subarray(0, 1)]), right.subarray(1)] as const;
-  const [first, ...rest] = inclusionProof(0, 8, numberedNode);
-  const [leaf, sibling] = shift(numbered[0]!, first!);
-  assert.equal(verifyInclusion(leaf, 0, 8, [sibling, ...rest], eight), false);
-  const [oldRoot, next] = shift(four, consistencyProof(4, 8, numberedNode)[0]!);
-  assert.equal(verifyConsistency(4, oldRoot, 8, eight, [next]), false);
-});
+  test("an inclusion proof verifies for its leaf, root, index and proof, and for no other", () => {
+    const place = sizeUpTo300.chain((size) =>
+      fc.tuple(fc.constant(size), fc.nat(size - 1), fc.nat(size - 1)),
+    );
+    fc.assert(
+      fc.property(place, ([size, index, elsewhere]) => {
+        const leaf = numbered[index]!;
+        const root = rootOf(numbered.slice(0, size));
+        const proof = inclusionProof(index, size, numberedNode);
+        assert.ok(proof.length <= Math.ceil(Math.log2(size)));
+        assert.equal(verifyInclusion(leaf, index, size, proof, root), true);
+        assert.equal(verifyInclusion(other, index, size, proof, root), false);
+        assert.equal(verifyInclusion(leaf, index, size, proof, other), false);
+        assert.equal(verifyInclusion(leaf, elsewhere, size, proof, root), elsewhere === index);
+        for (const wrong of mutations(proof))
+          assert.equal(verifyInclusion(leaf, index, size, wrong, root), false);
+      }),
+      { numRuns: runs },
+    );
+  });
 
-test("places and sizes that no tree has are refused by who verifies and a fault of who proves", () => {
-  const leaf = numbered[0]!;
-  for (const [index, size] of [
-    [1, 1],
-    [0, 0],
-    [-1, 1],
-    [0.5, 1],
-    [0, 1.5],
-    [Number.NaN, 1],
-    [0, 2 ** 53],
-  ] as const) {
-    assert.equal(verifyInclusion(leaf, index, size, [], leaf), false);
-    assert.throws(() => inclusionProof(index, size, numberedNode), RangeError);
-  }
-  for (const [oldSize, size] of [
-    [2, 1],
-    [-1, 1],
-    [0.5, 1],
-    [0, -1],
-    [1, Number.NaN],
-  ] as const) {
-    assert.equal(verifyConsistency(oldSize, leaf, size, leaf, []), false);
-    assert.throws(() => consistencyProof(oldSize, size, numberedNode), RangeError);
-  }
-  assert.throws(() => treeRoot(-1, numberedNode), RangeError);
-  assert.throws(() => appendLeaves(1.5, [leaf], numberedNode), RangeError);
+  test("a consistency proof verifies for every earlier tree, and for no other root or proof", () => {
+    const pair = sizeUpTo300.chain((size) => fc.tuple(fc.integer({ min: 1, max: size }), fc.constant(size)));
+    fc.assert(
+      fc.property(pair, ([oldSize, size]) => {
+        const [oldRoot, root] = [rootOf(numbered.slice(0, oldSize)), rootOf(numbered.slice(0, size))];
+        const proof = consistencyProof(oldSize, size, numberedNode);
+        assert.equal(verifyConsistency(oldSize, oldRoot, size, root, proof), true);
+        assert.equal(verifyConsistency(oldSize, other, size, root, proof), false);
+        assert.equal(verifyConsistency(oldSize, oldRoot, size, other, proof), false);
+        for (const wrong of mutations(proof)) {
+          assert.equal(verifyConsistency(oldSize, oldRoot, size, root, wrong), false);
+        }
+      }),
+      { numRuns: runs },
+    );
+  });
+
+  test("a log with a rewritten entry has no consistency proof", () => {
+    const place = sizeUpTo300.chain((size) =>
+      fc.tuple(fc.integer({ min: 1, max: size }), fc.constant(size), fc.nat()),
+    );
+    fc.assert(
+      fc.property(place, ([oldSize, size, seed]) => {
+        const rewritten = numbered.slice(0, size).with(seed % oldSize, other);
+        const proof = consistencyProof(oldSize, size, treeOf(rewritten));
+        const oldRoot = rootOf(numbered.slice(0, oldSize));
+        assert.equal(verifyConsistency(oldSize, oldRoot, size, rootOf(rewritten), proof), false);
+      }),
+      { numRuns: runs },
+    );
+  });
+
+  test("the empty tree is a prefix of every tree, and a tree is consistent with itself only if it is equal", () => {
+    const [empty, root] = [rootOf([]), rootOf(numbered.slice(0, 7))];
+    assert.deepEqual(consistencyProof(0, 7, numberedNode), []);
+    assert.equal(verifyConsistency(0, empty, 7, root, []), true);
+    assert.equal(verifyConsistency(0, empty, 0, empty, []), true);
+    assert.equal(verifyConsistency(0, other, 7, root, []), false);
+    assert.equal(verifyConsistency(0, empty, 7, root, [other]), false);
+    assert.equal(verifyConsistency(7, root, 7, root, []), true);
+    assert.equal(verifyConsistency(7, root, 7, other, []), false);
+    assert.equal(verifyConsistency(7, root, 7, root, [other]), false);
+  });
+
+  test("proves sizes beyond 2^32", () => {
+    const perfect = [leafHash("the same")]; // every leaf equal: one hash per level
+    for (let level = 1; level <= 52; level++)
+      perfect.push(nodeHash(perfect[level - 1]!, perfect[level - 1]!));
+    const node: NodeReader = (level, index) => {
+      assert.ok(Number.isSafeInteger(index));
+      return perfect[level]!;
+    };
+    const [oldSize, size] = [2 ** 33 + 3, 2 ** 52 + 2 ** 31 + 5];
+    const [oldRoot, root] = [treeRoot(oldSize, node), treeRoot(size, node)];
+    for (const index of [0, 2 ** 31, 2 ** 32 + 1, 2 ** 52 - 1, 2 ** 52, size - 1]) {
+      assert.equal(verifyInclusion(perfect[0]!, index, size, inclusionProof(index, size, node), root), true);
+    }
+    const proof = consistencyProof(oldSize, size, node);
+    assert.equal(verifyConsistency(oldSize, oldRoot, size, root, proof), true);
+    assert.equal(verifyConsistency(oldSize, root, size, root, proof), false);
+    assert.deepEqual(
+      appendLeaves(2 ** 40 - 1, [perfect[0]!], node).at(-1),
+      { level: 40, index: 0, hash: perfect[40]! },
+      "the last leaf completes every level above it",
+    );
+  });
+
+  test("rejects a proof for a tree of another height", () => {
+    const [four, eight] = [rootOf(numbered.slice(0, 4)), rootOf(numbered.slice(0, 8))];
+    assert.equal(
+      verifyInclusion(four, 0, 2, [], four),
+      false,
+      "a node is not passed off as the leaf of a larger tree",
+    );
+    const inclusion = inclusionProof(0, 4, numberedNode);
+    assert.equal(verifyInclusion(numbered[0]!, 0, 4, inclusion, four), true);
+    for (const size of [2, 8, 16])
+      assert.equal(verifyInclusion(numbered[0]!, 0, size, inclusion, four), false);
+    const consistency = consistencyProof(4, 8, numberedNode);
+    assert.equal(verifyConsistency(4, four, 8, eight, consistency), true);
+    for (const size of [16, 32]) assert.equal(verifyConsistency(4, four, size, eight, consistency), false);
+  });
+
+  test("bytes cannot move between adjacent hashes of a proof", () => {
+    const [four, eight] = [rootOf(numbered.slice(0, 4)), rootOf(numbered.slice(0, 8))];
+    const shift = (left: Hash, right: Hash) =>
+      [Buffer.concat([left, right.subarray(0, 1)]), right.subarray(1)] as const;
+    const [first, ...rest] = inclusionProof(0, 8, numberedNode);
+    const [leaf, sibling] = shift(numbered[0]!, first!);
+    assert.equal(verifyInclusion(leaf, 0, 8, [sibling, ...rest], eight), false);
+    const [oldRoot, next] = shift(four, consistencyProof(4, 8, numberedNode)[0]!);
+    assert.equal(verifyConsistency(4, oldRoot, 8, eight, [next]), false);
+  });
+
+  test("verification rejects invalid indexes and sizes, and proving throws", () => {
+    const leaf = numbered[0]!;
+    for (const [index, size] of [
+      [1, 1],
+      [0, 0],
+      [-1, 1],
+      [0.5, 1],
+      [0, 1.5],
+      [Number.NaN, 1],
+      [0, 2 ** 53],
+    ] as const) {
+      assert.equal(verifyInclusion(leaf, index, size, [], leaf), false);
+      assert.throws(() => inclusionProof(index, size, numberedNode), RangeError);
+    }
+    for (const [oldSize, size] of [
+      [2, 1],
+      [-1, 1],
+      [0.5, 1],
+      [0, -1],
+      [1, Number.NaN],
+    ] as const) {
+      assert.equal(verifyConsistency(oldSize, leaf, size, leaf, []), false);
+      assert.throws(() => consistencyProof(oldSize, size, numberedNode), RangeError);
+    }
+    assert.throws(() => treeRoot(-1, numberedNode), RangeError);
+    assert.throws(() => appendLeaves(1.5, [leaf], numberedNode), RangeError);
+  });
 });
