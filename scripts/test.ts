@@ -20,7 +20,7 @@ const groups: readonly (readonly string[])[] = [
   ["packages/server/test/journey/"],
   ["packages/server/src/domain/", "packages/server/src/config/", "packages/server/src/http/"],
   ["packages/server/src/", "packages/protocol/src/"],
-  ["packages/agent/src/", "packages/verifier/src/"],
+  ["packages/agent/", "packages/verifier/"],
 ];
 
 /** Source patterns of files that need their own process. */
