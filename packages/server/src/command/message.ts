@@ -18,6 +18,7 @@ export const messageCommands: readonly Command[] = [
         const rows = [...failing, ...(await store.listAbandonedMessages(maxRows))].map((message) => ({
           id: message.id,
           state: message.state === "abandoned" ? "abandoned" : "retrying",
+          kind: message.kind,
           channel: message.channel,
           request: message.requestId,
           approver: message.approver,

@@ -56,7 +56,7 @@ export function renderMailText(mail: Mail): string {
     ]),
     ...quoteAgent(isSingle ? [] : messageLines),
     reversibility[card.reversibility],
-    `Answer within ${formatTimeLeft(mail)}, or it is cancelled.`,
+    `Decide within ${formatTimeLeft(mail)} or it expires.`,
     "",
     "Open the request to decide (opening it decides nothing):",
     link,
@@ -84,7 +84,7 @@ export function renderMailHtml(mail: Mail): string {
 <p style="margin:0 0 8px">${card.agent.name} asks for your decision:${isSingle ? "" : ` ${formatPartCount(parts)}.`}</p>
 ${parts.map((part, at) => renderPart(card, part, isSingle ? "" : `${at + 1} of ${parts.length}: `, isSingle ? message : undefined))}
 ${isSingle ? "" : renderWords(card, message, [])}
-<p style="margin:0 0 20px">${reversibility[card.reversibility]} Answer within ${formatTimeLeft(mail)}, or it is cancelled.</p>
+<p style="margin:0 0 20px">${reversibility[card.reversibility]} Decide within ${formatTimeLeft(mail)} or it expires.</p>
 <p style="margin:0 0 20px"><a href="${link}" style="display:inline-block;padding:12px 20px;border:1px solid;border-radius:8px;text-decoration:none">Open the request</a></p>
 <p style="margin:0;font-size:14px">Opening it decides nothing. Check code <strong>${checkCode}</strong>: the page shows the same one. Replying to this mail does nothing.</p>
 </div>
