@@ -1,5 +1,5 @@
 import { namePattern } from "../config/field.ts";
-import { addApi, remove } from "../usecase/client/client-lifecycle.ts";
+import { addApi, removeClient } from "../usecase/client/client-lifecycle.ts";
 import type { Command } from "./cli/command.ts";
 import { withStore } from "./cli/deployment.ts";
 import { OperatorError } from "./cli/operator-error.ts";
@@ -65,7 +65,7 @@ export const apiCommands: readonly Command[] = [
     run: (args, { stdout }) =>
       withStore(args, async (store) => {
         const [id = ""] = args.positionals;
-        if ((await remove(store, "api", id)) !== "done")
+        if ((await removeClient(store, "api", id)) !== "done")
           throw new OperatorError(`there are no credentials ${id}`, "countersign api list shows them.");
         stdout(`${id} is removed`);
       }),

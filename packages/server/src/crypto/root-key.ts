@@ -8,7 +8,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 /** Computes and verifies HMACs under a subkey of the root key. Created by `createMac`. */
 export type Mac = {
   readonly make: (...parts: readonly string[]) => string;
-  readonly check: (stamp: string, ...parts: readonly string[]) => boolean;
+  readonly check: (mac: string, ...parts: readonly string[]) => boolean;
 };
 
 export type RootKey = Uint8Array;
@@ -48,11 +48,11 @@ export function createMac(key: RootKey, purpose: string): Mac {
   return {
     make: (...parts) => computeMac(parts).toString("base64url"),
     check: (mac, ...parts) => {
-      const given = Buffer.from(mac, "base64url");
+      const actual = Buffer.from(mac, "base64url");
       const expected = computeMac(parts);
       return (
-        given.length === expected.length &&
-        timingSafeEqual(given, expected) &&
+        actual.length === expected.length &&
+        timingSafeEqual(actual, expected) &&
         mac === expected.toString("base64url")
       );
     },

@@ -11,7 +11,7 @@ import type { Agent } from "../domain/client/client.ts";
 import { type ApprovalRequest, getRequestState } from "../domain/request/request.ts";
 import type { Versioned } from "../store/store.ts";
 import { getCurrentPolicies } from "../usecase/request/authorization.ts";
-import { type IssueDeps, issue } from "../usecase/token/issue.ts";
+import { type IssueDeps, issueToken } from "../usecase/token/issue.ts";
 import type { CallbackClient, PushError } from "./callback-client.ts";
 
 export type PushDeps = IssueDeps & { readonly callbackClient: CallbackClient; readonly callbackSeal: Seal };
@@ -34,10 +34,10 @@ export async function buildPush(
   if (refusal) return { text: callbackClient.encode({ kind: "error", authReqId, ...refusal }), callback };
 
   let body: PushBody | undefined;
-  const grant = await issue(deps, agent, request, {
+  const grant = await issueToken(deps, agent, request, {
     actor: job,
     idTokenClaims: (accessToken) => createIdTokenClaims(accessToken, authReqId),
-    also: async (issued, token) => {
+    buildExtraWrites: async (issued, token) => {
       const text = callbackClient.encode({ kind: "token", authReqId, grant: issued });
       const { hash: tokenHash, jti, expiresAt } = token;
       const sealedBody = await callbackSeal.seal(text);

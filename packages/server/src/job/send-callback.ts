@@ -7,7 +7,7 @@
 import { job } from "../audit/actor.ts";
 import type { NewEntry } from "../audit/new-entry.ts";
 import { newEntry } from "../audit/new-entry.ts";
-import { abandon, type Callback, getResult, scheduleRetry } from "../domain/callback/callback.ts";
+import { abandon, type Callback, getDeliveryResult, scheduleRetry } from "../domain/callback/callback.ts";
 import { revoke } from "../domain/token/token.ts";
 import type { Change, Store, Versioned, Write } from "../store/store.ts";
 import { traceCall } from "../tracing/tracing.ts";
@@ -115,15 +115,15 @@ async function buildConclusion(
     });
   const put = (record: Callback): Write => ({ put: "callback", record, ifVersion });
 
-  const outcome = "status" in result ? getResult(result.status) : result.final ? "never" : "later";
+  const outcome = "status" in result ? getDeliveryResult(result.status) : result.final ? "rejected" : "retry";
   // The agent has repeated its request with another notification token: send again with that one, whatever the result.
   const replacement = callback.sealedToken === usedToken ? undefined : { ...callback, dueAt: now };
-  if (outcome === "taken")
+  if (outcome === "accepted")
     return {
       writes: [replacement ? put(replacement) : { delete: "callback", id, ifVersion }],
       entries: [entry("callback.sent")],
     };
-  const retry = replacement ?? (outcome === "later" ? scheduleRetry(callback, problem, now) : undefined);
+  const retry = replacement ?? (outcome === "retry" ? scheduleRetry(callback, problem, now) : undefined);
   if (retry) return { writes: [put(retry)], entries: [entry("callback.failed")] };
   const revoked = await revokeToken(store, callback, now);
   const abandoned = put(abandon(callback, problem, now));

@@ -67,9 +67,9 @@ export const httpModule: ServerModule = {
       },
       beginShutdown: () => {
         isClosing = true;
-        pollWaiters.release();
+        pollWaiters.close();
       },
-      close: () => pollWaiters.release(),
+      close: () => pollWaiters.close(),
     };
   },
 };

@@ -12,7 +12,7 @@ import { createOutbound, type Outbound } from "../outbound/outbound.ts";
 import type { SignInMethod } from "../signin/sign-in-method.ts";
 import { openStore } from "../store/open.ts";
 import type { Store } from "../store/store.ts";
-import { publishTypes } from "../usecase/client/publish-action-types.ts";
+import { publishActionTypes } from "../usecase/client/publish-action-types.ts";
 import { reconcileAgents } from "../usecase/client/reconcile-agents.ts";
 import { type Keyring, openKeyring } from "../usecase/key/keyring.ts";
 
@@ -71,7 +71,7 @@ export async function openServerDeps(
   const store = logger?.observe(measuredStore) ?? measuredStore;
   try {
     const keyring = await openKeyring(store, rootKey, config.issuer, config.log.origin);
-    await publishTypes(store, config);
+    await publishActionTypes(store, config);
     await reconcileAgents(store, config);
     const deps: ServerDeps = {
       ...options,

@@ -77,13 +77,13 @@ test("check reads the files of TLS, and says which one stands in the way", async
   }
 });
 
-test("another outside key is refused in a sentence", async () => {
+test("rejects a wrong root key", async () => {
   copyFileSync(key, `${key}.kept`);
   writeFileSync(key, Buffer.alloc(32, 7).toString("base64url"));
   const answer = await countersign("start");
   copyFileSync(`${key}.kept`, key);
   assert.equal(answer.code, 1);
-  assert.match(answer.err, /cannot be opened: this is not the outside key/);
+  assert.match(answer.err, /cannot be decrypted: the root key is not the one/);
   assert.doesNotMatch(answer.err, /at .*\.ts:/);
 });
 

@@ -168,14 +168,14 @@ test("an agent that is paused or removed while its poll is held gets no token", 
 });
 
 test("a poll that is held over a change of its agent's registration gets no token, and is told to authenticate again", async () => {
-  const { changeAgent } = await import("../../src/usecase/client/update-agent.ts");
+  const { updateAgent } = await import("../../src/usecase/client/update-agent.ts");
   const id = await asked();
   const [polling] = await held(poll(id, wait(10)));
   const agent = (await deployment.server.store.read("agent", "agent-1"))!;
   const { credential, ...rest } = agent.record;
   assert.equal(credential.method, "client_secret_basic");
   const next = { ...rest, credential: { method: "client_secret_basic" as const } };
-  const changed = await changeAgent(deployment.server.store, agent, next, { by: "command", renew: true });
+  const changed = await updateAgent(deployment.server.store, agent, next, { by: "command", renew: true });
   assert.ok(changed !== "conflict" && changed.secret !== undefined);
   await deployment.ada.decide(toRequestId(id), "approve");
   const answer = await polling!;
@@ -260,8 +260,8 @@ test("over a socket, a client that hangs up leaves nothing behind, and closing t
 
 test("an answer that came between the caller's look and its being held lets it go", async () => {
   const holds = createPollWaiters({ now: () => 0, findNotPending: (ids) => ids, watch: () => () => {} });
-  await holds.hold("req_1", 1_000, new AbortController().signal);
-  assert.equal(holds.isHeld("req_1"), false);
+  await holds.wait("req_1", 1_000, new AbortController().signal);
+  assert.equal(holds.isWaiting("req_1"), false);
 });
 
 test("however many are held, there is one watch and one timer, and neither outlives the last", async () => {
@@ -287,13 +287,13 @@ test("however many are held, there is one watch and one timer, and neither outli
   const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
   const before = timers();
   const hangUps = Array.from({ length: 1000 }, () => new AbortController());
-  const all = hangUps.map(({ signal }, at) => holds.hold(`req_${at}`, now + 1000, signal));
+  const all = hangUps.map(({ signal }, at) => holds.wait(`req_${at}`, now + 1000, signal));
   assert.equal(watches, 1);
   assert.ok(timers() <= before + 1);
   await new Promise(setImmediate);
   const wake = { candidates: [], delivery: "poll" as const };
   tell({ ...wake, requestId: "req_0", state: "pending" });
-  assert.equal(holds.isHeld("req_0"), true);
+  assert.equal(holds.isWaiting("req_0"), true);
   tell({ ...wake, requestId: "req_0", state: "approved" });
   await all[0];
   // Another process wrote something: who has an answer by now goes, the others stay.
@@ -301,7 +301,7 @@ test("however many are held, there is one watch and one timer, and neither outli
   tell(undefined);
   await all[1];
   assert.deepEqual(
-    [holds.isHeld("req_0"), holds.isHeld("req_1"), holds.isHeld("req_2")],
+    [holds.isWaiting("req_0"), holds.isWaiting("req_1"), holds.isWaiting("req_2")],
     [false, false, true],
   );
   assert.deepEqual(asked, [1000, 999], "one question for all that are new, and one for all of them");

@@ -17,7 +17,7 @@ import {
   createInitialAccessToken,
   revokeInitialAccessToken,
 } from "../../src/usecase/client/initial-access-token.ts";
-import { changeAgent } from "../../src/usecase/client/update-agent.ts";
+import { updateAgent } from "../../src/usecase/client/update-agent.ts";
 
 const publicJwk = () =>
   generateKeyPairSync("ec", { namedCurve: "P-256" }).publicKey.export({ format: "jwk" });
@@ -258,7 +258,7 @@ test("what the operator takes away, the agent does not get back by a change of i
   const held = await deployment.server.store.read("agent", id);
   assert.ok(held);
   const next = { ...held.record, types: ["refund"], credential: held.record.credential as never };
-  await changeAgent(deployment.server.store, held, next, { by: "command" });
+  await updateAgent(deployment.server.store, held, next, { by: "command" });
   const answer = await send("PUT", uri, token, { client_id: id });
   assert.deepEqual([answer.body.authorization_details_types, answer.body.scope], [["refund"], "openid"]);
   const wider = await send("PUT", uri, token, { client_id: id, scope: "openid calendar.clear" });

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { issuer, refund, toBasicAuth, toRequestId } from "@countersign/testing/server/deployment";
 import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { decodeJwt } from "jose";
-import { addAgent, addApi, pauseAgent, remove } from "../../src/usecase/client/client-lifecycle.ts";
+import { addAgent, addApi, pauseAgent, removeClient } from "../../src/usecase/client/client-lifecycle.ts";
 
 const deployment = useDeployment();
 
@@ -135,7 +135,7 @@ test("of a token that may not be spent introspection says that, and nothing else
   await revoke(tokens.revoked);
   await reserve(tokens.reserved);
   await pauseAgent(deployment.server.store, paused.id, true);
-  await remove(deployment.server.store, "agent", gone.id);
+  await removeClient(deployment.server.store, "agent", gone.id);
   for (const name of ["revoked", "reserved", "paused", "gone"] as const)
     assert.deepEqual((await introspect(tokens[name])).body, { active: false }, name);
   const calendar = toBasicAuth({ id: "calendar-api", secret: other.secret });

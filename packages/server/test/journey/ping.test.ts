@@ -10,7 +10,7 @@ import { formatConfig } from "@countersign/testing/server/edit-config";
 import { parseConfig } from "../../src/config/config.ts";
 import { leaseMs } from "../../src/domain/callback/callback.ts";
 import { createServer } from "../../src/server.ts";
-import { remove } from "../../src/usecase/client/client-lifecycle.ts";
+import { removeClient } from "../../src/usecase/client/client-lifecycle.ts";
 import { cancelRequest } from "../../src/usecase/request/cancel.ts";
 
 const harness = useCallbackHarness();
@@ -336,7 +336,7 @@ test("an agent that was removed, or is not pinged any more, is not called", asyn
   const polls = await harness.registerAgent("polls-now", "ping", "/polls");
   const requests: string[] = [];
   for (const one of [gone, polls]) requests.push(toRequestId((await one.ask()).body.auth_req_id));
-  await remove(store, "agent", "gone");
+  await removeClient(store, "agent", "gone");
   const held = (await store.read("agent", "polls-now"))!;
   const { operator } = await import("../../src/audit/actor.ts");
   const { newEntry } = await import("../../src/audit/new-entry.ts");

@@ -12,7 +12,7 @@ import {
 import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { aContact, anEntry } from "../../src/store/contract/fixture.ts";
 import { absent } from "../../src/store/store.ts";
-import { addAgent, pauseAgent, remove } from "../../src/usecase/client/client-lifecycle.ts";
+import { addAgent, pauseAgent, removeClient } from "../../src/usecase/client/client-lifecycle.ts";
 import { inviteSelf } from "../../src/usecase/people/enrol.ts";
 import { removeApprover, removeDevice } from "../../src/usecase/people/remove-approver.ts";
 import { readSession, signOut } from "../../src/usecase/people/session.ts";
@@ -168,7 +168,7 @@ test("a device, a person or an agent that is busy at the moment of its removal i
   });
   const [, agent] = await Promise.all([
     pauseAgent(store, "agent-9", true),
-    remove(store, "agent", "agent-9"),
+    removeClient(store, "agent", "agent-9"),
   ]);
   assert.equal(agent, "done");
 });

@@ -139,9 +139,9 @@ export async function deploy({
   const registerAgent: Deployment["registerAgent"] = async (id, metadata = {}) => {
     const registration = readRegistration(metadata, toRegistrationPolicy(config));
     if ("problems" in registration) throw new Error(JSON.stringify(registration.problems));
-    const { proof, ...rest } = registration;
+    const { authMethod, ...rest } = registration;
     const name = typeof metadata.client_name === "string" ? metadata.client_name : id;
-    const credential = createCredential(proof, createSecretSeal(rootKey).seal);
+    const credential = createCredential(authMethod, createSecretSeal(rootKey).seal);
     const added = await addAgent(server.store, { id, name, ...rest, credential });
     if ("refused" in added) throw new Error(`agent ${id} already exists`);
     return { id, secret: added.secret ?? "" };

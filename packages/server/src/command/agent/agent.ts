@@ -1,6 +1,6 @@
 import type { Json } from "@countersign/protocol";
 import { toClientMetadata } from "../../domain/client/metadata.ts";
-import { pauseAgent, remove } from "../../usecase/client/client-lifecycle.ts";
+import { pauseAgent, removeClient } from "../../usecase/client/client-lifecycle.ts";
 import type { Command } from "../cli/command.ts";
 import { withStore } from "../cli/deployment.ts";
 import { OperatorError } from "../cli/operator-error.ts";
@@ -103,7 +103,7 @@ const removeCommand: Command = {
       const [id = ""] = args.positionals;
       const found = await store.read("agent", id);
       if (found) assertNotDeclared(found.record, args);
-      if ((await remove(store, "agent", id)) !== "done")
+      if ((await removeClient(store, "agent", id)) !== "done")
         throw new OperatorError(`there is no agent ${id}`, "countersign agent list shows them.");
       stdout(`removed agent ${id}`);
     }),

@@ -8,7 +8,7 @@ import {
   deliveryModes,
   signatureAlgorithms,
 } from "../../domain/client/client.ts";
-import type { Problem } from "../../domain/client/problem.ts";
+import type { MetadataProblem } from "../../domain/client/problem.ts";
 import { toTypeMetadata } from "../../domain/client/type-metadata.ts";
 import type { Arguments, Option } from "../cli/command.ts";
 import { OperatorError } from "../cli/operator-error.ts";
@@ -134,7 +134,7 @@ export function toMetadata(args: Arguments, { actions }: Pick<Config, "actions">
 }
 
 /** Formats problems with the option that each belongs to. Metadata members in remedies become options, too. */
-export function toOperatorError(problems: readonly Problem[]): OperatorError {
+export function toOperatorError(problems: readonly MetadataProblem[]): OperatorError {
   const found = problems.map(({ member, message, remedy }) => ({
     what: `--${findOption(member) ?? "type"}: ${message}`,
     remedy: remedy.replaceAll(/\w+/g, (word) => {

@@ -14,7 +14,7 @@ import {
 import { toTypeMetadata } from "../../domain/client/type-metadata.ts";
 import type { Store, Versioned } from "../../store/store.ts";
 import { addAgent, createCredential } from "../../usecase/client/client-lifecycle.ts";
-import { type Changed, changeAgent } from "../../usecase/client/update-agent.ts";
+import { type AgentUpdateResult, updateAgent } from "../../usecase/client/update-agent.ts";
 import type { Arguments, Command, Terminal } from "../cli/command.ts";
 import { readRootKey, resolveConfigFile, withStore } from "../cli/deployment.ts";
 import { OperatorError } from "../cli/operator-error.ts";
@@ -83,9 +83,9 @@ async function add(args: Arguments, { stdout }: Terminal, store: Store, config: 
       "missing --type: an agent without action types cannot request anything",
       `Declared action types: ${[...config.actions.keys()].join(", ")}`,
     );
-  const { proof, ...registration } = parseRegistration(toMetadata(args, config) as JsonObject, config);
+  const { authMethod, ...registration } = parseRegistration(toMetadata(args, config) as JsonObject, config);
   const name = parseName(args.option("name") ?? id);
-  const credential = createCredential(proof, createSealer(config));
+  const credential = createCredential(authMethod, createSealer(config));
   const result = await addAgent(store, { id, name, ...registration, credential });
   if ("refused" in result)
     throw new OperatorError(
@@ -93,7 +93,7 @@ async function add(args: Arguments, { stdout }: Terminal, store: Store, config: 
       `Change it with countersign agent change ${id}, or remove it with countersign agent remove ${id}`,
     );
   stdout(`agent ${id} can request ${registration.types.join(", ")}\nclient_id=${id}`);
-  printSecret(result.secret, proof.method, stdout);
+  printSecret(result.secret, authMethod.method, stdout);
 }
 
 async function change(args: Arguments, { stdout }: Terminal, store: Store, config: Config): Promise<void> {
@@ -109,11 +109,11 @@ async function change(args: Arguments, { stdout }: Terminal, store: Store, confi
       ...toTypeMetadata(found.record.types, config.actions),
     };
     const merged = Object.entries({ ...before, ...metadata }).filter(([, value]) => value !== undefined);
-    const { proof, ...next } = parseRegistration(Object.fromEntries(merged) as JsonObject, config);
+    const { authMethod, ...next } = parseRegistration(Object.fromEntries(merged) as JsonObject, config);
     return {
       ...next,
       name: name ?? found.record.name,
-      credential: createCredential(proof, createSealer(config)),
+      credential: createCredential(authMethod, createSealer(config)),
     };
   });
   if (changed.members.length === 0) stdout(`agent ${id} already has this registration`);
@@ -150,7 +150,7 @@ async function renewSecret(
   printSecret(changed.secret, method, stdout);
 }
 
-type AgentUpdate = Parameters<typeof changeAgent>[2];
+type AgentUpdate = Parameters<typeof updateAgent>[2];
 
 /** Changes an agent that the configuration does not declare. Retries if it changed meanwhile. */
 async function changeWithRetry(
@@ -159,13 +159,13 @@ async function changeWithRetry(
   args: Arguments,
   buildUpdate: (found: Versioned<"agent">) => AgentUpdate,
   renew = false,
-): Promise<{ readonly changed: Changed; readonly method: string }> {
+): Promise<{ readonly changed: AgentUpdateResult; readonly method: string }> {
   for (;;) {
     const found = await store.read("agent", id);
     if (!found) throw new OperatorError(`there is no agent ${id}`, "countersign agent list shows them.");
     assertNotDeclared(found.record, args);
     const next = buildUpdate(found);
-    const changed = await changeAgent(store, found, next, { by: "command", renew });
+    const changed = await updateAgent(store, found, next, { by: "command", renew });
     if (changed !== "conflict") return { changed, method: next.credential.method };
   }
 }

@@ -50,7 +50,7 @@ async function formatAgentChanges(args: Arguments, { agents }: Config): Promise<
     throw error;
   });
   if (!plan) return agents.size > 0 ? [`agents: ${agents.size}`] : [];
-  if (plan.taken.length > 0) throw new OperatorError(plan.taken.map(formatIdConflict).join("\n"));
+  if (plan.conflicts.length > 0) throw new OperatorError(plan.conflicts.map(formatIdConflict).join("\n"));
   const changes: readonly (readonly [string, readonly string[]])[] = [
     ["added", plan.add],
     ["changed", plan.change],

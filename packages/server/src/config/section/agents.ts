@@ -95,9 +95,9 @@ function readAgents(
       for (const { member, message, remedy } of result.problems)
         addProblem({ path: [...path, toConfigKey(member, section)], message, remedy });
     const credential =
-      "proof" in result && readCredential(result.proof, section.secret_sha256, path, addProblem);
+      "authMethod" in result && readCredential(result.authMethod, section.secret_sha256, path, addProblem);
     if (!credential) continue;
-    const { proof: _, ...registration } = result;
+    const { authMethod: _, ...registration } = result;
     declaredAgents.push([
       id,
       { name: checkName(section.name ?? id, path, addProblem), ...registration, credential },

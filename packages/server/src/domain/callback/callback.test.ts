@@ -4,7 +4,7 @@ import {
   abandon,
   type Callback,
   findPushFault,
-  getResult,
+  getDeliveryResult,
   lease,
   leaseMs,
   newCallback,
@@ -80,10 +80,10 @@ test("T20: a token is not sent again when it would arrive with less than five se
 });
 
 test("what statuses mean", () => {
-  for (const status of [200, 204, 202]) assert.equal(getResult(status), "taken", String(status));
-  for (const status of [429, 500, 502, 503]) assert.equal(getResult(status), "later", String(status));
+  for (const status of [200, 204, 202]) assert.equal(getDeliveryResult(status), "accepted", String(status));
+  for (const status of [429, 500, 502, 503]) assert.equal(getDeliveryResult(status), "retry", String(status));
   for (const status of [101, 301, 302, 307, 400, 401, 403, 404, 410])
-    assert.equal(getResult(status), "never", String(status));
+    assert.equal(getDeliveryResult(status), "rejected", String(status));
 });
 
 test("T39: what is bound to a key, or cannot be taken back, is not pushed", () => {

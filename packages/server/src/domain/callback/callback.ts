@@ -86,9 +86,9 @@ export function abandon({ sealedBody: _, ...callback }: Callback, error: string,
 }
 
 /** What a status means (CIBA §10.2, §10.3.1): a redirect is never followed, and will be there again. */
-export function getResult(status: number): "taken" | "later" | "never" {
-  if (status >= 200 && status < 300) return "taken";
-  return status >= 500 || status === 429 ? "later" : "never";
+export function getDeliveryResult(status: number): "accepted" | "retry" | "rejected" {
+  if (status >= 200 && status < 300) return "accepted";
+  return status >= 500 || status === 429 ? "retry" : "rejected";
 }
 
 /** A push carries no proof of a key, and nobody watches where it goes: why it is not for this, if it is not. */

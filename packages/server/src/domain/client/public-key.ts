@@ -22,13 +22,13 @@ const knownTypes = ["EC", "RSA", "OKP"];
 
 /** The keys of a JWK Set that can be understood, or why the set is refused. Those of other types are left out (RFC 7517 §5). */
 export function parseJwks(jwks: Json): { readonly keys: readonly JsonObject[] } | { readonly why: string } {
-  const given = isObject(jwks) ? jwks.keys : undefined;
-  if (!Array.isArray(given) || !given.every(isObject))
+  const jwkList = isObject(jwks) ? jwks.keys : undefined;
+  if (!Array.isArray(jwkList) || !jwkList.every(isObject))
     return { why: 'this is no JWK Set, which looks like {"keys":[{"kty":"EC",...}]}' };
-  if (given.length > maxKeys) return { why: `this JWK Set holds more than ${maxKeys} keys` };
-  if (given.some((jwk) => jwk.kty === "oct" || privateMembers.some((member) => member in jwk)))
+  if (jwkList.length > maxKeys) return { why: `this JWK Set holds more than ${maxKeys} keys` };
+  if (jwkList.some((jwk) => jwk.kty === "oct" || privateMembers.some((member) => member in jwk)))
     return { why: "this JWK Set holds a private or symmetric key; only public keys belong here" };
-  const keys = given.filter(({ kty }) => knownTypes.includes(String(kty)));
+  const keys = jwkList.filter(({ kty }) => knownTypes.includes(String(kty)));
   if (keys.length === 0) return { why: "this JWK Set holds no key that can be used here" };
   for (const jwk of keys) {
     const why = findKeyFault(jwk);

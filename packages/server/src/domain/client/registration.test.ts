@@ -51,8 +51,8 @@ function read(metadata: JsonObject): Registration {
   return answer;
 }
 
-function agentWith({ proof, ...registered }: Registration): Agent {
-  const credential = { secretHash: "", sealedSecret: "", ...proof };
+function agentWith({ authMethod, ...registered }: Registration): Agent {
+  const credential = { secretHash: "", sealedSecret: "", ...authMethod };
   const rest = { paused: false, createdAt: 0, source: "command" as const };
   return { id: "agent-1", name: "Agent", ...registered, credential, ...rest };
 }
@@ -65,7 +65,7 @@ function wrong(metadata: JsonObject): string[] {
 
 test("who says nothing polls, has a secret for Basic, and may ask for everything there is", () => {
   assert.deepEqual(read({}), {
-    proof: { method: "client_secret_basic" },
+    authMethod: { method: "client_secret_basic" },
     delivery: { mode: "poll" },
     userCode: false,
     types: ["refund", "remind", "calendar.clear"],
@@ -86,7 +86,7 @@ test("every member of a registration is read", () => {
     scope: "openid calendar.clear",
   };
   assert.deepEqual(read(metadata), {
-    proof: { method: "private_key_jwt" },
+    authMethod: { method: "private_key_jwt" },
     assertionAlgorithm: "ES256",
     keys: { from: "registration", jwks: [ec] },
     delivery: { mode: "ping", endpoint },

@@ -21,11 +21,11 @@ import {
   secretAlgorithms,
   signatureAlgorithms,
 } from "./client.ts";
-import type { AddProblem, Problem } from "./problem.ts";
+import type { AddProblem, MetadataProblem } from "./problem.ts";
 import { parseJwks, supportsAlgorithm } from "./public-key.ts";
 import { readTypes } from "./type-metadata.ts";
 
-export type Metadata = JsonObject;
+export type ClientMetadata = JsonObject;
 
 /** How it will prove itself; a secret, where it has one, is made by whoever admits it. */
 export type ClientAuthMethod =
@@ -36,7 +36,7 @@ export type ClientAuthMethod =
 export type Registration = Pick<
   Agent,
   "keys" | "assertionAlgorithm" | "delivery" | "requestAlgorithm" | "userCode" | "binding" | "types"
-> & { readonly proof: ClientAuthMethod };
+> & { readonly authMethod: ClientAuthMethod };
 
 /** What a registration is held against. */
 export type RegistrationPolicy = {
@@ -68,34 +68,34 @@ export const registrationMembers = [
 ] as const;
 
 export function readRegistration(
-  metadata: Metadata,
+  metadata: ClientMetadata,
   { types: allowed, outbound, methods }: RegistrationPolicy,
-): Registration | { readonly problems: readonly Problem[] } {
-  const problems: Problem[] = [];
+): Registration | { readonly problems: readonly MetadataProblem[] } {
+  const problems: MetadataProblem[] = [];
   const addProblem: AddProblem = (member, message, remedy) => problems.push({ member, message, remedy });
   rejectUnsupported(metadata, addProblem);
   const keys = readKeySource(metadata, outbound, addProblem);
-  const proof = readClientAuthMethod(metadata, methods, addProblem);
-  const assertionAlgorithm = readAssertionAlgorithm(metadata, proof.method, addProblem);
+  const authMethod = readClientAuthMethod(metadata, methods, addProblem);
+  const assertionAlgorithm = readAssertionAlgorithm(metadata, authMethod.method, addProblem);
   const delivery = readDelivery(metadata, outbound, addProblem);
   const request = "backchannel_authentication_request_signing_alg";
   const requestAlgorithm = readEnum(metadata, request, signatureAlgorithms, addProblem);
   const userCode = readBoolean(metadata, "backchannel_user_code_parameter", addProblem);
   const binding = readBinding(metadata, methods, addProblem);
   const types = readTypes(metadata, allowed, addProblem);
-  if (proof.method === "private_key_jwt")
+  if (authMethod.method === "private_key_jwt")
     requireKey(keys, assertionAlgorithm, "token_endpoint_auth_method", addProblem);
   if (requestAlgorithm) requireKey(keys, requestAlgorithm, request, addProblem);
-  if (proof.method === "self_signed_tls_client_auth" && !keys)
+  if (authMethod.method === "self_signed_tls_client_auth" && !keys)
     addProblem(
       "token_endpoint_auth_method",
-      `${proof.method} needs its certificate`,
+      `${authMethod.method} needs its certificate`,
       "give jwks or jwks_uri",
     );
   if (delivery.mode === "push") checkPush(binding, types, allowed, addProblem);
   if (problems.length > 0) return { problems };
   return {
-    proof,
+    authMethod,
     delivery,
     userCode,
     types,
@@ -107,7 +107,7 @@ export function readRegistration(
 }
 
 /** What belongs to other flows, or promises what is not here. */
-function rejectUnsupported(metadata: Metadata, addProblem: AddProblem): void {
+function rejectUnsupported(metadata: ClientMetadata, addProblem: AddProblem): void {
   const { grant_types: grants, redirect_uris: redirects, response_types: responses } = metadata;
   if (grants !== undefined && !(isStringArray(grants) && grants.includes(cibaGrantType)))
     addProblem(
@@ -141,7 +141,7 @@ function rejectUnsupported(metadata: Metadata, addProblem: AddProblem): void {
 }
 
 function readKeySource(
-  { jwks, jwks_uri: uri }: Metadata,
+  { jwks, jwks_uri: uri }: ClientMetadata,
   outbound: OutboundPolicy,
   addProblem: AddProblem,
 ): Keys | undefined {
@@ -164,15 +164,15 @@ function readKeySource(
 }
 
 function readClientAuthMethod(
-  metadata: Metadata,
-  offered: RegistrationPolicy["methods"],
+  metadata: ClientMetadata,
+  supportedMethods: RegistrationPolicy["methods"],
   addProblem: AddProblem,
 ): ClientAuthMethod {
   const member = "token_endpoint_auth_method";
   const method =
     readEnum<AuthenticationMethod>(metadata, member, authenticationMethods, addProblem) ??
     "client_secret_basic";
-  if (!offered.includes(method))
+  if (!supportedMethods.includes(method))
     addProblem(member, `${method} ${noCertificates}`, "use another; mtls is configured by the operator");
   const given = certificateNames.filter((name) => metadata[`tls_client_auth_${name}`] !== undefined);
   if (method !== "tls_client_auth") {
@@ -201,7 +201,7 @@ function readClientAuthMethod(
 }
 
 function readAssertionAlgorithm(
-  metadata: Metadata,
+  metadata: ClientMetadata,
   method: AuthenticationMethod,
   addProblem: AddProblem,
 ): string | undefined {
@@ -213,7 +213,7 @@ function readAssertionAlgorithm(
   return undefined;
 }
 
-function readDelivery(metadata: Metadata, outbound: OutboundPolicy, addProblem: AddProblem): Delivery {
+function readDelivery(metadata: ClientMetadata, outbound: OutboundPolicy, addProblem: AddProblem): Delivery {
   const mode = readEnum(metadata, "backchannel_token_delivery_mode", deliveryModes, addProblem) ?? "poll";
   const member = "backchannel_client_notification_endpoint";
   const given = metadata[member];
@@ -234,14 +234,14 @@ function readDelivery(metadata: Metadata, outbound: OutboundPolicy, addProblem: 
 const noCertificates = "needs client certificates, which this server does not receive";
 
 function readBinding(
-  metadata: Metadata,
-  offered: RegistrationPolicy["methods"],
+  metadata: ClientMetadata,
+  supportedMethods: RegistrationPolicy["methods"],
   addProblem: AddProblem,
 ): Agent["binding"] {
   const dpop = readBoolean(metadata, "dpop_bound_access_tokens", addProblem);
   const member = "tls_client_certificate_bound_access_tokens";
   const mtls = readBoolean(metadata, member, addProblem);
-  if (mtls && !offered.includes("self_signed_tls_client_auth"))
+  if (mtls && !supportedMethods.includes("self_signed_tls_client_auth"))
     addProblem(member, `this ${noCertificates}`, "bind by DPoP; mtls is configured by the operator");
   if (dpop && mtls)
     addProblem("dpop_bound_access_tokens", "a token is bound to one key, by DPoP or by mTLS", "choose one");
@@ -272,11 +272,11 @@ function requireKey(
 ): void {
   if (!keys) addProblem(member, "this needs the agent's public keys", "give jwks or jwks_uri");
   if (keys?.from !== "registration") return;
-  const wanted = signatureAlgorithms.filter((one) => algorithm === undefined || one === algorithm);
-  if (!keys.jwks.some((jwk) => wanted.some((one) => supportsAlgorithm(jwk, one))))
+  const algorithms = signatureAlgorithms.filter((one) => algorithm === undefined || one === algorithm);
+  if (!keys.jwks.some((jwk) => algorithms.some((one) => supportsAlgorithm(jwk, one))))
     addProblem(
       "jwks",
-      `no key in it is for signatures by ${wanted.join(", ")}`,
+      `no key in it is for signatures by ${algorithms.join(", ")}`,
       "add one, or choose otherwise",
     );
 }
@@ -294,7 +294,7 @@ function readUrl(
 }
 
 function readEnum<T extends string>(
-  metadata: Metadata,
+  metadata: ClientMetadata,
   member: string,
   known: readonly T[],
   addProblem: AddProblem,
@@ -306,7 +306,7 @@ function readEnum<T extends string>(
   return found;
 }
 
-function readBoolean(metadata: Metadata, member: string, addProblem: AddProblem): boolean {
+function readBoolean(metadata: ClientMetadata, member: string, addProblem: AddProblem): boolean {
   const value = metadata[member];
   if (value !== undefined && typeof value !== "boolean")
     addProblem(member, "this is neither true nor false", "write true or false");

@@ -1,22 +1,22 @@
 /**
- * Gives waiting log entries their place, and signs what the log is now. Tampering is evident up to the newest
- * checkpoint that somebody else has kept, so each new one is handed to the publisher at once.
+ * Sequences log entries, signs a checkpoint and publishes it. Tampering is detectable up to the newest checkpoint
+ * that was kept elsewhere, so each new one is published immediately.
  */
 import type { Checkpoint } from "@countersign/protocol";
 import type { Store } from "../../store/store.ts";
 
 export type CheckpointDeps = {
   readonly store: Store;
-  /** Signs with the log's own key. Built in `keys/`. */
-  readonly signCheckpoint: (writeCheckpoint: Omit<Checkpoint, "origin">) => string;
-  /** Takes each new checkpoint off this process; a throw is a fault for the log of the operator. */
+  /** Signs with the key of the log (`usecase/key/keyring.ts`). */
+  readonly signCheckpoint: (checkpoint: Omit<Checkpoint, "origin">) => string;
+  /** Publishes a checkpoint outside this process. A rejection is logged as a fault. */
   readonly publish: (note: string) => Promise<void>;
 };
 
-/** So few that the event loop is held up for no longer than a request takes. */
-const batch = 200;
+/** Small enough that the event loop is not blocked longer than by a request. */
+const batchSize = 200;
 
-/** One round. Answers the new checkpoint, or undefined where nothing has been added since the last one. */
+/** Runs once. Returns the new checkpoint, or undefined if there are no new entries. */
 export async function writeCheckpoint({
   store,
   signCheckpoint,
@@ -24,17 +24,17 @@ export async function writeCheckpoint({
 }: CheckpointDeps): Promise<string | undefined> {
   let size = await store.log.size();
   for (;;) {
-    const grown = await store.log.sequence(batch);
-    if (grown - size < batch) {
-      size = grown;
+    const newSize = await store.log.sequence(batchSize);
+    if (newSize - size < batchSize) {
+      size = newSize;
       break;
     }
-    size = grown;
+    size = newSize;
   }
   const newest = await store.log.newestCheckpoint();
   if (size === 0 || newest?.size === size) return undefined;
   const note = signCheckpoint({ size, root: await store.log.root(size) });
-  // Published first: if we crash in between, the same note is made and published again, and none is ever missed.
+  // Publish first: after a crash in between, the same note is created and published again, and none is missed.
   await publish(note);
   await store.log.storeCheckpoint(size, note);
   return note;

@@ -1,17 +1,17 @@
-/** Erases the personal text about one request for good. The leaves, which hold only commitments, stay as they are. */
+/** Erases the personal texts of a request permanently. Leaves hold only commitments and are unchanged. */
 
 import { operator } from "../../audit/actor.ts";
 import { newEntry } from "../../audit/new-entry.ts";
 import type { Store } from "../../store/store.ts";
 
-const most = 10_000;
+const maxEntries = 10_000;
 
 /**
- * Answers how many entries lost their text. That it was asked for is in the log before anything is gone: if we crash in
- * between, asking again finishes it.
+ * Returns the number of entries whose texts were erased. The log entry is committed first: after a crash in between,
+ * repeating the call completes the erasure.
  */
 export async function eraseTexts(store: Store, request: string): Promise<number> {
-  const entries = await store.log.newest(most, request);
+  const entries = await store.log.newest(maxEntries, request);
   const ids = entries.flatMap(({ line, texts }) =>
     Object.keys(texts).length === 0 ? [] : [JSON.parse(line).id as string],
   );

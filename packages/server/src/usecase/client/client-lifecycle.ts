@@ -1,6 +1,6 @@
 /**
- * The operator lets agents and APIs in, and stops them. Secrets are made here, shown once, and kept as hashes.
- * Pausing an agent stops its asks, its redemptions and the spending of its tokens, in one write.
+ * Adds, pauses, resumes and removes clients (agents and APIs). Secrets are generated here, returned once, and stored
+ * as hashes. Pausing an agent stops its asks, redemptions and spends in one write.
  */
 
 import { operator, toRegistrationActor } from "../../audit/actor.ts";
@@ -15,7 +15,7 @@ import { absent, type Store } from "../../store/store.ts";
 
 export type ClientRefused = { readonly refused: "taken" | "unknown" | "already" };
 
-/** An agent as somebody registers it: what is not said is as for the simplest one. */
+/** A new agent. Members that are left out have the default of the simplest agent. */
 export type NewAgent = Pick<Agent, "id" | "name" | "types"> &
   Partial<Pick<Agent, Registrable>> & { readonly credential: NewCredential };
 type Registrable =
@@ -27,18 +27,24 @@ type Registrable =
   | "binding"
   | "source"
   | "registration";
-/** A method with a secret gets one made, unless its hash is given; `seal` encrypts it where it has to be kept. */
+/**
+ * Methods with a secret get a new one unless `secretHash` is given. `seal` encrypts secrets that must be recoverable.
+ */
 export type NewCredential =
   | Exclude<Credential, { method: `client_secret_${string}` }>
   | { readonly method: "client_secret_basic" | "client_secret_post"; readonly secretHash?: string }
   | { readonly method: "client_secret_jwt"; readonly seal: Seal["seal"] };
 
-/** The credential to make for how an agent is to prove itself. */
-export function createCredential(proof: ClientAuthMethod, seal: Seal["seal"]): NewCredential {
-  return proof.method === "client_secret_jwt" ? { method: proof.method, seal } : (proof as NewCredential);
+/** Returns the credential to create for an authentication method. */
+export function createCredential(authMethod: ClientAuthMethod, seal: Seal["seal"]): NewCredential {
+  return authMethod.method === "client_secret_jwt"
+    ? { method: authMethod.method, seal }
+    : (authMethod as NewCredential);
 }
 
-/** Lets an agent in. What the registration says has been checked. Answers its secret, where it has one, this once. */
+/**
+ * Adds an agent whose registration was validated. Returns its new secret, if it has one; it is not stored in clear.
+ */
 export async function addAgent(
   store: Store,
   input: NewAgent,
@@ -53,18 +59,18 @@ export async function addAgent(
   return secret === undefined ? {} : { secret };
 }
 
-/** The record of a new agent, with the secret that was made for it. */
+/** Builds the record of a new agent. Returns it with the generated secret, if any. */
 export async function makeAgent(
-  { credential, ...input }: NewAgent,
+  { credential: newCredential, ...input }: NewAgent,
   now: number,
 ): Promise<{ readonly record: Agent; readonly secret?: string }> {
-  const { credential: kept, secret } = await makeCredential(credential);
+  const { credential, secret } = await makeCredential(newCredential);
   const record: Agent = {
     delivery: { mode: "poll" },
     userCode: false,
     source: "command",
     ...input,
-    credential: kept,
+    credential,
     paused: false,
     createdAt: now,
   };
@@ -75,12 +81,12 @@ export async function makeAgent(
 export function newAgentEntry(
   record: Agent,
   now: number,
-  about: Pick<AnyEntryDetails, "facts" | "texts"> = {},
+  details: Pick<AnyEntryDetails, "facts" | "texts"> = {},
 ): NewEntry {
   const { source, types } = record;
-  const facts = { source, types: [...types], ...toClientMetadata(record), ...about.facts };
+  const facts = { source, types: [...types], ...toClientMetadata(record), ...details.facts };
   return newEntry("agent.added", now, {
-    ...about,
+    ...details,
     actor: toRegistrationActor(source, record.id),
     agent: record.id,
     facts,
@@ -88,26 +94,27 @@ export function newAgentEntry(
 }
 
 export async function makeCredential(
-  given: NewCredential,
+  newCredential: NewCredential,
 ): Promise<{ readonly credential: Credential; readonly secret?: string }> {
-  const { method } = given;
+  const { method } = newCredential;
   switch (method) {
     case "client_secret_basic":
     case "client_secret_post": {
-      if (given.secretHash !== undefined) return { credential: { method, secretHash: given.secretHash } };
+      if (newCredential.secretHash !== undefined)
+        return { credential: { method, secretHash: newCredential.secretHash } };
       const secret = newSecret();
       return { credential: { method, secretHash: hashSecret(secret) }, secret };
     }
     case "client_secret_jwt": {
       const secret = newSecret();
-      return { credential: { method, sealedSecret: await given.seal(secret) }, secret };
+      return { credential: { method, sealedSecret: await newCredential.seal(secret) }, secret };
     }
     default:
-      return { credential: given };
+      return { credential: newCredential };
   }
 }
 
-/** Pauses an agent everywhere at once, or resumes it. */
+/** Pauses or resumes an agent, on all nodes. */
 export async function pauseAgent(
   store: Store,
   id: string,
@@ -147,8 +154,8 @@ export async function addApi(
   return outcome === "conflict" ? { refused: "taken" } : { secret };
 }
 
-/** Takes an agent's or an API's credentials away. What it asked stays in the log. */
-export async function remove(
+/** Removes an agent or an API with its credentials. Its requests stay in the log. */
+export async function removeClient(
   store: Store,
   kind: "agent" | "api",
   id: string,

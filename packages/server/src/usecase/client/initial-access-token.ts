@@ -1,6 +1,6 @@
 /**
- * The operator allows agents to register themselves: so many, until then, for these action types, under this name. What
- * allows it is an initial access token (RFC 7591 §3), shown once and kept as a hash.
+ * Creates and revokes initial access tokens (RFC 7591 §3), with which agents register themselves: for a number of
+ * uses, until a time, for given action types and name. Returned once and stored as a hash.
  */
 
 import { operator } from "../../audit/actor.ts";
@@ -30,12 +30,14 @@ export async function createInitialAccessToken(
   return { id, token };
 }
 
-/** What an initial access token is known by: its hash in hexadecimal, so that it can stand on a command line. */
+/**
+ * Returns the id of an initial access token: its hash in hexadecimal, which never begins with `-` on a command line.
+ */
 export function computeInitialAccessTokenId(token: string): string {
   return Buffer.from(hashSecret(token), "base64url").toString("hex");
 }
 
-/** From then on nobody registers by it. Those who did stay. */
+/** Revokes an initial access token. Agents that registered with it are unaffected. */
 export async function revokeInitialAccessToken(store: Store, id: string): Promise<"done" | "unknown"> {
   for (;;) {
     const found = await store.read("initial_access_token", id);

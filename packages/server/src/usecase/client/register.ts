@@ -1,7 +1,7 @@
 /**
- * An agent registers itself (RFC 7591), and looks after its registration (RFC 7592). What it may be registered for comes
- * with the operator's allowance and never grows by what it sends; its name on cards comes from there, too. A registration
- * is always read whole, by the same reader as every other.
+ * Dynamic client registration (RFC 7591) and its management (RFC 7592). Action types and the name on cards come from
+ * the initial access token, never from the agent. A registration is always validated as a whole, by the same parser
+ * as every other.
  */
 import { timingSafeEqual } from "node:crypto";
 import type { Json, JsonObject } from "@countersign/protocol";
@@ -12,7 +12,7 @@ import type { PolicySource } from "../../config/policy.ts";
 import type { Settings } from "../../config/sections.ts";
 import { hashSecret, newSecret, type Seal } from "../../crypto/secret.ts";
 import type { Agent } from "../../domain/client/client.ts";
-import type { Problem } from "../../domain/client/problem.ts";
+import type { MetadataProblem } from "../../domain/client/problem.ts";
 import {
   type Registration,
   type RegistrationPolicy,
@@ -22,61 +22,65 @@ import { newId } from "../../domain/id.ts";
 import { absent, type Store, type Versioned, type Write } from "../../store/store.ts";
 import { createCredential, makeAgent, newAgentEntry } from "./client-lifecycle.ts";
 import { computeInitialAccessTokenId } from "./initial-access-token.ts";
-import { changeAgent } from "./update-agent.ts";
+import { updateAgent } from "./update-agent.ts";
 
 export type RegisterDeps = {
   readonly store: Store;
   readonly policy: PolicySource;
   readonly settings: Pick<Settings, "outbound" | "mtls">;
-  /** For secrets that have to be kept. */
+  /** Seals secrets that must be recoverable. */
   readonly secrets: Seal;
 };
 
-export type Registered = {
+export type RegisteredClient = {
   readonly agent: Agent;
-  /** What looks after the registration (RFC 7592 §3). */
+  /** Registration access token (RFC 7592 §3). */
   readonly token: string;
-  /** Where there is a new one: shown this once. */
+  /** A new client secret, returned once. */
   readonly secret?: string;
 };
 
 /**
- * `unknown_token`: no token of ours, or not for this; also for an agent that is not there. `paused`: a person has stopped
- * this agent, and it changes nothing until it is resumed.
+ * `unknown_token`: the token is unknown, or not valid for this agent, or the agent does not exist. `paused`: the
+ * agent is paused and cannot change its registration until it is resumed.
  */
 export type RegisterRefusal = "unknown_token" | "paused" | "metadata";
 export type RegisterRefused =
   | { readonly refused: Exclude<RegisterRefusal, "metadata"> }
-  | { readonly refused: "metadata"; readonly problems: readonly Problem[] };
+  | { readonly refused: "metadata"; readonly problems: readonly MetadataProblem[] };
 
-/** Of any number of uses at the same time, an allowance of one lets one through. */
+/** Registers an agent. A token with one use registers one agent, also under concurrency. */
 export async function register(
   { store, policy, settings, secrets }: RegisterDeps,
   initialToken: string,
   metadata: JsonObject,
-): Promise<Registered | RegisterRefused> {
+): Promise<RegisteredClient | RegisterRefused> {
   const id = computeInitialAccessTokenId(initialToken);
   for (;;) {
     const now = store.now();
     const grant = await store.read("initial_access_token", id);
     if (!grant || now >= grant.record.expiresAt) return { refused: "unknown_token" };
     const { name, types, usesLeft, expiresAt } = grant.record;
-    const read = readWithin(toRegistrationPolicy({ ...settings, ...policy.current() }), types, metadata);
+    const read = readAllowedRegistration(
+      toRegistrationPolicy({ ...settings, ...policy.current() }),
+      types,
+      metadata,
+    );
     if ("problems" in read) return { refused: "metadata", problems: read.problems };
-    const { proof, ...registration } = read;
+    const { authMethod, ...registration } = read;
     const token = newSecret();
     const { record, secret } = await makeAgent(
       {
         id: newId("agent", now),
         name,
         ...registration,
-        credential: createCredential(proof, secrets.seal),
+        credential: createCredential(authMethod, secrets.seal),
         source: "registration",
         registration: { tokenHash: hashSecret(token), types },
       },
       now,
     );
-    const used: Write =
+    const tokenWrite: Write =
       usesLeft > 1
         ? {
             put: "initial_access_token",
@@ -86,62 +90,62 @@ export async function register(
         : { delete: "initial_access_token", id, ifVersion: grant.version };
     const outcome = await store.commit({
       notOnOrAfter: expiresAt,
-      writes: [used, { put: "agent", record, ifVersion: absent }],
+      writes: [tokenWrite, { put: "agent", record, ifVersion: absent }],
       entries: [
-        newAgentEntry(record, now, { facts: { grant: id }, texts: { said_name: saidName(metadata) } }),
+        newAgentEntry(record, now, { facts: { grant: id }, texts: { said_name: readClaimedName(metadata) } }),
       ],
     });
     if (outcome === "committed") return { agent: record, token, ...(secret !== undefined && { secret }) };
   }
 }
 
-export async function readRegistered(
+export async function getRegisteredClient(
   { store }: Pick<RegisterDeps, "store">,
   id: string,
   token: string,
-): Promise<Registered | RegisterRefused> {
-  const found = await findRegistered(store, id, token);
+): Promise<RegisteredClient | RegisterRefused> {
+  const found = await authenticateRegistration(store, id, token);
   return "refused" in found ? found : { agent: found.record, token };
 }
 
-/** Replaces the whole registration: what is left out is as for one who never said it (RFC 7592 §2.2). */
-export async function changeRegistered(
+/** Replaces the whole registration: members that are left out get their defaults (RFC 7592 §2.2). */
+export async function updateRegisteredClient(
   { store, policy, settings, secrets }: RegisterDeps,
   id: string,
   token: string,
   metadata: JsonObject,
-): Promise<Registered | RegisterRefused> {
+): Promise<RegisteredClient | RegisterRefused> {
   for (;;) {
-    const found = await findRegistered(store, id, token);
+    const found = await authenticateRegistration(store, id, token);
     if ("refused" in found) return found;
     const { paused, name, registration } = found.record;
     if (paused) return { refused: "paused" };
-    const foreign = await foreignMembers(metadata, found.record, secrets);
-    if (foreign.length > 0) return { refused: "metadata", problems: foreign };
-    const read = readWithin(
+    const memberProblems = await findServerMembers(metadata, found.record, secrets);
+    if (memberProblems.length > 0) return { refused: "metadata", problems: memberProblems };
+    const read = readAllowedRegistration(
       toRegistrationPolicy({ ...settings, ...policy.current() }),
       registration!.types,
       metadata,
     );
     if ("problems" in read) return { refused: "metadata", problems: read.problems };
-    const { proof, ...rest } = read;
-    const next = { ...rest, name, credential: createCredential(proof, secrets.seal) };
-    const changed = await changeAgent(store, found, next, { by: "registration" });
+    const { authMethod, ...rest } = read;
+    const next = { ...rest, name, credential: createCredential(authMethod, secrets.seal) };
+    const changed = await updateAgent(store, found, next, { by: "registration" });
     if (changed === "conflict") continue;
-    const now = await findRegistered(store, id, token);
-    if ("refused" in now) return now;
-    return { agent: now.record, token, ...(changed.secret !== undefined && { secret: changed.secret }) };
+    const updated = await authenticateRegistration(store, id, token);
+    if ("refused" in updated) return updated;
+    return { agent: updated.record, token, ...(changed.secret !== undefined && { secret: changed.secret }) };
   }
 }
 
-/** The agent takes its own credentials away (RFC 7592 §2.3). */
-export async function removeRegistered(
+/** Removes the agent that the token belongs to (RFC 7592 §2.3). */
+export async function removeRegisteredClient(
   { store }: Pick<RegisterDeps, "store">,
   id: string,
   token: string,
 ): Promise<"done" | RegisterRefused> {
   for (;;) {
-    const found = await findRegistered(store, id, token);
+    const found = await authenticateRegistration(store, id, token);
     if ("refused" in found) return found;
     if (found.record.paused) return { refused: "paused" };
     const outcome = await store.commit({
@@ -158,41 +162,42 @@ export async function removeRegistered(
   }
 }
 
-async function findRegistered(
+async function authenticateRegistration(
   store: Store,
   id: string,
   token: string,
 ): Promise<Versioned<"agent"> | RegisterRefused> {
   const found = await store.read("agent", id);
   const expected = Buffer.from(found?.record.registration?.tokenHash ?? "", "base64url");
-  const given = Buffer.from(hashSecret(token), "base64url");
-  if (!found || given.length !== expected.length || !timingSafeEqual(given, expected))
+  const actual = Buffer.from(hashSecret(token), "base64url");
+  if (!found || actual.length !== expected.length || !timingSafeEqual(actual, expected))
     return { refused: "unknown_token" };
   return found;
 }
 
-/** Read as everywhere, with no more action types than were allowed, and are still declared. */
-function readWithin(
+/** Parses a registration that may only have action types which were allowed and are still declared. */
+function readAllowedRegistration(
   policy: RegistrationPolicy,
   types: readonly string[],
   metadata: JsonObject,
-): Registration | { readonly problems: readonly Problem[] } {
+): Registration | { readonly problems: readonly MetadataProblem[] } {
   const allowed = [...policy.types].filter(([type]) => types.includes(type));
   return readRegistration(metadata, { ...policy, types: new Map(allowed) });
 }
 
-/** RFC 7592 §2.2: whose registration it is has to be said, and what the server says about it must not be. */
-async function foreignMembers(
+/** Returns what is wrong with the members that identify the client or belong to the server (RFC 7592 §2.2). */
+async function findServerMembers(
   { client_id, client_secret, ...rest }: JsonObject,
   agent: Agent,
   secrets: Seal,
-): Promise<Problem[]> {
-  const problems: Problem[] = [];
-  const say = (member: string, message: string, remedy: string) => problems.push({ member, message, remedy });
+): Promise<MetadataProblem[]> {
+  const problems: MetadataProblem[] = [];
+  const addProblem = (member: string, message: string, remedy: string) =>
+    problems.push({ member, message, remedy });
   if (client_id !== agent.id)
-    say("client_id", "client_id does not match the registration access token", "send the client_id");
-  if (client_secret !== undefined && !(await isItsSecret(client_secret, agent, secrets)))
-    say(
+    addProblem("client_id", "client_id does not match the registration access token", "send the client_id");
+  if (client_secret !== undefined && !(await isCurrentSecret(client_secret, agent, secrets)))
+    addProblem(
       "client_secret",
       "client_secret does not match the stored secret",
       "leave it out: secrets are made by the server",
@@ -203,22 +208,22 @@ async function foreignMembers(
     "client_secret_expires_at",
     "client_id_issued_at",
   ])
-    if (member in rest) say(member, "this member is set by the server", "leave it out");
+    if (member in rest) addProblem(member, "this member is set by the server", "leave it out");
   return problems;
 }
 
-async function isItsSecret(given: Json, { credential }: Agent, secrets: Seal): Promise<boolean> {
-  if (typeof given !== "string") return false;
-  if ("secretHash" in credential) return hashSecret(given) === credential.secretHash;
+async function isCurrentSecret(secret: Json, { credential }: Agent, secrets: Seal): Promise<boolean> {
+  if (typeof secret !== "string") return false;
+  if ("secretHash" in credential) return hashSecret(secret) === credential.secretHash;
   return (
     "sealedSecret" in credential &&
-    hashSecret(given) === hashSecret(await secrets.open(credential.sealedSecret))
+    hashSecret(secret) === hashSecret(await secrets.open(credential.sealedSecret))
   );
 }
 
-/** What it calls itself is evidence, and nothing that anybody is shown on a card. */
-function saidName({ client_name: name }: JsonObject): string | undefined {
+/** Returns the name that the agent claims, at most 200 characters. Logged as evidence; never shown on a card. */
+function readClaimedName({ client_name: name }: JsonObject): string | undefined {
   if (typeof name !== "string") return undefined;
-  // It may be cut in the middle of a character, and PostgreSQL keeps no NUL.
+  // The cut may split a surrogate pair, and PostgreSQL rejects NUL.
   return name.slice(0, 200).toWellFormed().replaceAll("\0", "\ufffd");
 }

@@ -1,6 +1,6 @@
 /**
- * An agent's registration changes: always the whole of it, checked whole by whoever calls, so that nothing comes in by the
- * way of a change that could not have been registered. What changed is in the log; whether it is paused does not change.
+ * Updates the registration of an agent. The caller has validated it as a whole, so that a change cannot introduce
+ * what could not be registered. The changed members are logged; the paused state is kept.
  */
 import { canonicalize, type Json, type JsonObject } from "@countersign/protocol";
 import { toRegistrationActor } from "../../audit/actor.ts";
@@ -10,36 +10,36 @@ import { toClientMetadata } from "../../domain/client/metadata.ts";
 import type { Store, Versioned, Write } from "../../store/store.ts";
 import { makeCredential, type NewAgent, type NewCredential } from "./client-lifecycle.ts";
 
-/** What it is registered with from now on. `source` says who changed it; it stays whose it was. */
+/** The complete new registration. The source of the agent does not change. */
 export type UpdatedAgent = Omit<NewAgent, "id" | "source" | "registration"> &
   Pick<Agent, "delivery" | "userCode">;
 
-export type Changed = {
-  /** The members of its metadata that are others now, in wire spelling; `client_secret` where there is a new one. */
+export type AgentUpdateResult = {
+  /** Changed members of the client metadata; `client_secret` if there is a new secret. */
   readonly members: readonly string[];
   readonly secret?: string;
 };
 
-export type ChangeOptions = {
-  /** Where the change comes from. */
+export type UpdateAgentOptions = {
+  /** Who makes the change. */
   readonly by: Agent["source"];
-  /** A new secret, also where the old one would still do. */
+  /** Generate a new secret even if the current one could be kept. Default: false. */
   readonly renew?: boolean;
-  /** What else must still be as it was read. */
-  readonly also?: readonly Write[];
+  /** Additional writes, for example guards. Default: none. */
+  readonly extraWrites?: readonly Write[];
 };
 
-/** `conflict`: somebody else changed it meanwhile; read again. */
-export async function changeAgent(
+/** Returns `conflict` if the agent changed since it was read. */
+export async function updateAgent(
   store: Store,
   { record: before, version }: Versioned<"agent">,
-  { credential: wanted, ...next }: UpdatedAgent,
-  { by, renew = false, also = [] }: ChangeOptions,
-): Promise<Changed | "conflict"> {
-  const kept = renew ? undefined : keptCredential(before.credential, wanted);
-  const { credential, secret } = kept ? { credential: kept } : await makeCredential(wanted);
+  { credential: newCredential, ...next }: UpdatedAgent,
+  { by, renew = false, extraWrites = [] }: UpdateAgentOptions,
+): Promise<AgentUpdateResult | "conflict"> {
+  const kept = renew ? undefined : findReusableCredential(before.credential, newCredential);
+  const { credential, secret } = kept ? { credential: kept } : await makeCredential(newCredential);
   const { id, paused, createdAt, source } = before;
-  // The operator's word replaces what it was allowed when it registered itself.
+  // An operator may change the action types that a registered agent was allowed.
   const registration =
     before.registration && by === "command"
       ? { ...before.registration, types: next.types }
@@ -57,7 +57,7 @@ export async function changeAgent(
   const members = Object.keys(changed);
   if (members.length === 0) return { members };
   const outcome = await store.commit({
-    writes: [{ put: "agent", record, ifVersion: version }, ...also],
+    writes: [{ put: "agent", record, ifVersion: version }, ...extraWrites],
     entries: [
       newEntry("agent.changed", store.now(), {
         actor: toRegistrationActor(by, id),
@@ -70,31 +70,31 @@ export async function changeAgent(
   return secret === undefined ? { members } : { members, secret };
 }
 
-/** The secret, as long as the next method can do with what is kept of it; undefined where there is none to keep. */
-function keptCredential(before: Credential, wanted: NewCredential): Credential | undefined {
-  switch (wanted.method) {
+/** Returns the current credential in the form of the new method, or undefined if the secret cannot be kept. */
+function findReusableCredential(before: Credential, next: NewCredential): Credential | undefined {
+  switch (next.method) {
     case "client_secret_basic":
     case "client_secret_post":
-      return wanted.secretHash === undefined && "secretHash" in before
-        ? { method: wanted.method, secretHash: before.secretHash }
+      return next.secretHash === undefined && "secretHash" in before
+        ? { method: next.method, secretHash: before.secretHash }
         : undefined;
     case "client_secret_jwt":
-      return before.method === wanted.method ? before : undefined;
+      return before.method === next.method ? before : undefined;
     default:
       return undefined;
   }
 }
 
-/** Each member that is another now, with its new value; null where it is gone. */
+/** Returns the changed members with their new values; null for removed ones. */
 export function diffAgents(before: Agent, after: Agent): JsonObject {
-  const [old, now] = [before, after].map((agent): { readonly [member: string]: Json } => ({
+  const [oldMembers, newMembers] = [before, after].map((agent): { readonly [member: string]: Json } => ({
     ...toClientMetadata(agent),
     types: [...agent.types],
   }));
   const changed: { [member: string]: Json } = {};
-  for (const member of new Set([...Object.keys(old!), ...Object.keys(now!)])) {
-    const value = now![member] ?? null;
-    if (canonicalize(value) !== canonicalize(old![member] ?? null)) changed[member] = value;
+  for (const member of new Set([...Object.keys(oldMembers!), ...Object.keys(newMembers!)])) {
+    const value = newMembers![member] ?? null;
+    if (canonicalize(value) !== canonicalize(oldMembers![member] ?? null)) changed[member] = value;
   }
   if (secretOf(before) !== secretOf(after))
     changed.client_secret = secretOf(after) === undefined ? null : "new";

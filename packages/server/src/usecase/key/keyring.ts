@@ -1,7 +1,7 @@
 /**
- * The keys that sign tokens and checkpoints. They live in the store, their private halves encrypted under the key from
- * outside it, so that every node signs with the same ones. A new token key is published before it signs and stays
- * published until nothing that it signed can still be alive.
+ * Signing keys of tokens and checkpoints. Stored in the database, the private keys encrypted under the root key, so
+ * that every node signs with the same keys. A new token key is published before it signs, and stays published until
+ * everything it signed has expired.
  */
 import { createPrivateKey, createPublicKey, generateKeyPairSync } from "node:crypto";
 import {
@@ -23,28 +23,30 @@ import type { SealedKey } from "../../store/record/key.ts";
 import { absent, type Store } from "../../store/store.ts";
 
 /**
- * How long a new key is published before it signs: the ten minutes for which clients may go on with a JWKS that they have
- * fetched, and one in which every server reads its keys again.
+ * How long a new key is published before it signs: clients may cache a JWKS for ten minutes, and servers reload their
+ * keys every minute.
  */
 const prePublishMs = 11 * 60_000;
-/** How long after its successor's start a key stays published: the longest token and ID token, and some clock skew. */
+/**
+ * How long a key stays published after its successor became active: the longest lifetime of a token, plus clock skew.
+ */
 const retainedMs = 10 * 60_000;
-/** The `typ` of ID tokens, which tells them from access tokens (RFC 9068 §2.1). */
+/** `typ` of ID tokens; access tokens have another (RFC 9068 §2.1). */
 const idTokenType = "JWT";
 
 export interface Keyring {
   readonly signer: Signer;
   /**
-   * The claims of an ID token that this server signed, also with a key that has retired, and also one that has expired;
-   * undefined for anything else.
+   * Returns the claims of an ID token that this server signed, also with a retired key, and also if it has expired;
+   * otherwise undefined.
    */
   readIdToken(idToken: string): Promise<JsonObject | undefined>;
-  /** Public keys that a verifier may need now (RFC 7517). */
+  /** Returns the public keys that verifiers may need now (RFC 7517). */
   jwks(): { readonly keys: readonly JsonObject[] };
   readonly signCheckpoint: (checkpoint: Omit<Checkpoint, "origin">) => string;
-  /** The log's public key, as C2SP signed notes spell it. */
+  /** The log's verifier key (C2SP signed-note). */
   readonly logKey: string;
-  /** Reads the keys again: another process may have rotated them. */
+  /** Reloads the keys: another process may have rotated them. */
   reload(): Promise<void>;
 }
 
@@ -95,7 +97,7 @@ export async function openKeyring(
     return loaded.sort((a, b) => a.activeAt - b.activeAt);
   }
 
-  /** The newest that has been announced for long enough. */
+  /** Returns the newest active key. */
   function findActiveKey(): LoadedKey {
     const now = store.now();
     return tokens.findLast(({ activeAt }) => activeAt <= now) ?? tokens[0]!;
@@ -110,7 +112,7 @@ export async function openKeyring(
         idToken,
         ({ kid }) => {
           const signer = tokens.find((key) => key.kid === kid);
-          if (!signer) throw new Error("no key of this server has that kid");
+          if (!signer) throw new Error("unknown kid");
           return signer.publicJwk as JWK;
         },
         { algorithms: [signingAlgorithm] },
@@ -120,7 +122,7 @@ export async function openKeyring(
       const idTokenClaims = claims.value as JsonObject;
       return idTokenClaims.iss === issuer ? idTokenClaims : undefined;
     } catch {
-      // Not signed here, or no JWS at all.
+      // Not signed by this server, or not a JWS.
       return undefined;
     }
   }
@@ -147,7 +149,7 @@ export async function openKeyring(
   };
 }
 
-/** A log keeps its name: under another one nobody could verify what was signed before. */
+/** Throws if the log has another origin: checkpoints signed earlier could no longer be verified. */
 async function requireOrigin(store: Store, origin: string): Promise<void> {
   const [name] = (await store.log.newestCheckpoint())?.note.split("\n") ?? [];
   if (name !== undefined && name !== origin)
@@ -156,7 +158,7 @@ async function requireOrigin(store: Store, origin: string): Promise<void> {
     );
 }
 
-/** A further token key: published at once, signing once clients have had time to fetch it. Answers its `kid`. */
+/** Creates a token key that becomes active after `prePublishMs`. Returns its `kid`. */
 export function rotateTokenKey(store: Store, rootKey: RootKey): Promise<string> {
   return createKey(store, rootKey, "token", store.now() + prePublishMs, operator);
 }
@@ -171,7 +173,7 @@ async function createKey(
   const pair =
     purpose === "token" ? generateKeyPairSync("ec", { namedCurve: "P-256" }) : generateKeyPairSync("ed25519");
   const jwk = pair.publicKey.export({ format: "jwk" });
-  // There is one log key, whichever node makes it first.
+  // There is one log key, whichever node creates it first.
   const kid = purpose === "log" ? "log" : await calculateJwkThumbprint(jwk as JWK);
   const alg = purpose === "token" ? signingAlgorithm : "EdDSA";
   const record: SealedKey = {
@@ -188,7 +190,7 @@ async function createKey(
     writes: [{ put: "key", record, ifVersion: absent }],
     entries: [newEntry("key.created", store.now(), { actor, facts })],
   });
-  if (outcome === "conflict" && purpose !== "log") throw new Error("a fresh key was already there");
+  if (outcome === "conflict" && purpose !== "log") throw new Error("a new key has the id of an existing one");
   return kid;
 }
 
@@ -197,7 +199,7 @@ async function unseal(seal: Seal, key: SealedKey): Promise<JsonObject> {
     return JSON.parse(await seal.open(key.sealedPrivateJwk));
   } catch (cause) {
     throw new Error(
-      `the key ${key.kid} cannot be opened: this is not the outside key that it was sealed under`,
+      `the key ${key.kid} cannot be decrypted: the root key is not the one that it was encrypted with`,
       { cause },
     );
   }

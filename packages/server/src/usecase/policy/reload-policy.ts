@@ -9,7 +9,7 @@ import { type Config, type ConfigProblems, formatProblem, type LoadedConfig } fr
 import { type Change, type ConfigValues, diffConfigs, hashPolicy } from "../../config/digest.ts";
 import type { Policy } from "../../config/sections.ts";
 import type { Store } from "../../store/store.ts";
-import { publishTypes } from "../client/publish-action-types.ts";
+import { publishActionTypes } from "../client/publish-action-types.ts";
 import { formatIdConflict, planReconciliation, reconcileAgents } from "../client/reconcile-agents.ts";
 
 export type ReloadResult =
@@ -67,9 +67,9 @@ export function createPolicyReloader(deps: ReloadDeps, initial: ConfigValues): (
   ): Promise<readonly string[] | undefined> {
     const { store } = deps;
     const plan = await planReconciliation(store, config);
-    if (plan.taken.length > 0) return plan.taken.map(formatIdConflict);
+    if (plan.conflicts.length > 0) return plan.conflicts.map(formatIdConflict);
     const swap = await deps.prepare(config);
-    await publishTypes(store, config);
+    await publishActionTypes(store, config);
     await reconcileAgents(store, config);
     if (changes.length > 0) {
       const facts = {

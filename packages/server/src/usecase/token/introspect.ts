@@ -1,4 +1,4 @@
-/** RFC 7662: whether a token may still be spent by this API. Active only while issued; asking changes nothing. */
+/** Token introspection (RFC 7662): a token is active if this API may still spend it. Has no side effects. */
 
 import type { PolicySource } from "../../config/policy.ts";
 import type { Api } from "../../domain/client/client.ts";
@@ -6,14 +6,14 @@ import type { Decision } from "../../domain/request/request.ts";
 import { getTokenState, hashToken, type Token } from "../../domain/token/token.ts";
 import type { Store } from "../../store/store.ts";
 
-/** A token that may be spent, and what it stands for. */
-export type Introspected = { readonly token: Token; readonly decision: Decision };
+/** An active token, and the decision that it is based on. */
+export type IntrospectionResult = { readonly token: Token; readonly decision: Decision };
 
 export async function introspect(
   { store, policy }: { readonly store: Store; readonly policy: PolicySource },
   api: Api,
   accessToken: string,
-): Promise<Introspected | undefined> {
+): Promise<IntrospectionResult | undefined> {
   const found = await store.read("token", hashToken(accessToken));
   if (!found || found.record.audience !== policy.current().apis.get(api.api)?.audience) return undefined;
   if (getTokenState(found.record, store.now()) !== "issued") return undefined;

@@ -1,7 +1,7 @@
 /**
- * An approval becomes a token. The token is signed first and becomes valid in the same commit that ends the approval: of
- * any number of attempts one commits. Whoever calls has found the approval approved and knows who the agent is; whether
- * the approval still holds under the rules in force is decided here.
+ * Issues the token of an approved request. The token is signed first and becomes valid in the commit that redeems the
+ * request, so one of several attempts succeeds. The caller has authenticated the agent and found the request
+ * approved; whether the approval still holds under the current rules is decided here.
  */
 
 import type { JsonObject } from "@countersign/protocol";
@@ -13,7 +13,11 @@ import type { Signer } from "../../crypto/jwt-signer.ts";
 import type { Directory, DirectoryEntry } from "../../directory/directory.ts";
 import { newId } from "../../domain/id.ts";
 import { maxLevel, toAcr } from "../../domain/policy/level.ts";
-import { type ApprovalRequest, type Decision, redeem as redeemed } from "../../domain/request/request.ts";
+import {
+  type ApprovalRequest,
+  type Decision,
+  redeem as redeemRequest,
+} from "../../domain/request/request.ts";
 import {
   type Confirmation,
   hashToken,
@@ -48,31 +52,32 @@ export type IssuedToken = {
 };
 
 /**
- * `access_denied`: what was approved does not hold any more. `invalid_target`: the agent means another API.
- * `registration_changed`: the agent is not registered as when it authenticated; it can do so again.
+ * `access_denied`: the approval does not hold any more. `invalid_target`: `resource` is another API than the approved
+ * one. `registration_changed`: the registration changed since the agent authenticated; the agent can authenticate
+ * again.
  */
 export type IssueRefusal = "access_denied" | "invalid_target" | "registration_changed";
 export type IssueRefused = { readonly refused: IssueRefusal };
 
 export type IssueOptions = {
-  /** Who redeems the approval. */
+  /** Who redeems the request. */
   readonly actor: ActorOf<"token.issued">;
-  /** Where the agent means to use the token, if it says so. */
+  /** `resource` of the token request (RFC 8707), if given. */
   readonly resource?: string | undefined;
-  /** The key that the token will be bound to. */
+  /** Binds the token to this key. */
   readonly confirmation?: Confirmation | undefined;
-  /** Claims that the ID token has beside the usual ones, made from the access token. */
+  /** Returns additional claims of the ID token, which may depend on the access token. */
   readonly idTokenClaims?: (accessToken: string) => Record<string, unknown>;
-  /** What else is written in the same commit. */
-  readonly also?: (grant: IssuedToken, token: Token) => Promise<readonly Write[]>;
+  /** Returns additional writes for the same commit. */
+  readonly buildExtraWrites?: (grant: IssuedToken, token: Token) => Promise<readonly Write[]>;
 };
 
-/** `conflict`: something of it changed meanwhile; read again. */
-export async function issue(
+/** Returns `conflict` if a record changed since it was read; the caller reads again. */
+export async function issueToken(
   deps: IssueDeps,
   agent: Versioned<"agent">,
   found: Versioned<"request">,
-  { actor, resource, confirmation, idTokenClaims, also }: IssueOptions,
+  { actor, resource, confirmation, idTokenClaims, buildExtraWrites }: IssueOptions,
 ): Promise<IssuedToken | IssueRefused | "conflict"> {
   const { store, directory, signer } = deps;
   const policy = deps.policy.current();
@@ -94,7 +99,7 @@ export async function issue(
   );
 
   const jti = newId("tok", now);
-  const next = redeemed(request, jti, now);
+  const next = redeemRequest(request, jti, now);
   if ("refused" in next) return "conflict";
   const issuedAtSeconds = Math.floor(now / 1000);
   const expiresAtSeconds = issuedAtSeconds + lifetimeSeconds;
@@ -109,8 +114,8 @@ export async function issue(
   };
   const idTokenFor = (extra: Record<string, unknown>) =>
     signer.idToken({ ...common, aud: request.agent, ...extra });
-  // Both are signed at the same time, unless one speaks of the other.
-  const early = idTokenClaims ? undefined : idTokenFor({});
+  // Sign both concurrently, unless the ID token depends on the access token.
+  const independentIdToken = idTokenClaims ? undefined : idTokenFor({});
   const accessToken = await signer.accessToken({
     ...common,
     aud: request.audience,
@@ -123,7 +128,7 @@ export async function issue(
     approved_by: [decision.approver],
     ...(confirmation && { cnf: confirmation }),
   });
-  const idToken = await (early ?? idTokenFor(idTokenClaims!(accessToken)));
+  const idToken = await (independentIdToken ?? idTokenFor(idTokenClaims!(accessToken)));
   const token: Token = {
     hash: hashToken(accessToken),
     jti,
@@ -149,7 +154,7 @@ export async function issue(
     scope: request.scope,
     details,
   };
-  const further = also ? await also(grant, token) : [];
+  const extraWrites = buildExtraWrites ? await buildExtraWrites(grant, token) : [];
   const outcome = await store.commit({
     notOnOrAfter: request.expiresAt,
     writes: [
@@ -159,7 +164,7 @@ export async function issue(
       ...guardDenials(request.parts),
       { put: "request", record: next, ifVersion: found.version },
       { put: "token", record: token, ifVersion: absent },
-      ...further,
+      ...extraWrites,
     ],
     entries: [
       newEntry("token.issued", now, {
@@ -194,13 +199,14 @@ async function checkStillAuthorized(
   { record: approver, active }: DirectoryEntry,
   now: number,
 ): Promise<readonly Write[] | undefined> {
-  const needed = getRequiredLevel(policy, request);
-  if (agent.paused || !active || needed === undefined || maxLevel(level, needed) !== level) return undefined;
+  const requiredLevel = getRequiredLevel(policy, request);
+  if (agent.paused || !active || requiredLevel === undefined || maxLevel(level, requiredLevel) !== level)
+    return undefined;
   const guards = await checkAuthority({ policy, directory }, agent, approver, request, now);
   return guards && !(await isDenied(store, request.parts)) ? guards : undefined;
 }
 
-/** The agent's own record may have changed since it authenticated; then this request is over rather than retried. */
+/** Tells a changed agent record, which ends the token request, from other conflicts, which are retried. */
 async function explainConflict(store: Store, agent: Versioned<"agent">): Promise<IssueRefused | "conflict"> {
   const current = await store.read("agent", agent.record.id);
   if (!current || current.record.paused) return { refused: "access_denied" };

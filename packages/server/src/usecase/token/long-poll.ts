@@ -1,89 +1,92 @@
 /**
- * Polls that are answered when there is an answer, and not at once (`Prefer: wait`, RFC 7240 §4.3). One for each request,
- * whoever asked for it; what is decided here lets it go within milliseconds, what another process wrote as soon as this
- * one hears that something was. However many are held, they share one watch of the store and one timer, and both end
- * with the last of them. It decides nothing: who is let go looks for themselves.
+ * Long polling (`Prefer: wait`, RFC 7240 §4.3): polls that wait for a decision, one per request. A decision of this
+ * process releases a poll within milliseconds, one of another process as soon as its change event arrives. All polls
+ * share one store watch and one timer, which end with the last poll. A released poll reads the request again; nothing
+ * is decided here.
  */
 import type { ChangeEvent, Store } from "../../store/store.ts";
 
 export type PollWaiters = {
-  readonly isHeld: (requestId: string) => boolean;
-  /** Resolves when the request does not wait for an answer any more, at `until`, or when the caller hangs up. */
-  readonly hold: (requestId: string, until: number, signal: AbortSignal) => Promise<void>;
-  /** Lets all go, and from now on holds none. */
-  readonly release: () => void;
+  readonly isWaiting: (requestId: string) => boolean;
+  /** Resolves when the request is not pending any more, at `until`, or when `signal` aborts. */
+  readonly wait: (requestId: string, until: number, signal: AbortSignal) => Promise<void>;
+  /** Releases all polls; later ones resolve at once. */
+  readonly close: () => void;
 };
 
-/** How late the clock may be noticed. */
-const recheckMs = 50;
-/** So many are asked about in one question. */
-const most = 1_000;
+/** Interval of the timer that releases polls at `until`. */
+const expiryIntervalMs = 50;
+/** Maximum requests per query. */
+const maxBatchSize = 1_000;
 
 type Poll = { readonly until: number; readonly releasePoll: () => void };
 
 export function createPollWaiters(store: Pick<Store, "now" | "findNotPending" | "watch">): PollWaiters {
   const polls = new Map<string, Poll>();
-  /** Held since the last turn of the event loop. */
-  let fresh: string[] = [];
+  /** Polls added since the last turn of the event loop. */
+  let justAdded: string[] = [];
   let stop: (() => void) | undefined;
   let closed = false;
-  let looking = false;
-  let again = false;
+  let checking = false;
+  let recheck = false;
 
   function start(): () => void {
-    const unwatch = store.watch((wake) => void hear(wake));
-    const timer = setInterval(look, recheckMs);
+    const unwatch = store.watch((event) => void onChange(event));
+    const timer = setInterval(releaseExpired, expiryIntervalMs);
     return () => {
       unwatch();
       clearInterval(timer);
     };
   }
 
-  function look(): void {
+  function releaseExpired(): void {
     const now = store.now();
     for (const { until, releasePoll } of polls.values()) if (now >= until) releasePoll();
   }
 
-  async function hear(wake: ChangeEvent): Promise<void> {
-    if (wake) {
-      if (wake.state !== "pending") polls.get(wake.requestId)?.releasePoll();
+  async function onChange(event: ChangeEvent): Promise<void> {
+    if (event) {
+      if (event.state !== "pending") polls.get(event.requestId)?.releasePoll();
       return;
     }
-    await lookAgain();
+    await recheckAll();
   }
 
-  /** A few questions for all that are held, however often somebody says meanwhile that something changed. */
-  async function lookAgain(): Promise<void> {
-    again = true;
-    if (looking) return;
-    looking = true;
-    while (again) {
-      again = false;
-      const held = [...polls.keys()];
-      for (let from = 0; from < held.length; from += most) await letGoOf(held.slice(from, from + most));
+  /** Checks all waiting polls in batches. Events that arrive meanwhile cause one more pass. */
+  async function recheckAll(): Promise<void> {
+    recheck = true;
+    if (checking) return;
+    checking = true;
+    while (recheck) {
+      recheck = false;
+      const ids = [...polls.keys()];
+      for (let from = 0; from < ids.length; from += maxBatchSize)
+        await releaseDecided(ids.slice(from, from + maxBatchSize));
     }
-    looking = false;
+    checking = false;
   }
 
-  /** What was written after the caller looked, and before it was held, woke nobody. */
+  /**
+   * Rechecks new polls once: a write between the read of the caller and its registration raised no event for them.
+   */
   function recheckNew(): void {
-    void letGoOf(fresh);
-    fresh = [];
+    void releaseDecided(justAdded);
+    justAdded = [];
   }
 
-  async function letGoOf(ids: readonly string[]): Promise<void> {
-    let over = ids;
+  async function releaseDecided(ids: readonly string[]): Promise<void> {
+    let decided = ids;
     try {
-      over = await store.findNotPending(ids);
+      decided = await store.findNotPending(ids);
     } catch {
-      // A fault is met by the polls themselves, which look next and have somebody to tell.
+      // On an error, release the polls: their own read reports it.
     }
-    for (const id of over) polls.get(id)?.releasePoll();
+    for (const id of decided) polls.get(id)?.releasePoll();
   }
 
   return {
-    isHeld: (id) => polls.has(id),
-    hold: (id, until, signal) => {
+    isWaiting: (id) => polls.has(id),
+    wait: (id, until, signal) => {
       if (closed || signal.aborted || polls.has(id)) return Promise.resolve();
       return new Promise((resolve) => {
         const releasePoll = () => {
@@ -95,10 +98,10 @@ export function createPollWaiters(store: Pick<Store, "now" | "findNotPending" | 
         if (polls.size === 0) stop = start();
         polls.set(id, { until, releasePoll });
         signal.addEventListener("abort", releasePoll, { once: true });
-        if (fresh.push(id) === 1) setImmediate(recheckNew);
+        if (justAdded.push(id) === 1) setImmediate(recheckNew);
       });
     },
-    release: () => {
+    close: () => {
       closed = true;
       for (const { releasePoll } of polls.values()) releasePoll();
     },

@@ -1,63 +1,66 @@
 /**
- * How fast an agent may poll (CIBA §11). Kept in the memory of one node: it protects the node, and losing it loses
- * nothing. The required gap rises once, by five seconds, and never ratchets; terminal answers are given before the
- * pace is looked at, so that a client which ignores `slow_down` still gets its token.
+ * Rate limit for polls (CIBA §11), in the memory of one node: it protects the node, and losing it is harmless. After
+ * the first early poll the required interval grows by 5 s, once. Requests with a final state are not limited, so a
+ * client that ignores `slow_down` still gets its token.
  */
 
-/** By how many seconds the gap rises, and what `Retry-After` adds to the interval. */
+/** Seconds by which the interval grows, and which `Retry-After` adds to it. */
 export const slowDownSeconds = 5;
-/** Network jitter that is forgiven, in milliseconds. */
+/** Tolerance for network jitter. */
 const graceMs = 500;
-/** So many polls in a row faster than the original interval, and the client is told to stop. */
+/** After more consecutive polls than this below the original interval, polls are rejected. */
 const maxFastPolls = 12;
 const maxEntries = 100_000;
 
-/** `held`: an earlier poll has not been answered yet, and this one is too fast whenever it comes. */
-export type PollLimiter = (
-  authReqId: string,
-  now: number,
-  held?: boolean,
-) => "in_time" | "too_fast" | "far_too_fast";
+/**
+ * `ok`: the poll may proceed. `slow_down`: too early. `reject`: persistently too early. `held`: an earlier poll is
+ * still waiting, so this one is too early.
+ */
+export type PollLimiter = (authReqId: string, now: number, held?: boolean) => "ok" | "slow_down" | "reject";
 
 /** `getIntervalSeconds` returns the interval that acknowledgements tell the agent. */
 export function createPollLimiter(getIntervalSeconds: () => number): PollLimiter {
-  /** When each was last polled: since the turn, and before it. What is older than an interval cannot be too fast any more. */
-  let young = new Map<string, number>();
-  let old = new Map<string, number>();
-  let turnedAt = Number.NEGATIVE_INFINITY;
-  /** Those that have been polled too fast, whose gap stays raised. */
-  const raised = new Map<string, { lastAt: number; hasty: number }>();
+  /**
+   * Time of the last poll by id, in two generations of at least one interval each: older times cannot make a poll too
+   * early.
+   */
+  let current = new Map<string, number>();
+  let previous = new Map<string, number>();
+  let rotatedAt = Number.NEGATIVE_INFINITY;
+  /** Ids that were polled too early; their interval stays raised. */
+  const raised = new Map<string, { lastAt: number; fastPolls: number }>();
 
-  function remember(id: string, now: number, intervalMs: number): void {
-    if (now - turnedAt >= intervalMs || young.size >= maxEntries) {
-      [old, young] = [young, new Map()];
-      turnedAt = now;
+  function recordPoll(id: string, now: number, intervalMs: number): void {
+    if (now - rotatedAt >= intervalMs || current.size >= maxEntries) {
+      [previous, current] = [current, new Map()];
+      rotatedAt = now;
     }
-    young.set(id, now);
+    current.set(id, now);
   }
 
-  function raise(id: string, now: number): "too_fast" {
+  function raiseInterval(id: string, now: number): "slow_down" {
     if (raised.size >= maxEntries) raised.clear();
-    raised.set(id, { lastAt: now, hasty: 1 });
-    return "too_fast";
+    raised.set(id, { lastAt: now, fastPolls: 1 });
+    return "slow_down";
   }
 
   return (id, now, held = false) => {
     const intervalMs = getIntervalSeconds() * 1000;
-    const hurried = raised.get(id);
-    if (!hurried) {
-      const lastAt = young.get(id) ?? old.get(id);
-      if (held || (lastAt !== undefined && now - lastAt + graceMs < intervalMs)) return raise(id, now);
-      remember(id, now, intervalMs);
-      return "in_time";
+    const entry = raised.get(id);
+    if (!entry) {
+      const lastAt = current.get(id) ?? previous.get(id);
+      if (held || (lastAt !== undefined && now - lastAt + graceMs < intervalMs))
+        return raiseInterval(id, now);
+      recordPoll(id, now, intervalMs);
+      return "ok";
     }
-    const gap = now - hurried.lastAt + graceMs;
-    hurried.lastAt = now;
+    const gap = now - entry.lastAt + graceMs;
+    entry.lastAt = now;
     if (!held && gap >= intervalMs + slowDownSeconds * 1000) {
-      hurried.hasty = 0;
-      return "in_time";
+      entry.fastPolls = 0;
+      return "ok";
     }
-    hurried.hasty = held || gap < intervalMs ? hurried.hasty + 1 : 0;
-    return hurried.hasty > maxFastPolls ? "far_too_fast" : "too_fast";
+    entry.fastPolls = held || gap < intervalMs ? entry.fastPolls + 1 : 0;
+    return entry.fastPolls > maxFastPolls ? "reject" : "slow_down";
   };
 }

@@ -1,20 +1,20 @@
 /**
- * The agent's token request: how its ask stands, and, once, the token (`issue.ts`). Of any number of concurrent requests
- * one gets it and the others see a redeemed approval. If we crash after its commit and before the answer, the token is
- * lost, not doubled.
+ * Token request of an agent (CIBA): returns the state of its request and, once, the token (`issue.ts`). Of concurrent
+ * requests one gets it; the others find the request redeemed. A crash between commit and response loses the token but
+ * never issues two.
  */
 import { toAgentActor } from "../../audit/actor.ts";
 import { getRequestState } from "../../domain/request/request.ts";
 import type { Confirmation } from "../../domain/token/token.ts";
 import type { PollState, Store, Versioned } from "../../store/store.ts";
-import { type IssueDeps, type IssuedToken, type IssueRefusal, issue } from "./issue.ts";
+import { type IssueDeps, type IssuedToken, type IssueRefusal, issueToken } from "./issue.ts";
 import type { PollWaiters } from "./long-poll.ts";
 import type { PollLimiter } from "./poll-limiter.ts";
 
 export type RedeemDeps = IssueDeps & {
   readonly pollLimiter: PollLimiter;
   readonly pollWaiters: PollWaiters;
-  /** `open` answers which approval an `auth_req_id` of this agent stands for, or undefined for anything else. */
+  /** Resolves an `auth_req_id` of this agent to a request id; undefined for anything else. */
   readonly authReqIds: { readonly resolve: (authReqId: string, agentId: string) => string | undefined };
 };
 
@@ -28,65 +28,65 @@ export type RedeemRefusal =
   | IssueRefusal;
 export type RedeemRefused = { readonly refused: RedeemRefusal; readonly denialReason?: string };
 
-/** A request, and how it stood a moment ago. */
+/** A request id, and its status as read. */
 export type RedeemTarget = { readonly id: string; readonly status: PollState | undefined };
 
-/** The agent that a token request says it is from, and what its `auth_req_id` stands for, read at once. */
+/** Reads the claimed agent and the request behind its `auth_req_id` in one query. */
 export async function findRedeemTarget(
   { store, authReqIds }: Pick<RedeemDeps, "store" | "authReqIds">,
   agentId: string,
   authReqId: string | undefined,
-): Promise<{ readonly agent: Versioned<"agent"> | undefined; readonly asked?: RedeemTarget }> {
+): Promise<{ readonly agent: Versioned<"agent"> | undefined; readonly target?: RedeemTarget }> {
   const id = authReqId === undefined ? undefined : authReqIds.resolve(authReqId, agentId);
   if (id === undefined) return { agent: await store.read("agent", agentId) };
   const { agent, request: status } = await store.readAgentAndStatus(agentId, id);
-  return { agent, asked: { id, status } };
+  return { agent, target: { id, status } };
 }
 
 export type RedeemInput = {
   readonly authReqId: string;
-  /** What it was found to stand for, before anybody had authenticated; undefined for nothing of this agent's. */
-  readonly asked: RedeemTarget | undefined;
-  /** Where the agent means to use the token, if it says so: another API than the approved one gets none. */
+  /** The request behind `auth_req_id`, looked up before authentication; undefined if unknown or of another agent. */
+  readonly target: RedeemTarget | undefined;
+  /** `resource` (RFC 8707), if given; it must be the approved API. */
   readonly resource?: string | undefined;
-  /** The key that the caller has proved, to which the token will be bound. */
+  /** The key that the caller proved; the token is bound to it. */
   readonly confirmation?: Confirmation | undefined;
-  /** How long the agent would wait for an answer, and what tells that it has gone. */
+  /** Long polling: maximum time, and the signal that aborts on disconnect. */
   readonly wait?: { readonly seconds: number; readonly signal: AbortSignal } | undefined;
 };
 
-/** `authenticated`: who the agent is, as it proved when the request came in. */
+/** `authenticated` is the agent record that the caller authenticated with. */
 export async function redeem(
   deps: RedeemDeps,
   authenticated: Versioned<"agent">,
-  { authReqId, asked, wait, ...use }: RedeemInput,
+  { authReqId, target, wait, ...issueOptions }: RedeemInput,
 ): Promise<IssuedToken | RedeemRefused> {
   const { store, pollLimiter, pollWaiters } = deps;
   let agent = authenticated;
-  if (!asked) return { refused: "invalid_grant" };
-  const { id } = asked;
-  let status = asked.status;
+  if (!target) return { refused: "invalid_grant" };
+  const { id } = target;
+  let status = target.status;
   if (agent.record.delivery.mode === "push") {
-    // What it asked for while it polled, it may still poll for.
+    // Requests created in another delivery mode may still be polled.
     const found = await store.read("request", id);
     if (found?.record.delivery === "push") return { refused: "unauthorized_client" };
   }
   for (let waited = false; ; status = await store.readStatus(id)) {
     const now = store.now();
     if (status?.agent !== agent.record.id) return { refused: "invalid_grant" };
-    switch (getRequestState({ expiresAt: status.expiresAt, status: status }, now)) {
+    switch (getRequestState({ expiresAt: status.expiresAt, status }, now)) {
       case "pending": {
         if (waited) return { refused: "authorization_pending" };
-        const tempo = pollLimiter(authReqId, now, pollWaiters.isHeld(id));
-        if (tempo !== "in_time") return { refused: tempo === "too_fast" ? "slow_down" : "too_fast" };
+        const limit = pollLimiter(authReqId, now, pollWaiters.isWaiting(id));
+        if (limit !== "ok") return { refused: limit === "slow_down" ? "slow_down" : "too_fast" };
         if (!wait) return { refused: "authorization_pending" };
-        await pollWaiters.hold(id, Math.min(now + wait.seconds * 1000, status.expiresAt), wait.signal);
+        await pollWaiters.wait(id, Math.min(now + wait.seconds * 1000, status.expiresAt), wait.signal);
         waited = true;
-        // A token that nobody is there to take would be lost.
+        // Do not issue a token that the disconnected client cannot receive.
         if (wait.signal.aborted) return { refused: "authorization_pending" };
         const current = await store.read("agent", agent.record.id);
         if (!current) return { refused: "access_denied" };
-        // Whoever has authenticated was another: its secret, its keys or its binding may have ended meanwhile.
+        // The registration changed while waiting, so the authentication may not be valid any more.
         if (current.version !== agent.version && !current.record.paused)
           return { refused: "registration_changed" };
         agent = current;
@@ -104,10 +104,10 @@ export async function redeem(
       case "approved": {
         const found = await store.read("request", id);
         const grant = found
-          ? await issue(deps, agent, found, { ...use, actor: toAgentActor(agent.record.id) })
+          ? await issueToken(deps, agent, found, { ...issueOptions, actor: toAgentActor(agent.record.id) })
           : "conflict";
         if (grant !== "conflict") return grant;
-        // Another request got there first, or the clock did: look again. The state has moved on, so this ends.
+        // Another request or the clock was first: read again. The state has changed, so the loop ends.
       }
     }
   }

@@ -1,6 +1,6 @@
 /**
- * An agent gives up a token that nobody has begun to use (RFC 7009). One that is reserved stays so: the API is acting, and
- * the log will say how it ended. Whatever is not ours to end, or has ended, is left as it is.
+ * Token revocation by the agent (RFC 7009). Only an unspent token is revoked: a reserved one is in use, and the log
+ * will record its end. Other tokens are left unchanged.
  */
 
 import { toAgentActor } from "../../audit/actor.ts";
@@ -8,7 +8,7 @@ import { newEntry } from "../../audit/new-entry.ts";
 import { hashToken, revoke } from "../../domain/token/token.ts";
 import type { Store } from "../../store/store.ts";
 
-/** `revoked`: it ends here and now. `unchanged`: it is unknown, another agent's, in use, or over. */
+/** Returns `unchanged` if the token is unknown, of another agent, in use, or over. */
 export async function revokeToken(
   store: Store,
   agentId: string,

@@ -1,7 +1,7 @@
 /**
- * The API that is about to act uses the token up: reserve, then complete or fail. Of any number of concurrent
- * reservations one wins. A crash in between fails closed: the token stays reserved, and later unknown, never issued.
- * A call whose digest is not the approved one burns nothing and is logged.
+ * The API spends the token before it acts: reserve, then complete or fail. Of concurrent reservations one succeeds. A
+ * crash in between fails closed: the token stays reserved and later becomes unknown, never issued again. A call with
+ * another digest than the approved one does not use the token up and is logged.
  */
 
 import type { SpendOperation } from "@countersign/protocol";
@@ -22,7 +22,7 @@ import type { Store } from "../../store/store.ts";
 import { traceLink } from "../../tracing/tracing.ts";
 
 export type SpendDeps = { readonly store: Store; readonly policy: PolicySource };
-export type SpendRefused = { readonly refused: SpendRefusal };
+export type SpendTokenRefused = { readonly refused: SpendRefusal };
 
 export type SpendInput = {
   readonly api: Api;
@@ -33,26 +33,29 @@ export type SpendInput = {
   | { readonly operation: "complete" | "fail" }
 );
 
-export async function spend({ store, policy }: SpendDeps, input: SpendInput): Promise<Token | SpendRefused> {
+export async function spend(
+  { store, policy }: SpendDeps,
+  input: SpendInput,
+): Promise<Token | SpendTokenRefused> {
   const { api, spendId, operation } = input;
   const audience = policy.current().apis.get(api.api)?.audience;
   for (;;) {
     const found = await store.read("token", hashToken(input.accessToken));
-    // Unknown, and another API's, are one answer: an API learns nothing about tokens that are not for it.
+    // Same refusal for unknown tokens and tokens of other APIs, so that an API learns nothing about the latter.
     if (!found || audience === undefined || found.record.audience !== audience)
       return { refused: "invalid_token" };
     const token = found.record;
     traceLink({ id: token.requestId, traceparent: token.traceparent });
     const now = store.now();
-    const by: Omit<Spend, "digest"> = { api: api.id, audience, spendId };
+    const caller: Omit<Spend, "digest"> = { api: api.id, audience, spendId };
     const next =
       operation === "reserve"
-        ? reserve(token, { ...by, digest: input.digest }, now)
-        : finish(token, operation === "complete" ? "completed" : "failed", by, now);
+        ? reserve(token, { ...caller, digest: input.digest }, now)
+        : finish(token, operation === "complete" ? "completed" : "failed", caller, now);
     if ("refused" in next) return operation === "reserve" ? await refuse(store, api, token, next, now) : next;
     if (next === token) return token;
 
-    // A paused agent stops everywhere at once; what was reserved before may still say how it ended.
+    // A paused agent cannot start a spend; one that was reserved before may still be completed.
     const agent = operation === "reserve" ? await store.read("agent", token.agent) : undefined;
     if (operation === "reserve" && (!agent || agent.record.paused))
       return await refuse(store, api, token, { refused: "invalid_token" }, now);
@@ -63,7 +66,7 @@ export async function spend({ store, policy }: SpendDeps, input: SpendInput): Pr
         { put: "token", record: next, ifVersion: found.version },
         ...(agent ? [{ check: "agent" as const, id: token.agent, ifVersion: agent.version }] : []),
       ],
-      entries: [newEntry(spendEvents[operation], now, about(api, token))],
+      entries: [newEntry(spendEvents[operation], now, toEntryDetails(api, token))],
     });
     if (outcome === "committed") return next;
   }
@@ -75,7 +78,7 @@ const spendEvents = {
   fail: "token.failed",
 } as const satisfies Record<SpendOperation, Event>;
 
-function about(api: Api, { requestId: request, agent, jti, digest }: Token) {
+function toEntryDetails(api: Api, { requestId: request, agent, jti, digest }: Token) {
   return { actor: toApiActor(api.id), request, agent, token: jti, api: api.id, digest };
 }
 
@@ -83,13 +86,13 @@ async function refuse(
   store: Store,
   api: Api,
   token: Token,
-  refusal: SpendRefused,
+  refusal: SpendTokenRefused,
   now: number,
-): Promise<SpendRefused> {
+): Promise<SpendTokenRefused> {
   const facts = { error: refusal.refused };
   await store.commit({
     writes: [],
-    entries: [newEntry("spend.refused", now, { ...about(api, token), facts })],
+    entries: [newEntry("spend.refused", now, { ...toEntryDetails(api, token), facts })],
   });
   return refusal;
 }

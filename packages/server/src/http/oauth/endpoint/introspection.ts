@@ -7,7 +7,7 @@ import type { Settings } from "../../../config/sections.ts";
 import { toAcr } from "../../../domain/policy/level.ts";
 import { toAuthorizationDetails, toTypeHashClaim } from "../../../domain/token/token.ts";
 import type { Store } from "../../../store/store.ts";
-import { type Introspected, introspect } from "../../../usecase/token/introspect.ts";
+import { type IntrospectionResult, introspect } from "../../../usecase/token/introspect.ts";
 import type { EndpointHandler } from "../../route.ts";
 import { createJsonResponse } from "../../transport/response.ts";
 import { authenticateApi } from "../client-authentication.ts";
@@ -31,7 +31,7 @@ export function createIntrospectionHandler(deps: IntrospectionDeps): EndpointHan
 }
 
 /** Returns the claims of the token (RFC 9068 §2.2), so that an API that introspects need not parse it. */
-function toIntrospectionResponse({ token, decision }: Introspected, issuer: string) {
+function toIntrospectionResponse({ token, decision }: IntrospectionResult, issuer: string) {
   return {
     active: true,
     iss: issuer,

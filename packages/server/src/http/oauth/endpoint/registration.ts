@@ -5,16 +5,16 @@
 import { type JsonObject, parseJson } from "@countersign/protocol";
 import type { Settings } from "../../../config/sections.ts";
 import { toClientMetadata } from "../../../domain/client/metadata.ts";
-import type { Problem } from "../../../domain/client/problem.ts";
+import type { MetadataProblem } from "../../../domain/client/problem.ts";
 import { toTypeMetadata } from "../../../domain/client/type-metadata.ts";
 import {
-  changeRegistered,
+  getRegisteredClient,
   type RegisterDeps,
-  type Registered,
+  type RegisteredClient,
   type RegisterRefused,
-  readRegistered,
   register,
-  removeRegistered,
+  removeRegisteredClient,
+  updateRegisteredClient,
 } from "../../../usecase/client/register.ts";
 import type { EndpointHandler } from "../../route.ts";
 import { readBody } from "../../transport/body.ts";
@@ -42,18 +42,18 @@ export function createRegistrationHandlers(
       return toClientInformation(deps, result, 201);
     },
     read: async (request, _, id) => {
-      const result = await readRegistered(deps, id, readToken(request));
+      const result = await getRegisteredClient(deps, id, readToken(request));
       if ("refused" in result) throw toOAuthError(result);
       return toClientInformation(deps, result, 200);
     },
     update: async (request, _, id) => {
       const token = readToken(request);
-      const result = await changeRegistered(deps, id, token, await readMetadata(request));
+      const result = await updateRegisteredClient(deps, id, token, await readMetadata(request));
       if ("refused" in result) throw toOAuthError(result);
       return toClientInformation(deps, result, 200);
     },
     remove: async (request, _, id) => {
-      const result = await removeRegistered(deps, id, readToken(request));
+      const result = await removeRegisteredClient(deps, id, readToken(request));
       if (result !== "done") throw toOAuthError(result);
       return { status: 204, headers: { "cache-control": "no-store", ...securityHeaders }, body: "" };
     },
@@ -87,7 +87,7 @@ async function readMetadata(request: ProtocolRequest): Promise<JsonObject> {
 /** Encodes client information (RFC 7591 §3.2.1, RFC 7592 §3). A secret is returned once, on creation; only its hash is stored. */
 function toClientInformation(
   { settings, policy }: RegistrationDeps,
-  { agent, token, secret }: Registered,
+  { agent, token, secret }: RegisteredClient,
   status: 200 | 201,
 ): ProtocolResponse {
   const body = {
@@ -125,7 +125,7 @@ function toOAuthError(refusal: RegisterRefused): OAuthError {
   }
 }
 
-function describeProblem({ member, message, remedy }: Problem): string {
+function describeProblem({ member, message, remedy }: MetadataProblem): string {
   // No quotation marks in an `error_description` (RFC 6749 §5.2).
   return `${member}: ${message} (${remedy})`.replaceAll('"', "'");
 }

@@ -44,7 +44,7 @@ export function createTokenHandler(deps: TokenDeps): EndpointHandler {
     const form = await readForm(request);
     const credentials = readClientCredentials(request, form, peer);
     // One read per poll: the agent, and the status of the request that `auth_req_id` belongs to.
-    const { agent: found, asked } = await findRedeemTarget(deps, credentials.id, form.get("auth_req_id"));
+    const { agent: found, target } = await findRedeemTarget(deps, credentials.id, form.get("auth_req_id"));
     const agent = await authenticateClient(deps, found, credentials);
     if (requireParameter(form, "grant_type") !== cibaGrantType)
       throw new OAuthError("unsupported_grant_type", `the only supported grant type is ${cibaGrantType}`);
@@ -57,7 +57,7 @@ export function createTokenHandler(deps: TokenDeps): EndpointHandler {
     const wait = parsePreferWait(request);
     const result = await redeem(deps, agent, {
       authReqId,
-      asked,
+      target,
       resource: form.get("resource"),
       confirmation: binding.confirmation,
       wait,
