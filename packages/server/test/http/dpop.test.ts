@@ -1,29 +1,24 @@
 /** DPoP at the token endpoint (RFC 9449) on a whole server: bound tokens, replay across restarts, nonces. */
 import assert from "node:assert/strict";
-import { after, before, beforeEach, describe, test } from "node:test";
+import { before, beforeEach, describe, test } from "node:test";
 import { cibaGrantType } from "@countersign/protocol";
 import {
-  type Deployment,
-  deploy,
   type HttpReply,
   issuer,
-  type Person,
   refund,
   toBasicAuth,
   toRequestId,
 } from "@countersign/testing/server/deployment";
 import { createProofKey, type ProofKey } from "@countersign/testing/server/dpop-key";
+import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { decodeJwt } from "jose";
 import { addAgent } from "../../src/usecase/client/client-lifecycle.ts";
 
-let deployment: Deployment;
-let ada: Person;
+const deployment = useDeployment();
 let bound: { readonly id: string; readonly secret: string };
 let key: ProofKey;
 const htu = `${issuer}/oauth/token`;
 before(async () => {
-  deployment = await deploy();
-  ada = await deployment.enrol("ada@example.com");
   const added = await addAgent(deployment.server.store, {
     id: "agent-bound",
     name: "Bound agent",
@@ -39,10 +34,6 @@ beforeEach(async () => {
   // So that nothing waited for in one test is polled too fast in the next.
   deployment.clock.now += 60_000;
 });
-after(async () => {
-  assert.deepEqual(deployment.faults, []);
-  await deployment.close();
-});
 
 let orders = 0;
 async function ask(agent = deployment.agent): Promise<string> {
@@ -54,7 +45,7 @@ async function ask(agent = deployment.agent): Promise<string> {
 }
 async function approved(agent = deployment.agent): Promise<string> {
   const ticket = await ask(agent);
-  await ada.decide(toRequestId(ticket), "approve");
+  await deployment.ada.decide(toRequestId(ticket), "approve");
   return ticket;
 }
 const redeem = (ticket: string, proof?: string, agent = deployment.agent): Promise<HttpReply> =>
@@ -97,7 +88,7 @@ describe("DPoP", () => {
     const ticket = await ask();
     const proof = await prove();
     assert.equal((await redeem(ticket, proof)).body.error, "authorization_pending");
-    await ada.decide(toRequestId(ticket), "approve");
+    await deployment.ada.decide(toRequestId(ticket), "approve");
     const replayed = await redeem(ticket, proof);
     assert.equal(replayed.body.error, "invalid_dpop_proof");
     assert.match(replayed.body.error_description, /used before/);

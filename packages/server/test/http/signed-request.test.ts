@@ -1,33 +1,24 @@
 /** Signed authentication requests (CIBA §7.1.1), over HTTP: what is in them, what stands beside them, and how often. */
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { before, test } from "node:test";
 import {
-  type Deployment,
-  deploy,
   type HttpReply,
   issuer,
-  type Person,
   refund,
   toBasicAuth,
   toRequestId,
 } from "@countersign/testing/server/deployment";
+import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { CompactSign, type CryptoKey, exportJWK, generateKeyPair, type JWK } from "jose";
 import * as oauth from "oauth4webapi";
 import { addAgent } from "../../src/usecase/client/client-lifecycle.ts";
 
 type Signer = { readonly id: string; readonly secret: string; readonly key: CryptoKey; readonly alg: string };
 
-let deployment: Deployment;
-let ada: Person;
+const deployment = useDeployment();
 let signer: Signer;
 before(async () => {
-  deployment = await deploy();
-  ada = await deployment.enrol("ada@example.com");
   signer = await admit("signer", "ES256");
-});
-after(async () => {
-  assert.deepEqual(deployment.faults, []);
-  await deployment.close();
 });
 
 /** An agent that is registered to sign its requests with this algorithm. */
@@ -108,9 +99,9 @@ test("a signed request is asked as it is in the form, and redeemed", async () =>
   assert.equal(answer.body.expires_in, 30);
   const id = toRequestId(answer.body.auth_req_id);
   const held = await deployment.server.store.read("request", id);
-  assert.deepEqual(held?.record.candidates, [ada.approver]);
-  assert.match(await (await ada.get(`/requests/${id}`)).text(), /Please/);
-  await ada.decide(id, "approve");
+  assert.deepEqual(held?.record.candidates, [deployment.ada.approver]);
+  assert.match(await (await deployment.ada.get(`/requests/${id}`)).text(), /Please/);
+  await deployment.ada.decide(id, "approve");
   const form = { grant_type: "urn:openid:params:grant-type:ciba", auth_req_id: answer.body.auth_req_id };
   const granted = await deployment.post("/oauth/token", form, toBasicAuth(signer));
   assert.deepEqual(granted.body.authorization_details, details);

@@ -1,26 +1,10 @@
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { cibaGrantType } from "@countersign/protocol";
-import {
-  type Deployment,
-  deploy,
-  issuer,
-  type Person,
-  refund,
-  toBasicAuth,
-  toRequestId,
-} from "@countersign/testing/server/deployment";
+import { deploy, issuer, refund, toBasicAuth, toRequestId } from "@countersign/testing/server/deployment";
+import { useDeployment } from "@countersign/testing/server/use-deployment";
 
-let deployment: Deployment;
-let ada: Person;
-before(async () => {
-  deployment = await deploy();
-  ada = await deployment.enrol("ada@example.com");
-});
-after(async () => {
-  assert.deepEqual(deployment.faults, []);
-  await deployment.close();
-});
+const deployment = useDeployment();
 
 let orders = 0;
 async function ask(): Promise<string> {
@@ -40,7 +24,7 @@ test("returns slow_down with Retry-After for a second poll within the interval, 
     [400, "slow_down", "10"],
   );
   assert.equal(hasty.headers.get("www-authenticate"), null);
-  await ada.decide(toRequestId(ticket), "approve");
+  await deployment.ada.decide(toRequestId(ticket), "approve");
   assert.equal((await deployment.poll(ticket)).status, 200);
 });
 
@@ -92,7 +76,7 @@ test("sends HSTS if the server terminates TLS, but not on localhost or behind a 
 
 test("rejects a resource other than the approved API with invalid_target; the approval stays redeemable", async () => {
   const ticket = await ask();
-  await ada.decide(toRequestId(ticket), "approve");
+  await deployment.ada.decide(toRequestId(ticket), "approve");
   const redeem = (resource: string) =>
     deployment.post(
       "/oauth/token",
@@ -110,7 +94,7 @@ test("publishes a new key at once, signs with it after eleven minutes, and keeps
     (await (await deployment.request("/jwks")).json()).keys.map(({ kid }: { kid: string }) => kid);
   const signedBy = async () => {
     const ticket = await ask();
-    await ada.decide(toRequestId(ticket), "approve");
+    await deployment.ada.decide(toRequestId(ticket), "approve");
     const [head = ""] = (await deployment.poll(ticket)).body.access_token.split(".");
     return JSON.parse(Buffer.from(head, "base64url").toString()).kid;
   };
