@@ -1,6 +1,6 @@
 /** Pings and pushes of the real server, over real HTTPS, into `receive`; in between, a test can lose and change them. */
 import assert from "node:assert/strict";
-import { before, beforeEach, test } from "node:test";
+import { beforeEach, test } from "node:test";
 import {
   type Agent,
   type AgentOptions,
@@ -11,6 +11,7 @@ import {
 import { useCallbackHarness } from "@countersign/testing/server/callback-harness";
 import type { ReceivedRequest } from "@countersign/testing/server/callback-receiver";
 import { issuer, toRequestId } from "@countersign/testing/server/deployment";
+import { beforeTests } from "@countersign/testing/server/use-resource";
 import { createVerifier } from "@countersign/verifier";
 import { until } from "./stand-in.ts";
 
@@ -36,7 +37,7 @@ const clock = {
 const network: typeof fetch = async (input, init) =>
   harness.deployment.server.fetch(new Request(`${input}`, init));
 
-before(async () => {
+beforeTests(async () => {
   for (const mode of ["ping", "push"] as const) {
     const { id: clientId, secret: clientSecret } = await harness.registerAgent(`sdk-${mode}`, mode);
     known[mode] = { clientId, clientSecret };

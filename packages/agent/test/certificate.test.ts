@@ -1,12 +1,13 @@
 /** The SDK with certificates against the real server, over real TLS: its second door is for those who have one. */
 import assert from "node:assert/strict";
-import { before, test } from "node:test";
+import { test } from "node:test";
 import { type Agent, type AgentOptions, type Approved, createAgent } from "@countersign/agent";
 import { mtlsFetch } from "@countersign/agent/mtls";
 import type { JsonObject } from "@countersign/protocol";
 import { type Certificate, createSelfSigned } from "@countersign/testing/server/certificate";
 import { type Person, refund, toRequestId } from "@countersign/testing/server/deployment";
 import { useListeners } from "@countersign/testing/server/listeners";
+import { beforeTests } from "@countersign/testing/server/use-resource";
 import { decodeJwt } from "jose";
 
 const listeners = useListeners(({ port, mtlsPort, folder }) => ({
@@ -18,7 +19,7 @@ const listeners = useListeners(({ port, mtlsPort, folder }) => ({
   },
 }));
 let ada: Person;
-before(async () => {
+beforeTests(async () => {
   ada = await listeners.deployment.enrol("ada@example.com");
 });
 

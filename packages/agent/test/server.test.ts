@@ -1,10 +1,11 @@
 /** The SDK against the real server: secrets and keys, signed asks, tokens bound to a key, requests that are held. */
 import assert from "node:assert/strict";
-import { before, test } from "node:test";
+import { test } from "node:test";
 import { type Agent, type AgentOptions, type Ask, type Credentials, createAgent } from "@countersign/agent";
 import type { JsonObject } from "@countersign/protocol";
 import { deploy, issuer, refund, toRequestId } from "@countersign/testing/server/deployment";
 import { useDeployment } from "@countersign/testing/server/use-deployment";
+import { beforeTests } from "@countersign/testing/server/use-resource";
 import { createVerifier } from "@countersign/verifier";
 import { exportJWK, generateKeyPair } from "jose";
 
@@ -28,7 +29,7 @@ const clock = {
   },
 };
 
-before(async () => {
+beforeTests(async () => {
   keys = await generateKeyPair("ES256", { extractable: true });
   jwks = { keys: [{ ...(await exportJWK(keys.publicKey)), kid: "k1", alg: "ES256" } as JsonObject] };
 });

@@ -3,11 +3,12 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
-import { after, before, test } from "node:test";
+import { after, test } from "node:test";
 import type { Certificate } from "@countersign/testing/server/certificate";
 import { refund, toRequestId } from "@countersign/testing/server/deployment";
 import { createProofKey } from "@countersign/testing/server/dpop-key";
 import { useListeners } from "@countersign/testing/server/listeners";
+import { beforeTests } from "@countersign/testing/server/use-resource";
 import { createVerifier } from "@countersign/verifier";
 import { countersigned } from "@countersign/verifier/express";
 import express from "express";
@@ -28,7 +29,7 @@ let theirs: Certificate;
 let url: string;
 let close: () => unknown;
 
-before(async () => {
+beforeTests(async () => {
   ours = await listeners.authority.issueForClient("CN=agent");
   theirs = await listeners.authority.issueForClient("CN=agent");
   const { store } = listeners.deployment.server;

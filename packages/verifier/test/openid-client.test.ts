@@ -1,8 +1,9 @@
 /** `openid-client`, unchanged, binds its token to a key with DPoP, and the verifier wants the key again on the other side. */
 import assert from "node:assert/strict";
-import { before, test } from "node:test";
+import { test } from "node:test";
 import { issuer, refund, toRequestId } from "@countersign/testing/server/deployment";
 import { useDeployment } from "@countersign/testing/server/use-deployment";
+import { beforeTests } from "@countersign/testing/server/use-resource";
 import { createVerifier, type Verifier } from "@countersign/verifier";
 import { countersigned } from "@countersign/verifier/hono";
 import { Hono } from "hono";
@@ -16,7 +17,7 @@ let config: client.Configuration;
 /** The path of each request to the server, and what it answered. */
 let answered: string[] = [];
 
-before(async () => {
+beforeTests(async () => {
   const added = await addAgent(deployment.server.store, {
     id: "agent-dpop",
     name: "Bound agent",

@@ -3,10 +3,11 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { after, before, mock, test } from "node:test";
+import { after, mock, test } from "node:test";
 import { issuer, refund, toBasicAuth, toRequestId } from "@countersign/testing/server/deployment";
 import { formatConfig } from "@countersign/testing/server/edit-config";
 import { useDeployment } from "@countersign/testing/server/use-deployment";
+import { beforeTests } from "@countersign/testing/server/use-resource";
 import { createVerifier, type Verifier } from "@countersign/verifier";
 import { decodeProtectedHeader } from "jose";
 import { parseConfig } from "../../server/src/config/config.ts";
@@ -22,7 +23,7 @@ const deployment = useDeployment({ now: Date.now });
 let other: Server;
 let file: string;
 
-before(async () => {
+beforeTests(async () => {
   file = join(dirname(deployment.file), "countersign.yaml");
   writeFileSync(file, formatConfig(deployment.config));
   const read = parseConfig(formatConfig(deployment.config), file);
@@ -105,7 +106,7 @@ test("a key that another process rotates in is published by every server, signs 
     env: { ...process.env, COUNTERSIGN_KEY: Buffer.from(deployment.rootKey).toString("base64url") },
   });
   assert.equal(rotated.status, 0, rotated.stderr);
-  const newKid = /key (\S+) is published/.exec(rotated.stdout)?.[1] ?? "";
+  const newKid = /published key ([^;\s]+)/.exec(rotated.stdout)?.[1] ?? "";
   const key = await deployment.server.store.read("key", newKid);
   const { activeAt } = key!.record;
   // The command's clock is the machine's.

@@ -1,9 +1,10 @@
 /** Both SDKs against the real server, over its `fetch`, with a clock and a network that the test moves and breaks. */
 import assert from "node:assert/strict";
-import { after, before, beforeEach, test } from "node:test";
+import { after, beforeEach, test } from "node:test";
 import { type Agent, type Ask, createAgent } from "@countersign/agent";
 import { issuer, refund, toRequestId } from "@countersign/testing/server/deployment";
 import { useDeployment } from "@countersign/testing/server/use-deployment";
+import { beforeTests } from "@countersign/testing/server/use-resource";
 import { type Call, createVerifier, type Verifier } from "@countersign/verifier";
 
 const deployment = useDeployment({
@@ -32,7 +33,7 @@ const clock = {
   },
 };
 
-before(async () => {
+beforeTests(async () => {
   agent = newAgent();
   verifier = createVerifier({
     issuer,

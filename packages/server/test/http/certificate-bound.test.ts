@@ -1,11 +1,12 @@
 /** Tokens that are bound to the certificate with which the agent opened the connection (RFC 8705 §3). */
 import assert from "node:assert/strict";
-import { before, test } from "node:test";
+import { test } from "node:test";
 import { cibaGrantType } from "@countersign/protocol";
 import { createSelfSigned } from "@countersign/testing/server/certificate";
 import { issuer, refund, toBasicAuth, toRequestId } from "@countersign/testing/server/deployment";
 import { createProofKey } from "@countersign/testing/server/dpop-key";
 import { useDeployment } from "@countersign/testing/server/use-deployment";
+import { beforeTests } from "@countersign/testing/server/use-resource";
 import { decodeJwt } from "jose";
 import { anonymousPeer, type TlsPeer, toClientCertificate } from "../../src/http/transport/peer.ts";
 import { addAgent } from "../../src/usecase/client/client-lifecycle.ts";
@@ -13,7 +14,7 @@ import { addAgent } from "../../src/usecase/client/client-lifecycle.ts";
 const deployment = useDeployment();
 let bound: { readonly id: string; readonly secret: string };
 let peer: TlsPeer & Required<Pick<TlsPeer, "certificate">>;
-before(async () => {
+beforeTests(async () => {
   const added = await addAgent(deployment.server.store, {
     id: "agent-mtls",
     name: "Bound agent",

@@ -1,6 +1,6 @@
 /** Clients that prove themselves by the certificate of their connection, as whoever ended TLS reports it (RFC 8705 §2). */
 import assert from "node:assert/strict";
-import { before, test } from "node:test";
+import { test } from "node:test";
 import {
   type Certificate,
   type CertificateAuthority,
@@ -9,13 +9,14 @@ import {
 } from "@countersign/testing/server/certificate";
 import { issuer, toBasicAuth } from "@countersign/testing/server/deployment";
 import { useDeployment } from "@countersign/testing/server/use-deployment";
+import { beforeTests } from "@countersign/testing/server/use-resource";
 import type { AuthenticationMethod, CertificateName } from "../../src/domain/client/client.ts";
 import { type TlsPeer, toClientCertificate } from "../../src/http/transport/peer.ts";
 import { addAgent, type NewAgent } from "../../src/usecase/client/client-lifecycle.ts";
 
 const deployment = useDeployment({ now: Date.now, approvers: [] });
 let authority: CertificateAuthority;
-before(async () => {
+beforeTests(async () => {
   authority = await createCertificateAuthority();
 });
 

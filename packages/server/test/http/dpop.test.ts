@@ -1,6 +1,6 @@
 /** DPoP at the token endpoint (RFC 9449) on a whole server: bound tokens, replay across restarts, nonces. */
 import assert from "node:assert/strict";
-import { before, beforeEach, describe, test } from "node:test";
+import { beforeEach, describe, test } from "node:test";
 import { cibaGrantType } from "@countersign/protocol";
 import {
   type HttpReply,
@@ -11,6 +11,7 @@ import {
 } from "@countersign/testing/server/deployment";
 import { createProofKey, type ProofKey } from "@countersign/testing/server/dpop-key";
 import { useDeployment } from "@countersign/testing/server/use-deployment";
+import { beforeTests } from "@countersign/testing/server/use-resource";
 import { decodeJwt } from "jose";
 import { addAgent } from "../../src/usecase/client/client-lifecycle.ts";
 
@@ -18,7 +19,7 @@ const deployment = useDeployment();
 let bound: { readonly id: string; readonly secret: string };
 let key: ProofKey;
 const htu = `${issuer}/oauth/token`;
-before(async () => {
+beforeTests(async () => {
   const added = await addAgent(deployment.server.store, {
     id: "agent-bound",
     name: "Bound agent",

@@ -1,10 +1,11 @@
 /** Clients with certificates, over real TLS: the second door, the only door, and what a proxy passes on. */
 import assert from "node:assert/strict";
-import { before, test } from "node:test";
+import { test } from "node:test";
 import { type Certificate, createSelfSigned } from "@countersign/testing/server/certificate";
 import { refund, toRequestId } from "@countersign/testing/server/deployment";
 import { type Listeners, openListeners, useListeners } from "@countersign/testing/server/listeners";
 import type { TlsFetch } from "@countersign/testing/server/tls-fetch";
+import { beforeTests } from "@countersign/testing/server/use-resource";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import * as client from "openid-client";
 import { addAgent, type NewAgent } from "../../src/usecase/client/client-lifecycle.ts";
@@ -21,7 +22,7 @@ const listeners = useListeners(({ port, mtlsPort, folder }) => ({
 }));
 let named: Certificate;
 let own: Certificate;
-before(async () => {
+beforeTests(async () => {
   named = await listeners.authority.issueForClient("CN=named");
   own = await createSelfSigned("CN=own", { algorithm: "RS256" });
   await admit(listeners, "named", { method: "tls_client_auth", name: "subject_dn", value: "CN=named" });

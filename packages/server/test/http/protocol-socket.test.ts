@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { type AddressInfo, connect, type Socket } from "node:net";
-import { after, before, test } from "node:test";
+import { after, test } from "node:test";
 import { cibaGrantType } from "@countersign/protocol";
 import {
   issuer,
@@ -13,6 +13,7 @@ import {
   toRequestId,
 } from "@countersign/testing/server/deployment";
 import { useDeployment } from "@countersign/testing/server/use-deployment";
+import { beforeTests } from "@countersign/testing/server/use-resource";
 import { type Listener, listen } from "../../src/http/transport/listener.ts";
 import { fromIncomingMessage, type ProtocolRequest } from "../../src/http/transport/protocol-request.ts";
 
@@ -23,7 +24,7 @@ after(async () => {
 const deployment = useDeployment();
 let agent: { readonly id: string; readonly secret: string };
 let listener: Listener;
-before(async () => {
+beforeTests(async () => {
   agent = await deployment.registerAgent("desk");
   const opened = await listen({ listen: { host, port: 0 } }, deployment.server.apps, (fault) =>
     deployment.faults.push(fault),

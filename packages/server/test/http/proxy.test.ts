@@ -1,9 +1,10 @@
 /** A proxy in front ends TLS, and passes the client's certificate on in a header (RFC 9440). */
 import assert from "node:assert/strict";
 import { request } from "node:http";
-import { before, test } from "node:test";
+import { test } from "node:test";
 import { type Certificate, createSelfSigned } from "@countersign/testing/server/certificate";
 import { type Listeners, useListeners } from "@countersign/testing/server/listeners";
+import { beforeTests } from "@countersign/testing/server/use-resource";
 import { addAgent } from "../../src/usecase/client/client-lifecycle.ts";
 
 const listeners = useListeners(
@@ -29,7 +30,7 @@ const separateListeners = useListeners(
 );
 let named: Certificate;
 let own: Certificate;
-before(async () => {
+beforeTests(async () => {
   named = await createSelfSigned("CN=named");
   own = await createSelfSigned("CN=own");
   for (const { deployment } of [listeners, separateListeners]) {

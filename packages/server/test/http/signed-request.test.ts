@@ -1,6 +1,6 @@
 /** Signed authentication requests (CIBA §7.1.1), over HTTP: what is in them, what stands beside them, and how often. */
 import assert from "node:assert/strict";
-import { before, test } from "node:test";
+import { test } from "node:test";
 import {
   type HttpReply,
   issuer,
@@ -9,6 +9,7 @@ import {
   toRequestId,
 } from "@countersign/testing/server/deployment";
 import { useDeployment } from "@countersign/testing/server/use-deployment";
+import { beforeTests } from "@countersign/testing/server/use-resource";
 import { CompactSign, type CryptoKey, exportJWK, generateKeyPair, type JWK } from "jose";
 import * as oauth from "oauth4webapi";
 import { addAgent } from "../../src/usecase/client/client-lifecycle.ts";
@@ -17,7 +18,7 @@ type Signer = { readonly id: string; readonly secret: string; readonly key: Cryp
 
 const deployment = useDeployment();
 let signer: Signer;
-before(async () => {
+beforeTests(async () => {
   signer = await admit("signer", "ES256");
 });
 

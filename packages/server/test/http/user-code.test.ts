@@ -1,15 +1,16 @@
 /** User codes (CIBA §7.1), over HTTP: who must send one, and how often one can be guessed. */
 import assert from "node:assert/strict";
-import { before, test } from "node:test";
+import { test } from "node:test";
 import { type HttpReply, refund, toBasicAuth, toRequestId } from "@countersign/testing/server/deployment";
 import { useDeployment } from "@countersign/testing/server/use-deployment";
+import { beforeTests } from "@countersign/testing/server/use-resource";
 import { addAgent } from "../../src/usecase/client/client-lifecycle.ts";
 import { attemptWindowMs, setUserCode } from "../../src/usecase/request/user-code.ts";
 
 const code = "314159265";
 const deployment = useDeployment({ config: { user_codes: true }, approvers: ["ada", "bob"] });
 let coded: { readonly id: string; readonly secret: string };
-before(async () => {
+beforeTests(async () => {
   await setUserCode(deployment.server, "ada@example.com", code);
   const added = await addAgent(deployment.server.store, {
     id: "coded",

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { before, beforeEach, test } from "node:test";
+import { beforeEach, test } from "node:test";
 import {
   type CallbackAgent,
   createNotificationToken,
@@ -7,6 +7,7 @@ import {
 } from "@countersign/testing/server/callback-harness";
 import { toRequestId } from "@countersign/testing/server/deployment";
 import { formatConfig } from "@countersign/testing/server/edit-config";
+import { beforeTests } from "@countersign/testing/server/use-resource";
 import { parseConfig } from "../../src/config/config.ts";
 import { leaseMs } from "../../src/domain/callback/callback.ts";
 import { createServer } from "../../src/server.ts";
@@ -16,7 +17,7 @@ import { cancelRequest } from "../../src/usecase/request/cancel.ts";
 const harness = useCallbackHarness();
 let agent: CallbackAgent;
 
-before(async () => {
+beforeTests(async () => {
   agent = await harness.registerAgent("pinged", "ping");
 });
 /** What an earlier test asked and nobody answered has expired and been told. */

@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { hash, randomBytes } from "node:crypto";
-import { before, beforeEach, test } from "node:test";
+import { beforeEach, test } from "node:test";
 import {
   type CallbackAgent,
   createNotificationToken,
   useCallbackHarness,
 } from "@countersign/testing/server/callback-harness";
 import { refund, toRequestId } from "@countersign/testing/server/deployment";
+import { beforeTests } from "@countersign/testing/server/use-resource";
 import { decodeJwt } from "jose";
 import { operator, toApproverActor } from "../../src/audit/actor.ts";
 import { newEntry } from "../../src/audit/new-entry.ts";
@@ -19,7 +20,7 @@ import { cancelRequest } from "../../src/usecase/request/cancel.ts";
 const harness = useCallbackHarness();
 let agent: CallbackAgent;
 
-before(async () => {
+beforeTests(async () => {
   agent = await harness.registerAgent("pushed", "push");
 });
 /** What an earlier test asked and nobody answered has expired and been told. */

@@ -1,17 +1,18 @@
 /** One trace from the agent through the server to the API, with an SDK set up as an operator would: before the server starts. */
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { after, test } from "node:test";
 import { createAgent } from "@countersign/agent";
 import { createCallbackHarness } from "@countersign/testing/server/callback-harness";
 import { issuer, refund, toRequestId } from "@countersign/testing/server/deployment";
 import { useDeployment } from "@countersign/testing/server/use-deployment";
+import { beforeTests } from "@countersign/testing/server/use-resource";
 import { createVerifier } from "@countersign/verifier";
 import { context, propagation, trace } from "@opentelemetry/api";
 import { InMemorySpanExporter, NodeTracerProvider, SimpleSpanProcessor } from "@opentelemetry/sdk-trace-node";
 
 const exporter = new InMemorySpanExporter();
 const provider = new NodeTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] });
-before(() => void provider.register());
+beforeTests(() => void provider.register());
 const deployment = useDeployment({ now: Date.now, approvers: [] });
 after(async () => {
   await provider.shutdown();

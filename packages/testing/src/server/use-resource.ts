@@ -11,7 +11,7 @@ export function useResource<T extends object>(
   close: (resource: T) => Promise<unknown>,
 ): T {
   let resource: T | undefined;
-  before(async () => {
+  beforeTests(async () => {
     resource = await open();
   });
   after(async () => {
@@ -22,5 +22,21 @@ export function useResource<T extends object>(
       assert.ok(resource, `${String(property)} is read before the tests run, or after open failed`);
       return Reflect.get(resource, property);
     },
+  });
+}
+
+let lastHook: Promise<void> = Promise.resolve();
+
+/**
+ * Registers a `before` hook that runs after those registered earlier with this function or with `useResource`. `node:test` starts
+ * the hooks at the top level of a file at once and does not await one before the next.
+ */
+export function beforeTests(setUp: () => unknown): void {
+  before(() => {
+    lastHook = lastHook
+      .catch(() => {})
+      .then(setUp)
+      .then(() => {});
+    return lastHook;
   });
 }
