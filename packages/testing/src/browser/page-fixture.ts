@@ -206,7 +206,7 @@ export function createDecision(
   more: Partial<NonNullable<CardView["decision"]>> = {},
 ) {
   return {
-    createDecision: { verdict, approverName: "Grace Hopper", at: now - 60_000, mine: false, ...more },
+    decision: { verdict, approverName: "Grace Hopper", at: now - 60_000, mine: false, ...more },
   };
 }
 
