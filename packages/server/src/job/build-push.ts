@@ -34,19 +34,19 @@ export async function buildPush(
   if (refusal) return { text: callbackClient.encode({ kind: "error", authReqId, ...refusal }), callback };
 
   let body: PushBody | undefined;
-  const grant = await issueToken(deps, agent, request, {
+  const result = await issueToken(deps, agent, request, {
     actor: job,
     idTokenClaims: (accessToken) => createIdTokenClaims(accessToken, authReqId),
     buildExtraWrites: async (issued, token) => {
-      const text = callbackClient.encode({ kind: "token", authReqId, grant: issued });
+      const text = callbackClient.encode({ kind: "token", authReqId, issued });
       const { hash: tokenHash, jti, expiresAt } = token;
       const sealedBody = await callbackSeal.seal(text);
       body = { text, callback: { ...callback, sealedBody, token: { hash: tokenHash, jti, expiresAt } } };
       return [{ put: "callback", record: body.callback, ifVersion: version }];
     },
   });
-  if (grant === "conflict") return "conflict";
-  if (!("refused" in grant)) return body!;
+  if (result === "conflict") return "conflict";
+  if (!("refused" in result)) return body!;
   // The refusal is based on the agent as read. If the agent changed since, read again.
   const current = await store.read("agent", agent.record.id);
   if (current?.version !== agent.version) return "conflict";

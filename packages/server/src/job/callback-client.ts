@@ -7,7 +7,7 @@ export type PushError = "access_denied" | "expired_token" | "transaction_failed"
 /** Content of a callback, before it is encoded. `ping` tells only that the request has ended; the others are pushes. */
 export type CallbackPayload = { readonly authReqId: string } & (
   | { readonly kind: "ping" }
-  | { readonly kind: "token"; readonly grant: IssuedToken }
+  | { readonly kind: "token"; readonly issued: IssuedToken }
   | { readonly kind: "error"; readonly error: PushError; readonly reason?: string | undefined }
 );
 

@@ -17,7 +17,7 @@ function toNotificationMembers(payload: CallbackPayload): object {
     case "ping":
       return {};
     case "token":
-      return toTokenResponse(payload.grant);
+      return toTokenResponse(payload.issued);
     case "error": {
       const { description, members } = describeDenial(descriptions[payload.error], payload.reason);
       return { error: payload.error, error_description: description, ...members };

@@ -1,7 +1,7 @@
 /**
  * Issues the token of an approved request. The token is signed first and becomes valid in the commit that redeems the
  * request, so one of several attempts succeeds. The caller has authenticated the agent and found the request
- * approved; whether the approval still holds under the current rules is decided here.
+ * approved; `issueToken` checks that the approval is still valid under the current policy.
  */
 
 import type { JsonObject } from "@countersign/protocol";
@@ -69,7 +69,7 @@ export type IssueOptions = {
   /** Returns additional claims of the ID token, which may depend on the access token. */
   readonly idTokenClaims?: (accessToken: string) => Record<string, unknown>;
   /** Returns additional writes for the same commit. */
-  readonly buildExtraWrites?: (grant: IssuedToken, token: Token) => Promise<readonly Write[]>;
+  readonly buildExtraWrites?: (issued: IssuedToken, token: Token) => Promise<readonly Write[]>;
 };
 
 /** Returns `conflict` if a record changed since it was read; the caller reads again. */
@@ -104,7 +104,7 @@ export async function issueToken(
   const issuedAtSeconds = Math.floor(now / 1000);
   const expiresAtSeconds = issuedAtSeconds + lifetimeSeconds;
   const details = toAuthorizationDetails(request);
-  const common = {
+  const sharedClaims = {
     sub: decision.approver,
     iat: issuedAtSeconds,
     exp: expiresAtSeconds,
@@ -113,11 +113,11 @@ export async function issueToken(
     amr: decision.amr,
   };
   const idTokenFor = (extra: Record<string, unknown>) =>
-    signer.idToken({ ...common, aud: request.agent, ...extra });
+    signer.idToken({ ...sharedClaims, aud: request.agent, ...extra });
   // Sign both concurrently, unless the ID token depends on the access token.
   const independentIdToken = idTokenClaims ? undefined : idTokenFor({});
   const accessToken = await signer.accessToken({
-    ...common,
+    ...sharedClaims,
     aud: request.audience,
     client_id: request.agent,
     jti,
@@ -146,7 +146,7 @@ export async function issueToken(
     expiresAt: expiresAtSeconds * 1000,
     state: "issued",
   };
-  const grant: IssuedToken = {
+  const issued: IssuedToken = {
     accessToken,
     tokenType: confirmation && "jkt" in confirmation ? "DPoP" : "Bearer",
     idToken,
@@ -154,7 +154,7 @@ export async function issueToken(
     scope: request.scope,
     details,
   };
-  const extraWrites = buildExtraWrites ? await buildExtraWrites(grant, token) : [];
+  const extraWrites = buildExtraWrites ? await buildExtraWrites(issued, token) : [];
   const outcome = await store.commit({
     notOnOrAfter: request.expiresAt,
     writes: [
@@ -184,7 +184,7 @@ export async function issueToken(
   });
   if (outcome === "conflict") return await explainConflict(store, agent);
   traceLink(request);
-  return grant;
+  return issued;
 }
 
 /**

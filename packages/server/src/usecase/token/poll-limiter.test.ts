@@ -22,7 +22,7 @@ describe("createPollLimiter", () => {
     const pollLimiter = createPollLimiter(() => 5);
     assert.equal(pollLimiter("id", 0), "ok");
     assert.equal(pollLimiter("id", 1_000), "slow_down");
-    assert.equal(pollLimiter("id", 7_000), "slow_down", "six seconds are too early now");
+    assert.equal(pollLimiter("id", 7_000), "slow_down", "a gap of 6 s is below the raised interval of 10 s");
     assert.equal(pollLimiter("id", 17_000), "ok");
   });
 
@@ -43,7 +43,7 @@ describe("createPollLimiter", () => {
   test("rejects a client that keeps polling far too fast", () => {
     const results = polls(100, 40);
     assert.equal(results[1], "slow_down");
-    assert.equal(results.at(-1), "reject");
+    assert.equal(results.at(-1), "rate_limited");
   });
 
   test("limits each auth_req_id separately", () => {
@@ -54,22 +54,22 @@ describe("createPollLimiter", () => {
 
   test("returns slow_down while an earlier poll waits", () => {
     const pollLimiter = createPollLimiter(() => 5);
-    pollLimiter("held", 0);
+    pollLimiter("polled", 0);
     for (let at = 1; at <= 10; at += 1) pollLimiter(`other-${at}`, at * 3_000);
-    assert.equal(pollLimiter("held", 30_000, true), "slow_down");
+    assert.equal(pollLimiter("polled", 30_000, true), "slow_down");
   });
 
   /** Reference implementation that never forgets an id. */
   function createReferenceLimiter(intervalSeconds: number): PollLimiter {
     const polls = new Map<string, { lastAt: number; raised: boolean; fastPolls: number }>();
-    return (id, now, held = false) => {
+    return (id, now, isWaiting = false) => {
       const entry = polls.get(id) ?? { lastAt: Number.NEGATIVE_INFINITY, raised: false, fastPolls: 0 };
       const gap = now - entry.lastAt + 500;
-      const inTime = !held && gap >= (intervalSeconds + (entry.raised ? 5 : 0)) * 1000;
-      const fastPolls = inTime || !(held || gap < intervalSeconds * 1000) ? 0 : entry.fastPolls + 1;
+      const inTime = !isWaiting && gap >= (intervalSeconds + (entry.raised ? 5 : 0)) * 1000;
+      const fastPolls = inTime || !(isWaiting || gap < intervalSeconds * 1000) ? 0 : entry.fastPolls + 1;
       polls.set(id, { lastAt: now, raised: entry.raised || !inTime, fastPolls });
       if (inTime) return "ok";
-      return fastPolls > 12 ? "reject" : "slow_down";
+      return fastPolls > 12 ? "rate_limited" : "slow_down";
     };
   }
 
@@ -77,7 +77,7 @@ describe("createPollLimiter", () => {
     const poll = fc.record({
       id: fc.constantFrom("a", "b", "c", "d"),
       afterMs: fc.constantFrom(0, 1, 400, 2_000, 4_499, 4_500, 5_000, 9_499, 9_500, 12_000),
-      held: fc.constantFrom(false, false, false, true),
+      isWaiting: fc.constantFrom(false, false, false, true),
     });
     fc.assert(
       fc.property(fc.array(poll, { maxLength: 60 }), fc.constantFrom(1, 5, 60), (polls, interval) => {
@@ -86,9 +86,9 @@ describe("createPollLimiter", () => {
           createReferenceLimiter(interval),
         ];
         let now = 1_800_000_000_000;
-        for (const { id, afterMs, held } of polls) {
+        for (const { id, afterMs, isWaiting } of polls) {
           now += afterMs;
-          assert.equal(pollLimiter(id, now, held), reference(id, now, held));
+          assert.equal(pollLimiter(id, now, isWaiting), reference(id, now, isWaiting));
         }
       }),
     );

@@ -13,10 +13,10 @@ const maxFastPolls = 12;
 const maxEntries = 100_000;
 
 /**
- * `ok`: the poll may proceed. `slow_down`: too early. `reject`: persistently too early. `held`: an earlier poll is
+ * `ok`: the poll may proceed. `slow_down`: too early. `rate_limited`: persistently too early. `isWaiting`: an earlier poll is
  * still waiting, so this one is too early.
  */
-export type PollLimiter = (authReqId: string, now: number, held?: boolean) => "ok" | "slow_down" | "reject";
+export type PollLimiter = (authReqId: string, now: number, isWaiting?: boolean) => "ok" | "slow_down" | "rate_limited";
 
 /** `getIntervalSeconds` returns the interval that acknowledgements tell the agent. */
 export function createPollLimiter(getIntervalSeconds: () => number): PollLimiter {
@@ -44,23 +44,23 @@ export function createPollLimiter(getIntervalSeconds: () => number): PollLimiter
     return "slow_down";
   }
 
-  return (id, now, held = false) => {
+  return (id, now, isWaiting = false) => {
     const intervalMs = getIntervalSeconds() * 1000;
     const entry = raised.get(id);
     if (!entry) {
       const lastAt = current.get(id) ?? previous.get(id);
-      if (held || (lastAt !== undefined && now - lastAt + graceMs < intervalMs))
+      if (isWaiting || (lastAt !== undefined && now - lastAt + graceMs < intervalMs))
         return raiseInterval(id, now);
       recordPoll(id, now, intervalMs);
       return "ok";
     }
     const gap = now - entry.lastAt + graceMs;
     entry.lastAt = now;
-    if (!held && gap >= intervalMs + slowDownSeconds * 1000) {
+    if (!isWaiting && gap >= intervalMs + slowDownSeconds * 1000) {
       entry.fastPolls = 0;
       return "ok";
     }
-    entry.fastPolls = held || gap < intervalMs ? entry.fastPolls + 1 : 0;
-    return entry.fastPolls > maxFastPolls ? "reject" : "slow_down";
+    entry.fastPolls = isWaiting || gap < intervalMs ? entry.fastPolls + 1 : 0;
+    return entry.fastPolls > maxFastPolls ? "rate_limited" : "slow_down";
   };
 }

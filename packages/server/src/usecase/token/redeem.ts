@@ -21,7 +21,7 @@ export type RedeemDeps = IssueDeps & {
 export type RedeemRefusal =
   | "authorization_pending"
   | "slow_down"
-  | "too_fast"
+  | "rate_limited"
   | "expired_token"
   | "invalid_grant"
   | "unauthorized_client"
@@ -78,7 +78,7 @@ export async function redeem(
       case "pending": {
         if (waited) return { refused: "authorization_pending" };
         const limit = pollLimiter(authReqId, now, pollWaiters.isWaiting(id));
-        if (limit !== "ok") return { refused: limit === "slow_down" ? "slow_down" : "too_fast" };
+        if (limit !== "ok") return { refused: limit };
         if (!wait) return { refused: "authorization_pending" };
         await pollWaiters.wait(id, Math.min(now + wait.seconds * 1000, status.expiresAt), wait.signal);
         waited = true;
@@ -103,10 +103,10 @@ export async function redeem(
         return { refused: "invalid_grant" };
       case "approved": {
         const found = await store.read("request", id);
-        const grant = found
+        const issued = found
           ? await issueToken(deps, agent, found, { ...issueOptions, actor: toAgentActor(agent.record.id) })
           : "conflict";
-        if (grant !== "conflict") return grant;
+        if (issued !== "conflict") return issued;
         // Another request or the clock was first: read again. The state has changed, so the loop ends.
       }
     }

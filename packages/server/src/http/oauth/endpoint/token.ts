@@ -22,7 +22,7 @@ import { describeDenial, toTokenResponse } from "../token-response.ts";
 const errors = {
   authorization_pending: ["authorization_pending", "no approver has decided yet"],
   slow_down: ["slow_down", "poll more slowly"],
-  too_fast: ["invalid_request", "this client ignores slow_down and polls much faster than the interval"],
+  rate_limited: ["invalid_request", "this client ignores slow_down and polls much faster than the interval"],
   access_denied: ["access_denied", "the request was denied or withdrawn"],
   expired_token: ["expired_token", "no approver decided in time, or the approval was not redeemed in time"],
   invalid_target: ["invalid_target", "the resource is not the API that the action was approved for"],
