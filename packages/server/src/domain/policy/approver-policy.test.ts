@@ -27,9 +27,9 @@ const ownedByUnknownGroup: PartPolicy = { approvers, owner: "former-team" };
 const unowned: PartPolicy = { approvers, owner: undefined };
 const empty: PartPolicy = { approvers: { people: [], groups: [] }, owner: undefined };
 
-const byOwner = { by: "owner" } as const;
+const byPolicy = { by: "policy" } as const;
 const byEmail = (email: string) => ({ by: "email", email }) as const;
-const select = (parts: readonly PartPolicy[], hint: Hint = byOwner) =>
+const select = (parts: readonly PartPolicy[], hint: Hint = byPolicy) =>
   selectCandidates({ parts, groups }, hint);
 const may = (parts: readonly PartPolicy[], email: string) => mayDecide({ parts, groups }, email);
 

@@ -8,7 +8,7 @@ import { normalizeEmail } from "../people/approver.ts";
 
 /** The approvers whom the agent would like to be notified: all that the policy allows, one person, or a group. */
 export type Hint =
-  | { readonly by: "owner" }
+  | { readonly by: "policy" }
   | { readonly by: "email"; readonly email: string }
   | { readonly by: "group"; readonly group: string };
 
@@ -56,7 +56,7 @@ export function selectCandidates(
 ): string[] | { readonly refused: "unknown_user_id" | "access_denied" } {
   const allowed = listAllowedEmails(snapshot);
   if (allowed.length === 0) return { refused: "access_denied" };
-  if (hint.by === "owner") return allowed;
+  if (hint.by === "policy") return allowed;
   const hinted = hint.by === "email" ? [hint.email] : (snapshot.groups.get(hint.group) ?? []);
   const hintedEmails = new Set(hinted.map(normalizeEmail));
   const chosen = allowed.filter((email) => hintedEmails.has(email));

@@ -10,7 +10,7 @@ describe("readLoginHint", () => {
   test("parses an e-mail address, an id, owner, a group and a subject identifier", () => {
     assert.deepEqual(read("Ada@Example.com"), { by: "email", email: "ada@example.com" });
     assert.deepEqual(read("apr_1"), { by: "id", id: "apr_1" });
-    assert.deepEqual(read("owner"), { by: "owner" });
+    assert.deepEqual(read("owner"), { by: "policy" });
     assert.deepEqual(read("group:finance"), { by: "group", group: "finance" });
     assert.deepEqual(read({ format: "email", email: "Ada@example.com" }), {
       by: "email",
@@ -56,7 +56,7 @@ describe("readLoginHint", () => {
     fc.assert(
       fc.property(text, (hint) => {
         const parsed = readLoginHint(hint, issuer);
-        if (parsed === undefined || parsed.by === "owner") return;
+        if (parsed === undefined || parsed.by === "policy") return;
         const value = Object.values(parsed)[1] ?? "";
         const values = hint.startsWith("{")
           ? Object.values(JSON.parse(hint))

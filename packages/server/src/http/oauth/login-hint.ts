@@ -11,7 +11,7 @@ const groupPrefix = "group:";
 
 /** Returns undefined if the hint cannot identify an approver. */
 export function readLoginHint(text: string, issuer: string): Hint | undefined {
-  if (text === "owner") return { by: "owner" };
+  if (text === "owner") return { by: "policy" };
   if (text.startsWith(groupPrefix)) return { by: "group", group: text.slice(groupPrefix.length) };
   if (text.startsWith("{")) {
     const parsed = parseJson(text);

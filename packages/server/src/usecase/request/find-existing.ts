@@ -2,7 +2,7 @@
  * Finds the request that an ask leads to without a new one: the request of the same Idempotency-Key, also after it ended, or
  * the request for the same action that is pending or approved and not redeemed. No approver is notified.
  */
-import { hashJson } from "@countersign/protocol";
+import { hashJson, type JsonObject } from "@countersign/protocol";
 import { type ApprovalRequest, getRequestState } from "../../domain/request/request.ts";
 import type { UnloggedKind } from "../../store/record/records.ts";
 import { absent, type Store, type Versioned, type Write } from "../../store/store.ts";
@@ -48,9 +48,14 @@ export async function findByIdempotencyKey(
 export function hashContent({ hint, level }: AskParameters, { parts }: ResolvedAsk): string {
   return hashJson({
     parts: parts.map(({ policy, bound }) => ({ type: policy.definition.type, bound })),
-    hint: { ...hint },
+    hint: toStoredHint(hint),
     level: level ?? "",
   });
+}
+
+/** Stored hashes spell the hint for all approvers of the policy as `login_hint` does. */
+function toStoredHint(hint: AskParameters["hint"]): JsonObject {
+  return hint.by === "policy" ? { by: "owner" } : { ...hint };
 }
 
 /** Looks for a request for the same action at the same level that may still become a token. */
