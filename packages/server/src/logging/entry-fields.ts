@@ -10,7 +10,7 @@ const loggedFacts = [
   "type",
   "types",
   "error",
-  "gate",
+  "stage",
   "limit",
   "channel",
   "mode",

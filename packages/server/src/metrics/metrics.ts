@@ -49,8 +49,8 @@ export function openMetrics(version: string): Metrics {
   });
   const asksRefused = new Counter({
     name: "countersign_requests_refused_total",
-    help: "Requests refused before an approver was notified, by error, gate and limit",
-    labelNames: ["error", "gate", "limit"] as const,
+    help: "Requests refused before an approver was notified, by error, stage and limit",
+    labelNames: ["error", "stage", "limit"] as const,
     registers,
   });
   const decisions = new Counter({
@@ -126,7 +126,7 @@ export function openMetrics(version: string): Metrics {
     const verb = event.slice(event.indexOf(".") + 1);
     const metric = findEvent(event)?.metric;
     if (metric === "requestsRefused")
-      asksRefused.inc({ error: text("error"), gate: text("gate"), limit: text("limit") });
+      asksRefused.inc({ error: text("error"), stage: text("stage"), limit: text("limit") });
     else if (metric === "requests") {
       const request = writes.flatMap((write) =>
         "put" in write && write.put === "request" ? write.record : [],

@@ -35,7 +35,7 @@ test("what happens to requests, decisions and tokens is counted once it is commi
   assert.equal((await deployment.ask(order("M-3"))).status, 403);
   assert.equal(
     await value(
-      'countersign_requests_refused_total{error="access_denied",gate="",limit="max_pending_per_agent"}',
+      'countersign_requests_refused_total{error="access_denied",stage="",limit="max_pending_per_agent"}',
     ),
     1,
   );

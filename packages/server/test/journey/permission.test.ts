@@ -79,14 +79,14 @@ test("T8: relations: a person whom the rule allows and the relations do not is n
     await deployment.enrol("bob@example.com");
     const answer = await deployment.ask({ ...dollars("R-3"), login_hint: "bob@example.com" });
     assert.deepEqual(
-      [answer.status, answer.body.error, answer.body.gate],
+      [answer.status, answer.body.error, answer.body.stage],
       [403, "access_denied", "permission"],
     );
     const other = await deployment.ask({ authorization_details: undefined, scope: "openid calendar.clear" });
-    assert.deepEqual([other.status, other.body.gate], [403, "permission"]);
+    assert.deepEqual([other.status, other.body.stage], [403, "permission"]);
     assert.deepEqual(await refusals(deployment), [
-      { error: "access_denied", gate: "permission" },
-      { error: "access_denied", gate: "permission" },
+      { error: "access_denied", stage: "permission" },
+      { error: "access_denied", stage: "permission" },
     ]);
   }));
 
@@ -100,13 +100,13 @@ test("the gates are told apart: registration, rule, permission; what is wrong wi
     const asThree = { authorization: `Basic ${btoa(`agent-3:${secret}`)}` };
     const unregistered = await deployment.ask(dollars("R-4"), asThree);
     assert.deepEqual(
-      [unregistered.body.error, unregistered.body.gate],
+      [unregistered.body.error, unregistered.body.stage],
       ["invalid_authorization_details", "registration"],
     );
     const nobody = await deployment.ask({ ...dollars("R-5"), login_hint: "mallory@example.com" });
-    assert.deepEqual([nobody.body.error, nobody.body.gate], ["unknown_user_id", "rule"]);
+    assert.deepEqual([nobody.body.error, nobody.body.stage], ["unknown_user_id", "approver_policy"]);
     const broken = await deployment.ask({ authorization_details: "[" });
-    assert.deepEqual([broken.body.error, broken.body.gate], ["invalid_authorization_details", undefined]);
+    assert.deepEqual([broken.body.error, broken.body.stage], ["invalid_authorization_details", undefined]);
   }));
 
 test("relations are rules: when they become stricter, what waits is not approved, and what was approved is not redeemed", async () => {
@@ -176,7 +176,7 @@ for (const batch of [false, true])
 
       const refused = await deployment.ask(dollars("Z-2"));
       assert.deepEqual(
-        [refused.status, refused.body.error, refused.body.gate],
+        [refused.status, refused.body.error, refused.body.stage],
         [403, "access_denied", "permission"],
       );
       assert.deepEqual(deployment.faults, []);
@@ -224,13 +224,13 @@ for (const [what, misbehave] of [
       point.override = misbehave;
       const answer = await deployment.ask(dollars("Z-4"));
       assert.deepEqual(
-        [answer.status, answer.body.error, answer.body.gate, answer.headers.get("retry-after")],
+        [answer.status, answer.body.error, answer.body.stage, answer.headers.get("retry-after")],
         [503, "temporarily_unavailable", "permission", "2"],
       );
       assert.equal((await deployment.server.store.listRequests({ limit: 10 })).length, 0);
       assert.deepEqual(deployment.faultOperations, ["permission"]);
       assert.deepEqual(await refusals(deployment), [
-        { error: "temporarily_unavailable", gate: "permission", type: "refund" },
+        { error: "temporarily_unavailable", stage: "permission", type: "refund" },
       ]);
       point.override = undefined;
       assert.equal((await deployment.ask(dollars("Z-4"))).status, 200);
@@ -289,7 +289,7 @@ test("of several actions that are approved as one, each is asked about for each 
   const two = (orders: string[]) => ({
     authorization_details: JSON.stringify(orders.map((order) => ({ ...refund, order }))),
   });
-  assert.equal((await deployment.ask(two(["M-1", "M-2"]))).body.gate, "permission");
+  assert.equal((await deployment.ask(two(["M-1", "M-2"]))).body.stage, "permission");
   assert.equal((await deployment.ask(two(["M-1", "M-3"]))).status, 200);
   assert.equal(point.received.length, 4);
   await deployment.close();
@@ -329,7 +329,7 @@ test("OpenFGA: every relation of the agent's and of the person's has to hold", a
     assert.equal(point.received[0]?.authorization, "Bearer let-me-ask");
     // Once for what is the same for both people.
     assert.equal(point.received[0]?.body.checks.length, 6);
-    assert.equal((await deployment.ask(dollars("F-2"))).body.gate, "permission");
+    assert.equal((await deployment.ask(dollars("F-2"))).body.stage, "permission");
     tuples.delete("agent:agent-1 may_use api:refunds");
     assert.equal(
       (await deployment.ask({ ...dollars("F-1"), login_hint: "bob@example.com" })).status,
@@ -337,7 +337,7 @@ test("OpenFGA: every relation of the agent's and of the person's has to hold", a
       "waits already",
     );
     tuples.add("person:bob@example.com handles order:F-4");
-    assert.equal((await deployment.ask({ ...dollars("F-4"), ...anybody })).body.gate, "permission");
+    assert.equal((await deployment.ask({ ...dollars("F-4"), ...anybody })).body.stage, "permission");
     assert.deepEqual(deployment.faults, []);
   });
 });
@@ -349,7 +349,7 @@ for (const order of ["*", "F-1:x", "F-1#viewer", "a b", "x,y", ""])
     await withPoint(point, settings, async (deployment) => {
       await deployment.enrol("ada@example.com");
       const answer = await deployment.ask(dollars(order));
-      assert.deepEqual([answer.status, answer.body.gate], [403, "permission"]);
+      assert.deepEqual([answer.status, answer.body.stage], [403, "permission"]);
       assert.deepEqual(point.received, []);
     });
   });

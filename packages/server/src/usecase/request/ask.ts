@@ -41,9 +41,9 @@ import {
 } from "./find-existing.ts";
 import {
   type AskParameters,
-  type Gate,
-  type GateRefusal,
+  type RefusalStage,
   type ResolvedAsk,
+  type ResolveRefusal,
   resolveAsk,
 } from "./resolve-ask.ts";
 import { checkUserCode, type UserCodeRefusal } from "./user-code.ts";
@@ -60,17 +60,17 @@ export type AskInput = AskParameters &
   };
 
 export type AskRefusal =
-  | GateRefusal
+  | ResolveRefusal
   | PermissionRefusal
   | UserCodeRefusal
   | "invalid_binding_message"
   | "invalid_request"
   | "unauthorized_client";
-/** `gate`: the part of the first gate that refused, if it was one. `limit`: the configuration key of the limit, if any. */
+/** `stage`: the stage that refused, if it was one. `limit`: the configuration key of the limit, if any. */
 type AskRefused = {
   readonly refused: AskRefusal;
   readonly why: string;
-  readonly gate?: Gate;
+  readonly stage?: RefusalStage;
   readonly limit?: string;
 };
 
@@ -121,7 +121,7 @@ async function askOnce(
 ): Promise<Acknowledgement | AskRefused | "conflict"> {
   const { store } = deps;
   const now = store.now();
-  const policies = resolved.parts.map(({ policy }) => policy);
+  const policies = resolved.parts.map(({ policy: actionPolicy }) => actionPolicy);
   const callback = await readCallback(deps.callbackSeal, agent.record, policies, input.notificationToken);
   if (callback && "refused" in callback) return callback;
 
@@ -277,9 +277,10 @@ async function logRefusal(
 ): Promise<AskRefused> {
   const facts = {
     error: refusal.refused,
-    ...(refusal.gate && { gate: refusal.gate }),
+    ...(refusal.stage && { stage: refusal.stage }),
     ...(refusal.limit && { limit: refusal.limit }),
-    ...("parts" in resolved && toTypeFacts(resolved.parts.map(({ policy }) => policy.definition.type))),
+    ...("parts" in resolved &&
+      toTypeFacts(resolved.parts.map(({ policy: actionPolicy }) => actionPolicy.definition.type))),
   };
   const entry = newEntry("request.refused", store.now(), {
     actor: toAgentActor(agent),

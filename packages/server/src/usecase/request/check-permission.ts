@@ -23,13 +23,13 @@ export type PermissionRefusal = "access_denied" | "temporarily_unavailable";
 type PermissionRefused = {
   readonly refused: PermissionRefusal;
   readonly why: string;
-  readonly gate: "permission";
+  readonly stage: "permission";
 };
 
 export const permissionRefusal = {
   refused: "access_denied",
   why: "the permission check does not allow this agent to request this action from these approvers",
-  gate: "permission",
+  stage: "permission",
 } as const satisfies PermissionRefused;
 
 /** Returns the approvers for whom the action is permitted. */
@@ -43,7 +43,7 @@ export async function checkPermission(
     return {
       refused: "temporarily_unavailable",
       why: "the permission check is unavailable; no approver was notified; try again",
-      gate: "permission",
+      stage: "permission",
     };
   const allowed = approvers.filter(({ id }) => result.allowed.includes(id));
   return allowed.length > 0 ? allowed : permissionRefusal;

@@ -36,15 +36,19 @@ export type ResolvedAsk = {
   readonly candidates: readonly Approver[];
 };
 
-export type GateRefusal =
+export type ResolveRefusal =
   | "access_denied"
   | "invalid_scope"
   | "invalid_authorization_details"
   | "invalid_target"
   | "unknown_user_id";
-/** The gate that refused: the agent's registration, the approver policy, or the relations and the permission check. */
-export type Gate = "registration" | "rule" | "permission";
-type GateRefused = { readonly refused: GateRefusal; readonly why: string; readonly gate?: Gate };
+/** The stage that refused: the agent's registration, the approver policy, or the relations and the permission check. */
+export type RefusalStage = "registration" | "approver_policy" | "permission";
+type ResolveRefused = {
+  readonly refused: ResolveRefusal;
+  readonly why: string;
+  readonly stage?: RefusalStage;
+};
 
 /** Scopes that are accepted, because clients send them by default, and not granted. */
 export const ungrantedScopes = ["offline_access", "profile", "email"];
@@ -55,7 +59,7 @@ export async function resolveAsk(
   deps: ResolveDeps,
   agent: Agent,
   parameters: AskParameters,
-): Promise<ResolvedAsk | GateRefused> {
+): Promise<ResolvedAsk | ResolveRefused> {
   const parsed = parseAskParameters(deps.policy, agent, parameters);
   if ("refused" in parsed) return parsed;
   const candidates = await selectApprovers(deps, agent, parsed.parts, parameters.hint);
@@ -67,8 +71,8 @@ function parseAskParameters(
   policy: Policy,
   agent: Agent,
   { details, scopes, audience: requestedAudience }: AskParameters,
-): Omit<ResolvedAsk, "candidates"> | GateRefused {
-  if (agent.paused) return { refused: "access_denied", why: "this agent is paused", gate: "registration" };
+): Omit<ResolvedAsk, "candidates"> | ResolveRefused {
+  if (agent.paused) return { refused: "access_denied", why: "this agent is paused", stage: "registration" };
   if (!scopes.includes("openid")) return { refused: "invalid_scope", why: "scope must contain openid" };
   const actionScopes = scopes.filter((scope) => scope !== "openid" && !ungrantedScopes.includes(scope));
   const unknown = actionScopes.find((scope) => policy.actions.get(scope)?.scope !== scope);
@@ -76,12 +80,14 @@ function parseAskParameters(
 
   const parts = parseParts(policy, details, actionScopes);
   if ("refused" in parts) return parts;
-  const unregistered = parts.find(({ policy }) => !agent.types.includes(policy.definition.type));
+  const unregistered = parts.find(
+    ({ policy: actionPolicy }) => !agent.types.includes(actionPolicy.definition.type),
+  );
   if (unregistered)
     return {
       refused: unregistered.policy.scope ? "invalid_scope" : "invalid_authorization_details",
       why: `this agent is not registered for the action type ${unregistered.policy.definition.type}`,
-      gate: "registration",
+      stage: "registration",
     };
   const { type, audience } = parts[0]!.policy.definition;
   if (requestedAudience !== undefined && requestedAudience !== audience)
@@ -94,10 +100,10 @@ function parseParts(
   policy: Policy,
   details: string | undefined,
   scopes: readonly string[],
-): readonly ParsedPart[] | GateRefused {
+): readonly ParsedPart[] | ResolveRefused {
   if (details === undefined) {
-    const action = scopes.length === 1 ? policy.actions.get(scopes[0]!) : undefined;
-    if (action) return [{ policy: action, bound: {}, advisory: {} }];
+    const actionPolicy = scopes.length === 1 ? policy.actions.get(scopes[0]!) : undefined;
+    if (actionPolicy) return [{ policy: actionPolicy, bound: {}, advisory: {} }];
     return {
       refused: "invalid_authorization_details",
       why: "send authorization_details, or exactly one scope that is declared as an action",
@@ -118,7 +124,7 @@ async function selectApprovers(
   { id: agent }: Agent,
   parts: readonly ParsedPart[],
   hint: Hint,
-): Promise<readonly Approver[] | GateRefused> {
+): Promise<readonly Approver[] | ResolveRefused> {
   const policyHint = hint.by === "id" ? await resolveIdHint(directory, hint.id) : hint;
   if (!policyHint) return refuseByPolicy("unknown_user_id", "no approver matches the hint");
   const { relations } = policy.permission;
@@ -132,7 +138,10 @@ async function selectApprovers(
     );
   if ("refused" in emails)
     return refuseByPolicy(emails.refused, "no approver who may decide this request matches the hint");
-  const typed = parts.map(({ policy, bound }) => ({ type: policy.definition.type, bound }));
+  const typed = parts.map(({ policy: actionPolicy, bound }) => ({
+    type: actionPolicy.definition.type,
+    bound,
+  }));
   const related = relations
     ? emails.filter((email) => isRelated(relations, snapshot.groups, agent, typed, email))
     : emails;
@@ -153,6 +162,6 @@ async function resolveIdHint(directory: Directory, id: string): Promise<PolicyHi
   return entry?.active ? { by: "email", email: entry.record.email } : undefined;
 }
 
-function refuseByPolicy(refused: GateRefusal, why: string): GateRefused {
-  return { refused, why, gate: "rule" };
+function refuseByPolicy(refused: ResolveRefusal, why: string): ResolveRefused {
+  return { refused, why, stage: "approver_policy" };
 }

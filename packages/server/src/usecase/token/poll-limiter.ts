@@ -16,7 +16,11 @@ const maxEntries = 100_000;
  * `ok`: the poll may proceed. `slow_down`: too early. `rate_limited`: persistently too early. `isWaiting`: an earlier poll is
  * still waiting, so this one is too early.
  */
-export type PollLimiter = (authReqId: string, now: number, isWaiting?: boolean) => "ok" | "slow_down" | "rate_limited";
+export type PollLimiter = (
+  authReqId: string,
+  now: number,
+  isWaiting?: boolean,
+) => "ok" | "slow_down" | "rate_limited";
 
 /** `getIntervalSeconds` returns the interval that acknowledgements tell the agent. */
 export function createPollLimiter(getIntervalSeconds: () => number): PollLimiter {

@@ -40,7 +40,7 @@ export function createBackchannelAuthenticationHandler(deps: BackchannelAuthenti
       const { code, status } = errors[result.refused];
       throw new OAuthError(code, result.why, {
         status,
-        ...(result.gate && { members: { gate: result.gate } }),
+        ...(result.stage && { members: { stage: result.stage } }),
         ...(status === 503 && { headers: { "retry-after": retryAfterSeconds } }),
       });
     }
