@@ -4,7 +4,7 @@ import { generateKeyPairSync, hash } from "node:crypto";
 import { mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, test } from "node:test";
+import { after, describe, test } from "node:test";
 import { deploy, sampleConfig, toBasicAuth } from "@countersign/testing/server/deployment";
 import { type ConfigEdit, editConfig, formatConfig } from "@countersign/testing/server/edit-config";
 import { runCommand } from "../../src/command/cli/run.ts";
@@ -51,177 +51,179 @@ async function entriesOf(deployment: Awaited<ReturnType<typeof deploy>>): Promis
     );
 }
 
-test("an agent that the file declares is there from the start on, and proves itself by what stands there", async () => {
-  const deployment = await deploy({ config: { agents: { desk, keyed } } });
-  const [one, two] = await agentsOf(deployment);
-  assert.deepEqual([one?.name, one?.types], ["Refund desk", ["refund", "calendar.clear"]]);
-  assert.deepEqual([two?.name, two?.binding, two?.delivery.mode], ["keyed", "dpop", "ping"]);
-  await deployment.enrol("ada@example.com");
-  const asked = await deployment.ask({}, toBasicAuth({ id: "desk", secret }));
-  assert.equal(asked.status, 200);
-  await deployment.close();
-});
-
-test("the store follows the file: what is added, changed or removed there is so here, and in the log", async () => {
-  const deployment = await deploy({ config: { agents: { desk, keyed } } });
-  await deployment.restart();
-  await pauseAgent(deployment.server.store, "desk", true);
-  await deployment.restart({ agents: { desk: { name: "Refunds" }, keyed: undefined } });
-  const [only, ...others] = await agentsOf(deployment);
-  assert.deepEqual([only?.id, only?.name, only?.paused, others], ["desk", "Refunds", true, []]);
-  assert.deepEqual(await entriesOf(deployment), [
-    "agent.added desk admin/config configuration",
-    "agent.added keyed admin/config configuration",
-    "agent.paused desk admin/cli",
-    "agent.changed desk admin/config configuration",
-    "agent.removed keyed admin/config",
-  ]);
-  await deployment.restart({ agents: undefined });
-  assert.deepEqual(await agentsOf(deployment), []);
-  // The agent that came in by command is nobody else's.
-  assert.ok(await deployment.server.store.read("agent", "agent-1"));
-  await deployment.close();
-});
-
-test("what a declared agent does not say any more is gone, and a changed secret is another one", async () => {
-  const deployment = await deploy({ config: { agents: { keyed } } });
-  await deployment.restart({ agents: { keyed: { dpop_bound_access_tokens: undefined } } });
-  assert.equal((await agentsOf(deployment))[0]?.binding, undefined);
-  const other = hash("sha256", `${secret}2`, "hex");
-  await deployment.restart({ agents: { desk, keyed: undefined } });
-  await deployment.restart({ agents: { desk: { ...desk, secret_sha256: other }, keyed: undefined } });
-  const poll = (given: string) =>
-    deployment.post("/oauth/token", { grant_type: "x" }, toBasicAuth({ id: "desk", secret: given }));
-  assert.equal((await poll(secret)).body.error, "invalid_client");
-  assert.equal((await poll(`${secret}2`)).body.error, "unsupported_grant_type");
-  await deployment.close();
-});
-
-test("an id that an agent has which came in by command is not taken from it, and nothing is changed", async () => {
-  const deployment = await deploy();
-  await assert.rejects(
-    deployment.restart({ agents: { desk, "agent-1": desk } }),
-    /agents\.agent-1: an agent with this id was added by command/,
-  );
-  await deployment.restart();
-  assert.deepEqual(await agentsOf(deployment), []);
-  await deployment.close();
-});
-
-test("keys may stand in a file beside the configuration", () => {
-  const a = { types: ["refund"], token_endpoint_auth_method: "private_key_jwt", jwks_file: "jwks.json" };
-  const read = parseConfig(formatWithAgents({ a }), join(folder, "countersign.yaml"));
-  assert.ok("config" in read);
-  assert.deepEqual(read.config.agents.get("a")?.keys, { from: "registration", jwks: [jwk] });
-});
-
-for (const [what, agent, said] of [
-  ["no action types", { types: [] }, /agents\.a\.types: the agent has no action types/],
-  ["a type that is not declared", { types: ["refnud"] }, /agents\.a\.types: "refnud" is not/],
-  ["an unknown key", { types: ["refund"], jwk: "x" }, /agents\.a\.jwk: .*did you mean jwks\?/],
-  [
-    "no secret",
-    { types: ["refund"] },
-    /agents\.a: client_secret_basic needs the hash of a secret; .*hash-secret/,
-  ],
-  [
-    "a secret in clear",
-    { types: ["refund"], secret_sha256: "hunter2" },
-    /agents\.a\.secret_sha256: this is not the SHA-256/,
-  ],
-  [
-    "a secret that nobody uses",
-    {
-      types: ["refund"],
-      secret_sha256: secretHash,
-      token_endpoint_auth_method: "private_key_jwt",
-      jwks_file: "jwks.json",
-    },
-    /agents\.a\.secret_sha256: private_key_jwt has no secret/,
-  ],
-  [
-    "a method that needs the secret",
-    { types: ["refund"], secret_sha256: secretHash, token_endpoint_auth_method: "client_secret_jwt" },
-    /agents\.a\.token_endpoint_auth_method: client_secret_jwt needs the secret itself/,
-  ],
-  [
-    "a certificate that the server never sees",
-    {
-      types: ["refund"],
-      token_endpoint_auth_method: "tls_client_auth",
-      tls_client_auth_san_dns: "a.example",
-    },
-    /agents\.a\.token_endpoint_auth_method: tls_client_auth needs client certificates/,
-  ],
-  [
-    "keys that are not there",
-    { types: ["refund"], token_endpoint_auth_method: "private_key_jwt", jwks_file: "nowhere.json" },
-    /agents\.a\.jwks_file: the file does not exist/,
-  ],
-  [
-    "a callback inside",
-    {
-      types: ["refund"],
-      secret_sha256: secretHash,
-      backchannel_token_delivery_mode: "ping",
-      backchannel_client_notification_endpoint: "https://10.0.0.1/",
-    },
-    /countersign\.yaml:\d+:\d+: agents\.a\.backchannel_client_notification_endpoint: .*not public/,
-  ],
-  [
-    "a name nobody can read",
-    { name: "A\u202e", types: ["refund"], secret_sha256: secretHash },
-    /agents\.a\.name: /,
-  ],
-] as const)
-  test(`${what} is a problem of the file, with its line`, () => {
-    const found = problems(agent);
-    assert.equal(found.length, 1, found.join("\n"));
-    assert.match(found[0] ?? "", said);
+describe("declared agents", () => {
+  test("exist from the first start, and authenticate with the declared credential", async () => {
+    const deployment = await deploy({ config: { agents: { desk, keyed } } });
+    const [one, two] = await agentsOf(deployment);
+    assert.deepEqual([one?.name, one?.types], ["Refund desk", ["refund", "calendar.clear"]]);
+    assert.deepEqual([two?.name, two?.binding, two?.delivery.mode], ["keyed", "dpop", "ping"]);
+    await deployment.enrol("ada@example.com");
+    const asked = await deployment.ask({}, toBasicAuth({ id: "desk", secret }));
+    assert.equal(asked.status, 200);
+    await deployment.close();
   });
 
-test("check says what the next start will do, and commands leave declared agents to the file", async () => {
-  const config = join(folder, "countersign.yaml");
-  const run = async (...words: string[]) => {
-    let said = "";
-    const print = (text: string) => {
-      said += `${text}\n`;
-    };
-    const stop = new AbortController().signal;
-    const code = await runCommand([...words, "--config", config], {
-      stdout: print,
-      stderr: print,
-      signal: stop,
-      isTTY: false,
-    });
-    return { code, said };
-  };
-  writeFileSync(config, formatConfig(sampleConfig));
-  await run("init");
-  writeFileSync(config, formatWithAgents({ desk }));
-  assert.match((await run("check")).said, /agents: 1\n {2}desk +added at the next start/);
-  assert.match(
-    (await run("agent", "add", "desk", "--type", "refund")).said,
-    /is declared in .*countersign\.yaml/,
-  );
+  test("are added, changed and removed with the file, and each change is logged", async () => {
+    const deployment = await deploy({ config: { agents: { desk, keyed } } });
+    await deployment.restart();
+    await pauseAgent(deployment.server.store, "desk", true);
+    await deployment.restart({ agents: { desk: { name: "Refunds" }, keyed: undefined } });
+    const [only, ...others] = await agentsOf(deployment);
+    assert.deepEqual([only?.id, only?.name, only?.paused, others], ["desk", "Refunds", true, []]);
+    assert.deepEqual(await entriesOf(deployment), [
+      "agent.added desk admin/config configuration",
+      "agent.added keyed admin/config configuration",
+      "agent.paused desk admin/cli",
+      "agent.changed desk admin/config configuration",
+      "agent.removed keyed admin/config",
+    ]);
+    await deployment.restart({ agents: undefined });
+    assert.deepEqual(await agentsOf(deployment), []);
+    // The agent that came in by command is nobody else's.
+    assert.ok(await deployment.server.store.read("agent", "agent-1"));
+    await deployment.close();
+  });
 
-  const { createServer } = await import("../../src/server.ts");
-  const { loadRootKey: loadOutsideKey } = await import("../../src/crypto/root-key.ts");
-  const read = loadConfig(config);
-  assert.ok("config" in read);
-  const rootKey = loadOutsideKey(read.config.keyFile);
-  await (await createServer({ config: read.config, rootKey, onFault: assert.ifError })).close();
-  assert.match((await run("check")).said, /agents: 1\n$/);
-  for (const words of [
-    ["change", "desk", "--type", "promote"],
-    ["secret", "desk"],
-    ["remove", "desk"],
-  ])
-    assert.match((await run("agent", ...words)).said, /declared in .*\nChange it there, under agents/);
-  assert.match((await run("agent", "pause", "desk")).said, /is paused/);
-  assert.match((await run("agent", "list", "--json")).said, /"source":"configuration","state":"paused"/);
-  await run("agent", "add", "keyed", "--type", "refund");
-  writeFileSync(config, formatWithAgents({ desk, keyed }));
-  const taken = await run("check");
-  assert.deepEqual([taken.code, /agents\.keyed: .*added by command/.test(taken.said)], [1, true]);
+  test("lose keys that the file no longer contains; a changed secret replaces the old one", async () => {
+    const deployment = await deploy({ config: { agents: { keyed } } });
+    await deployment.restart({ agents: { keyed: { dpop_bound_access_tokens: undefined } } });
+    assert.equal((await agentsOf(deployment))[0]?.binding, undefined);
+    const other = hash("sha256", `${secret}2`, "hex");
+    await deployment.restart({ agents: { desk, keyed: undefined } });
+    await deployment.restart({ agents: { desk: { ...desk, secret_sha256: other }, keyed: undefined } });
+    const poll = (given: string) =>
+      deployment.post("/oauth/token", { grant_type: "x" }, toBasicAuth({ id: "desk", secret: given }));
+    assert.equal((await poll(secret)).body.error, "invalid_client");
+    assert.equal((await poll(`${secret}2`)).body.error, "unsupported_grant_type");
+    await deployment.close();
+  });
+
+  test("do not replace an agent with the same id that was added by command", async () => {
+    const deployment = await deploy();
+    await assert.rejects(
+      deployment.restart({ agents: { desk, "agent-1": desk } }),
+      /agents\.agent-1: an agent with this id was added by command/,
+    );
+    await deployment.restart();
+    assert.deepEqual(await agentsOf(deployment), []);
+    await deployment.close();
+  });
+
+  test("may have their keys in a file beside the configuration", () => {
+    const a = { types: ["refund"], token_endpoint_auth_method: "private_key_jwt", jwks_file: "jwks.json" };
+    const read = parseConfig(formatWithAgents({ a }), join(folder, "countersign.yaml"));
+    assert.ok("config" in read);
+    assert.deepEqual(read.config.agents.get("a")?.keys, { from: "registration", jwks: [jwk] });
+  });
+
+  for (const [what, agent, said] of [
+    ["no action types", { types: [] }, /agents\.a\.types: the agent has no action types/],
+    ["a type that is not declared", { types: ["refnud"] }, /agents\.a\.types: "refnud" is not/],
+    ["an unknown key", { types: ["refund"], jwk: "x" }, /agents\.a\.jwk: .*did you mean jwks\?/],
+    [
+      "no secret",
+      { types: ["refund"] },
+      /agents\.a: client_secret_basic needs the hash of a secret; .*hash-secret/,
+    ],
+    [
+      "a plaintext secret",
+      { types: ["refund"], secret_sha256: "hunter2" },
+      /agents\.a\.secret_sha256: this is not the SHA-256/,
+    ],
+    [
+      "an unused secret",
+      {
+        types: ["refund"],
+        secret_sha256: secretHash,
+        token_endpoint_auth_method: "private_key_jwt",
+        jwks_file: "jwks.json",
+      },
+      /agents\.a\.secret_sha256: private_key_jwt has no secret/,
+    ],
+    [
+      "a method that needs the secret",
+      { types: ["refund"], secret_sha256: secretHash, token_endpoint_auth_method: "client_secret_jwt" },
+      /agents\.a\.token_endpoint_auth_method: client_secret_jwt needs the secret itself/,
+    ],
+    [
+      "a client certificate without mutual TLS",
+      {
+        types: ["refund"],
+        token_endpoint_auth_method: "tls_client_auth",
+        tls_client_auth_san_dns: "a.example",
+      },
+      /agents\.a\.token_endpoint_auth_method: tls_client_auth needs client certificates/,
+    ],
+    [
+      "a missing key file",
+      { types: ["refund"], token_endpoint_auth_method: "private_key_jwt", jwks_file: "nowhere.json" },
+      /agents\.a\.jwks_file: the file does not exist/,
+    ],
+    [
+      "a callback at a private address",
+      {
+        types: ["refund"],
+        secret_sha256: secretHash,
+        backchannel_token_delivery_mode: "ping",
+        backchannel_client_notification_endpoint: "https://10.0.0.1/",
+      },
+      /countersign\.yaml:\d+:\d+: agents\.a\.backchannel_client_notification_endpoint: .*not public/,
+    ],
+    [
+      "a name with a bidi override",
+      { name: "A\u202e", types: ["refund"], secret_sha256: secretHash },
+      /agents\.a\.name: /,
+    ],
+  ] as const)
+    test(`reject ${what}, with its line`, () => {
+      const found = problems(agent);
+      assert.equal(found.length, 1, found.join("\n"));
+      assert.match(found[0] ?? "", said);
+    });
+
+  test("are previewed by check, and cannot be changed by commands", async () => {
+    const config = join(folder, "countersign.yaml");
+    const run = async (...words: string[]) => {
+      let said = "";
+      const print = (text: string) => {
+        said += `${text}\n`;
+      };
+      const stop = new AbortController().signal;
+      const code = await runCommand([...words, "--config", config], {
+        stdout: print,
+        stderr: print,
+        signal: stop,
+        isTTY: false,
+      });
+      return { code, said };
+    };
+    writeFileSync(config, formatConfig(sampleConfig));
+    await run("init");
+    writeFileSync(config, formatWithAgents({ desk }));
+    assert.match((await run("check")).said, /agents: 1\n {2}desk +added at the next start/);
+    assert.match(
+      (await run("agent", "add", "desk", "--type", "refund")).said,
+      /is declared in .*countersign\.yaml/,
+    );
+
+    const { createServer } = await import("../../src/server.ts");
+    const { loadRootKey: loadOutsideKey } = await import("../../src/crypto/root-key.ts");
+    const read = loadConfig(config);
+    assert.ok("config" in read);
+    const rootKey = loadOutsideKey(read.config.keyFile);
+    await (await createServer({ config: read.config, rootKey, onFault: assert.ifError })).close();
+    assert.match((await run("check")).said, /agents: 1\n$/);
+    for (const words of [
+      ["change", "desk", "--type", "promote"],
+      ["secret", "desk"],
+      ["remove", "desk"],
+    ])
+      assert.match((await run("agent", ...words)).said, /declared in .*\nChange it there, under agents/);
+    assert.match((await run("agent", "pause", "desk")).said, /is paused/);
+    assert.match((await run("agent", "list", "--json")).said, /"source":"configuration","state":"paused"/);
+    await run("agent", "add", "keyed", "--type", "refund");
+    writeFileSync(config, formatWithAgents({ desk, keyed }));
+    const taken = await run("check");
+    assert.deepEqual([taken.code, /agents\.keyed: .*added by command/.test(taken.said)], [1, true]);
+  });
 });

@@ -82,7 +82,7 @@ describe("another directory", () => {
     assert.equal((await deployment.poll(first.authReqId)).body.error, "access_denied");
   });
 
-  test("a membership that ends during the decision conflicts with the commit", async () => {
+  test("conflicts with a decision if a membership ends during it", async () => {
     await directory.setMembers("finance", [carol.approver]);
     const { authReqId } = await ask();
     const { listGroupsOf } = directory;
@@ -102,7 +102,7 @@ describe("another directory", () => {
     assert.equal((await readRequest(authReqId))?.status.state, "pending");
   });
 
-  test("a deactivated approver is not notified, signed in, able to decide, or the approver of a token", async () => {
+  test("does not notify, sign in or issue a token for a deactivated approver, nor let them decide", async () => {
     await directory.setMembers("finance", [carol.approver]);
     const pending = await ask();
     const approved = await ask();

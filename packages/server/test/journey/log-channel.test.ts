@@ -39,7 +39,7 @@ async function ask(order: string): Promise<{ readonly id: string; readonly check
 }
 
 describe("log channel", () => {
-  test("prints whom a request waits for, what it would do, the check code and the link", async () => {
+  test("prints the addressee, the summary, the check code and the link", async () => {
     const { id, checkCode } = await ask("L-1");
     assert.deepEqual(printed, [
       {
@@ -87,7 +87,7 @@ describe("log channel", () => {
     );
   });
 
-  test("a decision that its link led to names the channel, and the log verifies", async () => {
+  test("names the channel in the log entry of a decision made from its link", async () => {
     const { id } = await ask("L-3");
     assert.equal((await ada.decide(id, "deny", { via: "log" })).status, 303);
     const { store, keyring } = deployment.server;

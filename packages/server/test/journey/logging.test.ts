@@ -9,7 +9,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { after, before, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { cibaGrantType } from "@countersign/protocol";
 import {
   createFaultHarness,
@@ -112,146 +112,156 @@ async function until(holds: () => boolean): Promise<void> {
   }
 }
 
-test("each thing that happens is one line with its ids, and each answer where that is asked for", async () => {
-  const asked = (await ask()).body.auth_req_id;
-  secrets.push(asked.slice(asked.indexOf(".") + 1));
-  const request = toRequestId(asked);
-  assert.equal(await node.decide(request), 303);
-  const { access_token, id_token } = (await node.poll(asked)).body;
-  secrets.push(access_token, id_token, ...access_token.split("."), ...id_token.split("."));
-  const { jti, act_digest } = decodeJwt(access_token);
-  const spend = { token: access_token, spend_id: markers.spend, act_digest: String(act_digest) };
-  const wrong = await post(
-    "/spend",
-    { operation: "reserve", ...spend, act_digest: "wrong" },
-    toBasicAuth(harness.api),
-  );
-  assert.equal(wrong.status, 409);
-  for (const operation of ["reserve", "complete"])
-    assert.equal((await post("/spend", { operation, ...spend }, toBasicAuth(harness.api))).status, 200);
-  await until(() => eventsSaid().includes("token.completed"));
+describe("log of the process", () => {
+  test("has one line per event with its ids, and one per response if access_log is set", async () => {
+    const asked = (await ask()).body.auth_req_id;
+    secrets.push(asked.slice(asked.indexOf(".") + 1));
+    const request = toRequestId(asked);
+    assert.equal(await node.decide(request), 303);
+    const { access_token, id_token } = (await node.poll(asked)).body;
+    secrets.push(access_token, id_token, ...access_token.split("."), ...id_token.split("."));
+    const { jti, act_digest } = decodeJwt(access_token);
+    const spend = { token: access_token, spend_id: markers.spend, act_digest: String(act_digest) };
+    const wrong = await post(
+      "/spend",
+      { operation: "reserve", ...spend, act_digest: "wrong" },
+      toBasicAuth(harness.api),
+    );
+    assert.equal(wrong.status, 409);
+    for (const operation of ["reserve", "complete"])
+      assert.equal((await post("/spend", { operation, ...spend }, toBasicAuth(harness.api))).status, 200);
+    await until(() => eventsSaid().includes("token.completed"));
 
-  const said = lines();
-  const of = (event: string) => said.find((line) => line.event === event);
-  assert.ok(said.every(({ time }) => /^\d{4}-\d\d-\d\dT[\d:.]+Z$/.test(time)));
-  assert.equal(of("started").level, "info");
-  const about = { request, agent: "agent-1" };
-  const ids = ({ request, agent, token, type, level }: any) => ({ request, agent, token, type, level });
-  assert.deepEqual(ids(of("request.created")), { ...about, token: undefined, type: "refund", level: "info" });
-  assert.deepEqual(ids(of("token.issued")), { ...about, token: jti, type: undefined, level: "info" });
-  assert.equal(of("spend.refused").level, "warn");
-  assert.equal(of("spend.refused").error, "digest_mismatch");
-  assert.equal(of("token.completed").api, "refunds-api");
-  assert.equal(of("request.approved").auth_level, "session");
-  assert.match(of("request.created").entry, /^log_/);
-  const answers = said.filter(({ event }) => event === "request");
-  assert.ok(answers.some(({ route, status, ms }) => route === "/bc-authorize" && status === 200 && ms > 0));
-  assert.ok(answers.some(({ route }) => route === "/requests/:id/decision"));
-});
+    const said = lines();
+    const of = (event: string) => said.find((line) => line.event === event);
+    assert.ok(said.every(({ time }) => /^\d{4}-\d\d-\d\dT[\d:.]+Z$/.test(time)));
+    assert.equal(of("started").level, "info");
+    const about = { request, agent: "agent-1" };
+    const ids = ({ request, agent, token, type, level }: any) => ({ request, agent, token, type, level });
+    assert.deepEqual(ids(of("request.created")), {
+      ...about,
+      token: undefined,
+      type: "refund",
+      level: "info",
+    });
+    assert.deepEqual(ids(of("token.issued")), { ...about, token: jti, type: undefined, level: "info" });
+    assert.equal(of("spend.refused").level, "warn");
+    assert.equal(of("spend.refused").error, "digest_mismatch");
+    assert.equal(of("token.completed").api, "refunds-api");
+    assert.equal(of("request.approved").auth_level, "session");
+    assert.match(of("request.created").entry, /^log_/);
+    const answers = said.filter(({ event }) => event === "request");
+    assert.ok(answers.some(({ route, status, ms }) => route === "/bc-authorize" && status === 200 && ms > 0));
+    assert.ok(answers.some(({ route }) => route === "/requests/:id/decision"));
+  });
 
-test("the fault that ends the process is a line like the others, and the process says so by its exit code", async () => {
-  // Whatever happens where nobody catches it, with what such an error may carry.
-  const bug = `process.on("SIGUSR2", () => {
+  test("has a line for a fatal error; the exit code is 70", async () => {
+    // Whatever happens where nobody catches it, with what such an error may carry.
+    const bug = `process.on("SIGUSR2", () => {
     const fault = new Error("ada@example.com could not be reached");
     throw Object.assign(fault, { query: "${markers.denial}", parameters: ["${markers.order}"] });
   });`;
-  const preload = `--disable-warning=ExperimentalWarning --import=data:text/javascript,${encodeURIComponent(bug)}`;
-  const doomed = await harness.start({ NODE_OPTIONS: preload });
-  const gone = once(doomed.child, "close");
-  doomed.child.kill("SIGUSR2");
-  assert.deepEqual(await gone, [70, null], doomed.readStderr());
-  const crashed = doomed
-    .readStderr()
-    .split("\n")
-    .filter((line) => line.includes('"event":"crash"'));
-  assert.equal(crashed.length, 1, doomed.readStderr());
-  const { level, operation, fault } = JSON.parse(crashed[0] ?? "");
-  assert.deepEqual([level, operation, fault.message], ["fatal", "process", "[address] could not be reached"]);
-  assert.equal(words.exec(doomed.readOutput())?.[0], undefined);
-});
-
-test("a hostile story leaves none of its secrets, and nothing that anybody wrote, in what the process prints", async () => {
-  const second = (
-    await ask({
-      authorization_details: JSON.stringify([
-        { ...refund, order: markers.order, reason: markers.reason, amount: "2.00" },
-      ]),
-    })
-  ).body;
-  assert.equal(second.error, "invalid_request", "the idempotency key was used for something else");
-  const another = await node.ask(`${markers.order}-b`);
-  secrets.push(another.body.auth_req_id.split(".")[1]);
-  assert.equal(await node.decide(toRequestId(another.body.auth_req_id), "deny"), 303);
-
-  // What is wrong in every place that takes a value.
-  await ask({ login_hint: `ada@example.com ${markers.query}` });
-  await ask({ binding_message: `${markers.message}\u202e` });
-  await ask({ authorization_details: `[{"type":"refund","order":"${markers.order}", }]` });
-  await post(`/oauth/token?secret=${markers.query}`, {
-    grant_type: cibaGrantType,
-    auth_req_id: markers.query,
+    const preload = `--disable-warning=ExperimentalWarning --import=data:text/javascript,${encodeURIComponent(bug)}`;
+    const doomed = await harness.start({ NODE_OPTIONS: preload });
+    const gone = once(doomed.child, "close");
+    doomed.child.kill("SIGUSR2");
+    assert.deepEqual(await gone, [70, null], doomed.readStderr());
+    const crashed = doomed
+      .readStderr()
+      .split("\n")
+      .filter((line) => line.includes('"event":"crash"'));
+    assert.equal(crashed.length, 1, doomed.readStderr());
+    const { level, operation, fault } = JSON.parse(crashed[0] ?? "");
+    assert.deepEqual(
+      [level, operation, fault.message],
+      ["fatal", "process", "[address] could not be reached"],
+    );
+    assert.equal(words.exec(doomed.readOutput())?.[0], undefined);
   });
-  await post("/oauth/token", { grant_type: cibaGrantType }, { authorization: `Bearer ${markers.query}` });
-  await post(
-    "/spend",
-    { operation: "reserve", token: markers.query, spend_id: markers.spend },
-    toBasicAuth(harness.api),
-  );
-  for (const path of [
-    `/enrol/${markers.query}`,
-    `/requests/${markers.query}?via=${markers.query}`,
-    `/${markers.query}`,
-  ])
-    await (await fetch(node.url + path)).text();
-  await (await fetch(`${node.url}/oauth/token`, { method: "POST", body: "a".repeat(70_000) })).text();
 
-  // The decision point repeats what it was asked, says nonsense, and hangs up.
-  fga.override = (response) => {
-    response.writeHead(400, { "content-type": "application/json", "x-said": markers.answered });
-    response.end(
-      JSON.stringify({ code: "validation_error", message: `ada@example.com: ${markers.answered}` }),
+  test("contains no secrets and no texts of agents, people or other servers", async () => {
+    const second = (
+      await ask({
+        authorization_details: JSON.stringify([
+          { ...refund, order: markers.order, reason: markers.reason, amount: "2.00" },
+        ]),
+      })
+    ).body;
+    assert.equal(second.error, "invalid_request", "the idempotency key was used for something else");
+    const another = await node.ask(`${markers.order}-b`);
+    secrets.push(another.body.auth_req_id.split(".")[1]);
+    assert.equal(await node.decide(toRequestId(another.body.auth_req_id), "deny"), 303);
+
+    // What is wrong in every place that takes a value.
+    await ask({ login_hint: `ada@example.com ${markers.query}` });
+    await ask({ binding_message: `${markers.message}\u202e` });
+    await ask({ authorization_details: `[{"type":"refund","order":"${markers.order}", }]` });
+    await post(`/oauth/token?secret=${markers.query}`, {
+      grant_type: cibaGrantType,
+      auth_req_id: markers.query,
+    });
+    await post("/oauth/token", { grant_type: cibaGrantType }, { authorization: `Bearer ${markers.query}` });
+    await post(
+      "/spend",
+      { operation: "reserve", token: markers.query, spend_id: markers.spend },
+      toBasicAuth(harness.api),
     );
-  };
-  const keyless = (changed: Record<string, string>) =>
-    post(
-      "/bc-authorize",
-      { scope: "openid", login_hint: "ada@example.com", ...changed },
-      toBasicAuth(harness.agent),
+    for (const path of [
+      `/enrol/${markers.query}`,
+      `/requests/${markers.query}?via=${markers.query}`,
+      `/${markers.query}`,
+    ])
+      await (await fetch(node.url + path)).text();
+    await (await fetch(`${node.url}/oauth/token`, { method: "POST", body: "a".repeat(70_000) })).text();
+
+    // The decision point repeats what it was asked, says nonsense, and hangs up.
+    fga.override = (response) => {
+      response.writeHead(400, { "content-type": "application/json", "x-said": markers.answered });
+      response.end(
+        JSON.stringify({ code: "validation_error", message: `ada@example.com: ${markers.answered}` }),
+      );
+    };
+    const keyless = (changed: Record<string, string>) =>
+      post(
+        "/bc-authorize",
+        { scope: "openid", login_hint: "ada@example.com", ...changed },
+        toBasicAuth(harness.agent),
+      );
+    const details = () =>
+      JSON.stringify([{ ...refund, order: `${markers.order}-${crypto.randomUUID().slice(0, 8)}` }]);
+    assert.equal((await keyless({ authorization_details: details() })).status, 503);
+    fga.override = (response) => void response.writeHead(200).end(markers.answered);
+    assert.equal((await keyless({ authorization_details: details() })).status, 503);
+    fga.override = (response) => void response.destroy();
+    assert.equal((await keyless({ authorization_details: details() })).status, 503);
+    fga.override = undefined;
+
+    // The database fails under it.
+    const rows = new DatabaseSync(harness.file);
+    rows.exec("PRAGMA busy_timeout = 5000; ALTER TABLE request RENAME TO elsewhere");
+    rows.close();
+    assert.equal((await keyless({ authorization_details: details() })).status, 503);
+    assert.equal(
+      (await fetch(`${node.url}/requests/${markers.query}`, { headers: { cookie: harness.cookie } })).status,
+      503,
     );
-  const details = () =>
-    JSON.stringify([{ ...refund, order: `${markers.order}-${crypto.randomUUID().slice(0, 8)}` }]);
-  assert.equal((await keyless({ authorization_details: details() })).status, 503);
-  fga.override = (response) => void response.writeHead(200).end(markers.answered);
-  assert.equal((await keyless({ authorization_details: details() })).status, 503);
-  fga.override = (response) => void response.destroy();
-  assert.equal((await keyless({ authorization_details: details() })).status, 503);
-  fga.override = undefined;
+    await until(() => eventsSaid().filter((event) => event === "fault").length >= 5);
+    await node.stop().catch(() => {});
 
-  // The database fails under it.
-  const rows = new DatabaseSync(harness.file);
-  rows.exec("PRAGMA busy_timeout = 5000; ALTER TABLE request RENAME TO elsewhere");
-  rows.close();
-  assert.equal((await keyless({ authorization_details: details() })).status, 503);
-  assert.equal(
-    (await fetch(`${node.url}/requests/${markers.query}`, { headers: { cookie: harness.cookie } })).status,
-    503,
-  );
-  await until(() => eventsSaid().filter((event) => event === "fault").length >= 5);
-  await node.stop().catch(() => {});
+    const faults = lines().filter(({ event }) => event === "fault");
+    assert.ok(
+      faults.every(
+        ({ level, operation, fault }) => level === "error" && operation && fault.type && fault.message,
+      ),
+    );
+    const said = JSON.stringify(faults);
+    assert.match(said, /OpenFGA returned status 400 \(validation_error\)/);
+    assert.match(said, /no such table/);
+    assert.match(said, /"operation":"POST \/bc-authorize"/);
 
-  const faults = lines().filter(({ event }) => event === "fault");
-  assert.ok(
-    faults.every(
-      ({ level, operation, fault }) => level === "error" && operation && fault.type && fault.message,
-    ),
-  );
-  const said = JSON.stringify(faults);
-  assert.match(said, /OpenFGA returned status 400 \(validation_error\)/);
-  assert.match(said, /no such table/);
-  assert.match(said, /"operation":"POST \/bc-authorize"/);
-
-  const printed = node.readOutput();
-  assert.equal(words.exec(printed)?.[0], undefined);
-  assert.ok(secrets.every((secret) => secret.length > 15));
-  for (const secret of secrets) assert.ok(!printed.includes(secret), `secret ${secrets.indexOf(secret)}`);
+    const printed = node.readOutput();
+    assert.equal(words.exec(printed)?.[0], undefined);
+    assert.ok(secrets.every((secret) => secret.length > 15));
+    for (const secret of secrets) assert.ok(!printed.includes(secret), `secret ${secrets.indexOf(secret)}`);
+  });
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
-import { after, test } from "node:test";
+import { after, describe, test } from "node:test";
 import { shortDigest } from "@countersign/protocol";
 import { findForm, readHiddenFields, refund, toRequestId } from "@countersign/testing/server/deployment";
 import { useDeployment } from "@countersign/testing/server/use-deployment";
@@ -63,168 +63,170 @@ async function delivered(): Promise<ParsedMail> {
   return inbox[0]!;
 }
 
-test("a mail says what the card says, in text and HTML, with the same check code", async () => {
-  const id = await ask({ reason: "Broken on arrival" }, "Ticket 5512");
-  const mail = await delivered();
-  const code = shortDigest((await deployment.server.store.read("request", id))?.record.digest ?? "");
-  assert.equal(mail.to && !Array.isArray(mail.to) && mail.to.text, '"ada" <ada@example.com>');
-  assert.match(mail.subject ?? "", /Refund \$10,000\.00 for order “M-1”/);
-  assert.ok(mail.subject?.includes(code));
-  for (const body of [mail.text ?? "", String(mail.html)]) {
-    for (const words of [
-      "$10,000.00",
-      "M-1",
-      "Refund desk",
-      "Broken on arrival",
-      "Ticket 5512",
-      "not checked",
-      code,
-      `/requests/${id}?via=mail`,
-    ])
-      assert.ok(body.includes(words), words);
-    assert.match(body, /cannot be undone/);
-  }
-});
-
-test("T4: a scanner that follows every link with GET and HEAD, with and without a session, changes nothing", async () => {
-  const id = await ask();
-  const mail = await delivered();
-  const links = [...`${mail.text}${mail.html}`.matchAll(/https?:\/\/[^\s"<>]+/g)].map(
-    ([link]) => new URL(link),
-  );
-  assert.ok(links.length >= 2);
-  const before = await deployment.server.store.log.newest(1_000);
-  for (const { pathname, search } of links)
-    for (const method of ["GET", "HEAD"])
-      for (const headers of [undefined, { cookie: deployment.ada.cookie }]) {
-        const answer = await deployment.request(pathname + search, { method, headers });
-        assert.ok(answer.status < 400);
-      }
-  assert.equal((await deployment.server.store.read("request", id))?.record.status.state, "pending");
-  assert.equal(
-    (await deployment.server.store.log.newest(1_000)).length,
-    before.length,
-    "and leaves no trace in the log",
-  );
-  assert.ok(!/verdict|approve=|decision/.test(links.join(" ")), "no link carries a decision");
-});
-
-test("T15: an agent cannot bring markup, headers or hidden characters into a mail", async () => {
-  await ask({ order: '<b>"x"</b>' }, '<img src=x onerror=alert(1)> "quoted" & more');
-  const mail = await delivered();
-  const html = String(mail.html);
-  assert.ok(!html.includes("<img"));
-  assert.ok(!html.includes('<b>"x"'));
-  assert.ok(html.includes("&lt;img"));
-  for (const binding_message of ["a\r\nBcc: eve@example.com", "a\u0000b", "a​b"]) {
-    const answer = await deployment.ask({ binding_message });
-    assert.equal(answer.status, 400);
-  }
-});
-
-test("T15: a right-to-left value cannot move what stands beside it in a mail", async () => {
-  const [order, reason, message] = ["\u05d0\u05d1 12", "\u05d2 7", "\u05d3 3"];
-  await ask({ order, reason }, message);
-  const html = String((await delivered()).html).replace(/<title>[^<]*/, "");
-  for (const value of [order, reason, message]) {
-    const times = html.split(value).length - 1;
-    const alone = html.match(new RegExp(`<bdi>“?${value}”?</bdi>`, "g"))?.length ?? 0;
-    assert.ok(times > 0 && alone === times, `${value} has a direction of its own each time`);
-  }
-});
-
-test("a mail server that says later is tried again with growing delay, and the mail arrives", async () => {
-  refusing = 2;
-  inbox.length = 0;
-  await ask();
-  await deployment.server.runJobs();
-  assert.equal(inbox.length, 0);
-  deployment.clock.now += 2_000;
-  await deployment.server.runJobs();
-  assert.equal(inbox.length, 0);
-  deployment.clock.now += 9_999;
-  await deployment.server.runJobs();
-  assert.equal(inbox.length, 0, "not before its time");
-  deployment.clock.now += 1;
-  await deployment.server.runJobs();
-  assert.equal(inbox.length, 1);
-});
-
-test("a mail that is refused each time is given up visibly, and the request is none the worse", async () => {
-  refusing = 1_000;
-  const answer = await deployment.ask({
-    requested_expiry: "600",
-    authorization_details: JSON.stringify([{ ...refund, order: "G-1" }]),
+describe("mail channel", () => {
+  test("sends the contents of the card as text and HTML, with the same check code", async () => {
+    const id = await ask({ reason: "Broken on arrival" }, "Ticket 5512");
+    const mail = await delivered();
+    const code = shortDigest((await deployment.server.store.read("request", id))?.record.digest ?? "");
+    assert.equal(mail.to && !Array.isArray(mail.to) && mail.to.text, '"ada" <ada@example.com>');
+    assert.match(mail.subject ?? "", /Refund \$10,000\.00 for order “M-1”/);
+    assert.ok(mail.subject?.includes(code));
+    for (const body of [mail.text ?? "", String(mail.html)]) {
+      for (const words of [
+        "$10,000.00",
+        "M-1",
+        "Refund desk",
+        "Broken on arrival",
+        "Ticket 5512",
+        "not checked",
+        code,
+        `/requests/${id}?via=mail`,
+      ])
+        assert.ok(body.includes(words), words);
+      assert.match(body, /cannot be undone/);
+    }
   });
-  const id = toRequestId(answer.body.auth_req_id);
-  for (const delay of [0, 2_000, 10_000, 30_000, 60_000, 300_000]) {
-    deployment.clock.now += delay;
+
+  test("changes nothing on GET and HEAD of every link, with and without a session (T4)", async () => {
+    const id = await ask();
+    const mail = await delivered();
+    const links = [...`${mail.text}${mail.html}`.matchAll(/https?:\/\/[^\s"<>]+/g)].map(
+      ([link]) => new URL(link),
+    );
+    assert.ok(links.length >= 2);
+    const before = await deployment.server.store.log.newest(1_000);
+    for (const { pathname, search } of links)
+      for (const method of ["GET", "HEAD"])
+        for (const headers of [undefined, { cookie: deployment.ada.cookie }]) {
+          const answer = await deployment.request(pathname + search, { method, headers });
+          assert.ok(answer.status < 400);
+        }
+    assert.equal((await deployment.server.store.read("request", id))?.record.status.state, "pending");
+    assert.equal(
+      (await deployment.server.store.log.newest(1_000)).length,
+      before.length,
+      "and leaves no trace in the log",
+    );
+    assert.ok(!/verdict|approve=|decision/.test(links.join(" ")), "no link carries a decision");
+  });
+
+  test("removes markup, header injections and hidden characters from an agent's values (T15)", async () => {
+    await ask({ order: '<b>"x"</b>' }, '<img src=x onerror=alert(1)> "quoted" & more');
+    const mail = await delivered();
+    const html = String(mail.html);
+    assert.ok(!html.includes("<img"));
+    assert.ok(!html.includes('<b>"x"'));
+    assert.ok(html.includes("&lt;img"));
+    for (const binding_message of ["a\r\nBcc: eve@example.com", "a\u0000b", "a​b"]) {
+      const answer = await deployment.ask({ binding_message });
+      assert.equal(answer.status, 400);
+    }
+  });
+
+  test("isolates a right-to-left value from the text around it (T15)", async () => {
+    const [order, reason, message] = ["\u05d0\u05d1 12", "\u05d2 7", "\u05d3 3"];
+    await ask({ order, reason }, message);
+    const html = String((await delivered()).html).replace(/<title>[^<]*/, "");
+    for (const value of [order, reason, message]) {
+      const times = html.split(value).length - 1;
+      const alone = html.match(new RegExp(`<bdi>“?${value}”?</bdi>`, "g"))?.length ?? 0;
+      assert.ok(times > 0 && alone === times, `${value} has a direction of its own each time`);
+    }
+  });
+
+  test("retries with backoff after a temporary failure, and delivers", async () => {
+    refusing = 2;
+    inbox.length = 0;
+    await ask();
     await deployment.server.runJobs();
-  }
-  refusing = 0;
-  const [given] = await deployment.server.store.listAbandonedMessages(1);
-  assert.equal(given?.requestId, id);
-  assert.equal(given?.attempts, 6);
-  assert.match(given?.lastError ?? "", /try again later/);
-  const [entry] = await deployment.server.store.log.newest(1, id);
-  assert.equal(JSON.parse(entry?.line ?? "{}").event, "message.abandoned");
-  assert.equal((await deployment.ada.decide(id, "deny")).status, 303);
-});
+    assert.equal(inbox.length, 0);
+    deployment.clock.now += 2_000;
+    await deployment.server.runJobs();
+    assert.equal(inbox.length, 0);
+    deployment.clock.now += 9_999;
+    await deployment.server.runJobs();
+    assert.equal(inbox.length, 0, "not before its time");
+    deployment.clock.now += 1;
+    await deployment.server.runJobs();
+    assert.equal(inbox.length, 1);
+  });
 
-test("a recipient that the mail server rejects for good is not retried", async () => {
-  unknownMailbox = "ada@example.com";
-  const id = await ask();
-  await deployment.server.runJobs();
-  unknownMailbox = undefined;
-  const abandoned = (await deployment.server.store.listAbandonedMessages(50)).find(
-    ({ requestId }) => requestId === id,
-  );
-  assert.equal(abandoned?.attempts, 1);
-  assert.match(abandoned?.lastError ?? "", /550 no such user/);
-  await deployment.ada.decide(id, "deny");
-});
+  test("abandons a mail that fails at every attempt and logs it; the request stays valid", async () => {
+    refusing = 1_000;
+    const answer = await deployment.ask({
+      requested_expiry: "600",
+      authorization_details: JSON.stringify([{ ...refund, order: "G-1" }]),
+    });
+    const id = toRequestId(answer.body.auth_req_id);
+    for (const delay of [0, 2_000, 10_000, 30_000, 60_000, 300_000]) {
+      deployment.clock.now += delay;
+      await deployment.server.runJobs();
+    }
+    refusing = 0;
+    const [given] = await deployment.server.store.listAbandonedMessages(1);
+    assert.equal(given?.requestId, id);
+    assert.equal(given?.attempts, 6);
+    assert.match(given?.lastError ?? "", /try again later/);
+    const [entry] = await deployment.server.store.log.newest(1, id);
+    assert.equal(JSON.parse(entry?.line ?? "{}").event, "message.abandoned");
+    assert.equal((await deployment.ada.decide(id, "deny")).status, 303);
+  });
 
-test("T29: what a paused agent had asked before is not mailed any more", async () => {
-  await ask();
-  assert.equal(await pauseAgent(deployment.server.store, deployment.agent.id, true), "done");
-  inbox.length = 0;
-  await deployment.server.runJobs();
-  assert.equal(inbox.length, 0);
-  assert.equal(await pauseAgent(deployment.server.store, deployment.agent.id, false), "done");
-});
+  test("does not retry a recipient that the mail server rejects permanently", async () => {
+    unknownMailbox = "ada@example.com";
+    const id = await ask();
+    await deployment.server.runJobs();
+    unknownMailbox = undefined;
+    const abandoned = (await deployment.server.store.listAbandonedMessages(50)).find(
+      ({ requestId }) => requestId === id,
+    );
+    assert.equal(abandoned?.attempts, 1);
+    assert.match(abandoned?.lastError ?? "", /550 no such user/);
+    await deployment.ada.decide(id, "deny");
+  });
 
-test("a mail that failed until its request was over says what the mail server said", async () => {
-  refusing = 1;
-  const id = await ask();
-  await deployment.server.runJobs();
-  await deployment.ada.decide(id, "deny");
-  deployment.clock.now += 2_000;
-  await deployment.server.runJobs();
-  const given = (await deployment.server.store.listAbandonedMessages(50)).find(
-    ({ requestId: approval }) => approval === id,
-  );
-  assert.match(
-    given?.lastError ?? "",
-    /the request ended before the message could be sent; last delivery error: .*451 try again later/,
-  );
-});
+  test("does not send the pending mails of a paused agent (T29)", async () => {
+    await ask();
+    assert.equal(await pauseAgent(deployment.server.store, deployment.agent.id, true), "done");
+    inbox.length = 0;
+    await deployment.server.runJobs();
+    assert.equal(inbox.length, 0);
+    assert.equal(await pauseAgent(deployment.server.store, deployment.agent.id, false), "done");
+  });
 
-test("a request that is over before its mail could leave is not mailed about", async () => {
-  const id = await ask();
-  await deployment.ada.decide(id, "deny");
-  inbox.length = 0;
-  await deployment.server.runJobs();
-  assert.equal(inbox.length, 0);
-});
+  test("logs the mail server's reply if a mail failed until its request ended", async () => {
+    refusing = 1;
+    const id = await ask();
+    await deployment.server.runJobs();
+    await deployment.ada.decide(id, "deny");
+    deployment.clock.now += 2_000;
+    await deployment.server.runJobs();
+    const given = (await deployment.server.store.listAbandonedMessages(50)).find(
+      ({ requestId: approval }) => approval === id,
+    );
+    assert.match(
+      given?.lastError ?? "",
+      /the request ended before the message could be sent; last delivery error: .*451 try again later/,
+    );
+  });
 
-test("a decision that a mail led to says so in the log", async () => {
-  const id = await ask();
-  const { via } = readHiddenFields(
-    findForm(await (await deployment.ada.get(`/requests/${id}?via=mail`)).text(), "deny"),
-  );
-  assert.equal(via, "mail");
-  assert.equal((await deployment.ada.decide(id, "deny", { via })).status, 303);
-  const [entry] = await deployment.server.store.log.newest(1, id);
-  assert.equal(JSON.parse(entry?.line ?? "{}").facts.channel, "mail");
-  await deployment.server.runJobs();
+  test("sends no mail for a request that ended before", async () => {
+    const id = await ask();
+    await deployment.ada.decide(id, "deny");
+    inbox.length = 0;
+    await deployment.server.runJobs();
+    assert.equal(inbox.length, 0);
+  });
+
+  test("records the channel of a decision made from a mail in the log", async () => {
+    const id = await ask();
+    const { via } = readHiddenFields(
+      findForm(await (await deployment.ada.get(`/requests/${id}?via=mail`)).text(), "deny"),
+    );
+    assert.equal(via, "mail");
+    assert.equal((await deployment.ada.decide(id, "deny", { via })).status, 303);
+    const [entry] = await deployment.server.store.log.newest(1, id);
+    assert.equal(JSON.parse(entry?.line ?? "{}").facts.channel, "mail");
+    await deployment.server.runJobs();
+  });
 });

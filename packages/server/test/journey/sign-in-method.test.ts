@@ -64,7 +64,7 @@ const sessionOf = async (cookie: string) =>
   (await readSession(deployment.server, cookie.split("=")[1] ?? ""))?.session;
 
 describe("sign-in methods", () => {
-  test("the page has a form for each method, the default first and without a name", async () => {
+  test("shows one form per method: the default method first, without a method field", async () => {
     const page = await (await deployment.request("/sign-in?next=/devices")).text();
     const [passkeyForm = "", badgeForm = ""] = page.split("<form").slice(1);
     assert.deepEqual(Object.keys(readHiddenFields(passkeyForm)), ["ceremony", "assertion", "next"]);
@@ -73,7 +73,7 @@ describe("sign-in methods", () => {
     assert.match(badgeForm, /Use my badge/);
   });
 
-  test("the method that the form names starts the session, which records it", async () => {
+  test("starts a session of the method that the form names, and records the method", async () => {
     const response = await signIn({ method: "badge", number: "ada@example.com#1", next: "/devices" });
     assert.equal(response.headers.get("location"), "/devices");
     const session = await sessionOf(cookieOf(response));
@@ -85,7 +85,7 @@ describe("sign-in methods", () => {
     assert.equal(session.authenticatedAt, deployment.clock.now);
   });
 
-  test("without a name the default method is called", async () => {
+  test("calls the default method for a form without a method", async () => {
     const page = await (await deployment.request("/sign-in")).text();
     const assertion = JSON.stringify(ada.passkey.createAssertion(readPasskeyOptions(page)));
     const response = await signIn({ ...readHiddenFields(page.split("</form>")[0] ?? ""), assertion });
@@ -101,7 +101,7 @@ describe("sign-in methods", () => {
     );
   });
 
-  test("a refused or repeated proof shows the failure text in that form; an unknown method is refused", async () => {
+  test("shows the failure text in the form of a rejected method; rejects an unknown method", async () => {
     assert.equal((await signIn({ method: "badge", number: "ada@example.com#2" })).status, 303);
     for (const number of ["ada@example.com#2", "mallory@example.com#3"]) {
       const response = await signIn({ method: "badge", number });
@@ -114,7 +114,7 @@ describe("sign-in methods", () => {
     assert.equal((await signIn({ method: "other", number: "ada@example.com#4" })).status, 400);
   });
 
-  test("a session without a passkey decides at level session, with its own amr, and at no higher level", async () => {
+  test("permits decisions at level session only in a session without a passkey, with its amr", async () => {
     const cookie = cookieOf(await signIn({ method: "badge", number: "ada@example.com#5" }));
     const decide = async (type: string) => {
       const details = JSON.stringify([{ ...refund, type, order: `B-${type}` }]);
@@ -138,7 +138,7 @@ describe("sign-in methods", () => {
     assert.match(await fresh.decided.text(), /needs your passkey again/);
   });
 
-  test("a session without a passkey cannot add a device", async () => {
+  test("rejects adding a device in a session without a passkey", async () => {
     const cookie = cookieOf(await signIn({ method: "badge", number: "ada@example.com#6" }));
     const { csrf = "" } = readHiddenFields(await (await get("/devices", cookie)).text());
     const response = await deployment.request("/devices/add", {

@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import {
   createFaultHarness,
@@ -71,52 +71,57 @@ const spans = (): WrittenSpan[] =>
     .split("\n")
     .map((line) => JSON.parse(line));
 
-test("ask, wait, decision, redemption, call and spend are one trace over three processes", async () => {
-  const api = await start("api", { CLIENT_ID: harness.api.id, CLIENT_SECRET: harness.api.secret })("port");
-  const agent = start("agent", {
-    CLIENT_ID: harness.agent.id,
-    CLIENT_SECRET: harness.agent.secret,
-    API: `http://127.0.0.1:${api}/refunds`,
+describe("tracing", () => {
+  test("puts request, decision, redemption, call and spend of three processes into one trace", async () => {
+    const api = await start("api", { CLIENT_ID: harness.api.id, CLIENT_SECRET: harness.api.secret })("port");
+    const agent = start("agent", {
+      CLIENT_ID: harness.agent.id,
+      CLIENT_SECRET: harness.agent.secret,
+      API: `http://127.0.0.1:${api}/refunds`,
+    });
+    const request = await agent("asked");
+    assert.equal(await node.decide(request), 303);
+    assert.match(await agent("answered"), /^200 refunded in a trace$/);
+
+    const all = spans();
+    const one = (process: string, name: string): WrittenSpan =>
+      all.find((span) => span.process === process && span.name === name) ?? assert.fail(`${process} ${name}`);
+    const root = one("server", "POST /bc-authorize").trace;
+    const path: readonly (readonly [string, string])[] = [
+      ["agent", "POST /bc-authorize"],
+      ["server", "POST /bc-authorize"],
+      ["server", "wait for a person"],
+      ["agent", "POST /oauth/token"],
+      ["server", "POST /oauth/token"],
+      ["agent", "POST /refunds"],
+      ["api", "POST /refunds"],
+      ["api", "POST /spend"],
+      ["server", "POST /spend"],
+    ];
+    for (const [process, name] of path) assert.equal(one(process, name).trace, root, `${process} ${name}`);
+    assert.equal(one("server", "POST /bc-authorize").parent, one("agent", "POST /bc-authorize").id);
+    assert.equal(one("api", "POST /refunds").parent, one("agent", "POST /refunds").id);
+    assert.equal(one("server", "POST /spend").parent, one("api", "POST /spend").id);
+    assert.equal(one("server", "wait for a person").attributes["countersign.end"], "approve");
+
+    // Whoever redeems or spends in a trace of their own finds the ask by a link, and everybody by the request.
+    const redeemed = all.filter(({ process, links }) => process === "server" && links.length > 0);
+    assert.deepEqual(
+      new Set(redeemed.map(({ name }) => name)),
+      new Set(["POST /oauth/token", "POST /spend"]),
+    );
+    for (const { links, attributes } of redeemed) {
+      assert.deepEqual(links, [one("server", "POST /bc-authorize").id]);
+      assert.equal(attributes["countersign.request"], request);
+    }
+
+    // Lines of the log can be found from the trace. The person's browser is in none.
+    await node.waitForStderr(/"event":"token.completed"/);
+    const lines = node.readStderr().split("\n").filter(Boolean);
+    const traced = (event: string) =>
+      JSON.parse(lines.find((line) => line.includes(`"event":"${event}"`)) ?? "{}").trace_id;
+    for (const event of ["request.created", "token.issued", "token.reserved"])
+      assert.equal(traced(event), root, event);
+    assert.notEqual(traced("request.approved"), root);
   });
-  const request = await agent("asked");
-  assert.equal(await node.decide(request), 303);
-  assert.match(await agent("answered"), /^200 refunded in a trace$/);
-
-  const all = spans();
-  const one = (process: string, name: string): WrittenSpan =>
-    all.find((span) => span.process === process && span.name === name) ?? assert.fail(`${process} ${name}`);
-  const root = one("server", "POST /bc-authorize").trace;
-  const path: readonly (readonly [string, string])[] = [
-    ["agent", "POST /bc-authorize"],
-    ["server", "POST /bc-authorize"],
-    ["server", "wait for a person"],
-    ["agent", "POST /oauth/token"],
-    ["server", "POST /oauth/token"],
-    ["agent", "POST /refunds"],
-    ["api", "POST /refunds"],
-    ["api", "POST /spend"],
-    ["server", "POST /spend"],
-  ];
-  for (const [process, name] of path) assert.equal(one(process, name).trace, root, `${process} ${name}`);
-  assert.equal(one("server", "POST /bc-authorize").parent, one("agent", "POST /bc-authorize").id);
-  assert.equal(one("api", "POST /refunds").parent, one("agent", "POST /refunds").id);
-  assert.equal(one("server", "POST /spend").parent, one("api", "POST /spend").id);
-  assert.equal(one("server", "wait for a person").attributes["countersign.end"], "approve");
-
-  // Whoever redeems or spends in a trace of their own finds the ask by a link, and everybody by the request.
-  const redeemed = all.filter(({ process, links }) => process === "server" && links.length > 0);
-  assert.deepEqual(new Set(redeemed.map(({ name }) => name)), new Set(["POST /oauth/token", "POST /spend"]));
-  for (const { links, attributes } of redeemed) {
-    assert.deepEqual(links, [one("server", "POST /bc-authorize").id]);
-    assert.equal(attributes["countersign.request"], request);
-  }
-
-  // Lines of the log can be found from the trace. The person's browser is in none.
-  await node.waitForStderr(/"event":"token.completed"/);
-  const lines = node.readStderr().split("\n").filter(Boolean);
-  const traced = (event: string) =>
-    JSON.parse(lines.find((line) => line.includes(`"event":"${event}"`)) ?? "{}").trace_id;
-  for (const event of ["request.created", "token.issued", "token.reserved"])
-    assert.equal(traced(event), root, event);
-  assert.notEqual(traced("request.approved"), root);
 });

@@ -37,14 +37,14 @@ function schemaOf(file: string): Map<string, string> {
 }
 
 describe("upgrade from schema 1 (SQLite)", () => {
-  test("every migration has the next number", () => {
+  test("numbers the migrations consecutively", () => {
     assert.deepEqual(
       migrations.map(({ number }) => number),
       migrations.map((_, at) => at + 2),
     );
   });
 
-  test("an upgraded file has the schema of a new one; the file before is kept, for this account only", async () => {
+  test("gives the file the schema of a new one, and keeps a private backup of the old file", async () => {
     const file = unpack();
     const messages: string[] = [];
     await openSqlite({ path: file, onMigrated: (message) => messages.push(message) }).close();
@@ -85,7 +85,7 @@ describe("upgrade from schema 1 (SQLite)", () => {
     await store.close();
   });
 
-  test("a second start changes nothing and says nothing", async () => {
+  test("changes nothing and prints nothing at the second start", async () => {
     const file = unpack();
     await openSqlite({ path: file }).close();
     const before = readFileSync(file);
@@ -93,7 +93,7 @@ describe("upgrade from schema 1 (SQLite)", () => {
     assert.deepEqual(readFileSync(file), before);
   });
 
-  test("an upgrade that fails leaves the file as it was", () => {
+  test("leaves the file unchanged if it fails", () => {
     const file = unpack();
     const broken = new DatabaseSync(file);
     broken.exec("UPDATE approval SET body = '{' WHERE id = (SELECT max(id) FROM approval)");
@@ -105,7 +105,7 @@ describe("upgrade from schema 1 (SQLite)", () => {
     after.close();
   });
 
-  test("requests, denials, idempotency keys and the log go on where they were", async () => {
+  test("keeps requests, denials, idempotency keys and the log", async () => {
     const file = unpack();
     const server = await start(file);
     try {
