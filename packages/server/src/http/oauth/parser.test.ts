@@ -6,7 +6,7 @@ import { isPublic } from "../../domain/url/ip-address.ts";
 import { checkOutboundUrl } from "../../domain/url/outbound-url.ts";
 import { anonymousPeer } from "../transport/peer.ts";
 import { fromFetchRequest } from "../transport/protocol-request.ts";
-import { readClientCredentials } from "./client-credentials.ts";
+import { readClientCredentials } from "./client-authentication.ts";
 import { parseForm } from "./form.ts";
 import { hasJwtType, isAudience, readPayload, readUnverifiedIssuer } from "./jwt.ts";
 import { OAuthError } from "./oauth-error.ts";

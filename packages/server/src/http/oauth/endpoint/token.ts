@@ -10,8 +10,11 @@ import {
 } from "../../../usecase/token/redeem.ts";
 import type { EndpointHandler } from "../../route.ts";
 import { createJsonResponse } from "../../transport/response.ts";
-import { type AuthenticationDeps, authenticateClient } from "../client-authentication.ts";
-import { readClientCredentials } from "../client-credentials.ts";
+import {
+  type AuthenticationDeps,
+  authenticateClient,
+  readClientCredentials,
+} from "../client-authentication.ts";
 import { bindToken } from "../confirmation.ts";
 import type { DpopDeps } from "../dpop.ts";
 import { readForm, requireParameter } from "../form.ts";
