@@ -8,7 +8,11 @@ import type { AskInput } from "../../usecase/request/ask.ts";
 import { type Form, requireParameter } from "./form.ts";
 import { type HintDeps, readHint } from "./hint.ts";
 import { OAuthError } from "./oauth-error.ts";
-import { type RequestObjectDeps, readParameters } from "./request-object.ts";
+import {
+  type AuthenticationRequestParameters,
+  type RequestObjectDeps,
+  readRequestObject,
+} from "./request-object.ts";
 
 /** Parameters of the specifications that are refused because ignoring them would mislead the client. */
 const unsupportedParameters = ["request", "request_uri", "claims"];
@@ -21,7 +25,11 @@ export async function readAsk(
   agent: Agent,
   form: Form,
 ): Promise<Omit<AskInput, "idempotencyKey">> {
-  const { parameters, replayGuard } = await readParameters(deps, agent, form);
+  const { requestAlgorithm } = agent;
+  const { parameters, replayGuard }: AuthenticationRequestParameters =
+    requestAlgorithm === undefined
+      ? { parameters: requireUnsigned(form) }
+      : await readRequestObject(deps, agent, requestAlgorithm, form);
   const unsupportedName = unsupportedParameters.find((name) => parameters.has(name));
   if (unsupportedName) throw new OAuthError("invalid_request", `${unsupportedName} is not supported`);
   return {
@@ -38,6 +46,12 @@ export async function readAsk(
     replayGuard,
     notificationToken: readNotificationToken(agent, parameters.get("client_notification_token")),
   };
+}
+
+/** Returns the form of an agent that does not sign its requests. */
+function requireUnsigned(form: Form): Form {
+  if (form.get("request") === undefined) return form;
+  throw new OAuthError("invalid_request", "this agent is not registered to sign its requests (CIBA §7.1.1)");
 }
 
 /** RFC 6750 §2.1, with at least 128 bits (CIBA §7.1). Not checked for poll delivery, which does not use it. */

@@ -1,6 +1,6 @@
 /**
- * Verifies signed authentication requests (CIBA §7.1.1). An agent that is registered for signing must sign every request with
- * its registered algorithm; all parameters are then in the request object. The payload is parsed from its text with the strict
+ * Verifies signed authentication requests (CIBA §7.1.1) of agents that are registered for signing. Such an agent must sign
+ * every request with its registered algorithm; all parameters are then in the request object. The payload is parsed from its text with the strict
  * JSON parser, which detects duplicate keys and inexact numbers. Returns form-like parameters and the replay guard.
  */
 import { hash } from "node:crypto";
@@ -51,23 +51,20 @@ export type RequestObjectDeps = {
 
 export type AuthenticationRequestParameters = { readonly parameters: Form; readonly replayGuard?: Replay };
 
-/** Returns the request parameters: of the request object if the agent is registered for signing, otherwise of the form. */
-export async function readParameters(
+/** Verifies the request object in `request`, signed with `algorithm`. Returns its parameters, and the record against replay. */
+export async function readRequestObject(
   deps: RequestObjectDeps,
   agent: Agent,
+  algorithm: string,
   form: Form,
 ): Promise<AuthenticationRequestParameters> {
   const request = form.get("request");
-  if (agent.requestAlgorithm === undefined) {
-    if (request === undefined) return { parameters: form };
-    throw createRequestObjectError("this agent is not registered to sign its requests (CIBA §7.1.1)");
-  }
   if (request === undefined)
     throw createRequestObjectError("this agent is registered to sign its requests: request is missing");
   const extraParameter = [...form.keys()].find((name) => !allowedFormParameters.includes(name));
   if (extraParameter !== undefined)
     throw createRequestObjectError("no other parameters are allowed beside a request object (CIBA §7.1.1)");
-  const claims = await readClaims(deps, agent, agent.requestAlgorithm, request);
+  const claims = await readClaims(deps, agent, algorithm, request);
   const jti = checkClaims(claims, agent, deps.store.now() / 1000);
   const replayGuard = {
     id: hash("sha256", JSON.stringify(["request object", agent.id, jti]), "base64url"),
