@@ -104,7 +104,7 @@ function endRequest(store: Store, { record, version }: Versioned<"request">, now
   });
   return [
     async () => {
-      const callback = await queueCallback(store, record, now);
+      const callback = record.delivery === "poll" ? [] : await queueCallback(store, record, now);
       const writes: Write[] = [{ put: "request", record: next, ifVersion: version }, ...callback];
       const outcome = await store.commit({ writes, entries: [entry] });
       if (outcome === "committed" && next.status.state === "expired")

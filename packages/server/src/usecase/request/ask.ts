@@ -122,7 +122,11 @@ async function askOnce(
   const { store } = deps;
   const now = store.now();
   const policies = resolved.parts.map(({ policy: actionPolicy }) => actionPolicy);
-  const callback = await readCallback(deps.callbackSeal, agent.record, policies, input.notificationToken);
+  const { mode } = agent.record.delivery;
+  const callback =
+    mode === "poll"
+      ? undefined
+      : await readCallback(deps.callbackSeal, agent.record, mode, policies, input.notificationToken);
   if (callback && "refused" in callback) return callback;
 
   // Find an existing request: by Idempotency-Key, then by content.
@@ -154,7 +158,7 @@ async function askOnce(
     putDedupeKey(duplicate, request),
     ...createMessages(deps.settings, request, now),
     ...sideWrites,
-    ...createCallback(callback, request),
+    ...(callback ? [createCallback(callback, request)] : []),
   ]);
 }
 
@@ -239,7 +243,7 @@ async function joinRequest(
   now: number,
 ): Promise<Acknowledgement | "conflict"> {
   if ((await store.read("agent", agent.record.id))?.version !== agent.version) return "conflict";
-  const callbackWrites = await updateCallbackToken(store, callback, request, now);
+  const callbackWrites = callback ? await updateCallbackToken(store, callback, request, now) : [];
   return await returnExisting(store, request, [...sideWrites, ...callbackWrites]);
 }
 

@@ -19,15 +19,14 @@ import { absent, type Store, type Write } from "../../store/store.ts";
 export type CallbackSettings = Pick<Callback, "mode" | "sealedToken">;
 type CallbackRefused = { readonly refused: "unauthorized_client" | "invalid_request"; readonly why: string };
 
-/** Returns undefined for an agent that polls. Refuses a push that is not allowed, and a missing notification token. */
+/** Seals the notification token. Refuses a push that is not allowed, and a missing notification token. */
 export async function readCallback(
   { seal }: Seal,
   agent: Agent,
+  mode: Callback["mode"],
   policies: readonly ActionPolicy[],
   notificationToken: string | undefined,
-): Promise<CallbackSettings | CallbackRefused | undefined> {
-  const { mode } = agent.delivery;
-  if (mode === "poll") return undefined;
+): Promise<CallbackSettings | CallbackRefused> {
   const definitions = policies.map(({ definition }) => definition);
   const fault = mode === "push" ? findPushFault(agent, definitions) : undefined;
   if (fault !== undefined) return { refused: "unauthorized_client", why: fault };
@@ -38,37 +37,35 @@ export async function readCallback(
 
 /** Returns the write for a new request. */
 export function createCallback(
-  settings: CallbackSettings | undefined,
+  settings: CallbackSettings,
   { id, agent, createdAt }: ApprovalRequest,
-): readonly Write<"callback">[] {
-  if (!settings) return [];
-  return [{ put: "callback", record: newCallback({ ...settings, id, agent }, createdAt), ifVersion: absent }];
+): Write<"callback"> {
+  return { put: "callback", record: newCallback({ ...settings, id, agent }, createdAt), ifVersion: absent };
 }
 
 /** Returns the write for an ask that joins an existing request: the agent may have lost the first response and waits again. */
 export async function updateCallbackToken(
   store: Store,
-  settings: CallbackSettings | undefined,
+  settings: CallbackSettings,
   request: ApprovalRequest,
   now: number,
 ): Promise<readonly Write<"callback">[]> {
   const { id, agent, delivery } = request;
   const hasEnded = getRequestState(request, now) !== "pending";
   // A request that was created in poll mode queues no callback when it ends.
-  if (!settings || (delivery === "poll" && !hasEnded)) return [];
+  if (delivery === "poll" && !hasEnded) return [];
   const found = await store.read("callback", id);
-  const fresh = newCallback({ ...settings, id, agent }, now);
-  const record = replaceToken(found?.record, fresh, hasEnded, now);
+  const replacement = newCallback({ ...settings, id, agent }, now);
+  const record = replaceToken(found?.record, replacement, hasEnded, now);
   return [{ put: "callback", record, ifVersion: found?.version ?? absent }];
 }
 
-/** Returns the write that queues the callback when a request is approved, denied, cancelled or expired. */
+/** Returns the write that queues the callback of a ping or push request that is approved, denied, cancelled or expired. */
 export async function queueCallback(
   store: Store,
-  { id, delivery }: ApprovalRequest,
+  { id }: ApprovalRequest,
   now: number,
 ): Promise<readonly Write<"callback">[]> {
-  if (delivery === "poll") return [];
   const found = await store.read("callback", id);
   const record = found && queue(found.record, now);
   return record ? [{ put: "callback", record, ifVersion: found.version }] : [];

@@ -16,12 +16,12 @@ export async function cancelRequest(
     const now = store.now();
     const next = cancel(found.record, now);
     if ("refused" in next) return next;
-    const { agent, digest } = found.record;
+    const { agent, digest, delivery } = found.record;
     const outcome = await store.commit({
       notOnOrAfter: found.record.expiresAt,
       writes: [
         { put: "request", record: next, ifVersion: found.version },
-        ...(await queueCallback(store, found.record, now)),
+        ...(delivery === "poll" ? [] : await queueCallback(store, found.record, now)),
       ],
       entries: [newEntry("request.cancelled", now, { actor: operator, request: id, agent, digest })],
     });

@@ -150,7 +150,7 @@ export async function decide(deps: DecideDeps, input: DecideInput): Promise<Appr
       next = approve(request, { ...decision, ...proof.authentication }, now);
     }
     if ("refused" in next) return next;
-    writes.push(...(await queueCallback(store, request, now)));
+    if (request.delivery !== "poll") writes.push(...(await queueCallback(store, request, now)));
 
     const outcome = await store.commit({
       notOnOrAfter: request.decideBy,
