@@ -4,13 +4,6 @@
  */
 import { type KeyObject, sign } from "node:crypto";
 
-/** Signs JWTs with the newest active key. */
-export interface Signer {
-  /** `typ: at+jwt` (RFC 9068). Claims in wire spelling; `iss` is added. */
-  accessToken(claims: Record<string, unknown>): string | Promise<string>;
-  idToken(claims: Record<string, unknown>): string | Promise<string>;
-}
-
 export const signingAlgorithm = "ES256";
 
 /** A compact JWS (RFC 7515 §7.1) of these claims, in wire spelling. */

@@ -15,12 +15,13 @@ import { calculateJwkThumbprint, compactVerify, type JWK } from "jose";
 import { operator, startup } from "../../audit/actor.ts";
 import type { ActorOf } from "../../audit/event.ts";
 import { newEntry } from "../../audit/new-entry.ts";
-import { createJwtSigner, type Signer, type SignJwt, signingAlgorithm } from "../../crypto/jwt-signer.ts";
+import { createJwtSigner, type SignJwt, signingAlgorithm } from "../../crypto/jwt-signer.ts";
 import type { RootKey } from "../../crypto/root-key.ts";
 import { createSeal } from "../../crypto/seal.ts";
 import type { Seal } from "../../crypto/secret.ts";
 import type { SealedKey } from "../../store/record/key.ts";
 import { absent, type Store } from "../../store/store.ts";
+import type { Signer } from "../token/issue.ts";
 
 /**
  * How long a new key is published before it signs: clients may cache a JWKS for ten minutes, and servers reload their

@@ -9,7 +9,6 @@ import type { ActorOf } from "../../audit/event.ts";
 import { newEntry } from "../../audit/new-entry.ts";
 import type { PolicySource } from "../../config/policy.ts";
 import type { Policy } from "../../config/sections.ts";
-import type { Signer } from "../../crypto/jwt-signer.ts";
 import type { Directory, DirectoryEntry } from "../../directory/directory.ts";
 import { newId } from "../../domain/id.ts";
 import { maxLevel, toAcr } from "../../domain/policy/level.ts";
@@ -34,6 +33,13 @@ import {
   guardDenials,
   isDenied,
 } from "../request/authorization.ts";
+
+/** Signs JWTs with the newest active key (`usecase/key/keyring.ts`). */
+export interface Signer {
+  /** `typ: at+jwt` (RFC 9068). Claims in wire spelling; `iss` is added. */
+  accessToken(claims: Record<string, unknown>): string | Promise<string>;
+  idToken(claims: Record<string, unknown>): string | Promise<string>;
+}
 
 export type IssueDeps = {
   readonly store: Store;
