@@ -1,6 +1,6 @@
 /** Encodes the bodies of ping and push (CIBA §10.2, §10.3.1, §12). */
 import type { CallbackPayload, PushError } from "../../job/callback-client.ts";
-import { describeDenial, toTokenResponse } from "./token-response.ts";
+import { describeDenial, toTokenResponse } from "./endpoint/token.ts";
 
 const descriptions = {
   access_denied: "the request was denied or cancelled, or the approval is no longer valid",

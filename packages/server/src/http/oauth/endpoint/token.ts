@@ -1,5 +1,6 @@
 /** `POST /oauth/token` (CIBA §10.1, §11): returns the status of a request and, once, its token. */
-import { cibaGrantType } from "@countersign/protocol";
+import { cibaGrantType, isErrorDescription } from "@countersign/protocol";
+import type { IssuedToken } from "../../../usecase/token/issue.ts";
 import { slowDownSeconds } from "../../../usecase/token/poll-limiter.ts";
 import {
   findRedeemTarget,
@@ -20,7 +21,6 @@ import type { DpopDeps } from "../dpop.ts";
 import { readForm, requireParameter } from "../form.ts";
 import { OAuthError, type OAuthErrorCode } from "../oauth-error.ts";
 import { parsePreferWait } from "../prefer.ts";
-import { describeDenial, toTokenResponse } from "../token-response.ts";
 
 const errors = {
   authorization_pending: ["authorization_pending", "no approver has decided yet"],
@@ -90,4 +90,28 @@ function toOAuthError(
     return new OAuthError(code, description, { status: 503, headers: { ...headers, "retry-after": "1" } });
   const denial = describeDenial(description, reason);
   return new OAuthError(code, denial.description, { headers, members: denial.members });
+}
+
+/** Encodes a token for token responses and pushes (RFC 6749 §5.1, CIBA §10.1.1, RFC 9396 §7). */
+export function toTokenResponse(token: IssuedToken) {
+  return {
+    access_token: token.accessToken,
+    token_type: token.tokenType,
+    expires_in: token.expiresInSeconds,
+    id_token: token.idToken,
+    scope: token.scope,
+    ...(token.details && { authorization_details: token.details }),
+  };
+}
+
+/** Returns the approver's reason as a separate member, and as `error_description` if its characters are allowed there. */
+export function describeDenial(
+  description: string,
+  reason: string | undefined,
+): { readonly description: string; readonly members: { readonly denial_reason?: string } } {
+  if (reason === undefined) return { description, members: {} };
+  return {
+    description: isErrorDescription(reason) ? reason : description,
+    members: { denial_reason: reason },
+  };
 }
