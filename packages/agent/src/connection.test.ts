@@ -62,13 +62,13 @@ describe("connection", () => {
     await assert.rejects(newAgent().ask(wanted), /token_endpoint must be https/);
   });
 
-  test("printing and serializing an agent does not reveal its secret", () => {
+  test("reveals no secret when an agent is printed or serialized", () => {
     const agent = newAgent();
     assert(!inspect(agent, { depth: 10, showHidden: true }).includes(clientSecret));
     assert(!JSON.stringify(agent).includes(clientSecret));
   });
 
-  test("a request that exceeds its time limit counts as without a response", async () => {
+  test("treats a request that exceeds its time limit as one without a response", async () => {
     const timesOut: typeof fetch = async (url, init) => {
       if (init?.method !== "POST") return fetch(url, init);
       assert(init.signal instanceof AbortSignal);

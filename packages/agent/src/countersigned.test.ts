@@ -37,7 +37,7 @@ beforeEach(() => {
 });
 
 describe("countersigned", () => {
-  test("approved: run is called once with the granted action and the token, and its result is returned", async () => {
+  test("calls run once with the granted action and the token, and returns its result", async () => {
     stand.token = [pending, await approved(stand, granted)];
     const runs: unknown[] = [];
     const outcome = await agent.countersigned(wanted, async (action, token) => {
@@ -48,7 +48,7 @@ describe("countersigned", () => {
     assert.deepEqual(runs, [[granted, accessToken]]);
   });
 
-  test("run receives the granted action, not the requested one (T9)", async () => {
+  test("passes run the granted action, not the requested one (T9)", async () => {
     stand.token = [await approved(stand, { ...granted, amount: "400.00" })];
     const outcome = await agent.countersigned(wanted, ({ amount }) => amount);
     assert.deepEqual(outcome, { outcome: "approved", result: "400.00" });
@@ -70,7 +70,7 @@ describe("countersigned", () => {
     assert.equal(asks(), 4);
   });
 
-  test("an agent that was killed while waiting resumes its request from the store, and no second request is sent (T21)", async () => {
+  test("resumes the stored request after a kill while waiting, without a second request (T21)", async () => {
     const killed = new AbortController();
     stand.token = ["never"];
     const first = agent.countersigned(wanted, never, { store, signal: killed.signal });
@@ -86,7 +86,7 @@ describe("countersigned", () => {
     assert.equal(store.size, 0);
   });
 
-  test("an agent that was killed during run returns lost, and runs nothing again (T21)", {
+  test("returns lost after a kill during run, and runs nothing again (T21)", {
     timeout: 60_000,
   }, async () => {
     stand.token = [await approved(stand, granted), oauthError("invalid_grant")];

@@ -38,7 +38,7 @@ const failing = (error: Error): typeof fetch => {
 };
 
 describe("errors of the agent", () => {
-  test("ERR_INVALID_ARGUMENT: an invalid option or argument", async () => {
+  test("rejects with ERR_INVALID_ARGUMENT for an invalid option or argument", async () => {
     assert.throws(() => newAgent({ longPollSeconds: 61 }), hasCode("ERR_INVALID_ARGUMENT"));
     assert.throws(() => createAgent({ issuer: "x", clientId: "c", clientSecret: "s" }), {
       name: "InvalidArgumentError",
@@ -50,7 +50,7 @@ describe("errors of the agent", () => {
       );
   });
 
-  test("ERR_INVALID_ARGUMENT: a missing client id, and a key of a kind that cannot sign", async () => {
+  test("rejects with ERR_INVALID_ARGUMENT for a missing client id or a key that cannot sign", async () => {
     const { issuer } = stand;
     for (const clientId of [undefined, ""])
       assert.throws(
@@ -73,7 +73,7 @@ describe("errors of the agent", () => {
       );
   });
 
-  test("ERR_METADATA: metadata of another issuer, and an endpoint that is not https", async () => {
+  test("rejects with ERR_METADATA for another issuer, or an endpoint that is not https", async () => {
     for (const body of [
       { issuer: "https://evil.example" },
       { token_endpoint: "http://evil.example/token" },
@@ -83,7 +83,7 @@ describe("errors of the agent", () => {
     }
   });
 
-  test("ERR_AUTHENTICATION: a private key that cannot be read", async () => {
+  test("rejects with ERR_AUTHENTICATION for a private key that cannot be read", async () => {
     const privateKey = { pem: "not a key", algorithm: "ES256" } as const;
     const agent = createAgent({ issuer: stand.issuer, clientId: "refunder", privateKey });
     await assert.rejects(agent.ask(wanted), hasCode("ERR_AUTHENTICATION"));
@@ -96,7 +96,7 @@ describe("errors of the agent", () => {
     await assert.rejects(dpop.redeem(asked.ask), hasCode("ERR_AUTHENTICATION"));
   });
 
-  test("ERR_AUTHENTICATION: a client secret that cannot sign (client_secret_jwt)", async (t) => {
+  test("rejects with ERR_AUTHENTICATION for a secret that cannot sign (client_secret_jwt)", async (t) => {
     const cause = new DOMException("no HMAC here", "OperationError");
     t.mock.method(crypto.subtle, "sign", () => Promise.reject(cause));
     const agent = newAgent({ clientAuthentication: "client_secret_jwt" });
@@ -106,7 +106,7 @@ describe("errors of the agent", () => {
     });
   });
 
-  test("ERR_NETWORK: a lost connection; the cause is kept", async () => {
+  test("rejects with ERR_NETWORK for a lost connection, and keeps the cause", async () => {
     const lost = new TypeError("connection lost");
     const error = await newAgent({ fetch: failing(lost) })
       .ask(wanted)
@@ -116,26 +116,26 @@ describe("errors of the agent", () => {
     assert.equal(error.cause.cause, lost);
   });
 
-  test("ERR_TIMEOUT: a request that exceeds its time limit", async () => {
+  test("rejects with ERR_TIMEOUT for a request that exceeds its time limit", async () => {
     const fetch = failing(new DOMException("The operation timed out", "TimeoutError"));
     await assert.rejects(newAgent({ fetch }).ask(wanted), hasCode("ERR_TIMEOUT"));
   });
 
-  test("ERR_TIMEOUT: wait, without a status until a minute after the expiry", async () => {
+  test("rejects with ERR_TIMEOUT for wait without a status one minute after the expiry", async () => {
     const asked = await newAgent().ask(wanted);
     assert(asked.outcome === "asked");
     const agent = newAgent({ fetch: failing(new TypeError("connection lost")) });
     await assert.rejects(agent.wait(asked.ask), hasCode("ERR_TIMEOUT"));
   });
 
-  test("ERR_RESPONSE: a response without auth_req_id, and one without an OAuth error", async () => {
+  test("rejects with ERR_RESPONSE for a response without auth_req_id or OAuth error", async () => {
     for (const answer of [{ status: 200, body: {} }, { status: 404 }]) {
       stand.ask = [answer];
       await assert.rejects(newAgent().ask(wanted), hasCode("ERR_RESPONSE"));
     }
   });
 
-  test("ERR_GRANT_MISMATCH: a granted field that was not requested", async () => {
+  test("rejects with ERR_GRANT_MISMATCH for a granted field that was not requested", async () => {
     const asked = await newAgent().ask(wanted);
     assert(asked.outcome === "asked");
     const authorization_details = [{ type: "refund", order: "A-1002" }];
@@ -144,7 +144,7 @@ describe("errors of the agent", () => {
     await assert.rejects(newAgent().redeem(asked.ask), hasCode("ERR_GRANT_MISMATCH"));
   });
 
-  test("ERR_ABORTED: the cause is the signal's reason", async () => {
+  test("rejects with ERR_ABORTED, with the signal's reason as cause", async () => {
     const reason = new Error("shutting down");
     const error = await newAgent()
       .ask(wanted, { signal: AbortSignal.abort(reason) })
@@ -199,21 +199,21 @@ describe("errors passed to onProblem of the agent", () => {
     scope: "openid",
   };
 
-  test("ERR_RESPONSE: a callback that cannot be parsed", async () => {
+  test("reports ERR_RESPONSE for a callback that cannot be parsed", async () => {
     const agent = newCalledAgent();
     await askedOf(agent);
     assert.equal((await call(agent, "{}")).status, 400);
     expectProblem("ERR_RESPONSE");
   });
 
-  test("ERR_RESPONSE: a push without a valid ID token", async () => {
+  test("reports ERR_RESPONSE for a push without a valid ID token", async () => {
     const agent = newCalledAgent({ mode: "push" });
     await askedOf(agent);
     assert.equal((await call(agent, push)).status, 400);
     expectProblem("ERR_RESPONSE");
   });
 
-  test("ERR_METADATA: a push, and metadata without jwks_uri", async () => {
+  test("reports ERR_METADATA for a push if the metadata has no jwks_uri", async () => {
     const agent = newCalledAgent({ mode: "push" });
     await askedOf(agent);
     stand.metadata = [{ status: 200, body: metadataOf(stand.issuer) }];
@@ -222,7 +222,7 @@ describe("errors passed to onProblem of the agent", () => {
     expectProblem("ERR_METADATA");
   });
 
-  test("ERR_NETWORK and ERR_TIMEOUT: a push whose keys cannot be fetched", async () => {
+  test("reports ERR_NETWORK and ERR_TIMEOUT for a push whose keys cannot be fetched", async () => {
     for (const [error, code] of [
       [new TypeError("connection lost"), "ERR_NETWORK"],
       [new DOMException("The operation timed out", "TimeoutError"), "ERR_TIMEOUT"],
@@ -241,7 +241,7 @@ describe("errors passed to onProblem of the agent", () => {
     }
   });
 
-  test("ERR_HANDLER: onReady rejects; the cause is its error", async () => {
+  test("reports ERR_HANDLER if onReady rejects, with its error as cause", async () => {
     const failure = new Error("the queue is full");
     const store = new Map<string, Ask>();
     const agent = newCalledAgent({ store, onReady: () => Promise.reject(failure) });
@@ -251,7 +251,7 @@ describe("errors passed to onProblem of the agent", () => {
     expectProblem("ERR_HANDLER", failure);
   });
 
-  test("an error of onProblem itself is ignored", async () => {
+  test("ignores an error of onProblem itself", async () => {
     const agent = newCalledAgent({
       onProblem: () => {
         throw new Error("the logger is broken");
@@ -262,11 +262,14 @@ describe("errors passed to onProblem of the agent", () => {
   });
 });
 
-test("the README lists the codes that are tested here", () => {
-  const codesIn = (text: string) => [...new Set(text.match(/ERR_[A-Z_]+/g))].sort();
-  const [, table = ""] =
-    /\n\| code [^\n]*\n([\s\S]*?)\n\n/.exec(readFileSync(new URL("../README.md", import.meta.url), "utf8")) ??
-    [];
-  const titles = readFileSync(import.meta.filename, "utf8").match(/^ {2}test\("ERR_.*$/gm) ?? [];
-  assert.deepEqual(codesIn(table), codesIn(titles.join()));
+describe("README", () => {
+  test("lists in the README the codes that are tested here", () => {
+    const codesIn = (text: string) => [...new Set(text.match(/ERR_[A-Z_]+/g))].sort();
+    const [, table = ""] =
+      /\n\| code [^\n]*\n([\s\S]*?)\n\n/.exec(
+        readFileSync(new URL("../README.md", import.meta.url), "utf8"),
+      ) ?? [];
+    const titles = readFileSync(import.meta.filename, "utf8").match(/^ {2}test\(".*ERR_.*$/gm) ?? [];
+    assert.deepEqual(codesIn(table), codesIn(titles.join()));
+  });
 });

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { after, before, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { serve } from "@hono/node-server";
 import express from "express";
 import { Hono } from "hono";
@@ -69,19 +69,21 @@ const ways: Record<string, () => Promise<(init: RequestInit) => Promise<Response
   },
 };
 
-for (const [name, mount] of Object.entries(ways))
-  test(`${name}: a callback with its token is a 204, one without a 401, one that is too long is turned away`, async () => {
-    const send = await mount();
-    const post = (body: object, authorization = `Bearer ${token}`) =>
-      send({
-        method: "POST",
-        headers: { authorization, "content-type": "application/json" },
-        body: JSON.stringify(body),
-      });
-    const taken = await post({ auth_req_id: "req-1" });
-    assert.deepEqual([taken.status, await taken.text()], [204, ""]);
-    const refused = await post({ auth_req_id: "req-1" }, "Bearer x");
-    assert.deepEqual([refused.status, refused.headers.get("www-authenticate")], [401, "Bearer"]);
-    assert.equal((await post({ auth_req_id: 7 })).status, 400);
-    assert.equal((await post({ auth_req_id: "req-1", more: "x".repeat(80_000) })).status, 413);
-  });
+describe("callback handler", () => {
+  for (const [name, mount] of Object.entries(ways))
+    test(`responds in ${name}: 204 with a token, 401 without one, 413 to a body that is too long`, async () => {
+      const send = await mount();
+      const post = (body: object, authorization = `Bearer ${token}`) =>
+        send({
+          method: "POST",
+          headers: { authorization, "content-type": "application/json" },
+          body: JSON.stringify(body),
+        });
+      const taken = await post({ auth_req_id: "req-1" });
+      assert.deepEqual([taken.status, await taken.text()], [204, ""]);
+      const refused = await post({ auth_req_id: "req-1" }, "Bearer x");
+      assert.deepEqual([refused.status, refused.headers.get("www-authenticate")], [401, "Bearer"]);
+      assert.equal((await post({ auth_req_id: 7 })).status, 400);
+      assert.equal((await post({ auth_req_id: "req-1", more: "x".repeat(80_000) })).status, 413);
+    });
+});

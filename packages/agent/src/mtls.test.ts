@@ -95,7 +95,7 @@ describe("mtlsFetch", () => {
     );
   });
 
-  test("returns status, headers and body like fetch, follows no redirect, and returns no body for 204", async () => {
+  test("returns status, headers and body like fetch, without redirects; no body for 204", async () => {
     const get = fetchAs(client);
     const answer = await get(new URL(`${base}/ask`), { method: "PUT", body: "Ä", headers: { "x-one": "1" } });
     assert.equal(answer.status, 200);
@@ -108,7 +108,7 @@ describe("mtlsFetch", () => {
     assert.deepEqual([empty.status, await empty.text()], [204, ""]);
   });
 
-  test("rejects like fetch: with the signal's reason, for a lost connection, for an untrusted certificate", async () => {
+  test("rejects like fetch: on abort, for a lost connection, for an untrusted certificate", async () => {
     const reason = new Error("enough");
     const abort = new AbortController();
     const waiting = fetchAs(client)(`${base}/never`, { signal: abort.signal });

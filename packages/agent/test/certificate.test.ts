@@ -1,6 +1,6 @@
 /** The SDK with certificates against the real server, over real TLS: its second door is for those who have one. */
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import { type Agent, type AgentOptions, type Approved, createAgent } from "@countersign/agent";
 import { mtlsFetch } from "@countersign/agent/mtls";
 import type { JsonObject } from "@countersign/protocol";
@@ -57,28 +57,30 @@ async function approvedBy(agent: Agent): Promise<Approved> {
   return outcome;
 }
 
-test("a certificate proves the agent: one by its name, and one that it signed itself", async () => {
-  const named = await listeners.authority.issueForClient("CN=sdk");
-  const own = await createSelfSigned("CN=own");
-  for (const [method, certificate, more] of [
-    ["tls_client_auth", named, { tls_client_auth_subject_dn: "CN=sdk" }],
-    ["self_signed_tls_client_auth", own, { jwks: { keys: [own.publicJwk as JsonObject] } }],
-  ] as const) {
-    const metadata = { token_endpoint_auth_method: method, ...more };
-    const options = { clientAuthentication: method };
-    assert.equal((await approvedBy(await admitted(metadata, certificate, options))).approver, ada.approver);
-    const stranger = await admitted(metadata, await createSelfSigned("CN=sdk"), options);
-    const refused = await stranger.ask({ action: refund, approver: "owner" });
-    assert(refused.outcome === "refused");
-    assert.equal(refused.error, "invalid_client");
-  }
-});
+describe("agent with a certificate", () => {
+  test("authenticates the agent by the name of its certificate, or by a self-signed one", async () => {
+    const named = await listeners.authority.issueForClient("CN=sdk");
+    const own = await createSelfSigned("CN=own");
+    for (const [method, certificate, more] of [
+      ["tls_client_auth", named, { tls_client_auth_subject_dn: "CN=sdk" }],
+      ["self_signed_tls_client_auth", own, { jwks: { keys: [own.publicJwk as JsonObject] } }],
+    ] as const) {
+      const metadata = { token_endpoint_auth_method: method, ...more };
+      const options = { clientAuthentication: method };
+      assert.equal((await approvedBy(await admitted(metadata, certificate, options))).approver, ada.approver);
+      const stranger = await admitted(metadata, await createSelfSigned("CN=sdk"), options);
+      const refused = await stranger.ask({ action: refund, approver: "owner" });
+      assert(refused.outcome === "refused");
+      assert.equal(refused.error, "invalid_client");
+    }
+  });
 
-test("a token that is bound to the agent's certificate says so, whatever else proves the agent", async () => {
-  const certificate = await createSelfSigned("CN=bound");
-  const metadata = { tls_client_certificate_bound_access_tokens: true };
-  const agent = await admitted(metadata, certificate, { certificateBound: true });
-  const { token, tokenType } = await approvedBy(agent);
-  assert.equal(tokenType, "Bearer");
-  assert.deepEqual(decodeJwt(token).cnf, { "x5t#S256": certificate.thumbprint });
+  test("binds a token to the agent's certificate, also with another client authentication", async () => {
+    const certificate = await createSelfSigned("CN=bound");
+    const metadata = { tls_client_certificate_bound_access_tokens: true };
+    const agent = await admitted(metadata, certificate, { certificateBound: true });
+    const { token, tokenType } = await approvedBy(agent);
+    assert.equal(tokenType, "Bearer");
+    assert.deepEqual(decodeJwt(token).cnf, { "x5t#S256": certificate.thumbprint });
+  });
 });

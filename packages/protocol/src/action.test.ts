@@ -12,7 +12,7 @@ const refund: Action = {
 };
 
 describe("action digests", () => {
-  test("every change after the approval changes the digest (T9)", () => {
+  test("changes with every change after the approval (T9)", () => {
     const changes: Action[] = [
       { ...refund, type: "payout" },
       { ...refund, typeHash: hashJson({ type: "refund", sentence: "Thank the customer" }) },
@@ -26,14 +26,14 @@ describe("action digests", () => {
     assert.equal(new Set(digests).size, digests.length);
   });
 
-  test("an amount as a string is another action (T13)", () => {
+  test("differs if an amount is a string (T13)", () => {
     assert.notEqual(
       actionDigest({ ...refund, bound: { amount: 5 } }),
       actionDigest({ ...refund, bound: { amount: "5" } }),
     );
   });
 
-  test("an honest retry matches: the digest depends on values only, not on their order (T12)", () => {
+  test("matches for an honest retry: depends on values only, not on their order (T12)", () => {
     const bound = Object.fromEntries(Object.entries(refund.bound).reverse());
     const retry = {
       bound,
@@ -45,7 +45,7 @@ describe("action digests", () => {
     assert.equal(actionDigest(retry), actionDigest(refund));
   });
 
-  test("two actions have the same digest only if they are equal", () => {
+  test("is the same for two actions only if they are equal", () => {
     const bound = fc.dictionary(
       fc.constantFrom("a", "b", "c"),
       fc.oneof(
@@ -83,7 +83,7 @@ describe("action digests", () => {
     { minLength: 1, maxLength: 3 },
   );
 
-  test("the digest of several parts depends on these parts in this order, and on no others (T9)", () => {
+  test("depends on all parts in their order, and on no others (T9)", () => {
     fc.assert(
       fc.property(someParts, someParts, (one, other) => {
         const [a, b] = [one, other].map((parts) => partsDigest("https://api.example.com", parts));
@@ -97,7 +97,7 @@ describe("action digests", () => {
     }
   });
 
-  test("a part that is added, omitted, moved, repeated or changed is another action (T9)", () => {
+  test("differs if a part is added, omitted, moved, repeated or changed (T9)", () => {
     const { audience, ...part } = refund;
     const less = { ...part, bound: { ...part.bound, amount: 1 } };
     const note = { type: "notify", typeHash: "h", bound: {} };
@@ -118,7 +118,7 @@ describe("action digests", () => {
     assert.equal(new Set(digests).size, lists.length + 1);
   });
 
-  test("an action of one part has one digest, and one without parts has none", () => {
+  test("returns one digest for an action of one part, and none for one without parts", () => {
     const { audience, ...part } = refund;
     assert.equal(partsDigest(audience, [part]), actionDigest(refund));
     assert.throws(() => partsDigest(audience, []), TypeError);
@@ -128,7 +128,7 @@ describe("action digests", () => {
     );
   });
 
-  test("a bound value that is not JSON has no digest", () => {
+  test("rejects a bound value that is not JSON", () => {
     for (const amount of [undefined, 10.5, 2 ** 53, Number.NaN, new Date(0)]) {
       assert.throws(
         () => actionDigest({ ...refund, bound: { amount: amount as Json } }),
@@ -138,11 +138,11 @@ describe("action digests", () => {
     assert.throws(() => actionDigest({ ...refund, bound: undefined as unknown as JsonObject }), /\$\.bound/);
   });
 
-  test("a digest has 43 characters of base64url", () => {
+  test("has 43 characters of base64url", () => {
     assert.match(actionDigest(refund), /^[A-Za-z0-9_-]{43}$/);
   });
 
-  test("the short digest is the first 60 bits, without bit 61", () => {
+  test("shortens a digest to its first 60 bits, without bit 61", () => {
     const digest = (...bytes: number[]) =>
       Buffer.concat([Buffer.from(bytes), Buffer.alloc(32 - bytes.length)]).toString("base64url");
     assert.equal(shortDigest(digest()), "0000-0000-0000");
@@ -153,7 +153,7 @@ describe("action digests", () => {
     assert.doesNotMatch(shortDigest(actionDigest(refund)), /[ILOU]/);
   });
 
-  test("only a digest has a short form", () => {
+  test("shortens only a digest", () => {
     const digest = actionDigest(refund);
     for (const text of [
       "",

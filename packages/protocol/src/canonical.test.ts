@@ -26,16 +26,18 @@ const published: { [name: string]: [source: string, canonical: string] } = {
   ],
 };
 
-for (const [name, [source, canonical]] of Object.entries(published)) {
-  test(`the published example "${name}" is written as RFC 8785 has it`, () => {
-    const parsed = parseJson(source);
-    assert.ok("value" in parsed);
-    assert.equal(canonicalize(parsed.value), canonical);
-  });
-}
+describe("RFC 8785 examples", () => {
+  for (const [name, [source, canonical]] of Object.entries(published)) {
+    test(`writes the published example "${name}" as in RFC 8785`, () => {
+      const parsed = parseJson(source);
+      assert.ok("value" in parsed);
+      assert.equal(canonicalize(parsed.value), canonical);
+    });
+  }
+});
 
 describe("canonicalize", () => {
-  test("every control character has its RFC 8785 escape, and no other character is escaped", () => {
+  test("escapes every control character as in RFC 8785, and no other character", () => {
     const controls = Array.from({ length: 32 }, (_, code) => String.fromCharCode(code));
     const short: { [code: number]: string } = { 8: "\\b", 9: "\\t", 10: "\\n", 12: "\\f", 13: "\\r" };
     for (const [code, control] of controls.entries()) {
@@ -48,7 +50,7 @@ describe("canonicalize", () => {
     );
   });
 
-  test("minus zero is written as zero (RFC 8785 §3.2.2.3)", () => {
+  test("writes minus zero as zero (RFC 8785 §3.2.2.3)", () => {
     assert.equal(canonicalize([-0, 0]), "[0,0]");
   });
 
@@ -99,7 +101,7 @@ describe("canonicalize", () => {
     ),
   }));
 
-  test("the canonical form is JSON of the same value, and its own canonical form", () => {
+  test("returns JSON of the same value, which is its own canonical form", () => {
     fc.assert(
       fc.property(value, (each) => {
         const canonical = canonicalize(each);
@@ -109,7 +111,7 @@ describe("canonicalize", () => {
     );
   });
 
-  test("the order in which members were set makes no difference", () => {
+  test("ignores the order in which members were set", () => {
     const members = fc.uniqueArray(fc.tuple(fc.string({ unit: "binary" }), fc.maxSafeInteger()), {
       selector: ([key]) => key,
     });

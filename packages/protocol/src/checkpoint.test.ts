@@ -50,18 +50,20 @@ function refusal(each: string): string {
   return opened.refused;
 }
 
-for (const [name, published] of Object.entries({ peter, foo, sumdb })) {
-  test(`the published note "${name}" is opened with its published key, and not with one letter changed`, () => {
-    const { text, signature } = published;
-    assert.equal(openNote(`${text}\n${signature}`, published.key), text);
-    assert.deepEqual(openNote(`${text.replace("e", "E")}\n${signature}`, published.key), {
-      refused: "bad_signature",
+describe("published notes", () => {
+  for (const [name, published] of Object.entries({ peter, foo, sumdb })) {
+    test(`opens the published note "${name}" with its published key, and not with one letter changed`, () => {
+      const { text, signature } = published;
+      assert.equal(openNote(`${text}\n${signature}`, published.key), text);
+      assert.deepEqual(openNote(`${text.replace("e", "E")}\n${signature}`, published.key), {
+        refused: "bad_signature",
+      });
     });
-  });
-}
+  }
+});
 
 describe("checkpoints", () => {
-  test("a published verifier key is formatted from its name and key", () => {
+  test("formats a published verifier key from its name and key", () => {
     for (const published of [peter.key, foo.key, sumdb.key]) {
       const [name, encoded] = [published.split("+", 1)[0]!, published.split("+").slice(2).join("+")];
       const x = Buffer.from(encoded, "base64").subarray(1).toString("base64url");
@@ -72,13 +74,13 @@ describe("checkpoints", () => {
     }
   });
 
-  test("the text of a note ends at its last empty line", () => {
+  test("ends the text of a note at its last empty line", () => {
     const text =
       "Ognuno sta solo sul cuor della terra\n\ntrafitto da un raggio di sole:\n\ned è subito sera.\n";
     assert.equal(openNote(signNote(text), key), text);
   });
 
-  test("a signed checkpoint is opened unchanged, and signing it again returns the same note", () => {
+  test("opens a signed checkpoint unchanged, and returns the same note when it is signed again", () => {
     assert.deepEqual(openCheckpoint(note, key), checkpoint);
     assert.equal(signCheckpoint(checkpoint, privateKey), note);
     const large = { ...checkpoint, size: Number.MAX_SAFE_INTEGER };
@@ -145,7 +147,7 @@ describe("checkpoints", () => {
     assert.equal(refusal(`${text}\n${wrong}${ours}`), "bad_signature");
   });
 
-  test("extension lines are signed and not parsed", () => {
+  test("signs extension lines without parsing them", () => {
     const text = `${note.slice(0, note.indexOf("\n\n") + 1)}an extension\n`;
     assert.deepEqual(openCheckpoint(signNote(text), key), checkpoint);
   });
@@ -237,7 +239,7 @@ describe("checkpoints", () => {
     assert.throws(() => signCheckpoint({ ...checkpoint, root: new Uint8Array(31) }, privateKey), TypeError);
   });
 
-  test("a private key read from PEM signs the same checkpoint", () => {
+  test("signs the same checkpoint with a private key read from PEM", () => {
     const pem = privateKey.export({ format: "pem", type: "pkcs8" });
     assert.equal(signCheckpoint(checkpoint, createPrivateKey(pem)), note);
   });

@@ -27,7 +27,7 @@ describe("decisionChallenge", () => {
     }
   });
 
-  test("members cannot be swapped or run into each other", () => {
+  test("prevents members from being swapped or run into each other", () => {
     const swapped = decisionChallenge({ ...decision, digest: decision.card, card: decision.digest });
     const shifted = decisionChallenge({ ...decision, approver: "apr_1n", nonce: "once" });
     assert.equal(new Set([decisionChallenge(decision), swapped, shifted]).size, 3);

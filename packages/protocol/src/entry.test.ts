@@ -13,7 +13,7 @@ const entry: Entry = {
 };
 
 describe("log entries", () => {
-  test("an entry is one line of canonical JSON", () => {
+  test("writes an entry as one line of canonical JSON", () => {
     assert.equal(
       entryLine(entry),
       '{"at":1764000000000,"event":"request_denied","facts":{"a":[2],"b":1},"id":"e1","request":"r1","v":1}',
@@ -21,7 +21,7 @@ describe("log entries", () => {
     assert.doesNotMatch(entryLine({ ...entry, event: "a\nb", facts: { "c\nd": "e\nf" } }), /\n/);
   });
 
-  test("the actor of an entry is part of its line", () => {
+  test("writes the actor of an entry into its line", () => {
     const line = (actor: Actor) => entryLine({ ...entry, v: 2, actor });
     assert.match(
       line({ type: "agent", id: "a1", via: "oauth" }),
@@ -56,7 +56,7 @@ describe("log entries", () => {
     );
   });
 
-  test("a commitment opens to its text with its salt, and to nothing else", () => {
+  test("opens a commitment with its text and its salt, and with nothing else", () => {
     fc.assert(
       fc.property(fc.string({ unit: "binary" }), fc.string({ unit: "binary" }), (text, other) => {
         const { commitment, salt } = commitText(text);
@@ -67,14 +67,14 @@ describe("log entries", () => {
     );
   });
 
-  test("two commitments to the same text differ, so that it cannot be guessed from the log", () => {
+  test("makes two commitments to one text differ, so that it cannot be guessed from the log", () => {
     const [one, other] = [commitText("yes"), commitText("yes")];
     assert.notEqual(one.commitment, other.commitment);
     assert.notEqual(one.salt, other.salt);
     assert.equal(Buffer.from(one.salt, "base64url").length, 32);
   });
 
-  test("bytes cannot move between text and salt", () => {
+  test("prevents bytes from moving between text and salt", () => {
     const { commitment, salt } = commitText("approve 10", Buffer.alloc(32, 7));
     const bytes = Buffer.from(salt, "base64url");
     const longer = Buffer.concat([bytes, Buffer.from("approve ")]).toString("base64url");

@@ -15,12 +15,17 @@ describe("toNetworkError", () => {
   });
 });
 
-test("getErrorMessage returns the message of an error, of each error of an AggregateError, and any other value as text", () => {
-  const refused = [new Error("connect ECONNREFUSED ::1:80"), new Error("connect ECONNREFUSED 127.0.0.1:80")];
-  assert.equal(getErrorMessage(refused[0]), "connect ECONNREFUSED ::1:80");
-  assert.equal(
-    getErrorMessage(new AggregateError(refused)),
-    "connect ECONNREFUSED ::1:80; connect ECONNREFUSED 127.0.0.1:80",
-  );
-  assert.equal(getErrorMessage("no error"), "no error");
+describe("getErrorMessage", () => {
+  test("returns the messages of an error or AggregateError, and other values as text", () => {
+    const refused = [
+      new Error("connect ECONNREFUSED ::1:80"),
+      new Error("connect ECONNREFUSED 127.0.0.1:80"),
+    ];
+    assert.equal(getErrorMessage(refused[0]), "connect ECONNREFUSED ::1:80");
+    assert.equal(
+      getErrorMessage(new AggregateError(refused)),
+      "connect ECONNREFUSED ::1:80; connect ECONNREFUSED 127.0.0.1:80",
+    );
+    assert.equal(getErrorMessage("no error"), "no error");
+  });
 });

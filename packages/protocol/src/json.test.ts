@@ -59,7 +59,7 @@ describe("parseJson", () => {
     }
   });
 
-  test("the depth limit counts arrays and objects alike, and stops at the limit", () => {
+  test("counts arrays and objects alike for the depth limit, and stops at the limit", () => {
     const nested = (depth: number) => `${'[{"a":'.repeat(depth / 2)}1${"}]".repeat(depth / 2)}`;
     assert.ok("value" in parseJson(nested(16)));
     assert.equal(refusal(nested(18)).refused, "too_deep");
@@ -132,7 +132,7 @@ describe("parseJson", () => {
     assert.equal(accepted(" \t\r\n1 \t\r\n"), 1);
   });
 
-  test("a path has only characters of an error_description, whatever the keys", () => {
+  test("returns paths with characters of an error_description only, whatever the keys", () => {
     const key = fc.string({ unit: "binary", maxLength: 200, size: "max" });
     fc.assert(
       fc.property(fc.array(key, { maxLength: 12 }), (keys) => {
@@ -174,7 +174,7 @@ describe("parseJson", () => {
     }, spelled),
   );
 
-  test("an accepted text has the value of JSON.parse, and a text rejected as not_json is none", () => {
+  test("returns the value of JSON.parse, and rejects as not_json only what it rejects", () => {
     const seen = { accepted: 0, notJson: 0, other: 0 };
     fc.assert(
       fc.property(text, (each) => {
@@ -193,7 +193,7 @@ describe("parseJson", () => {
       assert.ok(count > runs / 50, `too few texts were ${kind}: ${count}`);
   });
 
-  test("every value of the protocol is parsed back, with any indentation", () => {
+  test("parses every value of the protocol back, with any indentation", () => {
     const { value } = fc.letrec<{ value: Json }>((tie) => ({
       value: fc.oneof(
         { depthSize: "small", maxDepth: 15 },

@@ -135,21 +135,21 @@ const consistencies: [oldSize: number, size: number, proof: string[]][] = [
 ];
 
 describe("Merkle tree", () => {
-  test("the reference tree has its published root at every size", () => {
+  test("returns the published root of the reference tree at every size", () => {
     for (const [size, root] of roots.entries()) {
       assert.equal(hex(rootOf(reference.slice(0, size))), root);
       assert.equal(hex(treeRoot(size, referenceNode)), root);
     }
   });
 
-  test("the reference tree has its published inclusion proofs", () => {
+  test("returns the published inclusion proofs of the reference tree", () => {
     for (const [index, size, proof] of inclusions) {
       assert.deepEqual(inclusionProof(index, size, referenceNode).map(hex), proof);
       assert.ok(verifyInclusion(reference[index]!, index, size, proof.map(bytes), bytes(roots[size]!)));
     }
   });
 
-  test("the reference tree has its published consistency proofs", () => {
+  test("returns the published consistency proofs of the reference tree", () => {
     for (const [oldSize, size, proof] of consistencies) {
       assert.deepEqual(consistencyProof(oldSize, size, referenceNode).map(hex), proof);
       assert.ok(
@@ -158,7 +158,7 @@ describe("Merkle tree", () => {
     }
   });
 
-  test("leaf and node hashes have separate prefixes, and a string is hashed as UTF-8", () => {
+  test("separates leaf and node hashes by prefix, and hashes a string as UTF-8", () => {
     const [left, right] = [reference[0]!, reference[1]!];
     assert.notEqual(hex(leafHash(Buffer.concat([left, right]))), hex(nodeHash(left, right)));
     assert.equal(hex(leafHash("é日")), hex(leafHash(Buffer.from("é日", "utf8"))));
@@ -166,7 +166,7 @@ describe("Merkle tree", () => {
 
   const sizeUpTo300 = fc.integer({ min: 1, max: 300 });
 
-  test("appending in any portions returns the root of the definition, and completes each node once", () => {
+  test("returns the root of the definition for any portions, and completes each node once", () => {
     fc.assert(
       fc.property(fc.array(fc.nat(40), { maxLength: 8 }), (portions) => {
         const { node, append } = tree();
@@ -181,7 +181,7 @@ describe("Merkle tree", () => {
     );
   });
 
-  test("appending reads at most one old node per level", () => {
+  test("reads at most one old node per level when appending", () => {
     const read: string[] = [];
     const node: NodeReader = (level, index) => {
       read.push(`${level}/${index}`);
@@ -211,7 +211,7 @@ describe("Merkle tree", () => {
 
   const other = leafHash("of another tree");
 
-  test("an inclusion proof verifies for its leaf, root, index and proof, and for no other", () => {
+  test("verifies an inclusion proof for its leaf, root, index and proof, and for no other", () => {
     const place = sizeUpTo300.chain((size) =>
       fc.tuple(fc.constant(size), fc.nat(size - 1), fc.nat(size - 1)),
     );
@@ -232,7 +232,7 @@ describe("Merkle tree", () => {
     );
   });
 
-  test("a consistency proof verifies for every earlier tree, and for no other root or proof", () => {
+  test("verifies a consistency proof for every earlier tree, and for no other root or proof", () => {
     const pair = sizeUpTo300.chain((size) => fc.tuple(fc.integer({ min: 1, max: size }), fc.constant(size)));
     fc.assert(
       fc.property(pair, ([oldSize, size]) => {
@@ -249,7 +249,7 @@ describe("Merkle tree", () => {
     );
   });
 
-  test("a log with a rewritten entry has no consistency proof", () => {
+  test("finds no consistency proof for a log with a rewritten entry", () => {
     const place = sizeUpTo300.chain((size) =>
       fc.tuple(fc.integer({ min: 1, max: size }), fc.constant(size), fc.nat()),
     );
@@ -264,7 +264,7 @@ describe("Merkle tree", () => {
     );
   });
 
-  test("the empty tree is a prefix of every tree, and a tree is consistent with itself only if it is equal", () => {
+  test("treats the empty tree as prefix of every tree, and a tree as prefix of an equal one", () => {
     const [empty, root] = [rootOf([]), rootOf(numbered.slice(0, 7))];
     assert.deepEqual(consistencyProof(0, 7, numberedNode), []);
     assert.equal(verifyConsistency(0, empty, 7, root, []), true);
@@ -315,7 +315,7 @@ describe("Merkle tree", () => {
     for (const size of [16, 32]) assert.equal(verifyConsistency(4, four, size, eight, consistency), false);
   });
 
-  test("bytes cannot move between adjacent hashes of a proof", () => {
+  test("prevents bytes from moving between adjacent hashes of a proof", () => {
     const [four, eight] = [rootOf(numbered.slice(0, 4)), rootOf(numbered.slice(0, 8))];
     const shift = (left: Hash, right: Hash) =>
       [Buffer.concat([left, right.subarray(0, 1)]), right.subarray(1)] as const;
@@ -326,7 +326,7 @@ describe("Merkle tree", () => {
     assert.equal(verifyConsistency(4, oldRoot, 8, eight, [next]), false);
   });
 
-  test("verification rejects invalid indexes and sizes, and proving throws", () => {
+  test("rejects invalid indexes and sizes when verifying, and throws when proving", () => {
     const leaf = numbered[0]!;
     for (const [index, size] of [
       [1, 1],

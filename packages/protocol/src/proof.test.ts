@@ -109,7 +109,7 @@ describe("DPoP proofs", () => {
     );
   });
 
-  test("a nonce is issued for five minutes, accepted for five more, and known to every holder of the key", () => {
+  test("issues a nonce for five minutes, accepts it for five more, with every holder of the key", () => {
     const nonces = createDpopNonces((period) => createHmac("sha256", "k").update(period).digest("base64url"));
     const others = createDpopNonces((period) => createHmac("sha256", "x").update(period).digest("base64url"));
     const start = Math.ceil(now / 300_000) * 300_000;

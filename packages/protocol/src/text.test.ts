@@ -48,70 +48,72 @@ const unseen: { [name: string]: string } = {
   "a hieroglyphic blank": "\u{13441}",
 };
 
-for (const [name, character] of Object.entries(unseen)) {
-  test(`T15: ${name} cannot be shown`, () => {
-    assert.equal(inspectText(`pay${character}ee`), "invisible");
-    assert.equal(inspectText(character), "invisible");
+describe("inspectText", () => {
+  for (const [name, character] of Object.entries(unseen)) {
+    test(`rejects ${name} as invisible (T15)`, () => {
+      assert.equal(inspectText(`pay${character}ee`), "invisible");
+      assert.equal(inspectText(character), "invisible");
+    });
+  }
+
+  test("accepts texts as people write them", () => {
+    const texts = [
+      "",
+      "a",
+      "Refund $10,000.00 to ACME & Söhne (no. 7)?",
+      "Überweisung – „eilig“ … 50 %",
+      "日本語のテスト、はい。",
+    ];
+    texts.push(
+      "مرحبا بالعالم",
+      "שלום",
+      "नमस्ते",
+      "ขอบคุณที่ช่วย",
+      "Việt Nam",
+      "Ελληνικά",
+      "한국어",
+      "\u{1f600}\u{1f4b8} ✓",
+      "<b>&amp;</b>",
+    );
+    for (const text of texts) assert.equal(inspectText(text), undefined, text);
   });
-}
 
-test("what people write passes", () => {
-  const texts = [
-    "",
-    "a",
-    "Refund $10,000.00 to ACME & Söhne (no. 7)?",
-    "Überweisung – „eilig“ … 50 %",
-    "日本語のテスト、はい。",
-  ];
-  texts.push(
-    "مرحبا بالعالم",
-    "שלום",
-    "नमस्ते",
-    "ขอบคุณที่ช่วย",
-    "Việt Nam",
-    "Ελληνικά",
-    "한국어",
-    "\u{1f600}\u{1f4b8} ✓",
-    "<b>&amp;</b>",
-  );
-  for (const text of texts) assert.equal(inspectText(text), undefined, text);
-});
+  test("accepts a line break only with lineBreaks, and no other control character (T15)", () => {
+    assert.equal(inspectText("one\ntwo"), "invisible");
+    assert.equal(inspectText("one\ntwo", { lineBreaks: true }), undefined);
+    assert.equal(inspectText("one\n\ntwo", { lineBreaks: true }), undefined);
+    for (const text of ["one\r\ntwo", "one\ttwo", "one\u2028two", "one\u000btwo"]) {
+      assert.equal(inspectText(text, { lineBreaks: true }), "invisible", JSON.stringify(text));
+    }
+  });
 
-test("T15: a line break passes only where lines are allowed, other controls never", () => {
-  assert.equal(inspectText("one\ntwo"), "invisible");
-  assert.equal(inspectText("one\ntwo", { lineBreaks: true }), undefined);
-  assert.equal(inspectText("one\n\ntwo", { lineBreaks: true }), undefined);
-  for (const text of ["one\r\ntwo", "one\ttwo", "one\u2028two", "one\u000btwo"]) {
-    assert.equal(inspectText(text, { lineBreaks: true }), "invisible", JSON.stringify(text));
-  }
-});
+  test("rejects space that pushes text away or hides its end as padding (T15)", () => {
+    for (const text of [" a", "a ", "a  b", " ", `a${" ".repeat(500)}b`])
+      assert.equal(inspectText(text), "padding", text);
+    for (const text of ["\na", "a\n", "a\n\n\nb", "a\n \n \nb", "a\n\n b  c"]) {
+      assert.equal(inspectText(text, { lineBreaks: true }), "padding", JSON.stringify(text));
+    }
+  });
 
-test("T15: space that pushes text away or hides its end is padding", () => {
-  for (const text of [" a", "a ", "a  b", " ", `a${" ".repeat(500)}b`])
-    assert.equal(inspectText(text), "padding", text);
-  for (const text of ["\na", "a\n", "a\n\n\nb", "a\n \n \nb", "a\n\n b  c"]) {
-    assert.equal(inspectText(text, { lineBreaks: true }), "padding", JSON.stringify(text));
-  }
-});
+  test("accepts four stacked combining marks, and rejects five (T15)", () => {
+    assert.equal(inspectText(`x${"\u0323\u0324\u0325\u0326"}`), undefined);
+    assert.equal(inspectText(`x${"\u0323\u0324\u0325\u0326\u0327".normalize("NFC")}`), "stacked_marks");
+  });
 
-test("T15: combining marks may stand four on each other, not five", () => {
-  assert.equal(inspectText(`x${"\u0323\u0324\u0325\u0326"}`), undefined);
-  assert.equal(inspectText(`x${"\u0323\u0324\u0325\u0326\u0327".normalize("NFC")}`), "stacked_marks");
-});
+  test("rejects a text that is not in NFC instead of normalizing it", () => {
+    assert.equal(inspectText("A\u030angstro\u0308m"), "not_nfc");
+    assert.equal(inspectText("Ångström".normalize("NFC")), undefined);
+    assert.equal(inspectText("\u2126"), "not_nfc", "the ohm sign has a canonical twin");
+  });
 
-test("a text that is not in NFC is refused, not normalised", () => {
-  assert.equal(inspectText("A\u030angstro\u0308m"), "not_nfc");
-  assert.equal(inspectText("Ångström".normalize("NFC")), undefined);
-  assert.equal(inspectText("\u2126"), "not_nfc", "the ohm sign has a canonical twin");
-});
-
-test("length is counted in code points, and its limit is the last that passes", () => {
-  const options = { maxCodePoints: 3 };
-  assert.equal(inspectText("abc", options), undefined);
-  assert.equal(inspectText("abcd", options), "too_long");
-  assert.equal(inspectText("\u{1f600}\u{1f601}\u{1f602}", options), undefined);
-  assert.equal(inspectText("\u{1f600}\u{1f601}\u{1f602}\u{1f603}", options), "too_long");
-  assert.equal(inspectText("a", { maxCodePoints: 0 }), "too_long");
+  test("counts the length in code points, and accepts the maximum", () => {
+    const options = { maxCodePoints: 3 };
+    assert.equal(inspectText("abc", options), undefined);
+    assert.equal(inspectText("abcd", options), "too_long");
+    assert.equal(inspectText("\u{1f600}\u{1f601}\u{1f602}", options), undefined);
+    assert.equal(inspectText("\u{1f600}\u{1f601}\u{1f602}\u{1f603}", options), "too_long");
+    assert.equal(inspectText("a", { maxCodePoints: 0 }), "too_long");
+  });
 });
 
 describe("error_description", () => {
@@ -123,7 +125,7 @@ describe("error_description", () => {
     }
   });
 
-  test("toErrorDescription replaces each other character once, also outside the BMP and if it is a lone surrogate", () => {
+  test("toErrorDescription replaces each other character once, also astral and lone surrogates", () => {
     assert.equal(toErrorDescription('a "b" \\ \u20ac \u{1f600} \ud800'), "a ?b? ? ? ? ?");
     assert.equal(
       toErrorDescription("\u200b", (character) => `<${character.codePointAt(0)?.toString(16)}>`),

@@ -38,9 +38,11 @@ describe("requireSecureUrl", () => {
   });
 });
 
-test("isSameUrl compares normalized URLs, and texts that are not URLs exactly", () => {
-  assert(isSameUrl("https://AS.example:443/", "https://as.example"));
-  assert(!isSameUrl("https://as.example/a", "https://as.example"));
-  assert(isSameUrl("as.example", "as.example"));
-  assert(!isSameUrl("as.example", "https://as.example"));
+describe("isSameUrl", () => {
+  test("compares normalized URLs, and texts that are not URLs exactly", () => {
+    assert(isSameUrl("https://AS.example:443/", "https://as.example"));
+    assert(!isSameUrl("https://as.example/a", "https://as.example"));
+    assert(isSameUrl("as.example", "as.example"));
+    assert(!isSameUrl("as.example", "https://as.example"));
+  });
 });

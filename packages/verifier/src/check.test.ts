@@ -303,7 +303,7 @@ describe("check", () => {
     assert.equal(stand.keyRequests, before + 2);
   });
 
-  test("returns 503 and reports a problem while metadata or keys cannot be fetched, and caches no failure", async () => {
+  test("returns 503 and reports a problem while keys cannot be fetched, and caches no failure", async () => {
     const fresh = newVerifier();
     stand.metadataReplies = [
       "hang up",
@@ -334,7 +334,7 @@ describe("check", () => {
     newVerifier({ issuer: "http://countersign.example", allowHttp: true });
   });
 
-  test("headers and body of a rejection are safe against injection", async () => {
+  test("writes headers and body of a rejection without injection", async () => {
     const odd = newVerifier({ audience: 'say "hi"\r\nset-cookie: a=b\\' });
     const rejection = await rejected(undefined, refund, odd);
     const response = new Response(JSON.stringify(rejection.body), rejection);

@@ -43,12 +43,12 @@ const failing = (error: Error): typeof fetch => {
 };
 
 describe("errors of the verifier", () => {
-  test("ERR_INVALID_ARGUMENT: an issuer that is not a URL, and a baseUrl with a query", () => {
+  test("throws ERR_INVALID_ARGUMENT for an issuer that is not a URL, and a baseUrl with a query", () => {
     assert.throws(() => newVerifier({ issuer: "countersign" }), hasCode("ERR_INVALID_ARGUMENT"));
     assert.throws(() => newVerifier({ baseUrl: "https://a.example/?b" }), hasCode("ERR_INVALID_ARGUMENT"));
   });
 
-  test("ERR_INVALID_ARGUMENT: a missing audience, client id or client secret", () => {
+  test("throws ERR_INVALID_ARGUMENT for a missing audience, client id or client secret", () => {
     for (const name of ["audience", "clientId", "clientSecret"])
       for (const value of [undefined, ""])
         assert.throws(() => newVerifier({ [name]: value }), {
@@ -57,25 +57,25 @@ describe("errors of the verifier", () => {
         });
   });
 
-  test("ERR_AUTHENTICATION: the spend endpoint rejects the API's credentials", async () => {
+  test("rejects with ERR_AUTHENTICATION if the spend endpoint rejects the API's credentials", async () => {
     stand.replies = [{ status: 401, body: { error: "invalid_client" } }];
     const spending = newVerifier().spend(await stand.issue(refund), refund, mustNotRun);
     await assert.rejects(spending, hasCode("ERR_AUTHENTICATION"));
   });
 
-  test("ERR_RESPONSE: the spend endpoint returns an unexpected status", async () => {
+  test("rejects with ERR_RESPONSE for an unexpected status of the spend endpoint", async () => {
     stand.replies = [{ status: 404, body: {} }];
     const reserving = newVerifier().reserve(await stand.issue(refund), refund);
     await assert.rejects(reserving, hasCode("ERR_RESPONSE"));
   });
 
-  test("ERR_GRANT_MISMATCH: the spend endpoint reserves another token", async () => {
+  test("rejects with ERR_GRANT_MISMATCH if the spend endpoint reserves another token", async () => {
     stand.replies = [{ status: 200, body: { state: "reserved", jti: "another" } }];
     const reserving = newVerifier().reserve(await stand.issue(refund), refund);
     await assert.rejects(reserving, hasCode("ERR_GRANT_MISMATCH"));
   });
 
-  test("ERR_NETWORK and ERR_TIMEOUT: reported to onProblem, and the call is rejected as unavailable", async () => {
+  test("reports ERR_NETWORK and ERR_TIMEOUT to onProblem, and rejects the call as unavailable", async () => {
     for (const [error, code] of [
       [new TypeError("connection lost"), "ERR_NETWORK"],
       [new DOMException("The operation timed out", "TimeoutError"), "ERR_TIMEOUT"],
@@ -90,7 +90,7 @@ describe("errors of the verifier", () => {
     }
   });
 
-  test("ERR_NETWORK and ERR_TIMEOUT: metadata and keys that cannot be fetched are reported to onProblem", async () => {
+  test("reports ERR_NETWORK and ERR_TIMEOUT for metadata and keys that cannot be fetched", async () => {
     const answers = [
       ["ERR_NETWORK", () => Promise.reject(new TypeError("connection lost"))],
       ["ERR_TIMEOUT", () => Promise.reject(new DOMException("The operation timed out", "TimeoutError"))],
@@ -110,7 +110,7 @@ describe("errors of the verifier", () => {
       }
   });
 
-  test("ERR_METADATA: metadata and key sets that are not JSON of the expected form are reported to onProblem", async () => {
+  test("reports ERR_METADATA for metadata and key sets that are not JSON of the expected form", async () => {
     for (const [path, body] of [
       ["/.well-known/openid-configuration", "<html>"],
       ["/.well-known/openid-configuration", "null"],
@@ -129,7 +129,7 @@ describe("errors of the verifier", () => {
     }
   });
 
-  test("ERR_RESPONSE: a spend response that is not JSON is reported to onProblem", async () => {
+  test("reports ERR_RESPONSE for a spend response that is not JSON", async () => {
     stand.replies = Array(3).fill({ status: 200, body: "<html>" });
     const reservation = await newVerifier().reserve(await stand.issue(refund), refund);
     assert(reservation.outcome === "rejected");
@@ -137,7 +137,7 @@ describe("errors of the verifier", () => {
     hasCode("ERR_RESPONSE")(problems.at(-1)?.error);
   });
 
-  test("ERR_METADATA: metadata of another issuer is reported to onProblem", async () => {
+  test("reports ERR_METADATA for metadata of another issuer", async () => {
     const altering: typeof fetch = async (url, init) =>
       `${url}`.endsWith("/openid-configuration")
         ? Response.json({ issuer: "https://evil.example" })
@@ -149,11 +149,14 @@ describe("errors of the verifier", () => {
   });
 });
 
-test("the README lists the codes that are tested here", () => {
-  const codesIn = (text: string) => [...new Set(text.match(/ERR_[A-Z_]+/g))].sort();
-  const [, table = ""] =
-    /\n\| code [^\n]*\n([\s\S]*?)\n\n/.exec(readFileSync(new URL("../README.md", import.meta.url), "utf8")) ??
-    [];
-  const titles = readFileSync(import.meta.filename, "utf8").match(/^ {2}test\("ERR_.*$/gm) ?? [];
-  assert.deepEqual(codesIn(table), codesIn(titles.join()));
+describe("README", () => {
+  test("lists in the README the codes that are tested here", () => {
+    const codesIn = (text: string) => [...new Set(text.match(/ERR_[A-Z_]+/g))].sort();
+    const [, table = ""] =
+      /\n\| code [^\n]*\n([\s\S]*?)\n\n/.exec(
+        readFileSync(new URL("../README.md", import.meta.url), "utf8"),
+      ) ?? [];
+    const titles = readFileSync(import.meta.filename, "utf8").match(/^ {2}test\(".*ERR_.*$/gm) ?? [];
+    assert.deepEqual(codesIn(table), codesIn(titles.join()));
+  });
 });

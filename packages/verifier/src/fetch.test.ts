@@ -38,7 +38,7 @@ middlewareRules(async ({ verifier, build, handle, tls, clientCertificate }) => {
 }, "when the handler is done");
 
 describe("fetch middleware", () => {
-  test("passes the server's further arguments to the builder and the handler, as in a Next.js route", async () => {
+  test("passes the server's further arguments to builder and handler, as in a Next.js route", async () => {
     const stand = await standIn();
     const { issuer } = stand;
     const verifier = createVerifier({

@@ -52,7 +52,7 @@ const post = (app: Hono, signal?: AbortSignal) =>
   });
 
 describe("hono middleware", () => {
-  test("an error that the app handles fails the spend, whatever the response", async () => {
+  test("fails the spend for an error that the app handles, whatever the response", async () => {
     const endings: [Error, number][] = [
       [new HTTPException(409), 409],
       [new Error("the ledger is closed"), 200],
@@ -75,7 +75,7 @@ describe("hono middleware", () => {
     }
   });
 
-  test("a thrown value that is not an Error fails the spend as well", async () => {
+  test("fails the spend for a thrown value that is not an Error", async () => {
     const app = new Hono();
     app.post(
       "/refund",

@@ -140,7 +140,7 @@ describe("bound tokens", () => {
     assert.equal((await verifier.check(call(good), refund)).outcome, "checked");
   });
 
-  test("with baseUrl, compares the proof with it and the path, never with the host of the call", async () => {
+  test("compares the proof with baseUrl and the path, never with the host of the call", async () => {
     const internal = "http://10.0.0.7:3000/refunds?fast=1";
     assert.equal((await rejected(call(await prove(), { url: internal }))).reason, "invalid_proof");
     const proxied = newVerifier({ baseUrl: "https://payments.example/" });
@@ -160,7 +160,7 @@ describe("bound tokens", () => {
       assert.throws(() => newVerifier({ baseUrl }), /baseUrl/);
   });
 
-  test("with requireProofNonce, the rejection has a nonce that every process of the API accepts", async () => {
+  test("returns a nonce that every process of the API accepts (requireProofNonce)", async () => {
     const strict = newVerifier({ requireProofNonce: true });
     const rejection = await rejected(call(await prove()), strict);
     assert.deepEqual([rejection.reason, rejection.status], ["nonce_required", 401]);
@@ -174,7 +174,7 @@ describe("bound tokens", () => {
     assert.equal((await verifier.check(call(await prove({ nonce: "any" })), refund)).outcome, "checked");
   });
 
-  test("a repeated proof passes check, and the token still runs once", async () => {
+  test("accepts a repeated proof in check, and still runs the token once", async () => {
     const proof = await prove();
     assert.equal((await verifier.check(call(proof), refund)).outcome, "checked");
     assert.equal((await verifier.spend(call(proof), refund, () => 1)).outcome, "done");
@@ -215,7 +215,7 @@ describe("bound tokens", () => {
     assert.equal((await rejected(asDpop)).reason, "wrong_scheme");
   });
 
-  test("a token bound to both requires both, and an unknown binding is rejected", async () => {
+  test("requires both bindings of a token bound to both, and rejects an unknown binding", async () => {
     const ours = await createSelfSigned("CN=agent-1");
     token = await issue({ jkt: key.jkt, "x5t#S256": ours.thumbprint });
     const proof = await prove();
@@ -242,7 +242,7 @@ describe("bound tokens", () => {
     }
   });
 
-  test("a bearer token requires neither certificate nor proof", async () => {
+  test("requires neither certificate nor proof for a bearer token", async () => {
     token = await stand.issue(refund);
     const headers = {
       get: (name: string) => (name === "authorization" ? `Bearer ${token}` : assert.fail(name)),

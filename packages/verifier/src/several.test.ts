@@ -29,7 +29,7 @@ beforeEach(async () => {
 });
 
 describe("several actions", () => {
-  test("approved as one are accepted as one list and one reservation", async () => {
+  test("accepts several approved actions as one list and one reservation", async () => {
     const checked = await verifier.check(token, both);
     assert.ok(checked.outcome === "checked");
     assert.deepEqual(checked.action, both);
@@ -50,7 +50,7 @@ describe("several actions", () => {
     assert.equal(ran, 1);
   });
 
-  test("rejects one of them alone, another order, one more, and a changed one, and names the difference (T9)", async () => {
+  test("rejects one alone, another order, one more, and a changed one, with the difference (T9)", async () => {
     const cases: [Action | readonly Action[], string[]][] = [
       [transfer, ["[1]"]],
       [refund, ["[0].type", "[0].from", "[0].to", "[0].order", "[1]"]],
@@ -75,7 +75,7 @@ describe("several actions", () => {
     assert.equal(changed.body.error_description, "The call is not the action that was approved: [1].amount");
   });
 
-  test("a list of one equals the single action, and its token covers no more", async () => {
+  test("treats a list of one as the single action, which its token covers alone", async () => {
     const one = await stand.issue(refund);
     const checked = await verifier.check(one, [refund]);
     assert.ok(checked.outcome === "checked");
@@ -125,7 +125,7 @@ describe("several actions", () => {
     assert.ok(wrong.outcome === "rejected" && wrong.reason === "digest_mismatch");
   });
 
-  test("middleware spends one token for all actions of a handler", async () => {
+  test("spends one token for all actions of a handler (middleware)", async () => {
     const app = new Hono();
     const state = async () => [transfer, refund];
     app.post("/", countersigned(verifier, state), (c) => {

@@ -87,7 +87,7 @@ describe("spend", () => {
     );
   });
 
-  test("of 50 concurrent spends of one token by two nodes, one runs (T18)", async () => {
+  test("runs one of 50 concurrent spends of one token by two nodes (T18)", async () => {
     const nodes = [newVerifier(), newVerifier()];
     let runs = 0;
     const answers = await Promise.all(
@@ -102,7 +102,7 @@ describe("spend", () => {
     assert.equal(new Set(stand.spends.map(({ form }) => form.get("spend_id"))).size, 50);
   });
 
-  test("an error of run fails the spend and is thrown unchanged", async () => {
+  test("fails the spend for an error of run, and throws it unchanged", async () => {
     const failure = new Error("the ledger is closed");
     await assert.rejects(
       verifier.spend(token, refund, () => {
@@ -115,7 +115,7 @@ describe("spend", () => {
     assert(again.outcome === "rejected" && again.reason === "already_spent");
   });
 
-  test("another call uses no token, does not run, and is reported to the server for its log (T9)", async () => {
+  test("runs no other call, uses no token, and reports it to the server for its log (T9)", async () => {
     const other = { ...refund, amount: "10000.01" };
     const answer = await verifier.spend(token, other, mustNotRun);
     assert(answer.outcome === "rejected");
@@ -130,7 +130,7 @@ describe("spend", () => {
     assert(unheard.outcome === "rejected" && unheard.reason === "digest_mismatch");
   });
 
-  test("a call without an action, or with a redefined type, sends no spend request", async () => {
+  test("sends no spend request for a call without an action, or with a redefined type", async () => {
     const pinned = newVerifier({ pinnedTypes: { refund: "u".repeat(43) } });
     assert.equal((await pinned.spend(token, refund, mustNotRun)).outcome, "rejected");
     assert.equal((await verifier.spend(token, (() => undefined) as never, mustNotRun)).outcome, "rejected");
@@ -142,7 +142,7 @@ describe("spend", () => {
     assert.equal(stateOf(token), "issued");
   });
 
-  test("the server rejects a token that expires between check and spend (T11)", async () => {
+  test("rejects a token that expires between check and spend (T11)", async () => {
     stand.replies = [refusal("expired_token")];
     const answer = await verifier.spend(token, refund, mustNotRun);
     assert(answer.outcome === "rejected");
@@ -150,7 +150,7 @@ describe("spend", () => {
     assert.equal(answer.status, 401);
   });
 
-  test("each refusal of the server is a separate rejection", async () => {
+  test("returns a separate rejection for each refusal of the server", async () => {
     for (const [error, status] of [
       ["invalid_token", 401],
       ["expired_token", 401],
@@ -235,7 +235,7 @@ describe("spend", () => {
     }
   });
 
-  test("a completion that cannot be reported is retried in the background and reported; the result is returned (T23)", async () => {
+  test("retries an unreported completion in the background, and returns the result (T23)", async () => {
     const answer = await verifier.spend(token, refund, () => {
       stand.replies = ["hang up", { status: 503 }];
       return "refunded";
@@ -255,7 +255,7 @@ describe("spend", () => {
     );
   });
 
-  test("a completion is abandoned after five attempts, or at once if the server rejects it, and reported (T23)", async () => {
+  test("abandons a completion after five attempts, or at once if it is rejected (T23)", async () => {
     await verifier.spend(token, refund, () => {
       stand.replies = Array<Reply>(5).fill("hang up");
     });
@@ -279,7 +279,7 @@ describe("spend", () => {
     );
   });
 
-  test("a failure that cannot be reported is retried, and the caller receives the error of run", async () => {
+  test("retries a failure that cannot be reported, and throws the error of run", async () => {
     const failure = new Error("the ledger is closed");
     await assert.rejects(
       verifier.spend(token, refund, () => {
@@ -296,7 +296,7 @@ describe("spend", () => {
     );
   });
 
-  test("an error of onProblem does not fail the call", async () => {
+  test("ignores an error of onProblem", async () => {
     const touchy = createVerifier({
       issuer: stand.issuer,
       audience,
@@ -311,21 +311,21 @@ describe("spend", () => {
     assert.equal((await touchy.spend(token, refund, mustNotRun)).outcome, "rejected");
   });
 
-  test("only the first end of a reservation has an effect", async () => {
+  test("applies only the first end of a reservation", async () => {
     const reservation = (await verifier.reserve(token, refund)) as Reservation;
     await Promise.all([reservation.complete(), reservation.fail(), reservation.complete()]);
     assert.deepEqual(said(), ["reserve", "complete"]);
     assert.equal(stateOf(token), "completed");
   });
 
-  test("a process that dies between reserve and complete leaves the token reserved, and nothing runs again (T21)", async () => {
+  test("leaves the token reserved if the process dies before complete, and never runs again (T21)", async () => {
     await verifier.reserve(token, refund);
     const afterRestart = await newVerifier().spend(token, refund, mustNotRun);
     assert(afterRestart.outcome === "rejected" && afterRestart.reason === "already_spent");
     assert.equal(stateOf(token), "reserved");
   });
 
-  test("a completion is accepted after the token has expired", async () => {
+  test("completes after the token has expired", async () => {
     const answer = await verifier.spend(token, refund, () => {
       clock.at = start + 3_600_000;
     });

@@ -112,7 +112,7 @@ export function middlewareRules(
     await becomes(token, "completed");
   });
 
-  test("T9, T17: another amount, the same token again, and no token are refused before the handler", async (t) => {
+  test("rejects another amount, the same token again, and no token before the handler (T9, T17)", async (t) => {
     let runs = 0;
     const { url } = await listen(t, {
       handle: () => {

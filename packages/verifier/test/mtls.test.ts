@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
-import { after, test } from "node:test";
+import { after, describe, test } from "node:test";
 import type { Certificate } from "@countersign/testing/server/certificate";
 import { refund, toRequestId } from "@countersign/testing/server/deployment";
 import { createProofKey } from "@countersign/testing/server/dpop-key";
@@ -88,60 +88,68 @@ const call = (token: string, order: string, certificate?: Certificate) =>
     body: JSON.stringify({ ...refund, order }),
   });
 
-test("a token runs over a connection with the certificate that it was granted to, and over no other", async () => {
-  const config = await configure("agent-mtls");
-  assert.equal(config.serverMetadata().tls_client_certificate_bound_access_tokens, true);
-  const granted = await client.pollBackchannelAuthenticationGrant(config, await approved(config, "M-1"));
-  assert.equal(granted.token_type, "bearer");
-  assert.deepEqual(decodeJwt(granted.access_token).cnf, { "x5t#S256": ours.thumbprint });
-  for (const certificate of [undefined, theirs])
-    assert.equal((await call(granted.access_token, "M-1", certificate)).status, 401);
-  assert.equal((await call(granted.access_token, "M-1", ours)).status, 200);
-  assert.equal((await call(granted.access_token, "M-1", ours)).status, 401, "once");
-});
+describe("certificate-bound token", () => {
+  test("accepts a token over a connection with the certificate it was granted to, and no other", async () => {
+    const config = await configure("agent-mtls");
+    assert.equal(config.serverMetadata().tls_client_certificate_bound_access_tokens, true);
+    const granted = await client.pollBackchannelAuthenticationGrant(config, await approved(config, "M-1"));
+    assert.equal(granted.token_type, "bearer");
+    assert.deepEqual(decodeJwt(granted.access_token).cnf, { "x5t#S256": ours.thumbprint });
+    for (const certificate of [undefined, theirs])
+      assert.equal((await call(granted.access_token, "M-1", certificate)).status, 401);
+    assert.equal((await call(granted.access_token, "M-1", ours)).status, 200);
+    assert.equal((await call(granted.access_token, "M-1", ours)).status, 401, "once");
+  });
 
-test("an agent that authenticates by another method gets a bound token at the same door, and none at the other", async () => {
-  const { store } = listeners.deployment.server;
-  const added = await addAgent(store, {
-    id: "agent-secret",
-    name: "Bound agent",
-    types: ["refund"],
-    credential: { method: "client_secret_post" },
-    binding: "mtls",
+  test("grants a bound token at the mTLS listener only, also with another client authentication", async () => {
+    const { store } = listeners.deployment.server;
+    const added = await addAgent(store, {
+      id: "agent-secret",
+      name: "Bound agent",
+      types: ["refund"],
+      credential: { method: "client_secret_post" },
+      binding: "mtls",
+    });
+    assert.ok("secret" in added);
+    const config = await client.discovery(
+      new URL(listeners.issuer),
+      "agent-secret",
+      added.secret,
+      undefined,
+      {
+        [client.customFetch]: listeners.createFetch(ours) as client.CustomFetch,
+      },
+    );
+    config[client.customFetch] = listeners.createFetch(ours) as client.CustomFetch;
+    const asked = await approved(config, "M-2");
+    await assert.rejects(
+      client.pollBackchannelAuthenticationGrant(config, asked),
+      (error) => error instanceof client.ResponseBodyError && error.error === "invalid_request",
+    );
+    const metadata = { client_secret: added.secret, use_mtls_endpoint_aliases: true };
+    const aliased = new client.Configuration(config.serverMetadata(), "agent-secret", metadata);
+    aliased[client.customFetch] = listeners.createFetch(ours) as client.CustomFetch;
+    const { access_token } = await client.pollBackchannelAuthenticationGrant(aliased, asked);
+    assert.deepEqual(decodeJwt(access_token).cnf, { "x5t#S256": ours.thumbprint });
   });
-  assert.ok("secret" in added);
-  const config = await client.discovery(new URL(listeners.issuer), "agent-secret", added.secret, undefined, {
-    [client.customFetch]: listeners.createFetch(ours) as client.CustomFetch,
-  });
-  config[client.customFetch] = listeners.createFetch(ours) as client.CustomFetch;
-  const asked = await approved(config, "M-2");
-  await assert.rejects(
-    client.pollBackchannelAuthenticationGrant(config, asked),
-    (error) => error instanceof client.ResponseBodyError && error.error === "invalid_request",
-  );
-  const metadata = { client_secret: added.secret, use_mtls_endpoint_aliases: true };
-  const aliased = new client.Configuration(config.serverMetadata(), "agent-secret", metadata);
-  aliased[client.customFetch] = listeners.createFetch(ours) as client.CustomFetch;
-  const { access_token } = await client.pollBackchannelAuthenticationGrant(aliased, asked);
-  assert.deepEqual(decodeJwt(access_token).cnf, { "x5t#S256": ours.thumbprint });
-});
 
-test("a DPoP proof names the door that it is sent to, whichever of the two that is", async () => {
-  const config = await configure("agent-dpop");
-  const DPoP = client.getDPoPHandle(config, await client.randomDPoPKeyPair());
-  const asked = await approved(config, "M-3");
-  const granted = await client.pollBackchannelAuthenticationGrant(config, asked, undefined, { DPoP });
-  assert.equal(granted.token_type, "dpop");
-  const key = await createProofKey();
-  const elsewhere = await key.prove({ htu: "https://localhost:1/oauth/token", now: Date.now() });
-  const refused = await listeners.createFetch(ours)(`${listeners.mtls}/oauth/token`, {
-    method: "POST",
-    headers: { dpop: elsewhere },
-    body: new URLSearchParams({
-      client_id: "agent-dpop",
-      grant_type: "urn:openid:params:grant-type:ciba",
-      auth_req_id: asked.auth_req_id,
-    }),
+  test("rejects a DPoP proof for another URL than the listener's", async () => {
+    const config = await configure("agent-dpop");
+    const DPoP = client.getDPoPHandle(config, await client.randomDPoPKeyPair());
+    const asked = await approved(config, "M-3");
+    const granted = await client.pollBackchannelAuthenticationGrant(config, asked, undefined, { DPoP });
+    assert.equal(granted.token_type, "dpop");
+    const key = await createProofKey();
+    const elsewhere = await key.prove({ htu: "https://localhost:1/oauth/token", now: Date.now() });
+    const refused = await listeners.createFetch(ours)(`${listeners.mtls}/oauth/token`, {
+      method: "POST",
+      headers: { dpop: elsewhere },
+      body: new URLSearchParams({
+        client_id: "agent-dpop",
+        grant_type: "urn:openid:params:grant-type:ciba",
+        auth_req_id: asked.auth_req_id,
+      }),
+    });
+    assert.equal((await refused.json()).error, "invalid_dpop_proof");
   });
-  assert.equal((await refused.json()).error, "invalid_dpop_proof");
 });

@@ -1,6 +1,6 @@
 /** `openid-client`, unchanged, binds its token to a key with DPoP, and the verifier wants the key again on the other side. */
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import { issuer, refund, toRequestId } from "@countersign/testing/server/deployment";
 import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { beforeTests } from "@countersign/testing/server/use-resource";
@@ -81,100 +81,102 @@ function call(token: string, order: string, DPoP: client.DPoPHandle) {
   });
 }
 
-test("openid-client polls with proofs, is granted a bound token, and spends it with its key, once", async () => {
-  serve(newVerifier());
-  const key = await newKey();
-  const asked = await ask("P-1");
-  const polled = client.pollBackchannelAuthenticationGrant(config, asked, undefined, { DPoP: key });
-  await deployment.ada.decide(toRequestId(asked.auth_req_id), "approve");
-  const { access_token, token_type } = await polled;
-  assert.equal(token_type, "dpop");
+describe("openid-client", () => {
+  test("polls with proofs, receives a bound token and spends it once", async () => {
+    serve(newVerifier());
+    const key = await newKey();
+    const asked = await ask("P-1");
+    const polled = client.pollBackchannelAuthenticationGrant(config, asked, undefined, { DPoP: key });
+    await deployment.ada.decide(toRequestId(asked.auth_req_id), "approve");
+    const { access_token, token_type } = await polled;
+    assert.equal(token_type, "dpop");
 
-  const stolen = await served!.fetch(
-    new Request(`${api}/refunds`, { method: "POST", headers: { authorization: `Bearer ${access_token}` } }),
-  );
-  assert.equal(stolen.status, 401);
-  await assert.rejects(call(access_token, "P-1", await newKey()), client.WWWAuthenticateChallengeError);
-  const spent = await call(access_token, "P-1", key);
-  assert.deepEqual(await spent.json(), { refunded: "P-1" });
-  await assert.rejects(call(access_token, "P-1", key), client.WWWAuthenticateChallengeError);
-});
-
-test("openid-client without a key is given nothing where the agent is registered for bound tokens", async () => {
-  const asked = await ask("P-2");
-  await deployment.ada.decide(toRequestId(asked.auth_req_id), "approve");
-  await assert.rejects(
-    client.pollBackchannelAuthenticationGrant(config, asked),
-    (error) => error instanceof client.ResponseBodyError && error.error === "invalid_dpop_proof",
-  );
-});
-
-test("openid-client learns the server's nonce and the API's, each with one more request", async (t) => {
-  await deployment.restart({ dpop: { require_nonce: true } });
-  t.after(() => deployment.restart());
-  serve(newVerifier(true));
-  const key = await newKey();
-  const asked = await ask("P-3");
-  await deployment.ada.decide(toRequestId(asked.auth_req_id), "approve");
-  answered = [];
-  const { access_token } = await client.pollBackchannelAuthenticationGrant(config, asked, undefined, {
-    DPoP: key,
+    const stolen = await served!.fetch(
+      new Request(`${api}/refunds`, { method: "POST", headers: { authorization: `Bearer ${access_token}` } }),
+    );
+    assert.equal(stolen.status, 401);
+    await assert.rejects(call(access_token, "P-1", await newKey()), client.WWWAuthenticateChallengeError);
+    const spent = await call(access_token, "P-1", key);
+    assert.deepEqual(await spent.json(), { refunded: "P-1" });
+    await assert.rejects(call(access_token, "P-1", key), client.WWWAuthenticateChallengeError);
   });
-  assert.deepEqual(answered, ["/oauth/token 400", "/oauth/token 200"]);
-  assert.deepEqual(await (await call(access_token, "P-3", key)).json(), { refunded: "P-3" });
-});
 
-test("openid-client revokes its token, and introspection with the API's credentials says so", async () => {
-  const key = await newKey();
-  const asked = await ask("P-4");
-  await deployment.ada.decide(toRequestId(asked.auth_req_id), "approve");
-  const { access_token } = await client.genericGrantRequest(
-    config,
-    "urn:openid:params:grant-type:ciba",
-    { auth_req_id: asked.auth_req_id },
-    { DPoP: key },
-  );
-  const apiConfig = new client.Configuration(
-    config.serverMetadata(),
-    deployment.api.id,
-    deployment.api.secret,
-  );
-  client.allowInsecureRequests(apiConfig);
-  apiConfig[client.customFetch] = network;
-  const before = await client.tokenIntrospection(apiConfig, access_token);
-  assert.deepEqual([before.active, before.token_type, before.sub], [true, "DPoP", deployment.ada.approver]);
-  assert.match(String(before.cnf?.jkt), /^[\w-]{43}$/);
-  await client.tokenRevocation(config, access_token);
-  assert.deepEqual(await client.tokenIntrospection(apiConfig, access_token), { active: false });
-});
+  test("receives invalid_dpop_proof without a key if the agent must bind its tokens", async () => {
+    const asked = await ask("P-2");
+    await deployment.ada.decide(toRequestId(asked.auth_req_id), "approve");
+    await assert.rejects(
+      client.pollBackchannelAuthenticationGrant(config, asked),
+      (error) => error instanceof client.ResponseBodyError && error.error === "invalid_dpop_proof",
+    );
+  });
 
-test("oauth4webapi, as an API that validates by itself, takes the bound token with its key's proof alone", async () => {
-  const key = await newKey();
-  const asked = await ask("P-5");
-  await deployment.ada.decide(toRequestId(asked.auth_req_id), "approve");
-  const grant = { auth_req_id: asked.auth_req_id };
-  const { access_token } = await client.genericGrantRequest(
-    config,
-    "urn:openid:params:grant-type:ciba",
-    grant,
-    { DPoP: key },
-  );
-  const validated: unknown[] = [];
-  served = {
-    fetch: async (request) => {
-      const claims = await oauth.validateJwtAccessToken(config.serverMetadata(), request, api, {
-        requireDPoP: true,
-        [oauth.allowInsecureRequests]: true,
-        [oauth.customFetch]: network as never,
-      });
-      validated.push(claims.client_id, claims.cnf);
-      return Response.json({});
-    },
-  };
-  assert.equal((await call(access_token, "P-5", key)).status, 200);
-  assert.deepEqual(validated, ["agent-dpop", { jkt: await key.calculateThumbprint() }]);
-  await assert.rejects(
-    async () => call(access_token, "P-5", await newKey()),
-    (error: Error) => /confirmation mismatch/.test(String(error.cause)),
-  );
+  test("retries once with the nonce of the server, and once with that of the API", async (t) => {
+    await deployment.restart({ dpop: { require_nonce: true } });
+    t.after(() => deployment.restart());
+    serve(newVerifier(true));
+    const key = await newKey();
+    const asked = await ask("P-3");
+    await deployment.ada.decide(toRequestId(asked.auth_req_id), "approve");
+    answered = [];
+    const { access_token } = await client.pollBackchannelAuthenticationGrant(config, asked, undefined, {
+      DPoP: key,
+    });
+    assert.deepEqual(answered, ["/oauth/token 400", "/oauth/token 200"]);
+    assert.deepEqual(await (await call(access_token, "P-3", key)).json(), { refunded: "P-3" });
+  });
+
+  test("revokes its token, and introspection then returns inactive", async () => {
+    const key = await newKey();
+    const asked = await ask("P-4");
+    await deployment.ada.decide(toRequestId(asked.auth_req_id), "approve");
+    const { access_token } = await client.genericGrantRequest(
+      config,
+      "urn:openid:params:grant-type:ciba",
+      { auth_req_id: asked.auth_req_id },
+      { DPoP: key },
+    );
+    const apiConfig = new client.Configuration(
+      config.serverMetadata(),
+      deployment.api.id,
+      deployment.api.secret,
+    );
+    client.allowInsecureRequests(apiConfig);
+    apiConfig[client.customFetch] = network;
+    const before = await client.tokenIntrospection(apiConfig, access_token);
+    assert.deepEqual([before.active, before.token_type, before.sub], [true, "DPoP", deployment.ada.approver]);
+    assert.match(String(before.cnf?.jkt), /^[\w-]{43}$/);
+    await client.tokenRevocation(config, access_token);
+    assert.deepEqual(await client.tokenIntrospection(apiConfig, access_token), { active: false });
+  });
+
+  test("validates the bound token by its key's proof alone, as an API (oauth4webapi)", async () => {
+    const key = await newKey();
+    const asked = await ask("P-5");
+    await deployment.ada.decide(toRequestId(asked.auth_req_id), "approve");
+    const grant = { auth_req_id: asked.auth_req_id };
+    const { access_token } = await client.genericGrantRequest(
+      config,
+      "urn:openid:params:grant-type:ciba",
+      grant,
+      { DPoP: key },
+    );
+    const validated: unknown[] = [];
+    served = {
+      fetch: async (request) => {
+        const claims = await oauth.validateJwtAccessToken(config.serverMetadata(), request, api, {
+          requireDPoP: true,
+          [oauth.allowInsecureRequests]: true,
+          [oauth.customFetch]: network as never,
+        });
+        validated.push(claims.client_id, claims.cnf);
+        return Response.json({});
+      },
+    };
+    assert.equal((await call(access_token, "P-5", key)).status, 200);
+    assert.deepEqual(validated, ["agent-dpop", { jkt: await key.calculateThumbprint() }]);
+    await assert.rejects(
+      async () => call(access_token, "P-5", await newKey()),
+      (error: Error) => /confirmation mismatch/.test(String(error.cause)),
+    );
+  });
 });

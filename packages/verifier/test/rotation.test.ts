@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { after, mock, test } from "node:test";
+import { after, describe, mock, test } from "node:test";
 import { issuer, refund, toBasicAuth, toRequestId } from "@countersign/testing/server/deployment";
 import { formatConfig } from "@countersign/testing/server/edit-config";
 import { useDeployment } from "@countersign/testing/server/use-deployment";
@@ -93,47 +93,49 @@ async function runs(
   return (await verifier.spend(token, { ...refund, order }, () => {})).outcome === "done";
 }
 
-test("a key that another process rotates in is published by every server, signs when clients have had ten minutes to fetch it, and the old one stays for ten more", async () => {
-  const servers = [deployment.server, other];
-  const first = await issue(deployment.server);
-  const oldKid = kidOf(first.token);
-  const early = newVerifier(other);
-  assert.ok(await runs(early, first), "and its keys are kept from now on");
+describe("signing key rotation", () => {
+  test("signs with a rotated key after ten minutes, and publishes the old one for ten more", async () => {
+    const servers = [deployment.server, other];
+    const first = await issue(deployment.server);
+    const oldKid = kidOf(first.token);
+    const early = newVerifier(other);
+    assert.ok(await runs(early, first), "and its keys are kept from now on");
 
-  const rotatedAt = deployment.clock.now;
-  const rotated = spawnSync(process.execPath, [program, "keys", "rotate", "--config", file], {
-    encoding: "utf8",
-    env: { ...process.env, COUNTERSIGN_KEY: Buffer.from(deployment.rootKey).toString("base64url") },
+    const rotatedAt = deployment.clock.now;
+    const rotated = spawnSync(process.execPath, [program, "keys", "rotate", "--config", file], {
+      encoding: "utf8",
+      env: { ...process.env, COUNTERSIGN_KEY: Buffer.from(deployment.rootKey).toString("base64url") },
+    });
+    assert.equal(rotated.status, 0, rotated.stderr);
+    const newKid = /published key ([^;\s]+)/.exec(rotated.stdout)?.[1] ?? "";
+    const key = await deployment.server.store.read("key", newKid);
+    const { activeAt } = key!.record;
+    // The command's clock is the machine's.
+    assert.ok(activeAt >= rotatedAt + 11 * minute && activeAt < rotatedAt + 13 * minute);
+    for (const server of servers) {
+      await server.runJobs();
+      assert.deepEqual(await published(server), [oldKid, newKid]);
+    }
+    passTime(2 * minute);
+    const later = newVerifier(other);
+    assert.ok(await runs(later, await issue(other)), "whoever fetches from now on knows both");
+
+    passTime(activeAt - 1 - deployment.clock.now);
+    const last = await issue(deployment.server);
+    assert.equal(kidOf(last.token), oldKid, "the last instant of the old key");
+    passTime(1);
+    const [next, elsewhere] = [await issue(deployment.server), await issue(other)];
+    assert.deepEqual([kidOf(next.token), kidOf(elsewhere.token)], [newKid, newKid]);
+    assert.ok(await runs(early, last), "signed before the change, spent after it");
+    const beforeNew = later.keyRequests;
+    assert.ok(await runs(later, next));
+    assert.equal(later.keyRequests, beforeNew, "the new key was known before it signed");
+    assert.ok(await runs(early, elsewhere), "whoever fetched before the rotation fetches again");
+    assert.ok(await runs(newVerifier(deployment.server), await issue(other)));
+
+    passTime(activeAt + 10 * minute - 1 - deployment.clock.now);
+    for (const server of servers) assert.deepEqual(await published(server), [oldKid, newKid]);
+    passTime(1);
+    for (const server of servers) assert.deepEqual(await published(server), [newKid]);
   });
-  assert.equal(rotated.status, 0, rotated.stderr);
-  const newKid = /published key ([^;\s]+)/.exec(rotated.stdout)?.[1] ?? "";
-  const key = await deployment.server.store.read("key", newKid);
-  const { activeAt } = key!.record;
-  // The command's clock is the machine's.
-  assert.ok(activeAt >= rotatedAt + 11 * minute && activeAt < rotatedAt + 13 * minute);
-  for (const server of servers) {
-    await server.runJobs();
-    assert.deepEqual(await published(server), [oldKid, newKid]);
-  }
-  passTime(2 * minute);
-  const later = newVerifier(other);
-  assert.ok(await runs(later, await issue(other)), "whoever fetches from now on knows both");
-
-  passTime(activeAt - 1 - deployment.clock.now);
-  const last = await issue(deployment.server);
-  assert.equal(kidOf(last.token), oldKid, "the last instant of the old key");
-  passTime(1);
-  const [next, elsewhere] = [await issue(deployment.server), await issue(other)];
-  assert.deepEqual([kidOf(next.token), kidOf(elsewhere.token)], [newKid, newKid]);
-  assert.ok(await runs(early, last), "signed before the change, spent after it");
-  const beforeNew = later.keyRequests;
-  assert.ok(await runs(later, next));
-  assert.equal(later.keyRequests, beforeNew, "the new key was known before it signed");
-  assert.ok(await runs(early, elsewhere), "whoever fetched before the rotation fetches again");
-  assert.ok(await runs(newVerifier(deployment.server), await issue(other)));
-
-  passTime(activeAt + 10 * minute - 1 - deployment.clock.now);
-  for (const server of servers) assert.deepEqual(await published(server), [oldKid, newKid]);
-  passTime(1);
-  for (const server of servers) assert.deepEqual(await published(server), [newKid]);
 });

@@ -1,6 +1,6 @@
 /** Both SDKs against the real server, over its `fetch`, with a clock and a network that the test moves and breaks. */
 import assert from "node:assert/strict";
-import { after, beforeEach, test } from "node:test";
+import { after, beforeEach, describe, test } from "node:test";
 import { type Agent, type Ask, createAgent } from "@countersign/agent";
 import { issuer, refund, toRequestId } from "@countersign/testing/server/deployment";
 import { useDeployment } from "@countersign/testing/server/use-deployment";
@@ -76,154 +76,156 @@ async function approvedToken(order: string): Promise<string> {
 
 const never = () => assert.fail("must not run");
 
-test("T9: one call asks, waits and runs once; another amount and a second use are refused, and name why", async () => {
-  meanwhile = async () => {
-    for (const { id } of await deployment.server.store.listRequests({ state: "pending", limit: 9 }))
-      await deployment.ada.decide(id, "approve");
-  };
-  const action = { ...refund, order: "S-1" };
-  const wanted = { action: { ...action, reason: "kind" }, approver: "owner" };
-  const outcome = await agent.countersigned(wanted, async (granted, token) => {
-    assert.ok(!("reason" in granted), "advisory words are not granted");
-    const other = await verifier.spend(token, { ...action, amount: "10000.01" }, never);
-    assert(other.outcome === "rejected");
-    assert.deepEqual([other.reason, other.differs], ["digest_mismatch", ["amount"]]);
-    const spent = await verifier.spend(`Bearer ${token}`, action, () => "refunded");
-    const again = await verifier.spend(token, action, never);
-    assert(again.outcome === "rejected");
-    assert.equal(again.reason, "already_spent");
-    return spent;
+describe("agent and verifier", () => {
+  test("runs one call once; rejects another amount and a second use with the reason (T9)", async () => {
+    meanwhile = async () => {
+      for (const { id } of await deployment.server.store.listRequests({ state: "pending", limit: 9 }))
+        await deployment.ada.decide(id, "approve");
+    };
+    const action = { ...refund, order: "S-1" };
+    const wanted = { action: { ...action, reason: "kind" }, approver: "owner" };
+    const outcome = await agent.countersigned(wanted, async (granted, token) => {
+      assert.ok(!("reason" in granted), "advisory words are not granted");
+      const other = await verifier.spend(token, { ...action, amount: "10000.01" }, never);
+      assert(other.outcome === "rejected");
+      assert.deepEqual([other.reason, other.differs], ["digest_mismatch", ["amount"]]);
+      const spent = await verifier.spend(`Bearer ${token}`, action, () => "refunded");
+      const again = await verifier.spend(token, action, never);
+      assert(again.outcome === "rejected");
+      assert.equal(again.reason, "already_spent");
+      return spent;
+    });
+    assert(outcome.outcome === "approved" && outcome.result.outcome === "done");
+    assert.equal(outcome.result.result, "refunded");
+    assert.deepEqual(outcome.result.spent.approvedBy, [deployment.ada.approver]);
   });
-  assert(outcome.outcome === "approved" && outcome.result.outcome === "done");
-  assert.equal(outcome.result.result, "refunded");
-  assert.deepEqual(outcome.result.spent.approvedBy, [deployment.ada.approver]);
-});
 
-test("T9: several actions are asked for, approved and spent as one, and none of them alone", async () => {
-  meanwhile = async () => {
-    for (const { id } of await deployment.server.store.listRequests({ state: "pending", limit: 9 }))
-      await deployment.ada.decide(id, "approve");
-  };
-  const first = { ...refund, order: "S-20" };
-  const second = { ...refund, order: "S-21", amount: "1.00" };
-  const wanted = { actions: [{ ...first, reason: "kind" }, second], approver: "owner" } as const;
-  const outcome = await agent.countersigned(wanted, async (granted, token) => {
-    assert.deepEqual(granted, [first, second]);
-    for (const other of [first, [second, first], [first, { ...second, amount: "2.00" }]]) {
-      const refused = await verifier.spend(token, other, never);
-      assert(refused.outcome === "rejected" && refused.reason === "digest_mismatch");
-    }
-    const spent = await verifier.spend(token, [first, second], ({ action }) =>
-      action.map(({ order }) => order),
+  test("requests, approves and spends several actions as one, and none of them alone (T9)", async () => {
+    meanwhile = async () => {
+      for (const { id } of await deployment.server.store.listRequests({ state: "pending", limit: 9 }))
+        await deployment.ada.decide(id, "approve");
+    };
+    const first = { ...refund, order: "S-20" };
+    const second = { ...refund, order: "S-21", amount: "1.00" };
+    const wanted = { actions: [{ ...first, reason: "kind" }, second], approver: "owner" } as const;
+    const outcome = await agent.countersigned(wanted, async (granted, token) => {
+      assert.deepEqual(granted, [first, second]);
+      for (const other of [first, [second, first], [first, { ...second, amount: "2.00" }]]) {
+        const refused = await verifier.spend(token, other, never);
+        assert(refused.outcome === "rejected" && refused.reason === "digest_mismatch");
+      }
+      const spent = await verifier.spend(token, [first, second], ({ action }) =>
+        action.map(({ order }) => order),
+      );
+      const again = await verifier.spend(token, [first, second], never);
+      assert(again.outcome === "rejected" && again.reason === "already_spent");
+      return spent;
+    });
+    assert(outcome.outcome === "approved" && outcome.result.outcome === "done");
+    assert.deepEqual(outcome.result.result, ["S-20", "S-21"]);
+  });
+
+  test("returns a denial with its reason, and refuses the same request afterwards (T44)", async () => {
+    const denied = await ask("S-2");
+    await deployment.ada.decide(toRequestId(denied.authReqId), "deny", { reason: "Zu hoch – nein" });
+    assert.deepEqual(await agent.wait(denied), { outcome: "denied", reason: "Zu hoch – nein" });
+    const again = await agent.ask({ action: { ...refund, order: "S-2", amount: "1.00" }, approver: "owner" });
+    assert(again.outcome === "refused");
+    assert.equal(again.error, "access_denied");
+  });
+
+  test("returns expired for a request without a decision (T26)", async () => {
+    assert.deepEqual(await agent.wait(await ask("S-3", { lifetimeSeconds: 30 })), { outcome: "expired" });
+  });
+
+  test("resumes a request saved as JSON in another process, and returns lost in a second (T21)", async () => {
+    const first = await ask("S-4", { idempotencyKey: "s-4" });
+    const second = await ask("S-4", { idempotencyKey: "s-4" });
+    assert.deepEqual([second.authReqId, second.joined], [first.authReqId, true]);
+    await deployment.ada.decide(toRequestId(first.authReqId), "approve");
+    const resumed = await newAgent().wait(JSON.parse(JSON.stringify(first)));
+    assert(resumed.outcome === "approved");
+    assert.equal(resumed.approver, deployment.ada.approver);
+    assert.deepEqual(await agent.wait(second), { outcome: "lost" });
+  });
+
+  test("runs nothing for a token that expires between check and spend (T11)", async () => {
+    const token = await approvedToken("S-5");
+    const action = { ...refund, order: "S-5" };
+    assert.equal((await verifier.check(token, action)).outcome, "checked");
+    deployment.clock.now += 62_000;
+    const late = await verifier.spend(token, action, never);
+    assert(late.outcome === "rejected");
+    assert.equal(late.reason, "expired_token");
+  });
+
+  test("returns lost for a token whose response was lost, without another request (T23)", async () => {
+    const asked = await ask("S-6");
+    await deployment.ada.decide(toRequestId(asked.authReqId), "approve");
+    losing = "/oauth/token";
+    assert.deepEqual(await agent.wait(asked), { outcome: "lost" });
+  });
+
+  test("returns the same request for a retry after a lost acknowledgement", async () => {
+    losing = "/bc-authorize";
+    const asked = await ask("S-7");
+    assert.equal(asked.joined, true);
+    const waiting = await deployment.server.store.listRequests({ state: "pending", limit: 99 });
+    assert.equal(waiting.filter(({ parts }) => parts[0]?.bound.order === "S-7").length, 1);
+  });
+
+  test("retries a lost reservation with the same spend id, and runs once", async () => {
+    const token = await approvedToken("S-8");
+    losing = "/spend";
+    let runs = 0;
+    const outcome = await verifier.spend(token, { ...refund, order: "S-8" }, () => {
+      runs += 1;
+    });
+    assert.deepEqual([outcome.outcome, runs], ["done", 1]);
+  });
+
+  test("requests a scope without details; its token is rejected by another API", async () => {
+    const asked = await agent.ask({ scope: "calendar.clear", approver: "owner" });
+    assert(asked.outcome === "asked");
+    await deployment.ada.decide(toRequestId(asked.ask.authReqId), "approve");
+    const outcome = await agent.wait(asked.ask);
+    assert(outcome.outcome === "approved");
+    assert.match(outcome.scope, /calendar\.clear/);
+    assert.equal((await verifier.check(outcome.token, { type: "calendar.clear" })).outcome, "rejected");
+  });
+
+  test("returns the server's refusal with its error, and notifies no approver", async () => {
+    const wrong = await agent.ask({ action: { ...refund, amount: "1" }, approver: "owner" });
+    const nobody = await agent.ask({ action: { ...refund, order: "S-9" }, approver: "nobody@example.com" });
+    assert(wrong.outcome === "refused" && nobody.outcome === "refused");
+    assert.deepEqual([wrong.error, nobody.error], ["invalid_authorization_details", "unknown_user_id"]);
+  });
+
+  test("runs a token bound to the agent's key with its proofs only", async () => {
+    await deployment.restart({ dpop: { require_nonce: true } });
+    const bound = createAgent(
+      { issuer, clientId: deployment.agent.id, clientSecret: deployment.agent.secret },
+      { fetch: network, clock, longPollSeconds: 0, dpop: true },
     );
-    const again = await verifier.spend(token, [first, second], never);
-    assert(again.outcome === "rejected" && again.reason === "already_spent");
-    return spent;
+    const action = { ...refund, order: "S-10" };
+    const asked = await bound.ask({ action, approver: "ada@example.com" });
+    assert(asked.outcome === "asked");
+    await deployment.ada.decide(toRequestId(asked.ask.authReqId), "approve");
+    const approved = await bound.wait(asked.ask);
+    assert(approved.outcome === "approved");
+    assert.equal(approved.tokenType, "DPoP");
+
+    const url = "https://refunds.example/refunds";
+    const call = async (method: string, to: string): Promise<Call> => ({
+      headers: new Headers(await approved.headers(method, to)),
+      method: "POST",
+      url,
+    });
+    for (const stolen of [approved.token, `Bearer ${approved.token}`, `DPoP ${approved.token}`])
+      assert.equal((await verifier.spend(stolen, action, never)).outcome, "rejected");
+    for (const other of [await call("PUT", url), await call("POST", `${url}/all`)])
+      assert.equal((await verifier.spend(other, action, never)).outcome, "rejected");
+    assert.equal((await verifier.spend(await call("POST", url), action, () => "refunded")).outcome, "done");
+    await deployment.restart();
   });
-  assert(outcome.outcome === "approved" && outcome.result.outcome === "done");
-  assert.deepEqual(outcome.result.result, ["S-20", "S-21"]);
-});
-
-test("T44: a denial reaches the agent with its reason, and the same ask is then refused", async () => {
-  const denied = await ask("S-2");
-  await deployment.ada.decide(toRequestId(denied.authReqId), "deny", { reason: "Zu hoch – nein" });
-  assert.deepEqual(await agent.wait(denied), { outcome: "denied", reason: "Zu hoch – nein" });
-  const again = await agent.ask({ action: { ...refund, order: "S-2", amount: "1.00" }, approver: "owner" });
-  assert(again.outcome === "refused");
-  assert.equal(again.error, "access_denied");
-});
-
-test("T26: an ask that nobody answers is expired, and nothing else", async () => {
-  assert.deepEqual(await agent.wait(await ask("S-3", { lifetimeSeconds: 30 })), { outcome: "expired" });
-});
-
-test("T21: an ask saved as JSON is awaited by another process, and a second one hears that it is lost", async () => {
-  const first = await ask("S-4", { idempotencyKey: "s-4" });
-  const second = await ask("S-4", { idempotencyKey: "s-4" });
-  assert.deepEqual([second.authReqId, second.joined], [first.authReqId, true]);
-  await deployment.ada.decide(toRequestId(first.authReqId), "approve");
-  const resumed = await newAgent().wait(JSON.parse(JSON.stringify(first)));
-  assert(resumed.outcome === "approved");
-  assert.equal(resumed.approver, deployment.ada.approver);
-  assert.deepEqual(await agent.wait(second), { outcome: "lost" });
-});
-
-test("T11: a token that expires between check and spend runs nothing", async () => {
-  const token = await approvedToken("S-5");
-  const action = { ...refund, order: "S-5" };
-  assert.equal((await verifier.check(token, action)).outcome, "checked");
-  deployment.clock.now += 62_000;
-  const late = await verifier.spend(token, action, never);
-  assert(late.outcome === "rejected");
-  assert.equal(late.reason, "expired_token");
-});
-
-test("T23: a token whose answer was lost on the way is lost, not asked for again", async () => {
-  const asked = await ask("S-6");
-  await deployment.ada.decide(toRequestId(asked.authReqId), "approve");
-  losing = "/oauth/token";
-  assert.deepEqual(await agent.wait(asked), { outcome: "lost" });
-});
-
-test("an ask whose acknowledgement was lost is the same ask when it is sent again", async () => {
-  losing = "/bc-authorize";
-  const asked = await ask("S-7");
-  assert.equal(asked.joined, true);
-  const waiting = await deployment.server.store.listRequests({ state: "pending", limit: 99 });
-  assert.equal(waiting.filter(({ parts }) => parts[0]?.bound.order === "S-7").length, 1);
-});
-
-test("a reservation whose answer was lost is asked for again with the same spend id, and runs once", async () => {
-  const token = await approvedToken("S-8");
-  losing = "/spend";
-  let runs = 0;
-  const outcome = await verifier.spend(token, { ...refund, order: "S-8" }, () => {
-    runs += 1;
-  });
-  assert.deepEqual([outcome.outcome, runs], ["done", 1]);
-});
-
-test("a scope that is an action is asked for without details, and its token is refused by another API", async () => {
-  const asked = await agent.ask({ scope: "calendar.clear", approver: "owner" });
-  assert(asked.outcome === "asked");
-  await deployment.ada.decide(toRequestId(asked.ask.authReqId), "approve");
-  const outcome = await agent.wait(asked.ask);
-  assert(outcome.outcome === "approved");
-  assert.match(outcome.scope, /calendar\.clear/);
-  assert.equal((await verifier.check(outcome.token, { type: "calendar.clear" })).outcome, "rejected");
-});
-
-test("what the server refuses is told with its error, and nobody is asked", async () => {
-  const wrong = await agent.ask({ action: { ...refund, amount: "1" }, approver: "owner" });
-  const nobody = await agent.ask({ action: { ...refund, order: "S-9" }, approver: "nobody@example.com" });
-  assert(wrong.outcome === "refused" && nobody.outcome === "refused");
-  assert.deepEqual([wrong.error, nobody.error], ["invalid_authorization_details", "unknown_user_id"]);
-});
-
-test("a token that the agent's SDK has bound to its key runs with that key's proofs, and is worth nothing without", async () => {
-  await deployment.restart({ dpop: { require_nonce: true } });
-  const bound = createAgent(
-    { issuer, clientId: deployment.agent.id, clientSecret: deployment.agent.secret },
-    { fetch: network, clock, longPollSeconds: 0, dpop: true },
-  );
-  const action = { ...refund, order: "S-10" };
-  const asked = await bound.ask({ action, approver: "ada@example.com" });
-  assert(asked.outcome === "asked");
-  await deployment.ada.decide(toRequestId(asked.ask.authReqId), "approve");
-  const approved = await bound.wait(asked.ask);
-  assert(approved.outcome === "approved");
-  assert.equal(approved.tokenType, "DPoP");
-
-  const url = "https://refunds.example/refunds";
-  const call = async (method: string, to: string): Promise<Call> => ({
-    headers: new Headers(await approved.headers(method, to)),
-    method: "POST",
-    url,
-  });
-  for (const stolen of [approved.token, `Bearer ${approved.token}`, `DPoP ${approved.token}`])
-    assert.equal((await verifier.spend(stolen, action, never)).outcome, "rejected");
-  for (const other of [await call("PUT", url), await call("POST", `${url}/all`)])
-    assert.equal((await verifier.spend(other, action, never)).outcome, "rejected");
-  assert.equal((await verifier.spend(await call("POST", url), action, () => "refunded")).outcome, "done");
-  await deployment.restart();
 });

@@ -17,7 +17,7 @@ describe("createNotificationTokens", () => {
     }
   });
 
-  test("another process with the same secret makes and verifies the same token (T21)", async () => {
+  test("makes and verifies the same token in another process with the same secret (T21)", async () => {
     const other = createNotificationTokens(secret, agent);
     assert.equal(await other.make("ticket-4711"), await tokens.make("ticket-4711"));
     assert.equal(await other.read(await tokens.make("ticket-4711")), "ticket-4711");

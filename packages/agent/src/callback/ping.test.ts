@@ -70,7 +70,7 @@ describe("ping", () => {
     assert.deepEqual(clock.asleep(), []);
   });
 
-  test("denied and expired come from the token endpoint as well (T26)", async () => {
+  test("returns denied and expired from the token endpoint as well (T26)", async () => {
     for (const [error, expected] of [
       ["access_denied", "denied"],
       ["expired_token", "expired"],
@@ -85,7 +85,7 @@ describe("ping", () => {
     }
   });
 
-  test("an early ping is followed by further waiting, and the next one counts again", async () => {
+  test("waits on after an early ping, and counts the next one again", async () => {
     const waiting = agent.wait(await askAs());
     await asleep();
     await ping();
@@ -98,7 +98,7 @@ describe("ping", () => {
     assert.equal(polls().length, 2);
   });
 
-  test("a ping that arrives before the response to the request, or before a waiter, is kept", async () => {
+  test("keeps a ping that arrives before the response to the request, or before a waiter", async () => {
     const early: typeof fetch = async (url, init) => {
       const response = await fetch(url, init);
       if (`${url}`.endsWith("/bc-authorize")) assert.equal(await ping(hasty), 204);
@@ -121,7 +121,7 @@ describe("ping", () => {
     assert.equal(clock.passed, 0);
   });
 
-  test("a ping during a token request takes effect after it", async () => {
+  test("applies a ping that arrives during a token request after that request", async () => {
     const ask = await askAs();
     let answer = (_: Response) => {};
     const slow: typeof fetch = (url, init) =>
@@ -141,7 +141,7 @@ describe("ping", () => {
     assert.equal(clock.passed, 0);
   });
 
-  test("a lost ping: the agent polls every 30 seconds, and shortly before the expiry (T23)", async () => {
+  test("polls every 30 seconds and shortly before the expiry if a ping was lost (T23)", async () => {
     const waiting = agent.wait(await askAs());
     const slept = [];
     for (let poll = 1; poll <= 5; poll += 1) {
@@ -155,7 +155,7 @@ describe("ping", () => {
     assert.deepEqual(slept, [30_000, 30_000, 30_000, 27_000, 5_000]);
   });
 
-  test("a token request that fails after a ping is repeated at the interval", async () => {
+  test("repeats a token request that fails after a ping at the interval", async () => {
     const waiting = agent.wait(await askAs());
     await asleep();
     stand.token = ["hang up", { status: 503 }, yes];
@@ -169,7 +169,7 @@ describe("ping", () => {
     assert.equal((await waiting).outcome, "approved");
   });
 
-  test("a request of another process, or a joined one, is polled at once: its ping may have been received before (T21)", async () => {
+  test("polls a request of another process, or a joined one, at once: its ping may be past (T21)", async () => {
     const ask = await askAs();
     stand.token = [yes];
     assert.equal((await newAgent().wait(JSON.parse(JSON.stringify(ask)))).outcome, "approved");
@@ -178,7 +178,7 @@ describe("ping", () => {
     assert.equal(clock.passed, 0);
   });
 
-  test("aborting ends the wait, also with a clock whose sleep ignores signals", async () => {
+  test("ends the wait on abort, also with a clock whose sleep ignores signals", async () => {
     const reason = new Error("shutting down");
     const abort = new AbortController();
     const waiting = agent.wait(await askAs(), { signal: abort.signal });
@@ -219,7 +219,7 @@ describe("ping", () => {
     assert.equal(runs, 2);
   });
 
-  test("a ping that arrives while countersigned stores the request reaches it, not onReady", async () => {
+  test("passes a ping that arrives while countersigned stores the request to it, not to onReady", async () => {
     const store = new Map<string, Ask>();
     const slow = {
       get: (key: string) => store.get(key),
@@ -238,7 +238,7 @@ describe("ping", () => {
     assert.equal(clock.passed, 0);
   });
 
-  test("a ping for a stored request is handled by another process, which calls countersigned with the same key (T21)", async () => {
+  test("calls countersigned with the same key in another process for a stored request (T21)", async () => {
     const store = new Map<string, Ask>();
     const killed = new AbortController();
     const first = agent.countersigned(wanted, () => assert.fail(), { store, signal: killed.signal });

@@ -101,7 +101,7 @@ async function push(body: object, to = agent): Promise<number> {
 const asleep = () => until(() => clock.asleep().length > 0);
 
 describe("push", () => {
-  test("a pushed approval ends the wait with the same outcome as a polled one, without a token request", async () => {
+  test("ends the wait with the outcome of a poll, without a token request", async () => {
     const waiting = agent.wait(await askAs());
     await asleep();
     clock.pass(7_000);
@@ -124,7 +124,7 @@ describe("push", () => {
     );
   });
 
-  test("pushed errors are outcomes: denied with its reason, expired, and a failed transaction (T26)", async () => {
+  test("returns pushed errors as outcomes: denied with its reason, expired, failed (T26)", async () => {
     for (const [error, expected] of [
       [
         { error: "access_denied", denial_reason: "too much" },
@@ -199,7 +199,7 @@ describe("push", () => {
     assert.equal((await agent.redeem(ask)).outcome, "approved");
   });
 
-  test("the hash in the ID token is that of its signature: SHA-384 for ES384, SHA-512 for EdDSA", async () => {
+  test("compares the hash by the signature algorithm: SHA-384 for ES384, SHA-512 for EdDSA", async () => {
     for (const [alg, algorithm] of [
       ["ES384", "sha384"],
       ["EdDSA", "sha512"],
@@ -230,7 +230,7 @@ describe("push", () => {
     assert.equal((await agent.redeem(ask)).outcome, "approved");
   });
 
-  test("a pushed result is returned once, however often it is sent (T17)", async () => {
+  test("returns a pushed result once, however often it is sent (T17)", async () => {
     const ask = await askAs();
     const body = await pushed();
     assert.equal(await push(body), 204);
@@ -240,7 +240,7 @@ describe("push", () => {
     assert.deepEqual(await agent.wait(ask), { outcome: "lost" });
   });
 
-  test("a push that arrives before the response to the request is kept", async () => {
+  test("keeps a push that arrives before the response to the request", async () => {
     const early: typeof fetch = async (url, init) => {
       const response = await fetch(url, init);
       if (`${url}`.endsWith("/bc-authorize")) assert.equal(await push(await pushed(), hasty), 204);
@@ -251,13 +251,13 @@ describe("push", () => {
     assert.equal((await hasty.wait(await askAs(hasty))).outcome, "approved");
   });
 
-  test("a pushed grant of another action rejects with ERR_GRANT_MISMATCH (T9)", async () => {
+  test("rejects a pushed grant of another action with ERR_GRANT_MISMATCH (T9)", async () => {
     const ask = await askAs();
     await push(await pushed({ authorization_details: [{ ...action, order: "B-2" }] }));
     await assert.rejects(agent.wait(ask), /granted what was not requested: action\.order/);
   });
 
-  test("a push that this process cannot use is not accepted, so that it can reach another process (T20)", async () => {
+  test("refuses a push that this process cannot use, so that another process can (T20)", async () => {
     await askAs();
     const store = new Map<string, Ask>();
     const body = await pushed();
@@ -265,7 +265,7 @@ describe("push", () => {
     assert.equal(await push(body, newAgent({ store, onReady: () => assert.fail("it is not kept") })), 503);
   });
 
-  test("a push for a stored request is passed to onReady, and wait and countersigned resume it (T21)", async () => {
+  test("passes a push for a stored request to onReady; wait and countersigned resume it (T21)", async () => {
     const ask = await askAs();
     const store = new Map([[ask.idempotencyKey, ask]]);
     const outcomes: unknown[] = [];
@@ -285,7 +285,7 @@ describe("push", () => {
     assert.equal(store.size, 0);
   });
 
-  test("without a push the wait ends one minute after the expiry, without a request", async () => {
+  test("ends the wait one minute after the expiry without a push, and sends no request", async () => {
     const waiting = agent.wait(await askAs());
     await asleep();
     clock.pass(clock.asleep()[0]!);

@@ -91,7 +91,7 @@ describe("receive", () => {
     assert.deepEqual([answer.status, answer.headers.get("allow")], [405, "POST"]);
   });
 
-  test("with a valid token: 400 for an invalid body, 413 for a large one, and both are reported", async () => {
+  test("responds 400 to an invalid body and 413 to a large one, and reports both", async () => {
     const { token } = await askAs(agent);
     for (const callback of [
       { body: "" },
@@ -173,7 +173,7 @@ describe("receive", () => {
     assert.match(error.message, /down/);
   });
 
-  test("a ping that this process cannot use is not accepted, so that it can reach another process", async () => {
+  test("refuses a ping that this process cannot use, so that another process can", async () => {
     const { ask, token } = await askAs(agent);
     const other = newAgent();
     assert.equal(await statusOf({ token }, other), 503);

@@ -51,7 +51,7 @@ async function assertionsOf(proof: Proof, key: CryptoKey | Uint8Array, alg: stri
 }
 
 describe("client authentication", () => {
-  test("private_key_jwt: a new assertion for each request, also for a retry", async () => {
+  test("makes a new assertion for each request, also for a retry (private_key_jwt)", async () => {
     for (const alg of ["ES256", "EdDSA", "PS256", "RS256"] as const) {
       const { privateKey, publicKey } = await generateKeyPair(alg, { extractable: true });
       const jwk = await exportJWK(privateKey);
@@ -67,26 +67,26 @@ describe("client authentication", () => {
     }
   });
 
-  test("an RSA key without an algorithm signs with PS256, and a key without a kid sends none", async () => {
+  test("signs with PS256 for an RSA key without an algorithm, and sends no kid without one", async () => {
     const { privateKey, publicKey } = await generateKeyPair("PS256", { extractable: true });
     const jwk = await exportJWK(privateKey);
     const [{ header } = assert.fail()] = await assertionsOf({ privateKey: { jwk } }, publicKey, "PS256");
     assert.deepEqual(header, { alg: "PS256" });
   });
 
-  test("client_secret_jwt: the secret is not sent", async () => {
+  test("does not send the secret (client_secret_jwt)", async () => {
     const options = { clientAuthentication: "client_secret_jwt" } as const;
     await assertionsOf({ clientSecret }, new TextEncoder().encode(clientSecret), "HS256", options);
   });
 
-  test("client_secret_post: the secret is sent in the form only", async () => {
+  test("sends the secret in the form only (client_secret_post)", async () => {
     await newAgent({ clientSecret }, { clientAuthentication: "client_secret_post" }).ask(wanted);
     assert.equal(stand.seen[0]?.form.get("client_id"), "refunder");
     assert.equal(stand.seen[0]?.form.get("client_secret"), clientSecret);
     assert.equal(stand.seen[0]?.headers.authorization, undefined);
   });
 
-  test("a certificate: the form has the client id only, and the mTLS aliases are used", async () => {
+  test("sends only the client id, to the mTLS aliases, with a certificate", async () => {
     const mtls_endpoint_aliases = {
       backchannel_authentication_endpoint: `${stand.issuer}/bc-authorize?mtls`,
     };

@@ -60,7 +60,7 @@ async function read(proof: unknown) {
 const proofs = () => Promise.all(stand.seen.map(({ headers }) => read(headers.dpop)));
 
 describe("DPoP", () => {
-  test("a token request has a proof by a key of this process; the authentication request has none", async () => {
+  test("proves a token request by a key of this process, and no authentication request", async () => {
     assert.equal(stand.seen.at(-1)?.headers.dpop, undefined);
     stand.seen.length = 0;
     stand.token = [await bound()];
@@ -79,7 +79,7 @@ describe("DPoP", () => {
     assert.equal(header.alg, "ES256");
   });
 
-  test("each request to the API has its own proof by the same key, with the hash of the token and the API's nonce", async () => {
+  test("makes one proof per API request, with the hash of the token and the API's nonce", async () => {
     stand.seen.length = 0;
     stand.token = [await bound()];
     const outcome = await newAgent().wait(ask);
@@ -99,7 +99,7 @@ describe("DPoP", () => {
     assert.deepEqual([one.nonce, other.nonce], [undefined, "n-7"]);
   });
 
-  test("repeats a token request at once with the required nonce in a new proof, and then uses the newest nonce", async () => {
+  test("repeats a token request at once with the required nonce, then uses the newest nonce", async () => {
     stand.seen.length = 0;
     stand.token = [
       wantsNonce("n-1"),
@@ -122,7 +122,7 @@ describe("DPoP", () => {
     assert.deepEqual(clock.slept, [5_000, 5_000, 5_000]);
   });
 
-  test("a server that requires another nonce each time leaves the request pending", async () => {
+  test("leaves the request pending if the server requires another nonce each time", async () => {
     stand.seen.length = 0;
     stand.token = [wantsNonce("n-1"), wantsNonce("n-2"), await bound()];
     assert.equal((await newAgent().redeem(ask)).outcome, "pending");

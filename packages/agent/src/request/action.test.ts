@@ -46,7 +46,7 @@ describe("action", () => {
     assert.equal(findWidenedPath(asked, { ...asked, amount: 100 }), "action.amount");
   });
 
-  test("a type that is spelled like a number is compared as text", () => {
+  test("compares a type that is spelled like a number as text", () => {
     assert.equal(findWidenedPath({ type: "1" }, { type: "2" }), "action.type");
   });
 

@@ -37,7 +37,7 @@ const askedOf = async (agent = newAgent(), more: Partial<NewAsk<typeof refund>> 
 };
 
 describe("ask", () => {
-  test("sends one form: openid, the hint, one authorization detail in canonical JSON, and an idempotency key", async () => {
+  test("sends one form: openid, hint, one canonical authorization detail, idempotency key", async () => {
     await newAgent().ask({
       ...wanted,
       approver: "dana@shop.example",
@@ -85,7 +85,7 @@ describe("ask", () => {
     assert.equal(one.idempotencyKey, stand.seen[0]?.headers["idempotency-key"]);
   });
 
-  test("joined is true if the server returned an existing request", async () => {
+  test("sets joined if the server returned an existing request", async () => {
     stand.ask = [acknowledged({ joined: true })];
     assert.equal((await askedOf()).joined, true);
   });
@@ -214,7 +214,7 @@ describe("ask", () => {
       await assert.rejects(newAgent().ask({ ...wanted, idempotencyKey }), /visible ASCII/);
   });
 
-  test("aborting rejects with ERR_ABORTED and the signal's reason as cause: before, during and between attempts", async () => {
+  test("rejects with ERR_ABORTED on abort before, during and between attempts", async () => {
     const reason = new Error("the conversation ended");
     await assert.rejects(newAgent().ask(wanted, { signal: AbortSignal.abort(reason) }), {
       code: "ERR_ABORTED",

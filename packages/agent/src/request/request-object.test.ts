@@ -41,7 +41,7 @@ const opened = async (form: URLSearchParams) => {
 };
 
 describe("signed requests", () => {
-  test("all parameters are in the request object, and only the client authentication is outside (T43)", async () => {
+  test("puts all parameters but client authentication in the request object (T43)", async () => {
     await newAgent({ key: keys.privateKey, kid: "sign-1" }).ask(wanted);
     const [{ form, headers }] = stand.seen as [StandIn["seen"][0]];
     assert.deepEqual([...form.keys()], ["request"]);
@@ -67,7 +67,7 @@ describe("signed requests", () => {
     });
   });
 
-  test("a retry is signed again, with the same idempotency key (T49)", async () => {
+  test("signs a retry again, with the same idempotency key (T49)", async () => {
     stand.ask = ["hang up", { status: 503 }, acknowledged()];
     await newAgent({ key: keys.privateKey }).ask(wanted);
     const ids = await Promise.all(stand.seen.map(async ({ form }) => (await opened(form)).payload.jti));
@@ -75,7 +75,7 @@ describe("signed requests", () => {
     assert.equal(new Set(stand.seen.map(({ headers }) => headers["idempotency-key"])).size, 1);
   });
 
-  test("the private key of the credentials can sign requests; token requests are not signed", async () => {
+  test("signs requests with the private key of the credentials, but no token requests", async () => {
     const jwk = await exportJWK(keys.privateKey);
     const credentials = { issuer: stand.issuer, clientId: "refunder", privateKey: { jwk } };
     const agent = createAgent(credentials, { clock: testClock(), signRequests: true });

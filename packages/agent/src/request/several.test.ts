@@ -37,7 +37,7 @@ describe("several actions", () => {
     assert.deepEqual(ask.action, [transfer, refund]);
   });
 
-  test("the granted actions are a list in the same order, and narrowed names the index", async () => {
+  test("returns the granted actions in the same order; narrowed names the index", async () => {
     const ask = await askBoth();
     await answer([moved, { ...refund, to: ["ada"] }]);
     const outcome = await agent.redeem(JSON.parse(JSON.stringify(ask)) as typeof ask);
@@ -68,7 +68,7 @@ describe("several actions", () => {
     assert.match((await failureOf(agent.redeem(one))).message, /malformed: authorization_details/);
   });
 
-  test("run is called once for all, and a stored request is resumed only for the same list", async () => {
+  test("calls run once for all, and resumes a stored request only for the same list", async () => {
     const store = new Map<string, Ask>();
     const wanted = { actions: [transfer, refund], approver: "owner", idempotencyKey: "job-1" } as const;
     await answer([moved, refund]);

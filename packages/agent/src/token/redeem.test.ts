@@ -36,7 +36,7 @@ beforeEach(async () => {
 });
 
 describe("redeem", () => {
-  test("approved has the granted action, the token, its expiry and the approver", async () => {
+  test("returns the granted action, the token, its expiry and the approver if approved", async () => {
     stand.token = [await approved(stand, granted)];
     const outcome = await agent.redeem(ask);
     assert(outcome.outcome === "approved");
@@ -61,14 +61,14 @@ describe("redeem", () => {
     });
   });
 
-  test("printing and serializing an approval does not reveal its token", async () => {
+  test("reveals no token when an approval is printed or serialized", async () => {
     stand.token = [await approved(stand, granted)];
     const outcome = await agent.redeem(ask);
     assert(!JSON.stringify(outcome).includes(accessToken));
     assert(!inspect(outcome, { depth: 10 }).includes(accessToken));
   });
 
-  test("a narrowed approval returns the granted values, and names the narrowed fields", async () => {
+  test("returns the granted values of a narrowed approval, and names the narrowed fields", async () => {
     stand.token = [await approved(stand, { ...granted, amount: "400.00" })];
     const outcome = await agent.redeem(ask);
     assert(outcome.outcome === "approved");
@@ -76,7 +76,7 @@ describe("redeem", () => {
     assert.deepEqual(outcome.narrowed, ["amount"]);
   });
 
-  test("denied, expired, refused and lost are distinct outcomes (T26)", async () => {
+  test("returns denied, expired, refused and lost as distinct outcomes (T26)", async () => {
     const cases = [
       ["access_denied", { outcome: "denied" }],
       ["expired_token", { outcome: "expired" }],
@@ -100,7 +100,7 @@ describe("redeem", () => {
     }
   });
 
-  test("the reason of a denial is the server's denial_reason, in any script (T44)", async () => {
+  test("returns the server's denial_reason as the reason, in any script (T44)", async () => {
     stand.token = [oauthError("access_denied", { denial_reason: "Zu hoch: “nie ohne Rücksprache” 🙅" })];
     assert.deepEqual(await agent.redeem(ask), {
       outcome: "denied",
@@ -112,7 +112,7 @@ describe("redeem", () => {
     assert.deepEqual(await agent.redeem(ask), { outcome: "denied" });
   });
 
-  test("pending has the time of the next poll; slow_down adds five seconds to all later intervals (T40)", async () => {
+  test("returns the time of the next poll; slow_down adds 5 s to all later intervals (T40)", async () => {
     stand.token = [pending, oauthError("slow_down"), oauthError("slow_down", {}, { "retry-after": "20" })];
     assert.deepEqual(await agent.redeem(ask), { outcome: "pending", retryAt: clock.wall + 5_000, ask });
     const slowed = await agent.redeem(ask);
@@ -130,7 +130,7 @@ describe("redeem", () => {
     });
   });
 
-  test("503 and 429 leave the request pending", async () => {
+  test("leaves the request pending on 503 and 429", async () => {
     stand.token = [oauthError("temporarily_unavailable", {}, { "retry-after": "30" })];
     assert.deepEqual(await agent.redeem(ask), { outcome: "pending", retryAt: clock.wall + 30_000, ask });
     stand.token = [{ status: 429, body: "<html>", headers: { "retry-after": "garbage" } }];
@@ -179,7 +179,7 @@ describe("redeem", () => {
     await assert.rejects(agent.redeem(ask), /granted what was not requested: action\.type/);
   });
 
-  test("a scope is granted without authorization details", async () => {
+  test("grants a scope without authorization details", async () => {
     const asked = await agent.ask({ scope: "payouts.freeze", approver: "owner" });
     assert(asked.outcome === "asked");
     stand.token = [
@@ -199,7 +199,7 @@ describe("redeem", () => {
     assert.equal(stand.seen.length, requests);
   });
 
-  test("aborting rejects with ERR_ABORTED and the signal's reason as cause", async () => {
+  test("rejects with ERR_ABORTED on abort, with the signal's reason as cause", async () => {
     stand.token = ["never"];
     const requests = stand.seen.length;
     const controller = new AbortController();

@@ -50,7 +50,7 @@ describe("wait", () => {
     assert.deepEqual(clock.slept, [0]);
   });
 
-  test("each slow_down adds five seconds to this and all later intervals (T40)", async () => {
+  test("adds five seconds to this and all later intervals for each slow_down (T40)", async () => {
     stand.token = [
       oauthError("slow_down"),
       pending,
@@ -62,7 +62,7 @@ describe("wait", () => {
     assert.deepEqual(clock.slept, [5_000, 10_000, 10_000, 15_000, 15_000]);
   });
 
-  test("Retry-After applies to 400, 429 and 503, as seconds or date, and never shortens the interval", async () => {
+  test("applies Retry-After to 400, 429 and 503, and never shortens the interval", async () => {
     stand.token = [
       oauthError("authorization_pending", {}, { "retry-after": "12" }),
       { status: 429, headers: { "retry-after": "20" } },
@@ -74,7 +74,7 @@ describe("wait", () => {
     assert.deepEqual(clock.slept, [5_000, 12_000, 20_000, 5_000, 18_000]);
   });
 
-  test("denied and expired are different final outcomes (T26)", async () => {
+  test("returns denied and expired as different final outcomes (T26)", async () => {
     for (const [error, outcome] of [
       ["access_denied", "denied"],
       ["expired_token", "expired"],
@@ -100,18 +100,18 @@ describe("wait", () => {
     assert.equal((await agent.wait(ask)).outcome, "approved");
   });
 
-  test("a connection lost during the grant is the outcome lost, without another guess or request (T20)", async () => {
+  test("returns lost if the connection is lost during the grant, without a request more (T20)", async () => {
     stand.token = [pending, "hang up within", oauthError("invalid_grant")];
     assert.deepEqual(await agent.wait(ask), { outcome: "lost" });
     assert(stand.seen.every(({ path }) => path === "/oauth/token"));
   });
 
-  test("a request that was redeemed before a crash is lost (T21)", async () => {
+  test("returns lost for a request that was redeemed before a crash (T21)", async () => {
     stand.token = [oauthError("invalid_grant")];
     assert.deepEqual(await agent.wait(JSON.parse(JSON.stringify(ask))), { outcome: "lost" });
   });
 
-  test("the server decides about the expiry, whatever the local clock shows (T22)", async () => {
+  test("leaves the expiry to the server, whatever the local clock shows (T22)", async () => {
     clock.wall += 24 * 3_600_000;
     stand.token = [...Array(30).fill(pending), await approved(stand, action)];
     assert.equal((await agent.wait(ask)).outcome, "approved");
@@ -124,7 +124,7 @@ describe("wait", () => {
     assert.deepEqual(clock.slept, [5_000, 5_000]);
   });
 
-  test("setting the local clock while waiting changes nothing", async () => {
+  test("ignores changes of the local clock while waiting", async () => {
     const { sleep } = clock;
     clock.sleep = async (milliseconds) => {
       await sleep(milliseconds);
@@ -135,7 +135,7 @@ describe("wait", () => {
     assert.deepEqual(clock.slept, [5_000, 5_000, 5_000, 5_000]);
   });
 
-  test("rejects with ERR_TIMEOUT one minute after the expiry without a status, and can be called again", async () => {
+  test("rejects with ERR_TIMEOUT a minute after the expiry, and can be called again", async () => {
     stand.token = ["hang up"];
     const error = await failureOf(agent.wait(ask));
     assert.match(error.message, /call wait again later/);
@@ -163,7 +163,7 @@ describe("wait", () => {
   const appliedPending = oauthError("authorization_pending", {}, { "preference-applied": "wait=25" });
   const preferences = () => stand.seen.map(({ headers }) => headers.prefer);
 
-  test("sends long polls from the first request on; one that lasted an interval is followed at once", async () => {
+  test("sends long polls from the first request on, without a gap after one of an interval", async () => {
     stand.token = [appliedPending, appliedPending, await approved(stand, action)];
     agent = createAgent(credentials(), { clock, fetch: holding(25_000, 2_000, 900) });
     assert.equal((await agent.wait(ask)).outcome, "approved");
@@ -178,7 +178,7 @@ describe("wait", () => {
     assert.deepEqual(clock.slept, [0, 5_000, 5_000]);
   });
 
-  test("after a long poll was cut, the rest of the wait sends none (T20)", async () => {
+  test("sends no more long polls after one was cut (T20)", async () => {
     stand.token = [pending, pending, await approved(stand, action)];
     agent = createAgent(credentials(), { clock, fetch: holding("cut") });
     await agent.wait(ask);
@@ -186,7 +186,7 @@ describe("wait", () => {
     assert.deepEqual(clock.slept, [0, 5_000, 5_000]);
   });
 
-  test("slow_down and Retry-After apply to long polls as well (T40)", async () => {
+  test("applies slow_down and Retry-After to long polls as well (T40)", async () => {
     const applied = { "preference-applied": "wait=25" };
     stand.token = [
       oauthError("slow_down", {}, applied),
@@ -198,7 +198,7 @@ describe("wait", () => {
     assert.deepEqual(clock.slept, [0, 10_000, 7_000]);
   });
 
-  test("redeem sends no long poll, nor does wait with longPollSeconds: 0", async () => {
+  test("sends no long poll with longPollSeconds: 0; redeem never sends one", async () => {
     stand.token = [pending, await approved(stand, action)];
     await createAgent(credentials(), { clock }).redeem(ask);
     await agent.wait(ask);
@@ -207,7 +207,7 @@ describe("wait", () => {
       assert.throws(() => createAgent(credentials(), { longPollSeconds }), /longPollSeconds/);
   });
 
-  test("aborting rejects at once with ERR_ABORTED and the signal's reason as cause, and cancels nothing", async () => {
+  test("rejects at once with ERR_ABORTED on abort, and cancels nothing", async () => {
     const reason = new Error("shutting down");
     const controller = new AbortController();
     const waiting = createAgent(credentials()).wait(
