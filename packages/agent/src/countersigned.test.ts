@@ -156,16 +156,16 @@ describe("countersigned", () => {
 
   test("rejects a store without an idempotency key", async () => {
     const { idempotencyKey: _, ...keyless } = wanted;
-    // @ts-expect-error the compiler says so too
+    // @ts-expect-error the key is required with a store
     await assert.rejects(agent.countersigned(keyless, never, { store }), /idempotencyKey is required/);
   });
 });
 
-// Checked by the compiler; nothing of it runs.
+// Type checks only: this code does not run.
 export function typesHold() {
   return agent.countersigned({ action, approver: "owner" }, ({ type, amount, order }, token) => {
     const known: [string, string | undefined, string | undefined, string] = [type, amount, order, token];
-    // @ts-expect-error this field was never asked for
+    // @ts-expect-error this field was not requested
     known.push(amount, order.fee);
   });
 }

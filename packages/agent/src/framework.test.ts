@@ -1,4 +1,4 @@
-/** The callback endpoint in each framework, over real sockets: the same answers everywhere. */
+/** The callback endpoint in each framework, over real sockets: the same responses everywhere. */
 import assert from "node:assert/strict";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -14,7 +14,7 @@ import { callback as honoCallback } from "./hono.ts";
 let stand: StandIn;
 let token: string;
 const servers: Server[] = [];
-/** An agent that has asked. */
+/** Creates an agent with a pending request. */
 async function newAgent() {
   const credentials = { issuer: stand.issuer, clientId: "refunder", clientSecret: "s3cret" };
   const agent = createAgent(credentials, { clock: testClock(), callback: {} });

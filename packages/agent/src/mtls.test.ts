@@ -28,7 +28,7 @@ before(async () => {
   server = createServer(options, async (request, response) => {
     let body = "";
     for await (const chunk of request) body += chunk;
-    const peer = (request.socket as TLSSocket).getPeerX509Certificate()?.subject ?? "nobody";
+    const peer = (request.socket as TLSSocket).getPeerX509Certificate()?.subject ?? "none";
     const { method, url } = request;
     seen.push({ peer, method, url, type: request.headers["content-type"], body });
     if (url === "/never") return;

@@ -1,4 +1,4 @@
-/** Pings and pushes of the real server, over real HTTPS, into `receive`; in between, a test can lose and change them. */
+/** Pings and pushes of the real server to `receive`, over HTTPS. Tests can drop and change them in transit. */
 import assert from "node:assert/strict";
 import { beforeEach, describe, test } from "node:test";
 import {
@@ -16,17 +16,18 @@ import { createVerifier } from "@countersign/verifier";
 import { until } from "./stand-in.ts";
 
 const harness = useCallbackHarness();
-/** Credentials by how the agent is told. */
-const known: Partial<Record<"ping" | "push", { readonly clientId: string; readonly clientSecret: string }>> =
-  {};
-/** Where callbacks go now. */
+/** Credentials by delivery mode. */
+const credentials: Partial<
+  Record<"ping" | "push", { readonly clientId: string; readonly clientSecret: string }>
+> = {};
+/** The current receiver of callbacks. */
 let receive: (callback: Request) => Promise<Response> | Response;
 const statuses: number[] = [];
 
 const clock = {
   now: () => harness.deployment.clock.now,
   elapsed: () => harness.deployment.clock.now,
-  /** Nobody is woken by time here: what ends a wait is what came. */
+  /** Never ends by time: only a callback ends a wait. */
   sleep: (milliseconds: number, signal?: AbortSignal) =>
     milliseconds <= 0
       ? Promise.resolve()
@@ -40,7 +41,7 @@ const network: typeof fetch = async (input, init) =>
 beforeTests(async () => {
   for (const mode of ["ping", "push"] as const) {
     const { id: clientId, secret: clientSecret } = await harness.registerAgent(`sdk-${mode}`, mode);
-    known[mode] = { clientId, clientSecret };
+    credentials[mode] = { clientId, clientSecret };
   }
   harness.receiver.respond = async (response, { method, path, headers, body }: ReceivedRequest) => {
     const url = `https://agent.example${path}`;
@@ -61,7 +62,7 @@ function newAgent(
   options: AgentOptions = {},
 ): Agent {
   const agent = createAgent(
-    { issuer, ...known[mode]! },
+    { issuer, ...credentials[mode]! },
     {
       fetch: network,
       clock,
@@ -74,20 +75,20 @@ function newAgent(
 }
 
 let services = 0;
-function wanted() {
+function newRequest() {
   services += 1;
   const action = { type: "rollout", service: `sdk-${services}` };
   return { action, approver: "ada@example.com", idempotencyKey: `rollout-${services}` };
 }
-async function askedBy(agent: Agent, what = wanted()): Promise<Ask> {
+async function askedBy(agent: Agent, what = newRequest()): Promise<Ask> {
   const asked = await agent.ask(what);
   assert(asked.outcome === "asked", JSON.stringify(asked));
   return asked.ask;
 }
 const decide = (ask: Ask, verdict: "approve" | "deny" = "approve", more = {}) =>
   harness.ada.decide(toRequestId(ask.authReqId), verdict, more);
-/** What the server did about the agent's callback. */
-const told = async (ask: Ask) =>
+/** Returns the log events of the request's callback and token. */
+const eventsOf = async (ask: Ask) =>
   (await harness.readEntries(toRequestId(ask.authReqId))).flatMap(({ event }) =>
     /^(callback|token)\./.test(event) ? event : [],
   );
@@ -123,7 +124,7 @@ describe("callback of the server", () => {
         fetch: network,
         clock: { ...clock, sleep: async () => {} },
       });
-      const what = wanted();
+      const what = newRequest();
       const spend = async (token: string) => (await verifier.spend(token, what.action, () => {})).outcome;
       const store = new Map<string, Ask>();
       const run = async (_granted: object, token: string) => [await spend(token), await spend(token)];
@@ -134,7 +135,7 @@ describe("callback of the server", () => {
     });
 
     test(`resumes a stored request in the process that the callback reaches (${mode}, T21)`, async () => {
-      const what = wanted();
+      const what = newRequest();
       const ask = await askedBy(newAgent(mode), what);
       const store = new Map([[ask.idempotencyKey, JSON.parse(JSON.stringify(ask)) as Ask]]);
       const finished = new Promise((resolve) => {
@@ -183,7 +184,7 @@ describe("callback of the server", () => {
   }
 
   test("sends the callback of a joined request under its own token", async () => {
-    const what = wanted();
+    const what = newRequest();
     const first = await askedBy(newAgent("ping"), what);
     await askedBy(newAgent("ping"), { ...what, idempotencyKey: `${what.idempotencyKey}-again` });
     const other = newAgent("ping");
@@ -222,7 +223,7 @@ describe("callback of the server", () => {
     assert.deepEqual(problems, ["a push was rejected: the at_hash of its ID token does not match"]);
     assert.equal((await agent.redeem(ask)).outcome, "pending");
     for (let round = 0; round < 8; round += 1) await harness.advance(60_000);
-    const events = await told(ask);
+    const events = await eventsOf(ask);
     assert(events.includes("token.revoked") && events.includes("callback.abandoned"), events.join());
   });
 
@@ -241,8 +242,7 @@ describe("callback of the server", () => {
 
   test("sends no token request for an agent with push, which may not send one", async () => {
     const ask = await askedBy(newAgent("push"));
-    const credentials = { issuer, ...known.push! };
-    const polling = createAgent(credentials, { fetch: network, clock });
+    const polling = createAgent({ issuer, ...credentials.push! }, { fetch: network, clock });
     const refused = await polling.redeem(ask);
     assert(refused.outcome === "refused");
     assert.equal(refused.error, "unauthorized_client");

@@ -1,4 +1,4 @@
-/** The SDK with certificates against the real server, over real TLS: its second door is for those who have one. */
+/** The SDK with client certificates against the real server, over TLS, at the mutual TLS listener. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { type Agent, type AgentOptions, type Approved, createAgent } from "@countersign/agent";
@@ -24,7 +24,7 @@ beforeTests(async () => {
 });
 
 let agents = 0;
-async function admitted(
+async function registerAgent(
   metadata: JsonObject,
   { certificate: cert, key }: Certificate,
   options: AgentOptions,
@@ -67,8 +67,11 @@ describe("agent with a certificate", () => {
     ] as const) {
       const metadata = { token_endpoint_auth_method: method, ...more };
       const options = { clientAuthentication: method };
-      assert.equal((await approvedBy(await admitted(metadata, certificate, options))).approver, ada.approver);
-      const stranger = await admitted(metadata, await createSelfSigned("CN=sdk"), options);
+      assert.equal(
+        (await approvedBy(await registerAgent(metadata, certificate, options))).approver,
+        ada.approver,
+      );
+      const stranger = await registerAgent(metadata, await createSelfSigned("CN=sdk"), options);
       const refused = await stranger.ask({ action: refund, approver: "owner" });
       assert(refused.outcome === "refused");
       assert.equal(refused.error, "invalid_client");
@@ -78,7 +81,7 @@ describe("agent with a certificate", () => {
   test("binds a token to the agent's certificate, also with another client authentication", async () => {
     const certificate = await createSelfSigned("CN=bound");
     const metadata = { tls_client_certificate_bound_access_tokens: true };
-    const agent = await admitted(metadata, certificate, { certificateBound: true });
+    const agent = await registerAgent(metadata, certificate, { certificateBound: true });
     const { token, tokenType } = await approvedBy(agent);
     assert.equal(tokenType, "Bearer");
     assert.deepEqual(decodeJwt(token).cnf, { "x5t#S256": certificate.thumbprint });

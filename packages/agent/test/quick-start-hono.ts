@@ -1,4 +1,4 @@
-/** A sample of the README, as code that runs: `quick-start.test.ts` runs it. */
+/** A sample of the README. `quick-start.test.ts` runs it. */
 // #region hono
 import { createAgent } from "@countersign/agent";
 import { callback } from "@countersign/agent/hono";

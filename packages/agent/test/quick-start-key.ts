@@ -1,4 +1,4 @@
-/** Samples of the README, as code that runs: `quick-start.test.ts` runs them. */
+/** Samples of the README. `quick-start.test.ts` runs them. */
 // #region key
 import { readFileSync } from "node:fs";
 import { type Approved, createAgent } from "@countersign/agent";

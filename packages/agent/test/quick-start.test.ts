@@ -61,12 +61,12 @@ describe("README sample", () => {
 
   test("prints a text for each other outcome (first sample)", async () => {
     for (const [error, words] of [
-      ["access_denied", "a person said no: too much"],
-      ["expired_token", "nobody decided in time"],
-      ["unauthorized_client", "the rules do not allow it: unauthorized_client"],
+      ["access_denied", "denied: too much"],
+      ["expired_token", "expired without a decision"],
+      ["unauthorized_client", "refused: unauthorized_client"],
       [
         "invalid_grant",
-        "approved, but the token was lost on the way: look whether it was done, then ask again",
+        "approved, but the token was lost: check whether the refund was made, then ask again",
       ],
     ] as const) {
       stand.token = [oauthError(error, { denial_reason: "too much" })];
@@ -107,7 +107,7 @@ describe("README sample", () => {
     stand.ask = [oauthError("access_denied")];
     await assert.rejects(
       samples.askNow("A-1001", "10000.00", signal),
-      /nobody was asked: it is access_denied/,
+      /request refused: it is access_denied/,
     );
   });
 

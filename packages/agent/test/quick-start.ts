@@ -1,4 +1,4 @@
-/** Samples of the README, as code that runs: `quick-start.test.ts` runs it. */
+/** Samples of the README. `quick-start.test.ts` runs them. */
 // #region countersigned
 import { createAgent } from "@countersign/agent";
 
@@ -21,13 +21,13 @@ export async function refund(order: string, amount: string): Promise<string> {
     case "approved":
       return `done: ${outcome.result}`;
     case "denied":
-      return `a person said no: ${outcome.reason ?? "without a reason"}`;
+      return `denied: ${outcome.reason ?? "no reason given"}`;
     case "expired":
-      return "nobody decided in time";
+      return "expired without a decision";
     case "refused":
-      return `the rules do not allow it: ${outcome.error}`;
+      return `refused: ${outcome.error}`;
     case "lost":
-      return "approved, but the token was lost on the way: look whether it was done, then ask again";
+      return "approved, but the token was lost: check whether the refund was made, then ask again";
   }
 }
 // #endregion
@@ -66,7 +66,7 @@ export async function askNow(order: string, amount: string, signal: AbortSignal)
     { action: { type: "refund", order, amount, currency: "USD" }, approver: "dana@shop.example" },
     { signal },
   );
-  if (asked.outcome === "refused") throw new Error(`nobody was asked: ${asked.description ?? asked.error}`);
+  if (asked.outcome === "refused") throw new Error(`request refused: ${asked.description ?? asked.error}`);
   return JSON.stringify(asked.ask);
 }
 

@@ -1,4 +1,4 @@
-/** The SDK against the real server: secrets and keys, signed asks, tokens bound to a key, requests that are held. */
+/** The SDK against the real server: client authentication, signed requests, DPoP-bound tokens, long polls. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { type Agent, type AgentOptions, type Ask, type Credentials, createAgent } from "@countersign/agent";
@@ -13,7 +13,7 @@ const deployment = useDeployment({ now: Date.now });
 let keys: CryptoKeyPair;
 let jwks: JsonObject;
 const audience = "https://refunds.example";
-/** What every request looked like, newest last. */
+/** Every request sent, newest last. */
 const sent: Request[] = [];
 
 const network: typeof fetch = async (input, init) => {
@@ -35,8 +35,8 @@ beforeTests(async () => {
 });
 
 let agents = 0;
-/** An agent with a registration of its own; `proof` is what it knows beside its secret, if it has one. */
-async function admitted(
+/** Registers an agent and creates its SDK instance; `proof` is its credential if it has no secret. */
+async function registerAgent(
   metadata: JsonObject,
   options: AgentOptions = {},
   proof: Pick<Credentials, "privateKey"> = {},
@@ -78,7 +78,10 @@ const verifier = () =>
 describe("agent", () => {
   test("authenticates by secret: Basic, in the form, and as the key of an assertion", async () => {
     for (const method of ["client_secret_basic", "client_secret_post", "client_secret_jwt"] as const) {
-      const agent = await admitted({ token_endpoint_auth_method: method }, { clientAuthentication: method });
+      const agent = await registerAgent(
+        { token_endpoint_auth_method: method },
+        { clientAuthentication: method },
+      );
       assert.equal((await approvedBy(agent)).approver, deployment.ada.approver, method);
     }
   });
@@ -90,7 +93,7 @@ describe("agent", () => {
         token_endpoint_auth_method: "private_key_jwt",
         jwks: { keys: [{ ...(await exportJWK(publicKey)), alg } as JsonObject] },
       };
-      const agent = await admitted(metadata, {}, { privateKey: { key: privateKey, algorithm: alg } });
+      const agent = await registerAgent(metadata, {}, { privateKey: { key: privateKey, algorithm: alg } });
       assert.equal((await approvedBy(agent)).outcome, "approved", alg);
     }
   });
@@ -105,7 +108,7 @@ describe("agent", () => {
       losing = false;
       throw new TypeError("connection lost");
     };
-    const agent = await admitted(metadata, { signRequests, fetch: lossy });
+    const agent = await registerAgent(metadata, { signRequests, fetch: lossy });
     const ask = await askedBy(agent, { message: "Zurück an „Ada“", lifetimeSeconds: 300 });
     assert.equal(ask.joined, true, "the first attempt had asked");
     assert.equal(Math.round((ask.expiresAt - ask.askedAt) / 1000) > 290, true);
@@ -122,7 +125,7 @@ describe("agent", () => {
   });
 
   test("spends a bound token with a proof for the call, and not without or with another", async () => {
-    const agent = await admitted({ dpop_bound_access_tokens: true }, { dpop: true });
+    const agent = await registerAgent({ dpop_bound_access_tokens: true }, { dpop: true });
     const outcome = await approvedBy(agent);
     assert.equal(outcome.tokenType, "DPoP");
     const stated = { ...refund, order: `K-${orders}` };
@@ -157,7 +160,7 @@ describe("agent", () => {
   });
 
   test("waits by long poll, and returns the decision as soon as it is made", async () => {
-    const agent = await admitted({});
+    const agent = await registerAgent({});
     for (const [verdict, expected] of [
       ["approve", "approved"],
       ["deny", "denied"],
@@ -178,7 +181,7 @@ describe("agent", () => {
 
   test("follows a long poll of more than an interval at once, without slow_down (T40)", async () => {
     const errors: unknown[] = [];
-    /** Time passes at the server while it holds. */
+    /** Advances the server's clock during a long poll. */
     const passing: typeof fetch = async (input, init) => {
       const answering = network(input, init);
       const timer = setInterval(() => {
@@ -188,7 +191,7 @@ describe("agent", () => {
       if (`${input}`.endsWith("/oauth/token")) errors.push((await response.clone().json()).error);
       return response;
     };
-    const agent = await admitted({}, { fetch: passing });
+    const agent = await registerAgent({}, { fetch: passing });
     const ask = await askedBy(agent, { lifetimeSeconds: 300 });
     errors.length = 0;
     assert.equal((await agent.wait(ask)).outcome, "expired");

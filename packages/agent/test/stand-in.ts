@@ -1,6 +1,6 @@
 /**
- * A stand-in for the authorization server, for what a real one cannot be made to do on demand: connections that break
- * before or within an answer, answers that never come, malformed ones, and any order of error codes.
+ * A stand-in for the authorization server, for failures that a real one cannot produce on demand: connections that break
+ * before or during a response, missing and malformed responses, and any order of error codes.
  */
 import { createServer, type IncomingHttpHeaders, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -9,7 +9,7 @@ import { SignJWT } from "jose";
 export type Seen = { path: string; headers: IncomingHttpHeaders; form: URLSearchParams };
 export type Reply =
   | { status: number; body?: unknown; headers?: Record<string, string> }
-  /** Takes the request and closes the connection; or does so in the middle of a 200. */
+  /** Reads the request and closes the connection, before or during a 200 response. */
   | "hang up"
   | "hang up within"
   | "never";
@@ -18,7 +18,7 @@ export type StandIn = {
   issuer: string;
   /** Every request to an endpoint other than metadata. */
   seen: Seen[];
-  /** Given in turn; the last one stays. */
+  /** Sent in turn; the last one is repeated. */
   metadata: Reply[];
   ask: Reply[];
   token: Reply[];
@@ -114,7 +114,7 @@ export function idToken(claims: Record<string, unknown> = {}): Promise<string> {
     .sign(new Uint8Array(32));
 }
 
-/** Time that passes only when somebody sleeps. `now` can be set beside it, as an operator or an NTP daemon would. */
+/** Creates a clock that only `sleep` advances. `wall` can be set independently, as an NTP daemon would. */
 export function testClock() {
   const clock = {
     wall: Date.UTC(2026, 10, 22, 12),
@@ -132,13 +132,13 @@ export function testClock() {
   return clock;
 }
 
-/** Time that a test lets pass. Whoever sleeps is woken when it is their time, or by their signal. */
+/** Creates a clock that `pass` advances. A sleep ends when its time has passed, or on its signal. */
 export function handClock() {
   const sleepers = new Map<() => void, number>();
   const clock = {
     wall: Date.UTC(2026, 10, 22, 12),
     passed: 0,
-    /** How long those who sleep now will do so, from now on. */
+    /** Returns the remaining milliseconds of every sleep. */
     asleep: () => [...sleepers.values()].map((until) => until - clock.passed),
     now: () => clock.wall,
     elapsed: () => clock.passed,
@@ -165,21 +165,21 @@ export function handClock() {
   return clock;
 }
 
-/** The error that a promise rejects with. */
+/** Returns the error that the promise rejects with. Throws if it does not reject. */
 export async function failureOf(promise: Promise<unknown>): Promise<Error> {
   try {
     await promise;
   } catch (error) {
     return error as Error;
   }
-  throw new Error("it did not fail");
+  throw new Error("the promise did not reject");
 }
 
-/** Waits for something that happens elsewhere in this process; a minute without it is a failure. */
+/** Waits until the condition holds. Throws after 60 s. */
 export async function until(holds: () => boolean): Promise<void> {
   const limit = performance.now() + 60_000;
   while (!holds()) {
-    if (performance.now() > limit) throw new Error(`it never came to pass: ${holds}`);
+    if (performance.now() > limit) throw new Error(`the condition did not hold within 60 s: ${holds}`);
     await new Promise((resolve) => setImmediate(resolve));
   }
 }

@@ -91,7 +91,7 @@ describe("action digests", () => {
       }),
       { numRuns: 500 },
     );
-    /** Members in one order, so that only values and places differ. */
+    /** Members in one order, so that only values and positions differ. */
     function sorted(parts: readonly { type: string; typeHash: string; bound: JsonObject }[]) {
       return parts.map(({ type, typeHash, bound }) => [type, typeHash, Object.entries(bound).sort()]);
     }

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { canonicalize } from "./canonical.ts";
 import { type Json, parseJson } from "./json.ts";
 
-// The examples published with RFC 8785 (json-canonicalization, testdata), as far as their numbers are in our subset.
+// The examples published with RFC 8785 (json-canonicalization, testdata) whose numbers are in the subset.
 const published: { [name: string]: [source: string, canonical: string] } = {
   arrays: ['[56, {"d": true, "10": null, "1": [ ]}]', '[56,{"1":[],"10":null,"d":true}]'],
   french: [

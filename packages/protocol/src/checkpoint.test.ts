@@ -37,7 +37,7 @@ const key = verifierKey(origin, publicKey);
 const checkpoint: Checkpoint = { origin, size: 5, root: rootOf([Buffer.alloc(32, 1)]) };
 const note = signCheckpoint(checkpoint, privateKey);
 
-/** Signs any text as a note, well-formed checkpoint or not. */
+/** Signs any text as a note, also one that is not a checkpoint. */
 function signNote(text: string, name = origin, signer: KeyObject = privateKey): string {
   const raw = Buffer.from(createPublicKey(signer).export({ format: "jwk" }).x!, "base64url");
   const id = createHash("sha256").update(`${name}\n\u0001`).update(raw).digest().subarray(0, 4);
@@ -89,9 +89,9 @@ describe("checkpoints", () => {
 
   test("rejects a note with any one character changed, omitted or repeated", () => {
     const characters = [...note];
-    for (const [place, character] of characters.entries()) {
+    for (const [index, character] of characters.entries()) {
       for (const other of [character === "A" ? "B" : "A", "", character + character, "\n", " "]) {
-        const changed = characters.with(place, other).join("");
+        const changed = characters.with(index, other).join("");
         if (changed !== note) refusal(changed);
       }
     }

@@ -144,7 +144,7 @@ describe("parseJson", () => {
     );
   });
 
-  // Texts near the border: whole values, then a few characters cut, doubled or replaced.
+  // Nearly valid texts: valid ones with a few characters removed, doubled or replaced.
   const spelling = fc.oneof(
     fc.json({ maxDepth: 4 }),
     fc.jsonValue({ maxDepth: 4 }).map((value) => JSON.stringify(value, null, 1)),

@@ -19,7 +19,7 @@ const runs = process.env.COUNTERSIGN_LONG ? 3_000 : 150;
 const bytes = (text: string): Hash => Buffer.from(text, "hex");
 const hex = (hash: Hash): string => Buffer.from(hash).toString("hex");
 
-/** Keeps the nodes that grow answers, as a store would; reading one that was never written fails. */
+/** Stores the nodes that appendLeaves returns. Throws if a node that was not stored is read. */
 function tree(): { node: NodeReader; append: (leaves: readonly Hash[]) => void } {
   const nodes = new Map<string, Hash>();
   let size = 0;
@@ -191,7 +191,7 @@ describe("Merkle tree", () => {
     assert.deepEqual(read, ["0/254", "1/126", "2/62", "3/30", "4/14", "5/6", "6/2", "7/0"]);
   });
 
-  /** Ways to get a proof wrong: each hash changed, one missing, one too many, two exchanged. */
+  /** Returns invalid variants of a proof: a hash changed, missing, added, exchanged or shortened. */
   function mutations(proof: readonly Hash[]): Hash[][] {
     const flipped = proof.map((hash, place) => {
       const changed = Buffer.from(hash);

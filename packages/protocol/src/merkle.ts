@@ -11,12 +11,21 @@ export type Hash = Uint8Array;
  */
 export type NodeReader = (level: number, index: number) => Hash;
 
-/** Computes the hash of a leaf: SHA-256 of 0x00 and the entry's bytes, or the UTF-8 of a string. */
+/**
+ * Computes the hash of a leaf: SHA-256 of 0x00 and the entry's bytes.
+ *
+ * @param data - The entry's bytes, or a string, which is encoded as UTF-8.
+ */
 export function leafHash(data: Uint8Array | string): Hash {
   return sha256(Buffer.concat([leafPrefix, typeof data === "string" ? Buffer.from(data) : data]));
 }
 
-/** Computes the hash of a node: SHA-256 of 0x01 and the hashes of its children. */
+/**
+ * Computes the hash of a node: SHA-256 of 0x01 and the hashes of its children.
+ *
+ * @param left - Hash of the left child.
+ * @param right - Hash of the right child.
+ */
 export function nodeHash(left: Hash, right: Hash): Hash {
   return sha256(Buffer.concat([nodePrefix, left, right]));
 }
@@ -56,13 +65,23 @@ export function appendLeaves(
   return completed;
 }
 
-/** Computes the root of the first `size` leaves. For 0: SHA-256 of the empty string. Throws a RangeError if it is no size. */
+/**
+ * Computes the root of the first `size` leaves. For 0: SHA-256 of the empty string.
+ *
+ * @param size - Number of leaves.
+ * @param node - Returns the stored nodes of the tree. Called at most once per level.
+ * @throws {RangeError} `size` is not a safe integer from 0.
+ */
 export function treeRoot(size: number, node: NodeReader): Hash {
   requireSize(size);
   return size === 0 ? sha256(new Uint8Array()) : rangeRoot(0, size, node);
 }
 
-/** Computes the root of all leaf hashes, by the definition of RFC 6962 §2.1. */
+/**
+ * Computes the root of all leaf hashes, by the definition of RFC 6962 §2.1.
+ *
+ * @param leaves - Hashes of all leaves, in order.
+ */
 export function rootOf(leaves: readonly Hash[]): Hash {
   if (leaves.length === 0) return sha256(new Uint8Array());
   if (leaves.length === 1) return leaves[0]!;
@@ -97,7 +116,15 @@ export function inclusionProof(index: number, size: number, node: NodeReader): H
   return proof.reverse();
 }
 
-/** Returns true if the leaf is number `index` of the `size` leaves under `root` (RFC 9162 §2.1.3.2). Never throws. */
+/**
+ * Returns true if the leaf is number `index` of the `size` leaves under `root` (RFC 9162 §2.1.3.2). Never throws.
+ *
+ * @param leaf - Hash of the leaf.
+ * @param index - Position of the leaf, from 0.
+ * @param size - Number of leaves of the tree.
+ * @param proof - Hashes from the leaf up.
+ * @param root - Root of the tree, from a signed checkpoint.
+ */
 export function verifyInclusion(
   leaf: Hash,
   index: number,
@@ -156,6 +183,12 @@ export function consistencyProof(oldSize: number, size: number, node: NodeReader
 /**
  * Returns true if the tree of `size` leaves under `root` begins with that of `oldSize` leaves under `oldRoot` (RFC 9162
  * §2.1.4.2). Roots do not determine sizes: take each pair of size and root from one signed checkpoint. Never throws.
+ *
+ * @param oldSize - Number of leaves of the older tree.
+ * @param oldRoot - Root of the older tree.
+ * @param size - Number of leaves of the newer tree.
+ * @param root - Root of the newer tree.
+ * @param proof - Hashes, as `consistencyProof` returns them.
  */
 export function verifyConsistency(
   oldSize: number,

@@ -96,8 +96,8 @@ describe("DPoP proofs", () => {
   test("accepts or rejects any claims, and normalizing a URL twice changes nothing", () => {
     const anything = fc.dictionary(fc.constantFrom(...Object.keys({ ...claims, ...header })), fc.anything());
     fc.assert(
-      fc.property(anything, anything, (head, said) => {
-        const answer = readDpopProof({ ...header, ...head }, { ...claims, ...said }, request, now);
+      fc.property(anything, anything, (head, payload) => {
+        const answer = readDpopProof({ ...header, ...head }, { ...claims, ...payload }, request, now);
         return "refused" in answer || answer.jti.length > 0;
       }),
     );
@@ -116,7 +116,7 @@ describe("DPoP proofs", () => {
     const nonce = nonces.current(start);
     assert.equal(nonces.current(start + 299_999), nonce);
     assert.notEqual(nonces.current(start + 300_000), nonce);
-    assert.equal(nonces.stateOf(nonce, start - 300_000), "fresh", "given by a machine whose clock is ahead");
+    assert.equal(nonces.stateOf(nonce, start - 300_000), "fresh", "issued by a machine whose clock is ahead");
     assert.equal(nonces.stateOf(nonce, start - 300_001), "unknown");
     assert.equal(nonces.stateOf(nonce, start + 299_999), "fresh");
     assert.equal(nonces.stateOf(nonce, start + 300_000), "aging");

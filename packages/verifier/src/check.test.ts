@@ -152,12 +152,12 @@ describe("check", () => {
       assert.equal(rejection.reason, "no_action");
       assert.equal(rejection.status, 403);
     }
-    // @ts-expect-error and the compiler asks for it
+    // @ts-expect-error the action is required
     const unstated = await verifier.check(token);
     assert(unstated.outcome === "rejected" && unstated.reason === "no_action");
-    // @ts-expect-error an action has a type
+    // @ts-expect-error an action requires a type
     await verifier.check(token, { order: "A-1001" });
-    // @ts-expect-error undefined states nothing
+    // @ts-expect-error undefined is not an action
     await verifier.check(token, async () => undefined);
   });
 

@@ -26,22 +26,22 @@ middlewareRules(async ({ verifier, build, handle, tls, clientCertificate }) => {
   const server = tls ? createTlsServer(tls, app) : createServer(app);
   await once(server.listen(0, "127.0.0.1"), "listening");
   return { server, close: () => server.close() };
-}, "when the response is out");
+}, "when the response is sent");
 
-// Checked by the compiler; nothing of it runs.
+// Type checks only: this code does not run.
 export function typesHold(app: Express, verifier: Verifier) {
   const build = (req: express.Request) => ({ type: "refund", order: req.params.order as string });
   app.post("/orders/:order/refund", countersigned(verifier, build), (_req, res) => {
     const spent: Spent = res.locals.countersign;
-    // @ts-expect-error spends have no such member
+    // @ts-expect-error Spent has no such member
     spent.approver;
   });
-  // @ts-expect-error the middleware needs to know what the call is
+  // @ts-expect-error the middleware requires a builder
   countersigned(verifier);
-  // @ts-expect-error an action has a type
+  // @ts-expect-error an action requires a type
   countersigned(verifier, () => ({ order: "A-1001" }));
-  // @ts-expect-error undefined states nothing
+  // @ts-expect-error undefined is not an action
   countersigned(verifier, () => undefined);
-  // @ts-expect-error null states nothing
+  // @ts-expect-error null is not an action
   countersigned(verifier, async () => null);
 }

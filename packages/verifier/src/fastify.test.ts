@@ -27,22 +27,22 @@ middlewareRules(async ({ verifier, build, handle, tls, clientCertificate }) => {
   });
   await app.listen({ port: 0, host: "127.0.0.1" });
   return { server: app.server, close: () => app.close() };
-}, "when the response is out");
+}, "when the response is sent");
 
-// Checked by the compiler; nothing of it runs.
+// Type checks only: this code does not run.
 export function typesHold(app: FastifyInstance, verifier: Verifier) {
   const build = ({ params }: FastifyRequest<Route>) => ({ type: "refund", order: params.order });
   app.post<Route>(path, { preHandler: countersigned(verifier, build) }, async (request) => {
     const spent: Spent = request.countersign;
-    // @ts-expect-error spends have no such member
+    // @ts-expect-error Spent has no such member
     spent.approver;
   });
-  // @ts-expect-error the hook needs to know what the call is
+  // @ts-expect-error the hook requires a builder
   countersigned(verifier);
-  // @ts-expect-error an action has a type
+  // @ts-expect-error an action requires a type
   countersigned(verifier, () => ({ order: "A-1001" }));
-  // @ts-expect-error undefined states nothing
+  // @ts-expect-error undefined is not an action
   countersigned(verifier, () => undefined);
-  // @ts-expect-error null states nothing
+  // @ts-expect-error null is not an action
   countersigned(verifier, async () => null);
 }

@@ -9,7 +9,7 @@ import { audience, standIn, testClock } from "../test/stand-in.ts";
 import { countersigned } from "./fetch.ts";
 import { createVerifier, type Spent, type Verifier } from "./verifier.ts";
 
-/** What a server of this kind hands its handlers beside the request; here, where it knows the connection from. */
+/** The second argument that the server passes to its handlers: the connection. */
 type Info = { readonly incoming: { readonly socket: object } };
 
 middlewareRules(async ({ verifier, build, handle, tls, clientCertificate }) => {
@@ -35,7 +35,7 @@ middlewareRules(async ({ verifier, build, handle, tls, clientCertificate }) => {
   const server = serve({ fetch: quietly, port: 0, hostname: "127.0.0.1", ...listener }) as Server;
   await once(server, "listening");
   return { server, close: () => server.close() };
-}, "when the handler is done");
+}, "when the handler returns");
 
 describe("fetch middleware", () => {
   test("passes the server's further arguments to builder and handler, as in a Next.js route", async () => {
@@ -65,7 +65,7 @@ describe("fetch middleware", () => {
   });
 });
 
-// Checked by the compiler; nothing of it runs.
+// Type checks only: this code does not run.
 export function typesHold(verifier: Verifier) {
   const done = () => new Response();
   const served: (request: Request) => Promise<Response> = countersigned(
@@ -73,18 +73,18 @@ export function typesHold(verifier: Verifier) {
     async (request) => ({ type: "refund", order: (await request.json()).order }),
     (_request, spent) => {
       const known: Spent = spent;
-      // @ts-expect-error spends have no such member
+      // @ts-expect-error Spent has no such member
       known.approver;
       return done();
     },
   );
-  // @ts-expect-error the wrapper needs to know what the call is
+  // @ts-expect-error the wrapper requires a builder
   countersigned(verifier, done);
-  // @ts-expect-error an action has a type
+  // @ts-expect-error an action requires a type
   countersigned(verifier, () => ({ order: "A-1001" }), done);
-  // @ts-expect-error undefined states nothing
+  // @ts-expect-error undefined is not an action
   countersigned(verifier, () => undefined, done);
-  // @ts-expect-error null states nothing
+  // @ts-expect-error null is not an action
   countersigned(verifier, async () => null, done);
   return served;
 }

@@ -30,7 +30,7 @@ middlewareRules(async ({ verifier, build, handle, tls, clientCertificate }) => {
   const server = serve({ fetch: app.fetch, port: 0, hostname: "127.0.0.1", ...listener }) as Server;
   await once(server, "listening");
   return { server, close: () => server.close() };
-}, "when the handler is done");
+}, "when the handler returns");
 
 let stand: StandIn;
 let verifier: Verifier;
@@ -92,7 +92,7 @@ describe("hono middleware", () => {
   });
 });
 
-// Checked by the compiler; nothing of it runs.
+// Type checks only: this code does not run.
 export function typesHold(app: Hono<{ Bindings: { ledger: string } }>, verifier: Verifier) {
   app.post(
     "/accounts/:account/refund",
@@ -108,17 +108,17 @@ export function typesHold(app: Hono<{ Bindings: { ledger: string } }>, verifier:
     countersigned(verifier, () => refund),
     (c) => {
       const spent: Spent = c.get("countersign");
-      // @ts-expect-error spends have no such member
+      // @ts-expect-error Spent has no such member
       spent.approver;
       return c.text(c.var.countersign.jti);
     },
   );
-  // @ts-expect-error the middleware needs to know what the call is
+  // @ts-expect-error the middleware requires a builder
   countersigned(verifier);
-  // @ts-expect-error an action has a type
+  // @ts-expect-error an action requires a type
   countersigned(verifier, () => ({ order: "A-1001" }));
-  // @ts-expect-error undefined states nothing
+  // @ts-expect-error undefined is not an action
   countersigned(verifier, () => undefined);
-  // @ts-expect-error null states nothing
+  // @ts-expect-error null is not an action
   countersigned(verifier, async () => null);
 }

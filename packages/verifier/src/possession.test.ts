@@ -1,4 +1,4 @@
-/** Tokens that are bound to a key or a certificate: refused to whoever does not have it, before anything is spent. */
+/** Tokens bound to a key or a certificate: a call without the key or the certificate is rejected before the spend. */
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { after, before, beforeEach, describe, test } from "node:test";
@@ -41,8 +41,8 @@ const call = (proof?: string, changed: Partial<Call> & { authorization?: string 
   const headers = new Headers({ authorization, ...(proof !== undefined && { dpop: proof }) });
   return { headers, method: "POST", url, ...rest };
 };
-async function rejected(given: Call | string, by = verifier): Promise<Rejection> {
-  const answer = await by.check(given, () => assert.fail("the action was built"));
+async function rejected(presented: Call | string, by = verifier): Promise<Rejection> {
+  const answer = await by.check(presented, () => assert.fail("the action was built"));
   assert(answer.outcome === "rejected");
   assert.equal(stand.spends.length, 0);
   return answer;
@@ -84,13 +84,13 @@ describe("bound tokens", () => {
   });
 
   test("rejects a bound token presented as Bearer or bare, with or without a proof", async () => {
-    for (const given of [
+    for (const presented of [
       `Bearer ${token}`,
       token,
       call(undefined, { authorization: `Bearer ${token}` }),
       call(await prove(), { authorization: `Bearer ${token}` }),
     ]) {
-      const rejection = await rejected(given);
+      const rejection = await rejected(presented);
       assert.deepEqual([rejection.reason, rejection.status], ["wrong_scheme", 401]);
       assert.match(challengeOf(rejection), /^DPoP realm="[^"]+", algs="ES256 [^"]+", error="invalid_token"/);
     }
@@ -98,8 +98,8 @@ describe("bound tokens", () => {
 
   test("rejects an unbound token under the DPoP scheme", async () => {
     token = await stand.issue(refund);
-    for (const given of [`DPoP ${token}`, call(await prove())]) {
-      const rejection = await rejected(given);
+    for (const presented of [`DPoP ${token}`, call(await prove())]) {
+      const rejection = await rejected(presented);
       assert.equal(rejection.reason, "wrong_scheme");
       assert.match(challengeOf(rejection), /^Bearer .*error="invalid_token".*present it as Bearer/);
     }
@@ -126,14 +126,14 @@ describe("bound tokens", () => {
       ["from the future", call(await prove({ iat: clock.at / 1000 + 31 }))],
       ["without an id", call(await prove({ jti: undefined }))],
       ["another key", call(await other.prove({ htu: url, now: clock.at, token }))],
-      ["somebody else's key inside", call(await prove({}, { jwk: other.publicJwk }))],
+      ["the key of another agent inside", call(await prove({}, { jwk: other.publicJwk }))],
       ["a private key inside", call(await prove({}, { jwk: key.privateJwk }))],
       ["another type", call(await prove({}, { typ: "JWT" }))],
       ["unsigned", call(`${new UnsecuredJWT(claims).encode()}AAAA`)],
       ["another signature", call(`${good.slice(0, -6)}AAAAAA`)],
     ];
-    for (const [name, given] of cases) {
-      const rejection = await rejected(given);
+    for (const [name, presented] of cases) {
+      const rejection = await rejected(presented);
       assert.deepEqual([rejection.reason, rejection.status], ["invalid_proof", 401], name);
       assert.match(challengeOf(rejection), /^DPoP .*error="invalid_dpop_proof", error_description="/, name);
     }
@@ -203,8 +203,8 @@ describe("bound tokens", () => {
         String(spelled),
       );
     const others = [theirs.der, theirs.certificate, ours.certificate + theirs.certificate, "%", "", base64];
-    for (const given of [...others, new Uint8Array(), undefined]) {
-      const rejection = await rejected(over(() => given));
+    for (const certificate of [...others, new Uint8Array(), undefined]) {
+      const rejection = await rejected(over(() => certificate));
       assert.deepEqual([rejection.reason, rejection.status], ["wrong_certificate", 401]);
       assert.match(challengeOf(rejection), /^Bearer .*error="invalid_token"/);
     }
@@ -262,8 +262,8 @@ describe("bound tokens", () => {
     const authorization = `Bearer ${token}`;
     await fc.assert(
       fc.asyncProperty(odd, async (certificate) => {
-        const given = call(undefined, { authorization, clientCertificate: () => certificate });
-        return (await rejected(given)).reason === "wrong_certificate";
+        const presented = call(undefined, { authorization, clientCertificate: () => certificate });
+        return (await rejected(presented)).reason === "wrong_certificate";
       }),
       { numRuns: 50 },
     );

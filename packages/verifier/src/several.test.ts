@@ -1,4 +1,4 @@
-/** Several actions that were approved as one: one token, one list, one spend. */
+/** Several actions approved as one: one token, one list, one spend. */
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, test } from "node:test";
 import type { JsonObject } from "@countersign/protocol";
@@ -67,7 +67,7 @@ describe("several actions", () => {
       assert.equal(answer.reason, "digest_mismatch");
       if (differs.length > 0) assert.deepEqual([...(answer.differs ?? [])].sort(), [...differs].sort());
     }
-    // The server hears of each attempt, and nothing is used up.
+    // Each attempt is reported to the server, and no token is used.
     assert.equal(stand.spends.length, cases.length);
     assert.equal(stand.tokens.get(token)?.state, "issued");
     const changed = await verifier.check(token, [transfer, { ...refund, amount: "10.01" }]);

@@ -29,7 +29,7 @@ const newVerifier = (options?: Partial<VerifierOptions>) =>
     ...options,
   });
 const mustNotRun = (): never => assert.fail("it ran");
-const said = () => stand.spends.map(({ form }) => form.get("operation"));
+const operations = () => stand.spends.map(({ form }) => form.get("operation"));
 const stateOf = (token: string) => stand.tokens.get(token)?.state;
 const refusal = (error: string, status = 409): Reply => ({
   status,
@@ -121,7 +121,7 @@ describe("spend", () => {
     assert(answer.outcome === "rejected");
     assert.equal(answer.status, 403);
     assert.deepEqual(answer.differs, ["amount"]);
-    assert.deepEqual(said(), ["reserve"]);
+    assert.deepEqual(operations(), ["reserve"]);
     assert.equal(stateOf(token), "issued");
     assert.equal((await verifier.spend(token, refund, () => {})).outcome, "done");
 
@@ -138,7 +138,7 @@ describe("spend", () => {
       (await verifier.spend(token, { ...refund, amount: 0.5 } as Action, mustNotRun)).outcome,
       "rejected",
     );
-    assert.deepEqual(said(), []);
+    assert.deepEqual(operations(), []);
     assert.equal(stateOf(token), "issued");
   });
 
@@ -172,7 +172,7 @@ describe("spend", () => {
     });
     assert.equal(answer.outcome, "done");
     assert.equal(runs, 1);
-    assert.deepEqual(said(), ["reserve", "reserve", "reserve", "complete"]);
+    assert.deepEqual(operations(), ["reserve", "reserve", "reserve", "complete"]);
     assert.equal(new Set(stand.spends.map(({ form }) => form.get("spend_id"))).size, 1);
     assert.deepEqual(clock.slept, [100, 500]);
   });
@@ -185,7 +185,7 @@ describe("spend", () => {
       [answer.reason, answer.status, answer.headers["retry-after"]],
       ["unavailable", 503, "1"],
     );
-    assert.deepEqual(said(), ["reserve", "reserve", "reserve"]);
+    assert.deepEqual(operations(), ["reserve", "reserve", "reserve"]);
     assert.deepEqual(
       problems.map(({ during, abandoned }) => [during, abandoned]),
       [["reserve", true]],
@@ -200,7 +200,7 @@ describe("spend", () => {
     const answer = await verifier.spend(token, refund, mustNotRun);
     assert(answer.outcome === "rejected");
     assert.deepEqual([answer.status, answer.headers["retry-after"]], [503, "9"]);
-    assert.deepEqual(said(), ["reserve"]);
+    assert.deepEqual(operations(), ["reserve"]);
   });
 
   test("rejects with an error if the server rejects the API's credentials; nothing runs", async () => {
@@ -314,7 +314,7 @@ describe("spend", () => {
   test("applies only the first end of a reservation", async () => {
     const reservation = (await verifier.reserve(token, refund)) as Reservation;
     await Promise.all([reservation.complete(), reservation.fail(), reservation.complete()]);
-    assert.deepEqual(said(), ["reserve", "complete"]);
+    assert.deepEqual(operations(), ["reserve", "complete"]);
     assert.equal(stateOf(token), "completed");
   });
 
@@ -334,10 +334,10 @@ describe("spend", () => {
   });
 });
 
-// Checked by the compiler; nothing of it runs.
+// Type checks only: this code does not run.
 export function typesHold() {
-  // @ts-expect-error the action must be stated
+  // @ts-expect-error the action is required
   verifier.spend(token, () => {});
-  // @ts-expect-error and so must what is run
+  // @ts-expect-error run is required
   verifier.spend(token, refund);
 }

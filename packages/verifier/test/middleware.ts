@@ -1,6 +1,6 @@
 /**
- * What holds behind the middleware, whatever the framework: one set of rules, over real connections. A framework's own
- * test file says how it is served, and tests what only that framework has.
+ * Tests of the middleware that apply to every framework, over real connections. The test file of a framework defines how
+ * the route is served, and tests what is specific to the framework.
  */
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -24,17 +24,17 @@ import {
 import { audience, challenge, type StandIn, standIn, testClock, until } from "./stand-in.ts";
 
 export const refund = { type: "refund", order: "A-1001", amount: "10000.00" };
-/** Where the guarded route is, with the order in it. */
+/** The path of the guarded route, with the order as a parameter. */
 export const path = "/orders/:order/refund";
 
 export type Answer = { readonly status: number; readonly location?: string; readonly body?: unknown };
 export type Served = {
   readonly verifier: Pick<Verifier, "reserve">;
-  /** Builds the action from what the framework has parsed. */
+  /** Builds the action from the parsed request. */
   readonly build: (order: string, body: { readonly amount: string }) => Action;
   readonly handle: (spent: Spent, body: unknown) => Answer | Promise<Answer>;
   readonly tls?: ServerOptions;
-  /** A certificate out of a header, instead of the connection's. */
+  /** Reads the client certificate from a header instead of the connection. */
   readonly clientCertificate?: (
     header: (name: string) => string | undefined,
   ) => ClientCertificate | undefined;
@@ -48,7 +48,7 @@ const build: Served["build"] = (order, { amount }) => ({ type: "refund", order, 
 
 export function middlewareRules(
   serve: Serve,
-  reported: "when the response is out" | "when the handler is done",
+  completedWhen: "when the response is sent" | "when the handler returns",
 ) {
   let stand: StandIn;
   let verifier: Verifier;
@@ -94,7 +94,7 @@ export function middlewareRules(
     redirect: "manual" as const,
   });
 
-  test("the token is reserved before the handler runs and completed after it; the body is read by both", async (t) => {
+  test("reserves the token before the handler and completes it afterwards; both read the body", async (t) => {
     const { url } = await listen(t, {
       handle: ({ action, agent, approvedBy }, body) => {
         assert.equal(stateOf(token), "reserved");
@@ -137,7 +137,7 @@ export function middlewareRules(
     assert.equal(runs, 1);
   });
 
-  test("T18: of 20 concurrent calls with one token, one reaches the handler", async (t) => {
+  test("passes one of 20 concurrent calls with one token to the handler (T18)", async (t) => {
     let runs = 0;
     const { url } = await listen(t, {
       handle: () => {
@@ -150,7 +150,7 @@ export function middlewareRules(
     assert.deepEqual(answers.map(({ status }) => status).sort(), [200, ...Array(19).fill(401)]);
   });
 
-  test("an answer of 400 or more, and a throw, fail the spend; a redirect completes it", async (t) => {
+  test("fails the spend on a status from 400 or a thrown error; a redirect completes it", async (t) => {
     const endings: [Served["handle"], number, string][] = [
       [() => ({ status: 404 }), 404, "failed"],
       [() => ({ status: 303, location: "/done" }), 303, "completed"],
@@ -171,7 +171,7 @@ export function middlewareRules(
     }
   });
 
-  test("a builder that states nothing refuses; one that throws answers as the app answers errors; neither spends", async (t) => {
+  test("spends nothing if the builder returns undefined (403) or throws (500)", async (t) => {
     const handle = () => assert.fail("it ran");
     const nothing = await listen(t, { handle, build: () => undefined as never });
     assert.equal((await fetch(nothing.url, init())).status, 403);
@@ -187,7 +187,7 @@ export function middlewareRules(
     assert.equal(stateOf(token), "issued");
   });
 
-  test("a caller who is gone before the handler would run gets nothing done in their name", {
+  test("does not run the handler if the caller disconnected before", {
     timeout: 60_000,
   }, async (t) => {
     let release = () => {};
@@ -217,7 +217,7 @@ export function middlewareRules(
     await becomes(token, "failed");
   });
 
-  test(`the end is reported ${reported}, also where the caller has gone meanwhile`, {
+  test(`completes the spend ${completedWhen}, also if the caller disconnected`, {
     timeout: 60_000,
   }, async (t) => {
     let handling = () => {};
@@ -247,14 +247,14 @@ export function middlewareRules(
     await started;
     call.destroy();
     await done;
-    // Whoever waits for the response to be out knows nothing of a call that nobody heard the end of.
-    if (reported === "when the handler is done") return await becomes(token, "completed");
+    // A response that was not sent is never reported, so the token stays reserved.
+    if (completedWhen === "when the handler returns") return await becomes(token, "completed");
     await new Promise((resolve) => setImmediate(resolve));
     await verifier.settled();
     assert.equal(stateOf(token), "reserved");
   });
 
-  test("a token bound to a key runs with a proof for this URL, and without, or with another, it does not", async (t) => {
+  test("requires a proof for this URL for a token bound to a key", async (t) => {
     const { url } = await listen(t, {});
     const key = await createProofKey();
     token = await stand.issue(refund, { cnf: { jkt: key.jkt } });
@@ -275,12 +275,12 @@ export function middlewareRules(
       assert.match(response.headers.get("www-authenticate") ?? "", /^DPoP .*error="invalid_dpop_proof"/);
     }
     assert.equal(stateOf(token), "issued");
-    const given = init({ authorization, headers: { dpop: await proof(url) } });
-    assert.equal((await fetch(`${url}?fast=1`, given)).status, 200);
+    const request = init({ authorization, headers: { dpop: await proof(url) } });
+    assert.equal((await fetch(`${url}?fast=1`, request)).status, 200);
     await becomes(token, "completed");
   });
 
-  test("a token bound to a certificate runs over a connection that was opened with it, and no other", async (t) => {
+  test("requires the certificate of the connection for a token bound to it", async (t) => {
     const authority = await createCertificateAuthority();
     const [own, ours, theirs] = await Promise.all([
       authority.issueForServer("localhost"),

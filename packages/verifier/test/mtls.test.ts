@@ -1,4 +1,4 @@
-/** One certificate from the token request to the API, over real TLS on both sides, with `openid-client` unchanged. */
+/** One client certificate for the token request and the API call, over TLS, with unmodified `openid-client`. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:https";
@@ -52,7 +52,7 @@ beforeTests(async () => {
   });
   app.post("/refunds", express.json(), guard, (_req, res) => void res.json({ refunded: true }));
   const { certificate: cert, key } = await listeners.authority.issueForServer("localhost");
-  // Whose certificate it is does not matter here: it is the one that the token names, or it is not.
+  // No authority is checked here: the token names the certificate's thumbprint.
   const server = createServer({ cert, key, requestCert: true, rejectUnauthorized: false }, app);
   await once(server.listen(0, "127.0.0.1"), "listening");
   url = `https://localhost:${(server.address() as AddressInfo).port}/refunds`;

@@ -1,4 +1,4 @@
-/** `openid-client`, unchanged, binds its token to a key with DPoP, and the verifier wants the key again on the other side. */
+/** Unmodified `openid-client` binds its token to a key with DPoP, and the verifier requires a proof by the key. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { issuer, refund, toRequestId } from "@countersign/testing/server/deployment";
@@ -14,7 +14,7 @@ import { addAgent } from "../../server/src/usecase/client/client-lifecycle.ts";
 const api = "https://refunds.example";
 const deployment = useDeployment({ now: Date.now });
 let config: client.Configuration;
-/** The path of each request to the server, and what it answered. */
+/** Path and response status of each request to the server. */
 let answered: string[] = [];
 
 beforeTests(async () => {
@@ -69,7 +69,7 @@ async function ask(order: string) {
     login_hint: "ada@example.com",
     authorization_details: JSON.stringify([{ ...refund, order }]),
   });
-  // The library waits out the interval in real time; a shorter one is told to it, as a server may.
+  // The library waits the interval in real time, so use a short one.
   return { ...asked, interval: 0.01 };
 }
 const newKey = async () => client.getDPoPHandle(config, await client.randomDPoPKeyPair());

@@ -1,4 +1,4 @@
-/** The second sample of the README, as code that runs: `quick-start.test.ts` runs it. */
+/** A sample of the README. `quick-start.test.ts` runs it. */
 
 // #region express
 import { countersigned } from "@countersign/verifier/express";
@@ -16,7 +16,7 @@ app.post(
   }),
   (_req, res) => {
     const { action, approvedBy } = res.locals.countersign;
-    // Here the refund is made, once.
+    // Make the refund here. It runs once.
     res.json({ refunded: action.order, amount: action.amount, approvedBy });
   },
 );

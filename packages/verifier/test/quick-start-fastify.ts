@@ -1,4 +1,4 @@
-/** The third sample of the README, as code that runs: `quick-start.test.ts` runs it. */
+/** A sample of the README. `quick-start.test.ts` runs it. */
 
 // #region fastify
 import { countersigned } from "@countersign/verifier/fastify";
@@ -19,7 +19,7 @@ app.post(
   },
   async (request) => {
     const { action, approvedBy } = request.countersign;
-    // Here the refund is made, once.
+    // Make the refund here. It runs once.
     return { refunded: action.order, amount: action.amount, approvedBy };
   },
 );

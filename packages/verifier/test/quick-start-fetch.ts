@@ -1,4 +1,4 @@
-/** The fourth sample of the README, as code that runs: `quick-start.test.ts` runs it. */
+/** A sample of the README. `quick-start.test.ts` runs it. */
 
 // #region fetch
 import { countersigned } from "@countersign/verifier/fetch";
@@ -11,7 +11,7 @@ export const POST = countersigned(
     return { type: "refund", order, amount, currency };
   },
   async (_request, { action, approvedBy }) => {
-    // Here the refund is made, once.
+    // Make the refund here. It runs once.
     return Response.json({ refunded: action.order, amount: action.amount, approvedBy });
   },
 );

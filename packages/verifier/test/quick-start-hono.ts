@@ -1,4 +1,4 @@
-/** The first samples of the README, as code that runs: `quick-start.test.ts` runs it. */
+/** Samples of the README. `quick-start.test.ts` runs them. */
 // #region hono
 import { createVerifier } from "@countersign/verifier";
 import { countersigned } from "@countersign/verifier/hono";
@@ -21,7 +21,7 @@ app.post(
   }),
   (c) => {
     const { action, approvedBy } = c.get("countersign");
-    // Here the refund is made, once.
+    // Make the refund here. It runs once.
     return c.json({ refunded: action.order, amount: action.amount, approvedBy });
   },
 );
@@ -31,7 +31,7 @@ app.post(
 export async function refund(authorization: string | null, order: string, amount: string): Promise<Response> {
   const call = { type: "refund", order, amount, currency: "USD" };
   const answer = await verifier.spend(authorization, call, async ({ jti }) => {
-    // Here the refund is made, once. `jti` is a good idempotency key for whatever comes after.
+    // Make the refund here. It runs once; `jti` is a suitable idempotency key for further calls.
     return { refunded: order, reference: jti };
   });
   if (answer.outcome === "rejected") {
@@ -54,7 +54,7 @@ app.post(
   }),
   (c) => {
     const [transfer, refund] = c.get("countersign").action;
-    // Here both are made, once.
+    // Make both here. They run once.
     return c.json({ moved: transfer.amount, refunded: refund.order });
   },
 );

@@ -1,4 +1,4 @@
-/** The server's signing key changes while two servers and two verifiers run; no token is refused for it. */
+/** The signing key is rotated while two servers and two verifiers run; no token is rejected because of it. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
@@ -35,7 +35,7 @@ beforeTests(async () => {
     clock: () => deployment.clock.now,
     jobIntervalMs: 3_600_000,
   });
-  // What keeps keys for a while looks at the machine's clock.
+  // Key caches read the machine's clock.
   mock.timers.enable({ apis: ["Date"], now: deployment.clock.now });
 });
 
@@ -45,7 +45,7 @@ function passTime(ms: number): void {
 }
 
 let orders = 0;
-/** A token by this server, for the refund whose order it names. */
+/** Issues a token by this server for a refund with a new order. */
 async function issue(server: Server): Promise<{ readonly token: string; readonly order: string }> {
   orders += 1;
   const order = `K-${orders}`;
@@ -99,7 +99,7 @@ describe("signing key rotation", () => {
     const first = await issue(deployment.server);
     const oldKid = kidOf(first.token);
     const early = newVerifier(other);
-    assert.ok(await runs(early, first), "and its keys are kept from now on");
+    assert.ok(await runs(early, first), "its keys are cached from now on");
 
     const rotatedAt = deployment.clock.now;
     const rotated = spawnSync(process.execPath, [program, "keys", "rotate", "--config", file], {
@@ -110,7 +110,7 @@ describe("signing key rotation", () => {
     const newKid = /published key ([^;\s]+)/.exec(rotated.stdout)?.[1] ?? "";
     const key = await deployment.server.store.read("key", newKid);
     const { activeAt } = key!.record;
-    // The command's clock is the machine's.
+    // The command uses the machine's clock.
     assert.ok(activeAt >= rotatedAt + 11 * minute && activeAt < rotatedAt + 13 * minute);
     for (const server of servers) {
       await server.runJobs();
@@ -118,7 +118,7 @@ describe("signing key rotation", () => {
     }
     passTime(2 * minute);
     const later = newVerifier(other);
-    assert.ok(await runs(later, await issue(other)), "whoever fetches from now on knows both");
+    assert.ok(await runs(later, await issue(other)), "a verifier that fetches now has both keys");
 
     passTime(activeAt - 1 - deployment.clock.now);
     const last = await issue(deployment.server);
@@ -130,7 +130,7 @@ describe("signing key rotation", () => {
     const beforeNew = later.keyRequests;
     assert.ok(await runs(later, next));
     assert.equal(later.keyRequests, beforeNew, "the new key was known before it signed");
-    assert.ok(await runs(early, elsewhere), "whoever fetched before the rotation fetches again");
+    assert.ok(await runs(early, elsewhere), "a verifier that fetched before the rotation fetches again");
     assert.ok(await runs(newVerifier(deployment.server), await issue(other)));
 
     passTime(activeAt + 10 * minute - 1 - deployment.clock.now);

@@ -1,4 +1,4 @@
-/** Both SDKs against the real server, over its `fetch`, with a clock and a network that the test moves and breaks. */
+/** Both SDKs against the real server, over its `fetch`, with a simulated clock and network. */
 import assert from "node:assert/strict";
 import { after, beforeEach, describe, test } from "node:test";
 import { type Agent, type Ask, createAgent } from "@countersign/agent";
@@ -13,9 +13,9 @@ const deployment = useDeployment({
 let agent: Agent;
 let verifier: Verifier;
 const problems: unknown[] = [];
-/** The answer of the next request to this path is lost on the way. */
+/** The response of the next request to this path is lost. */
 let losing: string | undefined;
-/** What a person does while somebody waits. */
+/** Called during each sleep of the SDKs. */
 let meanwhile: () => unknown = () => {};
 
 const network: typeof fetch = async (input, init) => {
@@ -55,7 +55,7 @@ after(async () => {
 function newAgent(): Agent {
   return createAgent(
     { issuer, clientId: deployment.agent.id, clientSecret: deployment.agent.secret },
-    // The clock is moved by whoever sleeps, and nobody does while the server holds a poll.
+    // Only sleeps advance the clock, and a long poll does not sleep.
     { fetch: network, clock, longPollSeconds: 0 },
   );
 }

@@ -1,6 +1,6 @@
 /**
- * A stand-in for the authorization server as an API sees it: real keys and tokens, a spend endpoint that keeps the
- * rules, and scripted replies for what a real server cannot be made to do on demand.
+ * A stand-in for the authorization server as an API sees it: real keys and tokens, a spend endpoint that enforces the
+ * token's states, and scripted replies for failures that a real server cannot produce on demand.
  */
 import { createServer, type IncomingHttpHeaders } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -10,7 +10,7 @@ import { exportJWK, generateKeyPair, type JWTHeaderParameters, SignJWT } from "j
 export const audience = "https://payments.example";
 export const typeHash = "t".repeat(43);
 export const start = Date.UTC(2026, 10, 22, 12);
-/** What a caller without a token is told: either kind is welcome. */
+/** `WWW-Authenticate` of a call without a token: both schemes. */
 export const challenge = `Bearer realm="${audience}", DPoP realm="${audience}", algs="${proofAlgorithms.join(" ")}"`;
 
 export type Reply =
@@ -19,11 +19,11 @@ export type Reply =
   | "hang up after";
 export type Seen = { headers: IncomingHttpHeaders; form: URLSearchParams };
 type Approved = { readonly type: string; readonly [field: string]: unknown };
-type Kept = { digest: string; state: string; spendId?: string };
+type StoredToken = { digest: string; state: string; spendId?: string };
 
 /**
- * `hang up after` does what was asked, and loses the answer. A reply stands in for one answer; then the rules hold
- * again.
+ * Each reply replaces one response; afterwards the endpoints respond normally. "hang up after" processes the request and
+ * closes the connection without a response.
  */
 export type StandIn = {
   issuer: string;
@@ -32,15 +32,15 @@ export type StandIn = {
   replies: Reply[];
   keyReplies: Reply[];
   metadataReplies: Reply[];
-  /** Tokens by themselves: digest, and how far the spending of each has come. */
-  tokens: Map<string, Kept>;
-  /** A token for one action, or for several that were approved as one. */
+  /** Digest and spend state by token. */
+  tokens: Map<string, StoredToken>;
+  /** Issues a token for one action, or for several approved as one. */
   issue(
     action: Approved | readonly Approved[],
     claims?: JsonObject,
     header?: Partial<JWTHeaderParameters>,
   ): Promise<string>;
-  /** Signs with a key that the server publishes from now on, beside the old ones or instead. */
+  /** Signs with a new key from now on, published beside the old ones or, with `keep: false`, instead of them. */
   rotate(alg?: string, options?: { keep: boolean }): Promise<void>;
   close(): Promise<void>;
 };
@@ -127,38 +127,38 @@ export function metadataOf(issuer: string) {
   return { issuer, jwks_uri: `${issuer}/jwks`, spend_endpoint: `${issuer}/spend` };
 }
 
-/** The rules of the spend endpoint, without its clock: issued, reserved, completed or failed, and nothing returns. */
+/** The spend endpoint without expiry: a token goes from issued to reserved to completed or failed, and never back. */
 function spend(tokens: StandIn["tokens"], form: URLSearchParams): Exclude<Reply, string> {
   const [operation, token, spendId] = ["operation", "token", "spend_id"].map((name) => form.get(name) ?? "");
-  const kept = tokens.get(token!);
+  const stored = tokens.get(token!);
   const refuse = (error: string) => ({ status: 409, body: { error, error_description: error } });
-  if (!kept) return refuse("invalid_token");
-  const ours = kept.spendId === spendId;
+  if (!stored) return refuse("invalid_token");
+  const ours = stored.spendId === spendId;
   if (operation === "reserve") {
-    if (kept.digest !== form.get("act_digest")) return refuse("digest_mismatch");
-    if (kept.state !== "issued" && !(kept.state === "reserved" && ours)) return refuse("already_spent");
-    Object.assign(kept, { state: "reserved", spendId });
+    if (stored.digest !== form.get("act_digest")) return refuse("digest_mismatch");
+    if (stored.state !== "issued" && !(stored.state === "reserved" && ours)) return refuse("already_spent");
+    Object.assign(stored, { state: "reserved", spendId });
   } else {
     const ended = operation === "complete" ? "completed" : "failed";
-    if (!ours || (kept.state !== "reserved" && kept.state !== ended)) return refuse("already_spent");
-    kept.state = ended;
+    if (!ours || (stored.state !== "reserved" && stored.state !== ended)) return refuse("already_spent");
+    stored.state = ended;
   }
   const claims = JSON.parse(Buffer.from(token!.split(".")[1]!, "base64url").toString());
   const { jti, client_id, sub, approved_by, authorization_details } = claims;
   const body = {
-    state: kept.state,
+    state: stored.state,
     spend_id: spendId,
     jti,
     client_id,
     sub,
     approved_by,
-    act_digest: kept.digest,
+    act_digest: stored.digest,
     authorization_details,
   };
   return { status: 200, body };
 }
 
-/** Time that passes only when somebody sleeps. */
+/** Creates a clock that only `sleep` advances. */
 export function testClock() {
   const clock = {
     at: start,
@@ -172,11 +172,11 @@ export function testClock() {
   return clock;
 }
 
-/** Waits for something that happens elsewhere in this process; a minute without it is a failure. */
+/** Waits until the condition holds. Throws after 60 s. */
 export async function until(holds: () => boolean): Promise<void> {
   const limit = performance.now() + 60_000;
   while (!holds()) {
-    if (performance.now() > limit) throw new Error(`it never came to pass: ${holds}`);
+    if (performance.now() > limit) throw new Error(`the condition did not hold within 60 s: ${holds}`);
     await new Promise((resolve) => setImmediate(resolve));
   }
 }

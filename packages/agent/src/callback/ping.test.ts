@@ -79,7 +79,7 @@ describe("ping", () => {
       const waiting = agent.wait(await askAs());
       await asleep();
       stand.token = [oauthError(error)];
-      // What else is in the body is not looked at: a token that was not asked for is never used.
+      // Other members of the body are ignored: an unrequested token is never used.
       await ping(agent, { auth_req_id: "req-1", access_token: "x", error: "x" });
       assert.equal((await waiting).outcome, expected);
     }
@@ -215,7 +215,7 @@ describe("ping", () => {
       assert.equal(store.size, 0);
       assert.equal(await ping(asker), 204, "a repeated ping does no harm");
     }
-    assert.equal(ready, 0, "somebody waits for it");
+    assert.equal(ready, 0, "a waiter receives it");
     assert.equal(runs, 2);
   });
 
@@ -234,7 +234,7 @@ describe("ping", () => {
     stand.token = [yes];
     const done = await asker.countersigned(wanted, () => "refunded", { store: slow });
     assert.deepEqual(done, { outcome: "approved", result: "refunded" });
-    assert.equal(ready, 0, "somebody waits for it");
+    assert.equal(ready, 0, "a waiter receives it");
     assert.equal(clock.passed, 0);
   });
 

@@ -73,7 +73,7 @@ describe("receive", () => {
       { token: forged, body: { auth_req_id: "req-404" } },
       { token: forged, body: "not JSON" },
       { token: "A".repeat(5000) },
-      // A token of ours, for another ask than the one that it came with.
+      // A valid token, for another request than the one in the body.
       { token, body: { auth_req_id: "req-404" } },
     ];
     for (const callback of wrong) {
@@ -182,7 +182,7 @@ describe("receive", () => {
     const keeper = newAgent({ store, onReady: () => (ready += 1) });
     assert.equal(await statusOf({ token }, keeper), 503);
 
-    // Asked by the keeper itself, it is not in the store yet, and must be heard of once it is.
+    // The request is not in the store yet; onReady must be called once it is.
     await askAs(keeper);
     assert.equal(await statusOf({ token }, keeper), 503);
     store.set(ask.idempotencyKey, ask);

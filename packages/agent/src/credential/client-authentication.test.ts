@@ -24,7 +24,7 @@ const newAgent = (proof: Proof, options?: AgentOptions) =>
     ...options,
   });
 
-/** Asks twice over a connection that breaks once, and answers what is inside each assertion. */
+/** Sends two requests over a connection that breaks once, and returns the claims of each assertion. */
 async function assertionsOf(proof: Proof, key: CryptoKey | Uint8Array, alg: string, options?: AgentOptions) {
   stand.seen.length = 0;
   stand.ask = ["hang up", acknowledged()];

@@ -42,7 +42,7 @@ beforeEach(async () => {
 const bound = () => approved(stand, action, { token_type: "DPoP" });
 const wantsNonce = (nonce: string): Reply => oauthError("use_dpop_nonce", {}, { "dpop-nonce": nonce });
 
-/** Reads a proof with the key that it carries. */
+/** Verifies a proof with its embedded key, and returns its claims. */
 async function read(proof: unknown) {
   assert(typeof proof === "string");
   type Claims = { htm: string; htu: string; ath?: string; nonce?: string };

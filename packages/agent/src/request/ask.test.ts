@@ -244,15 +244,15 @@ describe("ask", () => {
   });
 });
 
-// Checked by the compiler; nothing of it runs.
+// Type checks only: this code does not run.
 export function typesHold(agent: ReturnType<typeof createAgent>) {
-  // @ts-expect-error who decides must be said
+  // @ts-expect-error the approver is required
   agent.ask({ action: { type: "refund" } });
-  // @ts-expect-error an action has a type
+  // @ts-expect-error an action requires a type
   agent.ask({ action: { order: "A-1001" }, approver: "owner" });
-  // @ts-expect-error there is nothing to ask for
+  // @ts-expect-error an action is required
   agent.ask({ approver: "owner" });
-  // @ts-expect-error one request is one action: fields, or a scope
+  // @ts-expect-error action and scope exclude each other
   agent.ask({ action: { type: "refund" }, scope: "payouts.freeze", approver: "owner" });
   // @ts-expect-error undefined is not JSON
   agent.ask({ action: { type: "refund", order: undefined }, approver: "owner" });

@@ -1,4 +1,4 @@
-/** Several actions, asked for as one. */
+/** Several actions in one request. */
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { approved, failureOf, type StandIn, standIn, testClock } from "../../test/stand-in.ts";

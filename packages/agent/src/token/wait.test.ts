@@ -148,7 +148,7 @@ describe("wait", () => {
     assert.deepEqual(await agent.wait(ask), { outcome: "expired" });
   });
 
-  /** A server that holds each request for so many milliseconds. */
+  /** Simulates a server whose long polls last the given milliseconds. */
   function holding(...held: (number | "cut")[]): typeof fetch {
     return async (url, init) => {
       if (init?.method !== "POST") return fetch(url, init);
