@@ -93,11 +93,12 @@ function anchorsOf(text: string): string[] {
   );
 }
 
-test("the threat model has a row for T1 to T62", () => {
+test("the threat model has a row for each threat, T1 to T62 and those after them", () => {
   const rows = [...threats.matchAll(/^\| (T\d+) +\|/gm)].map(([, threat]) => threat);
+  assert.ok(rows.length >= 62);
   assert.deepEqual(
     rows,
-    Array.from({ length: 62 }, (_, at) => `T${at + 1}`),
+    rows.map((_, at) => `T${at + 1}`),
   );
 });
 

@@ -15,7 +15,7 @@ import {
 import { maxLevel } from "../policy/level.ts";
 import type { Row } from "./action-type.ts";
 import { parseSentence, textFaults } from "./declaration.ts";
-import { type FormatRefusal, formatValue } from "./format.ts";
+import { type FormatRefusal, type FormatRefused, formatValue } from "./format.ts";
 import type { DetailsRefusal, ParsedPart } from "./parse-details.ts";
 import { quote } from "./quotation.ts";
 
@@ -121,8 +121,11 @@ function renderPart({ policy, bound, advisory }: ParsedPart, at: number): CardPa
     const value = Object.hasOwn(fields, row.field) ? fields[row.field] : undefined;
     if (value === undefined) continue;
     const currency = row.currency === undefined ? undefined : bound[row.currency];
-    const formatted = formatValue(row, value, currency);
-    if (typeof formatted !== "string") return refuse(row, at, formatted.refused);
+    let formatted = formatValue(row, value, currency);
+    // Advisory values are in no digest, so another spelling does no harm.
+    if (fields === advisory && typeof formatted !== "string" && "spelling" in formatted)
+      formatted = formatValue(row, formatted.spelling, currency);
+    if (typeof formatted !== "string") return refuse(row, at, formatted);
     const cardRow = { label: row.label, value: formatted, field: row.field };
     (fields === bound ? rows : words).push(cardRow);
     values.set(row.field, row.as === "text" && typeof value === "string" ? quote(formatted) : formatted);
@@ -177,9 +180,11 @@ function writeSentence(sentence: string, values: ReadonlyMap<string, string>): S
   });
 }
 
-function refuse({ field, currency }: Row, at: number, fault: FormatRefusal): DetailsRefusal {
-  const name = fault === "unknown_currency" && currency !== undefined ? currency : field;
-  return { refused: "invalid_authorization_details", path: `$[${at}].${name}`, why: formatFaults[fault] };
+function refuse({ field, currency }: Row, at: number, fault: FormatRefused): DetailsRefusal {
+  const name = fault.refused === "unknown_currency" && currency !== undefined ? currency : field;
+  const why =
+    fault.refused === "not_canonical" ? `must be written ${fault.spelling}` : formatFaults[fault.refused];
+  return { refused: "invalid_authorization_details", path: `$[${at}].${name}`, why };
 }
 
 const formatFaults: { readonly [fault in FormatRefusal]: string } = {

@@ -1,6 +1,7 @@
 /**
  * Formats values for people: American English, UTC, never rounded and never truncated, so that different values are
- * displayed differently. Refuses what cannot be displayed so.
+ * displayed differently. Each value has one spelling: others are refused, so that the same value always has the same digest
+ * and the same denial key. Refuses what cannot be displayed so.
  */
 import type { Json } from "@countersign/protocol";
 import type { Row } from "./action-type.ts";
@@ -12,7 +13,10 @@ export type FormatRefusal =
   | "unknown_currency"
   | "not_a_duration"
   | "not_a_time";
-export type FormatRefused = { readonly refused: FormatRefusal };
+/** `not_canonical`: the value has another spelling, which is to be used. */
+export type FormatRefused =
+  | { readonly refused: FormatRefusal }
+  | { readonly refused: "not_canonical"; readonly spelling: string };
 
 /** Formats the value as its row declares. `currency` is the value of the row's currency field. */
 export function formatValue(
@@ -63,12 +67,16 @@ export function formatList(value: Json): string | FormatRefused {
   return formatted.length === 0 ? "none" : formatted.join(", ");
 }
 
-/** Formats a decimal string with an ISO 4217 code: "10000.00" and "USD" are $10,000.00. Keeps all decimals. */
+/**
+ * Formats a decimal string with an ISO 4217 code: "10000.00" and "USD" are $10,000.00. The amount has the minor digits of its
+ * currency, or more if the last one is not zero.
+ */
 export function formatMoney(amount: string, currency: string): string | FormatRefused {
-  const decimals = countDecimals(amount);
-  if (decimals === undefined) return { refused: "not_a_decimal" };
+  if (!decimalPattern.test(amount)) return { refused: "not_a_decimal" };
   if (!currencies.has(currency)) return { refused: "unknown_currency" };
-  return showMoney(amount, Math.max(decimals, getMinorDigits(currency)), currency);
+  const spelling = spellDecimal(amount, getMinorDigits(currency));
+  if (spelling !== amount) return { refused: "not_canonical", spelling };
+  return showMoney(amount, countDecimals(amount), currency);
 }
 
 /** Formats an integer of minor units: 1000000 and "USD" are $10,000.00. */
@@ -81,10 +89,17 @@ export function formatMinorMoney(amount: number, currency: string): string | For
   return showMoney(`${sign}${whole}${digits === 0 ? "" : `.${padded.slice(-digits)}`}`, digits, currency);
 }
 
-/** Formats a decimal or an integer with grouped thousands and the operator's unit: "1,250.5 kg". */
+/**
+ * Formats a decimal or an integer with grouped thousands and the operator's unit: "1,250.5 kg". A decimal has no trailing zeros
+ * after the point.
+ */
 export function formatQuantity(amount: string | number, unit?: string): string | FormatRefused {
+  if (typeof amount === "string") {
+    if (!decimalPattern.test(amount)) return { refused: "not_a_decimal" };
+    const spelling = spellDecimal(amount, 0);
+    if (spelling !== amount) return { refused: "not_canonical", spelling };
+  }
   const digits = typeof amount === "number" ? 0 : countDecimals(amount);
-  if (digits === undefined) return { refused: "not_a_decimal" };
   const format = new Intl.NumberFormat("en-US", {
     minimumFractionDigits: digits,
     maximumFractionDigits: digits,
@@ -115,7 +130,10 @@ const months = [
   ...["August", "September", "October", "November", "December"],
 ];
 
-/** Formats RFC 3339 with any offset in UTC: "Sunday 22 November 2026, 14:00 UTC", with seconds if not zero. */
+/**
+ * Formats RFC 3339: "Sunday 22 November 2026, 14:00 UTC", with seconds if not zero. The time is in UTC, ends with Z, and has
+ * a fraction only if that is not zero, without trailing zeros.
+ */
 export function formatTime(time: string): string | FormatRefused {
   const match = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?(?:Z|([+-])([01]\d|2[0-3]):([0-5]\d))$/.exec(
     time,
@@ -127,11 +145,18 @@ export function formatTime(time: string): string | FormatRefused {
   if (Number.isNaN(date.getTime()) || date.toISOString().slice(0, 19) !== local)
     return { refused: "not_a_time" };
   const offset = (Number(hours ?? 0) * 60 + Number(minutes ?? 0)) * (sign === "-" ? -60 : 60);
-  return formatEpochSeconds(date.getTime() / 1000 - offset, /[1-9]/.test(fraction) ? fraction : "");
+  const seconds = date.getTime() / 1000 - offset;
+  const formatted = formatEpochSeconds(seconds, fraction);
+  if (typeof formatted !== "string") return formatted;
+  const spelling = `${new Date(seconds * 1000).toISOString().slice(0, 19)}${fraction.replace(/\.?0+$/, "")}Z`;
+  return spelling === time ? formatted : { refused: "not_canonical", spelling };
 }
 
 /** Formats integer seconds since the epoch as `formatTime` does. */
-export function formatEpochSeconds(seconds: number, fraction = ""): string | FormatRefused {
+export function formatEpochSeconds(
+  seconds: number,
+  fraction = "",
+): string | { readonly refused: "not_a_time" } {
   const date = new Date(seconds * 1000);
   const year = date.getUTCFullYear();
   if (!Number.isSafeInteger(seconds) || !(year >= 0 && year <= 9999)) return { refused: "not_a_time" };
@@ -142,15 +167,27 @@ export function formatEpochSeconds(seconds: number, fraction = ""): string | For
   return `${day} ${iso.slice(0, 4)}, ${clock} UTC`;
 }
 
-/**
- * Returns the number of decimals; undefined if it is no plain decimal. 15 digits and 8 decimals are exact in every step.
- */
-function countDecimals(amount: string): number | undefined {
-  const match = /^-?(?:0|[1-9]\d{0,14})(?:\.(\d{1,8}))?$/.exec(amount);
-  return match ? (match[1]?.length ?? 0) : undefined;
+/** A plain decimal. 15 digits and 8 decimals are exact in every step. */
+const decimalPattern = /^-?(?:0|[1-9]\d{0,14})(?:\.\d{1,8})?$/;
+
+function countDecimals(amount: string): number {
+  return amount.split(".")[1]?.length ?? 0;
 }
 
-const currencies: ReadonlySet<string> = new Set(Intl.supportedValuesOf("currency"));
+/** Returns the one spelling of a plain decimal: at least `minDecimals`, no trailing zeros beyond them, no negative zero. */
+function spellDecimal(amount: string, minDecimals: number): string {
+  const [whole = "", decimals = ""] = amount.split(".");
+  const spelled = decimals.replace(/0+$/, "").padEnd(minDecimals, "0");
+  const text = spelled === "" ? whole : `${whole}.${spelled}`;
+  return /[1-9]/.test(text) ? text : text.replace("-", "");
+}
+
+/** ISO 4217 codes of funds and units of account, which `Intl` does not list. It formats them by their code. */
+const unlistedCurrencies = "BOV CHE CHW CLF COU MXV USN UYI UYW VED".split(" ");
+export const currencies: ReadonlySet<string> = new Set([
+  ...Intl.supportedValuesOf("currency"),
+  ...unlistedCurrencies,
+]);
 
 /** ISO 4217 minor units other than two. `Intl` follows CLDR, which differs for a dozen currencies. */
 const minorDigitExceptions: { readonly [digits: string]: readonly string[] } = {
