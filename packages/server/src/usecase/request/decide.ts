@@ -27,7 +27,7 @@ import {
   deny,
   type RequestRefusal,
 } from "../../domain/request/request.ts";
-import { absent, type Store, type Versioned, type Write } from "../../store/store.ts";
+import { absent, type Outcome, type Store, type Versioned, type Write } from "../../store/store.ts";
 import { traceWait } from "../../tracing/tracing.ts";
 import { beginCeremony, finishCeremony } from "../people/ceremony.ts";
 import { checkAuthority, getRequiredLevel, guardDenials, isDenied } from "./authorization.ts";
@@ -101,89 +101,140 @@ function decisionChallengeOf(request: ApprovalRequest, approver: string, nonce: 
   return decisionChallenge({ request: id, digest, card: cardHash, verdict: "approve", approver, nonce });
 }
 
+/** Decides a request. If a record that was read changes before the commit, everything is read and checked again. */
 export async function decide(deps: DecideDeps, input: DecideInput): Promise<ApprovalRequest | DecideRefused> {
-  const { store } = deps;
   const policy = deps.policy.current();
-  const { verdict, channel } = input;
   for (;;) {
-    const signedIn = await guardSession(deps, input.session);
-    if ("refused" in signedIn) return signedIn;
-    const { session, approver } = signedIn;
-    const found = await store.read("request", input.requestId);
-    if (!found?.record.candidates.includes(approver.id)) return { refused: "not_yours" };
-    const request = found.record;
-    if (request.cardHash !== input.cardHash) return { refused: "other_card" };
-    const now = store.now();
-
-    const decision: Omit<Decision, "level"> = {
-      approver: approver.id,
-      at: now,
-      authenticatedAt: session.authenticatedAt,
-      amr: session.amr,
-    };
-    const writes: Write[] = [];
-    let next: ApprovalRequest | { refused: RequestRefusal };
-    let entry: NewEntry;
-    const about = {
-      actor: toApproverActor(approver.id),
-      request: request.id,
-      agent: request.agent,
-      approver: approver.id,
-      digest: request.digest,
-      texts: { reason: input.reason },
-    };
-    const shared = {
-      card_hash: request.cardHash,
-      ...(channel !== undefined && { channel }),
-      ...(session.test && { test: true }),
-    };
-    if (verdict === "deny") {
-      const reason = input.reason === undefined ? {} : { reason: input.reason };
-      next = deny(request, { ...decision, level: "session", ...reason }, now);
-      writes.push(...(await writeDenials(store, policy, request, now)));
-      entry = newEntry("request.denied", now, { ...about, facts: shared });
-    } else {
-      const proof = await verifyDecision({ ...deps, policy }, { ...input, session, approver }, found, now);
-      if ("refused" in proof) return proof;
-      writes.push(...proof.writes);
-      entry = newEntry("request.approved", now, { ...about, facts: { ...shared, ...proof.facts } });
-      next = approve(request, { ...decision, ...proof.authentication }, now);
-    }
-    if ("refused" in next) return next;
-    if (request.delivery !== "poll") writes.push(...(await queueCallback(store, request, now)));
-
-    const outcome = await store.commit({
-      notOnOrAfter: request.decideBy,
-      writes: [{ put: "request", record: next, ifVersion: found.version }, ...signedIn.writes, ...writes],
-      entries: [entry],
-    });
-    if (outcome === "committed") {
-      traceWait(request, now, verdict);
-      return next;
-    }
-    // Another decision, expiry, or a change of the session, device or agent: read and check again.
+    const resolved = await resolveDecision(deps, input);
+    if ("refused" in resolved) return resolved;
+    const result =
+      input.verdict === "deny"
+        ? await denyOnce(deps.store, policy, input, resolved)
+        : await approveOnce({ ...deps, policy }, input, resolved);
+    if ("refused" in result) return result;
+    if ((await commitDecision(deps.store, resolved, result)) === "conflict") continue;
+    traceWait(resolved.found.record, resolved.now, input.verdict);
+    return result.next;
   }
 }
 
-/** Reads the session and its approver again, and guards them: a removed device cannot decide. */
-async function guardSession(
+/** What a decision is based on: the session and its approver as read now, and the request of the card. */
+type ResolvedDecision = {
+  readonly session: Session;
+  readonly approver: Approver;
+  readonly found: Versioned<"request">;
+  /** Guards of session and approver: a removed device cannot decide. */
+  readonly guards: readonly Write[];
+  readonly now: number;
+};
+
+type DecisionResult = {
+  readonly next: ApprovalRequest;
+  readonly writes: readonly Write[];
+  readonly entry: NewEntry;
+};
+
+/** Reads session, approver and request. Refuses an approver who is not a candidate, and a form that displayed another card. */
+async function resolveDecision(
   { store, directory }: DecideDeps,
-  { id, approver: approverId }: Session,
-): Promise<
-  | { readonly session: Session; readonly approver: Approver; readonly writes: readonly Write[] }
-  | DecideRefused
-> {
+  { session: { id, approver: approverId }, requestId, cardHash }: DecideInput,
+): Promise<ResolvedDecision | DecideRefused> {
   const session = await store.read("session", id);
   const approver = await directory.findById(approverId);
   if (!session || !approver?.active || store.now() >= session.record.expiresAt)
     return { refused: "signed_out" };
+  const found = await store.read("request", requestId);
+  if (!found?.record.candidates.includes(approverId)) return { refused: "not_yours" };
+  if (found.record.cardHash !== cardHash) return { refused: "other_card" };
   return {
     session: session.record,
     approver: approver.record,
-    writes: [
+    found,
+    guards: [
       { check: "session", id, ifVersion: session.version },
       { check: "approver", id: approverId, ifVersion: approver.version },
     ],
+    now: store.now(),
+  };
+}
+
+async function denyOnce(
+  store: Store,
+  policy: Policy,
+  input: DecideInput,
+  { session, approver, found: { record: request }, now }: ResolvedDecision,
+): Promise<DecisionResult | DecideRefused> {
+  const { authenticatedAt, amr } = session;
+  const reason = input.reason === undefined ? {} : { reason: input.reason };
+  const decision: Decision = {
+    approver: approver.id,
+    at: now,
+    authenticatedAt,
+    amr,
+    level: "session",
+    ...reason,
+  };
+  const next = deny(request, decision, now);
+  if ("refused" in next) return next;
+  return {
+    next,
+    writes: await writeDenials(store, policy, request, now),
+    entry: newEntry("request.denied", now, {
+      ...toEntryMembers(request, approver, input),
+      facts: toEntryFacts(request, session, input),
+    }),
+  };
+}
+
+async function approveOnce(
+  deps: Omit<DecideDeps, "policy"> & { readonly policy: Policy },
+  input: DecideInput,
+  { session, approver, found: { record: request }, now }: ResolvedDecision,
+): Promise<DecisionResult | DecideRefused> {
+  const proof = await verifyDecision(deps, { signed: input.signed, session, approver }, request, now);
+  if ("refused" in proof) return proof;
+  const next = approve(request, { approver: approver.id, at: now, ...proof.authentication }, now);
+  if ("refused" in next) return next;
+  return {
+    next,
+    writes: proof.writes,
+    entry: newEntry("request.approved", now, {
+      ...toEntryMembers(request, approver, input),
+      facts: { ...toEntryFacts(request, session, input), ...proof.facts },
+    }),
+  };
+}
+
+/** Commits the decision before the request closes, with the callback of a ping or push request. */
+async function commitDecision(
+  store: Store,
+  { found: { record: request, version }, guards, now }: ResolvedDecision,
+  { next, writes, entry }: DecisionResult,
+): Promise<Outcome> {
+  const callback = request.delivery === "poll" ? [] : await queueCallback(store, request, now);
+  return await store.commit({
+    notOnOrAfter: request.decideBy,
+    writes: [{ put: "request", record: next, ifVersion: version }, ...guards, ...writes, ...callback],
+    entries: [entry],
+  });
+}
+
+function toEntryMembers(request: ApprovalRequest, approver: Approver, { reason }: DecideInput) {
+  return {
+    actor: toApproverActor(approver.id),
+    request: request.id,
+    agent: request.agent,
+    approver: approver.id,
+    digest: request.digest,
+    texts: { reason },
+  };
+}
+
+function toEntryFacts({ cardHash }: ApprovalRequest, { test }: Session, { channel }: DecideInput) {
+  return {
+    card_hash: cardHash,
+    ...(channel !== undefined && { channel }),
+    ...(test && { test: true }),
   };
 }
 
@@ -197,7 +248,7 @@ type VerifiedDecision = {
 async function verifyDecision(
   deps: Omit<DecideDeps, "policy"> & { readonly policy: Policy },
   { approver, session, signed }: Pick<DecideInput, "session" | "signed"> & { readonly approver: Approver },
-  { record: request }: Versioned<"request">,
+  request: ApprovalRequest,
   now: number,
 ): Promise<VerifiedDecision | DecideRefused> {
   const { store, policy } = deps;
