@@ -14,7 +14,10 @@ import type { PollLimiter } from "./poll-limiter.ts";
 export type RedeemDeps = IssueDeps & {
   readonly pollLimiter: PollLimiter;
   readonly pollWaiters: PollWaiters;
-  /** Resolves an `auth_req_id` of this agent to a request id; undefined for anything else. */
+  /**
+   * Verifies the HMAC of an `auth_req_id` and returns the request id in it. Returns undefined for an `auth_req_id` of another
+   * agent and for any other text. Reads no store, so the request may not exist.
+   */
   readonly authReqIds: { readonly resolve: (authReqId: string, agentId: string) => string | undefined };
 };
 
@@ -28,25 +31,28 @@ export type RedeemRefusal =
   | IssueRefusal;
 export type RedeemRefused = { readonly refused: RedeemRefusal; readonly denialReason?: string };
 
-/** A request id, and its status as read. */
-export type RedeemTarget = { readonly id: string; readonly status: PollState | undefined };
+/** The request behind an `auth_req_id`. `status`: as read, undefined if the request does not exist. */
+export type RequestLookup = { readonly id: string; readonly status: PollState | undefined };
 
-/** Reads the claimed agent and the request behind its `auth_req_id` in one query. */
-export async function findRedeemTarget(
+/**
+ * Reads the agent that the request claims to be from and the status of the request behind its `auth_req_id`, in one query.
+ * Called before authentication, which needs the agent record: the caller must authenticate before it uses `lookup`.
+ */
+export async function readAgentAndRequest(
   { store, authReqIds }: Pick<RedeemDeps, "store" | "authReqIds">,
   agentId: string,
   authReqId: string | undefined,
-): Promise<{ readonly agent: Versioned<"agent"> | undefined; readonly target?: RedeemTarget }> {
+): Promise<{ readonly agent: Versioned<"agent"> | undefined; readonly lookup?: RequestLookup }> {
   const id = authReqId === undefined ? undefined : authReqIds.resolve(authReqId, agentId);
   if (id === undefined) return { agent: await store.read("agent", agentId) };
   const { agent, request: status } = await store.readAgentAndStatus(agentId, id);
-  return { agent, target: { id, status } };
+  return { agent, lookup: { id, status } };
 }
 
 export type RedeemInput = {
   readonly authReqId: string;
-  /** The request behind `auth_req_id`, looked up before authentication; undefined if unknown or of another agent. */
-  readonly target: RedeemTarget | undefined;
+  /** What `readAgentAndRequest` found for `authReqId`; undefined if it is not an `auth_req_id` of this agent. */
+  readonly lookup: RequestLookup | undefined;
   /** `resource` (RFC 8707), if given; it must be the approved API. */
   readonly resource?: string | undefined;
   /** The key that the caller proved; the token is bound to it. */
@@ -59,13 +65,13 @@ export type RedeemInput = {
 export async function redeem(
   deps: RedeemDeps,
   authenticated: Versioned<"agent">,
-  { authReqId, target, wait, ...issueOptions }: RedeemInput,
+  { authReqId, lookup, wait, ...issueOptions }: RedeemInput,
 ): Promise<IssuedToken | RedeemRefused> {
   const { store, pollLimiter, pollWaiters } = deps;
   let agent = authenticated;
-  if (!target) return { refused: "invalid_grant" };
-  const { id } = target;
-  let status = target.status;
+  if (!lookup) return { refused: "invalid_grant" };
+  const { id } = lookup;
+  let status = lookup.status;
   if (agent.record.delivery.mode === "push") {
     // Requests created in another delivery mode may still be polled.
     const found = await store.read("request", id);

@@ -3,10 +3,10 @@ import { cibaGrantType, isErrorDescription } from "@countersign/protocol";
 import type { IssuedToken } from "../../../usecase/token/issue.ts";
 import { slowDownSeconds } from "../../../usecase/token/poll-limiter.ts";
 import {
-  findRedeemTarget,
   type RedeemDeps,
   type RedeemRefusal,
   type RedeemRefused,
+  readAgentAndRequest,
   redeem,
 } from "../../../usecase/token/redeem.ts";
 import type { EndpointHandler } from "../../route.ts";
@@ -47,7 +47,7 @@ export function createTokenHandler(deps: TokenDeps): EndpointHandler {
     const form = await readForm(request);
     const credentials = readClientCredentials(request, form, peer);
     // One read per poll: the agent, and the status of the request that `auth_req_id` belongs to.
-    const { agent: found, target } = await findRedeemTarget(deps, credentials.id, form.get("auth_req_id"));
+    const { agent: found, lookup } = await readAgentAndRequest(deps, credentials.id, form.get("auth_req_id"));
     const agent = await authenticateClient(deps, found, credentials);
     if (requireParameter(form, "grant_type") !== cibaGrantType)
       throw new OAuthError("unsupported_grant_type", `the only supported grant type is ${cibaGrantType}`);
@@ -60,7 +60,7 @@ export function createTokenHandler(deps: TokenDeps): EndpointHandler {
     const wait = parsePreferWait(request);
     const result = await redeem(deps, agent, {
       authReqId,
-      target,
+      lookup,
       resource: form.get("resource"),
       confirmation: binding.confirmation,
       wait,
