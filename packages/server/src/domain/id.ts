@@ -1,13 +1,13 @@
-/** Ids: a word that says what of, the time, 80 random bits. They sort by age and are not secret. */
+/** Record ids: a prefix that names the kind, the time, 80 random bits. They sort by creation time and are not secret. */
 import { randomFillSync } from "node:crypto";
 
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
 
-/** Random bytes are fetched from the system in blocks: one system call for many ids. */
+/** Random bytes are read in blocks: one system call for 256 ids. */
 const pool = new Uint8Array(4096);
 let used = pool.length;
 
-/** `req_01jd…`: 10 characters of milliseconds and 16 random ones, Crockford base32. */
+/** Creates an id such as `req_01jd…`: 10 characters of milliseconds and 16 random ones, Crockford base32. */
 export function newId(prefix: string, at: number): string {
   if (used + 16 > pool.length) {
     randomFillSync(pool);

@@ -151,8 +151,8 @@ const { jwk, privateJwk } = await pair("1");
 const unusable: readonly (readonly [string, () => void, RegExp])[] = [
   ["a private key among them", () => publish(jwk, privateJwk), /private or symmetric/],
   ["a symmetric key among them", () => publish(jwk, { kty: "oct", k: "AAAA" }), /private or symmetric/],
-  ["no keys", () => answer(200, '{"keys":[]}'), /no key that can be used/],
-  ["no JWK Set", () => answer(200, "[]"), /no JWK Set/],
+  ["no keys", () => answer(200, '{"keys":[]}'), /no key of a supported type/],
+  ["no JWK Set", () => answer(200, "[]"), /not a JWK Set/],
   ["no JSON", () => answer(200, "<html>"), /the response is not valid JSON at/],
   ["a member twice", () => answer(200, '{"keys":[],"keys":[]}'), /the response is not valid JSON at/],
   ["too many keys", () => publish(...Array.from({ length: 21 }, () => jwk)), /more than 20/],

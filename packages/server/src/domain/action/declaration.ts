@@ -45,6 +45,7 @@ type ResolvedDeclaration = Declaration &
   Required<Pick<Declaration, "advisory" | "denyBy" | "lifetimeSeconds" | "tokenLifetimeSeconds">>;
 type AddProblem = (path: DeclarationProblem["path"], message: string, remedy: string) => void;
 
+/** Returns every problem of a declaration. */
 export function checkDeclaration(declaration: ResolvedDeclaration, fields: Fields): DeclarationProblem[] {
   const problems: DeclarationProblem[] = [];
   const addProblem: AddProblem = (path, message, remedy) => problems.push({ path, message, remedy });

@@ -1,7 +1,6 @@
 /**
- * The answer on its way to an agent that is pinged or pushed to (CIBA §10.2, §10.3), as a pure state machine. Made with
- * the request and gone once it has arrived. While an attempt is under way it is leased: whoever finds the lease run out
- * may try again.
+ * The delivery state machine of a ping or push callback (CIBA §10.2, §10.3). Pure. Created with the request and deleted
+ * after delivery. Each attempt takes a lease; once the lease has expired, any node may try again.
  *
  *      idle ── queue ──▶ queued ── lease ──▶ queued ── (sent) ──▶ deleted
  *                          ▲                   │
@@ -10,34 +9,35 @@
 import type { ActionType } from "../action/action-type.ts";
 import type { Agent, DeliveryMode } from "../client/client.ts";
 
-/** One for each request, under its id. */
+/** The callback of a request: at most one, with the same id. */
 export type Callback = {
   /** The id of the request. */
   readonly id: string;
   readonly agent: string;
   readonly mode: Exclude<DeliveryMode, "poll">;
-  /** `client_notification_token`, encrypted under the key from outside the database. */
+  /** `client_notification_token`, encrypted under the root key. */
   readonly sealedToken: string;
   readonly state: "idle" | "queued" | "abandoned";
   readonly attempts: number;
-  /** When the next attempt is due; while one is under way, when its lease ends; given up, when it is forgotten. */
+  /** Time of the next attempt; during an attempt, the end of its lease; if abandoned, the time of deletion. */
   readonly dueAt: number;
-  /** Push: the body, token and all, encrypted likewise, from the first attempt until the last. */
+  /** Push: the body with the token, encrypted under the root key; from the first attempt to the last. */
   readonly sealedBody?: string;
-  /** Push: the token in it, which ends if it cannot be delivered. */
+  /** Push: the token in the body. It is revoked if delivery is abandoned. */
   readonly token?: { readonly hash: string; readonly jti: string; readonly expiresAt: number };
   readonly lastError?: string;
 };
 
-/** Longer than an attempt may take, and short enough that after a crash a pushed token still has time. */
+/** Longer than the timeout of an attempt; short, so that after a crash a pushed token can still be used. */
 export const leaseMs = 15_000;
-/** Delay after each failed attempt. When they are used up, the callback is given up. */
+/** Delay after each failed attempt. After the last one the callback is abandoned. */
 const retryDelaysMs = [1_000, 5_000, 20_000, 60_000, 300_000];
-/** What a token has to be good for when it arrives: less, and the agent could not use it. */
+/** Minimum remaining lifetime of a pushed token at the next attempt. */
 const minRemainingMs = 5_000;
+/** How long an abandoned callback is kept. */
 const retentionMs = 30 * 24 * 3_600_000;
 
-/** Nothing is sent before there is an answer. */
+/** Creates an idle callback: nothing is sent until the request is resolved. */
 export function newCallback(
   fields: Pick<Callback, "id" | "agent" | "mode" | "sealedToken">,
   now: number,
@@ -45,14 +45,14 @@ export function newCallback(
   return { ...fields, state: "idle", attempts: 0, dueAt: now };
 }
 
-/** There is an answer. Undefined where it is on its way, or was given up: the first one is what counts. */
+/** Queues the callback once the request is resolved. Returns undefined if it is queued or abandoned already. */
 export function queue(callback: Callback, now: number): Callback | undefined {
   return callback.state === "idle" ? { ...callback, state: "queued", dueAt: now } : undefined;
 }
 
 /**
- * The agent asks for the same again, and listens with another token: the newest counts. Where everything had been sent
- * (or given up) already, it is sent once more, to whoever that was lost on.
+ * Replaces the notification token when the agent repeats a request; the newest token counts. If the callback was delivered
+ * or abandoned before and the request is decided, it is sent once more.
  */
 export function replaceToken(
   callback: Callback | undefined,
@@ -65,13 +65,13 @@ export function replaceToken(
   return isDecided ? { ...replacement, state: "queued", dueAt: now } : replacement;
 }
 
-/** Undefined where it is not due: nothing is to be said yet, or somebody is saying it. */
+/** Starts an attempt. Returns undefined if none is due: the callback is not queued, or another lease is active. */
 export function lease(callback: Callback, now: number): Callback | undefined {
   if (callback.state !== "queued" || callback.dueAt > now) return undefined;
   return { ...callback, attempts: callback.attempts + 1, dueAt: now + leaseMs };
 }
 
-/** Tries again later. Undefined where that would be once too often, or too late for the token. */
+/** Schedules the next attempt. Returns undefined after the last one, or if the pushed token would expire too soon. */
 export function scheduleRetry(callback: Callback, error: string, now: number): Callback | undefined {
   const delay = retryDelaysMs[callback.attempts - 1];
   if (delay === undefined) return undefined;
@@ -80,18 +80,21 @@ export function scheduleRetry(callback: Callback, error: string, now: number): C
   return { ...callback, dueAt, lastError: error };
 }
 
-/** The body goes, with the token that it holds; what happened stays to be seen for a while. */
+/** Abandons delivery: removes the body, and keeps the error for 30 days. */
 export function abandon({ sealedBody: _, ...callback }: Callback, error: string, now: number): Callback {
   return { ...callback, state: "abandoned", dueAt: now + retentionMs, lastError: error };
 }
 
-/** What a status means (CIBA §10.2, §10.3.1): a redirect is never followed, and will be there again. */
+/** Classifies the HTTP status of an attempt (CIBA §10.2, §10.3.1). Redirects are not followed, and not retried. */
 export function getDeliveryResult(status: number): "accepted" | "retry" | "rejected" {
   if (status >= 200 && status < 300) return "accepted";
   return status >= 500 || status === 429 ? "retry" : "rejected";
 }
 
-/** A push carries no proof of a key, and nobody watches where it goes: why it is not for this, if it is not. */
+/**
+ * Returns why push delivery is not available for this agent and these action types; undefined if it is. A push contains no
+ * proof of possession, and a token that is sent to a wrong endpoint cannot be recalled.
+ */
 export function findPushFault(
   { binding }: Pick<Agent, "binding">,
   definitions: readonly Pick<ActionType, "type" | "reversibility">[],

@@ -1,4 +1,4 @@
-/** What a name in a certificate can look like (RFC 8705 §2.1.2). */
+/** Validates the names that a client certificate is registered by (RFC 8705 §2.1.2). */
 import { isIP } from "node:net";
 import type { CertificateName } from "./client.ts";
 import { parseDistinguishedName } from "./distinguished-name.ts";
@@ -11,6 +11,7 @@ const validators: Readonly<Record<CertificateName, (value: string) => boolean>> 
   san_email: (value) => /^[^\s@\p{C}]+@[^\s@\p{C}]+$/u.test(value),
 };
 
+/** Returns true if a certificate can contain this name. At most 500 characters. */
 export function isCertificateValue(name: CertificateName, value: string): boolean {
   return value.length <= 500 && validators[name](value);
 }

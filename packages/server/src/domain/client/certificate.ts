@@ -1,4 +1,4 @@
-/** What a client's certificate says, held against what the client is registered for (RFC 8705 §2.1, §2.2). */
+/** Compares a client's certificate with the client's registration (RFC 8705 §2.1, §2.2). */
 import { createPublicKey, type JsonWebKey, X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
 import type { JsonObject } from "@countersign/protocol";
@@ -6,7 +6,7 @@ import ipaddr from "ipaddr.js";
 import type { CertificateName } from "./client.ts";
 import { areNamesEqual, parseDistinguishedName, parseSubject } from "./distinguished-name.ts";
 
-/** Undefined for what is no certificate. */
+/** Parses DER or PEM. Returns undefined if it is not an X.509 certificate. */
 export function parseCertificate(der: Uint8Array | string): X509Certificate | undefined {
   try {
     return new X509Certificate(der);
@@ -15,7 +15,10 @@ export function parseCertificate(der: Uint8Array | string): X509Certificate | un
   }
 }
 
-/** Whether it bears the name: its whole subject, or one of its alternative names. Wildcards stand for themselves. */
+/**
+ * Returns true if the whole subject or one of the subject alternative names equals `value`. Wildcards are compared
+ * literally.
+ */
 export function hasName(certificate: X509Certificate, name: CertificateName, value: string): boolean {
   if (name === "subject_dn")
     return areNamesEqual(parseSubject(certificate.subject), parseDistinguishedName(value));
@@ -31,32 +34,35 @@ const subjectAltTypes: Readonly<
 > = {
   san_dns: ["DNS", (value) => value.toLowerCase()],
   san_uri: ["URI", (value) => value],
-  // RFC 8705 §2.1.2: compared as the bytes that they stand for.
+  // RFC 8705 §2.1.2: compare the binary addresses, not their spelling.
   san_ip: ["IP Address", (value) => (isIP(value) ? ipaddr.parse(value).toNormalizedString() : value)],
-  // RFC 5280 §4.2.1.6: what is before the @ has case, the host has none.
+  // RFC 5280 §4.2.1.6: the local part is case-sensitive, the host is not.
   san_email: ["email", (value) => value.replace(/@[^@]*$/, (host) => host.toLowerCase())],
 };
 
-/** As `node:crypto` lists them: `DNS:a, URI:b`, and a value with anything odd in it as a JSON string. */
+/**
+ * Parses the list that `node:crypto` returns: `DNS:a, URI:b`. A value with special characters is a JSON string. Returns an
+ * empty list if any entry is malformed.
+ */
 function parseSubjectAltNames({ subjectAltName = "" }: X509Certificate): (readonly [string, string])[] {
   const names: [string, string][] = [];
   const entry = /([A-Za-z ]+):("(?:[^"\\]|\\.)*"|[^",]*)(?:, |$)/y;
   while (entry.lastIndex < subjectAltName.length) {
-    const [, kind = "", written = ""] = entry.exec(subjectAltName) ?? [];
+    const [, kind = "", encoded = ""] = entry.exec(subjectAltName) ?? [];
     if (kind === "") return [];
-    names.push([kind, written.startsWith('"') ? JSON.parse(written) : written]);
+    names.push([kind, encoded.startsWith('"') ? JSON.parse(encoded) : encoded]);
   }
   return names;
 }
 
-/** At this instant, in milliseconds since the epoch. */
+/** Returns true if the certificate is valid at `now`, in milliseconds since the epoch. */
 export function isCurrent({ validFromDate, validToDate }: X509Certificate, now: number): boolean {
   return validFromDate.getTime() <= now && now < validToDate.getTime();
 }
 
 /**
- * Whether it is the certificate of one of these keys. A key that was registered with a certificate (`x5c`) is good for
- * that one alone; any other key for every certificate that has it.
+ * Returns true if the certificate matches one of these keys. A key that is registered with a certificate (`x5c`) matches
+ * only that certificate; any other key matches every certificate with this public key.
  */
 export function matchesAnyKey(certificate: X509Certificate, jwks: readonly JsonObject[]): boolean {
   return jwks.some((jwk) => {

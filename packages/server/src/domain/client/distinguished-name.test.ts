@@ -5,10 +5,10 @@ import { createSelfSigned } from "@countersign/testing/server/certificate";
 import fc from "fast-check";
 import { areNamesEqual, parseDistinguishedName, parseSubject } from "./distinguished-name.ts";
 
-const same = (one: string, other: string) =>
+const areEqual = (one: string, other: string) =>
   areNamesEqual(parseDistinguishedName(one), parseDistinguishedName(other));
 
-test("attributes have several names, in any case, and one of numbers", () => {
+test("compares attributes by OID, whatever their name and case", () => {
   for (const [one, other] of [
     ["CN=a", "cn=a"],
     ["CN=a", "2.5.4.3=a"],
@@ -18,27 +18,27 @@ test("attributes have several names, in any case, and one of numbers", () => {
     ["1.2.3=a", "1.2.3=#0C0161"],
     ["privateThing=a", "PRIVATETHING=a"],
   ] as const)
-    assert.ok(same(one, other), `${one} ${other}`);
-  assert.ok(!same("CN=a", "OU=a"));
-  assert.ok(!same("1.2.3=a", "1.2.4=a"));
+    assert.ok(areEqual(one, other), `${one} ${other}`);
+  assert.ok(!areEqual("CN=a", "OU=a"));
+  assert.ok(!areEqual("1.2.3=a", "1.2.4=a"));
 });
 
-test("the order of steps counts, that of attributes within one does not", () => {
-  assert.ok(same("CN=a+OU=b,O=c", "OU=b+CN=a, O = c"));
-  assert.ok(!same("CN=a,OU=b,O=c", "OU=b,CN=a,O=c"));
-  assert.ok(!same("CN=a+OU=b", "CN=a,OU=b"));
-  assert.ok(!same("CN=a,O=b", "O=b,CN=a"));
+test("compares the order of RDNs, and ignores the order of attributes in one RDN", () => {
+  assert.ok(areEqual("CN=a+OU=b,O=c", "OU=b+CN=a, O = c"));
+  assert.ok(!areEqual("CN=a,OU=b,O=c", "OU=b,CN=a,O=c"));
+  assert.ok(!areEqual("CN=a+OU=b", "CN=a,OU=b"));
+  assert.ok(!areEqual("CN=a,O=b", "O=b,CN=a"));
 });
 
-test("what is escaped is part of the value, and what is not separates", () => {
-  assert.ok(same("CN=a\\,O\\=b", "CN=a\\2cO=b"));
-  assert.ok(!same("CN=a\\,O\\=b", "CN=a,O=b"));
-  assert.ok(same("CN=\\ a\\ ", "CN=\\20a\\20"));
-  assert.ok(!same("CN=\\ a", "CN= a"));
-  assert.ok(same("CN=Lu\\C4\\8Di\\C4\\87", "CN=Lučić"));
+test("an escaped separator is part of the value", () => {
+  assert.ok(areEqual("CN=a\\,O\\=b", "CN=a\\2cO=b"));
+  assert.ok(!areEqual("CN=a\\,O\\=b", "CN=a,O=b"));
+  assert.ok(areEqual("CN=\\ a\\ ", "CN=\\20a\\20"));
+  assert.ok(!areEqual("CN=\\ a", "CN= a"));
+  assert.ok(areEqual("CN=Lu\\C4\\8Di\\C4\\87", "CN=Lučić"));
 });
 
-test("what is no distinguished name equals nothing, not even itself", () => {
+test("an invalid name equals no name, not even itself", () => {
   for (const text of [
     "",
     "a",
@@ -60,27 +60,27 @@ test("what is no distinguished name equals nothing, not even itself", () => {
     "CN=#0401ab",
     "1..2=a",
   ])
-    assert.ok(!same(text, text), text);
+    assert.ok(!areEqual(text, text), text);
 });
 
-/** RFC 4514 §2.4, as a strict writer would. */
-function written(value: string): string {
+/** Escapes a value as RFC 4514 §2.4 requires. */
+function escapeValue(value: string): string {
   const escaped = value.replace(/["+,;<>\\]/g, "\\$&").replaceAll("\0", "\\00");
   return escaped.replace(/^[ #]/, "\\$&").replace(/([^\\]|^) $/, "$1\\ ");
 }
 
-test("a value of any text survives being written and read, and two different ones stay different", () => {
+test("for any value: equal to itself after escaping, and different from any other value", () => {
   const value = fc.string({ unit: "grapheme", minLength: 1, maxLength: 20 });
   fc.assert(
     fc.property(value, value, (one, other) => {
-      const [a, b] = [`CN=${written(one)},O=x`, `CN=${written(other)},O=x`];
-      assert.ok(same(a, a), a);
-      assert.equal(same(a, b), one === other);
+      const [a, b] = [`CN=${escapeValue(one)},O=x`, `CN=${escapeValue(other)},O=x`];
+      assert.ok(areEqual(a, a), a);
+      assert.equal(areEqual(a, b), one === other);
     }),
   );
 });
 
-test("whatever comes, it is read or it is not, and never thrown over", () => {
+test("never throws, for any text", () => {
   const odd = fc.string({ unit: fc.constantFrom(...'CN=,+\\#; "2.5ab\n0') });
   fc.assert(
     fc.property(odd, (text) => {
@@ -90,7 +90,7 @@ test("whatever comes, it is read or it is not, and never thrown over", () => {
   );
 });
 
-test("the subject of a certificate is the name that it was made with, whatever stands in it", async () => {
+test("parseSubject reads any special character in the subject of a certificate", async () => {
   const nasty = [
     "a,O=b",
     "a+O=b",
@@ -107,7 +107,7 @@ test("the subject of a certificate is the name that it was made with, whatever s
   for (const value of nasty) {
     const { der } = await createSelfSigned([{ O: [{ utf8String: "x" }] }, { CN: [{ utf8String: value }] }]);
     const subject = parseSubject(new X509Certificate(der).subject);
-    const expected = parseDistinguishedName(`CN=${written(value)},O=x`);
+    const expected = parseDistinguishedName(`CN=${escapeValue(value)},O=x`);
     assert.deepEqual(subject, expected, JSON.stringify(value));
     assert.ok(subject);
   }

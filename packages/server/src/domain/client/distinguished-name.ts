@@ -1,22 +1,23 @@
 /**
- * Distinguished names in writing: as RFC 4514 writes them, with the innermost attribute first, and as a certificate's
- * subject is read out, line by line from the outermost. Both are brought into one form that can be compared. Values are
- * compared exactly, which is stricter than RFC 5280 §7.1: a name that only looks alike is another name.
+ * Parses distinguished names into a normal form for comparison: from the string form of RFC 4514, most specific RDN first,
+ * and from a certificate's subject as `node:crypto` returns it, most specific RDN last. Values are compared exactly, which
+ * is stricter than the matching rules of RFC 5280 §7.1.
  */
 
-/** Outermost last; each step is one text for its set of attributes. */
+/** Relative distinguished names (RDNs), most specific first. Each is one string for its set of attributes. */
 export type DistinguishedName = readonly string[];
 
-/** Undefined for what is no distinguished name. Spaces around separators are allowed, as many tools write them. */
+/** Parses RFC 4514. Accepts spaces around separators. Returns undefined if the text is not a distinguished name. */
 export function parseDistinguishedName(text: string): DistinguishedName | undefined {
-  return parseSteps(splitAt(",", text));
+  return parseRdns(splitAt(",", text));
 }
 
-/** The subject of a certificate as `node:crypto` has it: one step on each line, escaped as in RFC 4514. */
+/** Parses the subject of a certificate as `node:crypto` returns it: one RDN per line, escaped as in RFC 4514. */
 export function parseSubject(subject: string): DistinguishedName | undefined {
-  return parseSteps(subject.split("\n").reverse());
+  return parseRdns(subject.split("\n").reverse());
 }
 
+/** Returns true if both names are valid and equal. */
 export function areNamesEqual(
   one: DistinguishedName | undefined,
   other: DistinguishedName | undefined,
@@ -24,15 +25,15 @@ export function areNamesEqual(
   return one !== undefined && other !== undefined && JSON.stringify(one) === JSON.stringify(other);
 }
 
-function parseSteps(steps: readonly string[]): DistinguishedName | undefined {
-  const parsed = steps.map((step) => {
-    const attributes = splitAt("+", step).map(parseAttribute);
+function parseRdns(rdns: readonly string[]): DistinguishedName | undefined {
+  const parsed = rdns.map((rdn) => {
+    const attributes = splitAt("+", rdn).map(parseAttribute);
     return attributes.includes(undefined) ? undefined : JSON.stringify(attributes.sort());
   });
   return parsed.includes(undefined) ? undefined : (parsed as string[]);
 }
 
-/** At each separator that no backslash goes before. */
+/** Splits at each separator that is not escaped with a backslash. */
 function splitAt(separator: "," | "+", text: string): string[] {
   const parts = [""];
   for (const [piece] of text.matchAll(/\\[\s\S]|[\s\S]/g))
@@ -44,15 +45,15 @@ function splitAt(separator: "," | "+", text: string): string[] {
 const attribute = /^ *([A-Za-z][A-Za-z0-9-]*|\d+(?:\.\d+)+) *= *((?:\\[\s\S]|[^\\])*)$/;
 
 function parseAttribute(text: string): string | undefined {
-  const [, type, written] = attribute.exec(text) ?? [];
-  if (type === undefined || written === undefined) return undefined;
-  const value = written.startsWith("#") ? parseHex(written.trim().slice(1)) : parseText(written);
+  const [, type, encoded] = attribute.exec(text) ?? [];
+  if (type === undefined || encoded === undefined) return undefined;
+  const value = encoded.startsWith("#") ? parseHex(encoded.trim().slice(1)) : parseText(encoded);
   return value === undefined ? undefined : `${resolveOid(type)}=${value}`;
 }
 
-/** RFC 4514 §2.4: a backslash goes before a special character, or before two digits for one byte of UTF-8. */
-function parseText(written: string): string | undefined {
-  const trimmed = /^((?:\\[\s\S]|[^\\])*?) *$/.exec(written)?.[1] ?? "";
+/** Unescapes a value: a backslash escapes a special character, or two hex digits of a UTF-8 byte (RFC 4514 §2.4). */
+function parseText(encoded: string): string | undefined {
+  const trimmed = /^((?:\\[\s\S]|[^\\])*?) *$/.exec(encoded)?.[1] ?? "";
   const bytes: Uint8Array[] = [];
   for (const [piece, hex, escaped, plain] of trimmed.matchAll(/\\([0-9a-fA-F]{2})|\\([\s\S])|([^\\]+)/g)) {
     if (plain !== undefined && /["<>;]/.test(plain)) return undefined;
@@ -62,10 +63,10 @@ function parseText(written: string): string | undefined {
   return decode(Buffer.concat(bytes));
 }
 
-/** UTF8String, PrintableString and IA5String. */
+/** BER tags of UTF8String, PrintableString and IA5String. */
 const textTags = [0x0c, 0x13, 0x16];
 
-/** RFC 4514 §2.4, `#` and BER: how the value of an attribute without a name is written. Short texts only. */
+/** Decodes a value in hexadecimal BER, the form after `#` (RFC 4514 §2.4). Strings of at most 127 bytes only. */
 function parseHex(hex: string): string | undefined {
   const ber = /^(?:[0-9a-fA-F]{2})+$/.test(hex) ? Buffer.from(hex, "hex") : Buffer.alloc(0);
   const [tag = 0, length = 0] = ber;
@@ -81,7 +82,7 @@ function decode(bytes: Uint8Array): string | undefined {
   }
 }
 
-/** The names of RFC 4514 §3, those that OpenSSL writes, and what they are called elsewhere. */
+/** Attribute names of RFC 4514 §3, OpenSSL and other tools, by OID. */
 const oids: ReadonlyMap<string, string> = new Map(
   Object.entries({
     "2.5.4.3": "cn commonname",
@@ -114,6 +115,7 @@ const oids: ReadonlyMap<string, string> = new Map(
   }).flatMap(([oid, names]) => names.split(" ").map((name) => [name, oid] as const)),
 );
 
+/** Returns the OID of a known attribute name; otherwise the type in lower case. */
 function resolveOid(type: string): string {
   return oids.get(type.toLowerCase()) ?? type.toLowerCase();
 }

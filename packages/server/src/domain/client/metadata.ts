@@ -1,6 +1,6 @@
 /**
- * An agent's registration as client metadata, spelled as the specifications spell it: what `registration.ts` reads,
- * written again. No secret is in it. The action types are written by `type-metadata.ts`.
+ * Writes an agent's registration as client metadata (RFC 7591 §2): the reverse of `registration.ts`. Contains no secret.
+ * Action types are written by `type-metadata.ts`.
  */
 import { cibaGrantType, type JsonObject } from "@countersign/protocol";
 import type { Agent } from "./client.ts";
@@ -10,7 +10,7 @@ export function toClientMetadata(agent: Agent): JsonObject {
   return {
     client_name: agent.name,
     grant_types: [cibaGrantType],
-    // Nothing redirects here, and no response goes through a browser. Some clients want the members all the same.
+    // CIBA has no redirects. Some client libraries require these members anyway.
     redirect_uris: [],
     response_types: [],
     token_endpoint_auth_method: credential.method,

@@ -1,3 +1,3 @@
-/** Something wrong with what an agent would be registered with: which member of its metadata, what, and what to do. */
+/** A fault in client metadata: the member, what is wrong with it, and how to correct it. */
 export type MetadataProblem = { readonly member: string; readonly message: string; readonly remedy: string };
 export type AddProblem = (member: string, message: string, remedy: string) => void;

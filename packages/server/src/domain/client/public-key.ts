@@ -1,16 +1,16 @@
-/** A client's public keys as it registers them (RFC 7517): read strictly, because whatever they verify is believed. */
+/** Validates a client's JWK Set (RFC 7517). Strict, because signatures by these keys authenticate the client. */
 import { createPublicKey, type JsonWebKey, type KeyObject } from "node:crypto";
 import { isObject, type Json, type JsonObject } from "@countersign/protocol";
 import { parseCertificate } from "./certificate.ts";
 import type { SignatureAlgorithm } from "./client.ts";
 
-/** More than one agent rotates through. */
+/** Maximum number of keys: enough for any rotation. */
 const maxKeys = 20;
-/** RFC 7518 §3.3: 2048 bits at least. */
+/** RFC 7518 §3.3. */
 const minModulusBits = 2048;
-/** Parameters of RFC 7518 §6.2.2, §6.3.2 and §6.4, which only an owner of the key should have. */
+/** Private and symmetric key parameters (RFC 7518 §6.2.2, §6.3.2 and §6.4). */
 const privateMembers = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
-/** Which keys an algorithm takes (RFC 7518 §6, RFC 8037 §2). */
+/** Key type by algorithm (RFC 7518 §6, RFC 8037 §2). */
 const keyTypes: Readonly<Record<SignatureAlgorithm, { readonly kty: string; readonly crv?: string }>> = {
   ES256: { kty: "EC", crv: "P-256" },
   PS256: { kty: "RSA" },
@@ -20,16 +20,19 @@ const keyTypes: Readonly<Record<SignatureAlgorithm, { readonly kty: string; read
 };
 const knownTypes = ["EC", "RSA", "OKP"];
 
-/** The keys of a JWK Set that can be understood, or why the set is refused. Those of other types are left out (RFC 7517 §5). */
+/**
+ * Returns the supported keys of a JWK Set, or why the set is refused. Ignores keys of unknown types (RFC 7517 §5). `why` is
+ * error text.
+ */
 export function parseJwks(jwks: Json): { readonly keys: readonly JsonObject[] } | { readonly why: string } {
   const jwkList = isObject(jwks) ? jwks.keys : undefined;
   if (!Array.isArray(jwkList) || !jwkList.every(isObject))
-    return { why: 'this is no JWK Set, which looks like {"keys":[{"kty":"EC",...}]}' };
-  if (jwkList.length > maxKeys) return { why: `this JWK Set holds more than ${maxKeys} keys` };
+    return { why: 'not a JWK Set; expected {"keys":[{"kty":"EC",...}]}' };
+  if (jwkList.length > maxKeys) return { why: `this JWK Set contains more than ${maxKeys} keys` };
   if (jwkList.some((jwk) => jwk.kty === "oct" || privateMembers.some((member) => member in jwk)))
-    return { why: "this JWK Set holds a private or symmetric key; only public keys belong here" };
+    return { why: "this JWK Set contains a private or symmetric key; only public keys are accepted" };
   const keys = jwkList.filter(({ kty }) => knownTypes.includes(String(kty)));
-  if (keys.length === 0) return { why: "this JWK Set holds no key that can be used here" };
+  if (keys.length === 0) return { why: "this JWK Set contains no key of a supported type" };
   for (const jwk of keys) {
     const why = findKeyFault(jwk);
     if (why !== undefined) return { why };
@@ -37,7 +40,10 @@ export function parseJwks(jwks: Json): { readonly keys: readonly JsonObject[] } 
   return { keys };
 }
 
-/** Whether signatures by this algorithm can be verified with this key, as it is meant to be used (RFC 7517 §4.2 to §4.4). */
+/**
+ * Returns true if this key can verify signatures of this algorithm, and its `use`, `key_ops` and `alg` allow it (RFC 7517
+ * §4.2 to §4.4).
+ */
 export function supportsAlgorithm(jwk: JsonObject, algorithm: SignatureAlgorithm): boolean {
   const { kty, crv } = keyTypes[algorithm];
   const { key_ops: operations } = jwk;
@@ -57,10 +63,13 @@ function findKeyFault(jwk: JsonObject): string | undefined {
     return `an RSA key has fewer than ${minModulusBits} bits`;
   return jwk.x5c === undefined || isCertificateOf(jwk.x5c, key)
     ? undefined
-    : "a certificate (x5c) is not that of its key";
+    : "a certificate (x5c) does not contain its key";
 }
 
-/** RFC 7517 §4.7: the first certificate is that of the key. Written in the one way of base64 that it is compared in. */
+/**
+ * Returns true if the first certificate of `x5c` contains this key (RFC 7517 §4.7). Its base64 must be canonical, as
+ * `matchesAnyKey` compares the text.
+ */
 function isCertificateOf(chain: Json, key: KeyObject): boolean {
   const [first] = Array.isArray(chain) ? chain : [];
   if (typeof first !== "string") return false;

@@ -1,8 +1,8 @@
 /**
- * What an agent is registered with, read from client metadata as the specifications spell it (RFC 7591 §2, CIBA §4,
- * RFC 8705 §2.1.2, RFC 9449 §5.2, RFC 9396 §10). One reader for all doors: the command, the configuration, and agents
- * that register themselves. Always the whole of it, also for a change, so that no part escapes the rules about the others.
- * What is known and cannot be honoured is refused; what is unknown is ignored (RFC 7591 §2).
+ * Validates client metadata and reads an agent's registration from it (RFC 7591 §2, CIBA §4, RFC 8705 §2.1.2, RFC 9449
+ * §5.2, RFC 9396 §10). Used for agents of the command line, of the configuration, and for dynamic registration. A change
+ * submits the whole metadata too, so that rules across members always apply. Known members with an unsupported value are
+ * refused; unknown members are ignored (RFC 7591 §2).
  */
 import { cibaGrantType, type Json, type JsonObject } from "@countersign/protocol";
 import type { ActionPolicy } from "../action/action-type.ts";
@@ -27,7 +27,7 @@ import { readTypes } from "./type-metadata.ts";
 
 export type ClientMetadata = JsonObject;
 
-/** How it will prove itself; a secret, where it has one, is made by whoever admits it. */
+/** The registered method of client authentication. The use case that adds the agent generates the secret, if any. */
 export type ClientAuthMethod =
   | { readonly method: "client_secret_basic" | "client_secret_post" | "client_secret_jwt" }
   | { readonly method: "private_key_jwt" | "self_signed_tls_client_auth" }
@@ -38,17 +38,17 @@ export type Registration = Pick<
   "keys" | "assertionAlgorithm" | "delivery" | "requestAlgorithm" | "userCode" | "binding" | "types"
 > & { readonly authMethod: ClientAuthMethod };
 
-/** What a registration is held against. */
+/** What a registration may contain. */
 export type RegistrationPolicy = {
-  /** The action types that it may be for. */
+  /** The action types that may be registered. */
   readonly types: ReadonlyMap<string, ActionPolicy>;
-  /** Where its URLs may lead. */
+  /** The limits for its URLs. */
   readonly outbound: OutboundPolicy;
-  /** How agents can prove themselves to this server. */
+  /** The authentication methods that this server supports. */
   readonly methods: readonly AuthenticationMethod[];
 };
 
-/** The members that say something about an agent here, its name and action types aside. */
+/** The supported members, without the name and the action types. */
 export const registrationMembers = [
   "token_endpoint_auth_method",
   "token_endpoint_auth_signing_alg",
@@ -67,6 +67,7 @@ export const registrationMembers = [
   "tls_client_certificate_bound_access_tokens",
 ] as const;
 
+/** Reads a registration. Returns every problem of the metadata at once. */
 export function readRegistration(
   metadata: ClientMetadata,
   { types: allowed, outbound, methods }: RegistrationPolicy,
@@ -89,7 +90,7 @@ export function readRegistration(
   if (authMethod.method === "self_signed_tls_client_auth" && !keys)
     addProblem(
       "token_endpoint_auth_method",
-      `${authMethod.method} needs its certificate`,
+      `${authMethod.method} needs the key of its certificate`,
       "give jwks or jwks_uri",
     );
   if (delivery.mode === "push") checkPush(binding, types, allowed, addProblem);
@@ -106,7 +107,7 @@ export function readRegistration(
   };
 }
 
-/** What belongs to other flows, or promises what is not here. */
+/** Refuses values that require another grant type or an unsupported feature. */
 function rejectUnsupported(metadata: ClientMetadata, addProblem: AddProblem): void {
   const { grant_types: grants, redirect_uris: redirects, response_types: responses } = metadata;
   if (grants !== undefined && !(isStringArray(grants) && grants.includes(cibaGrantType)))
@@ -115,15 +116,11 @@ function rejectUnsupported(metadata: ClientMetadata, addProblem: AddProblem): vo
       `only the grant type ${cibaGrantType} is supported`,
       "name it, or leave grant_types out",
     );
-  // Nothing redirects here. Clients send these from habit; none is registered.
+  // CIBA has no redirects. Client libraries send these by default; they are checked and not registered.
   if (redirects !== undefined && !isStringArray(redirects))
-    addProblem("redirect_uris", "this is not a list of URIs", "leave it out: nothing redirects here");
+    addProblem("redirect_uris", "this is not a list of URIs", "leave it out: CIBA has no redirects");
   if (responses !== undefined && !isStringArray(responses))
-    addProblem(
-      "response_types",
-      "this is not a list",
-      "leave it out: no response goes through a browser here",
-    );
+    addProblem("response_types", "this is not a list", "leave it out: CIBA has no response types");
   if (metadata.software_statement !== undefined)
     addProblem("software_statement", "software_statement is not supported", "leave it out");
   const { subject_type: subject, id_token_signed_response_alg: algorithm } = metadata;
@@ -174,29 +171,25 @@ function readClientAuthMethod(
     "client_secret_basic";
   if (!supportedMethods.includes(method))
     addProblem(member, `${method} ${noCertificates}`, "use another; mtls is configured by the operator");
-  const given = certificateNames.filter((name) => metadata[`tls_client_auth_${name}`] !== undefined);
+  const names = certificateNames.filter((name) => metadata[`tls_client_auth_${name}`] !== undefined);
   if (method !== "tls_client_auth") {
-    for (const name of given)
+    for (const name of names)
       addProblem(`tls_client_auth_${name}`, `this is for tls_client_auth, not for ${method}`, "leave it out");
     return { method };
   }
-  const [name, ...others] = given;
-  // RFC 8705 §2.1.2: exactly one of them.
+  const [name, ...others] = names;
+  // RFC 8705 §2.1.2: exactly one name.
   if (name === undefined || others.length > 0) {
     addProblem(
       member,
       `tls_client_auth needs ${name === undefined ? "the name in" : "exactly one name of"} its certificate`,
-      `give one of ${certificateNames.map((each) => `tls_client_auth_${each}`).join(", ")}`,
+      `give one of ${certificateNames.map((kind) => `tls_client_auth_${kind}`).join(", ")}`,
     );
     return { method, name: "subject_dn", value: "" };
   }
   const value = metadata[`tls_client_auth_${name}`];
   if (typeof value === "string" && isCertificateValue(name, value)) return { method, name, value };
-  addProblem(
-    `tls_client_auth_${name}`,
-    "this cannot be in a certificate",
-    "write it as the certificate has it",
-  );
+  addProblem(`tls_client_auth_${name}`, "not a valid name of this kind", "copy it from the certificate");
   return { method, name, value: "" };
 }
 
@@ -209,16 +202,16 @@ function readAssertionAlgorithm(
   if (metadata[member] === undefined) return undefined;
   if (method === "private_key_jwt") return readEnum(metadata, member, signatureAlgorithms, addProblem);
   if (method === "client_secret_jwt") return readEnum(metadata, member, secretAlgorithms, addProblem);
-  addProblem(member, `${method} signs nothing`, "leave it out");
+  addProblem(member, `${method} has no signature`, "leave it out");
   return undefined;
 }
 
 function readDelivery(metadata: ClientMetadata, outbound: OutboundPolicy, addProblem: AddProblem): Delivery {
   const mode = readEnum(metadata, "backchannel_token_delivery_mode", deliveryModes, addProblem) ?? "poll";
   const member = "backchannel_client_notification_endpoint";
-  const given = metadata[member];
+  const value = metadata[member];
   if (mode === "poll") {
-    if (given !== undefined)
+    if (value !== undefined)
       addProblem(
         member,
         "an agent with poll delivery has no notification endpoint",
@@ -226,8 +219,8 @@ function readDelivery(metadata: ClientMetadata, outbound: OutboundPolicy, addPro
       );
     return { mode };
   }
-  if (given === undefined) addProblem(member, `${mode} needs an endpoint to call`, "give its https URL");
-  const endpoint = given === undefined ? undefined : readUrl(given, member, outbound, addProblem);
+  if (value === undefined) addProblem(member, `${mode} needs an endpoint to call`, "give its https URL");
+  const endpoint = value === undefined ? undefined : readUrl(value, member, outbound, addProblem);
   return { mode, endpoint: endpoint ?? "" };
 }
 
@@ -263,7 +256,7 @@ function checkPush(
   if (fault !== undefined) addProblem(member, fault, "use ping or poll");
 }
 
-/** That signatures can be verified. Keys behind a URL are seen when they are needed. */
+/** Requires a key for signatures of this algorithm. Keys behind a `jwks_uri` are fetched, and checked, when first used. */
 function requireKey(
   keys: Keys | undefined,
   algorithm: string | undefined,
@@ -272,12 +265,12 @@ function requireKey(
 ): void {
   if (!keys) addProblem(member, "this needs the agent's public keys", "give jwks or jwks_uri");
   if (keys?.from !== "registration") return;
-  const algorithms = signatureAlgorithms.filter((one) => algorithm === undefined || one === algorithm);
-  if (!keys.jwks.some((jwk) => algorithms.some((one) => supportsAlgorithm(jwk, one))))
+  const algorithms = signatureAlgorithms.filter((name) => algorithm === undefined || name === algorithm);
+  if (!keys.jwks.some((jwk) => algorithms.some((name) => supportsAlgorithm(jwk, name))))
     addProblem(
       "jwks",
-      `no key in it is for signatures by ${algorithms.join(", ")}`,
-      "add one, or choose otherwise",
+      `contains no key for signatures with ${algorithms.join(", ")}`,
+      "add one, or choose another algorithm",
     );
 }
 
@@ -296,20 +289,20 @@ function readUrl(
 function readEnum<T extends string>(
   metadata: ClientMetadata,
   member: string,
-  known: readonly T[],
+  values: readonly T[],
   addProblem: AddProblem,
 ): T | undefined {
   const value = metadata[member];
   if (value === undefined) return undefined;
-  const found = known.find((one) => one === value);
-  if (found === undefined) addProblem(member, "invalid value", `use ${joinWithOr(known)}`);
+  const found = values.find((allowed) => allowed === value);
+  if (found === undefined) addProblem(member, "invalid value", `use ${joinWithOr(values)}`);
   return found;
 }
 
 function readBoolean(metadata: ClientMetadata, member: string, addProblem: AddProblem): boolean {
   const value = metadata[member];
   if (value !== undefined && typeof value !== "boolean")
-    addProblem(member, "this is neither true nor false", "write true or false");
+    addProblem(member, "not a boolean", "write true or false");
   return value === true;
 }
 
@@ -318,5 +311,5 @@ function joinWithOr(words: readonly string[]): string {
 }
 
 function isStringArray(value: Json): value is readonly string[] {
-  return Array.isArray(value) && value.every((one) => typeof one === "string");
+  return Array.isArray(value) && value.every((item) => typeof item === "string");
 }

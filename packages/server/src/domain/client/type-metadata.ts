@@ -8,7 +8,9 @@ import type { AddProblem } from "./problem.ts";
 
 type Types = ReadonlyMap<string, ActionPolicy>;
 
-/** Of those allowed, the ones named; all of a sort where its member is left out. */
+/**
+ * Reads the action types that the metadata names. If a member is missing, all allowed types of its kind are registered.
+ */
 export function readTypes(metadata: JsonObject, allowed: Types, addProblem: AddProblem): readonly string[] {
   const isScope = (type: string) => allowed.get(type)?.scope !== undefined;
   const known = [...allowed.keys()];
@@ -19,7 +21,7 @@ export function readTypes(metadata: JsonObject, allowed: Types, addProblem: AddP
       addProblem(
         "authorization_details_types",
         `${JSON.stringify(type)} is not an action type that this agent may be registered for`,
-        formatRemedy(known.filter((one) => !isScope(one))),
+        formatRemedy(known.filter((name) => !isScope(name))),
       );
   for (const scope of scopes ?? [])
     if (!isScope(scope))
@@ -28,17 +30,20 @@ export function readTypes(metadata: JsonObject, allowed: Types, addProblem: AddP
         `${JSON.stringify(scope)} is not an action scope that this agent may be registered for`,
         formatRemedy(known.filter(isScope)),
       );
-  const types = [...(details ?? known.filter((one) => !isScope(one))), ...(scopes ?? known.filter(isScope))];
+  const types = [
+    ...(details ?? known.filter((name) => !isScope(name))),
+    ...(scopes ?? known.filter(isScope)),
+  ];
   if (types.length === 0)
     addProblem(
       "authorization_details_types",
-      "an agent without action types could ask for nothing",
+      "an agent without action types cannot request anything",
       formatRemedy(known),
     );
   return types;
 }
 
-/** The reverse. Both members are always there, so that what is left out stays out. */
+/** Writes the members that `readTypes` reads. Always writes both, as a missing member would mean all types. */
 export function toTypeMetadata(types: readonly string[], policies: Types): JsonObject {
   const isScope = (type: string) => policies.get(type)?.scope !== undefined;
   return {
@@ -47,17 +52,17 @@ export function toTypeMetadata(types: readonly string[], policies: Types): JsonO
   };
 }
 
-function readDetails(given: Json | undefined, addProblem: AddProblem): readonly string[] | undefined {
-  if (given === undefined) return undefined;
-  if (Array.isArray(given) && given.every((one) => typeof one === "string")) return [...new Set(given)];
+function readDetails(value: Json | undefined, addProblem: AddProblem): readonly string[] | undefined {
+  if (value === undefined) return undefined;
+  if (Array.isArray(value) && value.every((type) => typeof type === "string")) return [...new Set(value)];
   addProblem("authorization_details_types", "this is not a list of action types", 'write it as ["refund"]');
   return [];
 }
 
-function readScopes(given: Json | undefined, addProblem: AddProblem): readonly string[] | undefined {
-  if (given === undefined) return undefined;
-  if (typeof given === "string")
-    return [...new Set(given.split(" ").filter((one) => one !== "" && !standardScopes.includes(one)))];
+function readScopes(value: Json | undefined, addProblem: AddProblem): readonly string[] | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value === "string")
+    return [...new Set(value.split(" ").filter((scope) => scope !== "" && !standardScopes.includes(scope)))];
   addProblem("scope", "this is not text", "write scopes in one text, with spaces between them");
   return [];
 }

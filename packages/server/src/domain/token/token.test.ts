@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import { type TokenState, tokenStates } from "@countersign/protocol";
 import fc from "fast-check";
 import {
@@ -45,17 +45,17 @@ function tokenIn(state: TokenState): Token {
 
 type Attempt = (token: Token, now: number) => Token | { readonly refused: string };
 const attempts = {
-  "reserve again": (token, now) => reserve(token, spend, now),
-  "reserve anew": (token, now) => reserve(token, { ...spend, spendId: "spend-2" }, now),
-  "reserve for another call": (token, now) =>
+  "retry reserve": (token, now) => reserve(token, spend, now),
+  "reserve with another spend id": (token, now) => reserve(token, { ...spend, spendId: "spend-2" }, now),
+  "reserve with another digest": (token, now) =>
     reserve(token, { ...spend, spendId: "spend-2", digest: "other" }, now),
-  "reserve from elsewhere": (token, now) =>
+  "reserve with another audience": (token, now) =>
     reserve(token, { ...spend, audience: "https://other.example" }, now),
   complete: (token, now) => finish(token, "completed", spend, now),
   fail: (token, now) => finish(token, "failed", spend, now),
-  "complete somebody else's": (token, now) =>
+  "complete with another spend id": (token, now) =>
     finish(token, "completed", { ...spend, spendId: "spend-2" }, now),
-  end: expireToken,
+  expire: expireToken,
 } satisfies Record<string, Attempt>;
 
 type Row = { readonly [state in TokenState]: string };
@@ -68,82 +68,84 @@ const spentRow: Row = {
   expired: "!expired_token",
   revoked: "!invalid_token",
 };
-const all = (answer: string) => Object.fromEntries(tokenStates.map((state) => [state, answer])) as Row;
+const all = (result: string) => Object.fromEntries(tokenStates.map((state) => [state, result])) as Row;
 const table: { readonly [attempt in keyof typeof attempts]: Row } = {
-  "reserve again": { ...spentRow, reserved: "reserved" },
-  "reserve anew": spentRow,
-  "reserve for another call": { ...spentRow, issued: "!digest_mismatch" },
-  "reserve from elsewhere": all("!invalid_token"),
+  "retry reserve": { ...spentRow, reserved: "reserved" },
+  "reserve with another spend id": spentRow,
+  "reserve with another digest": { ...spentRow, issued: "!digest_mismatch" },
+  "reserve with another audience": all("!invalid_token"),
   complete: { ...all("!already_spent"), reserved: "completed", unknown: "completed", completed: "completed" },
   fail: { ...all("!already_spent"), reserved: "failed", unknown: "failed", failed: "failed" },
-  "complete somebody else's": all("!already_spent"),
-  end: Object.fromEntries(tokenStates.map((state) => [state, `!${state}`])) as Row,
+  "complete with another spend id": all("!already_spent"),
+  expire: Object.fromEntries(tokenStates.map((state) => [state, `!${state}`])) as Row,
 };
 
-for (const [name, attempt] of Object.entries(attempts) as [keyof typeof attempts, Attempt][])
-  for (const state of tokenStates)
-    test(`${name} on a token that is ${state} gives ${table[name][state]}`, () => {
-      const after = attempt(tokenIn(state), issuedAt + 1);
-      assert.equal("refused" in after ? `!${after.refused}` : after.state, table[name][state]);
+describe("token", () => {
+  for (const [name, attempt] of Object.entries(attempts) as [keyof typeof attempts, Attempt][])
+    for (const state of tokenStates)
+      test(`${name}: ${state} becomes ${table[name][state]}`, () => {
+        const after = attempt(tokenIn(state), issuedAt + 1);
+        assert.equal("refused" in after ? `!${after.refused}` : after.state, table[name][state]);
+      });
+
+  test("cannot be reserved at expiresAt; a reservation can be completed after it (T11)", () => {
+    assert.deepEqual(reserve(tokenIn("issued"), spend, expiresAt), { refused: "expired_token" });
+    const late = finish(tokenIn("reserved"), "completed", spend, expiresAt + 1_000);
+    assert.equal("refused" in late ? late.refused : late.state, "completed");
+  });
+
+  test("a reservation without an outcome becomes unknown and stays used (T23)", () => {
+    const unknown = expireToken(tokenIn("reserved"), issuedAt + reservationTimeoutMs);
+    assert.ok(!("refused" in unknown));
+    assert.equal(unknown.state, "unknown");
+    assert.deepEqual(reserve(unknown, { ...spend, spendId: "spend-2" }, issuedAt + 1), {
+      refused: "already_spent",
     });
-
-test("T11: a token is not reserved at the instant it expires, and completed all the same if it was reserved before", () => {
-  assert.deepEqual(reserve(tokenIn("issued"), spend, expiresAt), { refused: "expired_token" });
-  const late = finish(tokenIn("reserved"), "completed", spend, expiresAt + 1_000);
-  assert.equal("refused" in late ? late.refused : late.state, "completed");
-});
-
-test("a reservation that nobody ends becomes unknown, and stays used", () => {
-  const silent = expireToken(tokenIn("reserved"), issuedAt + reservationTimeoutMs);
-  assert.ok(!("refused" in silent));
-  assert.equal(silent.state, "unknown");
-  assert.deepEqual(reserve(silent, { ...spend, spendId: "spend-2" }, issuedAt + 1), {
-    refused: "already_spent",
+    assert.deepEqual(expireToken(tokenIn("reserved"), issuedAt + reservationTimeoutMs - 1), {
+      refused: "reserved",
+    });
   });
-  assert.deepEqual(expireToken(tokenIn("reserved"), issuedAt + reservationTimeoutMs - 1), {
-    refused: "reserved",
-  });
-});
 
-test("T17: in any history nothing returns to issued, and one spend id at most ever holds the token", () => {
-  const step = fc.record({
-    attempt: fc.constantFrom(...(Object.values(attempts) as Attempt[])),
-    after: fc.integer({ min: 0, max: reservationTimeoutMs }),
+  test("in any history: never returns to issued, and at most one spend id reserves it (T17)", () => {
+    const step = fc.record({
+      attempt: fc.constantFrom(...(Object.values(attempts) as Attempt[])),
+      after: fc.integer({ min: 0, max: reservationTimeoutMs }),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 15 }), (steps) => {
+        let token = tokenIn("issued");
+        let now = issuedAt;
+        const spendIds = new Set<string>();
+        for (const { attempt, after } of steps) {
+          now += after;
+          const next = attempt(token, now);
+          if ("refused" in next) continue;
+          if (token.state !== "issued") assert.notEqual(next.state, "issued");
+          if (next.spend) spendIds.add(next.spend.id);
+          token = next;
+        }
+        assert.ok(spendIds.size <= 1);
+        assert.notEqual(getTokenState(token, now + reservationTimeoutMs), "issued");
+      }),
+    );
   });
-  fc.assert(
-    fc.property(fc.array(step, { maxLength: 15 }), (steps) => {
-      let token = tokenIn("issued");
-      let now = issuedAt;
-      const holders = new Set<string>();
-      for (const { attempt, after } of steps) {
-        now += after;
-        const next = attempt(token, now);
-        if ("refused" in next) continue;
-        if (token.state !== "issued") assert.notEqual(next.state, "issued");
-        if (next.spend) holders.add(next.spend.id);
-        token = next;
-      }
-      assert.ok(holders.size <= 1);
-      assert.notEqual(getTokenState(token, now + reservationTimeoutMs), "issued");
-    }),
-  );
-});
 
-test("a token says its action, also of a type that is called openid; only a scope that is the action has no details", () => {
-  const bound = { service: "foo" };
-  const of = (type: string, fields = {}) => [{ type, typeHash: "t", bound: fields }];
-  assert.deepEqual(toAuthorizationDetails({ parts: of("openid", bound), scope: "openid" }), [
-    { type: "openid", ...bound },
-  ]);
-  assert.equal(
-    toAuthorizationDetails({ parts: of("calendar.clear"), scope: "openid calendar.clear" }),
-    undefined,
-  );
-  const several = [...of("refund", bound), { type: "notify", typeHash: "u", bound: {} }];
-  assert.deepEqual(toAuthorizationDetails({ parts: several, scope: "openid" }), [
-    { type: "refund", ...bound },
-    { type: "notify" },
-  ]);
-  assert.deepEqual(toTypeHashClaim({ parts: several }), { act_type_hashes: ["t", "u"] });
-  assert.deepEqual(toTypeHashClaim({ parts: of("refund") }), { act_type_hash: "t" });
+  test("returns authorization_details, also for a type named openid, and none for an action that is a scope", () => {
+    const bound = { service: "foo" };
+    const of = (type: string, fields = {}) => [{ type, typeHash: "t", bound: fields }];
+    assert.deepEqual(toAuthorizationDetails({ parts: of("openid", bound), scope: "openid" }), [
+      { type: "openid", ...bound },
+    ]);
+    assert.equal(
+      toAuthorizationDetails({ parts: of("calendar.clear"), scope: "openid calendar.clear" }),
+      undefined,
+    );
+    const several = [...of("refund", bound), { type: "notify", typeHash: "u", bound: {} }];
+    assert.deepEqual(toAuthorizationDetails({ parts: several, scope: "openid" }), [
+      { type: "refund", ...bound },
+      { type: "notify" },
+    ]);
+    assert.deepEqual(toTypeHashClaim({ parts: several }), { act_type_hashes: ["t", "u"] });
+    assert.deepEqual(toTypeHashClaim({ parts: of("refund") }), { act_type_hash: "t" });
+  });
 });

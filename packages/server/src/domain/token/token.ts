@@ -1,14 +1,15 @@
 /**
- * The token's life after it was issued, as a pure state machine. One token, one spend: whatever happens, nothing
- * returns to `issued`. It never sees the token itself, only the hash it is found by.
+ * The state machine of an issued token. Pure. A token is spent at most once: no transition returns to `issued`. The access
+ * token itself is not stored; its hash is the key of the record.
  *
  *      issued ── reserve ──▶ reserved ── complete ──▶ completed
  *        │                      ├────── fail ───────▶ failed
- *        │                      └────── (silence) ──▶ unknown
+ *        │                      └────── (timeout) ──▶ unknown
  *        ├── (expiresAt) ──▶ expired
  *        └── revoke ───────▶ revoked
  *
- * `unknown`: an API reserved the token and never said how it ended. It stays used; a late answer is still accepted.
+ * `unknown`: an API reserved the token and did not report the outcome within ten minutes. The token stays used; a late
+ * report is still accepted.
  */
 import { hash } from "node:crypto";
 import type { ActionPart, JsonObject, TokenState } from "@countersign/protocol";
@@ -24,19 +25,19 @@ export type Token = {
   readonly agent: string;
   readonly subject: string;
   readonly approvedBy: readonly string[];
-  /** What was approved, never empty. */
+  /** The approved parts; at least one. */
   readonly parts: readonly Readonly<ActionPart>[];
   readonly audience: string;
   readonly scope: string;
   readonly digest: string;
-  /** The key that whoever uses the token must prove (RFC 7800): a DPoP key's or a client certificate's thumbprint. */
+  /** The thumbprint of the DPoP key or client certificate that the token is bound to (RFC 7800). */
   readonly confirmation?: Confirmation;
-  /** Of the ask that it goes back to (W3C Trace Context), where that was traced. */
+  /** The trace of the ask (W3C Trace Context), if there is one. */
   readonly traceparent?: string;
   readonly issuedAt: number;
   readonly expiresAt: number;
   readonly state: TokenState;
-  /** Who reserved it, under which spend id, and when. */
+  /** The reservation: spend id, API, and times. */
   readonly spend?: {
     readonly id: string;
     readonly api: string;
@@ -45,7 +46,7 @@ export type Token = {
   };
 };
 
-/** What a token is found by. The token itself is kept nowhere. */
+/** Hashes an access token: SHA-256, base64url. Tokens are stored and looked up by this hash. */
 export function hashToken(accessToken: string): string {
   return hash("sha256", accessToken, "base64url");
 }
@@ -53,7 +54,7 @@ export function hashToken(accessToken: string): string {
 export type SpendRefusal = "invalid_token" | "expired_token" | "already_spent" | "digest_mismatch";
 export type SpendRefused = { readonly refused: SpendRefusal };
 
-/** What an API says when it is about to act: its audience, a spend id of its own, the digest of the real call. */
+/** The claim of an API before it executes an action: its audience, its own spend id, the digest of the actual call. */
 export type Spend = {
   readonly api: string;
   readonly audience: string;
@@ -61,11 +62,12 @@ export type Spend = {
   readonly digest: string;
 };
 
+/** Returns the state at `now`. A token expires by the clock, whether or not the sweeper has recorded it. */
 export function getTokenState(token: Token, now: number): TokenState {
   return token.state === "issued" && now >= token.expiresAt ? "expired" : token.state;
 }
 
-/** `authorization_details` as granted (RFC 9396 §7); a scope that is an action has none. */
+/** Returns the granted `authorization_details` (RFC 9396 §7); undefined for an action that is a scope. */
 export function toAuthorizationDetails({
   scope,
   parts,
@@ -75,7 +77,7 @@ export function toAuthorizationDetails({
     : parts.map(({ type, bound }) => ({ type, ...bound }));
 }
 
-/** The claim that says under which definitions it was approved: one hash, or one for each detail, in their order. */
+/** Returns the claim with the hashes of the action types: one hash, or one for each detail, in their order. */
 export function toTypeHashClaim({
   parts,
 }: Pick<Token, "parts">):
@@ -85,10 +87,10 @@ export function toTypeHashClaim({
   return others.length === 0 ? { act_type_hash: first } : { act_type_hashes: [first, ...others] };
 }
 
-/** How long a reservation may stay without an answer before it is written down as unknown. */
+/** Time after which a reservation without a reported outcome becomes `unknown`: ten minutes. */
 export const reservationTimeoutMs = 10 * 60_000;
 
-/** Reserves the token for one run. Asked again with the same spend id while it is reserved: the same answer. */
+/** Reserves the token for one execution. Idempotent for the same API, spend id and digest while it is reserved. */
 export function reserve(token: Token, spend: Spend, now: number): Token | SpendRefused {
   if (token.audience !== spend.audience) return { refused: "invalid_token" };
   const state = getTokenState(token, now);
@@ -101,7 +103,7 @@ export function reserve(token: Token, spend: Spend, now: number): Token | SpendR
   return { ...token, state: "reserved", spend: { id: spend.spendId, api: spend.api, reservedAt: now } };
 }
 
-/** Ends a reservation. Works after `expiresAt`; said twice, it is the same; it cannot be turned round. */
+/** Records the outcome of a reservation, also after `expiresAt`. Idempotent; a recorded outcome cannot be changed. */
 export function finish(
   token: Token,
   outcome: "completed" | "failed",
@@ -115,13 +117,13 @@ export function finish(
   return { ...token, state: outcome, spend: { ...token.spend, endedAt: now } };
 }
 
-/** Ends a token that nobody has begun to use; said twice, it is the same (RFC 7009 §2.2). */
+/** Revokes a token that is not reserved (RFC 7009 §2.2). Otherwise returns its state as the refusal. */
 export function revoke(token: Token, now: number): Token | { readonly refused: TokenState } {
   const state = getTokenState(token, now);
   return state === "issued" ? { ...token, state: "revoked" } : { refused: state };
 }
 
-/** Writes down what the clock has already done: an unspent token expires, a silent reservation becomes unknown. */
+/** Records what the clock has decided: an issued token expires, a reservation past its timeout becomes unknown. */
 export function expireToken(token: Token, now: number): Token | { readonly refused: TokenState } {
   if (token.state === "issued" && now >= token.expiresAt) return { ...token, state: "expired" };
   if (token.state === "reserved" && token.spend && now >= token.spend.reservedAt + reservationTimeoutMs)

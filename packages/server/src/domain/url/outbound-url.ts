@@ -1,15 +1,15 @@
 /**
- * The URL of somebody else's that this server will call: a callback (CIBA §4), a client's keys. Checked when it is
- * registered, and again each time something is sent there (`outbound/`), where its name is also resolved.
+ * Validates URLs that clients register and this server calls, against SSRF: notification endpoints (CIBA §4) and
+ * `jwks_uri`. Checked at registration and again before each call; `outbound/` also checks the resolved addresses.
  */
 import { isIP } from "node:net";
 import { isInRange, isPublic } from "./ip-address.ts";
 
-/** How far calls may reach beyond https to public addresses. */
+/** What is allowed besides https to public addresses. */
 export type OutboundPolicy = {
-  /** Ranges of addresses that are not public and allowed all the same: `10.1.0.0/16`. */
+  /** Ranges of private addresses that are allowed: `10.1.0.0/16`. */
   readonly allowPrivate: readonly string[];
-  /** Whether http is good enough for those ranges. It never is for others. */
+  /** Allows http, to those ranges only. */
   readonly allowHttp: boolean;
 };
 
@@ -19,30 +19,32 @@ export type OutboundUrlRefused = { readonly refused: OutboundUrlRefusal; readonl
 const reasons: Readonly<Record<OutboundUrlRefusal, string>> = {
   not_a_url: "it is not an absolute URL of at most 2000 visible ASCII characters",
   not_https: "it does not begin with https://",
-  credentials: "it holds a name or a password",
+  credentials: "it contains a user name or a password",
   fragment: "it has a fragment",
-  private_address: "it leads to an address that is not public",
+  private_address: "its address is not public",
 };
 
-/** What the URL alone tells. `why` fits after "the URL cannot be used: ", and into an `error_description`. */
+/**
+ * Checks the URL without resolving its host. `why` fits after "the URL cannot be used: " and into an `error_description`.
+ */
 export function checkOutboundUrl(text: string, policy: OutboundPolicy): URL | OutboundUrlRefused {
   if (!/^[\x21-\x7e]{1,2000}$/.test(text) || !URL.canParse(text)) return refuse("not_a_url");
   const url = new URL(text);
   const isHttps = url.protocol === "https:";
   if (!isHttps && !(url.protocol === "http:" && policy.allowHttp)) return refuse("not_https");
   if (url.username !== "" || url.password !== "") return refuse("credentials");
-  // An empty fragment leaves nothing in `url.hash`.
+  // `url.hash` is empty also for an empty fragment.
   if (text.includes("#")) return refuse("fragment");
   const host = readHost(url);
   return isIP(host) !== 0 && !isAddressAllowed(host, url, policy) ? refuse("private_address") : url;
 }
 
-/** The host, an IPv6 address without its brackets. Other spellings of an address (`0x7f.1`) are resolved by `URL`. */
+/** Returns the host, an IPv6 address without brackets. `URL` normalizes other spellings of an address (`0x7f.1`). */
 export function readHost(url: URL): string {
   return url.hostname.replace(/^\[|\]$/g, "");
 }
 
-/** Whether the address that the URL's host stands for may be called. */
+/** Returns true if this address, which the URL's host resolves to, may be called. */
 export function isAddressAllowed(
   address: string,
   { protocol }: URL,
