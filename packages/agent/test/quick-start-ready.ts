@@ -14,13 +14,13 @@ export const agent = createAgent(
   { callback: { store: asks, onReady: finish } },
 );
 
-export async function askNow(authReqId: string, order: string, amount: string): Promise<void> {
+export async function askNow(ticket: string, order: string, amount: string): Promise<void> {
   const asked = await agent.ask({
     action: { type: "refund", order, amount, currency: "USD" },
     approver: "owner",
-    idempotencyKey: authReqId,
+    idempotencyKey: ticket,
   });
-  if (asked.outcome === "asked") asks.set(authReqId, asked.ask);
+  if (asked.outcome === "asked") asks.set(ticket, asked.ask);
 }
 
 async function finish(ask: Ask): Promise<void> {

@@ -3,12 +3,12 @@
 import type { AskStore } from "@countersign/agent";
 import { agent, callPayments } from "./quick-start.ts";
 
-export function refundForTicket(authReqId: string, order: string, amount: string, store: AskStore) {
+export function refundForTicket(ticket: string, order: string, amount: string, store: AskStore) {
   return agent.countersigned(
     {
       action: { type: "refund", order, amount, currency: "USD" },
       approver: "owner",
-      idempotencyKey: `refund-${authReqId}`,
+      idempotencyKey: `refund-${ticket}`,
     },
     callPayments,
     { store },

@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { type Event, events, findEvent, listHistoryMembers, toCurrentEvent } from "./event.ts";
 
 describe("audit event catalogue", () => {
-  test("a former name leads to the current definition and is not an event", () => {
+  test("returns the current definition for a former name, which is not an event", () => {
     const former = Object.entries(events).flatMap(([name, definition]) =>
       "formerly" in definition ? [[definition.formerly, name] as const] : [],
     );
@@ -15,14 +15,14 @@ describe("audit event catalogue", () => {
     }
   });
 
-  test("unknown names and names of Object.prototype have no definition", () => {
+  test("returns no definition for unknown names and names of Object.prototype", () => {
     for (const name of ["request.exploded", "toString", "__proto__", ""]) {
       assert.equal(findEvent(name), undefined, name);
       assert.equal(listHistoryMembers(name), undefined, name);
     }
   });
 
-  test("events of a request's history name request and agent", () => {
+  test("requires request and agent in events of a request's history", () => {
     for (const name of Object.keys(events)) {
       const members = listHistoryMembers(name);
       if (members) assert.ok(members.includes("request") && members.includes("agent"), name);

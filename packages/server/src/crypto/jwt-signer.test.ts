@@ -1,42 +1,44 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync, verify } from "node:crypto";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import { compactVerify } from "jose";
 import { createJwtSigner } from "./jwt-signer.ts";
 
 const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
 
-test("what is signed is a JWS that others verify, whatever length its numbers have", async () => {
-  const sign = createJwtSigner(privateKey, "key_1");
-  // One number in 256 is shorter than the others, and one in two needs a zero before it.
-  for (let n = 0; n < 2_000; n += 1) {
-    const claims = { iss: "https://issuer.example", n, text: "für “Ada”" };
-    const jws = sign("at+jwt", claims);
-    const [header = "", payload = "", signature = ""] = jws.split(".");
-    const bytes = Buffer.from(signature, "base64url");
-    assert.equal(bytes.length, 64);
-    const key = { key: publicKey, dsaEncoding: "ieee-p1363" } as const;
-    assert.ok(verify("sha256", Buffer.from(`${header}.${payload}`), key, bytes));
-    if (n % 100 > 0) continue;
-    const read = await compactVerify(jws, publicKey, { algorithms: ["ES256"] });
-    assert.deepEqual(read.protectedHeader, { alg: "ES256", kid: "key_1", typ: "at+jwt" });
-    assert.deepEqual(JSON.parse(new TextDecoder().decode(read.payload)), claims);
-  }
-});
-
-test("each type of token has its own header", async () => {
-  const sign = createJwtSigner(privateKey, "key_1");
-  const types = ["at+jwt", "JWT", "at+jwt"].map((typ) => {
-    const [header = ""] = sign(typ, {}).split(".");
-    return JSON.parse(Buffer.from(header, "base64url").toString()).typ;
+describe("createJwtSigner", () => {
+  test("returns a JWS that other libraries verify, whatever the length of its numbers", async () => {
+    const sign = createJwtSigner(privateKey, "key_1");
+    // One number in 256 is shorter than the others, and one in two needs a zero before it.
+    for (let n = 0; n < 2_000; n += 1) {
+      const claims = { iss: "https://issuer.example", n, text: "für “Ada”" };
+      const jws = sign("at+jwt", claims);
+      const [header = "", payload = "", signature = ""] = jws.split(".");
+      const bytes = Buffer.from(signature, "base64url");
+      assert.equal(bytes.length, 64);
+      const key = { key: publicKey, dsaEncoding: "ieee-p1363" } as const;
+      assert.ok(verify("sha256", Buffer.from(`${header}.${payload}`), key, bytes));
+      if (n % 100 > 0) continue;
+      const read = await compactVerify(jws, publicKey, { algorithms: ["ES256"] });
+      assert.deepEqual(read.protectedHeader, { alg: "ES256", kid: "key_1", typ: "at+jwt" });
+      assert.deepEqual(JSON.parse(new TextDecoder().decode(read.payload)), claims);
+    }
   });
-  assert.deepEqual(types, ["at+jwt", "JWT", "at+jwt"]);
-});
 
-test("a key on another curve is a fault", () => {
-  for (const namedCurve of ["P-384", "secp256k1"]) {
-    const other = generateKeyPairSync("ec", { namedCurve }).privateKey;
-    assert.throws(() => createJwtSigner(other, "key_1"), /not on P-256/);
-  }
-  assert.throws(() => createJwtSigner(generateKeyPairSync("ed25519").privateKey, "key_1"), /not on P-256/);
+  test("writes the given type into the header of each token", async () => {
+    const sign = createJwtSigner(privateKey, "key_1");
+    const types = ["at+jwt", "JWT", "at+jwt"].map((typ) => {
+      const [header = ""] = sign(typ, {}).split(".");
+      return JSON.parse(Buffer.from(header, "base64url").toString()).typ;
+    });
+    assert.deepEqual(types, ["at+jwt", "JWT", "at+jwt"]);
+  });
+
+  test("throws for a key on another curve", () => {
+    for (const namedCurve of ["P-384", "secp256k1"]) {
+      const other = generateKeyPairSync("ec", { namedCurve }).privateKey;
+      assert.throws(() => createJwtSigner(other, "key_1"), /not on P-256/);
+    }
+    assert.throws(() => createJwtSigner(generateKeyPairSync("ed25519").privateKey, "key_1"), /not on P-256/);
+  });
 });

@@ -55,7 +55,7 @@ for (const [name, open] of Object.entries(implementations))
       assert.equal(await directory.findById("apr_unknown"), undefined);
     });
 
-    test("listGroupsOf agrees with listMembers", async () => {
+    test("agrees in listGroupsOf and listMembers", async () => {
       for (const approver of [ada, bob])
         for (const group of ["finance", "unknown"]) {
           const isMember = (await directory.listMembers(group, now)).includes(approver.email);
@@ -77,10 +77,12 @@ for (const [name, open] of Object.entries(implementations))
     });
   });
 
-test("config directory: an owner belongs to the type and the field of the policy", async () => {
-  const store = openSqlite({ path: ":memory:" });
-  const directory = createConfigDirectory({ policy: { current: () => config }, store });
-  assert.equal((await directory.findOwner({ ...key, type: "refund" }, 0)).value, undefined);
-  assert.equal((await directory.findOwner({ ...key, field: "team" }, 0)).value, undefined);
-  await store.close();
+describe("config directory", () => {
+  test("finds no owner under another type or field than the policy's", async () => {
+    const store = openSqlite({ path: ":memory:" });
+    const directory = createConfigDirectory({ policy: { current: () => config }, store });
+    assert.equal((await directory.findOwner({ ...key, type: "refund" }, 0)).value, undefined);
+    assert.equal((await directory.findOwner({ ...key, field: "team" }, 0)).value, undefined);
+    await store.close();
+  });
 });

@@ -66,13 +66,13 @@ describe("webhook routes", () => {
     assert.deepEqual([received, faults], [[], []]);
   });
 
-  test("an error in the handler is reported and returned as 503", async () => {
+  test("reports an error in the handler, and responds 503", async () => {
     const response = await post("fail");
     assert.equal(response.status, 503);
     assert.deepEqual(faults, ["POST /channels/chat/interactions: a bug in the handler"]);
   });
 
-  test("only POST is served, and nothing on the mutual TLS listener", async () => {
+  test("serve only POST, and nothing on the mutual TLS listener", async () => {
     assert.equal((await app.fetch(new Request(url), anonymousPeer)).status, 404);
     const request = new Request(url, { method: "POST", body: "x", headers: { "x-signature": sign("x") } });
     assert.equal((await createProtocolApp(routes, deps).fetch(request, anonymousPeer)).status, 404);

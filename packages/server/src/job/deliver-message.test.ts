@@ -91,7 +91,7 @@ const events = async () =>
     .filter(({ event }) => event !== "store.tested");
 
 describe("deliver", () => {
-  test("a channel without update: the message is sent once and no more is queued", async () => {
+  test("sends the message of a channel without update once, and queues no more", async () => {
     const { calls, run } = openFakeChannel({ update: undefined as never });
     const { id } = await queue();
     assert.equal(await run(), 1);
@@ -103,7 +103,7 @@ describe("deliver", () => {
     assert.equal(await run(), 0);
   });
 
-  test("a message with a receipt is queued as an update, due when the request expires", async () => {
+  test("queues a message with a receipt as an update, due when the request expires", async () => {
     const { run } = openFakeChannel();
     const { id } = await queue({ lastError: "earlier", attempts: 2 });
     await run();
@@ -131,7 +131,7 @@ describe("deliver", () => {
     { state: "cancelled", endedAt: testNow },
   ];
   for (const status of outcomes)
-    test(`a request that is ${status.state} updates each sent message at once`, async () => {
+    test(`updates each sent message at once for a request that is ${status.state}`, async () => {
       const { calls, run } = openFakeChannel();
       const faults: unknown[] = [];
       const stop = watchForUpdates(store, (fault) => faults.push(fault));
@@ -157,7 +157,7 @@ describe("deliver", () => {
       assert.equal(await run(), 0, "updated once");
     });
 
-  test("a request that expires by the clock updates its messages, before the sweeper wrote its end", async () => {
+  test("updates the messages of a request that expires by the clock before the sweeper runs", async () => {
     const { calls, run } = openFakeChannel();
     await queue();
     await run();
@@ -167,7 +167,7 @@ describe("deliver", () => {
   });
 
   for (const state of ["redeemed", "lapsed"] as const)
-    test(`an approval that is ${state} before the update is reported as approved`, async () => {
+    test(`reports an approval that is ${state} before the update as approved`, async () => {
       const { calls, run } = openFakeChannel();
       await queue();
       await run();
@@ -178,7 +178,7 @@ describe("deliver", () => {
       assert.deepEqual(calls[1], { what: "update", to: "ada@example.com", outcome: "approved" });
     });
 
-  test("a missed event is made up for by the periodic job", async () => {
+  test("makes up for a missed event by the periodic job", async () => {
     const { calls, run } = openFakeChannel();
     const { id } = await queue();
     await run();
@@ -191,7 +191,7 @@ describe("deliver", () => {
     assert.deepEqual(calls[1], { what: "update", to: "ada@example.com", outcome: "cancelled" });
   });
 
-  test("a request that ends while its message is being sent is updated", async () => {
+  test("updates a request that ends while its message is being sent", async () => {
     const { calls, run } = openFakeChannel({
       async send(_, { address }) {
         await resolve();
@@ -204,7 +204,7 @@ describe("deliver", () => {
     assert.deepEqual(calls, [{ what: "update", to: "ada@example.com", outcome: "cancelled" }]);
   });
 
-  test("an update is retried with backoff and abandoned visibly; a scheduled retry is not brought forward", async () => {
+  test("retries an update with backoff, not early, and abandons it visibly", async () => {
     const { calls, failures, run } = openFakeChannel();
     const { id } = await queue();
     await run();
@@ -227,7 +227,7 @@ describe("deliver", () => {
     assert.equal(entry.facts.kind, "resolved");
   });
 
-  test("a rejected message is not retried", async () => {
+  test("does not retry a rejected message", async () => {
     const { calls, failures, run } = openFakeChannel();
     failures.push(new DeliveryError("rejected", "message too large"));
     const { id } = await queue();
@@ -239,7 +239,7 @@ describe("deliver", () => {
     assert.equal(await run(), 0);
   });
 
-  test("a temporary failure is retried after the delay that the channel requests, one hour at most", async () => {
+  test("retries a temporary failure after the delay that the channel requests, at most one hour", async () => {
     const { failures, run } = openFakeChannel();
     const { id } = await queue();
     const delays = [
@@ -258,7 +258,7 @@ describe("deliver", () => {
     }
   });
 
-  test("an e-mail address that is gone abandons the message at once", async () => {
+  test("abandons a message at once if its e-mail address is gone", async () => {
     const { calls, failures, run } = openFakeChannel();
     failures.push(new DeliveryError("address_gone", "no such user"));
     const { id } = await queue();
@@ -276,7 +276,7 @@ describe("deliver to registered contacts", () => {
     return records;
   }
 
-  test("each contact of the approver for the channel receives its own message", async () => {
+  test("sends each contact of the approver for the channel its own message", async () => {
     const { calls, run } = openFakeChannel({ contacts: "registered" });
     const [first, , second] = await addContacts(
       { address: "phone" },
@@ -293,7 +293,7 @@ describe("deliver to registered contacts", () => {
     assert.deepEqual(updates.map(({ record }) => record.contact).sort(), [first!.id, second!.id].sort());
   });
 
-  test("an approver without a contact is skipped, without an entry in the log", async () => {
+  test("skips an approver without a contact, without an entry in the log", async () => {
     const { calls, run } = openFakeChannel({ contacts: "registered" });
     const { id } = await queue();
     await run();
@@ -302,7 +302,7 @@ describe("deliver to registered contacts", () => {
     assert.deepEqual(await events(), []);
   });
 
-  test("an address that is gone disables its contact and abandons its messages; others are still sent to", async () => {
+  test("disables the contact of an address that is gone, abandons its messages, sends to others", async () => {
     const { calls, failures, run } = openFakeChannel({ contacts: "registered" });
     const [gone] = await addContacts({ address: "expired" }, { address: "phone" });
     const { id } = await queue();
@@ -330,7 +330,7 @@ describe("deliver to registered contacts", () => {
     );
   });
 
-  test("a retry goes to the same contact and makes no more messages", async () => {
+  test("retries to the same contact, without more messages", async () => {
     const { calls, failures, run } = openFakeChannel({ contacts: "registered" });
     await addContacts({ address: "phone" }, { address: "laptop" });
     failures.push(new Error("timeout"));
@@ -346,7 +346,7 @@ describe("deliver to registered contacts", () => {
     assert.equal((await store.list("message")).length, 2);
   });
 
-  test("an update is sent although the approver was removed", async () => {
+  test("sends an update although the approver was removed", async () => {
     const { calls, run } = openFakeChannel({ contacts: "registered" });
     await addContacts({ address: "phone" });
     await queue();

@@ -66,7 +66,7 @@ describe("createScheduler", () => {
     }
   });
 
-  test("no kind is pending after every job has run", async () => {
+  test("has no pending kind after every job has run", async () => {
     const deployment = await deploy();
     try {
       const listPendingKinds = async () => [...(await deployment.server.store.listPendingKinds())].sort();

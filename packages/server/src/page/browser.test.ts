@@ -110,7 +110,7 @@ async function open(
 }
 
 describe("pages in a browser", () => {
-  test("pages have no axe violations, light and dark, on a phone and a desktop", async () => {
+  test("have no axe violations, light and dark, on a phone and a desktop", async () => {
     const all = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
     // A wide window only changes sizes and paddings (app.css): the rules that measure boxes are enough there.
     const boxes = ["color-contrast", "target-size", "scrollable-region-focusable"];
@@ -142,7 +142,7 @@ describe("pages in a browser", () => {
     }, rules);
   }
 
-  test("axe reports violations under the same content security policy", async () => {
+  test("run axe under the same content security policy", async () => {
     await open("/pages/card-refund", async (page) => {
       await page.evaluate(axe);
       await page.evaluate(() => {
@@ -156,7 +156,7 @@ describe("pages in a browser", () => {
     });
   });
 
-  test("pages fit a viewport 320 pixels wide", async () => {
+  test("fit a viewport 320 pixels wide", async () => {
     const narrow = { viewport: { width: 320, height: 640 } };
     await open(
       "",
@@ -171,7 +171,7 @@ describe("pages in a browser", () => {
     );
   });
 
-  test("approve and deny have the same size, at least 56 pixels high and 24 apart", async () => {
+  test("show approve and deny in the same size, at least 56 pixels high and 24 apart", async () => {
     await open("/pages/card-refund", async (page) => {
       const deny = await page.getByRole("button", { name: "Deny" }).boundingBox();
       const approve = await page.getByRole("button", { name: "Approve" }).boundingBox();
@@ -184,7 +184,7 @@ describe("pages in a browser", () => {
     });
   });
 
-  test("a card has no initial focus, and a tab order that follows the reading order", async () => {
+  test("set no initial focus on a card, and a tab order that follows the reading order", async () => {
     await open("/pages/card-refund", async (page) => {
       const focused = () =>
         page.evaluate(() => {
@@ -215,7 +215,7 @@ describe("pages in a browser", () => {
     });
   });
 
-  test("Enter in the reason field does not submit; the reason is sent with the denial", async () => {
+  test("do not submit on Enter in the reason field; the reason is sent with the denial", async () => {
     await open("/pages/card-rollout", async (page) => {
       await page.getByText("Add a reason").click();
       const reason = page.getByLabel("Reason for denying");
@@ -231,7 +231,7 @@ describe("pages in a browser", () => {
     });
   });
 
-  test("a card without JavaScript shows everything and can be denied", async () => {
+  test("show everything on a card without JavaScript, and allow the denial", async () => {
     const plain = { javaScriptEnabled: false };
     await open(
       "/pages/card-refund",
@@ -286,7 +286,7 @@ describe("pages in a browser", () => {
     ["enrol", "Set up another device instead"],
     ["enrol-elsewhere", undefined],
   ] as const)
-    test(`the QR code of the page ${name} contains the address, light and dark`, async () => {
+    test(`show the address in the QR code of ${name}, light and dark`, async () => {
       for (const colorScheme of ["light", "dark"] as const)
         await open(
           `/pages/${name}`,
@@ -303,7 +303,7 @@ describe("pages in a browser", () => {
     });
 
   for (const age of ["a current", "an older"])
-    test(`a passkey is created, signs in and signs a decision in ${age} browser`, async () => {
+    test(`create a passkey, sign in and sign a decision in ${age} browser`, async () => {
       await open("", async (page) => {
         const passkeys = await addPasskeys(page);
         if (age === "an older") await page.addInitScript(makeOld);
@@ -355,7 +355,7 @@ describe("pages in a browser", () => {
     return { id, response, client: { type, challenge, origin } };
   }
 
-  test("a failed passkey prompt shows an error, submits nothing and can be retried", async () => {
+  test("show an error after a failed passkey prompt, submit nothing and allow a retry", async () => {
     await open("", async (page) => {
       const passkeys = await addPasskeys(page);
       await page.goto(`${site}/pages/enrol`);
@@ -378,7 +378,7 @@ describe("pages in a browser", () => {
     });
   });
 
-  test("a card counts down by the server's time, announces the deadline once and disables itself (T11)", async () => {
+  test("count down by the server's time, announce the deadline once and disable the card (T11)", async () => {
     await open("", async (page) => {
       await page.clock.install({ time: new Date("2001-01-01T00:00:00Z") });
       await page.clock.pauseAt(new Date("2001-01-01T00:01:00Z"));
@@ -403,7 +403,7 @@ describe("pages in a browser", () => {
     });
   });
 
-  test("times are shown in the browser's time zone", async () => {
+  test("show times in the browser's time zone", async () => {
     const options = { timezoneId: "Asia/Tokyo", locale: "en-GB" };
     await open(
       "/pages/decided-denied",
@@ -413,7 +413,7 @@ describe("pages in a browser", () => {
     );
   });
 
-  test("the inbox shows new requests, keeps the focus and announces a change once", async () => {
+  test("show new requests in the inbox, keep the focus and announce a change once", async () => {
     inbox = [createPendingItem(orderCard, "one")];
     await open("/inbox", async (page) => {
       await page.getByRole("link", { name: "Trading assistant" }).focus();
@@ -432,7 +432,7 @@ describe("pages in a browser", () => {
     });
   });
 
-  test("the inbox reconnects after a refused event stream and shows missed requests", async () => {
+  test("reconnect the inbox after a refused event stream, and show missed requests", async () => {
     inbox = [];
     down = true;
     await open("", async (page, complaints) => {
@@ -448,7 +448,7 @@ describe("pages in a browser", () => {
     });
   });
 
-  test("the browser refuses to turn text into markup (T15)", async () => {
+  test("never turn text into markup (T15)", async () => {
     await open("/pages/card-refund", async (page, complaints) => {
       const refused = await page.evaluate(() => {
         try {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import { type AskedRequest, createTestLog, type TestLog, tamper } from "@countersign/testing/audit/test-log";
 import { verifyLog } from "../audit.ts";
 import type { entryChecks } from "./history.ts";
@@ -15,7 +15,7 @@ const about = ({ id: request, digest }: AskedRequest) => ({ request, agent: "age
 
 const counterexamples: { readonly [rule in keyof typeof entryChecks]: Counterexample } = {
   idIsNew: {
-    rule: "the id of an entry is unique",
+    rule: "rejects an entry with an id that exists",
     what: /^the id log_\w+ belongs to an earlier entry$/,
     tell: async (book) => {
       const { entry, texts } = await book.write("agent.added", { agent: "agent-1" });
@@ -23,12 +23,12 @@ const counterexamples: { readonly [rule in keyof typeof entryChecks]: Counterexa
     },
   },
   eventIsKnown: {
-    rule: "every event of a request is known",
+    rule: "rejects an unknown event of a request",
     what: /^request\.narrowed is not a known event$/,
     tell: async (book) => book.write("request.narrowed", about(await book.ask())),
   },
   entryIsComplete: {
-    rule: "a decision names its approver",
+    rule: "rejects a decision that names no approver",
     what: /^request\.denied lacks approver$/,
     tell: async (book) => {
       const asked = await book.ask();
@@ -36,12 +36,12 @@ const counterexamples: { readonly [rule in keyof typeof entryChecks]: Counterexa
     },
   },
   createdFirst: {
-    rule: "a request is created before anything else about it",
+    rule: "rejects an entry about a request before its creation",
     what: /^message\.sent is about req_0, which was not created/,
     tell: (book) => book.write("message.sent", { request: "req_0", approver: "apr_ada" }),
   },
   createdOnce: {
-    rule: "a request is created once",
+    rule: "rejects a second creation of a request",
     what: /^req_1 was already created$/,
     tell: async (book) => {
       const { id: request, digest } = await book.ask();
@@ -49,7 +49,7 @@ const counterexamples: { readonly [rule in keyof typeof entryChecks]: Counterexa
     },
   },
   endsOnce: {
-    rule: "T24: a denied request is not approved",
+    rule: "rejects the approval of a denied request (T24)",
     what: /^req_1 is denied, which is final: request\.approved cannot follow$/,
     tell: async (book) => {
       const asked = await book.ask();
@@ -58,17 +58,17 @@ const counterexamples: { readonly [rule in keyof typeof entryChecks]: Counterexa
     },
   },
   statesInOrder: {
-    rule: "T26: a request that was not approved expires and does not lapse",
+    rule: "rejects a lapse of a request that was not approved; it expires (T26)",
     what: /^req_1 is pending: request\.lapsed cannot follow$/,
     tell: async (book) => book.end(await book.ask(), "lapsed"),
   },
   decidedByCandidate: {
-    rule: "T1: only a candidate decides",
+    rule: "rejects a decision by an approver who is not a candidate (T1)",
     what: /^apr_eve decided, but is not a candidate$/,
     tell: async (book) => book.decide(await book.ask(), "apr_eve"),
   },
   decidedInTime: {
-    rule: "T11: a request is decided before it expires, not at that instant",
+    rule: "rejects a decision at the instant of expiry (T11)",
     what: /^req_1 was decided after it expired$/,
     tell: async (book) => {
       const asked = await book.ask();
@@ -77,7 +77,7 @@ const counterexamples: { readonly [rule in keyof typeof entryChecks]: Counterexa
     },
   },
   cancelledInTime: {
-    rule: "an expired request is not cancelled",
+    rule: "rejects the cancellation of an expired request",
     what: /^req_1 was cancelled after it expired$/,
     tell: async (book) => {
       const asked = await book.ask();
@@ -86,7 +86,7 @@ const counterexamples: { readonly [rule in keyof typeof entryChecks]: Counterexa
     },
   },
   notExpiredEarly: {
-    rule: "a request does not expire before its time",
+    rule: "rejects an expiry before its time",
     what: /^req_1 was ended before it expired$/,
     tell: async (book) => {
       const asked = await book.ask();
@@ -95,7 +95,7 @@ const counterexamples: { readonly [rule in keyof typeof entryChecks]: Counterexa
     },
   },
   sameDigest: {
-    rule: "T9: every entry about a request has its digest",
+    rule: "rejects an entry about a request with another digest (T9)",
     what: /^request\.approved has another digest/,
     tell: async (book) => {
       const asked = await book.ask();
@@ -103,13 +103,13 @@ const counterexamples: { readonly [rule in keyof typeof entryChecks]: Counterexa
     },
   },
   sameAgent: {
-    rule: "every entry about a request names the agent that asked",
+    rule: "rejects an entry about a request that names another agent",
     what: /^request\.approved names another agent/,
     tell: async (book) =>
       book.decide(await book.ask(), "apr_ada", "approved", { about: { agent: "agent-2" } }),
   },
   sameCard: {
-    rule: "T10: a decision is on the card that was made for the request",
+    rule: "rejects a decision on another card than the request's (T10)",
     what: /^req_1 was decided on another card/,
     tell: async (book) => {
       const [asked, other] = [await book.ask(), await book.ask()];
@@ -117,13 +117,13 @@ const counterexamples: { readonly [rule in keyof typeof entryChecks]: Counterexa
     },
   },
   levelReached: {
-    rule: "an approval reaches the required level",
+    rule: "rejects an approval below the required level",
     what: /^req_1 was approved at a lower level than passkey$/,
     tell: async (book) => book.decide(await book.ask({ facts: { level: "passkey" } }), "apr_ada"),
   },
 
   issuedOnce: {
-    rule: "T18: one approval becomes one token",
+    rule: "rejects a second token for one approval (T18)",
     what: /^req_1 was already redeemed$/,
     tell: async (book) => {
       const asked = await book.ask();
@@ -133,12 +133,12 @@ const counterexamples: { readonly [rule in keyof typeof entryChecks]: Counterexa
     },
   },
   issuedAfterApproval: {
-    rule: "a token is issued only after an approval",
+    rule: "rejects a token before an approval",
     what: /^a token was issued for req_1, which is pending and not approved$/,
     tell: async (book) => book.issue(await book.ask(), "apr_ada"),
   },
   issuedInTime: {
-    rule: "T19: an expired approval is not redeemed",
+    rule: "rejects the redemption of an expired approval (T19)",
     what: /^a token was issued for req_1 after it expired$/,
     tell: async (book) => {
       const asked = await book.ask();
@@ -148,7 +148,7 @@ const counterexamples: { readonly [rule in keyof typeof entryChecks]: Counterexa
     },
   },
   issuedForDecision: {
-    rule: "a token is issued in the name of its approver",
+    rule: "rejects a token in the name of another approver",
     what: /^a token was issued in the name of another person than the approver$/,
     tell: async (book) => {
       const asked = await book.ask();
@@ -157,7 +157,7 @@ const counterexamples: { readonly [rule in keyof typeof entryChecks]: Counterexa
     },
   },
   tokenIsNew: {
-    rule: "a token belongs to one request",
+    rule: "rejects a token of two requests",
     what: /^the token tok_\d+ was already issued$/,
     tell: async (book) => {
       const [first, second] = [await book.ask(), await book.ask()];
@@ -168,7 +168,7 @@ const counterexamples: { readonly [rule in keyof typeof entryChecks]: Counterexa
     },
   },
   tokenIsOfRequest: {
-    rule: "a spend names the token of its request",
+    rule: "rejects a spend that names the token of another request",
     what: /^token\.reserved names the token tok_\d+, which was not issued for this request$/,
     tell: async (book) => {
       const [first, second] = [await book.ask(), await book.ask()];
@@ -178,7 +178,7 @@ const counterexamples: { readonly [rule in keyof typeof entryChecks]: Counterexa
     },
   },
   spentOnce: {
-    rule: "a token is reserved once",
+    rule: "rejects a second reservation of a token",
     what: /^the token tok_\d+ is already reserved: token\.reserved cannot follow$/,
     tell: async (book) => {
       const issued = await tokenFor(book);
@@ -187,7 +187,7 @@ const counterexamples: { readonly [rule in keyof typeof entryChecks]: Counterexa
     },
   },
   reservedInTime: {
-    rule: "an expired token is not reserved",
+    rule: "rejects the reservation of an expired token",
     what: /^the token tok_\d+ was reserved after it expired$/,
     tell: async (book) => {
       const issued = await tokenFor(book);
@@ -196,7 +196,7 @@ const counterexamples: { readonly [rule in keyof typeof entryChecks]: Counterexa
     },
   },
   tokenNotExpiredEarly: {
-    rule: "a token does not expire before its time",
+    rule: "rejects a token's expiry before its time",
     what: /^the token tok_\d+ was ended before it expired$/,
     tell: async (book) => {
       const { asked, token, expiresAt } = await tokenFor(book);
@@ -205,7 +205,7 @@ const counterexamples: { readonly [rule in keyof typeof entryChecks]: Counterexa
     },
   },
   callbackAfterDecision: {
-    rule: "a callback follows a decision",
+    rule: "rejects a callback before a decision",
     what: /^a callback was sent for req_1 before it was decided$/,
     tell: async (book) => {
       const { request, agent } = about(await book.ask());
@@ -213,7 +213,7 @@ const counterexamples: { readonly [rule in keyof typeof entryChecks]: Counterexa
     },
   },
   abandonedWithLiveToken: {
-    rule: "T20: an undeliverable token is revoked when its callback is abandoned",
+    rule: "rejects an abandoned callback whose undeliverable token was not revoked (T20)",
     what: /^the token tok_\d+ could not be delivered and was not revoked$/,
     tell: async (book) => {
       const { asked, token } = await tokenFor(book);
@@ -222,18 +222,18 @@ const counterexamples: { readonly [rule in keyof typeof entryChecks]: Counterexa
     },
   },
   settledAfterReserved: {
-    rule: "a token is completed only after a reservation",
+    rule: "rejects the completion of a token that was not reserved",
     what: /^the token tok_\d+ is issued: token\.completed can only follow a reservation$/,
     tell: async (book) => book.spend(await tokenFor(book), "completed"),
   },
 
   deviceIsComplete: {
-    rule: "an enrolment names its public key",
+    rule: "rejects an enrolment without a public key",
     what: /^device\.enrolled lacks approver, credential, public_key, rp_id or origin$/,
     tell: (book) => book.write("device.enrolled", { approver: "apr_ada", facts: { credential: "c" } }),
   },
   enrolledOnce: {
-    rule: "an enrolled device is not enrolled again",
+    rule: "rejects the enrolment of an enrolled device",
     what: /^the device [\w-]+ is already enrolled$/,
     tell: async (book) => {
       await book.enrol("apr_ada");
@@ -242,7 +242,7 @@ const counterexamples: { readonly [rule in keyof typeof entryChecks]: Counterexa
     },
   },
   removedByOwner: {
-    rule: "a removed device belongs to the approver in its entry",
+    rule: "rejects the removal of a device of another approver",
     what: /^the device [\w-]+ was removed, but does not belong to this approver$/,
     tell: async (book) => {
       const { passkey } = await book.enrol("apr_ada");
@@ -250,12 +250,12 @@ const counterexamples: { readonly [rule in keyof typeof entryChecks]: Counterexa
     },
   },
   currentName: {
-    rule: "an entry of version 2 uses the current name of its event",
+    rule: "rejects an entry of version 2 with a former name of its event",
     what: /^latch\.reopened is the name of an event in entries of version 1; this one has version 2$/,
     tell: (book) => book.write("latch.reopened", { actor: { type: "admin", via: "cli" }, agent: "agent-1" }),
   },
   actorIsAllowed: {
-    rule: "an agent does not release a denial",
+    rule: "rejects the release of a denial by an agent",
     what: /^denial\.released was caused by the actor type agent, which cannot cause it$/,
     tell: (book) =>
       book.write("denial.released", {
@@ -264,7 +264,7 @@ const counterexamples: { readonly [rule in keyof typeof entryChecks]: Counterexa
       }),
   },
   actorIsNamed: {
-    rule: "the actor of an approval is its approver",
+    rule: "rejects an approval whose actor is not its approver",
     what: /^request\.approved was caused by approver apr_bob, and names another approver or none$/,
     tell: async (book) => {
       const actor = { type: "approver", id: "apr_bob", via: "page" } as const;
@@ -291,153 +291,158 @@ async function problemsOf(tell: (book: TestLog) => Promise<unknown>) {
   return { problems: "problems" in verified ? verified.problems : [], last: entries.length - 1 };
 }
 
-for (const { rule, what, tell } of Object.values(counterexamples)) {
-  test(rule, async () => {
-    const { problems, last } = await problemsOf(tell);
-    assert.deepEqual(
-      problems.map(({ index }) => index),
-      [last],
-      JSON.stringify(problems),
-    );
-    assert.match(problems[0]!.message, what);
-  });
-}
+describe("entry checks", () => {
+  for (const { rule, what, tell } of Object.values(counterexamples)) {
+    test(rule, async () => {
+      const { problems, last } = await problemsOf(tell);
+      assert.deepEqual(
+        problems.map(({ index }) => index),
+        [last],
+        JSON.stringify(problems),
+      );
+      assert.match(problems[0]!.message, what);
+    });
+  }
 
-/** Further stories that the same rules refuse, by how they end. */
-const alsoRefused: { readonly [story: string]: readonly [RegExp, (book: TestLog) => Promise<unknown>] } = {
-  "approved twice": [
-    /^req_1 is approved: request\.approved cannot follow$/,
-    async (book) => {
-      const asked = await book.ask();
-      await book.decide(asked, "apr_ada");
-      await book.decide(asked, "apr_ada");
-    },
-  ],
-  "expired after it was approved": [
-    /^req_1 is approved: request\.expired cannot follow$/,
-    async (book) => {
-      const asked = await book.ask();
-      await book.decide(asked, "apr_ada");
-      await book.end(asked, "expired");
-    },
-  ],
-  "cancelled after it became a token": [
-    /^req_1 is redeemed, which is final: request\.cancelled cannot follow$/,
-    async (book) => book.end((await tokenFor(book)).asked, "cancelled"),
-  ],
-  "a token after a denial": [
-    /^a token was issued for req_1, which is denied and not approved$/,
-    async (book) => {
-      const asked = await book.ask();
-      await book.decide(asked, "apr_ada", "denied");
-      await book.issue(asked, "apr_ada");
-    },
-  ],
-  "a token for another API": [
-    /^a token was issued for another audience than the approved one$/,
-    async (book) => {
-      const asked = await book.ask();
-      await book.decide(asked, "apr_ada");
-      await book.issue(asked, "apr_ada", { facts: { audience: "https://bank.example" } });
-    },
-  ],
-  "a token without an expiry": [
-    /^token\.issued lacks expires_at$/,
-    async (book) => {
-      const asked = await book.ask();
-      await book.decide(asked, "apr_ada");
-      await book.issue(asked, "apr_ada", { facts: { expires_at: "never" } });
-    },
-  ],
-  "reserved after it was completed": [
-    /is already completed: token\.reserved cannot follow$/,
-    async (book) => {
-      const issued = await tokenFor(book);
-      await book.spend(issued, "reserved");
-      await book.spend(issued, "completed");
-      await book.spend(issued, "reserved");
-    },
-  ],
-  "failed after it was completed": [
-    /is completed: token\.failed can only follow a reservation$/,
-    async (book) => {
-      const issued = await tokenFor(book);
-      await book.spend(issued, "reserved");
-      await book.spend(issued, "completed");
-      await book.spend(issued, "failed");
-    },
-  ],
-  "a request whose candidates are not a list": [
-    /^request\.created lacks card_hash, audience, level, candidates or expires_at$/,
-    (book) => book.ask({ facts: { candidates: "apr_ada" } }),
-  ],
-  "approved by an actor without an id": [
-    /^request\.approved was caused by approver "", and names another approver or none$/,
-    async (book) =>
-      book.decide(await book.ask(), "apr_ada", "approved", {
-        about: { actor: { type: "approver", via: "page" } },
-      }),
-  ],
-  "approved by the server itself": [
-    /^request\.approved was caused by the actor type system, which cannot cause it$/,
-    async (book) =>
-      book.decide(await book.ask(), "apr_ada", "approved", {
-        about: { actor: { type: "system", via: "job" } },
-      }),
-  ],
-  "an agent that is paused by another agent": [
-    /^agent\.paused was caused by the actor type agent, which cannot cause it$/,
-    (book) =>
-      book.write("agent.paused", { actor: { type: "agent", id: "agent-1", via: "oauth" }, agent: "agent-1" }),
-  ],
-  "approved at an unknown level": [
-    /^req_1 was approved at a lower level than session$/,
-    async (book) => book.decide(await book.ask(), "apr_ada", "approved", { facts: { level: "magic" } }),
-  ],
-};
+  /** Further stories that the same rules refuse, by how they end. */
+  const alsoRefused: { readonly [story: string]: readonly [RegExp, (book: TestLog) => Promise<unknown>] } = {
+    "a second approval": [
+      /^req_1 is approved: request\.approved cannot follow$/,
+      async (book) => {
+        const asked = await book.ask();
+        await book.decide(asked, "apr_ada");
+        await book.decide(asked, "apr_ada");
+      },
+    ],
+    "an expiry after an approval": [
+      /^req_1 is approved: request\.expired cannot follow$/,
+      async (book) => {
+        const asked = await book.ask();
+        await book.decide(asked, "apr_ada");
+        await book.end(asked, "expired");
+      },
+    ],
+    "a cancellation after the redemption": [
+      /^req_1 is redeemed, which is final: request\.cancelled cannot follow$/,
+      async (book) => book.end((await tokenFor(book)).asked, "cancelled"),
+    ],
+    "a token after a denial": [
+      /^a token was issued for req_1, which is denied and not approved$/,
+      async (book) => {
+        const asked = await book.ask();
+        await book.decide(asked, "apr_ada", "denied");
+        await book.issue(asked, "apr_ada");
+      },
+    ],
+    "a token for another API": [
+      /^a token was issued for another audience than the approved one$/,
+      async (book) => {
+        const asked = await book.ask();
+        await book.decide(asked, "apr_ada");
+        await book.issue(asked, "apr_ada", { facts: { audience: "https://bank.example" } });
+      },
+    ],
+    "a token without an expiry": [
+      /^token\.issued lacks expires_at$/,
+      async (book) => {
+        const asked = await book.ask();
+        await book.decide(asked, "apr_ada");
+        await book.issue(asked, "apr_ada", { facts: { expires_at: "never" } });
+      },
+    ],
+    "a reservation after the completion": [
+      /is already completed: token\.reserved cannot follow$/,
+      async (book) => {
+        const issued = await tokenFor(book);
+        await book.spend(issued, "reserved");
+        await book.spend(issued, "completed");
+        await book.spend(issued, "reserved");
+      },
+    ],
+    "a failure after the completion": [
+      /is completed: token\.failed can only follow a reservation$/,
+      async (book) => {
+        const issued = await tokenFor(book);
+        await book.spend(issued, "reserved");
+        await book.spend(issued, "completed");
+        await book.spend(issued, "failed");
+      },
+    ],
+    "a request whose candidates are not a list": [
+      /^request\.created lacks card_hash, audience, level, candidates or expires_at$/,
+      (book) => book.ask({ facts: { candidates: "apr_ada" } }),
+    ],
+    "an approval by an actor without an id": [
+      /^request\.approved was caused by approver "", and names another approver or none$/,
+      async (book) =>
+        book.decide(await book.ask(), "apr_ada", "approved", {
+          about: { actor: { type: "approver", via: "page" } },
+        }),
+    ],
+    "an approval by the server itself": [
+      /^request\.approved was caused by the actor type system, which cannot cause it$/,
+      async (book) =>
+        book.decide(await book.ask(), "apr_ada", "approved", {
+          about: { actor: { type: "system", via: "job" } },
+        }),
+    ],
+    "a pause by an agent": [
+      /^agent\.paused was caused by the actor type agent, which cannot cause it$/,
+      (book) =>
+        book.write("agent.paused", {
+          actor: { type: "agent", id: "agent-1", via: "oauth" },
+          agent: "agent-1",
+        }),
+    ],
+    "an approval at an unknown level": [
+      /^req_1 was approved at a lower level than session$/,
+      async (book) => book.decide(await book.ask(), "apr_ada", "approved", { facts: { level: "magic" } }),
+    ],
+  };
 
-for (const [story, [what, tell]] of Object.entries(alsoRefused)) {
-  test(`refused: ${story}`, async () => {
-    const { problems, last } = await problemsOf(tell);
-    assert.deepEqual(
-      problems.map(({ index }) => index),
-      [last],
-      JSON.stringify(problems),
-    );
-    assert.match(problems[0]!.message, what);
-  });
-}
+  for (const [story, [what, tell]] of Object.entries(alsoRefused)) {
+    test(`rejects ${story}`, async () => {
+      const { problems, last } = await problemsOf(tell);
+      assert.deepEqual(
+        problems.map(({ index }) => index),
+        [last],
+        JSON.stringify(problems),
+      );
+      assert.match(problems[0]!.message, what);
+    });
+  }
 
-test("a rejected entry is not applied, so entries that build on it are rejected", async () => {
-  const { problems } = await problemsOf(async (book) => {
-    const asked = await book.ask();
-    await book.decide(asked, "apr_eve");
-    await book.issue(asked, "apr_eve");
-  });
-  assert.deepEqual(
-    problems.map(({ index }) => index),
-    [1, 2],
-  );
-});
-
-test("a reservation without a result is unknown, and a late result is accepted", async () => {
-  for (const late of ["completed", "failed"] as const) {
+  test("does not apply a rejected entry, so entries that build on it are rejected", async () => {
     const { problems } = await problemsOf(async (book) => {
-      const issued = await tokenFor(book);
-      await book.spend(issued, "reserved");
-      await book.spend(issued, "unknown");
-      await book.spend(issued, late);
+      const asked = await book.ask();
+      await book.decide(asked, "apr_eve");
+      await book.issue(asked, "apr_eve");
+    });
+    assert.deepEqual(
+      problems.map(({ index }) => index),
+      [1, 2],
+    );
+  });
+
+  test("accepts a reservation with an unknown result, and a late result after it", async () => {
+    for (const late of ["completed", "failed"] as const) {
+      const { problems } = await problemsOf(async (book) => {
+        const issued = await tokenFor(book);
+        await book.spend(issued, "reserved");
+        await book.spend(issued, "unknown");
+        await book.spend(issued, late);
+      });
+      assert.deepEqual(problems, []);
+    }
+  });
+
+  test("accepts that a removed device is enrolled again", async () => {
+    const { problems } = await problemsOf(async (book) => {
+      const { passkey } = await book.enrol("apr_ada");
+      const { facts } = book.entries.at(-1)!.entry;
+      await book.write("device.removed", { approver: "apr_ada", facts: { credential: passkey.id } });
+      await book.write("device.enrolled", { approver: "apr_ada", facts });
     });
     assert.deepEqual(problems, []);
-  }
-});
-
-test("a device that was removed can be enrolled again", async () => {
-  const { problems } = await problemsOf(async (book) => {
-    const { passkey } = await book.enrol("apr_ada");
-    const { facts } = book.entries.at(-1)!.entry;
-    await book.write("device.removed", { approver: "apr_ada", facts: { credential: passkey.id } });
-    await book.write("device.enrolled", { approver: "apr_ada", facts });
   });
-  assert.deepEqual(problems, []);
 });

@@ -9,7 +9,7 @@ function mailOf(card: Mail["card"]): Mail {
 }
 
 describe("renderMail", () => {
-  test("several actions: the subject and body begin with their number, and show each one completely and in order", () => {
+  test("shows the number first, and each of several actions completely and in order", () => {
     const mail = mailOf(multiPartCard);
     assert.match(renderMailSubject(mail), /^Approve or deny: 3 actions, one decision: \(1\) Move /);
     for (const body of [renderMailText(mail), renderMailHtml(mail)]) {
@@ -33,7 +33,7 @@ describe("renderMail", () => {
     }
   });
 
-  test("one action: the body shows it without numbering", () => {
+  test("shows one action without numbering", () => {
     const mail = mailOf(refundCard);
     assert.match(
       renderMailText(mail),

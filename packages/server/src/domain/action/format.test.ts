@@ -38,7 +38,7 @@ function units(text: string): bigint {
 }
 
 describe("formatValue", () => {
-  test("money: shows the currency and every decimal", () => {
+  test("shows the currency and every decimal of money", () => {
     assert.equal(formatMoney("10000.00", "USD"), "$10,000.00");
     assert.equal(formatMoney("10.50", "EUR"), "€10.50");
     assert.equal(formatMoney("0.12345678", "USD"), "$0.12345678");
@@ -49,7 +49,7 @@ describe("formatValue", () => {
     assert.equal(formatMoney("999999999999999.99999999", "USD"), "$999,999,999,999,999.99999999");
   });
 
-  test("money: loses no digit and shows nothing invisible", () => {
+  test("loses no digit of money and shows nothing invisible", () => {
     fc.assert(
       fc.property(amount, currency, (given, code) => {
         const shown = formatMoney(spell(formatMoney(given, code), given), code);
@@ -60,13 +60,13 @@ describe("formatValue", () => {
     );
   });
 
-  test("money: shows any two currencies differently", () => {
+  test("shows any two currencies of money differently", () => {
     const codes = [...currencies];
     const shown = codes.map((code) => formatMoney(spell(formatMoney("1", code), "1"), code));
     assert.equal(new Set(shown).size, codes.length);
   });
 
-  test("money: refuses what is not a plain decimal", () => {
+  test("refuses money that is not a plain decimal", () => {
     const wrong = [
       "",
       "1,000.00",
@@ -121,14 +121,14 @@ describe("formatValue", () => {
     assert.equal(formatMinorMoney(1234, "CHE"), "CHE 12.34");
   });
 
-  test("money: refuses an unknown currency", () => {
+  test("refuses money in an unknown currency", () => {
     for (const code of ["XXX", "usd", "US", "USDX", "", "$", "BTC", "constructor"]) {
       assert.deepEqual(formatMoney("1", code), { refused: "unknown_currency" });
       assert.deepEqual(formatMinorMoney(1, code), { refused: "unknown_currency" });
     }
   });
 
-  test("money-minor: uses the minor units of ISO 4217, also if Intl differs", () => {
+  test("uses the minor units of ISO 4217 for money-minor, also if Intl differs", () => {
     assert.equal(formatMinorMoney(1_000_000, "USD"), "$10,000.00");
     assert.equal(formatMinorMoney(5, "USD"), "$0.05");
     assert.equal(formatMinorMoney(-5, "USD"), "-$0.05");
@@ -140,7 +140,7 @@ describe("formatValue", () => {
     assert.equal(formatMinorMoney(Number.MAX_SAFE_INTEGER, "JPY"), "¥9,007,199,254,740,991");
   });
 
-  test("money-minor: shows the same amount as in major units", () => {
+  test("shows the same amount for money-minor as for money in major units", () => {
     fc.assert(
       fc.property(fc.maxSafeInteger(), (minor) => {
         const shown = formatMinorMoney(minor, "USD");
@@ -150,7 +150,7 @@ describe("formatValue", () => {
     );
   });
 
-  test("quantity: groups digits, keeps decimals, adds the unit", () => {
+  test("groups the digits of a quantity, keeps its decimals and adds the unit", () => {
     assert.equal(formatQuantity("1250.5", "kg"), "1,250.5 kg");
     assert.equal(formatQuantity("10"), "10");
     assert.equal(formatValue({ as: "quantity", unit: "shares" }, 1_000_000), "1,000,000 shares");
@@ -162,7 +162,7 @@ describe("formatValue", () => {
       assert.deepEqual(formatQuantity(given, "kg"), { refused: "not_canonical", spelling });
   });
 
-  test("duration: shows days, hours, minutes and seconds in full", () => {
+  test("shows days, hours, minutes and seconds of a duration in full", () => {
     assert.equal(formatDuration(5400), "1 hour 30 minutes");
     assert.equal(formatDuration(0), "0 seconds");
     assert.equal(formatDuration(1), "1 second");
@@ -172,7 +172,7 @@ describe("formatValue", () => {
       assert.deepEqual(formatDuration(seconds), { refused: "not_a_duration" });
   });
 
-  test("time: shows UTC with weekday, and seconds if not zero", () => {
+  test("shows a time in UTC with weekday, and its seconds if not zero", () => {
     assert.equal(formatTime("2026-11-22T14:00:00Z"), "Sunday 22 November 2026, 14:00 UTC");
     assert.equal(formatTime("2026-11-22T14:00:05Z"), "Sunday 22 November 2026, 14:00:05 UTC");
     assert.equal(formatTime("2026-11-22T14:00:00.25Z"), "Sunday 22 November 2026, 14:00:00.25 UTC");
@@ -196,7 +196,7 @@ describe("formatValue", () => {
     }
   });
 
-  test("time: refuses what is not an instant", () => {
+  test("refuses a time that is not an instant", () => {
     const wrong = [
       "",
       "now",
@@ -223,7 +223,7 @@ describe("formatValue", () => {
     assert.deepEqual(formatEpochSeconds(1_795_356_000_000), { refused: "not_a_time" });
   });
 
-  test("time: shows any two instants differently", () => {
+  test("shows any two instants differently", () => {
     const second = fc.integer({ min: 0, max: 253_402_300_799 });
     fc.assert(
       fc.property(second, second, (a, b) => {
@@ -236,7 +236,7 @@ describe("formatValue", () => {
     );
   });
 
-  test("list: quotes each text, and says none if empty", () => {
+  test("quotes each text of a list, and shows none if it is empty", () => {
     assert.equal(formatList(["ada", "bob"]), "“ada”, “bob”");
     assert.equal(formatList([]), "none");
     assert.equal(formatList([""]), "“”");
@@ -245,7 +245,7 @@ describe("formatValue", () => {
     assert.deepEqual(formatList(["a", null]), { refused: "wrong_type" });
   });
 
-  test("list: one item cannot look like two (T15)", () => {
+  test("prevents one item of a list from looking like two (T15)", () => {
     assert.notEqual(formatList(["ada”, “bob"]), formatList(["ada", "bob"]));
     const item = fc.string({ unit: fc.constantFrom("a", "“", "”", ",", " ", "\\", '"'), maxLength: 6 });
     fc.assert(
@@ -255,7 +255,7 @@ describe("formatValue", () => {
     );
   });
 
-  test("text: shows text unchanged, booleans as yes or no, numbers ungrouped", () => {
+  test("shows text unchanged, booleans as yes or no, numbers ungrouped", () => {
     assert.equal(formatText("<b>x</b>"), "<b>x</b>");
     assert.equal(formatText(true), "yes");
     assert.equal(formatText(false), "no");

@@ -221,7 +221,7 @@ describe("parseDetails", () => {
     assert.equal(refusal(readText("\u20ac".repeat(10_923))), "$ is longer than 32768 bytes");
   });
 
-  test("for any JSON: refuses, or returns only declared fields (T14)", () => {
+  test("refuses any JSON, or returns only declared fields (T14)", () => {
     const declared = new Set<string>([...refundDeclaration.bound, ...refundDeclaration.advisory]);
     const fields = fc.record(
       {

@@ -79,7 +79,7 @@ describe("selectCandidates", () => {
     assert.deepEqual(select([ownedByUnknownGroup]), { refused: "access_denied" });
   });
 
-  test("a hint narrows the selection and never adds an approver (T8)", () => {
+  test("narrows the selection by a hint, which never adds an approver (T8)", () => {
     assert.deepEqual(select([finance], byEmail("BOB@example.com")), ["bob@example.com"]);
     assert.deepEqual(select([finance], { by: "group", group: "finance" }), [
       "ada@example.com",
@@ -108,7 +108,7 @@ describe("mayDecide", () => {
     assert.equal(mayDecide(changed, "bob@example.com"), false);
   });
 
-  test("allows exactly those whom selectCandidates returns", () => {
+  test("allows exactly the approvers that selectCandidates returns", () => {
     for (const part of [finance, ownedByAda, ownedByOncall, ownedByUnknownGroup, unowned, empty]) {
       const candidates = select([part]);
       for (const name of ["ada", "bob", "carol", "dan", "eve", "mallory"]) {
@@ -119,9 +119,11 @@ describe("mayDecide", () => {
   });
 });
 
-test("listPolicyGroups returns the groups that decide: of an owned value, only an owner that is a group", () => {
-  const owned = { approvers: { people: [], groups: ["finance"] }, owner: "Ada@example.com" };
-  assert.deepEqual(listPolicyGroups([finance, owned, ownedByOncall]), ["finance", "oncall"]);
+describe("listPolicyGroups", () => {
+  test("returns the groups that decide; of an owned value only a group as owner", () => {
+    const owned = { approvers: { people: [], groups: ["finance"] }, owner: "Ada@example.com" };
+    assert.deepEqual(listPolicyGroups([finance, owned, ownedByOncall]), ["finance", "oncall"]);
+  });
 });
 
 describe("getOwnerKey", () => {

@@ -15,13 +15,13 @@ function may(relations: Relations, parts = [eur], email = "ada@example.com", age
 }
 
 describe("isRelated", () => {
-  test("a side that is not configured allows everything; a configured side only what a relation matches", () => {
+  test("allows everything on a side without relations, and otherwise only what one matches", () => {
     assert.ok(may({}));
     assert.ok(!may({ agents: [] }));
     assert.ok(!may({ approvers: [] }));
   });
 
-  test("an agent may request what one of its relations matches, of the approvers that it names", () => {
+  test("allows an agent to request what one of its relations matches, of the named approvers", () => {
     const relations = { agents: [{ agents: ["desk"], types: ["refund"], where: {}, of: anyone }] };
     assert.ok(may(relations));
     assert.ok(!may(relations, [eur], "carol@example.com"));
@@ -30,7 +30,7 @@ describe("isRelated", () => {
     assert.ok(may({ agents: [{ where: {} }] }, [export_], "carol@example.com", "any"));
   });
 
-  test("an approver may decide what one of their relations matches", () => {
+  test("allows an approver to decide what one of their relations matches", () => {
     const relations = {
       approvers: [{ people: ["ADA@example.com"], groups: [], types: ["refund"], where: {} }],
     };

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import { type RequestState, requestStates } from "@countersign/protocol";
 import fc from "fast-check";
 import {
@@ -106,58 +106,60 @@ const times: readonly (readonly [string, number, Table])[] = [
   ["long after", expiresAt + 1e9, expired],
 ];
 
-for (const [when, now, table] of times)
-  for (const event of Object.keys(events) as Event[])
-    for (const state of requestStates)
-      test(`${when}, ${event} on ${state} gives ${table[event][state]}`, () => {
-        const before = approvalIn(state);
-        const copy = structuredClone(before);
-        const after = events[event](before, now);
-        assert.equal("refused" in after ? `!${after.refused}` : after.status.state, table[event][state]);
-        assert.deepEqual(before, copy, "the value given is not changed");
-      });
+describe("request", () => {
+  for (const [when, now, table] of times)
+    for (const event of Object.keys(events) as Event[])
+      for (const state of requestStates)
+        test(`returns ${table[event][state]} for ${event} on ${state} ${when}`, () => {
+          const before = approvalIn(state);
+          const copy = structuredClone(before);
+          const after = events[event](before, now);
+          assert.equal("refused" in after ? `!${after.refused}` : after.status.state, table[event][state]);
+          assert.deepEqual(before, copy, "the value given is not changed");
+        });
 
-test("expires at expiresAt, not after it, and expired is never denied (T26)", () => {
-  const request = approvalIn("pending");
-  assert.equal(getRequestState(request, expiresAt - 1), "pending");
-  assert.equal(getRequestState(request, expiresAt), "expired");
-  assert.equal(getRequestState(approvalIn("denied"), expiresAt), "denied");
-});
-
-test("lapses at expiresAt if not redeemed, and yields no token afterwards (T19)", () => {
-  assert.equal(getRequestState(approvalIn("approved"), expiresAt), "lapsed");
-  assert.deepEqual(redeem(approvalIn("approved"), "tok", expiresAt), { refused: "lapsed" });
-});
-
-test("closes five seconds before expiry, or a tenth of the lifetime if that is less", () => {
-  assert.equal(computeDecideBy(0, 120_000), 115_000);
-  assert.equal(computeDecideBy(0, 50_000), 45_000);
-  assert.equal(computeDecideBy(0, 10_000), 9_000);
-  assert.equal(computeDecideBy(0, 1_000), 900);
-});
-
-test("reaches one final state in any history; only an approval becomes a token", () => {
-  const step = fc.record({
-    event: fc.constantFrom(...(Object.keys(events) as Event[])),
-    after: fc.integer({ min: 0, max: 40_000 }),
+  test("expires at expiresAt, not after it, and expired is never denied (T26)", () => {
+    const request = approvalIn("pending");
+    assert.equal(getRequestState(request, expiresAt - 1), "pending");
+    assert.equal(getRequestState(request, expiresAt), "expired");
+    assert.equal(getRequestState(approvalIn("denied"), expiresAt), "denied");
   });
-  fc.assert(
-    fc.property(fc.array(step, { maxLength: 20 }), (steps) => {
-      let request = approvalIn("pending");
-      let now = createdAt;
-      const path: RequestState[] = ["pending"];
-      for (const { event, after } of steps) {
-        now += after;
-        const next = events[event](request, now);
-        if ("refused" in next) continue;
-        request = next;
-        path.push(next.status.state);
-      }
-      const final = path.filter((state) => state !== "pending" && state !== "approved");
-      assert.ok(final.length <= 1, path.join(" → "));
-      assert.ok(path.length <= 3, path.join(" → "));
-      if (final[0] === "redeemed") assert.deepEqual(path, ["pending", "approved", "redeemed"]);
-      if (final[0]) assert.equal(path.at(-1), final[0]);
-    }),
-  );
+
+  test("lapses at expiresAt if not redeemed, and yields no token afterwards (T19)", () => {
+    assert.equal(getRequestState(approvalIn("approved"), expiresAt), "lapsed");
+    assert.deepEqual(redeem(approvalIn("approved"), "tok", expiresAt), { refused: "lapsed" });
+  });
+
+  test("closes five seconds before expiry, or a tenth of the lifetime if that is less", () => {
+    assert.equal(computeDecideBy(0, 120_000), 115_000);
+    assert.equal(computeDecideBy(0, 50_000), 45_000);
+    assert.equal(computeDecideBy(0, 10_000), 9_000);
+    assert.equal(computeDecideBy(0, 1_000), 900);
+  });
+
+  test("reaches one final state in any history; only an approval becomes a token", () => {
+    const step = fc.record({
+      event: fc.constantFrom(...(Object.keys(events) as Event[])),
+      after: fc.integer({ min: 0, max: 40_000 }),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 20 }), (steps) => {
+        let request = approvalIn("pending");
+        let now = createdAt;
+        const path: RequestState[] = ["pending"];
+        for (const { event, after } of steps) {
+          now += after;
+          const next = events[event](request, now);
+          if ("refused" in next) continue;
+          request = next;
+          path.push(next.status.state);
+        }
+        const final = path.filter((state) => state !== "pending" && state !== "approved");
+        assert.ok(final.length <= 1, path.join(" → "));
+        assert.ok(path.length <= 3, path.join(" → "));
+        if (final[0] === "redeemed") assert.deepEqual(path, ["pending", "approved", "redeemed"]);
+        if (final[0]) assert.equal(path.at(-1), final[0]);
+      }),
+    );
+  });
 });

@@ -184,7 +184,7 @@ describe("client authentication by JWT", () => {
     await refused(plain);
   });
 
-  test("private_key_jwt: uses the key that kid names; without kid tries every matching key", async () => {
+  test("uses the key that kid names, or tries every matching key (private_key_jwt)", async () => {
     await endpoints.addAgent({
       id: "jwt-two",
       credential: { method: "private_key_jwt" },
@@ -197,7 +197,7 @@ describe("client authentication by JWT", () => {
     await refused(await sign({ kid: "k2" }));
   });
 
-  test("private_key_jwt: rejects an algorithm other than the registered one", async () => {
+  test("rejects an algorithm other than the registered one (private_key_jwt)", async () => {
     const rsa = await generateKeyPair("PS256", { extractable: true });
     const jwk = await exportJWK(rsa.publicKey);
     const credential = { method: "private_key_jwt" } as const;
@@ -216,7 +216,7 @@ describe("client authentication by JWT", () => {
     await refused(await sign("RS256", await crypto.subtle.importKey("pkcs8", pkcs8, pkcs1, false, ["sign"])));
   });
 
-  test("client_secret_jwt: accepts HS256 only; the secrets are too short for longer hashes", async () => {
+  test("accepts HS256 only: the secrets are too short for longer hashes (client_secret_jwt)", async () => {
     for (const size of [256, 384, 512]) {
       const parts = [{ alg: `HS${size}` }, claimsOf("client_secret_jwt")];
       const signed = parts.map((part) => base64url.encode(JSON.stringify(part))).join(".");
@@ -225,7 +225,7 @@ describe("client authentication by JWT", () => {
     }
   });
 
-  test("client_secret_jwt: stores the secret encrypted, neither hashed nor in clear", async () => {
+  test("stores the secret encrypted, neither hashed nor in clear (client_secret_jwt)", async () => {
     const held = await endpoints.deps.store.read("agent", "client_secret_jwt");
     const text = JSON.stringify(held?.record);
     assert.ok(!text.includes(secret) && !text.includes("secretHash"));

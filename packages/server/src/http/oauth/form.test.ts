@@ -27,7 +27,7 @@ const send = (body: ReadableStream) =>
 describe("form", () => {
   for (const path of ["/oauth/token", "/bc-authorize", "/spend", "/introspect"] as const)
     for (const [name, body, description, type = formType] of invalid)
-      test(`${path} rejects ${name} with invalid_request`, async () => {
+      test(`rejects ${name} at ${path} with invalid_request`, async () => {
         const client = path === "/spend" || path === "/introspect" ? endpoints.api : endpoints.agent;
         const headers = { ...toBasicAuth(client), "content-type": type };
         const reply = await endpoints.post(path, body, headers);

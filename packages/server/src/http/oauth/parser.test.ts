@@ -120,7 +120,7 @@ describe("request parsers", () => {
     );
   });
 
-  test("checkOutboundUrl returns only https URLs to public addresses, without credentials or fragment (T35, T58)", () => {
+  test("checkOutboundUrl returns only bare https URLs to public addresses (T35, T58)", () => {
     const parts = fc.constantFrom(
       "https://",
       "http://",

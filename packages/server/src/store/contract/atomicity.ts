@@ -34,7 +34,7 @@ export function atomicityContract(contractCase: ContractCase): void {
     assert.ok(await store.read("agent", valid.id));
   });
 
-  contractCase("a conflict does not affect other changes of the same turn", async ({ store }) => {
+  contractCase("stores other changes of the same turn beside a conflict", async ({ store }) => {
     const changes = [aWholeChange("a"), aWholeChange("b", broken), aWholeChange("c")];
     const outcomes = await Promise.all(changes.map((change) => store.commit(change)));
     assert.deepEqual(outcomes, ["committed", "conflict", "committed"]);
@@ -42,7 +42,7 @@ export function atomicityContract(contractCase: ContractCase): void {
     assert.deepEqual(found, ["all", "nothing", "all"]);
   });
 
-  contractCase("a change sees earlier changes of the same turn", async ({ store }) => {
+  contractCase("applies changes of one turn in order, each seeing the earlier ones", async ({ store }) => {
     const agent = anAgent();
     const outcomes = await Promise.all([
       put(store, "agent", agent, absent),
@@ -125,14 +125,14 @@ export function atomicityContract(contractCase: ContractCase): void {
     assert.deepEqual((await store.read("denial", denial.id))?.record.fields, { order: "A-1" });
   });
 
-  contractCase("a committed change survives close and reopen (T21)", async ({ store, reopen }) => {
+  contractCase("keeps a committed change across close and reopen (T21)", async ({ store, reopen }) => {
     for (const name of ["a", "b", "c"]) assert.equal(await store.commit(aWholeChange(name)), "committed");
     await store.close();
     const next = await reopen();
     for (const name of ["a", "b", "c"]) assert.equal(await partsOf(next, name), "all");
   });
 
-  contractCase("close waits for earlier changes and rejects later ones", async ({ store, reopen }) => {
+  contractCase("waits for earlier changes on close, and rejects later ones", async ({ store, reopen }) => {
     const outcome = store.commit(aWholeChange("a"));
     await store.close();
     assert.equal(await outcome, "committed");

@@ -130,7 +130,7 @@ export function concurrencyContract(contractCase: ContractCase): void {
   );
 
   contractCase(
-    "concurrent asks through several handles do not exceed maxPending (T29)",
+    "does not exceed maxPending for concurrent asks through several handles (T29)",
     async ({ store, reopen }) => {
       const handles = [store, await reopen()];
       const expiresAt = store.now() + 60_000;

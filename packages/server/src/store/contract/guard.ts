@@ -27,7 +27,7 @@ export function guardContract(contractCase: ContractCase): void {
     assert.equal(await store.read("agent", agent.id), undefined);
   });
 
-  contractCase("each put increments the version", async ({ store }) => {
+  contractCase("increments the version with each put", async ({ store }) => {
     const agent = anAgent();
     for (const version of [0, 1, 2]) {
       assert.equal(await put(store, "agent", { ...agent, name: `name ${version}` }, version), "committed");
@@ -36,7 +36,7 @@ export function guardContract(contractCase: ContractCase): void {
     }
   });
 
-  contractCase("kinds have separate id spaces", async ({ store }) => {
+  contractCase("separates the ids of different kinds", async ({ store }) => {
     const agent = anAgent();
     await put(store, "agent", agent, absent);
     assert.equal(await put(store, "denial", aDenial({ id: agent.id }), absent), "committed");
@@ -44,27 +44,30 @@ export function guardContract(contractCase: ContractCase): void {
   });
 
   for (const act of ["put", "delete", "check"] as const)
-    contractCase(`a ${act} with another ifVersion is a conflict and changes nothing`, async ({ store }) => {
-      const agent = anAgent();
-      for (const version of [0, 1, 2]) {
-        for (const ifVersion of [0, 1, 2, 3]) {
-          if (ifVersion === version) continue;
-          const changed = { ...agent, name: "changed" };
-          const write: Write =
-            act === "put"
-              ? { put: "agent", record: changed, ifVersion }
-              : act === "delete"
-                ? { delete: "agent", id: agent.id, ifVersion }
-                : { check: "agent", id: agent.id, ifVersion };
-          const before = await store.read("agent", agent.id);
-          assert.equal(await commit(store, write), "conflict", `expects ${ifVersion}, ${version} is there`);
-          assert.deepEqual(await store.read("agent", agent.id), before);
+    contractCase(
+      `returns conflict for a ${act} with another ifVersion, and changes nothing`,
+      async ({ store }) => {
+        const agent = anAgent();
+        for (const version of [0, 1, 2]) {
+          for (const ifVersion of [0, 1, 2, 3]) {
+            if (ifVersion === version) continue;
+            const changed = { ...agent, name: "changed" };
+            const write: Write =
+              act === "put"
+                ? { put: "agent", record: changed, ifVersion }
+                : act === "delete"
+                  ? { delete: "agent", id: agent.id, ifVersion }
+                  : { check: "agent", id: agent.id, ifVersion };
+            const before = await store.read("agent", agent.id);
+            assert.equal(await commit(store, write), "conflict", `expects ${ifVersion}, ${version} is there`);
+            assert.deepEqual(await store.read("agent", agent.id), before);
+          }
+          await put(store, "agent", agent, version);
         }
-        await put(store, "agent", agent, version);
-      }
-    });
+      },
+    );
 
-  contractCase("a passing check changes neither record nor version", async ({ store }) => {
+  contractCase("changes neither record nor version for a passing check", async ({ store }) => {
     const [agent, denial] = [anAgent(), aDenial()];
     await put(store, "agent", agent, absent);
     const check: Write[] = [
@@ -79,7 +82,7 @@ export function guardContract(contractCase: ContractCase): void {
     assert.equal((await store.read("denial", denial.id))?.version, 1);
   });
 
-  contractCase("a change at or after notOnOrAfter is a conflict (T11)", async ({ store }) => {
+  contractCase("returns conflict for a change at or after notOnOrAfter (T11)", async ({ store }) => {
     const agent = anAgent();
     const writes: Write[] = [{ put: "agent", record: agent, ifVersion: absent }];
     for (const before of [0, store.now() - 1, store.now()])
@@ -92,7 +95,7 @@ export function guardContract(contractCase: ContractCase): void {
     assert.equal(await store.commitUnlogged({ writes: [replay], notOnOrAfter: later }), "committed");
   });
 
-  contractCase("a change is a conflict once the agent has maxPending requests (T29)", async ({ store }) => {
+  contractCase("returns conflict once the agent has maxPending requests (T29)", async ({ store }) => {
     const soon = store.now() + 60_000;
     const ask = (overrides: Partial<ApprovalRequest>, limit: number) =>
       store.commit({
@@ -115,7 +118,7 @@ export function guardContract(contractCase: ContractCase): void {
   });
 
   contractCase(
-    "a change is a conflict once the agent has created maxCreatedSince requests (T29)",
+    "returns conflict once the agent has created maxCreatedSince requests (T29)",
     async ({ store }) => {
       const ask = (overrides: Partial<ApprovalRequest>, limit: number) =>
         store.commit({

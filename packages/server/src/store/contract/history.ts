@@ -43,7 +43,7 @@ const history: fc.Arbitrary<readonly Round[]> = fc.array(fc.tuple(side, side), {
 });
 
 export function historyContract(contractCase: ContractCase): void {
-  contractCase("some interleaving explains every history of two handles", ({ store, reopen }) =>
+  contractCase("explains every history of two handles by some interleaving", ({ store, reopen }) =>
     checkHistories(store, reopen),
   );
 }

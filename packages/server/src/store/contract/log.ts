@@ -22,7 +22,7 @@ export function logContract(contractCase: ContractCase): void {
     return entries.map(({ entry }) => entry.id);
   };
 
-  contractCase("an empty log has size 0 and the root of the empty tree", async ({ store }) => {
+  contractCase("has size 0 and the root of the empty tree if it is empty", async ({ store }) => {
     assert.equal(await store.log.size(), 0);
     assert.deepEqual(bytes(await store.log.root(0)), bytes(rootOf([])));
     assert.equal(await store.log.sequence(10), 0);
@@ -30,7 +30,7 @@ export function logContract(contractCase: ContractCase): void {
     assert.equal(await store.log.newestCheckpoint(), undefined);
   });
 
-  contractCase("sequence assigns consecutive indexes in order of arrival, once", async ({ store }) => {
+  contractCase("assigns consecutive indexes in order of arrival, once (sequence)", async ({ store }) => {
     const pair = [anEntry(), anEntry()] as const;
     const arrived = await add(store, 3);
     await store.commit({ writes: [], entries: pair });
@@ -50,7 +50,7 @@ export function logContract(contractCase: ContractCase): void {
   });
 
   contractCase(
-    "newest returns entries of one request or of all, newest first, also unsequenced ones",
+    "returns entries of one request or of all, newest first, also unsequenced ones (newest)",
     async ({ store }) => {
       const commitEntry = (request?: string) =>
         store.commit({ writes: [], entries: [anEntry(request ? { request } : {})] });
@@ -76,23 +76,26 @@ export function logContract(contractCase: ContractCase): void {
     },
   );
 
-  contractCase("concurrent sequencers assign each index once, without a gap", async ({ store, reopen }) => {
-    const other = await reopen();
-    const arrived: string[] = [];
-    for (let round = 0; round < 5; round += 1) {
-      arrived.push(...(await add(round % 2 ? store : other, 9)));
-      await Promise.all([store, other, store, other].map((handle) => handle.log.sequence(4)));
-    }
-    for (let step = 0; step < arrived.length; step += 4) await store.log.sequence(4);
-    assert.deepEqual(await indexes(other), [...arrived.keys()]);
-    assert.deepEqual(await ids(other), arrived);
-    assert.deepEqual(
-      bytes(await other.log.root(arrived.length)),
-      bytes(rootOf((await lines(other)).map(leafHash))),
-    );
-  });
+  contractCase(
+    "assigns each index once and without a gap with concurrent sequencers",
+    async ({ store, reopen }) => {
+      const other = await reopen();
+      const arrived: string[] = [];
+      for (let round = 0; round < 5; round += 1) {
+        arrived.push(...(await add(round % 2 ? store : other, 9)));
+        await Promise.all([store, other, store, other].map((handle) => handle.log.sequence(4)));
+      }
+      for (let step = 0; step < arrived.length; step += 4) await store.log.sequence(4);
+      assert.deepEqual(await indexes(other), [...arrived.keys()]);
+      assert.deepEqual(await ids(other), arrived);
+      assert.deepEqual(
+        bytes(await other.log.root(arrived.length)),
+        bytes(rootOf((await lines(other)).map(leafHash))),
+      );
+    },
+  );
 
-  contractCase("root and proofs verify at every size", async ({ store }) => {
+  contractCase("returns roots and proofs that verify at every size", async ({ store }) => {
     const entryCount = 70;
     await add(store, entryCount);
     for (const step of [1, 2, 5, 8, 1, 16, 3, 100]) await store.log.sequence(step);
@@ -123,7 +126,7 @@ export function logContract(contractCase: ContractCase): void {
     await assert.rejects(async () => store.log.storeCheckpoint(3, "note"), /2 sequenced/);
   });
 
-  contractCase("hasEntry finds committed entries, with and without an index", async ({ store, reopen }) => {
+  contractCase("finds committed entries, with and without an index (hasEntry)", async ({ store, reopen }) => {
     const [id] = await add(store, 1);
     const lost = anEntry();
     await store.commit({ writes: [], notOnOrAfter: 0, entries: [lost] });
@@ -136,7 +139,7 @@ export function logContract(contractCase: ContractCase): void {
   });
 
   contractCase(
-    "eraseTexts removes the texts of an entry and leaves its line unchanged",
+    "removes the texts of an entry and leaves its line unchanged (eraseTexts)",
     async ({ store }) => {
       const erased = anEntry({}, { reason: "Das ist zu viel — “nein” 😀", note: "" });
       const kept = anEntry({}, { reason: "kept" });

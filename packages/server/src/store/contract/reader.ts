@@ -93,7 +93,7 @@ export function readerContract(contractCase: ContractCase): void {
   );
 
   contractCase(
-    "a request is due at its expiry while pending or approved, then never (T22)",
+    "has a request due at its expiry while pending or approved, then never (T22)",
     async ({ store }) => {
       const request = aRequest();
       const { expiresAt } = request;
@@ -188,7 +188,7 @@ export function readerContract(contractCase: ContractCase): void {
   });
 
   contractCase(
-    "contacts are found by approver, in order of their ids, with their versions",
+    "finds contacts by approver, in order of their ids, with their versions",
     async ({ store }) => {
       const contacts = ["apr_1", "apr_2", "apr_1"].map((approver) => aContact({ approver }));
       await putAll(store, "contact", [contacts[2]!, contacts[1]!, contacts[0]!]);
@@ -202,25 +202,22 @@ export function readerContract(contractCase: ContractCase): void {
     },
   );
 
-  contractCase(
-    "messages that await the end of a request are found until they are sent",
-    async ({ store }) => {
-      const about = { requestId: "req_7", kind: "resolved", receipt: { at: "1" } } as const;
-      const [first, second] = [aMessage(about), aMessage(about)];
-      const others = [aMessage({ requestId: "req_7" }), aMessage({ ...about, requestId: "req_8" })];
-      await putAll(store, "message", [second, ...others, first, aMessage({ ...about, state: "sent" })]);
-      assert.deepEqual(await store.listMessagesAwaiting("req_7"), [
-        { record: first, version: 1 },
-        { record: second, version: 1 },
-      ]);
-      await store.commitUnlogged({
-        writes: [{ put: "message", record: { ...first, state: "sent" }, ifVersion: 1 }],
-      });
-      assert.deepEqual(await store.listMessagesAwaiting("req_7"), [{ record: second, version: 1 }]);
-      const [claimed] = await store.claim("message", { ids: [second.id] });
-      assert.deepEqual(await store.listMessagesAwaiting("req_7"), [claimed]);
-    },
-  );
+  contractCase("finds messages that await the end of a request until they are sent", async ({ store }) => {
+    const about = { requestId: "req_7", kind: "resolved", receipt: { at: "1" } } as const;
+    const [first, second] = [aMessage(about), aMessage(about)];
+    const others = [aMessage({ requestId: "req_7" }), aMessage({ ...about, requestId: "req_8" })];
+    await putAll(store, "message", [second, ...others, first, aMessage({ ...about, state: "sent" })]);
+    assert.deepEqual(await store.listMessagesAwaiting("req_7"), [
+      { record: first, version: 1 },
+      { record: second, version: 1 },
+    ]);
+    await store.commitUnlogged({
+      writes: [{ put: "message", record: { ...first, state: "sent" }, ifVersion: 1 }],
+    });
+    assert.deepEqual(await store.listMessagesAwaiting("req_7"), [{ record: second, version: 1 }]);
+    const [claimed] = await store.claim("message", { ids: [second.id] });
+    assert.deepEqual(await store.listMessagesAwaiting("req_7"), [claimed]);
+  });
 
   contractCase(
     "listPendingFor returns the pending requests of a candidate, oldest first",
@@ -237,7 +234,7 @@ export function readerContract(contractCase: ContractCase): void {
 
   for (const state of ["approved", "denied", "expired", "cancelled"] as const)
     contractCase(
-      `a request that becomes ${state} leaves every inbox in the same write`,
+      `removes a request that becomes ${state} from every inbox in the same write`,
       async ({ store }) => {
         const [request, other] = [aRequest({ candidates: ["apr_1", "apr_2"] }), aRequest()];
         await putAll(store, "request", [request, other]);

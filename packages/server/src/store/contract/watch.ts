@@ -42,7 +42,7 @@ export function watcherContract(contractCase: ContractCase): void {
     }
   });
 
-  contractCase("each watch is a separate subscription", async ({ store }) => {
+  contractCase("treats each watch as a separate subscription", async ({ store }) => {
     const counts = { one: 0, twice: 0 };
     const twice = () => void counts.twice++;
     const stops = [store.watch(() => void counts.one++), store.watch(twice), store.watch(twice)];

@@ -11,7 +11,7 @@ const someChanges = () =>
   Array.from({ length: 300 }, () => encodeChange({ writes: [], entries: [anEntry()] }));
 
 describe("createCommitQueue", () => {
-  test("rejects queued changes with the first batch if the database is unreachable, without sending them", async () => {
+  test("rejects queued changes with the first batch, unsent, if the database is unreachable", async () => {
     let batches = 0;
     const queue = createCommitQueue(
       async () => {

@@ -57,7 +57,7 @@ describe("openPostgres", () => {
     assert.equal(events.length, 6);
   });
 
-  test("claim skips a record whose name a batch has locked, without waiting", async () => {
+  test("skips a record whose name a batch has locked when claiming, without waiting", async () => {
     const schema = "claimed";
     const store = await openPostgres({ url: server.url, schema, create: true });
     const sql = postgres(server.url, { max: 1 });
@@ -118,7 +118,7 @@ describe("openPostgres", () => {
     }
   });
 
-  test("maxPending holds under another default isolation level (T29)", async () => {
+  test("enforces maxPending under another default isolation level (T29)", async () => {
     const sql = postgres(server.url, { max: 1, onnotice: () => {} });
     await sql.unsafe("CREATE DATABASE isolated TEMPLATE template0");
     await sql.unsafe("ALTER DATABASE isolated SET default_transaction_isolation = 'repeatable read'");

@@ -24,7 +24,7 @@ after(async () => {
 });
 
 describe("PostgreSQL log", () => {
-  test("two writers and two sequencers leave no gap and no duplicate, and keep dependent entries in order", async () => {
+  test("leaves no gap and no duplicate with two writers and sequencers, in order of dependence", async () => {
     const [first, second] = nodes as [Store, Store];
     /** In order of acknowledgement. */
     const byWriter: string[][] = [[], []];

@@ -23,7 +23,7 @@ async function inFolder(check: (folder: string) => Promise<void>): Promise<void>
 }
 
 describe("SQLite corruption", () => {
-  test("recovers the state before the last commit if any byte of the write-ahead log is cut or changed (T21)", () =>
+  test("recovers the state before the last commit for any cut or changed byte of the WAL (T21)", () =>
     inFolder(async (folder) => {
       const path = join(folder, "countersign.db");
       const store = openSqlite({ path });

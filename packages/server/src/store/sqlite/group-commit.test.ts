@@ -108,7 +108,7 @@ describe("createGroupCommit", () => {
     assert.equal(rows(), 1);
   });
 
-  test("flush writes the queue synchronously", async () => {
+  test("writes the queue synchronously on flush", async () => {
     const { connection, group, addParent, rows } = open();
     const result = group.submit(() => addParent.run(1));
     group.flush();

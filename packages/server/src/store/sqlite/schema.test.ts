@@ -33,7 +33,7 @@ function assertRejected(path: string, why: RegExp): void {
 }
 
 describe("SQLite schema", () => {
-  test("the schema has not changed without a new version", () => {
+  test("keeps the digest of the schema unless its version changes", () => {
     const digest = hash("sha256", createSchemaSql(), "base64url");
     assert.deepEqual(
       { schemaVersion, digest },

@@ -110,7 +110,7 @@ describe("openSqlite", () => {
     await store.close();
   });
 
-  test("an in-memory store ends with its handle", async () => {
+  test("discards an in-memory store on close", async () => {
     const store = openSqlite({ path: ":memory:" });
     const stop = store.watch(() => {});
     assert.equal(await store.commit(aWholeChange("a")), "committed");
@@ -122,7 +122,7 @@ describe("openSqlite", () => {
     await next.close();
   });
 
-  test("an index serves every reader, without sorting", () => {
+  test("uses an index for every reader, without sorting", () => {
     // Plan rows of compound statements.
     const together = /^(COMPOUND QUERY|LEFT-MOST SUBQUERY|UNION ALL|SCAN CONSTANT ROW|SCALAR SUBQUERY \d+)$/;
     const database = new DatabaseSync(":memory:");

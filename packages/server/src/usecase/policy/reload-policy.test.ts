@@ -111,7 +111,7 @@ describe("createPolicyReloader", () => {
     assert.ok(await store.read("action_type", published));
   });
 
-  test("chains the hashes: an entry begins where the one before ends, and the same policy has the same hash", async () => {
+  test("chains the hashes of entries; the same policy has the same hash", async () => {
     const first = text;
     for (const next of [write({ limit: 6 }), first]) {
       text = next;
@@ -171,7 +171,7 @@ describe("createPolicyReloader", () => {
     assert.equal(await store.read("agent", "a"), undefined);
   });
 
-  test("names fixed settings that changed, at every reload until the restart, and applies the policy", async () => {
+  test("reports changed fixed settings at every reload, and applies the policy", async () => {
     text = write({ port: 4401, limit: 7 });
     const first = await reload();
     assert.deepEqual(first, {
