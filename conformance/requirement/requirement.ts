@@ -13,7 +13,7 @@ export type Requirement = {
   readonly id: string;
   readonly clause: string;
   readonly level: Level;
-  /** In our own words. */
+  /** The requirement in our own words. With MUST NOT and SHOULD NOT it states what is forbidden. */
   readonly says: string;
   readonly knownFailure?: string;
   readonly notApplicable?: string;
