@@ -15,10 +15,10 @@ const listens = /listens on /;
 
 /** Starts the server. Rejects with its error output if it does not listen. */
 export async function startApart(file: string, folder: string): Promise<Running> {
-  const process = start({ file: main, words: ["start", "--config", file], folder });
+  const process = start({ file: main, args: ["start", "--config", file], folder });
   // Forward its error output to standard error.
   process.child.stderr?.pipe(globalThis.process.stderr, { end: false });
-  await process.line(listens);
+  await process.waitForLine(listens);
   return { end: () => process.end(), kill: () => process.end("SIGKILL") };
 }
 

@@ -17,7 +17,7 @@ const file = new URL("serve.ts", import.meta.url);
 function serve(plan: unknown) {
   const path = join(folder, "plan.json");
   writeFileSync(path, JSON.stringify(plan));
-  return start({ file, words: [path], folder, input: true });
+  return start({ file, args: [path], folder, input: true });
 }
 
 test("a suite requests, decides, kills the server and redeems the acknowledged request", async (t) => {
@@ -27,7 +27,7 @@ test("a suite requests, decides, kills the server and redeems the acknowledged r
     agents: [{ id: "one" }, { id: "two", method: "private_key_jwt" }],
   });
   t.after(() => process.end("SIGKILL"));
-  const [line] = await process.line(/^\{"event":"ready".*"resource".*$/);
+  const [line] = await process.waitForLine(/^\{"event":"ready".*"resource".*$/);
   const ready = JSON.parse(line);
   const [one, two] = ready.agents;
   assert.equal(two.jwk.alg, "ES256");
@@ -50,7 +50,7 @@ test("a suite requests, decides, kills the server and redeems the acknowledged r
   assert.equal((await call(url, { method: "POST" })).status, 200);
 
   process.child.stdin!.write("kill\n");
-  await process.line(/^\{"event":"ready","issuer":"[^"]*"\}$/);
+  await process.waitForLine(/^\{"event":"ready","issuer":"[^"]*"\}$/);
   const redeemed = await post("/oauth/token", { grant_type: cibaGrantType, auth_req_id });
   assert.equal(redeemed.status, 200, redeemed.text);
   const used = await call(`${ready.resource}/payments.example`, {
@@ -66,5 +66,5 @@ test("a suite requests, decides, kills the server and redeems the acknowledged r
 test("refuses a plan with an unknown key, and names it", async () => {
   const process = serve({ agents: [{ id: "one", colour: "blue" }] });
   assert.equal(await process.ended, 1);
-  assert.match(process.complaints(), /colour/);
+  assert.match(process.errorOutput(), /colour/);
 });

@@ -20,17 +20,17 @@ for (const [auth, mode] of [
   test(`the configuration for ${auth} and ${mode} has all that the suite needs`, async (t) => {
     const variant: Variant = { auth, mode, algorithm: "ES256" };
     const words = ["--auth", auth, "--mode", mode, "--algorithm", "ES256"];
-    const server = start({ file, words, folder: tmpdir() });
+    const server = start({ file, args: words, folder: tmpdir() });
     t.after(() => server.end());
-    await server.line(/^}$/);
+    await server.waitForLine(/^}$/);
     const given = JSON.parse(server.lines.join("\n"));
     assert.deepEqual(Object.keys(given.override), modulesOf(variant));
 
     const { client, client2, resource } = given.override["fapi-ciba-id1-refresh-token"];
     assert.notEqual(client.scope, given.client.scope);
     assert.notEqual(client.client_id, client2.client_id);
-    while (!server.complaints().includes("ca.pem")) await new Promise((resolve) => setImmediate(resolve));
-    const ca = readFileSync(/authority.*: (.*ca\.pem)/.exec(server.complaints())![1]!, "utf8");
+    while (!server.errorOutput().includes("ca.pem")) await new Promise((resolve) => setImmediate(resolve));
+    const ca = readFileSync(/authority.*: (.*ca\.pem)/.exec(server.errorOutput())![1]!, "utf8");
     const certificate = { certificate: given.mtls.cert, key: given.mtls.key };
     const { body: metadata } = await call(given.server.discoveryUrl, { ca });
     const [jwk] = client.jwks.keys;
@@ -78,9 +78,9 @@ for (const [auth, mode] of [
 test("a variant that there is not is refused with what there is", async () => {
   const server = start({
     file,
-    words: ["--mode", "push"],
+    args: ["--mode", "push"],
     folder: fileURLToPath(new URL(".", import.meta.url)),
   });
   assert.equal(await server.ended, 2);
-  assert.match(server.complaints(), /--mode poll\|ping/);
+  assert.match(server.errorOutput(), /--mode poll\|ping/);
 });

@@ -15,10 +15,10 @@ const {
 
 const verifier = createVerifier({ issuer, audience: "https://rollouts.example", clientId, clientSecret });
 
-async function answer(request: IncomingMessage, say: Say) {
+async function handleRequest(request: IncomingMessage, respond: Respond) {
   const rollout = /^\/rollouts\/([\w-]+)\/promotion$/.exec(request.url ?? "")?.[1];
-  if (request.method === "GET") return say(200, promoted);
-  if (request.method !== "POST" || rollout === undefined) return say(404, { error: "not_found" });
+  if (request.method === "GET") return respond(200, promoted);
+  if (request.method !== "POST" || rollout === undefined) return respond(404, { error: "not_found" });
 
   // #region spend
   const spend = await verifier.spend(
@@ -29,12 +29,12 @@ async function answer(request: IncomingMessage, say: Say) {
     },
     ({ action }) => promote(action),
   );
-  if (spend.outcome === "rejected") return say(spend.status, spend.body, spend.headers);
-  return say(200, spend.result);
+  if (spend.outcome === "rejected") return respond(spend.status, spend.body, spend.headers);
+  return respond(200, spend.result);
   // #endregion
 }
 
-type Say = (status: number, body: unknown, headers?: Readonly<Record<string, string>>) => void;
+type Respond = (status: number, body: unknown, headers?: Readonly<Record<string, string>>) => void;
 
 async function read(request: IncomingMessage) {
   return (await json(request)) as { service: string; environment: string; weight: number };
@@ -49,9 +49,11 @@ function promote({ type: _, ...rest }: Action) {
 }
 
 const server = createServer((request, response) => {
-  const say: Say = (status, body, headers) =>
+  const respond: Respond = (status, body, headers) =>
     response.writeHead(status, { "content-type": "application/json", ...headers }).end(JSON.stringify(body));
-  answer(request, say).catch((error) => say(error instanceof SyntaxError ? 400 : 500, { error: "fault" }));
+  handleRequest(request, respond).catch((error) =>
+    respond(error instanceof SyntaxError ? 400 : 500, { error: "fault" }),
+  );
 });
 server.listen(Number(port), "127.0.0.1", () => {
   console.log(`the deployer listens on http://127.0.0.1:${(server.address() as AddressInfo).port}`);

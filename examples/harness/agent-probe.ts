@@ -4,7 +4,7 @@
  */
 
 /** A response received by the agent, with its body as text. */
-export type Heard = {
+export type ReceivedResponse = {
   readonly method: string;
   readonly url: string;
   readonly sent: string;
@@ -19,36 +19,39 @@ export type Call = {
   readonly body: string;
 };
 /** A request before it is sent. */
-export type Sent = Pick<Call, "method" | "url">;
-export type Told = { readonly sends: Sent } | { readonly heard: Heard } | { readonly call: Call };
+export type SentRequest = Pick<Call, "method" | "url">;
+export type ProbeMessage =
+  | { readonly request: SentRequest }
+  | { readonly response: ReceivedResponse }
+  | { readonly call: Call };
 
-const world = globalThis.fetch;
-const door = process.env.STAGE_DOOR;
-let goOn = () => {};
-process.on("message", () => goOn());
+const originalFetch = globalThis.fetch;
+const heldApiUrl = process.env.PROBE_HELD_API;
+let release = () => {};
+process.on("message", () => release());
 // End with the harness.
 process.on("disconnect", () => process.exit(1));
 process.channel?.unref();
 
-const tell = (told: Told) => process.send?.(told);
+const report = (message: ProbeMessage) => process.send?.(message);
 
 globalThis.fetch = async (input, init) => {
   const request = new Request(input, init);
   const { method, url } = request;
   const sent = await request.clone().text();
-  if (door && url.startsWith(door)) {
+  if (heldApiUrl && url.startsWith(heldApiUrl)) {
     const call = { method, url, authorization: request.headers.get("authorization") ?? "", body: sent };
     const released = new Promise<void>((resolve) => {
-      goOn = resolve;
+      release = resolve;
     });
     process.channel?.ref();
-    tell({ call });
+    report({ call });
     await released;
     process.channel?.unref();
   }
-  tell({ sends: { method, url } });
-  const response = await world(request);
+  report({ request: { method, url } });
+  const response = await originalFetch(request);
   const body = await response.clone().text();
-  tell({ heard: { method, url, sent, status: response.status, body } });
+  report({ response: { method, url, sent, status: response.status, body } });
   return response;
 };

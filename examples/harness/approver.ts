@@ -8,7 +8,7 @@ import type { Browser, Page } from "playwright-core";
 export { launchBrowser } from "@countersign/testing/browser/browser";
 
 /** Content of a card: sentence, rows by label, the agent's own words, check code. */
-export type CardSeen = {
+export type CardContent = {
   readonly sentence: string;
   readonly rows: Readonly<Record<string, string>>;
   readonly words: string;
@@ -20,22 +20,22 @@ export type Approver = {
   /** Opens the invitation's link and creates a passkey. */
   readonly enrol: (link: string) => Promise<void>;
   /** Waits for a request in the inbox that contains this text, opens its card and returns its content. */
-  readonly openCard: (mention: string) => Promise<CardSeen>;
+  readonly openCard: (text: string) => Promise<CardContent>;
   /** Approves the open card and returns to the inbox. */
   readonly approve: () => Promise<void>;
   readonly deny: (reason?: string) => Promise<void>;
 };
 
-const patienceMs = 30_000;
+const timeoutMs = 30_000;
 
 /** Opens a browser window with a virtual authenticator. */
-export async function meetApprover(browser: Browser): Promise<Approver> {
+export async function openApprover(browser: Browser): Promise<Approver> {
   const context = await browser.newContext({ viewport: { width: 390, height: 844 }, colorScheme: "light" });
   const page = await context.newPage();
-  page.setDefaultTimeout(patienceMs);
+  page.setDefaultTimeout(timeoutMs);
   await addPasskeys(page);
 
-  const decided = async (heading: string) => {
+  const waitForDecision = async (heading: string) => {
     await page.getByRole("heading", { name: heading, exact: true }).waitFor();
     await page.getByRole("link", { name: "Back to the inbox" }).click();
     await page.waitForURL("**/inbox");
@@ -47,16 +47,16 @@ export async function meetApprover(browser: Browser): Promise<Approver> {
       await page.getByRole("button", { name: "Create a passkey" }).click();
       await page.waitForURL("**/inbox");
     },
-    openCard: async (mention) => {
+    openCard: async (text) => {
       if (!page.url().endsWith("/inbox"))
         await page.getByRole("link", { name: "Inbox", exact: true }).click();
-      await page.getByRole("link", { name: mention }).click();
+      await page.getByRole("link", { name: text }).click();
       await page.waitForURL("**/requests/*");
       return await readCard(page);
     },
     approve: async () => {
       await page.getByRole("button", { name: "Approve" }).click();
-      await decided("Approved");
+      await waitForDecision("Approved");
     },
     deny: async (reason) => {
       if (reason !== undefined) {
@@ -64,12 +64,12 @@ export async function meetApprover(browser: Browser): Promise<Approver> {
         await page.getByLabel("Reason for denying").fill(reason);
       }
       await page.getByRole("button", { name: "Deny" }).click();
-      await decided("Denied");
+      await waitForDecision("Denied");
     },
   };
 }
 
-async function readCard(page: Page): Promise<CardSeen> {
+async function readCard(page: Page): Promise<CardContent> {
   return await page.evaluate(() => {
     const text = (element: Element | null | undefined) =>
       element?.textContent?.replace(/\s+/g, " ").trim() ?? "";

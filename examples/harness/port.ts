@@ -1,9 +1,9 @@
 import { createServer } from "node:net";
 
 /** Returns a free port: `wanted` if it is free, otherwise another one. */
-export async function freePort(wanted?: number): Promise<number> {
-  if (wanted !== undefined && (await tryPort(wanted, "127.0.0.1")) && (await tryPort(wanted, "::1")))
-    return wanted;
+export async function freePort(preferred?: number): Promise<number> {
+  if (preferred !== undefined && (await tryPort(preferred, "127.0.0.1")) && (await tryPort(preferred, "::1")))
+    return preferred;
   const port = await tryPort(0, "127.0.0.1");
   if (port === undefined) throw new Error("no port is free on this machine");
   return port;

@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 
 export type Program = {
   readonly file: URL;
-  readonly words?: readonly string[];
+  readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   /** Working directory. */
   readonly folder: string;
@@ -23,9 +23,9 @@ export type Started = {
   /** Lines printed so far. */
   readonly lines: readonly string[];
   /** Its error output so far. */
-  readonly complaints: () => string;
+  readonly errorOutput: () => string;
   /** Resolves to the first matching line. Rejects if the process ends without one. */
-  readonly line: (pattern: RegExp) => Promise<RegExpExecArray>;
+  readonly waitForLine: (pattern: RegExp) => Promise<RegExpExecArray>;
   /** Resolves to its exit code or signal when it has ended and its output is complete. */
   readonly ended: Promise<number | NodeJS.Signals>;
   /** Ends it. Sends SIGKILL after five seconds. Resolves when it has ended. */
@@ -39,15 +39,17 @@ process.on("exit", () => {
 });
 
 /** Compile cache shared by all processes and runs. */
-const compiled = fileURLToPath(new URL("../../node_modules/.cache/countersign/compiled", import.meta.url));
-const patienceMs = 5_000;
+const compileCache = fileURLToPath(
+  new URL("../../node_modules/.cache/countersign/compiled", import.meta.url),
+);
+const timeoutMs = 5_000;
 
-export function start({ file, words = [], env = {}, folder, preload, input }: Program): Started {
+export function start({ file, args = [], env = {}, folder, preload, input }: Program): Started {
   const path = fileURLToPath(file);
   const flags = ["--disable-warning=ExperimentalWarning", ...(preload ? ["--import", preload.href] : [])];
-  const child = spawn(process.execPath, [...flags, path, ...words], {
+  const child = spawn(process.execPath, [...flags, path, ...args], {
     cwd: folder,
-    env: { ...process.env, NODE_COMPILE_CACHE: compiled, ...env },
+    env: { ...process.env, NODE_COMPILE_CACHE: compileCache, ...env },
     stdio: [input ? "pipe" : "ignore", "pipe", "pipe", ...(preload ? (["ipc"] as const) : [])],
   });
   running.add(child);
@@ -58,9 +60,9 @@ export function start({ file, words = [], env = {}, folder, preload, input }: Pr
     lines.push(line);
     for (const listener of listeners) listener(line);
   });
-  let complained = "";
+  let stderr = "";
   child.stderr!.setEncoding("utf8").on("data", (text: string) => {
-    complained += text;
+    stderr += text;
   });
   const ended = new Promise<number | NodeJS.Signals>((resolve, reject) => {
     child.once("error", reject);
@@ -73,28 +75,28 @@ export function start({ file, words = [], env = {}, folder, preload, input }: Pr
   return {
     child,
     lines,
-    complaints: () => complained,
+    errorOutput: () => stderr,
     ended,
-    line: (pattern) =>
+    waitForLine: (pattern) =>
       new Promise((resolve, reject) => {
-        const look = (line: string) => {
+        const matchLine = (line: string) => {
           const match = pattern.exec(line);
           if (!match) return;
-          listeners.delete(look);
+          listeners.delete(matchLine);
           resolve(match);
         };
-        listeners.add(look);
-        for (const line of lines) look(line);
+        listeners.add(matchLine);
+        for (const line of lines) matchLine(line);
         ended.then(
-          (how) => reject(new Error(`${path} ended (${how}) without ${pattern}\n${complained}`)),
+          (exitStatus) => reject(new Error(`${path} ended (${exitStatus}) without ${pattern}\n${stderr}`)),
           reject,
         );
       }),
     end: async (signal = "SIGTERM") => {
       child.kill(signal);
-      const last = setTimeout(() => child.kill("SIGKILL"), patienceMs);
+      const killTimer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
       await ended;
-      clearTimeout(last);
+      clearTimeout(killTimer);
     },
   };
 }

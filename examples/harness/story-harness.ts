@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { editConfigFile } from "@countersign/testing/server/edit-config";
 import { type Agent, startAgent } from "./agent.ts";
-import type { Heard } from "./agent-probe.ts";
+import type { ReceivedResponse } from "./agent-probe.ts";
 import { freePort } from "./port.ts";
 import { type Started, start } from "./process.ts";
 
@@ -26,8 +26,8 @@ export type Story = {
 
 export type StoryOptions = {
   /** Hold the agents' calls to the API. */
-  readonly held?: boolean;
-  readonly listen?: (heard: Heard) => void;
+  readonly holdCalls?: boolean;
+  readonly onResponse?: (response: ReceivedResponse) => void;
 };
 
 export type StoryHarness = {
@@ -35,20 +35,20 @@ export type StoryHarness = {
   /** The API's URL. */
   readonly api: string;
   /** Enrolment links, in the order of the story's approvers. */
-  readonly links: readonly string[];
+  readonly enrolmentLinks: readonly string[];
   /** Directory of server and agents. */
   readonly folder: string;
   /** Starts an agent with a task. */
-  readonly agent: (task: unknown, casting?: StoryOptions) => Agent;
+  readonly agent: (task: unknown, options?: StoryOptions) => Agent;
   /** Returns the API's performed actions, listed under a path. */
-  readonly done: (path: string) => Promise<readonly Record<string, unknown>[]>;
+  readonly listActions: (path: string) => Promise<readonly Record<string, unknown>[]>;
   /** Runs a `countersign` command. Returns its output; rejects with its error output. */
-  readonly countersign: (...words: string[]) => Promise<string>;
+  readonly countersign: (...args: string[]) => Promise<string>;
   /** Ends every process and removes the directory. */
   readonly close: () => Promise<void>;
 };
 
-type Ending = Pick<Started, "end">;
+type EndableProcess = Pick<Started, "end">;
 
 const command = new URL("../../packages/server/src/main.ts", import.meta.url);
 
@@ -63,18 +63,23 @@ export async function openHarness(story: Story): Promise<StoryHarness> {
     const port = await freePort(attempt === 1 ? story.port : undefined);
     const folder = await mkdtemp(join(tmpdir(), "countersign-stage-"));
     folders.add(folder);
-    const started: Ending[] = [];
+    const started: EndableProcess[] = [];
     try {
-      return await setUp(story, port, folder, started);
+      return await startStory(story, port, folder, started);
     } catch (error) {
-      await takeDown(folder, started);
+      await stopStory(folder, started);
       // The port was taken in the meantime.
       if (attempt === 5 || !String(error).includes("is in use")) throw error;
     }
   }
 }
 
-async function setUp(story: Story, port: number, folder: string, started: Ending[]): Promise<StoryHarness> {
+async function startStory(
+  story: Story,
+  port: number,
+  folder: string,
+  started: EndableProcess[],
+): Promise<StoryHarness> {
   const issuer = `http://localhost:${port}`;
   const sample = fileURLToPath(new URL("countersign.yaml", story.folder));
   const config = join(folder, "countersign.yaml");
@@ -82,15 +87,15 @@ async function setUp(story: Story, port: number, folder: string, started: Ending
   if (readFileSync(sample, "utf8").includes(`issuer: ${issuer}\n`)) copyFileSync(sample, config);
   else editConfigFile(sample, { issuer, listen: { port } }, config);
 
-  const run = (file: URL, words: readonly string[], env?: Record<string, string>) => {
-    const process = start({ file, words, folder, ...(env && { env }) });
+  const run = (file: URL, args: readonly string[], env?: Record<string, string>) => {
+    const process = start({ file, args, folder, ...(env && { env }) });
     started.push(process);
     return process;
   };
-  const countersign = async (...words: string[]) => {
-    const process = run(command, words);
+  const countersign = async (...args: string[]) => {
+    const process = run(command, args);
     if ((await process.ended) !== 0)
-      throw new Error(`countersign ${words.join(" ")}\n${process.complaints()}`);
+      throw new Error(`countersign ${args.join(" ")}\n${process.errorOutput()}`);
     return process.lines.join("\n");
   };
 
@@ -98,11 +103,13 @@ async function setUp(story: Story, port: number, folder: string, started: Ending
   const { agent, api, approvers } = story;
   // Commands may run concurrently on the store, also beside a running server.
   const [, agentSecret, apiProcess, ...invitations] = await Promise.all([
-    run(command, ["start"]).line(/listens on /),
-    countersign("agent", "add", agent.id, "--name", agent.name, "--type", agent.type).then(secretIn),
-    countersign("api", "add", api.id, "--for", api.of).then((said) => {
-      const credentials = environment(issuer, api.id, secretIn(said));
-      return run(new URL("api.ts", story.folder), [], { ...credentials, PORT: "0" }).line(/listens on (\S+)/);
+    run(command, ["start"]).waitForLine(/listens on /),
+    countersign("agent", "add", agent.id, "--name", agent.name, "--type", agent.type).then(parseSecret),
+    countersign("api", "add", api.id, "--for", api.of).then((output) => {
+      const credentials = environment(issuer, api.id, parseSecret(output));
+      return run(new URL("api.ts", story.folder), [], { ...credentials, PORT: "0" }).waitForLine(
+        /listens on (\S+)/,
+      );
     }),
     ...approvers.map(({ email, name }) => countersign("approver", "invite", email, "--name", name)),
   ]);
@@ -110,23 +117,24 @@ async function setUp(story: Story, port: number, folder: string, started: Ending
   return {
     issuer,
     api: apiUrl,
-    links: invitations.map((said) => /https?:\S+/.exec(said)![0]),
+    enrolmentLinks: invitations.map((output) => /https?:\S+/.exec(output)![0]),
     folder,
-    agent: (task, { held, listen } = {}) => {
+    agent: (task, { holdCalls, onResponse } = {}) => {
       const env = { ...environment(issuer, agent.id, agentSecret), API_URL: apiUrl };
-      const program = { file: new URL("agent.ts", story.folder), words: [JSON.stringify(task)], env, folder };
-      const actor = startAgent(program, held ? apiUrl : undefined, listen);
-      started.push(actor);
-      return actor;
+      const program = { file: new URL("agent.ts", story.folder), args: [JSON.stringify(task)], env, folder };
+      const agentProcess = startAgent(program, holdCalls ? apiUrl : undefined, onResponse);
+      started.push(agentProcess);
+      return agentProcess;
     },
-    done: async (path) => (await (await fetch(`${apiUrl}${path}`)).json()) as Record<string, unknown>[],
+    listActions: async (path) =>
+      (await (await fetch(`${apiUrl}${path}`)).json()) as Record<string, unknown>[],
     countersign,
-    close: () => takeDown(folder, started),
+    close: () => stopStory(folder, started),
   };
 }
 
-function secretIn(said: string): string {
-  return /^client_secret=(\S+)$/m.exec(said)![1]!;
+function parseSecret(output: string): string {
+  return /^client_secret=(\S+)$/m.exec(output)![1]!;
 }
 
 /** Environment variables with the credentials of an agent or API. */
@@ -134,7 +142,7 @@ function environment(issuer: string, id: string, secret: string): Record<string,
   return { COUNTERSIGN_ISSUER: issuer, COUNTERSIGN_CLIENT_ID: id, COUNTERSIGN_CLIENT_SECRET: secret };
 }
 
-async function takeDown(folder: string, started: readonly Ending[]): Promise<void> {
+async function stopStory(folder: string, started: readonly EndableProcess[]): Promise<void> {
   await Promise.all(started.map((process) => process.end()));
   await rm(folder, { recursive: true, force: true });
   folders.delete(folder);

@@ -6,8 +6,8 @@ import { styleText } from "node:util";
 
 const out = process.stdout;
 const margin = "   ";
-const widest = 92;
-let changing = false;
+const maxWidth = 92;
+let hasProgressLine = false;
 
 export const bold = (text: string): string => styleText("bold", text);
 export const dim = (text: string): string => styleText("dim", text);
@@ -16,38 +16,38 @@ export const bad = (text: string): string => styleText("red", text);
 export const link = (text: string): string => styleText(["bold", "cyan"], text);
 
 /** Prints a line. */
-export function line(text = ""): void {
-  settle();
+export function printLine(text = ""): void {
+  clearProgress();
   out.write(text === "" ? "\n" : `${margin}${text}\n`);
 }
 
 /** Prints a separator. */
-export function rule(): void {
-  line();
-  line(dim("─".repeat(Math.min(out.columns || widest, widest) - 2 * margin.length)));
+export function printSeparator(): void {
+  printLine();
+  printLine(dim("─".repeat(Math.min(out.columns || maxWidth, maxWidth) - 2 * margin.length)));
 }
 
-export function heading(number: number, text: string): void {
-  line();
+export function printHeading(number: number, text: string): void {
+  printLine();
   out.write(`${styleText("dim", String(number).padStart(1))}  ${bold(text)}\n`);
 }
 
 /** Prints sentences, wrapped at the window's width. */
-export function say(text: string, style: (text: string) => string = (same) => same): void {
-  for (const row of rows(text, 0)) line(style(row));
+export function printWrapped(text: string, style: (text: string) => string = (same) => same): void {
+  for (const row of rows(text, 0)) printLine(style(row));
 }
 
 /** Prints an attempt, its status and the meaning. */
-export function tried(what: string, status: number, words: string): void {
+export function printAttempt(what: string, status: number, words: string): void {
   const colour = status < 300 ? good : status === 400 ? dim : bad;
   const head = `${what.padEnd(23)} ${colour(String(status))}  `;
   const indent = 29;
   for (const [at, row] of rows(words, indent).entries())
-    line(`${at === 0 ? head : " ".repeat(indent)}${row}`);
+    printLine(`${at === 0 ? head : " ".repeat(indent)}${row}`);
 }
 
 function rows(text: string, indent: number): string[] {
-  const width = Math.min(out.columns || widest, widest) - margin.length - indent - 1;
+  const width = Math.min(out.columns || maxWidth, maxWidth) - margin.length - indent - 1;
   const rows: string[] = [];
   for (const word of text.split(" ")) {
     const last = rows.at(-1);
@@ -58,13 +58,13 @@ function rows(text: string, indent: number): string[] {
 }
 
 /** Prints a status line, which the next line replaces. Prints nothing outside of a terminal. */
-export function meanwhile(text: string): void {
+export function showProgress(text: string): void {
   if (!out.isTTY) return;
   out.write(`\r\x1b[2K${margin}${dim(text.slice(0, out.columns - margin.length - 1))}`);
-  changing = true;
+  hasProgressLine = true;
 }
 
-function settle(): void {
-  if (changing) out.write("\r\x1b[2K");
-  changing = false;
+function clearProgress(): void {
+  if (hasProgressLine) out.write("\r\x1b[2K");
+  hasProgressLine = false;
 }

@@ -1,9 +1,9 @@
 /** Formats HTTP traffic and log entries for the demo. */
-import type { Heard } from "../harness/agent-probe.ts";
-import { meanwhile } from "../harness/terminal.ts";
+import type { ReceivedResponse } from "../harness/agent-probe.ts";
+import { showProgress } from "../harness/terminal.ts";
 
 /** Shortens a line of the log: omits the date and common members. */
-export function shorter(entry: string): string {
+export function shortenEntry(entry: string): string {
   return entry
     .replace(/\d{4}-\d\d-\d\dT([\d:]+)\.\d+Z/, "$1")
     .replace(/ (?:request|agent)=\S+/g, "")
@@ -12,30 +12,32 @@ export function shorter(entry: string): string {
 }
 
 /** Shows the agent's polls while a decision is pending. */
-export function listenTo(patientMinutes: number) {
-  const began = Date.now();
+export function createPollProgress(decisionMinutes: number) {
+  const startedAt = Date.now();
   let polls = 0;
   let started = false;
   return {
     start: () => {
       started = true;
     },
-    hear: ({ body }: Heard) => {
+    onResponse: ({ body }: ReceivedResponse) => {
       if (!body.includes("authorization_pending")) return;
       polls += 1;
-      const left = Math.max(0, patientMinutes * 60 - Math.round((Date.now() - began) / 1000));
+      const left = Math.max(0, decisionMinutes * 60 - Math.round((Date.now() - startedAt) / 1000));
       const clock = `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
-      if (started) meanwhile(`the agent polls: authorization_pending (${polls})   ${clock} left`);
+      if (started) showProgress(`the agent polls: authorization_pending (${polls})   ${clock} left`);
     },
   };
 }
 
 /** Describes the agent's responses; repeated ones are combined. */
-export function told(heard: readonly Heard[]): { what: string; status: number; words: string }[] {
+export function describeResponses(
+  responses: readonly ReceivedResponse[],
+): { what: string; status: number; words: string }[] {
   const lines: { what: string; status: number; words: string; times: number }[] = [];
-  for (const { method, url, status, body } of heard.filter(({ method }) => method === "POST")) {
+  for (const { method, url, status, body } of responses.filter(({ method }) => method === "POST")) {
     const what = `${method} ${new URL(url).pathname}`;
-    const words = meaning(status, JSON.parse(body));
+    const words = describeResponse(status, JSON.parse(body));
     const last = lines.at(-1);
     if (last?.words === words) last.times += 1;
     else lines.push({ what, status, words, times: 1 });
@@ -46,7 +48,7 @@ export function told(heard: readonly Heard[]): { what: string; status: number; w
   }));
 }
 
-function meaning(status: number, body: Record<string, unknown>): string {
+function describeResponse(status: number, body: Record<string, unknown>): string {
   if (status === 200 && body.auth_req_id) return `request accepted; expires in ${body.expires_in} seconds`;
   if (status === 200) return `approved: a token for this refund, once, within ${body.expires_in} seconds`;
   const reason = body.denial_reason === undefined ? "" : `: “${body.denial_reason}”`;
@@ -54,6 +56,6 @@ function meaning(status: number, body: Record<string, unknown>): string {
 }
 
 /** Returns the error description of an API or the server. */
-export function why(body: string): string {
+export function parseErrorDescription(body: string): string {
   return JSON.parse(body).error_description;
 }

@@ -3,19 +3,19 @@ import { after, before, test } from "node:test";
 import { openScene, type Scene } from "../harness/agent-context.ts";
 import type { Approver } from "../harness/approver.ts";
 
-let stage: Scene;
+let harness: Scene;
 let grace: Approver;
 
 before(async () => {
-  stage = await openScene({
+  harness = await openScene({
     folder: new URL("./", import.meta.url),
     agent: { id: "trading-assistant", name: "Trading assistant", type: "create_order" },
     api: { id: "broker-api", of: "broker" },
     approvers: [{ email: "grace@example.com", name: "Grace Hopper" }],
   });
-  [grace] = stage.people as [Approver];
+  [grace] = harness.approvers as [Approver];
 });
-after(() => stage?.close());
+after(() => harness?.close());
 
 /** A call of the tool `create_order`, as the model makes it. */
 function toolCall(id: string, symbol: string, more: object = {}) {
@@ -28,11 +28,11 @@ function toolCall(id: string, symbol: string, more: object = {}) {
 }
 
 async function orders(symbol: string) {
-  return (await stage.done("/orders")).filter((order) => order.symbol === symbol);
+  return (await harness.listActions("/orders")).filter((order) => order.symbol === symbol);
 }
 
 test("an approved order is placed once; more shares and a higher limit are refused and do not consume the token (T9)", async () => {
-  const agent = stage.agent(toolCall("call-1", "ZEKO"), { held: true });
+  const agent = harness.agent(toolCall("call-1", "ZEKO"), { holdCalls: true });
   const card = await grace.openCard("ZEKO");
   assert.equal(card.sentence, "Buy 10 shares of “ZEKO” at no more than $25.00 each");
   assert.deepEqual(card.rows, {
@@ -44,7 +44,7 @@ test("an approved order is placed once; more shares and a higher limit are refus
   assert.match(card.words, /P\/E is below 15/);
   await grace.approve();
 
-  const held = await agent.atTheDoor();
+  const held = await agent.waitForCall();
   for (const changed of [
     { quantity: 11 },
     { limit_price: "25.01" },
@@ -57,7 +57,7 @@ test("an approved order is placed once; more shares and a higher limit are refus
   }
   assert.deepEqual(await orders("ZEKO"), []);
 
-  held.goOn();
+  held.release();
   const { outcome, result } = await agent.outcome();
   assert.equal(outcome, "approved");
   assert.equal((await held.repeat()).status, 401);
@@ -65,28 +65,28 @@ test("an approved order is placed once; more shares and a higher limit are refus
 });
 
 test("a denied symbol stays denied for any quantity and price (T25)", async () => {
-  const agent = stage.agent(toolCall("call-2", "WINS"));
+  const agent = harness.agent(toolCall("call-2", "WINS"));
   await grace.openCard("WINS");
   await grace.deny("I said no gambling.");
   assert.deepEqual(await agent.outcome(), { outcome: "denied", reason: "I said no gambling." });
 
-  const same = stage.agent(toolCall("call-3", "WINS"));
-  const cheaper = stage.agent(
+  const same = harness.agent(toolCall("call-3", "WINS"));
+  const cheaper = harness.agent(
     toolCall("call-4", "WINS", { arguments: { symbol: "WINS", quantity: 9, limit_price: "24.99" } }),
   );
   for (const agent of [same, cheaper]) {
     const { outcome, error } = await agent.outcome();
     assert.deepEqual({ outcome, error }, { outcome: "refused", error: "access_denied" });
-    assert.deepEqual(agent.heard.at(-1)?.status, 403);
+    assert.deepEqual(agent.responses.at(-1)?.status, 403);
   }
   assert.deepEqual(await orders("WINS"), []);
 });
 
 test("an undecided order expires, without a denial (T26)", async () => {
-  const agent = stage.agent(toolCall("call-5", "SLOW", { answerWithinSeconds: 2 }));
+  const agent = harness.agent(toolCall("call-5", "SLOW", { answerWithinSeconds: 2 }));
   assert.deepEqual(await agent.outcome(), { outcome: "expired" });
   assert.deepEqual(await orders("SLOW"), []);
-  const denials = (await stage.countersign("denials", "list", "--json")).split("\n");
+  const denials = (await harness.countersign("denials", "list", "--json")).split("\n");
   assert.deepEqual(
     denials.map((denial) => JSON.parse(JSON.parse(denial).fields).symbol),
     ["WINS"],
@@ -95,18 +95,18 @@ test("an undecided order expires, without a denial (T26)", async () => {
 
 test("a killed assistant resumes from its database and buys once (T21)", async () => {
   const call = toolCall("call-6", "CALM");
-  const first = stage.agent(call);
-  await first.polls();
+  const first = harness.agent(call);
+  await first.waitForPoll();
   await first.end("SIGKILL");
   await grace.openCard("CALM");
   await grace.approve();
 
-  const second = stage.agent(call);
+  const second = harness.agent(call);
   const { outcome, result } = await second.outcome();
   assert.equal(outcome, "approved");
-  assert.ok(!second.heard.some(({ url }) => url.endsWith("/bc-authorize")), "no second request");
+  assert.ok(!second.responses.some(({ url }) => url.endsWith("/bc-authorize")), "no second request");
   assert.deepEqual(
-    await stage.agent(call).outcome(),
+    await harness.agent(call).outcome(),
     { outcome: "lost" },
     "the same tool call never asks twice",
   );
