@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { createServer, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { after, before, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { createVerifier, type Verifier } from "@countersign/verifier";
 import { toNodeHandler } from "@modelcontextprotocol/node";
 import { createMcpHandler, McpServer } from "@modelcontextprotocol/server";
@@ -108,17 +108,19 @@ async function play(sdk: "1" | "2", verdict: "approve" | "deny") {
   return await running;
 }
 
-for (const sdk of ["1", "2"] as const) {
-  test(`MCP SDK v${sdk}: a 401 becomes a question to a person, its answer a token, and the token one call of a tool`, async () => {
-    const { asked, results, problem } = await play(sdk, "approve");
-    assert.equal(problem, undefined);
-    assert.deepEqual(results, ["sent", "refused: already_spent"], "one approval, one call");
-    assert.equal(asked.length, 1);
-  });
+describe("MCP SDK", () => {
+  for (const sdk of ["1", "2"] as const) {
+    test(`requests approval after a 401, and calls the tool once with the token (v${sdk})`, async () => {
+      const { asked, results, problem } = await play(sdk, "approve");
+      assert.equal(problem, undefined);
+      assert.deepEqual(results, ["sent", "refused: already_spent"], "one approval, one call");
+      assert.equal(asked.length, 1);
+    });
 
-  test(`MCP SDK v${sdk}: after a no there is no token, and no tool is called`, async () => {
-    const { results, problem } = await play(sdk, "deny");
-    assert.deepEqual(results, []);
-    assert.match(problem, /denied|access_denied/i);
-  });
-}
+    test(`obtains no token after a denial, and calls no tool (v${sdk})`, async () => {
+      const { results, problem } = await play(sdk, "deny");
+      assert.deepEqual(results, []);
+      assert.match(problem, /denied|access_denied/i);
+    });
+  }
+});

@@ -1,6 +1,6 @@
 /** The agent SDK's callback endpoint as a route handler of Next.js; the other frameworks are in its own tests. */
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { createAgent } from "@countersign/agent";
 import { NextRequest } from "next/server.js";
 import { type StandIn, standIn, testClock } from "../../packages/agent/test/stand-in.ts";
@@ -27,17 +27,19 @@ const post = (body: object, authorization = `Bearer ${token}`) =>
     }),
   );
 
-test("returns 204 for a callback with its token", async () => {
-  const response = await post({ auth_req_id: "req-1" });
-  assert.deepEqual([response.status, await response.text()], [204, ""]);
-});
+describe("callback route handler", () => {
+  test("returns 204 for a callback with its token", async () => {
+    const response = await post({ auth_req_id: "req-1" });
+    assert.deepEqual([response.status, await response.text()], [204, ""]);
+  });
 
-test("returns 401 for a callback without its token", async () => {
-  const response = await post({ auth_req_id: "req-1" }, "Bearer x");
-  assert.deepEqual([response.status, response.headers.get("www-authenticate")], [401, "Bearer"]);
-});
+  test("returns 401 for a callback without its token", async () => {
+    const response = await post({ auth_req_id: "req-1" }, "Bearer x");
+    assert.deepEqual([response.status, response.headers.get("www-authenticate")], [401, "Bearer"]);
+  });
 
-test("rejects a malformed body and one that is too long", async () => {
-  assert.equal((await post({ auth_req_id: 7 })).status, 400);
-  assert.equal((await post({ auth_req_id: "req-1", more: "x".repeat(80_000) })).status, 413);
+  test("rejects a malformed body and one that is too long", async () => {
+    assert.equal((await post({ auth_req_id: 7 })).status, 400);
+    assert.equal((await post({ auth_req_id: "req-1", more: "x".repeat(80_000) })).status, 413);
+  });
 });

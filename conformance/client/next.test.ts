@@ -1,6 +1,6 @@
 /** `@auth0/nextjs-auth0`, unmodified, in a real Next.js application. */
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { refund } from "@countersign/testing/server/deployment";
 import { type Client, type ClientEnv, openClientEnv } from "./client-env.ts";
 
@@ -30,17 +30,19 @@ async function play(order: string, verdict: "approve" | "deny") {
   return { details, ...(await running) };
 }
 
-test("@auth0/nextjs-auth0: a route handler holds its request until a person approves, and is given the details", async () => {
-  const { status, body, details } = await play("N-1", "approve");
-  assert.equal(status, 200);
-  assert.deepEqual(body.granted.authorizationDetails, details);
-  assert.equal(body.granted.idTokenClaims.sub, env.ada.approver);
-});
+describe("@auth0/nextjs-auth0", () => {
+  test("keeps the request of a route handler open until the approval, and receives the details", async () => {
+    const { status, body, details } = await play("N-1", "approve");
+    assert.equal(status, 200);
+    assert.deepEqual(body.granted.authorizationDetails, details);
+    assert.equal(body.granted.idTokenClaims.sub, env.ada.approver);
+  });
 
-test("@auth0/nextjs-auth0: a denial is a failed backchannel authentication, because of access_denied", async () => {
-  const { status, body } = await play("N-2", "deny");
-  assert.deepEqual(
-    [status, body],
-    [403, { code: "backchannel_authentication_error", cause: "access_denied" }],
-  );
+  test("returns a failed backchannel authentication with access_denied on denial", async () => {
+    const { status, body } = await play("N-2", "deny");
+    assert.deepEqual(
+      [status, body],
+      [403, { code: "backchannel_authentication_error", cause: "access_denied" }],
+    );
+  });
 });

@@ -3,7 +3,7 @@
  * use; only the verifier does.
  */
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { refund, toRequestId } from "@countersign/testing/server/deployment";
 import * as oauth from "oauth4webapi";
 import { type ClientEnv, openClientEnv } from "./client-env.ts";
@@ -29,26 +29,28 @@ const bearing = (given: string) =>
 const inside = ((url: string, init?: RequestInit) =>
   env.deployment.server.fetch(new Request(url, init))) as typeof fetch;
 
-test("oauth4webapi.validateJwtAccessToken accepts the token for its API, and reads what was approved", async () => {
-  const issuer = new URL(env.issuer);
-  const discovered = await oauth.discoveryRequest(issuer, { [oauth.customFetch]: inside });
-  const server = await oauth.processDiscoveryResponse(issuer, discovered);
-  const options = { [oauth.customFetch]: inside };
-  const claims = await oauth.validateJwtAccessToken(server, bearing(token), audience, options);
-  assert.deepEqual(claims.authorization_details, [refund]);
-  assert.equal(claims.sub, env.ada.approver);
-  assert.equal(claims.client_id, "agent-1");
-  await assert.rejects(
-    oauth.validateJwtAccessToken(server, bearing(token), "https://other.example", options),
-  );
-  const changed = `${token.slice(0, -6)}AAAAAA`;
-  await assert.rejects(oauth.validateJwtAccessToken(server, bearing(changed), audience, options));
-});
-
-test("express-oauth2-jwt-bearer, strict, lets the token in, and its claim checks see the details", async () => {
-  const said = await env.run("express-oauth2-jwt-bearer.ts", {
-    AUDIENCE: audience,
-    TOKEN: token,
+describe("resource servers", () => {
+  test("accept the token with oauth4webapi.validateJwtAccessToken, and read the details", async () => {
+    const issuer = new URL(env.issuer);
+    const discovered = await oauth.discoveryRequest(issuer, { [oauth.customFetch]: inside });
+    const server = await oauth.processDiscoveryResponse(issuer, discovered);
+    const options = { [oauth.customFetch]: inside };
+    const claims = await oauth.validateJwtAccessToken(server, bearing(token), audience, options);
+    assert.deepEqual(claims.authorization_details, [refund]);
+    assert.equal(claims.sub, env.ada.approver);
+    assert.equal(claims.client_id, "agent-1");
+    await assert.rejects(
+      oauth.validateJwtAccessToken(server, bearing(token), "https://other.example", options),
+    );
+    const changed = `${token.slice(0, -6)}AAAAAA`;
+    await assert.rejects(oauth.validateJwtAccessToken(server, bearing(changed), audience, options));
   });
-  assert.deepEqual(said, { none: 401, forged: 401, other: 401, right: 200, details: [refund] });
+
+  test("accept the token with express-oauth2-jwt-bearer in strict mode, with claim checks", async () => {
+    const said = await env.run("express-oauth2-jwt-bearer.ts", {
+      AUDIENCE: audience,
+      TOKEN: token,
+    });
+    assert.deepEqual(said, { none: 401, forged: 401, other: 401, right: 200, details: [refund] });
+  });
 });

@@ -5,7 +5,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { sampleConfig } from "@countersign/testing/server/deployment";
 import { editConfig, formatConfig } from "@countersign/testing/server/edit-config";
 import { SMTPServer } from "smtp-server";
@@ -76,36 +76,39 @@ after(async () => {
   rmSync(folder, { recursive: true });
 });
 
-test("without a server that answers the doctor says so, and ends with 1", async () => {
-  const { code, of } = await examined();
-  assert.equal(code, 1);
-  assert.deepEqual([of("issuer")?.state, /ECONNREFUSED/.test(of("issuer")?.summary ?? "")], ["fail", true]);
-  assert.equal(of("agents")?.state, "warn");
-});
+describe("countersign doctor", () => {
+  test("reports an unreachable server, and exits with 1", async () => {
+    const { code, of } = await examined();
+    assert.equal(code, 1);
+    assert.deepEqual([of("issuer")?.state, /ECONNREFUSED/.test(of("issuer")?.summary ?? "")], ["fail", true]);
+    assert.equal(of("agents")?.state, "warn");
+  });
 
-test("what works is said to work: the issuer, the clocks, the keys, the log, the callback, the mail server", async () => {
-  started = countersign("start");
-  const url = `http://127.0.0.1:${portOf(callback)}/ping`;
-  const added = await countersign(
-    ...["agent", "add", "pinged", "--type", "refund", "--delivery", "ping", "--callback", url],
-  );
-  assert.equal(added.code, 0, added.err);
-  let found = await examined();
-  for (let tries = 0; found.of("issuer")?.state !== "ok" && tries < 50; tries += 1) found = await examined();
-  const { code, of } = found;
-  for (const about of ["issuer", "clock", "keys", "log", "disk", "database", "callback of pinged", "mail"])
-    assert.equal(of(about)?.state, "ok", `${about}: ${of(about)?.summary}`);
-  assert.equal(code, 0);
-});
+  test("reports ok for issuer, clock, keys, log, callback and mail server", async () => {
+    started = countersign("start");
+    const url = `http://127.0.0.1:${portOf(callback)}/ping`;
+    const added = await countersign(
+      ...["agent", "add", "pinged", "--type", "refund", "--delivery", "ping", "--callback", url],
+    );
+    assert.equal(added.code, 0, added.err);
+    let found = await examined();
+    for (let tries = 0; found.of("issuer")?.state !== "ok" && tries < 50; tries += 1)
+      found = await examined();
+    const { code, of } = found;
+    for (const about of ["issuer", "clock", "keys", "log", "disk", "database", "callback of pinged", "mail"])
+      assert.equal(of(about)?.state, "ok", `${about}: ${of(about)?.summary}`);
+    assert.equal(code, 0);
+  });
 
-test("a callback and a mail server that are gone are named, each with why", async () => {
-  callback.closeAllConnections();
-  await new Promise((resolve) => callback.close(resolve));
-  await new Promise<void>((resolve) => smtp.close(() => resolve()));
-  const { code, of } = await examined();
-  assert.equal(code, 1);
-  assert.equal(of("callback of pinged")?.state, "fail");
-  assert.equal(of("mail")?.state, "fail");
-  const plain = await countersign("doctor");
-  assert.match(plain.out, /^FAIL {2}mail: /m);
+  test("reports an unreachable callback and mail server with the reason", async () => {
+    callback.closeAllConnections();
+    await new Promise((resolve) => callback.close(resolve));
+    await new Promise<void>((resolve) => smtp.close(() => resolve()));
+    const { code, of } = await examined();
+    assert.equal(code, 1);
+    assert.equal(of("callback of pinged")?.state, "fail");
+    assert.equal(of("mail")?.state, "fail");
+    const plain = await countersign("doctor");
+    assert.match(plain.out, /^FAIL {2}mail: /m);
+  });
 });

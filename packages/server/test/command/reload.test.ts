@@ -72,7 +72,7 @@ describe("countersign reload", () => {
     assert.equal(await readSentence(), "Pay {amount} to {customer}, {order}");
   });
 
-  test("SIGHUP reloads, and logs a rejected file", async () => {
+  test("reloads on SIGHUP, and logs a rejected file", async () => {
     server.kill("SIGHUP");
     await waitFor(() => /"event":"reload_rejected"/.test(log));
     edit("deny_by: [ordr]", "deny_by: [order]");
@@ -82,7 +82,7 @@ describe("countersign reload", () => {
     assert.equal(await readSentence(), "Give {amount} to {customer}, {order}");
   });
 
-  test("only the server's user can connect to the control socket", () => {
+  test("permits only the server's user to connect to the control socket", () => {
     assert.equal(statSync(join(folder, "countersign-data", "control.sock")).mode & 0o777, 0o600);
   });
 
@@ -97,7 +97,7 @@ describe("countersign reload", () => {
     assert.equal(verified.code, 0, verified.err);
   });
 
-  test("a socket left behind by a killed server does not stop the next one", async () => {
+  test("ignores a socket left behind by a killed server", async () => {
     server = await startProcess(file, {}, () => {});
     await killProcess(server);
     server = await startProcess(file, {}, () => {});

@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import { findFreePort } from "@countersign/testing/server/tls-fetch";
 import { runCommand } from "../../src/command/cli/run.ts";
 
@@ -30,46 +30,53 @@ const absent = {
   "the check of exported logs": /src\/log\/(verify|history|export)\.ts/,
 };
 
-test("a start on SQLite without mail and TLS loads nothing that it does not need", async () => {
-  const folder = mkdtempSync(join(tmpdir(), "countersign-start-"));
-  try {
-    const file = join(folder, "countersign.yaml");
-    const quiet = { stdout: () => {}, stderr: () => {}, isTTY: false, signal: new AbortController().signal };
-    const issuer = `http://localhost:${await findFreePort()}`;
-    assert.equal(await runCommand(["init", "--config", file, "--issuer", issuer], quiet), 0);
-    const child = spawn(process.execPath, ["--import", listening, main, "start", "--config", file]);
-    let said = "";
-    child.stderr.on("data", (text) => {
-      said += text;
-    });
-    child.stdout.on("data", (text) => String(text).includes("listens on") && child.kill());
-    await once(child, "close");
-    const loaded = [...said.matchAll(/^loaded (.*)$/gm)].map(([, url = ""]) => url);
-    assert.ok(
-      loaded.some((url) => url.endsWith("src/server.ts")),
-      said,
-    );
-    for (const [what, files] of Object.entries(absent))
-      assert.deepEqual(
-        loaded.filter((url) => files.test(url)),
-        [],
-        what,
+describe("countersign start", () => {
+  test("loads no modules that SQLite without mail and TLS does not need", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "countersign-start-"));
+    try {
+      const file = join(folder, "countersign.yaml");
+      const quiet = {
+        stdout: () => {},
+        stderr: () => {},
+        isTTY: false,
+        signal: new AbortController().signal,
+      };
+      const issuer = `http://localhost:${await findFreePort()}`;
+      assert.equal(await runCommand(["init", "--config", file, "--issuer", issuer], quiet), 0);
+      const child = spawn(process.execPath, ["--import", listening, main, "start", "--config", file]);
+      let said = "";
+      child.stderr.on("data", (text) => {
+        said += text;
+      });
+      child.stdout.on("data", (text) => String(text).includes("listens on") && child.kill());
+      await once(child, "close");
+      const loaded = [...said.matchAll(/^loaded (.*)$/gm)].map(([, url = ""]) => url);
+      assert.ok(
+        loaded.some((url) => url.endsWith("src/server.ts")),
+        said,
       );
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-});
-
-test("where what was compiled cannot be kept, the command runs without", () => {
-  const folder = mkdtempSync(join(tmpdir(), "countersign-start-"));
-  try {
-    symlinkSync(join(folder, "nothing"), join(folder, "dangling"));
-    for (const cache of ["/proc/nothing", join(folder, "dangling"), join(folder, "no", "such")]) {
-      const env = { ...process.env, XDG_CACHE_HOME: cache };
-      const ran = spawnSync(process.execPath, [main, "--version"], { env, timeout: 60_000 });
-      assert.equal(ran.status, 0, `${cache}: ${ran.stderr}`);
+      for (const [what, files] of Object.entries(absent))
+        assert.deepEqual(
+          loaded.filter((url) => files.test(url)),
+          [],
+          what,
+        );
+    } finally {
+      rmSync(folder, { recursive: true });
     }
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  });
+
+  test("runs without a compile cache if its directory cannot be written", () => {
+    const folder = mkdtempSync(join(tmpdir(), "countersign-start-"));
+    try {
+      symlinkSync(join(folder, "nothing"), join(folder, "dangling"));
+      for (const cache of ["/proc/nothing", join(folder, "dangling"), join(folder, "no", "such")]) {
+        const env = { ...process.env, XDG_CACHE_HOME: cache };
+        const ran = spawnSync(process.execPath, [main, "--version"], { env, timeout: 60_000 });
+        assert.equal(ran.status, 0, `${cache}: ${ran.stderr}`);
+      }
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
 });

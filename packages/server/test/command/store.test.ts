@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { type PostgresServer, startPostgres } from "@countersign/testing/process/postgres";
 import { createRandom, killProcess, startProcess } from "@countersign/testing/process/server-process";
 import { createWorkload, enrolByLink, type WorkloadTarget } from "@countersign/testing/process/workload";
@@ -98,85 +98,87 @@ after(async () => {
   rmSync(folder, { recursive: true });
 });
 
-test("a deployment moves: what was logged, signed and published before verifies there, and work goes on", async () => {
-  const to = await freshDatabase("moved");
-  const before = await done("log show --json --limit 100000");
-  copyFileSync(checkpoints, at("kept-elsewhere.txt"));
-  const said = await done("store copy", { COUNTERSIGN_COPY_TO: to });
-  assert.match(said, /^copied \d+ records and \d+ log entries; the log verifies there\n/);
-  const there = { COUNTERSIGN_STORE: to };
-  assert.equal(await done("log show --json --limit 100000", there), before);
-  assert.match(await done(`log verify --checkpoint ${at("kept-elsewhere.txt")}`, there), /verifies/);
-  assert.match(await done("store migrate", there), /^nothing to do$/m);
-  await serve(there);
-  const entries = (await done("log show --json --limit 100000", there)).trim().split("\n");
-  assert.ok(entries.length > before.trim().split("\n").length);
-  workload.checkEntries(entries.map((line) => JSON.parse(line)));
-  assert.match(await done(`log verify --checkpoint ${at("kept-elsewhere.txt")}`, there), /verifies/);
-
-  const again = await countersign(`store copy --to ${to}`);
-  assert.deepEqual([again.code, again.out], [1, ""]);
-  assert.match(
-    again.err,
-    /nothing was copied: .*moved is not empty: the target of a copy must be an empty store/,
-  );
-  assert.equal(
-    (await done("log show --json --limit 100000", there)).trim().split("\n").length,
-    entries.length,
-  );
-});
-
-test("a copy that is broken off leaves nothing behind, says so, and can be made again", async () => {
-  const kept = readFileSync(at("countersign.yaml"), "utf8");
-  const file = at("large.db");
-  copyFileSync(at("countersign.db"), file);
-  const store = openSqlite({ path: file });
-  const entries = 12_000;
-  await Promise.all(
-    Array.from({ length: entries }, () => store.commit({ writes: [], entries: [anEntry()] })),
-  );
-  await store.close();
-  const to = await freshDatabase("broken");
-  const sql = postgres(database.url, { max: 1, onnotice: () => {} });
-  try {
-    editConfigFile(at("countersign.yaml"), { store: file });
-    const copying = countersign(`store copy --to ${to}`);
-    let ended = 0;
-    while (ended === 0) {
-      const rows = await sql`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-        WHERE datname = 'broken' AND query LIKE 'INSERT INTO countersign."log_entry"%'`;
-      ended = rows.length;
-    }
-    const { code, out, err } = await copying;
-    assert.deepEqual([code, out], [1, ""]);
-    assert.match(err, /nothing was copied: .*(the connection was lost|the database is shutting down)/);
+describe("countersign store", () => {
+  test("copies a deployment to PostgreSQL with a valid log, and continues there", async () => {
+    const to = await freshDatabase("moved");
+    const before = await done("log show --json --limit 100000");
+    copyFileSync(checkpoints, at("kept-elsewhere.txt"));
+    const said = await done("store copy", { COUNTERSIGN_COPY_TO: to });
+    assert.match(said, /^copied \d+ records and \d+ log entries; the log verifies there\n/);
     const there = { COUNTERSIGN_STORE: to };
-    const started = await countersign("start", there);
-    assert.equal(started.code, 1);
-    assert.match(started.err, /there is no database/);
-    assert.match(await done(`store copy --to ${to}`), /and 1[0-9]{4} log entries/);
-    assert.equal((await countersign("agent list", there)).code, 0);
-  } finally {
-    writeFileSync(at("countersign.yaml"), kept);
-    await sql.end();
-  }
-});
+    assert.equal(await done("log show --json --limit 100000", there), before);
+    assert.match(await done(`log verify --checkpoint ${at("kept-elsewhere.txt")}`, there), /verifies/);
+    assert.match(await done("store migrate", there), /^nothing to do$/m);
+    await serve(there);
+    const entries = (await done("log show --json --limit 100000", there)).trim().split("\n");
+    assert.ok(entries.length > before.trim().split("\n").length);
+    workload.checkEntries(entries.map((line) => JSON.parse(line)));
+    assert.match(await done(`log verify --checkpoint ${at("kept-elsewhere.txt")}`, there), /verifies/);
 
-test("what cannot be copied or migrated is refused with what to do about it", async () => {
-  const empty = await freshDatabase("empty");
-  const nowhere = await countersign("store copy");
-  assert.deepEqual([nowhere.code, /--to takes a URL/.test(nowhere.err)], [2, true]);
-  const already = await countersign(`store copy --to ${empty}`, { COUNTERSIGN_STORE: empty });
-  assert.deepEqual([already.code, /already PostgreSQL/.test(already.err)], [1, true]);
-  assert.match(await done("store migrate"), /nothing to do: the database has the schema of this version/);
-  const missing = await countersign("store migrate", { COUNTERSIGN_STORE: empty });
-  assert.deepEqual([missing.code, /there is no database/.test(missing.err)], [1, true]);
-  await done(`store copy --to ${empty}`);
-  const sql = postgres(empty, { max: 1, onnotice: () => {} });
-  await sql`INSERT INTO countersign.migration (number, says) VALUES (99, 'what the next version needs')`;
-  await sql.end();
-  const newer = await countersign("store migrate", { COUNTERSIGN_STORE: empty });
-  assert.deepEqual([newer.code, /written by a newer version of countersign/.test(newer.err)], [1, true]);
-  const older = await countersign("start", { COUNTERSIGN_STORE: empty });
-  assert.deepEqual([older.code, /newer version .*start the newer version/.test(older.err)], [1, true]);
+    const again = await countersign(`store copy --to ${to}`);
+    assert.deepEqual([again.code, again.out], [1, ""]);
+    assert.match(
+      again.err,
+      /nothing was copied: .*moved is not empty: the target of a copy must be an empty store/,
+    );
+    assert.equal(
+      (await done("log show --json --limit 100000", there)).trim().split("\n").length,
+      entries.length,
+    );
+  });
+
+  test("leaves nothing behind after an interrupted copy, reports it, and can copy again", async () => {
+    const kept = readFileSync(at("countersign.yaml"), "utf8");
+    const file = at("large.db");
+    copyFileSync(at("countersign.db"), file);
+    const store = openSqlite({ path: file });
+    const entries = 12_000;
+    await Promise.all(
+      Array.from({ length: entries }, () => store.commit({ writes: [], entries: [anEntry()] })),
+    );
+    await store.close();
+    const to = await freshDatabase("broken");
+    const sql = postgres(database.url, { max: 1, onnotice: () => {} });
+    try {
+      editConfigFile(at("countersign.yaml"), { store: file });
+      const copying = countersign(`store copy --to ${to}`);
+      let ended = 0;
+      while (ended === 0) {
+        const rows = await sql`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = 'broken' AND query LIKE 'INSERT INTO countersign."log_entry"%'`;
+        ended = rows.length;
+      }
+      const { code, out, err } = await copying;
+      assert.deepEqual([code, out], [1, ""]);
+      assert.match(err, /nothing was copied: .*(the connection was lost|the database is shutting down)/);
+      const there = { COUNTERSIGN_STORE: to };
+      const started = await countersign("start", there);
+      assert.equal(started.code, 1);
+      assert.match(started.err, /there is no database/);
+      assert.match(await done(`store copy --to ${to}`), /and 1[0-9]{4} log entries/);
+      assert.equal((await countersign("agent list", there)).code, 0);
+    } finally {
+      writeFileSync(at("countersign.yaml"), kept);
+      await sql.end();
+    }
+  });
+
+  test("rejects an impossible copy or migration with a remedy", async () => {
+    const empty = await freshDatabase("empty");
+    const nowhere = await countersign("store copy");
+    assert.deepEqual([nowhere.code, /--to takes a URL/.test(nowhere.err)], [2, true]);
+    const already = await countersign(`store copy --to ${empty}`, { COUNTERSIGN_STORE: empty });
+    assert.deepEqual([already.code, /already PostgreSQL/.test(already.err)], [1, true]);
+    assert.match(await done("store migrate"), /nothing to do: the database has the schema of this version/);
+    const missing = await countersign("store migrate", { COUNTERSIGN_STORE: empty });
+    assert.deepEqual([missing.code, /there is no database/.test(missing.err)], [1, true]);
+    await done(`store copy --to ${empty}`);
+    const sql = postgres(empty, { max: 1, onnotice: () => {} });
+    await sql`INSERT INTO countersign.migration (number, says) VALUES (99, 'what the next version needs')`;
+    await sql.end();
+    const newer = await countersign("store migrate", { COUNTERSIGN_STORE: empty });
+    assert.deepEqual([newer.code, /written by a newer version of countersign/.test(newer.err)], [1, true]);
+    const older = await countersign("start", { COUNTERSIGN_STORE: empty });
+    assert.deepEqual([older.code, /newer version .*start the newer version/.test(older.err)], [1, true]);
+  });
 });

@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import type { ChildProcess } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { after, before, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { createRandom, killProcess, startProcess } from "@countersign/testing/process/server-process";
 import { decideOnCard, sendForm, sleep } from "@countersign/testing/process/workload";
 import {
@@ -92,50 +92,53 @@ after(async () => {
   await harness.receiver.close();
 });
 
-test(`killed at ${kills} random moments (seed ${seed}), the server tells every answer, and pushes no second token`, {
-  timeout: 60_000 + kills * 10_000,
-}, async (context) => {
-  const pick = createRandom(seed);
-  // Slow enough to be killed while it is answering.
-  harness.receiver.respond = (response) => void setTimeout(() => response.writeHead(204).end(), pick() * 60);
-  child = await start();
-  const working = Promise.all(Array.from({ length: workers }, (_, worker) => work(worker, pick)));
-  working.catch(() => {});
-  for (let round = 0; round < kills; round += 1) {
-    await Promise.race([sleep(300 + pick() * 900), working]);
-    await killProcess(child);
+describe("callback worker", () => {
+  test(`delivers every decision, and one token each, if killed ${kills} times (seed ${seed})`, {
+    timeout: 60_000 + kills * 10_000,
+  }, async (context) => {
+    const pick = createRandom(seed);
+    // Slow enough to be killed while it is answering.
+    harness.receiver.respond = (response) =>
+      void setTimeout(() => response.writeHead(204).end(), pick() * 60);
     child = await start();
-  }
-  over = true;
-  await working;
-  await killProcess(child);
-
-  // Whatever was under way is told when its lease has run out.
-  harness.receiver.respond = (response) => response.writeHead(204).end();
-  harness.deployment.clock.now = Date.now() + leaseMs;
-  await harness.deployment.restart();
-  await harness.advance(0);
-
-  const callbacks = Map.groupBy(
-    harness.receiver.received.map(({ path, body }) => ({ path, ...JSON.parse(body) })),
-    ({ auth_req_id }) => auth_req_id as string,
-  );
-  let repeated = 0;
-  for (const { agent, authReqId, verdict } of decided) {
-    const received = callbacks.get(authReqId) ?? [];
-    const events = (await harness.readEntries(toRequestId(authReqId))).map(({ event }) => event);
-    const count = (event: string) => events.filter((one) => one === event).length;
-    assert.ok(received.length > 0, `${verdict}: ${events}`);
-    assert.equal(count("callback.sent"), 1, String(events));
-    if (received.length > 1) repeated += 1;
-    if (agent.id === "pinged") assert.deepEqual(Object.keys(received[0]!), ["path", "auth_req_id"]);
-    else if (verdict === "deny") assert.ok(received.every(({ error }) => error === "access_denied"));
-    else {
-      assert.equal(new Set(received.map(({ access_token }) => access_token)).size, 1);
-      assert.equal(count("token.issued"), 1);
+    const working = Promise.all(Array.from({ length: workers }, (_, worker) => work(worker, pick)));
+    working.catch(() => {});
+    for (let round = 0; round < kills; round += 1) {
+      await Promise.race([sleep(300 + pick() * 900), working]);
+      await killProcess(child);
+      child = await start();
     }
-  }
-  context.diagnostic(`${decided.length} answers told, ${repeated} of them more than once`);
-  assert.ok(decided.length > kills);
-  await harness.close();
+    over = true;
+    await working;
+    await killProcess(child);
+
+    // Whatever was under way is told when its lease has run out.
+    harness.receiver.respond = (response) => response.writeHead(204).end();
+    harness.deployment.clock.now = Date.now() + leaseMs;
+    await harness.deployment.restart();
+    await harness.advance(0);
+
+    const callbacks = Map.groupBy(
+      harness.receiver.received.map(({ path, body }) => ({ path, ...JSON.parse(body) })),
+      ({ auth_req_id }) => auth_req_id as string,
+    );
+    let repeated = 0;
+    for (const { agent, authReqId, verdict } of decided) {
+      const received = callbacks.get(authReqId) ?? [];
+      const events = (await harness.readEntries(toRequestId(authReqId))).map(({ event }) => event);
+      const count = (event: string) => events.filter((one) => one === event).length;
+      assert.ok(received.length > 0, `${verdict}: ${events}`);
+      assert.equal(count("callback.sent"), 1, String(events));
+      if (received.length > 1) repeated += 1;
+      if (agent.id === "pinged") assert.deepEqual(Object.keys(received[0]!), ["path", "auth_req_id"]);
+      else if (verdict === "deny") assert.ok(received.every(({ error }) => error === "access_denied"));
+      else {
+        assert.equal(new Set(received.map(({ access_token }) => access_token)).size, 1);
+        assert.equal(count("token.issued"), 1);
+      }
+    }
+    context.diagnostic(`${decided.length} answers told, ${repeated} of them more than once`);
+    assert.ok(decided.length > kills);
+    await harness.close();
+  });
 });

@@ -1,6 +1,6 @@
 /** Tokens that are bound to the certificate with which the agent opened the connection (RFC 8705 §3). */
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import { cibaGrantType } from "@countersign/protocol";
 import { createSelfSigned } from "@countersign/testing/server/certificate";
 import { issuer, refund, toBasicAuth, toRequestId } from "@countersign/testing/server/deployment";
@@ -46,46 +46,48 @@ async function redeem(authReqId: string, from: TlsPeer, { agent = bound, headers
   return { status: response.status, body: (await response.json()) as Record<string, any> };
 }
 
-test("a token is bound to the certificate of the connection, and is a bearer token by its type", async () => {
-  const { status, body } = await redeem(await approved(), peer);
-  assert.deepEqual([status, body.token_type], [200, "Bearer"]);
-  const cnf = { "x5t#S256": peer.certificate.thumbprint };
-  assert.deepEqual(decodeJwt(body.access_token).cnf, cnf);
-  const { body: said } = await deployment.post(
-    "/introspect",
-    { token: body.access_token },
-    toBasicAuth(deployment.api),
-  );
-  assert.deepEqual([said.token_type, said.cnf], ["Bearer", cnf]);
-});
-
-test("without a certificate an agent that is registered for bound tokens gets none, and the approval is not lost", async () => {
-  const authReqId = await approved();
-  const refused = await redeem(authReqId, anonymousPeer);
-  assert.deepEqual([refused.status, refused.body.error], [400, "invalid_request"]);
-  assert.equal((await redeem(authReqId, peer)).status, 200);
-});
-
-test("a certificate in a header is none", async () => {
-  const pem = (await createSelfSigned("CN=agent-mtls")).certificate;
-  const headers = { "x-client-cert": encodeURIComponent(pem), "client-cert": "x", "x-ssl-cert": "x" };
-  assert.equal((await redeem(await approved(), anonymousPeer, { headers })).body.error, "invalid_request");
-});
-
-test("a token is bound to one key: a DPoP proof beside the certificate is refused, and not used up", async () => {
-  const key = await createProofKey();
-  const dpop = await key.prove({ htu: `${issuer}/oauth/token`, now: deployment.clock.now });
-  const authReqId = await approved();
-  const refused = await redeem(authReqId, peer, { headers: { dpop } });
-  assert.deepEqual([refused.status, refused.body.error], [400, "invalid_request"]);
-  const other = await redeem(await approved(deployment.agent), anonymousPeer, {
-    agent: deployment.agent,
-    headers: { dpop },
+describe("certificate-bound tokens", () => {
+  test("binds the token to the certificate of the connection; its type is Bearer", async () => {
+    const { status, body } = await redeem(await approved(), peer);
+    assert.deepEqual([status, body.token_type], [200, "Bearer"]);
+    const cnf = { "x5t#S256": peer.certificate.thumbprint };
+    assert.deepEqual(decodeJwt(body.access_token).cnf, cnf);
+    const { body: said } = await deployment.post(
+      "/introspect",
+      { token: body.access_token },
+      toBasicAuth(deployment.api),
+    );
+    assert.deepEqual([said.token_type, said.cnf], ["Bearer", cnf]);
   });
-  assert.equal(other.body.token_type, "DPoP");
-});
 
-test("an agent that is not registered for bound tokens gets an unbound one, certificate or not", async () => {
-  const { body } = await redeem(await approved(deployment.agent), peer, { agent: deployment.agent });
-  assert.equal(decodeJwt(body.access_token).cnf, undefined);
+  test("rejects a poll without a certificate if bound tokens are required; the approval stays", async () => {
+    const authReqId = await approved();
+    const refused = await redeem(authReqId, anonymousPeer);
+    assert.deepEqual([refused.status, refused.body.error], [400, "invalid_request"]);
+    assert.equal((await redeem(authReqId, peer)).status, 200);
+  });
+
+  test("ignores a certificate in a header", async () => {
+    const pem = (await createSelfSigned("CN=agent-mtls")).certificate;
+    const headers = { "x-client-cert": encodeURIComponent(pem), "client-cert": "x", "x-ssl-cert": "x" };
+    assert.equal((await redeem(await approved(), anonymousPeer, { headers })).body.error, "invalid_request");
+  });
+
+  test("rejects a DPoP proof beside a certificate, and does not consume the approval", async () => {
+    const key = await createProofKey();
+    const dpop = await key.prove({ htu: `${issuer}/oauth/token`, now: deployment.clock.now });
+    const authReqId = await approved();
+    const refused = await redeem(authReqId, peer, { headers: { dpop } });
+    assert.deepEqual([refused.status, refused.body.error], [400, "invalid_request"]);
+    const other = await redeem(await approved(deployment.agent), anonymousPeer, {
+      agent: deployment.agent,
+      headers: { dpop },
+    });
+    assert.equal(other.body.token_type, "DPoP");
+  });
+
+  test("issues an unbound token to an agent that is not registered for bound ones", async () => {
+    const { body } = await redeem(await approved(deployment.agent), peer, { agent: deployment.agent });
+    assert.equal(decodeJwt(body.access_token).cnf, undefined);
+  });
 });

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, beforeEach, test } from "node:test";
+import { after, before, beforeEach, describe, test } from "node:test";
 import { allowLoopback } from "@countersign/testing/server/callback-harness";
 import { type Receiver, startReceiver } from "@countersign/testing/server/callback-receiver";
 import {
@@ -72,170 +72,173 @@ async function outcome(jwt: string): Promise<string> {
   return "refused" in answer ? answer.refused : "verified";
 }
 
-test("the keys are fetched once, also for those who ask at the same time, and again after five minutes", async () => {
-  const { jwk, sign } = await pair("1");
-  publish(jwk);
-  const answers = await Promise.all(Array.from({ length: 20 }, async () => outcome(await sign())));
-  assert.deepEqual([...new Set(answers)], ["verified"]);
-  clock.now += 5 * minute - 1;
-  assert.equal(await outcome(await sign()), "verified");
-  assert.equal(fetched(), 1);
-  clock.now += 1;
-  assert.equal(await outcome(await sign()), "verified");
-  assert.equal(fetched(), 2);
-  assert.equal(owner.received[0]?.method, "GET");
-});
+const { jwk, privateJwk } = await pair("1");
 
-test("a key that is withdrawn counts for five minutes, and not for longer", async () => {
-  const [old, fresh] = [await pair("1"), await pair("2")];
-  publish(old.jwk, fresh.jwk);
-  assert.equal(await outcome(await old.sign()), "verified");
-  publish(fresh.jwk);
-  clock.now += 5 * minute;
-  assert.equal(await outcome(await old.sign()), "unknown_key");
-  assert.equal(await outcome(await fresh.sign()), "verified");
-});
+describe("jwks_uri", () => {
+  test("fetches the keys once for concurrent callers, and again after five minutes", async () => {
+    const { jwk, sign } = await pair("1");
+    publish(jwk);
+    const answers = await Promise.all(Array.from({ length: 20 }, async () => outcome(await sign())));
+    assert.deepEqual([...new Set(answers)], ["verified"]);
+    clock.now += 5 * minute - 1;
+    assert.equal(await outcome(await sign()), "verified");
+    assert.equal(fetched(), 1);
+    clock.now += 1;
+    assert.equal(await outcome(await sign()), "verified");
+    assert.equal(fetched(), 2);
+    assert.equal(owner.received[0]?.method, "GET");
+  });
 
-for (const kid of ["2", undefined])
-  test(`a key that came meanwhile is found at once, ${kid ? "by its kid" : "also without one"}`, async () => {
-    const [old, fresh] = [await pair(kid && "1"), await pair(kid)];
-    publish(old.jwk);
-    assert.equal(await outcome(await old.sign()), "verified");
+  test("accepts a withdrawn key for five minutes, and no longer", async () => {
+    const [old, fresh] = [await pair("1"), await pair("2")];
     publish(old.jwk, fresh.jwk);
-    clock.now += 30_000;
+    assert.equal(await outcome(await old.sign()), "verified");
+    publish(fresh.jwk);
+    clock.now += 5 * minute;
+    assert.equal(await outcome(await old.sign()), "unknown_key");
     assert.equal(await outcome(await fresh.sign()), "verified");
+  });
+
+  for (const kid of ["2", undefined])
+    test(`finds a new key at once, ${kid ? "by its kid" : "also without a kid"}`, async () => {
+      const [old, fresh] = [await pair(kid && "1"), await pair(kid)];
+      publish(old.jwk);
+      assert.equal(await outcome(await old.sign()), "verified");
+      publish(old.jwk, fresh.jwk);
+      clock.now += 30_000;
+      assert.equal(await outcome(await fresh.sign()), "verified");
+      assert.equal(fetched(), 2);
+    });
+
+  test("fetches at most twice a minute for signatures of unknown keys", async () => {
+    const { jwk, sign } = await pair("1");
+    publish(jwk);
+    const forger = await pair("1");
+    for (let second = 0; second < 60; second += 1) {
+      assert.equal(await outcome(await sign({ kid: `random-${second}` })), "unknown_key");
+      assert.equal(await outcome(await forger.sign()), "forged");
+      clock.now += 1000;
+    }
     assert.equal(fetched(), 2);
   });
 
-test("signatures by keys that do not exist have the keys fetched twice a minute, however many come", async () => {
-  const { jwk, sign } = await pair("1");
-  publish(jwk);
-  const forger = await pair("1");
-  for (let second = 0; second < 60; second += 1) {
-    assert.equal(await outcome(await sign({ kid: `random-${second}` })), "unknown_key");
-    assert.equal(await outcome(await forger.sign()), "forged");
-    clock.now += 1000;
-  }
-  assert.equal(fetched(), 2);
-});
-
-test("while the URL does not answer, the keys that were read count for an hour more, and the operator hears of it", async () => {
-  const { jwk, sign } = await pair("1");
-  publish(jwk);
-  assert.equal(await outcome(await sign()), "verified");
-  answer(503, "");
-  clock.now += 64 * minute;
-  assert.equal(await outcome(await sign()), "verified");
-  assert.deepEqual(faults, [
-    `agent keys: the keys at ${owner.origin}/jwks cannot be used: the response status was 503`,
-  ]);
-  clock.now += minute;
-  assert.equal(await outcome(await sign()), "unreachable");
-  publish(jwk);
-  clock.now += minute;
-  assert.equal(await outcome(await sign()), "verified");
-});
-
-test("a URL that fails is tried twice a minute, whoever asks", async () => {
-  const { sign } = await pair("1");
-  answer(500, "");
-  for (let second = 0; second < 60; second += 1) {
-    assert.equal(await outcome(await sign()), "unreachable");
-    clock.now += 1000;
-  }
-  assert.equal(fetched(), 2);
-  assert.equal(faults.length, 2);
-});
-
-const { jwk, privateJwk } = await pair("1");
-const unusable: readonly (readonly [string, () => void, RegExp])[] = [
-  ["a private key among them", () => publish(jwk, privateJwk), /private or symmetric/],
-  ["a symmetric key among them", () => publish(jwk, { kty: "oct", k: "AAAA" }), /private or symmetric/],
-  ["no keys", () => answer(200, '{"keys":[]}'), /no key of a supported type/],
-  ["no JWK Set", () => answer(200, "[]"), /not a JWK Set/],
-  ["no JSON", () => answer(200, "<html>"), /the response is not valid JSON at/],
-  ["a member twice", () => answer(200, '{"keys":[],"keys":[]}'), /the response is not valid JSON at/],
-  ["too many keys", () => publish(...Array.from({ length: 21 }, () => jwk)), /more than 20/],
-  ["too long an answer", () => answer(200, `${" ".repeat(131_072)}{"keys":[]}`), /longer than/],
-  ["a redirect", () => answer(302, "", { location: `${owner.origin}/other` }), /302/],
-  ["nothing", () => answer(204, ""), /204/],
-];
-for (const [what, serve, why] of unusable)
-  test(`${what} is no set of keys: nothing is verified by it, and the operator is told why`, async () => {
-    serve();
-    const { sign } = await pair("1");
-    assert.equal(await outcome(await sign()), "unreachable");
-    assert.match(faults.join(), why);
-    assert.equal(fetched(), 1);
-  });
-
-test("T36, T37: keys are not fetched from inside, unless the operator allows it", async () => {
-  keys = agentKeys([]);
-  const one = await pair("1");
-  publish(one.jwk);
-  assert.equal(await outcome(await one.sign()), "unreachable");
-  assert.equal(fetched(), 0);
-  assert.match(faults.join(), /not a public address/);
-});
-
-test("a self-signed certificate is found among published keys, also when its key came meanwhile", async () => {
-  const [first, second] = [await createSelfSigned("CN=a"), await createSelfSigned("CN=a")];
-  const certificate = (made: typeof first) => parseCertificate(made.der)!;
-  publish(first.publicJwk as JWK);
-  assert.equal(await keys.hasCertificate(agent(), certificate(first)), true);
-  assert.equal(await keys.hasCertificate(agent(), certificate(second)), false);
-  publish(second.publicJwk as JWK);
-  clock.now += minute;
-  assert.equal(await keys.hasCertificate(agent(), certificate(second)), true);
-  assert.equal(await keys.hasCertificate(agent(), certificate(first)), false);
-});
-
-test("a key is imported once, though the set is fetched again and again", async (t) => {
-  const { jwk, sign } = await pair("1");
-  publish(jwk);
-  const imports = t.mock.method(crypto.subtle, "importKey");
-  for (let at = 0; at < 3; at += 1) {
+  test("uses cached keys for an hour if the URL fails, and reports the fault", async () => {
+    const { jwk, sign } = await pair("1");
+    publish(jwk);
     assert.equal(await outcome(await sign()), "verified");
-    clock.now += 6 * minute;
-  }
-  assert.equal(fetched(), 3);
-  assert.equal(imports.mock.callCount(), 1);
-});
-
-test("an agent proves itself by a key that it publishes; while that cannot be had it is invalid_client, and no fault", async () => {
-  const folder = mkdtempSync(join(tmpdir(), "countersign-keys-"));
-  writeFileSync(join(folder, "ca.pem"), authority.ca);
-  const deployment = await deploy({ config: allowLoopback(join(folder, "ca.pem")) });
-  await addAgent(deployment.server.store, {
-    id: "a",
-    name: "Publishes its keys",
-    types: ["refund"],
-    credential: { method: "private_key_jwt" },
-    ...agent(),
+    answer(503, "");
+    clock.now += 64 * minute;
+    assert.equal(await outcome(await sign()), "verified");
+    assert.deepEqual(faults, [
+      `agent keys: the keys at ${owner.origin}/jwks cannot be used: the response status was 503`,
+    ]);
+    clock.now += minute;
+    assert.equal(await outcome(await sign()), "unreachable");
+    publish(jwk);
+    clock.now += minute;
+    assert.equal(await outcome(await sign()), "verified");
   });
-  const { jwk, privateJwk } = await pair("1");
-  const key = await importJWK(privateJwk, "ES256");
-  const call = async () => {
-    const now = Math.floor(deployment.clock.now / 1000);
-    const claims = { iss: "a", sub: "a", aud: issuer, exp: now + 60, jti: crypto.randomUUID() };
-    const client_assertion = await new SignJWT(claims)
-      .setProtectedHeader({ alg: "ES256", kid: "1" })
-      .sign(key);
-    const client_assertion_type = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-    return await deployment.post("/oauth/token", {
-      grant_type: "x",
-      client_assertion,
-      client_assertion_type,
+
+  test("fetches a failing URL at most twice a minute", async () => {
+    const { sign } = await pair("1");
+    answer(500, "");
+    for (let second = 0; second < 60; second += 1) {
+      assert.equal(await outcome(await sign()), "unreachable");
+      clock.now += 1000;
+    }
+    assert.equal(fetched(), 2);
+    assert.equal(faults.length, 2);
+  });
+
+  const unusable: readonly (readonly [string, () => void, RegExp])[] = [
+    ["a private key", () => publish(jwk, privateJwk), /private or symmetric/],
+    ["a symmetric key", () => publish(jwk, { kty: "oct", k: "AAAA" }), /private or symmetric/],
+    ["no keys", () => answer(200, '{"keys":[]}'), /no key of a supported type/],
+    ["no JWK set", () => answer(200, "[]"), /not a JWK Set/],
+    ["invalid JSON", () => answer(200, "<html>"), /the response is not valid JSON at/],
+    ["a duplicate member", () => answer(200, '{"keys":[],"keys":[]}'), /the response is not valid JSON at/],
+    ["too many keys", () => publish(...Array.from({ length: 21 }, () => jwk)), /more than 20/],
+    ["a body over the limit", () => answer(200, `${" ".repeat(131_072)}{"keys":[]}`), /longer than/],
+    ["a redirect", () => answer(302, "", { location: `${owner.origin}/other` }), /302/],
+    ["an empty body", () => answer(204, ""), /204/],
+  ];
+  for (const [what, serve, why] of unusable)
+    test(`rejects a response with ${what}, and reports the reason`, async () => {
+      serve();
+      const { sign } = await pair("1");
+      assert.equal(await outcome(await sign()), "unreachable");
+      assert.match(faults.join(), why);
+      assert.equal(fetched(), 1);
     });
-  };
-  answer(404, "");
-  const refused = await call();
-  assert.deepEqual([refused.status, refused.body.error], [401, "invalid_client"]);
-  assert.deepEqual(deployment.faultOperations, ["agent keys"]);
-  publish(jwk);
-  deployment.clock.now += minute;
-  assert.equal((await call()).body.error, "unsupported_grant_type");
-  assert.equal(deployment.faults.length, 1);
-  await deployment.close();
-  rmSync(folder, { recursive: true });
+
+  test("does not fetch from private addresses unless configured (T36, T37)", async () => {
+    keys = agentKeys([]);
+    const one = await pair("1");
+    publish(one.jwk);
+    assert.equal(await outcome(await one.sign()), "unreachable");
+    assert.equal(fetched(), 0);
+    assert.match(faults.join(), /not a public address/);
+  });
+
+  test("finds a self-signed certificate among published keys, also a new one", async () => {
+    const [first, second] = [await createSelfSigned("CN=a"), await createSelfSigned("CN=a")];
+    const certificate = (made: typeof first) => parseCertificate(made.der)!;
+    publish(first.publicJwk as JWK);
+    assert.equal(await keys.hasCertificate(agent(), certificate(first)), true);
+    assert.equal(await keys.hasCertificate(agent(), certificate(second)), false);
+    publish(second.publicJwk as JWK);
+    clock.now += minute;
+    assert.equal(await keys.hasCertificate(agent(), certificate(second)), true);
+    assert.equal(await keys.hasCertificate(agent(), certificate(first)), false);
+  });
+
+  test("imports a key once, although the set is fetched repeatedly", async (t) => {
+    const { jwk, sign } = await pair("1");
+    publish(jwk);
+    const imports = t.mock.method(crypto.subtle, "importKey");
+    for (let at = 0; at < 3; at += 1) {
+      assert.equal(await outcome(await sign()), "verified");
+      clock.now += 6 * minute;
+    }
+    assert.equal(fetched(), 3);
+    assert.equal(imports.mock.callCount(), 1);
+  });
+
+  test("authenticates by a published key; returns invalid_client if it cannot be fetched", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "countersign-keys-"));
+    writeFileSync(join(folder, "ca.pem"), authority.ca);
+    const deployment = await deploy({ config: allowLoopback(join(folder, "ca.pem")) });
+    await addAgent(deployment.server.store, {
+      id: "a",
+      name: "Publishes its keys",
+      types: ["refund"],
+      credential: { method: "private_key_jwt" },
+      ...agent(),
+    });
+    const { jwk, privateJwk } = await pair("1");
+    const key = await importJWK(privateJwk, "ES256");
+    const call = async () => {
+      const now = Math.floor(deployment.clock.now / 1000);
+      const claims = { iss: "a", sub: "a", aud: issuer, exp: now + 60, jti: crypto.randomUUID() };
+      const client_assertion = await new SignJWT(claims)
+        .setProtectedHeader({ alg: "ES256", kid: "1" })
+        .sign(key);
+      const client_assertion_type = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+      return await deployment.post("/oauth/token", {
+        grant_type: "x",
+        client_assertion,
+        client_assertion_type,
+      });
+    };
+    answer(404, "");
+    const refused = await call();
+    assert.deepEqual([refused.status, refused.body.error], [401, "invalid_client"]);
+    assert.deepEqual(deployment.faultOperations, ["agent keys"]);
+    publish(jwk);
+    deployment.clock.now += minute;
+    assert.equal((await call()).body.error, "unsupported_grant_type");
+    assert.equal(deployment.faults.length, 1);
+    await deployment.close();
+    rmSync(folder, { recursive: true });
+  });
 });

@@ -1,6 +1,6 @@
 /** What agents do most often costs least: a poll of a request that waits is one read, whatever the engine. */
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import { cibaGrantType } from "@countersign/protocol";
 import { deploy, toBasicAuth } from "@countersign/testing/server/deployment";
 import type { Store } from "../../src/store/store.ts";
@@ -18,29 +18,31 @@ function capturedOutput(store: Store, calls: string[]): Store {
   return Object.fromEntries(entries) as Store;
 }
 
-test("a pending poll is one read of the store and no write, and so is one that is too fast", async () => {
-  const calls: string[] = [];
-  const metrics = {
-    observe: (store: Store) => capturedOutput(store, calls),
-    onResponse: () => {},
-    instrumentChannel: <C>(_: string, channel: C) => channel,
-    onConnection: () => {},
-    scrape: async () => ({ contentType: "", text: "" }),
-  };
-  const deployment = await deploy({ metrics });
-  await deployment.enrol("ada@example.com");
-  const { body } = await deployment.ask();
-  const poll = async (changed = {}) => {
-    calls.length = 0;
-    const form = { grant_type: cibaGrantType, auth_req_id: body.auth_req_id, ...changed };
-    return (await deployment.post("/oauth/token", form, toBasicAuth(deployment.agent))).body.error;
-  };
-  assert.equal(await poll(), "authorization_pending");
-  assert.deepEqual(calls, ["readAgentAndStatus"]);
-  assert.equal(await poll(), "slow_down");
-  assert.deepEqual(calls, ["readAgentAndStatus"]);
-  assert.equal(await poll({ auth_req_id: "nobody's" }), "invalid_grant");
-  assert.deepEqual(calls, ["read"]);
-  assert.deepEqual(deployment.faults, []);
-  await deployment.close();
+describe("POST /oauth/token", () => {
+  test("reads the store once and writes nothing for a pending poll, also if it is too fast", async () => {
+    const calls: string[] = [];
+    const metrics = {
+      observe: (store: Store) => capturedOutput(store, calls),
+      onResponse: () => {},
+      instrumentChannel: <C>(_: string, channel: C) => channel,
+      onConnection: () => {},
+      scrape: async () => ({ contentType: "", text: "" }),
+    };
+    const deployment = await deploy({ metrics });
+    await deployment.enrol("ada@example.com");
+    const { body } = await deployment.ask();
+    const poll = async (changed = {}) => {
+      calls.length = 0;
+      const form = { grant_type: cibaGrantType, auth_req_id: body.auth_req_id, ...changed };
+      return (await deployment.post("/oauth/token", form, toBasicAuth(deployment.agent))).body.error;
+    };
+    assert.equal(await poll(), "authorization_pending");
+    assert.deepEqual(calls, ["readAgentAndStatus"]);
+    assert.equal(await poll(), "slow_down");
+    assert.deepEqual(calls, ["readAgentAndStatus"]);
+    assert.equal(await poll({ auth_req_id: "nobody's" }), "invalid_grant");
+    assert.deepEqual(calls, ["read"]);
+    assert.deepEqual(deployment.faults, []);
+    await deployment.close();
+  });
 });

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { type AddressInfo, connect, type Socket } from "node:net";
-import { after, test } from "node:test";
+import { after, describe, test } from "node:test";
 import { cibaGrantType } from "@countersign/protocol";
 import {
   issuer,
@@ -63,106 +63,108 @@ async function say(...parts: readonly string[]): Promise<string> {
   return await heard(socket);
 }
 
-test("an ask, a poll, a decision and the token, each over a socket", async () => {
-  const post = (path: string, fields: Record<string, string>, headers: Record<string, string>) =>
-    fetch(`http://${host}:${port()}${path}`, {
-      method: "POST",
-      headers,
-      body: new URLSearchParams(fields),
-      redirect: "manual",
+describe("protocol endpoints over a socket", () => {
+  test("handle a request, a poll, a decision and the redemption", async () => {
+    const post = (path: string, fields: Record<string, string>, headers: Record<string, string>) =>
+      fetch(`http://${host}:${port()}${path}`, {
+        method: "POST",
+        headers,
+        body: new URLSearchParams(fields),
+        redirect: "manual",
+      });
+    const details = JSON.stringify([{ ...refund, order: "over a socket" }]);
+    const ask = { scope: "openid", login_hint: "ada@example.com", authorization_details: details };
+    const asked = await post("/bc-authorize", ask, toBasicAuth(agent));
+    assert.equal(asked.status, 200);
+    const { auth_req_id } = await asked.json();
+    const poll = { grant_type: cibaGrantType, auth_req_id };
+    const pending = await post("/oauth/token", poll, toBasicAuth(agent));
+    assert.deepEqual([pending.status, (await pending.json()).error], [400, "authorization_pending"]);
+    assert.equal(pending.headers.get("cache-control"), "no-store");
+    assert.equal(pending.headers.get("x-content-type-options"), "nosniff");
+    const id = toRequestId(auth_req_id);
+    const { csrf, card } = readHiddenFields(await (await deployment.ada.get(`/requests/${id}`)).text());
+    const decision = { csrf: csrf!, card: card!, verdict: "approve" };
+    const strange = await post(`/requests/${id}/decision`, decision, { cookie: deployment.ada.cookie });
+    assert.equal(strange.status, 403, "without an origin of ours it decides nothing");
+    const decided = await post(`/requests/${id}/decision`, decision, {
+      cookie: deployment.ada.cookie,
+      origin: issuer,
     });
-  const details = JSON.stringify([{ ...refund, order: "over a socket" }]);
-  const ask = { scope: "openid", login_hint: "ada@example.com", authorization_details: details };
-  const asked = await post("/bc-authorize", ask, toBasicAuth(agent));
-  assert.equal(asked.status, 200);
-  const { auth_req_id } = await asked.json();
-  const poll = { grant_type: cibaGrantType, auth_req_id };
-  const pending = await post("/oauth/token", poll, toBasicAuth(agent));
-  assert.deepEqual([pending.status, (await pending.json()).error], [400, "authorization_pending"]);
-  assert.equal(pending.headers.get("cache-control"), "no-store");
-  assert.equal(pending.headers.get("x-content-type-options"), "nosniff");
-  const id = toRequestId(auth_req_id);
-  const { csrf, card } = readHiddenFields(await (await deployment.ada.get(`/requests/${id}`)).text());
-  const decision = { csrf: csrf!, card: card!, verdict: "approve" };
-  const strange = await post(`/requests/${id}/decision`, decision, { cookie: deployment.ada.cookie });
-  assert.equal(strange.status, 403, "without an origin of ours it decides nothing");
-  const decided = await post(`/requests/${id}/decision`, decision, {
-    cookie: deployment.ada.cookie,
-    origin: issuer,
+    assert.deepEqual([decided.status, decided.headers.get("location")], [303, `/requests/${id}`]);
+    assert.equal(
+      decided.headers.get("content-security-policy"),
+      (await deployment.ada.get(`/requests/${id}`)).headers.get("content-security-policy"),
+    );
+    const token = await post("/oauth/token", poll, toBasicAuth(agent));
+    assert.equal(token.status, 200);
+    assert.equal((await token.json()).token_type, "Bearer");
   });
-  assert.deepEqual([decided.status, decided.headers.get("location")], [303, `/requests/${id}`]);
-  assert.equal(
-    decided.headers.get("content-security-policy"),
-    (await deployment.ada.get(`/requests/${id}`)).headers.get("content-security-policy"),
-  );
-  const token = await post("/oauth/token", poll, toBasicAuth(agent));
-  assert.equal(token.status, 200);
-  assert.equal((await token.json()).token_type, "Bearer");
-});
 
-test("a body in pieces, and one without a length, are read whole", async () => {
-  const body = form({ grant_type: cibaGrantType, auth_req_id: "nobody's" });
-  const close = "connection: close";
-  const counted = head("/oauth/token", [formed, authorized(), close, `content-length: ${body.length}`]);
-  assert.match(await say(counted, body.slice(0, 9), body.slice(9)), /^HTTP\/1\.1 400 .*"invalid_grant"/s);
-  const chunk = (text: string) => `${text.length.toString(16)}\r\n${text}\r\n`;
-  const chunked = head("/oauth/token", [formed, authorized(), close, "transfer-encoding: chunked"]);
-  const pieces = [chunk(body.slice(0, 9)), chunk(body.slice(9)), "0\r\n\r\n"];
-  assert.match(await say(chunked, ...pieces), /^HTTP\/1\.1 400 .*"invalid_grant"/s);
-});
+  test("read a body in pieces, and one without content-length", async () => {
+    const body = form({ grant_type: cibaGrantType, auth_req_id: "nobody's" });
+    const close = "connection: close";
+    const counted = head("/oauth/token", [formed, authorized(), close, `content-length: ${body.length}`]);
+    assert.match(await say(counted, body.slice(0, 9), body.slice(9)), /^HTTP\/1\.1 400 .*"invalid_grant"/s);
+    const chunk = (text: string) => `${text.length.toString(16)}\r\n${text}\r\n`;
+    const chunked = head("/oauth/token", [formed, authorized(), close, "transfer-encoding: chunked"]);
+    const pieces = [chunk(body.slice(0, 9)), chunk(body.slice(9)), "0\r\n\r\n"];
+    assert.match(await say(chunked, ...pieces), /^HTTP\/1\.1 400 .*"invalid_grant"/s);
+  });
 
-test("two requests on one connection are answered one after the other", async () => {
-  const poll = (id: string, connection: string) => {
-    const body = form({ grant_type: id, auth_req_id: "nobody's" });
-    const lines = [formed, authorized(), `connection: ${connection}`, `content-length: ${body.length}`];
-    return head("/oauth/token", lines) + body;
-  };
-  const answers = await say(poll(cibaGrantType, "keep-alive") + poll("another", "close"));
-  assert.deepEqual(answers.match(/"error":"\w+"/g), [
-    '"error":"invalid_grant"',
-    '"error":"unsupported_grant_type"',
-  ]);
-});
+  test("respond in order to two requests on one connection", async () => {
+    const poll = (id: string, connection: string) => {
+      const body = form({ grant_type: id, auth_req_id: "nobody's" });
+      const lines = [formed, authorized(), `connection: ${connection}`, `content-length: ${body.length}`];
+      return head("/oauth/token", lines) + body;
+    };
+    const answers = await say(poll(cibaGrantType, "keep-alive") + poll("another", "close"));
+    assert.deepEqual(answers.match(/"error":"\w+"/g), [
+      '"error":"invalid_grant"',
+      '"error":"unsupported_grant_type"',
+    ]);
+  });
 
-test("T52: a body over the limit is refused before it has come, and the connection is closed", async () => {
-  const endless = "x=".padEnd(66_000, "y");
-  const declared = head("/oauth/token", [formed, "content-length: 10000000"]);
-  const answer = await say(declared + endless, endless, endless);
-  assert.match(answer, /^HTTP\/1\.1 413 .*connection: close.*"invalid_request"/is);
-});
+  test("reject a body over the limit before it was sent, and close the connection (T52)", async () => {
+    const endless = "x=".padEnd(66_000, "y");
+    const declared = head("/oauth/token", [formed, "content-length: 10000000"]);
+    const answer = await say(declared + endless, endless, endless);
+    assert.match(answer, /^HTTP\/1\.1 413 .*connection: close.*"invalid_request"/is);
+  });
 
-test("a caller who hangs up in the middle of a body, or while it is answered, is no fault", async () => {
-  for (const rest of ["", "grant_type=x"]) {
-    const socket = await open();
-    socket.write(head("/oauth/token", [formed, "content-length: 100"]) + rest);
+  test("report no fault if the client disconnects during the body or the response", async () => {
+    for (const rest of ["", "grant_type=x"]) {
+      const socket = await open();
+      socket.write(head("/oauth/token", [formed, "content-length: 100"]) + rest);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      socket.resetAndDestroy();
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    assert.deepEqual(deployment.faults, []);
+  });
+
+  test("abort the signal if the client disconnected before the signal was read", async () => {
+    const gone = Promise.withResolvers<ProtocolRequest>();
+    const server = createServer((incoming, outgoing) => {
+      const call = fromIncomingMessage(incoming, outgoing);
+      outgoing.once("close", () => gone.resolve(call));
+    });
+    await new Promise<void>((resolve) => server.listen(0, host, resolve));
+    const socket = connect({ host, port: (server.address() as AddressInfo).port });
+    await once(socket, "connect");
+    socket.write(head("/oauth/token", ["content-length: 0"]));
     await new Promise((resolve) => setTimeout(resolve, 20));
     socket.resetAndDestroy();
-  }
-  await new Promise((resolve) => setTimeout(resolve, 50));
-  assert.deepEqual(deployment.faults, []);
-});
-
-test("a caller who has gone before anybody asks whether it is there is known to have gone", async () => {
-  const gone = Promise.withResolvers<ProtocolRequest>();
-  const server = createServer((incoming, outgoing) => {
-    const call = fromIncomingMessage(incoming, outgoing);
-    outgoing.once("close", () => gone.resolve(call));
+    assert.equal((await gone.promise).signal().aborted, true);
+    server.close();
   });
-  await new Promise<void>((resolve) => server.listen(0, host, resolve));
-  const socket = connect({ host, port: (server.address() as AddressInfo).port });
-  await once(socket, "connect");
-  socket.write(head("/oauth/token", ["content-length: 0"]));
-  await new Promise((resolve) => setTimeout(resolve, 20));
-  socket.resetAndDestroy();
-  assert.equal((await gone.promise).signal().aborted, true);
-  server.close();
-});
 
-test("T62: a header that comes twice is not one of the two", async () => {
-  const body = form({ grant_type: cibaGrantType, auth_req_id: "nobody's" });
-  const lines = [formed, "connection: close", `content-length: ${body.length}`];
-  const twice = head("/oauth/token", [...lines, authorized(), authorized()]);
-  assert.match(await say(twice, body), /^HTTP\/1\.1 401 .*"invalid_client"/s);
-  const typed = head("/oauth/token", [...lines, authorized(), "content-type: text/plain"]);
-  assert.match(await say(typed, body), /^HTTP\/1\.1 400 .*"invalid_request"/s);
+  test("reject duplicate Authorization and Content-Type headers (T62)", async () => {
+    const body = form({ grant_type: cibaGrantType, auth_req_id: "nobody's" });
+    const lines = [formed, "connection: close", `content-length: ${body.length}`];
+    const twice = head("/oauth/token", [...lines, authorized(), authorized()]);
+    assert.match(await say(twice, body), /^HTTP\/1\.1 401 .*"invalid_client"/s);
+    const typed = head("/oauth/token", [...lines, authorized(), "content-type: text/plain"]);
+    assert.match(await say(typed, body), /^HTTP\/1\.1 400 .*"invalid_request"/s);
+  });
 });

@@ -1,7 +1,7 @@
 /** A proxy in front ends TLS, and passes the client's certificate on in a header (RFC 9440). */
 import assert from "node:assert/strict";
 import { request } from "node:http";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import { type Certificate, createSelfSigned } from "@countersign/testing/server/certificate";
 import { type Listeners, useListeners } from "@countersign/testing/server/listeners";
 import { beforeTests } from "@countersign/testing/server/use-resource";
@@ -76,67 +76,71 @@ const unreadable = [400, "invalid_request"];
 const rfc9440 = ({ der }: Certificate) => `:${Buffer.from(der).toString("base64")}:`;
 const portOf = ({ listener }: Listeners, at = 0) => listener.addresses[at]?.port ?? 0;
 
-test("the certificate of the header is the client's, in RFC 9440's form and in nginx's", async () => {
-  const port = portOf(listeners);
-  assert.deepEqual(await call({ port, headers: { "client-cert": rfc9440(named) } }), known);
-  assert.deepEqual(
-    await call({ port, headers: { "Client-Cert": encodeURIComponent(named.certificate) } }),
-    known,
-  );
-  assert.deepEqual(await call({ port, headers: { "client-cert": rfc9440(own) } }), unknown);
-  assert.deepEqual(await call({ port, id: "own", headers: { "client-cert": rfc9440(own) } }), known);
-  assert.deepEqual(await call({ port, headers: {} }), unknown);
-});
+describe("mtls.proxy", () => {
+  test("accepts the certificate in the header, in the forms of RFC 9440 and nginx", async () => {
+    const port = portOf(listeners);
+    assert.deepEqual(await call({ port, headers: { "client-cert": rfc9440(named) } }), known);
+    assert.deepEqual(
+      await call({ port, headers: { "Client-Cert": encodeURIComponent(named.certificate) } }),
+      known,
+    );
+    assert.deepEqual(await call({ port, headers: { "client-cert": rfc9440(own) } }), unknown);
+    assert.deepEqual(await call({ port, id: "own", headers: { "client-cert": rfc9440(own) } }), known);
+    assert.deepEqual(await call({ port, headers: {} }), unknown);
+  });
 
-test("the header of anybody but the proxy is no certificate", async () => {
-  const port = portOf(listeners);
-  for (const from of ["127.0.0.1", "127.0.0.3"])
-    for (const value of [rfc9440(named), "nonsense"])
-      assert.deepEqual(await call({ port, from, headers: { "client-cert": value } }), unknown, from);
-  const claimed = {
-    "client-cert": rfc9440(named),
-    "x-forwarded-for": "127.0.0.2",
-    forwarded: "for=127.0.0.2",
-  };
-  assert.deepEqual(await call({ port, from: "127.0.0.1", headers: claimed }), unknown);
-});
+  test("ignores the header of any address but the proxy's", async () => {
+    const port = portOf(listeners);
+    for (const from of ["127.0.0.1", "127.0.0.3"])
+      for (const value of [rfc9440(named), "nonsense"])
+        assert.deepEqual(await call({ port, from, headers: { "client-cert": value } }), unknown, from);
+    const claimed = {
+      "client-cert": rfc9440(named),
+      "x-forwarded-for": "127.0.0.2",
+      forwarded: "for=127.0.0.2",
+    };
+    assert.deepEqual(await call({ port, from: "127.0.0.1", headers: claimed }), unknown);
+  });
 
-test("of the proxy, too, a header of another name is no certificate", async () => {
-  const port = portOf(listeners);
-  for (const name of ["x-ssl-cert", "x-client-cert", "x-forwarded-client-cert"])
-    assert.deepEqual(await call({ port, headers: { [name]: rfc9440(named) } }), unknown, name);
-});
+  test("ignores headers of other names", async () => {
+    const port = portOf(listeners);
+    for (const name of ["x-ssl-cert", "x-client-cert", "x-forwarded-client-cert"])
+      assert.deepEqual(await call({ port, headers: { [name]: rfc9440(named) } }), unknown, name);
+  });
 
-test("a header that comes twice, or that cannot be read, is refused and not guessed at", async () => {
-  const port = portOf(listeners);
-  for (const value of [
-    [rfc9440(own), rfc9440(named)],
-    [rfc9440(named), rfc9440(named)],
-    "",
-    ":AAAA:",
-    "(null)",
-  ])
-    assert.deepEqual(await call({ port, headers: { "client-cert": value } }), unreadable, String(value));
-});
+  test("rejects a duplicate or unreadable header", async () => {
+    const port = portOf(listeners);
+    for (const value of [
+      [rfc9440(own), rfc9440(named)],
+      [rfc9440(named), rfc9440(named)],
+      "",
+      ":AAAA:",
+      "(null)",
+    ])
+      assert.deepEqual(await call({ port, headers: { "client-cert": value } }), unreadable, String(value));
+  });
 
-test("where the proxy follows no chain, only certificates that the agent registered count", async () => {
-  const port = portOf(separateListeners, 1);
-  assert.deepEqual(await call({ port, headers: { "x-ssl-cert": rfc9440(named) } }), unknown);
-  assert.deepEqual(await call({ port, id: "own", headers: { "x-ssl-cert": rfc9440(own) } }), known);
-});
+  test("accepts only certificates that the agent registered if the proxy verifies no chain", async () => {
+    const port = portOf(separateListeners, 1);
+    assert.deepEqual(await call({ port, headers: { "x-ssl-cert": rfc9440(named) } }), unknown);
+    assert.deepEqual(await call({ port, id: "own", headers: { "x-ssl-cert": rfc9440(own) } }), known);
+  });
 
-test("with a listener of its own for the proxy, the header counts there alone", async () => {
-  const headers = { "x-ssl-cert": rfc9440(own) };
-  assert.deepEqual(await call({ port: portOf(separateListeners, 0), id: "own", headers }), unknown);
-  assert.deepEqual(await call({ port: portOf(separateListeners, 1), id: "own", headers }), known);
-});
+  test("accepts the header only at the proxy's own listener", async () => {
+    const headers = { "x-ssl-cert": rfc9440(own) };
+    assert.deepEqual(await call({ port: portOf(separateListeners, 0), id: "own", headers }), unknown);
+    assert.deepEqual(await call({ port: portOf(separateListeners, 1), id: "own", headers }), known);
+  });
 
-test("metadata has the proxy's URL, and the methods that it makes possible", async () => {
-  const methods = async ({ deployment }: Listeners) => {
-    const document = await (await deployment.request("/.well-known/openid-configuration")).json();
-    assert.equal(document.mtls_endpoint_aliases.token_endpoint, "https://mtls.example/oauth/token");
-    return document.token_endpoint_auth_methods_supported.filter((method: string) => method.includes("tls"));
-  };
-  assert.deepEqual(await methods(listeners), ["tls_client_auth", "self_signed_tls_client_auth"]);
-  assert.deepEqual(await methods(separateListeners), ["self_signed_tls_client_auth"]);
+  test("publishes the proxy's URL and the available methods in metadata", async () => {
+    const methods = async ({ deployment }: Listeners) => {
+      const document = await (await deployment.request("/.well-known/openid-configuration")).json();
+      assert.equal(document.mtls_endpoint_aliases.token_endpoint, "https://mtls.example/oauth/token");
+      return document.token_endpoint_auth_methods_supported.filter((method: string) =>
+        method.includes("tls"),
+      );
+    };
+    assert.deepEqual(await methods(listeners), ["tls_client_auth", "self_signed_tls_client_auth"]);
+    assert.deepEqual(await methods(separateListeners), ["self_signed_tls_client_auth"]);
+  });
 });

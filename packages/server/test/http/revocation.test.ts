@@ -1,7 +1,7 @@
 /** An agent gives a token up (RFC 7009), and what introspection (RFC 7662) says of a token in each of its states. */
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import { issuer, refund, toBasicAuth, toRequestId } from "@countersign/testing/server/deployment";
 import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { decodeJwt } from "jose";
@@ -45,113 +45,119 @@ const events = async (token: string) => {
   return entries.filter((entry) => entry.token === jti).map(({ event }) => event);
 };
 
-test("a token that its agent revokes is spent by nobody, and the log says that it was revoked", async () => {
-  const token = await issue();
-  const answer = await revoke(token);
-  assert.deepEqual([answer.status, answer.headers.get("cache-control")], [200, "no-store"]);
-  assert.deepEqual((await introspect(token)).body, { active: false });
-  assert.equal((await reserve(token)).body.error, "invalid_token");
-  assert.deepEqual(await events(token), ["spend.refused", "token.revoked", "token.issued"]);
-});
-
-test("revoking again, or what is unknown, another agent's or over, is answered 200 and changes nothing", async () => {
-  const stranger = await addedAgent("agent-stranger");
-  const [foreign, reserved, expired, twice] = [await issue(), await issue(), await issue(), await issue()];
-  await reserve(reserved);
-  await revoke(twice);
-  const before = await Promise.all([foreign, reserved, twice].map(events));
-  const answers = [
-    await revoke(foreign, stranger),
-    await revoke(reserved),
-    await revoke(twice),
-    await revoke("no token at all"),
-  ];
-  for (const { status, body } of answers) assert.deepEqual([status, body], [200, {}]);
-  assert.deepEqual(await Promise.all([foreign, reserved, twice].map(events)), before);
-  assert.equal((await introspect(foreign)).body.active, true);
-  deployment.clock.now += 60_000;
-  assert.equal((await revoke(expired)).status, 200);
-  assert.deepEqual(
-    await events(expired),
-    ["token.issued"],
-    "the sweeper says how it ended, and not the agent",
-  );
-});
-
-test("a revocation without a token, or without a client, is refused; what kind of token it is, is not asked", async () => {
-  const token = await issue();
-  assert.equal(
-    (await deployment.post("/revoke", {}, toBasicAuth(deployment.agent))).body.error,
-    "invalid_request",
-  );
-  assert.equal((await deployment.post("/revoke", { token })).status, 401);
-  assert.equal((await revoke(token, deployment.api)).status, 401);
-  assert.equal((await introspect(token)).body.active, true);
-  assert.equal((await revoke(token, deployment.agent, { token_type_hint: "refresh_token" })).status, 200);
-  assert.equal((await introspect(token)).body.active, false);
-});
-
-test("of a revocation and a reservation at the same time one wins, and the log tells which", async () => {
-  for (let round = 0; round < 5; round += 1) {
+describe("POST /revoke", () => {
+  test("revokes a token, which can no longer be spent, and logs it", async () => {
     const token = await issue();
-    const [, spent] = await Promise.all([revoke(token), reserve(token)]);
-    const told = (await events(token)).filter((event) => event !== "spend.refused");
-    assert.deepEqual(told, [spent.status === 200 ? "token.reserved" : "token.revoked", "token.issued"]);
-  }
+    const answer = await revoke(token);
+    assert.deepEqual([answer.status, answer.headers.get("cache-control")], [200, "no-store"]);
+    assert.deepEqual((await introspect(token)).body, { active: false });
+    assert.equal((await reserve(token)).body.error, "invalid_token");
+    assert.deepEqual(await events(token), ["spend.refused", "token.revoked", "token.issued"]);
+  });
+
+  test("returns 200 and changes nothing for a revoked, unknown, foreign or ended token", async () => {
+    const stranger = await addedAgent("agent-stranger");
+    const [foreign, reserved, expired, twice] = [await issue(), await issue(), await issue(), await issue()];
+    await reserve(reserved);
+    await revoke(twice);
+    const before = await Promise.all([foreign, reserved, twice].map(events));
+    const answers = [
+      await revoke(foreign, stranger),
+      await revoke(reserved),
+      await revoke(twice),
+      await revoke("no token at all"),
+    ];
+    for (const { status, body } of answers) assert.deepEqual([status, body], [200, {}]);
+    assert.deepEqual(await Promise.all([foreign, reserved, twice].map(events)), before);
+    assert.equal((await introspect(foreign)).body.active, true);
+    deployment.clock.now += 60_000;
+    assert.equal((await revoke(expired)).status, 200);
+    assert.deepEqual(
+      await events(expired),
+      ["token.issued"],
+      "the sweeper says how it ended, and not the agent",
+    );
+  });
+
+  test("rejects a request without token or client, and ignores token_type_hint", async () => {
+    const token = await issue();
+    assert.equal(
+      (await deployment.post("/revoke", {}, toBasicAuth(deployment.agent))).body.error,
+      "invalid_request",
+    );
+    assert.equal((await deployment.post("/revoke", { token })).status, 401);
+    assert.equal((await revoke(token, deployment.api)).status, 401);
+    assert.equal((await introspect(token)).body.active, true);
+    assert.equal((await revoke(token, deployment.agent, { token_type_hint: "refresh_token" })).status, 200);
+    assert.equal((await introspect(token)).body.active, false);
+  });
+
+  test("accepts one of a concurrent revocation and reservation, and logs which", async () => {
+    for (let round = 0; round < 5; round += 1) {
+      const token = await issue();
+      const [, spent] = await Promise.all([revoke(token), reserve(token)]);
+      const told = (await events(token)).filter((event) => event !== "spend.refused");
+      assert.deepEqual(told, [spent.status === 200 ? "token.reserved" : "token.revoked", "token.issued"]);
+    }
+  });
+
+  test("accepts the revocation of a paused agent", async () => {
+    const agent = await addedAgent("agent-paused");
+    const token = await issue(agent);
+    await pauseAgent(deployment.server.store, agent.id, true);
+    await revoke(token, agent);
+    await pauseAgent(deployment.server.store, agent.id, false);
+    assert.deepEqual((await introspect(token)).body, { active: false });
+  });
 });
 
-test("a paused agent can still give its token up", async () => {
-  const agent = await addedAgent("agent-paused");
-  const token = await issue(agent);
-  await pauseAgent(deployment.server.store, agent.id, true);
-  await revoke(token, agent);
-  await pauseAgent(deployment.server.store, agent.id, false);
-  assert.deepEqual((await introspect(token)).body, { active: false });
+describe("POST /introspect", () => {
+  test("returns the claims of a token that can be spent", async () => {
+    const token = await issue();
+    const { headers, body } = await introspect(token, { token_type_hint: "whatever" });
+    assert.equal(headers.get("cache-control"), "no-store");
+    const { active, token_type, ...claims } = body;
+    assert.deepEqual([active, token_type], [true, "Bearer"]);
+    assert.deepEqual(claims, decodeJwt(token));
+    assert.deepEqual([claims.iss, claims.acr], [issuer, "urn:countersign:acr:session"]);
+  });
+
+  test("returns only inactive for a token that cannot be spent", async () => {
+    const paused = await addedAgent("agent-stopped");
+    const gone = await addedAgent("agent-gone");
+    const other = await addApi(deployment.server.store, "calendar-api", "calendar");
+    assert.ok("secret" in other);
+    const tokens = {
+      revoked: await issue(),
+      reserved: await issue(),
+      paused: await issue(paused),
+      gone: await issue(gone),
+      elsewhere: await issue(),
+      expired: await issue(),
+    };
+    await revoke(tokens.revoked);
+    await reserve(tokens.reserved);
+    await pauseAgent(deployment.server.store, paused.id, true);
+    await removeClient(deployment.server.store, "agent", gone.id);
+    for (const name of ["revoked", "reserved", "paused", "gone"] as const)
+      assert.deepEqual((await introspect(tokens[name])).body, { active: false }, name);
+    const calendar = toBasicAuth({ id: "calendar-api", secret: other.secret });
+    const elsewhere = await deployment.post("/introspect", { token: tokens.elsewhere }, calendar);
+    assert.deepEqual(elsewhere.body, { active: false });
+    for (const unknown of ["x", `${tokens.elsewhere}x`, "__proto__"])
+      assert.deepEqual((await introspect(unknown)).body, { active: false });
+    deployment.clock.now += 60_000;
+    assert.deepEqual((await introspect(tokens.expired)).body, { active: false });
+  });
 });
 
-test("introspection says of a token that may be spent what the token says itself", async () => {
-  const token = await issue();
-  const { headers, body } = await introspect(token, { token_type_hint: "whatever" });
-  assert.equal(headers.get("cache-control"), "no-store");
-  const { active, token_type, ...claims } = body;
-  assert.deepEqual([active, token_type], [true, "Bearer"]);
-  assert.deepEqual(claims, decodeJwt(token));
-  assert.deepEqual([claims.iss, claims.acr], [issuer, "urn:countersign:acr:session"]);
-});
-
-test("of a token that may not be spent introspection says that, and nothing else", async () => {
-  const paused = await addedAgent("agent-stopped");
-  const gone = await addedAgent("agent-gone");
-  const other = await addApi(deployment.server.store, "calendar-api", "calendar");
-  assert.ok("secret" in other);
-  const tokens = {
-    revoked: await issue(),
-    reserved: await issue(),
-    paused: await issue(paused),
-    gone: await issue(gone),
-    elsewhere: await issue(),
-    expired: await issue(),
-  };
-  await revoke(tokens.revoked);
-  await reserve(tokens.reserved);
-  await pauseAgent(deployment.server.store, paused.id, true);
-  await removeClient(deployment.server.store, "agent", gone.id);
-  for (const name of ["revoked", "reserved", "paused", "gone"] as const)
-    assert.deepEqual((await introspect(tokens[name])).body, { active: false }, name);
-  const calendar = toBasicAuth({ id: "calendar-api", secret: other.secret });
-  const elsewhere = await deployment.post("/introspect", { token: tokens.elsewhere }, calendar);
-  assert.deepEqual(elsewhere.body, { active: false });
-  for (const unknown of ["x", `${tokens.elsewhere}x`, "__proto__"])
-    assert.deepEqual((await introspect(unknown)).body, { active: false });
-  deployment.clock.now += 60_000;
-  assert.deepEqual((await introspect(tokens.expired)).body, { active: false });
-});
-
-test("the metadata says where tokens are revoked, and how an agent proves itself there", async () => {
-  const metadata = await (await deployment.request("/.well-known/oauth-authorization-server")).json();
-  assert.equal(metadata.revocation_endpoint, `${issuer}/revoke`);
-  assert.deepEqual(
-    metadata.revocation_endpoint_auth_methods_supported,
-    metadata.token_endpoint_auth_methods_supported,
-  );
+describe("metadata", () => {
+  test("publishes the revocation endpoint and its authentication methods", async () => {
+    const metadata = await (await deployment.request("/.well-known/oauth-authorization-server")).json();
+    assert.equal(metadata.revocation_endpoint, `${issuer}/revoke`);
+    assert.deepEqual(
+      metadata.revocation_endpoint_auth_methods_supported,
+      metadata.token_endpoint_auth_methods_supported,
+    );
+  });
 });

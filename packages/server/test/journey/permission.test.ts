@@ -75,7 +75,7 @@ describe("permission: relations", () => {
       assert.deepEqual(await candidatesOf(deployment, one.body.auth_req_id), ["ada@example.com"]);
     }));
 
-  test("rejects an approver whom only the action type allows, and names the gate (T8)", () =>
+  test("rejects an approver whom only the action type allows, and names the stage (T8)", () =>
     withDeployment(relations, async (deployment) => {
       await deployment.enrol("bob@example.com");
       const answer = await deployment.ask({ ...dollars("R-3"), login_hint: "bob@example.com" });
@@ -94,7 +94,7 @@ describe("permission: relations", () => {
       ]);
     }));
 
-  test("names the gate: registration, rule or permission; none for an invalid request", () =>
+  test("names the stage: registration, approver_policy or permission; none if invalid", () =>
     withDeployment(relations, async (deployment) => {
       await deployment.registerAgent("agent-2", {
         authorization_details_types: ["promote"],
@@ -192,7 +192,7 @@ describe("permission: AuthZEN", () => {
       });
     });
 
-  test("does not check a request that another gate rejects, that is pending or was denied", async () => {
+  test("does not check a request that another stage rejects, that is pending or was denied", async () => {
     const point = await startAuthzen(() => true);
     await withPoint(point, { authzen: { url: point.url } }, async (deployment) => {
       const ada = await deployment.enrol("ada@example.com");

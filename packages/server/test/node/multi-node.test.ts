@@ -3,7 +3,7 @@
  * notification was lost; and what has to leave, leaves through one of them.
  */
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { cibaGrantType } from "@countersign/protocol";
 import { type PostgresServer, startPostgres } from "@countersign/testing/process/postgres";
 import {
@@ -111,197 +111,208 @@ async function promptly<T>(what: Promise<T>): Promise<T> {
   return first as T;
 }
 
-test("an ask on one node wakes the inbox that another serves, and a decision also the poll that it holds", async () => {
-  const heard: ChangeEvent[] = [];
-  const stop = there.store.watch((wake) => heard.push(wake));
-  const ada = await inbox();
-  try {
-    const first = ada.next();
-    const { auth_req_id } = (await polling.ask()).body;
-    await promptly(first);
-    const { answering } = await held(auth_req_id);
-    const changed = ada.next();
-    await harness.ada.decide(toRequestId(auth_req_id), "approve");
-    const [answer] = await promptly(Promise.all([answering, changed]));
-    assert.equal(answer.status, 200);
-    const id = toRequestId(auth_req_id);
-    const told = heard.map((wake) => wake && [wake.requestId, wake.state, wake.remote]);
-    assert.deepEqual(told.slice(0, 2), [
-      [id, "pending", true],
-      [id, "approved", true],
-    ]);
-  } finally {
-    ada.leave();
-    stop();
-  }
-});
-
-test("a decision whose notification was lost with the connection wakes them as soon as the node listens again", async () => {
-  const sql = postgres(database.url, { max: 1, onnotice: () => {} });
-  const outside = postgres(database.url.replace(/postgres$/, "template1"), { max: 1, onnotice: () => {} });
-  await sql`SELECT 1`;
-  const heard: ChangeEvent[] = [];
-  const stop = there.store.watch((wake) => heard.push(wake));
-  const ada = await inbox();
-  try {
-    const { auth_req_id } = (await polling.ask()).body;
-    const { answering } = await held(auth_req_id);
-    // Connections that are there are enough for the decision; nobody makes a new one while it is written.
-    await Promise.all(Array.from({ length: 12 }, () => here.store.read("agent", "nobody")));
-    await ada.next();
-    await outside`ALTER DATABASE postgres ALLOW_CONNECTIONS false`;
-    const ended = await sql`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-      WHERE application_name = 'countersign' AND query LIKE 'LISTEN%'`;
-    assert.equal(ended.length, 2, "both nodes listened, and neither does now");
-    heard.length = 0;
-    const changed = ada.next();
-    const decided = await harness.ada.decide(toRequestId(auth_req_id), "approve");
-    assert.equal(decided.status, 303);
-    assert.deepEqual(heard, []);
-    await outside`ALTER DATABASE postgres ALLOW_CONNECTIONS true`;
-    const [answer] = await promptly(Promise.all([answering, changed]));
-    assert.equal(answer.status, 200);
-    assert.equal(heard[0], undefined, "told to look, not what at");
-  } finally {
-    await outside`ALTER DATABASE postgres ALLOW_CONNECTIONS true`;
-    await Promise.all([sql.end(), outside.end()]);
-    ada.leave();
-    stop();
-  }
-});
-
-test("of two nodes that make their rounds at once, each agent is told by one", async () => {
-  const pinged = await harness.registerAgent("pinged", "ping");
-  harness.receiver.received.length = 0;
-  const requests: string[] = [];
-  for (let n = 0; n < 12; n += 1) requests.push((await pinged.ask()).body.auth_req_id);
-  // Slow enough that whoever did not know of the other would be at it as well.
-  harness.receiver.respond = (response) => void setTimeout(() => response.writeHead(204).end(), 60);
-  let over = false;
-  const rounds = [here, there].map(async (server) => {
-    while (!over) await server.runJobs();
+describe("change notifications", () => {
+  test("wake the inbox and the waiting poll of another node", async () => {
+    const heard: ChangeEvent[] = [];
+    const stop = there.store.watch((wake) => heard.push(wake));
+    const ada = await inbox();
+    try {
+      const first = ada.next();
+      const { auth_req_id } = (await polling.ask()).body;
+      await promptly(first);
+      const { answering } = await held(auth_req_id);
+      const changed = ada.next();
+      await harness.ada.decide(toRequestId(auth_req_id), "approve");
+      const [answer] = await promptly(Promise.all([answering, changed]));
+      assert.equal(answer.status, 200);
+      const id = toRequestId(auth_req_id);
+      const told = heard.map((wake) => wake && [wake.requestId, wake.state, wake.remote]);
+      assert.deepEqual(told.slice(0, 2), [
+        [id, "pending", true],
+        [id, "approved", true],
+      ]);
+    } finally {
+      ada.leave();
+      stop();
+    }
   });
-  for (const authReqId of requests) await harness.ada.decide(toRequestId(authReqId), "approve");
-  await harness.receiver.waitForCount(requests.length);
-  over = true;
-  await Promise.all(rounds);
-  const told = harness.receiver.received.map(({ body }) => JSON.parse(body).auth_req_id as string);
-  assert.deepEqual(told.sort(), [...requests].sort());
-  for (const authReqId of requests) {
-    const entries = await harness.readEntries(toRequestId(authReqId));
-    assert.equal(entries.filter(({ event }) => event === "callback.sent").length, 1);
-    assert.ok(entries.every(({ event }) => event !== "callback.failed"));
-  }
+
+  test("wake them after a lost connection, as soon as the node listens again", async () => {
+    const sql = postgres(database.url, { max: 1, onnotice: () => {} });
+    const outside = postgres(database.url.replace(/postgres$/, "template1"), { max: 1, onnotice: () => {} });
+    await sql`SELECT 1`;
+    const heard: ChangeEvent[] = [];
+    const stop = there.store.watch((wake) => heard.push(wake));
+    const ada = await inbox();
+    try {
+      const { auth_req_id } = (await polling.ask()).body;
+      const { answering } = await held(auth_req_id);
+      // Connections that are there are enough for the decision; nobody makes a new one while it is written.
+      await Promise.all(Array.from({ length: 12 }, () => here.store.read("agent", "nobody")));
+      await ada.next();
+      await outside`ALTER DATABASE postgres ALLOW_CONNECTIONS false`;
+      const ended = await sql`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+      WHERE application_name = 'countersign' AND query LIKE 'LISTEN%'`;
+      assert.equal(ended.length, 2, "both nodes listened, and neither does now");
+      heard.length = 0;
+      const changed = ada.next();
+      const decided = await harness.ada.decide(toRequestId(auth_req_id), "approve");
+      assert.equal(decided.status, 303);
+      assert.deepEqual(heard, []);
+      await outside`ALTER DATABASE postgres ALLOW_CONNECTIONS true`;
+      const [answer] = await promptly(Promise.all([answering, changed]));
+      assert.equal(answer.status, 200);
+      assert.equal(heard[0], undefined, "told to look, not what at");
+    } finally {
+      await outside`ALTER DATABASE postgres ALLOW_CONNECTIONS true`;
+      await Promise.all([sql.end(), outside.end()]);
+      ada.leave();
+      stop();
+    }
+  });
 });
 
-test("of three nodes' rounds each message is sent by one; what a node took with it when it died, another sends", async () => {
-  const nodes: Store[] = [];
-  for (let n = 0; n < 4; n += 1)
-    nodes.push(await openPostgres({ url: database.url, schema: "outbox", create: true, maxConnections: 3 }));
-  const [dying, ...rest] = nodes as [Store, ...Store[]];
-  try {
-    const messages = await smtpInbox(dying, 120);
-    const sent: string[] = [];
-    const channel = {
-      contacts: "email" as const,
-      send: async ({ messageId }: { readonly messageId: string }) => {
-        sent.push(messageId);
-        await new Promise((resolve) => setTimeout(resolve, 5));
-        return undefined;
-      },
-    };
-    const channels = new Map([["mail", channel]]);
-    const taken = (await dying.claim("message", { limit: 20 })).map(({ record }) => record);
-    await dying.close();
-    const untilQuiet = async (store: Store) => {
-      for (let idle = 0; idle < 5; ) idle = (await deliver({ store, channels })) === 0 ? idle + 1 : 0;
-    };
-    await Promise.all(rest.map(untilQuiet));
-    const left = new Set(taken.map(({ id }) => id));
-    assert.deepEqual([...sent].sort(), messages.filter((id) => !left.has(id)).sort(), "leased is leased");
-    sent.length = 0;
-    // The lease ends: the database's clock cannot be moved, and so the lease is.
-    for (const record of taken)
-      await rest[0]!.commitUnlogged({
-        writes: [{ put: "message", record: { ...record, dueAt: testNow }, ifVersion: 2 }],
+describe("jobs of several nodes", () => {
+  test("send each callback from one node", async () => {
+    const pinged = await harness.registerAgent("pinged", "ping");
+    harness.receiver.received.length = 0;
+    const requests: string[] = [];
+    for (let n = 0; n < 12; n += 1) requests.push((await pinged.ask()).body.auth_req_id);
+    // Slow enough that whoever did not know of the other would be at it as well.
+    harness.receiver.respond = (response) => void setTimeout(() => response.writeHead(204).end(), 60);
+    let over = false;
+    const rounds = [here, there].map(async (server) => {
+      while (!over) await server.runJobs();
+    });
+    for (const authReqId of requests) await harness.ada.decide(toRequestId(authReqId), "approve");
+    await harness.receiver.waitForCount(requests.length);
+    over = true;
+    await Promise.all(rounds);
+    const told = harness.receiver.received.map(({ body }) => JSON.parse(body).auth_req_id as string);
+    assert.deepEqual(told.sort(), [...requests].sort());
+    for (const authReqId of requests) {
+      const entries = await harness.readEntries(toRequestId(authReqId));
+      assert.equal(entries.filter(({ event }) => event === "callback.sent").length, 1);
+      assert.ok(entries.every(({ event }) => event !== "callback.failed"));
+    }
+  });
+
+  test("send each message from one node; messages of a dead node are sent by another", async () => {
+    const nodes: Store[] = [];
+    for (let n = 0; n < 4; n += 1)
+      nodes.push(
+        await openPostgres({ url: database.url, schema: "outbox", create: true, maxConnections: 3 }),
+      );
+    const [dying, ...rest] = nodes as [Store, ...Store[]];
+    try {
+      const messages = await smtpInbox(dying, 120);
+      const sent: string[] = [];
+      const channel = {
+        contacts: "email" as const,
+        send: async ({ messageId }: { readonly messageId: string }) => {
+          sent.push(messageId);
+          await new Promise((resolve) => setTimeout(resolve, 5));
+          return undefined;
+        },
+      };
+      const channels = new Map([["mail", channel]]);
+      const taken = (await dying.claim("message", { limit: 20 })).map(({ record }) => record);
+      await dying.close();
+      const untilQuiet = async (store: Store) => {
+        for (let idle = 0; idle < 5; ) idle = (await deliver({ store, channels })) === 0 ? idle + 1 : 0;
+      };
+      await Promise.all(rest.map(untilQuiet));
+      const left = new Set(taken.map(({ id }) => id));
+      assert.deepEqual([...sent].sort(), messages.filter((id) => !left.has(id)).sort(), "leased is leased");
+      sent.length = 0;
+      // The lease ends: the database's clock cannot be moved, and so the lease is.
+      for (const record of taken)
+        await rest[0]!.commitUnlogged({
+          writes: [{ put: "message", record: { ...record, dueAt: testNow }, ifVersion: 2 }],
+        });
+      await Promise.all(rest.map(untilQuiet));
+      assert.deepEqual([...sent].sort(), [...left].sort());
+      const entries = await rest[0]!.log.newest(500);
+      const logged = entries.filter(({ line }) => JSON.parse(line).event === "message.sent");
+      assert.equal(logged.length, messages.length);
+    } finally {
+      await Promise.all(nodes.map((node) => node.close()));
+    }
+  });
+
+  test("send all due messages if the channel is fast, and claim no more if it is slow", async () => {
+    const store = await openPostgres({
+      url: database.url,
+      schema: "rounds",
+      create: true,
+      maxConnections: 3,
+    });
+    try {
+      await smtpInbox(store, 90);
+      const send = async () => undefined;
+      const channels = new Map([["mail", { contacts: "email" as const, send }]]);
+      // Each look at the clock finds it a second later: as slow as that is the channel.
+      let later = 0;
+      const slow = {
+        ...store,
+        now: () => {
+          later += 1_000;
+          return store.now() + later;
+        },
+      };
+      assert.equal(await deliver({ store: slow, channels }), 20);
+      const at = store.now();
+      const quick = { ...store, now: () => at };
+      assert.equal(await deliver({ store: quick, channels }), 70);
+    } finally {
+      await store.close();
+    }
+  });
+
+  test("update a message that another node sent when its request ends, once", async () => {
+    const [sender, decider] = [
+      await openPostgres({ url: database.url, schema: "updates", create: true, maxConnections: 3 }),
+      await openPostgres({ url: database.url, schema: "updates", create: true, maxConnections: 3 }),
+    ];
+    const faults: unknown[] = [];
+    const stop = watchForUpdates(decider, (fault) => faults.push(fault));
+    try {
+      const ids = await smtpInbox(sender, 30);
+      const updated: string[] = [];
+      const channel = {
+        contacts: "registered" as const,
+        send: async (_: unknown, { address }: { readonly address: string }) => ({ to: address }),
+        update: async ({ to }: { readonly to?: unknown }, { messageId, outcome }: Resolution) => {
+          updated.push(`${messageId} ${to} ${outcome}`);
+        },
+      };
+      const channels = new Map([["mail", channel]]);
+      const [message] = await sender.list("message");
+      const { approver, requestId } = message!.record;
+      const contact = aContact({ approver, channel: "mail", address: "phone" });
+      await sender.commit({
+        writes: [{ put: "contact", record: contact, ifVersion: absent }],
+        entries: [anEntry()],
       });
-    await Promise.all(rest.map(untilQuiet));
-    assert.deepEqual([...sent].sort(), [...left].sort());
-    const entries = await rest[0]!.log.newest(500);
-    const logged = entries.filter(({ line }) => JSON.parse(line).event === "message.sent");
-    assert.equal(logged.length, messages.length);
-  } finally {
-    await Promise.all(nodes.map((node) => node.close()));
-  }
-});
-
-test("a round sends all that is due where the channel is quick, and takes no more on where it is slow", async () => {
-  const store = await openPostgres({ url: database.url, schema: "rounds", create: true, maxConnections: 3 });
-  try {
-    await smtpInbox(store, 90);
-    const send = async () => undefined;
-    const channels = new Map([["mail", { contacts: "email" as const, send }]]);
-    // Each look at the clock finds it a second later: as slow as that is the channel.
-    let later = 0;
-    const slow = {
-      ...store,
-      now: () => {
-        later += 1_000;
-        return store.now() + later;
-      },
-    };
-    assert.equal(await deliver({ store: slow, channels }), 20);
-    const at = store.now();
-    const quick = { ...store, now: () => at };
-    assert.equal(await deliver({ store: quick, channels }), 70);
-  } finally {
-    await store.close();
-  }
-});
-
-test("a message that one node sent is updated by another when its request ends; each update is sent once", async () => {
-  const [sender, decider] = [
-    await openPostgres({ url: database.url, schema: "updates", create: true, maxConnections: 3 }),
-    await openPostgres({ url: database.url, schema: "updates", create: true, maxConnections: 3 }),
-  ];
-  const faults: unknown[] = [];
-  const stop = watchForUpdates(decider, (fault) => faults.push(fault));
-  try {
-    const ids = await smtpInbox(sender, 30);
-    const updated: string[] = [];
-    const channel = {
-      contacts: "registered" as const,
-      send: async (_: unknown, { address }: { readonly address: string }) => ({ to: address }),
-      update: async ({ to }: { readonly to?: unknown }, { messageId, outcome }: Resolution) => {
-        updated.push(`${messageId} ${to} ${outcome}`);
-      },
-    };
-    const channels = new Map([["mail", channel]]);
-    const [message] = await sender.list("message");
-    const { approver, requestId } = message!.record;
-    const contact = aContact({ approver, channel: "mail", address: "phone" });
-    await sender.commit({
-      writes: [{ put: "contact", record: contact, ifVersion: absent }],
-      entries: [anEntry()],
-    });
-    while ((await deliver({ store: sender, channels })) > 0);
-    assert.equal((await sender.listMessagesAwaiting(requestId)).length, ids.length);
-    const request = (await decider.read("request", requestId))!;
-    const ended = { ...request.record, status: { state: "cancelled", endedAt: testNow } } as const;
-    await decider.commit({
-      writes: [{ put: "request", record: ended, ifVersion: request.version }],
-      entries: [anEntry()],
-    });
-    const untilUpdated = async (store: Store) => {
-      while (updated.length < ids.length) await deliver({ store, channels });
-    };
-    await Promise.all([untilUpdated(sender), untilUpdated(decider)]);
-    assert.deepEqual([...updated].sort(), ids.map((id) => `${id} phone cancelled`).sort());
-    assert.deepEqual(faults, []);
-  } finally {
-    stop();
-    await Promise.all([sender.close(), decider.close()]);
-  }
+      while ((await deliver({ store: sender, channels })) > 0);
+      assert.equal((await sender.listMessagesAwaiting(requestId)).length, ids.length);
+      const request = (await decider.read("request", requestId))!;
+      const ended = { ...request.record, status: { state: "cancelled", endedAt: testNow } } as const;
+      await decider.commit({
+        writes: [{ put: "request", record: ended, ifVersion: request.version }],
+        entries: [anEntry()],
+      });
+      const untilUpdated = async (store: Store) => {
+        while (updated.length < ids.length) await deliver({ store, channels });
+      };
+      await Promise.all([untilUpdated(sender), untilUpdated(decider)]);
+      assert.deepEqual([...updated].sort(), ids.map((id) => `${id} phone cancelled`).sort());
+      assert.deepEqual(faults, []);
+    } finally {
+      stop();
+      await Promise.all([sender.close(), decider.close()]);
+    }
+  });
 });
 
 /** Messages about one request that waits. Answers their ids. */

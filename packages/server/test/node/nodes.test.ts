@@ -4,7 +4,7 @@
  * two hundred with COUNTERSIGN_LONG=1, or COUNTERSIGN_KILLS.
  */
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { cibaGrantType } from "@countersign/protocol";
 import {
@@ -107,102 +107,104 @@ after(async () => {
   await database?.discard();
 });
 
-test("a poll that is held by one node is answered at once by a decision on another", async (context) => {
-  const took: number[] = [];
-  for (let n = 0; n < 3; n += 1) {
-    const { authReqId } = await asked(n);
-    const polling = poll(n, authReqId, { prefer: "wait=20" });
-    const early = await Promise.race([polling, sleep(300)]);
-    assert.equal(early, undefined, "it is held");
-    let decidedAt = 0;
-    const answered = polling.then((answer) => ({ answer, after: performance.now() - decidedAt }));
-    await decideOnCard(at((n + 1) % 3), toRequestId(authReqId), "approve");
-    decidedAt = performance.now();
-    const { answer, after: elapsed } = await answered;
-    assert.equal(answer.status, 200);
-    assert.ok(
-      elapsed < 2_000,
-      `${elapsed} ms: woken by the notification, not by the safety poll of five seconds`,
-    );
-    took.push(Math.round(elapsed));
-  }
-  context.diagnostic(`answered ${took.join(", ")} ms after the decision was acknowledged`);
-});
-
-test(`T18, T47: of ${contenders} redemptions and then ${contenders} spends of one approval, through all nodes, one wins`, {
-  timeout: 600_000,
-}, async (context) => {
-  const { authReqId, action } = await asked(0);
-  await decideOnCard(at(1), toRequestId(authReqId), "approve");
-  const contend = (path: string, client: Client, form: (n: number) => Record<string, string>) =>
-    Promise.all(
-      Array.from({ length: contenders }, (_, n) => insist(n % 3, path, form(n), toBasicAuth(client))),
-    );
-  const began = performance.now();
-  const answers = await contend("/oauth/token", deployment.target.agent, () => pollForm(authReqId));
-  const tokens = answers.flatMap(({ body }) => body.access_token ?? []);
-  assert.equal(tokens.length, 1);
-  assert.equal(answers.filter(({ status }) => status === 400).length, contenders - 1);
-  const redeemed = performance.now();
-  const [token = ""] = tokens;
-  const form = { operation: "reserve", token, act_digest: computeDigest(token, action) };
-  const spends = await contend("/spend", deployment.target.api, (n) => ({
-    ...form,
-    spend_id: `spend-of-this-token-${String(n).padStart(6, "0")}`,
-  }));
-  assert.equal(spends.filter(({ status }) => status === 200).length, 1);
-  assert.ok(spends.every(({ status }) => status < 500));
-  const spent = performance.now();
-  const entries = await deployment.readEntries();
-  for (const wanted of ["request.approved", "token.issued", "token.reserved"]) {
-    const there = entries.filter(
-      ({ event, request }) => event === wanted && request === toRequestId(authReqId),
-    );
-    assert.equal(there.length, 1, wanted);
-  }
-  context.diagnostic(`${turnedAway} connections were cut off before they were read, and made again`);
-  const seconds = (from: number, to: number) => ((to - from) / 1_000).toFixed(1);
-  context.diagnostic(
-    `redeemed within ${seconds(began, redeemed)} s, spent within ${seconds(redeemed, spent)} s`,
-  );
-});
-
-test("a request ends by the database's clock, whatever the nodes' machines say", async () => {
-  const { authReqId } = await asked(0);
-  const before = Date.now();
-  await decideOnCard(at(2), toRequestId(authReqId), "deny");
-  const entries = await deployment.readEntries();
-  const { at: decidedAt } = entries.find(
-    ({ event, request }) => event === "request.denied" && request === toRequestId(authReqId),
-  )!;
-  // The database of this test has the clock of this test; the nodes' are fifteen seconds off.
-  assert.ok(decidedAt > before - 5_000 && decidedAt < Date.now() + 1_000, `${decidedAt - before}`);
-  for (const n of [0, 1, 2]) assert.equal(await codeOf(await poll(n, authReqId)), "access_denied");
-});
-
-test(`nodes killed at ${kills} random moments (seed ${seed}) lose nothing acknowledged and double nothing`, {
-  timeout: kills * 60_000,
-}, async (context) => {
-  let killed = 0;
-  await workload.runDuring("kill", workers, async (isOver, answered) => {
-    // Each node by itself, so that sometimes two are gone, or all; one start in five is cut short.
-    const reap = async (node: ClusterNode) => {
-      while (killed < kills && !isOver()) {
-        await answered(1 + pick() * 80);
-        await sleep(pick() * 30);
-        killed += 1;
-        await deployment.kill(node);
-        for (; killed < kills && pick() < 0.2; killed += 1) {
-          deployment.spawn(node);
-          await sleep(200 + pick() * 1_000);
-          await deployment.kill(node);
-        }
-        await deployment.start(node);
-      }
-    };
-    await Promise.all(deployment.nodes.map(reap));
+describe("three nodes on PostgreSQL", () => {
+  test("wake a waiting poll on one node at the decision on another", async (context) => {
+    const took: number[] = [];
+    for (let n = 0; n < 3; n += 1) {
+      const { authReqId } = await asked(n);
+      const polling = poll(n, authReqId, { prefer: "wait=20" });
+      const early = await Promise.race([polling, sleep(300)]);
+      assert.equal(early, undefined, "it is held");
+      let decidedAt = 0;
+      const answered = polling.then((answer) => ({ answer, after: performance.now() - decidedAt }));
+      await decideOnCard(at((n + 1) % 3), toRequestId(authReqId), "approve");
+      decidedAt = performance.now();
+      const { answer, after: elapsed } = await answered;
+      assert.equal(answer.status, 200);
+      assert.ok(
+        elapsed < 2_000,
+        `${elapsed} ms: woken by the notification, not by the safety poll of five seconds`,
+      );
+      took.push(Math.round(elapsed));
+    }
+    context.diagnostic(`answered ${took.join(", ")} ms after the decision was acknowledged`);
   });
-  const { spent, text } = workload.checkEntries(await deployment.readEntries());
-  context.diagnostic(text);
-  assert.ok(spent > 0, "work was done between the kills");
+
+  test(`accept one of ${contenders} redemptions and one of ${contenders} spends (T18, T47)`, {
+    timeout: 600_000,
+  }, async (context) => {
+    const { authReqId, action } = await asked(0);
+    await decideOnCard(at(1), toRequestId(authReqId), "approve");
+    const contend = (path: string, client: Client, form: (n: number) => Record<string, string>) =>
+      Promise.all(
+        Array.from({ length: contenders }, (_, n) => insist(n % 3, path, form(n), toBasicAuth(client))),
+      );
+    const began = performance.now();
+    const answers = await contend("/oauth/token", deployment.target.agent, () => pollForm(authReqId));
+    const tokens = answers.flatMap(({ body }) => body.access_token ?? []);
+    assert.equal(tokens.length, 1);
+    assert.equal(answers.filter(({ status }) => status === 400).length, contenders - 1);
+    const redeemed = performance.now();
+    const [token = ""] = tokens;
+    const form = { operation: "reserve", token, act_digest: computeDigest(token, action) };
+    const spends = await contend("/spend", deployment.target.api, (n) => ({
+      ...form,
+      spend_id: `spend-of-this-token-${String(n).padStart(6, "0")}`,
+    }));
+    assert.equal(spends.filter(({ status }) => status === 200).length, 1);
+    assert.ok(spends.every(({ status }) => status < 500));
+    const spent = performance.now();
+    const entries = await deployment.readEntries();
+    for (const wanted of ["request.approved", "token.issued", "token.reserved"]) {
+      const there = entries.filter(
+        ({ event, request }) => event === wanted && request === toRequestId(authReqId),
+      );
+      assert.equal(there.length, 1, wanted);
+    }
+    context.diagnostic(`${turnedAway} connections were cut off before they were read, and made again`);
+    const seconds = (from: number, to: number) => ((to - from) / 1_000).toFixed(1);
+    context.diagnostic(
+      `redeemed within ${seconds(began, redeemed)} s, spent within ${seconds(redeemed, spent)} s`,
+    );
+  });
+
+  test("expire requests by the clock of the database, not of the nodes", async () => {
+    const { authReqId } = await asked(0);
+    const before = Date.now();
+    await decideOnCard(at(2), toRequestId(authReqId), "deny");
+    const entries = await deployment.readEntries();
+    const { at: decidedAt } = entries.find(
+      ({ event, request }) => event === "request.denied" && request === toRequestId(authReqId),
+    )!;
+    // The database of this test has the clock of this test; the nodes' are fifteen seconds off.
+    assert.ok(decidedAt > before - 5_000 && decidedAt < Date.now() + 1_000, `${decidedAt - before}`);
+    for (const n of [0, 1, 2]) assert.equal(await codeOf(await poll(n, authReqId)), "access_denied");
+  });
+
+  test(`lose and duplicate nothing acknowledged if killed ${kills} times (seed ${seed})`, {
+    timeout: kills * 60_000,
+  }, async (context) => {
+    let killed = 0;
+    await workload.runDuring("kill", workers, async (isOver, answered) => {
+      // Each node by itself, so that sometimes two are gone, or all; one start in five is cut short.
+      const reap = async (node: ClusterNode) => {
+        while (killed < kills && !isOver()) {
+          await answered(1 + pick() * 80);
+          await sleep(pick() * 30);
+          killed += 1;
+          await deployment.kill(node);
+          for (; killed < kills && pick() < 0.2; killed += 1) {
+            deployment.spawn(node);
+            await sleep(200 + pick() * 1_000);
+            await deployment.kill(node);
+          }
+          await deployment.start(node);
+        }
+      };
+      await Promise.all(deployment.nodes.map(reap));
+    });
+    const { spent, text } = workload.checkEntries(await deployment.readEntries());
+    context.diagnostic(text);
+    assert.ok(spent > 0, "work was done between the kills");
+  });
 });

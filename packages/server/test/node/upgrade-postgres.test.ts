@@ -29,7 +29,7 @@ async function describeSchema(sql: postgres.Sql, schema: string): Promise<readon
 }
 
 describe("upgrade from schema 1 (PostgreSQL)", () => {
-  test("tables are those of a new database, records are rewritten, and a newer schema is refused", async () => {
+  test("creates the tables of a new database, rewrites records, and rejects a newer schema", async () => {
     const file = join(mkdtempSync(join(tmpdir(), "countersign-upgrade-")), "schema-1.db");
     writeFileSync(file, gunzipSync(readFileSync(new URL("schema-1.db.gz", fixture))));
     const source = new DatabaseSync(file, { readOnly: true });
