@@ -119,7 +119,7 @@ export function aRequest(overrides: Partial<ApprovalRequest> = {}): ApprovalRequ
         type: "refund",
         typeHash: "t-hash",
         bound: { order: "A-1009", amount: "10000.00", currency: "EUR" },
-        denyKey: "latch_1",
+        denyKey: "denial_1",
       },
     ],
     audience: "https://refunds.example.com",
@@ -143,7 +143,7 @@ export function aRequest(overrides: Partial<ApprovalRequest> = {}): ApprovalRequ
     candidates: ["apr_1"],
     level: "passkey",
     tokenLifetimeSeconds: 60,
-    dedupeKey: "ask_1",
+    dedupeKey: "dedupe_1",
     delivery: "poll",
     createdAt: testNow,
     decideBy: expiresAt,
@@ -196,9 +196,9 @@ export function aDenial(overrides: Partial<Denial> = {}): Denial {
   };
 }
 
-export function anAskKey(overrides: Partial<DedupeKey> = {}): DedupeKey {
+export function aDedupeKey(overrides: Partial<DedupeKey> = {}): DedupeKey {
   return {
-    id: uniqueId("ask"),
+    id: uniqueId("dedupe"),
     requestId: "req_1",
     contentHash: "content",
     keptUntil: testNow + 60_000,
@@ -243,7 +243,7 @@ export function aWholeChange(name: string, guard?: Write): Change {
   return {
     writes: [
       { put: "request", record: request, ifVersion: absent },
-      { put: "denial", record: aDenial({ id: `latch_${name}` }), ifVersion: absent },
+      { put: "denial", record: aDenial({ id: `denial_${name}` }), ifVersion: absent },
       { put: "message", record: aMessage({ id: `msg_${name}` }), ifVersion: absent },
       ...(guard ? [guard] : []),
     ],
@@ -261,7 +261,7 @@ export async function partsOf(store: Store, name: string): Promise<"all" | "noth
   const parts = {
     request: await store.read("request", `req_${name}`),
     inbox: inbox.find(({ id }) => id === `req_${name}`),
-    denial: await store.read("denial", `latch_${name}`),
+    denial: await store.read("denial", `denial_${name}`),
     message: await store.read("message", `msg_${name}`),
     first: await store.log.hasEntry(`log_${name}_1`),
     second: await store.log.hasEntry(`log_${name}_2`),
