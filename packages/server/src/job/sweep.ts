@@ -6,7 +6,13 @@ import { job } from "../audit/actor.ts";
 import { newEntry } from "../audit/new-entry.ts";
 import { expireRequest } from "../domain/request/request.ts";
 import { expireToken } from "../domain/token/token.ts";
-import { type EndingKind, type Kind, sweptKinds, transientKinds } from "../store/record/records.ts";
+import {
+  type EndingKind,
+  type Kind,
+  sweptKinds,
+  sweptOutboxKinds,
+  transientKinds,
+} from "../store/record/records.ts";
 import type { Outcome, Store, Versioned, Write } from "../store/store.ts";
 import { traceWait } from "../tracing/tracing.ts";
 import { queueCallback } from "../usecase/request/callback-writes.ts";
@@ -57,11 +63,12 @@ export async function sweep(
       work.push(() =>
         store.commitUnlogged({ writes: [{ delete: kind, id: record.id, ifVersion: version }] }),
       );
-  for (const { record, version } of await due("callback"))
-    if (record.state === "abandoned")
-      work.push(() =>
-        store.commitUnlogged({ writes: [{ delete: "callback", id: record.id, ifVersion: version }] }),
-      );
+  for (const kind of sweptOutboxKinds)
+    for (const { record, version } of await due(kind))
+      if (record.state === "abandoned")
+        work.push(() =>
+          store.commitUnlogged({ writes: [{ delete: kind, id: record.id, ifVersion: version }] }),
+        );
   return await forEachChunk(work);
 }
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { absent, type ChangeEvent, type Store } from "../store.ts";
 import { type ContractCase, put } from "./contract-case.ts";
-import { anAgent, aDedupeKey, aRequest } from "./fixture.ts";
+import { aDedupeKey, anAgent, aRequest } from "./fixture.ts";
 
 export function watcherContract(contractCase: ContractCase): void {
   contractCase(
@@ -22,7 +22,9 @@ export function watcherContract(contractCase: ContractCase): void {
       assert.deepEqual(await reads[0], { record: request, version: 1 });
       assert.equal(await put(store, "request", request, absent), "conflict");
       await put(store, "agent", anAgent(), absent);
-      await store.commitUnlogged({ writes: [{ put: "dedupe_key", record: aDedupeKey(), ifVersion: absent }] });
+      await store.commitUnlogged({
+        writes: [{ put: "dedupe_key", record: aDedupeKey(), ifVersion: absent }],
+      });
       assert.equal(events.length, 1);
       stop();
       await put(store, "request", request, 1);

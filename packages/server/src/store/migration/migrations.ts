@@ -1,7 +1,8 @@
 /**
  * Numbered migrations, shared by both engines. A new database starts with the current schema; an older one is brought up
  * to it, one migration after the other, in one transaction. A released migration is never changed. To change the schema:
- * change the tables, add the next number here, and the test that compares a migrated schema with a new one passes.
+ * change the record definition and add the next number here; the test that compares a migrated schema with a new one then
+ * passes. A new record kind needs one row: `addTable(5, "group", { columns: ["owner"] })`.
  */
 import { renameToFieldTerms } from "./0002-field-terms.ts";
 import { addContacts } from "./0003-contacts.ts";

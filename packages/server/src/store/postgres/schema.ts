@@ -34,7 +34,7 @@ CREATE INDEX "${table}_due" ON ${schema}."${table}" (due_at, id) WHERE due_at IS
 
 function tableSql(schema: string, kind: Kind): string {
   return `${createTableSql(schema, kind, columnsOf(kind))}
-${createIndexSql(kind, (table) => `${schema}."${table}"`)}`;
+${createIndexSql(kind, definitions[kind].indexes, (table) => `${schema}."${table}"`)}`;
 }
 
 /** The requests in each approver's inbox. */

@@ -1,12 +1,16 @@
-import { definitions, type Kind } from "./records.ts";
+import type { Index } from "./define-record.ts";
 
-/** Creates the indexes of a kind: the same SQL for both engines. `quote` returns the table's full name. */
-export function createIndexSql(kind: Kind, quote: (table: string) => string): string {
-  return definitions[kind].indexes
+/** Creates the indexes of a table: the same SQL for both engines. `quote` returns the table's full name. */
+export function createIndexSql(
+  table: string,
+  indexes: readonly Index[],
+  quote: (table: string) => string,
+): string {
+  return indexes
     .map(({ name, on, unique, where }) => {
       const create = unique ? "CREATE UNIQUE INDEX" : "CREATE INDEX";
       const condition = where === undefined ? "" : ` WHERE ${where}`;
-      return `${create} ${kind}_${name} ON ${quote(kind)} (${on.join(", ")})${condition};`;
+      return `${create} ${table}_${name} ON ${quote(table)} (${on.join(", ")})${condition};`;
     })
     .join("\n");
 }

@@ -1,6 +1,6 @@
 /**
- * The registry of record kinds. To add one: declare it beside this file, name it here, add a migration
- * (`store/migration/`) that creates its table, and a fixture (`store/contract/fixture.ts`).
+ * The registry of record kinds. To add one: declare it beside this file, name it here, and add the row that creates its
+ * table to `store/migration/migrations.ts`; a fixture (`store/contract/fixture.ts`) only if a contract case needs one.
  */
 import { actionTypeRecord } from "./action-type.ts";
 import { callbackRecord } from "./callback.ts";
@@ -72,7 +72,10 @@ export const leasedKinds = kinds.filter(
 export const transientKinds = kinds.filter(
   (kind): kind is TransientKind => definitions[kind].retention === "expires" && !definitions[kind].logged,
 );
+/** Outbox kinds whose abandoned records the sweeper deletes when they are due. */
+export const sweptOutboxKinds = leasedKinds.filter((kind) => definitions[kind].deletesAbandoned);
 /** Kinds that the sweeper reads. */
-export const sweptKinds = kinds.filter(
-  (kind) => definitions[kind].retention === "expires" || definitions[kind].deletesAbandoned,
-);
+export const sweptKinds: readonly Kind[] = [
+  ...kinds.filter((kind) => definitions[kind].retention === "expires"),
+  ...sweptOutboxKinds,
+];

@@ -30,7 +30,7 @@ CREATE INDEX "${table}_due" ON "${table}" (due_at, id) WHERE due_at IS NOT NULL;
 
 function tableSql(kind: Kind): string {
   return `${createTableSql(kind, columnsOf(kind))}
-${createIndexSql(kind, (table) => `"${table}"`)}`;
+${createIndexSql(kind, definitions[kind].indexes, (table) => `"${table}"`)}`;
 }
 
 /** The requests in each approver's inbox. */
