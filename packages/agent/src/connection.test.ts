@@ -15,7 +15,7 @@ beforeEach(() => {
   stand.metadata = [{ status: 200, body: metadataOf(stand.issuer) }];
 });
 
-const wanted = { action: { type: "refund" }, approver: "owner" } as const;
+const newAsk = { action: { type: "refund" }, approver: "owner" } as const;
 const clientSecret = "s3cret";
 const newAgent = (options?: AgentOptions, issuer = stand.issuer) =>
   createAgent({ issuer, clientId: "refunder", clientSecret }, { clock: testClock(), ...options });
@@ -29,23 +29,23 @@ describe("connection", () => {
       { status: 200, body: "a second reading would fail here" },
     ];
     const agent = newAgent();
-    assert.equal((await agent.ask(wanted)).outcome, "asked");
-    assert.equal((await agent.ask(wanted)).outcome, "asked");
+    assert.equal((await agent.ask(newAsk)).outcome, "asked");
+    assert.equal((await agent.ask(newAsk)).outcome, "asked");
     assert.equal(stand.metadata.length, 1);
   });
 
   test("rejects metadata of another issuer", async () => {
     stand.metadata = [{ status: 200, body: { ...metadataOf(stand.issuer), issuer: "https://evil.example" } }];
-    await assert.rejects(newAgent().ask(wanted), /for another issuer, "https:\/\/evil\.example"/);
+    await assert.rejects(newAgent().ask(newAsk), /for another issuer, "https:\/\/evil\.example"/);
     stand.metadata = [{ status: 404 }];
-    await assert.rejects(newAgent().ask(wanted), /is this the issuer URL/);
+    await assert.rejects(newAgent().ask(newAsk), /is this the issuer URL/);
     stand.metadata = [{ status: 200, body: { issuer: stand.issuer } }];
-    await assert.rejects(newAgent().ask(wanted), /has no backchannel_authentication_endpoint/);
+    await assert.rejects(newAgent().ask(newAsk), /has no backchannel_authentication_endpoint/);
     assert.equal(stand.seen.length, 0);
   });
 
   test("accepts a root issuer with and without a trailing slash", async () => {
-    assert.equal((await newAgent({}, `${stand.issuer}/`).ask(wanted)).outcome, "asked");
+    assert.equal((await newAgent({}, `${stand.issuer}/`).ask(newAsk)).outcome, "asked");
   });
 
   test("accepts http only on this machine, unless allowHttp is set", async () => {
@@ -59,7 +59,7 @@ describe("connection", () => {
     stand.metadata = [
       { status: 200, body: { ...metadataOf(stand.issuer), token_endpoint: "http://evil.example/token" } },
     ];
-    await assert.rejects(newAgent().ask(wanted), /token_endpoint must be https/);
+    await assert.rejects(newAgent().ask(newAsk), /token_endpoint must be https/);
   });
 
   test("reveals no secret when an agent is printed or serialized", () => {
@@ -75,7 +75,7 @@ describe("connection", () => {
       throw new DOMException("The operation timed out", "TimeoutError");
     };
     await assert.rejects(
-      newAgent({ fetch: timesOut }).ask(wanted),
+      newAgent({ fetch: timesOut }).ask(newAsk),
       /no response to the request in 4 attempts/,
     );
   });

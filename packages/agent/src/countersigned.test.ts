@@ -18,7 +18,7 @@ let agent: Agent;
 let store: Map<string, Ask>;
 const action = { type: "refund", order: "A-1001", amount: "10000.00", note: "they were kind" };
 const { note: _, ...granted } = action;
-const wanted = { action, approver: "owner", idempotencyKey: "ticket-4711" } as const;
+const newAsk = { action, approver: "owner", idempotencyKey: "ticket-4711" } as const;
 const newAgent = () =>
   createAgent({ issuer: stand.issuer, clientId: "refunder", clientSecret: "s3cret" }, { clock: testClock() });
 const never = () => assert.fail("must not run");
@@ -40,7 +40,7 @@ describe("countersigned", () => {
   test("calls run once with the granted action and the token, and returns its result", async () => {
     stand.token = [pending, await approved(stand, granted)];
     const runs: unknown[] = [];
-    const outcome = await agent.countersigned(wanted, async (action, token) => {
+    const outcome = await agent.countersigned(newAsk, async (action, token) => {
       runs.push([action, token]);
       return { refunded: action.amount };
     });
@@ -50,7 +50,7 @@ describe("countersigned", () => {
 
   test("passes run the granted action, not the requested one (T9)", async () => {
     stand.token = [await approved(stand, { ...granted, amount: "400.00" })];
-    const outcome = await agent.countersigned(wanted, ({ amount }) => amount);
+    const outcome = await agent.countersigned(newAsk, ({ amount }) => amount);
     assert.deepEqual(outcome, { outcome: "approved", result: "400.00" });
   });
 
@@ -61,19 +61,19 @@ describe("countersigned", () => {
       [oauthError("invalid_grant"), { outcome: "lost" }],
     ] as const) {
       stand.token = [reply];
-      assert.deepEqual(await agent.countersigned(wanted, never, { store }), outcome);
+      assert.deepEqual(await agent.countersigned(newAsk, never, { store }), outcome);
       assert.equal(store.size, 0);
     }
     assert.equal(asks(), 3);
     stand.ask = [oauthError("access_denied")];
-    assert.equal((await agent.countersigned(wanted, never)).outcome, "refused");
+    assert.equal((await agent.countersigned(newAsk, never)).outcome, "refused");
     assert.equal(asks(), 4);
   });
 
   test("resumes the stored request after a kill while waiting, without a second request (T21)", async () => {
     const killed = new AbortController();
     stand.token = ["never"];
-    const first = agent.countersigned(wanted, never, { store, signal: killed.signal });
+    const first = agent.countersigned(newAsk, never, { store, signal: killed.signal });
     await until(() => stand.seen.length >= 2);
     killed.abort(new Error("killed"));
     await assert.rejects(first, { code: "ERR_ABORTED", cause: new Error("killed") });
@@ -81,7 +81,7 @@ describe("countersigned", () => {
 
     stand.token = [await approved(stand, granted)];
     store = new Map(JSON.parse(JSON.stringify([...store])));
-    assert.equal((await newAgent().countersigned(wanted, () => 1, { store })).outcome, "approved");
+    assert.equal((await newAgent().countersigned(newAsk, () => 1, { store })).outcome, "approved");
     assert.equal(asks(), 1);
     assert.equal(store.size, 0);
   });
@@ -94,9 +94,9 @@ describe("countersigned", () => {
     const started = new Promise<void>((resolve) => {
       running = resolve;
     });
-    void agent.countersigned(wanted, () => new Promise(running), { store });
+    void agent.countersigned(newAsk, () => new Promise(running), { store });
     await started;
-    assert.deepEqual(await newAgent().countersigned(wanted, never, { store }), { outcome: "lost" });
+    assert.deepEqual(await newAgent().countersigned(newAsk, never, { store }), { outcome: "lost" });
     assert.equal(asks(), 1);
   });
 
@@ -106,14 +106,14 @@ describe("countersigned", () => {
       set: () => Promise.reject(new Error("disk full")),
       delete: () => {},
     };
-    await assert.rejects(agent.countersigned(wanted, never, { store: full }), /disk full/);
+    await assert.rejects(agent.countersigned(newAsk, never, { store: full }), /disk full/);
     const sticky: AskStore = {
       get: () => null,
       set: () => {},
       delete: () => Promise.reject(new Error("read only")),
     };
     stand.token = [await approved(stand, granted)];
-    assert.deepEqual(await agent.countersigned(wanted, () => 1, { store: sticky }), {
+    assert.deepEqual(await agent.countersigned(newAsk, () => 1, { store: sticky }), {
       outcome: "approved",
       result: 1,
     });
@@ -121,7 +121,7 @@ describe("countersigned", () => {
 
   test("rejects an idempotency key that the store has for another action", async () => {
     store.set("ticket-4711", { action: { ...action, amount: "1.00" } } as never);
-    await assert.rejects(agent.countersigned(wanted, never, { store }), /used for another action/);
+    await assert.rejects(agent.countersigned(newAsk, never, { store }), /used for another action/);
     assert.equal(stand.seen.length, 0);
   });
 
@@ -129,7 +129,7 @@ describe("countersigned", () => {
     stand.token = [await approved(stand, granted)];
     const failure = new Error("the payment API is down");
     await assert.rejects(
-      agent.countersigned(wanted, () => Promise.reject(failure), { store }),
+      agent.countersigned(newAsk, () => Promise.reject(failure), { store }),
       failure,
     );
     assert.equal(store.size, 0);
@@ -148,14 +148,14 @@ describe("countersigned", () => {
       { issuer: stand.issuer, clientId: "refunder", clientSecret: "s3cret" },
       { clock: testClock(), fetch: late },
     );
-    await assert.rejects(hasty.countersigned(wanted, never, { signal: controller.signal }), {
+    await assert.rejects(hasty.countersigned(newAsk, never, { signal: controller.signal }), {
       code: "ERR_ABORTED",
       cause: new Error("too late"),
     });
   });
 
   test("rejects a store without an idempotency key", async () => {
-    const { idempotencyKey: _, ...keyless } = wanted;
+    const { idempotencyKey: _, ...keyless } = newAsk;
     // @ts-expect-error the key is required with a store
     await assert.rejects(agent.countersigned(keyless, never, { store }), /idempotencyKey is required/);
   });

@@ -22,7 +22,7 @@ beforeEach(() => {
   stand.metadata = [{ status: 200, body: metadataOf(stand.issuer) }];
 });
 
-const wanted = { action: { type: "refund", order: "A-1001" }, approver: "owner" } as const;
+const newAsk = { action: { type: "refund", order: "A-1001" }, approver: "owner" } as const;
 const newAgent = (options: AgentOptions = {}) =>
   createAgent(
     { issuer: stand.issuer, clientId: "refunder", clientSecret: "s3cret" },
@@ -45,7 +45,7 @@ describe("errors of the agent", () => {
     });
     for (const order of [0.5, "\ud800", undefined, new Date()])
       await assert.rejects(
-        newAgent().ask({ ...wanted, action: { type: "refund", order } as never }),
+        newAgent().ask({ ...newAsk, action: { type: "refund", order } as never }),
         hasCode("ERR_INVALID_ARGUMENT"),
       );
   });
@@ -79,16 +79,16 @@ describe("errors of the agent", () => {
       { token_endpoint: "http://evil.example/token" },
     ]) {
       stand.metadata = [{ status: 200, body: { ...metadataOf(stand.issuer), ...body } }];
-      await assert.rejects(newAgent().ask(wanted), hasCode("ERR_METADATA"));
+      await assert.rejects(newAgent().ask(newAsk), hasCode("ERR_METADATA"));
     }
   });
 
   test("rejects with ERR_AUTHENTICATION for a private key that cannot be read", async () => {
     const privateKey = { pem: "not a key", algorithm: "ES256" } as const;
     const agent = createAgent({ issuer: stand.issuer, clientId: "refunder", privateKey });
-    await assert.rejects(agent.ask(wanted), hasCode("ERR_AUTHENTICATION"));
+    await assert.rejects(agent.ask(newAsk), hasCode("ERR_AUTHENTICATION"));
     const dpop = newAgent({ dpop: { jwk: { kty: "EC", crv: "P-256", x: "x", y: "y" } } });
-    const asked = await newAgent().ask(wanted);
+    const asked = await newAgent().ask(newAsk);
     assert(asked.outcome === "asked");
     stand.metadata = [
       { status: 200, body: { ...metadataOf(stand.issuer), dpop_signing_alg_values_supported: ["ES256"] } },
@@ -100,7 +100,7 @@ describe("errors of the agent", () => {
     const cause = new DOMException("no HMAC here", "OperationError");
     t.mock.method(crypto.subtle, "sign", () => Promise.reject(cause));
     const agent = newAgent({ clientAuthentication: "client_secret_jwt" });
-    await assert.rejects(agent.ask(wanted), (error: Error) => {
+    await assert.rejects(agent.ask(newAsk), (error: Error) => {
       assert.equal(error.cause, cause);
       return hasCode("ERR_AUTHENTICATION")(error);
     });
@@ -109,7 +109,7 @@ describe("errors of the agent", () => {
   test("rejects with ERR_NETWORK for a lost connection, and keeps the cause", async () => {
     const lost = new TypeError("connection lost");
     const error = await newAgent({ fetch: failing(lost) })
-      .ask(wanted)
+      .ask(newAsk)
       .catch((failure) => failure);
     hasCode("ERR_NETWORK")(error);
     assert.equal(error.cause.code, "ERR_NETWORK");
@@ -118,11 +118,11 @@ describe("errors of the agent", () => {
 
   test("rejects with ERR_TIMEOUT for a request that exceeds its time limit", async () => {
     const fetch = failing(new DOMException("The operation timed out", "TimeoutError"));
-    await assert.rejects(newAgent({ fetch }).ask(wanted), hasCode("ERR_TIMEOUT"));
+    await assert.rejects(newAgent({ fetch }).ask(newAsk), hasCode("ERR_TIMEOUT"));
   });
 
   test("rejects with ERR_TIMEOUT for wait without a status one minute after the expiry", async () => {
-    const asked = await newAgent().ask(wanted);
+    const asked = await newAgent().ask(newAsk);
     assert(asked.outcome === "asked");
     const agent = newAgent({ fetch: failing(new TypeError("connection lost")) });
     await assert.rejects(agent.wait(asked.ask), hasCode("ERR_TIMEOUT"));
@@ -131,12 +131,12 @@ describe("errors of the agent", () => {
   test("rejects with ERR_RESPONSE for a response without auth_req_id or OAuth error", async () => {
     for (const answer of [{ status: 200, body: {} }, { status: 404 }]) {
       stand.ask = [answer];
-      await assert.rejects(newAgent().ask(wanted), hasCode("ERR_RESPONSE"));
+      await assert.rejects(newAgent().ask(newAsk), hasCode("ERR_RESPONSE"));
     }
   });
 
   test("rejects with ERR_GRANT_MISMATCH for a granted field that was not requested", async () => {
-    const asked = await newAgent().ask(wanted);
+    const asked = await newAgent().ask(newAsk);
     assert(asked.outcome === "asked");
     const authorization_details = [{ type: "refund", order: "A-1002" }];
     const token = { access_token: "t", token_type: "Bearer", expires_in: 60, scope: "openid" };
@@ -147,7 +147,7 @@ describe("errors of the agent", () => {
   test("rejects with ERR_ABORTED, with the signal's reason as cause", async () => {
     const reason = new Error("shutting down");
     const error = await newAgent()
-      .ask(wanted, { signal: AbortSignal.abort(reason) })
+      .ask(newAsk, { signal: AbortSignal.abort(reason) })
       .catch((failure) => failure);
     hasCode("ERR_ABORTED")(error);
     assert.equal(error.cause, reason);
@@ -171,7 +171,7 @@ describe("errors passed to onProblem of the agent", () => {
       } as CallbackOptions,
     });
   const askedOf = async (agent: Agent) => {
-    const asked = await agent.ask({ ...wanted, idempotencyKey: key });
+    const asked = await agent.ask({ ...newAsk, idempotencyKey: key });
     assert(asked.outcome === "asked");
     return asked.ask;
   };

@@ -83,8 +83,8 @@ describe("agent and verifier", () => {
         await deployment.ada.decide(id, "approve");
     };
     const action = { ...refund, order: "S-1" };
-    const wanted = { action: { ...action, reason: "kind" }, approver: "owner" };
-    const outcome = await agent.countersigned(wanted, async (granted, token) => {
+    const newAsk = { action: { ...action, reason: "kind" }, approver: "owner" };
+    const outcome = await agent.countersigned(newAsk, async (granted, token) => {
       assert.ok(!("reason" in granted), "advisory words are not granted");
       const other = await verifier.spend(token, { ...action, amount: "10000.01" }, never);
       assert(other.outcome === "rejected");
@@ -107,8 +107,8 @@ describe("agent and verifier", () => {
     };
     const first = { ...refund, order: "S-20" };
     const second = { ...refund, order: "S-21", amount: "1.00" };
-    const wanted = { actions: [{ ...first, reason: "kind" }, second], approver: "owner" } as const;
-    const outcome = await agent.countersigned(wanted, async (granted, token) => {
+    const newAsk = { actions: [{ ...first, reason: "kind" }, second], approver: "owner" } as const;
+    const outcome = await agent.countersigned(newAsk, async (granted, token) => {
       assert.deepEqual(granted, [first, second]);
       for (const other of [first, [second, first], [first, { ...second, amount: "2.00" }]]) {
         const refused = await verifier.spend(token, other, never);
@@ -196,9 +196,9 @@ describe("agent and verifier", () => {
 
   test("returns the server's refusal with its error, and notifies no approver", async () => {
     const wrong = await agent.ask({ action: { ...refund, amount: "1" }, approver: "owner" });
-    const nobody = await agent.ask({ action: { ...refund, order: "S-9" }, approver: "nobody@example.com" });
-    assert(wrong.outcome === "refused" && nobody.outcome === "refused");
-    assert.deepEqual([wrong.error, nobody.error], ["invalid_authorization_details", "unknown_user_id"]);
+    const unknown = await agent.ask({ action: { ...refund, order: "S-9" }, approver: "nobody@example.com" });
+    assert(wrong.outcome === "refused" && unknown.outcome === "refused");
+    assert.deepEqual([wrong.error, unknown.error], ["invalid_authorization_details", "unknown_user_id"]);
   });
 
   test("runs a token bound to the agent's key with its proofs only", async () => {

@@ -19,7 +19,7 @@ let clock: ReturnType<typeof handClock>;
 let agent: Agent;
 let yes: Reply;
 const action = { type: "refund", order: "A-1001" };
-const wanted = { action, approver: "owner", idempotencyKey: "ticket-4711" } as const;
+const newAsk = { action, approver: "owner", idempotencyKey: "ticket-4711" } as const;
 const newAgent = (callback: CallbackOptions = {}) =>
   createAgent({ issuer: stand.issuer, clientId: "refunder", clientSecret: "s3cret" }, { clock, callback });
 
@@ -37,7 +37,7 @@ beforeEach(async () => {
 });
 
 async function askAs(asker = agent): Promise<Ask> {
-  const asked = await asker.ask(wanted);
+  const asked = await asker.ask(newAsk);
   assert(asked.outcome === "asked");
   return asked.ask;
 }
@@ -203,8 +203,8 @@ describe("ping", () => {
     let runs = 0;
     const run = () => (runs += 1);
     for (const [asker, countersigned] of [
-      [agent, () => agent.countersigned(wanted, run)],
-      [storing, () => storing.countersigned(wanted, run, { store })],
+      [agent, () => agent.countersigned(newAsk, run)],
+      [storing, () => storing.countersigned(newAsk, run, { store })],
     ] as const) {
       stand.token = [pending];
       const done = countersigned();
@@ -232,7 +232,7 @@ describe("ping", () => {
     let ready = 0;
     const asker = newAgent({ store: slow, onReady: () => (ready += 1) });
     stand.token = [yes];
-    const done = await asker.countersigned(wanted, () => "refunded", { store: slow });
+    const done = await asker.countersigned(newAsk, () => "refunded", { store: slow });
     assert.deepEqual(done, { outcome: "approved", result: "refunded" });
     assert.equal(ready, 0, "a waiter receives it");
     assert.equal(clock.passed, 0);
@@ -241,7 +241,7 @@ describe("ping", () => {
   test("calls countersigned with the same key in another process for a stored request (T21)", async () => {
     const store = new Map<string, Ask>();
     const killed = new AbortController();
-    const first = agent.countersigned(wanted, () => assert.fail(), { store, signal: killed.signal });
+    const first = agent.countersigned(newAsk, () => assert.fail(), { store, signal: killed.signal });
     await asleep();
     killed.abort(new Error("killed"));
     await assert.rejects(first, { code: "ERR_ABORTED", cause: new Error("killed") });
@@ -251,7 +251,7 @@ describe("ping", () => {
       const second = newAgent({
         store,
         onReady: ({ idempotencyKey }) =>
-          second.countersigned({ ...wanted, idempotencyKey }, () => "refunded", { store }).then(resolve),
+          second.countersigned({ ...newAsk, idempotencyKey }, () => "refunded", { store }).then(resolve),
       });
       ping(second);
     });
@@ -262,7 +262,7 @@ describe("ping", () => {
   test("rejects a server without ping before an approver is notified", async () => {
     const { backchannel_token_delivery_modes_supported: _, ...body } = metadataOf(stand.issuer);
     stand.metadata = [{ status: 200, body }];
-    await assert.rejects(newAgent().ask(wanted), /does not support delivery mode ping/);
+    await assert.rejects(newAgent().ask(newAsk), /does not support delivery mode ping/);
     assert.equal(stand.seen.length, 0);
     stand.metadata = [{ status: 200, body: metadataOf(stand.issuer) }];
   });

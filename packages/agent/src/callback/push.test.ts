@@ -21,7 +21,7 @@ let keys: CryptoKeyPair;
 let jwks: Reply;
 const problems: Error[] = [];
 const action = { type: "refund", order: "A-1001" };
-const wanted = { action, approver: "owner", idempotencyKey: "ticket-4711" } as const;
+const newAsk = { action, approver: "owner", idempotencyKey: "ticket-4711" } as const;
 const credentials = () => ({ issuer: stand.issuer, clientId: "refunder", clientSecret: "s3cret" });
 const onProblem = (problem: Error) => problems.push(problem);
 const newAgent = (callback: Partial<CallbackOptions> = {}) =>
@@ -86,7 +86,7 @@ async function pushed(members: object = {}, claims: JWTPayload = {}, signing: Si
   };
 }
 async function askAs(asker = agent): Promise<Ask> {
-  const asked = await asker.ask(wanted);
+  const asked = await asker.ask(newAsk);
   assert(asked.outcome === "asked");
   return asked.ask;
 }
@@ -271,7 +271,7 @@ describe("push", () => {
     const outcomes: unknown[] = [];
     const ways: ((taker: Agent, ready: Ask) => Promise<Outcome | { outcome: string }>)[] = [
       (taker, ready) => taker.wait(ready),
-      (taker) => taker.countersigned(wanted, () => "refunded", { store }),
+      (taker) => taker.countersigned(newAsk, () => "refunded", { store }),
     ];
     for (const way of ways) {
       const taker: Agent = newAgent({

@@ -15,7 +15,7 @@ beforeEach(() => {
   stand.metadata = [{ status: 200, body: metadataOf(stand.issuer) }];
 });
 
-const wanted = { action: { type: "refund" }, approver: "owner" } as const;
+const newAsk = { action: { type: "refund" }, approver: "owner" } as const;
 const clientSecret = "a secret of 256 bits, as the server makes them";
 type Proof = Pick<Credentials, "clientSecret" | "privateKey">;
 const newAgent = (proof: Proof, options?: AgentOptions) =>
@@ -28,7 +28,7 @@ const newAgent = (proof: Proof, options?: AgentOptions) =>
 async function assertionsOf(proof: Proof, key: CryptoKey | Uint8Array, alg: string, options?: AgentOptions) {
   stand.seen.length = 0;
   stand.ask = ["hang up", acknowledged()];
-  assert.equal((await newAgent(proof, options).ask(wanted)).outcome, "asked");
+  assert.equal((await newAgent(proof, options).ask(newAsk)).outcome, "asked");
   assert.equal(stand.seen.length, 2);
   const read = stand.seen.map(async ({ form, headers }) => {
     assert.equal(headers.authorization, undefined);
@@ -80,7 +80,7 @@ describe("client authentication", () => {
   });
 
   test("sends the secret in the form only (client_secret_post)", async () => {
-    await newAgent({ clientSecret }, { clientAuthentication: "client_secret_post" }).ask(wanted);
+    await newAgent({ clientSecret }, { clientAuthentication: "client_secret_post" }).ask(newAsk);
     assert.equal(stand.seen[0]?.form.get("client_id"), "refunder");
     assert.equal(stand.seen[0]?.form.get("client_secret"), clientSecret);
     assert.equal(stand.seen[0]?.headers.authorization, undefined);
@@ -92,9 +92,9 @@ describe("client authentication", () => {
     };
     stand.metadata = [{ status: 200, body: { ...metadataOf(stand.issuer), mtls_endpoint_aliases } }];
     for (const clientAuthentication of ["tls_client_auth", "self_signed_tls_client_auth"] as const)
-      await newAgent({}, { clientAuthentication }).ask(wanted);
-    await newAgent({ clientSecret }, { certificateBound: true }).ask(wanted);
-    await newAgent({ clientSecret }).ask(wanted);
+      await newAgent({}, { clientAuthentication }).ask(newAsk);
+    await newAgent({ clientSecret }, { certificateBound: true }).ask(newAsk);
+    await newAgent({ clientSecret }).ask(newAsk);
     assert.deepEqual(
       stand.seen.map(({ path }) => path),
       [...Array(3).fill("/bc-authorize?mtls"), "/bc-authorize"],
@@ -110,7 +110,7 @@ describe("client authentication", () => {
     const mtls_endpoint_aliases = { token_endpoint: "http://evil.example/token" };
     stand.metadata = [{ status: 200, body: { ...metadataOf(stand.issuer), mtls_endpoint_aliases } }];
     const agent = newAgent({}, { clientAuthentication: "tls_client_auth" });
-    await assert.rejects(agent.ask(wanted), /token_endpoint must be https/);
+    await assert.rejects(agent.ask(newAsk), /token_endpoint must be https/);
   });
 
   test("rejects a missing credential, and a key of a kind that cannot sign", async () => {

@@ -29,9 +29,9 @@ const secret = "s3cret with space/+";
 const newAgent = () =>
   createAgent({ issuer: stand.issuer, clientId: "refund-er", clientSecret: secret }, { clock });
 const refund = { type: "refund", order: "A-1001", amount: "10000.00", currency: "USD", quantity: 2 };
-const wanted = { action: refund, approver: "owner" } as const;
+const newAsk = { action: refund, approver: "owner" } as const;
 const askedOf = async (agent = newAgent(), more: Partial<NewAsk<typeof refund>> = {}) => {
-  const asked = await agent.ask({ ...wanted, ...more } as NewAsk<typeof refund>);
+  const asked = await agent.ask({ ...newAsk, ...more } as NewAsk<typeof refund>);
   assert(asked.outcome === "asked");
   return asked.ask;
 };
@@ -39,7 +39,7 @@ const askedOf = async (agent = newAgent(), more: Partial<NewAsk<typeof refund>> 
 describe("ask", () => {
   test("sends one form: openid, hint, one canonical authorization detail, idempotency key", async () => {
     await newAgent().ask({
-      ...wanted,
+      ...newAsk,
       approver: "dana@shop.example",
       message: "Ticket 4711",
       userCode: "4711",
@@ -108,7 +108,7 @@ describe("ask", () => {
     ];
     for (const error of codes) {
       stand.ask = [oauthError(error)];
-      assert.deepEqual(await newAgent().ask(wanted), {
+      assert.deepEqual(await newAgent().ask(newAsk), {
         outcome: "refused",
         error,
         description: `it is ${error}`,
@@ -120,7 +120,7 @@ describe("ask", () => {
 
   test("retries a lost connection with the same idempotency key", async () => {
     stand.ask = ["hang up", "hang up within", { status: 502, body: "<html>" }, acknowledged()];
-    assert.equal((await newAgent().ask(wanted)).outcome, "asked");
+    assert.equal((await newAgent().ask(newAsk)).outcome, "asked");
     assert.deepEqual(clock.slept, [250, 1_000, 4_000]);
     assert.equal(stand.seen.length, 4);
     assert.equal(new Set(stand.seen.map(({ headers }) => headers["idempotency-key"])).size, 1);
@@ -128,7 +128,7 @@ describe("ask", () => {
 
   test("rejects after four attempts with the key and the cause, without the secret", async () => {
     stand.ask = ["hang up"];
-    const error = await failureOf(newAgent().ask({ ...wanted, idempotencyKey: "ticket-4711" }));
+    const error = await failureOf(newAgent().ask({ ...newAsk, idempotencyKey: "ticket-4711" }));
     assert.match(error.message, /4 attempts.*ticket-4711/);
     assert((error.cause as Error).cause instanceof TypeError);
     assert.equal(stand.seen.length, 4);
@@ -142,7 +142,7 @@ describe("ask", () => {
       { status: 429, headers: { "retry-after": "Sun, 22 Nov 2026 12:00:09 GMT" } },
       oauthError("temporarily_unavailable"),
     ];
-    const refused = await newAgent().ask(wanted);
+    const refused = await newAgent().ask(newAsk);
     assert.deepEqual(refused, {
       outcome: "refused",
       error: "temporarily_unavailable",
@@ -154,16 +154,16 @@ describe("ask", () => {
   test("rejects a 503 after a lost connection: the request may have been received", async () => {
     stand.ask = ["hang up", { status: 503, headers: { "retry-after": "600" } }];
     assert.match(
-      (await failureOf(newAgent().ask(wanted))).message,
+      (await failureOf(newAgent().ask(newAsk))).message,
       /in 2 attempts; retry with idempotencyKey/,
     );
     stand.ask = ["hang up", oauthError("temporarily_unavailable")];
-    assert.match((await failureOf(newAgent().ask(wanted))).message, /in 4 attempts/);
+    assert.match((await failureOf(newAgent().ask(newAsk))).message, /in 4 attempts/);
   });
 
   test("does not wait for a Retry-After of more than 30 seconds", async () => {
     stand.ask = [{ status: 503, headers: { "retry-after": "600" } }];
-    assert.deepEqual(await newAgent().ask(wanted), { outcome: "refused", error: "temporarily_unavailable" });
+    assert.deepEqual(await newAgent().ask(newAsk), { outcome: "refused", error: "temporarily_unavailable" });
     assert.deepEqual(clock.slept, []);
   });
 
@@ -176,17 +176,17 @@ describe("ask", () => {
       '{"auth_req_id":"a","auth_req_id":"b"}',
     ]) {
       stand.ask = [{ status: 200, body }];
-      await assert.rejects(newAgent().ask(wanted), /lacks auth_req_id/);
+      await assert.rejects(newAgent().ask(newAsk), /lacks auth_req_id/);
     }
     stand.ask = [acknowledged({ interval: 0 })];
-    await assert.rejects(newAgent().ask(wanted), /interval/);
+    await assert.rejects(newAgent().ask(newAsk), /interval/);
     stand.ask = [{ status: 404, body: "<html>" }];
-    await assert.rejects(newAgent().ask(wanted), /returned 404 without an OAuth error/);
+    await assert.rejects(newAgent().ask(newAsk), /returned 404 without an OAuth error/);
   });
 
   test("does not follow a redirect", async () => {
     stand.ask = [{ status: 307, headers: { location: "https://elsewhere.example/" } }];
-    await assert.rejects(newAgent().ask(wanted), /returned 307/);
+    await assert.rejects(newAgent().ask(newAsk), /returned 307/);
   });
 
   test("rejects numbers that JSON would round, and decimals, with a remedy, before sending (T13)", async () => {
@@ -202,7 +202,7 @@ describe("ask", () => {
       [new Date(), /\$\[0\]\.amount is not JSON/],
       ["\ud800", /lone surrogate/],
     ] as const)
-      await assert.rejects(newAgent().ask({ ...wanted, action: { type: "refund", amount } as never }), {
+      await assert.rejects(newAgent().ask({ ...newAsk, action: { type: "refund", amount } as never }), {
         code: "ERR_INVALID_ARGUMENT",
         message,
       });
@@ -211,12 +211,12 @@ describe("ask", () => {
 
   test("rejects an idempotency key that a header cannot contain, before sending", async () => {
     for (const idempotencyKey of ["", "two words", "ümlaut", "a\nb", "x".repeat(256)])
-      await assert.rejects(newAgent().ask({ ...wanted, idempotencyKey }), /visible ASCII/);
+      await assert.rejects(newAgent().ask({ ...newAsk, idempotencyKey }), /visible ASCII/);
   });
 
   test("rejects with ERR_ABORTED on abort before, during and between attempts", async () => {
     const reason = new Error("the conversation ended");
-    await assert.rejects(newAgent().ask(wanted, { signal: AbortSignal.abort(reason) }), {
+    await assert.rejects(newAgent().ask(newAsk, { signal: AbortSignal.abort(reason) }), {
       code: "ERR_ABORTED",
       cause: reason,
     });
@@ -224,7 +224,7 @@ describe("ask", () => {
 
     stand.ask = ["never"];
     const during = new AbortController();
-    const asking = newAgent().ask(wanted, { signal: during.signal });
+    const asking = newAgent().ask(newAsk, { signal: during.signal });
     await until(() => stand.seen.length > 0);
     during.abort(reason);
     await assert.rejects(asking, { code: "ERR_ABORTED", cause: reason });
@@ -236,7 +236,7 @@ describe("ask", () => {
       between.abort(reason);
       return sleep(milliseconds, signal);
     };
-    await assert.rejects(newAgent().ask(wanted, { signal: between.signal }), {
+    await assert.rejects(newAgent().ask(newAsk, { signal: between.signal }), {
       code: "ERR_ABORTED",
       cause: reason,
     });

@@ -18,7 +18,7 @@ beforeEach(() => {
 });
 
 const clientSecret = "s3cret";
-const wanted: NewAsk = {
+const newAsk: NewAsk = {
   action: { type: "refund", order: "Ä-1001", amount: "10000.00", pieces: 2 },
   approver: "dana@shop.example",
   message: "Ticket 4711",
@@ -42,7 +42,7 @@ const opened = async (form: URLSearchParams) => {
 
 describe("signed requests", () => {
   test("puts all parameters but client authentication in the request object (T43)", async () => {
-    await newAgent({ key: keys.privateKey, kid: "sign-1" }).ask(wanted);
+    await newAgent({ key: keys.privateKey, kid: "sign-1" }).ask(newAsk);
     const [{ form, headers }] = stand.seen as [StandIn["seen"][0]];
     assert.deepEqual([...form.keys()], ["request"]);
     assert.equal(headers.authorization, `Basic ${btoa("refunder:s3cret")}`);
@@ -55,7 +55,7 @@ describe("signed requests", () => {
     assert.deepEqual(rest, {
       scope: "openid",
       login_hint: "dana@shop.example",
-      authorization_details: [wanted.action],
+      authorization_details: [newAsk.action],
       binding_message: "Ticket 4711",
       requested_expiry: 300,
       resource: "https://payments.example",
@@ -69,7 +69,7 @@ describe("signed requests", () => {
 
   test("signs a retry again, with the same idempotency key (T49)", async () => {
     stand.ask = ["hang up", { status: 503 }, acknowledged()];
-    await newAgent({ key: keys.privateKey }).ask(wanted);
+    await newAgent({ key: keys.privateKey }).ask(newAsk);
     const ids = await Promise.all(stand.seen.map(async ({ form }) => (await opened(form)).payload.jti));
     assert.equal(new Set(ids).size, 3);
     assert.equal(new Set(stand.seen.map(({ headers }) => headers["idempotency-key"])).size, 1);
@@ -79,7 +79,7 @@ describe("signed requests", () => {
     const jwk = await exportJWK(keys.privateKey);
     const credentials = { issuer: stand.issuer, clientId: "refunder", privateKey: { jwk } };
     const agent = createAgent(credentials, { clock: testClock(), signRequests: true });
-    const asked = await agent.ask(wanted);
+    const asked = await agent.ask(newAsk);
     assert(asked.outcome === "asked");
     await agent.redeem(asked.ask);
     const [ask, redemption] = stand.seen;

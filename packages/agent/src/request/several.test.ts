@@ -70,11 +70,11 @@ describe("several actions", () => {
 
   test("calls run once for all, and resumes a stored request only for the same list", async () => {
     const store = new Map<string, Ask>();
-    const wanted = { actions: [transfer, refund], approver: "owner", idempotencyKey: "job-1" } as const;
+    const newAsk = { actions: [transfer, refund], approver: "owner", idempotencyKey: "job-1" } as const;
     await answer([moved, refund]);
     const runs: unknown[] = [];
     const done = await agent.countersigned(
-      wanted,
+      newAsk,
       ([first, second]) => {
         runs.push([first.amount, second.order]);
         return "both";
@@ -84,7 +84,7 @@ describe("several actions", () => {
     assert.deepEqual(done, { outcome: "approved", result: "both" });
     assert.deepEqual(runs, [["10.00", "A-1"]]);
     store.set("job-1", { ...((await askBoth()) as unknown as Ask), idempotencyKey: "job-1" });
-    const turned = { ...wanted, actions: [refund, transfer] };
+    const turned = { ...newAsk, actions: [refund, transfer] };
     const failure = await failureOf(agent.countersigned(turned, () => "never", { store }));
     assert.match(failure.message, /was used for another action/);
   });

@@ -30,10 +30,10 @@ async function evidenceOf(from: TestLog, request: string): Promise<string> {
 
 async function problemsOf(document: string, options?: { key?: string }): Promise<string[]> {
   const verified = await verifyEvidence(document, options);
-  return "problems" in verified ? verified.problems.map(({ message: what }) => what) : [];
+  return "problems" in verified ? verified.problems.map(({ message }) => message) : [];
 }
 
-/** The document with something about it changed. */
+/** Returns the document after a change. */
 function changed(alter: (document: any) => void): string {
   const document = JSON.parse(text);
   alter(document);

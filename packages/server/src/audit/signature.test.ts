@@ -11,19 +11,19 @@ import {
 import type { CeremonyFault } from "@countersign/testing/browser/virtual-authenticator";
 import { verifyLog } from "./audit.ts";
 
-/** What is wrong with a log in which Ada's passkey answers for a request that wants a signature. */
+/** Returns the problems of a log with a request at level passkey-signed and the entries that `write` adds. */
 async function problemsOf(
-  tell: (book: TestLog, ada: PasskeySigner, asked: AskedRequest) => Promise<unknown>,
+  write: (book: TestLog, ada: PasskeySigner, asked: AskedRequest) => Promise<unknown>,
   request: Changed = { facts: { level: "passkey-signed" } },
 ): Promise<string[]> {
   const book = createTestLog();
   const ada = await book.enrol("apr_ada");
   const asked = await book.ask(request);
-  await tell(book, ada, asked);
+  await write(book, ada, asked);
   await book.checkpoint();
   const verified = await verifyLog(await book.lines(), { key: book.key });
   await book.close();
-  return "problems" in verified ? verified.problems.map(({ message: what }) => what) : [];
+  return "problems" in verified ? verified.problems.map(({ message }) => message) : [];
 }
 
 const disproved = "the signature does not approve req_1 with this digest and this card by apr_ada";
@@ -34,27 +34,27 @@ describe("signatures in the log", () => {
     assert.deepEqual(await problemsOf((book, ada, asked) => book.sign(asked, ada)), []);
   });
 
-  const others: { readonly [what: string]: Partial<SignedDecision> } = {
+  const otherDecisions: { readonly [title: string]: Partial<SignedDecision> } = {
     "detects an approval signed for another request (T10)": { request: "req_2" },
     "detects an approval signed for another digest (T9)": { digest: hashJson("another action") },
     "detects an approval signed for another card (T16)": { card: hashJson("another card") },
     "detects an approval signed for another approver (T1)": { approver: "apr_bob" },
     "detects an approval signed in another ceremony": { nonce: "AAAAAAAAAAAAAAAAAAAAAA" },
   };
-  for (const [rule, signed] of Object.entries(others))
-    test(rule, async () => {
+  for (const [title, signed] of Object.entries(otherDecisions))
+    test(title, async () => {
       assert.deepEqual(await problemsOf((book, ada, asked) => book.sign(asked, ada, { signed })), [
         disproved,
       ]);
     });
 
-  const answers: { readonly [what: string]: CeremonyFault } = {
+  const ceremonyFaults: { readonly [title: string]: CeremonyFault } = {
     "detects an approval signed on another site's page": { origin: "https://as.example.evil" },
     "detects an approval signed by a passkey of another site": { rpId: "evil.example" },
     "detects an approval without user verification": { unverified: true },
   };
-  for (const [rule, assertion] of Object.entries(answers))
-    test(rule, async () => {
+  for (const [title, assertion] of Object.entries(ceremonyFaults))
+    test(title, async () => {
       assert.deepEqual(await problemsOf((book, ada, asked) => book.sign(asked, ada, { assertion })), [
         disproved,
       ]);

@@ -13,7 +13,7 @@ import type { NewEntry } from "./new-entry.ts";
 
 let book: TestLog;
 let lines: string[];
-let kept: string[]; // the notes of the tale's three checkpoints
+let kept: string[]; // the notes of the three checkpoints of the history
 before(async () => {
   book = createTestLog();
   await writeHistory(book);
@@ -23,14 +23,14 @@ before(async () => {
 after(() => book.close());
 
 async function problemsOf(
-  given: Iterable<Line> | AsyncIterable<Line>,
+  input: Iterable<Line> | AsyncIterable<Line>,
   options?: VerifyOptions,
 ): Promise<string[]> {
-  const verified = await verifyLog(given, options);
-  return "problems" in verified ? verified.problems.map(({ message: what }) => what) : [];
+  const verified = await verifyLog(input, options);
+  return "problems" in verified ? verified.problems.map(({ message }) => message) : [];
 }
 
-/** Where the row of an entry stands among the lines, and what is on it. */
+/** Returns the index of the line with this entry. */
 function rowOf(index: number): number {
   return lines.findIndex(
     (line) => line.endsWith(`"index":${index}}`) || line.includes(`"index":${index},"texts"`),
@@ -87,8 +87,8 @@ describe("verifyLog", () => {
     t.diagnostic(`COUNTERSIGN_SEED=${seed}, ${bytes.length} bytes`);
     const random = randomFrom(seed);
     const every = process.env.COUNTERSIGN_LONG === "1";
-    const places = every ? bytes.keys() : Array.from({ length: 250 }, () => random(bytes.length));
-    for (const at of places) {
+    const offsets = every ? bytes.keys() : Array.from({ length: 250 }, () => random(bytes.length));
+    for (const at of offsets) {
       const flipped = Buffer.from(bytes);
       flipped[at] = flipped[at]! ^ (1 + random(255));
       const around = JSON.stringify(flipped.subarray(Math.max(0, at - 20), at + 20).toString("latin1"));
@@ -379,7 +379,7 @@ function approvedInstead({ entry, texts }: NewEntry): NewEntry {
   };
 }
 
-/** A small generator of numbers below `limit` (mulberry32), the same for the same seed. */
+/** Creates a seeded generator of integers below `limit` (mulberry32). */
 function randomFrom(seed: number): (limit: number) => number {
   let state = seed;
   return (limit) => {
@@ -390,7 +390,7 @@ function randomFrom(seed: number): (limit: number) => number {
   };
 }
 
-/** Members in canonical order, for JSON.stringify. */
+/** Returns the object with its members in canonical order, for JSON.stringify. */
 function sorted(member: unknown): unknown {
   if (typeof member !== "object" || member === null || Array.isArray(member)) return member;
   return Object.fromEntries(Object.entries(member).sort(([a], [b]) => (a < b ? -1 : 1)));

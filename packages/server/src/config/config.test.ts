@@ -69,10 +69,10 @@ function parseProblems(text: string): readonly ConfigProblem[] {
   return "problems" in read ? read.problems : [];
 }
 
-/** The file after a change of its text. */
+/** Returns the configuration text after a change. */
 const edit = (from: string | RegExp, to: string) => replaceConfigText(validConfig, from, to);
 
-/** The one problem after a change to the file, as "line:column path: message". */
+/** Returns the only problem after a change to the text, as "line:column path: message". */
 function problem(from: string | RegExp, to: string): string {
   const problems = parseProblems(edit(from, to));
   assert.equal(problems.length, 1, JSON.stringify(problems, null, 2));
@@ -157,28 +157,29 @@ describe("parseConfig", () => {
     assert.equal(
       parseValidConfig(both).actions.get("refund")?.hash,
       parseValidConfig(validConfig).actions.get("refund")?.hash,
-      "it is a rule around the type, not a part of it",
+      "combinable_with is not part of the type",
     );
-    const say = (text: string) => parseProblems(text).map(({ path, message }) => `${path}: ${message}`);
+    const formatProblems = (text: string) =>
+      parseProblems(text).map(({ path, message }) => `${path}: ${message}`);
     const at = "actions.refund.combinable_with[0]";
     const credit = action("credit", "[]");
-    assert.deepEqual(say(`${two}${action("refund", "[credit]")}${credit}`), [
+    assert.deepEqual(formatProblems(`${two}${action("refund", "[credit]")}${credit}`), [
       `${at}: credit does not name refund in turn`,
     ]);
-    assert.deepEqual(say(`${two}${action("refund", "[credid]")}${credit}`), [
+    assert.deepEqual(formatProblems(`${two}${action("refund", "[credid]")}${credit}`), [
       `${at}: no action is called credid`,
     ]);
-    assert.deepEqual(say(`${two}${action("refund", "[refund, refund]")}`), [
+    assert.deepEqual(formatProblems(`${two}${action("refund", "[refund, refund]")}`), [
       "actions.refund.combinable_with[1]: refund is listed twice",
     ]);
     const apis = "apis:\n  other: { audience: https://other.example }\n";
     const apart = `${two}${action("refund", "[credit]")}${action("credit", "[refund]", "other")}`;
-    assert.deepEqual(say(replaceConfigText(apart, "apis:\n", apis)), [
+    assert.deepEqual(formatProblems(replaceConfigText(apart, "apis:\n", apis)), [
       `${at}: credit belongs to another API; combined actions must share one API`,
       "actions.credit.combinable_with[0]: refund belongs to another API; combined actions must share one API",
     ]);
     const scope = edit("    bound:", "    combinable_with: [refunds.export]\n    bound:");
-    assert.deepEqual(say(scope), [`${at}: no action is called refunds.export`]);
+    assert.deepEqual(formatProblems(scope), [`${at}: no action is called refunds.export`]);
   });
 
   test("returns a scope of the file as a policy without fields", () => {

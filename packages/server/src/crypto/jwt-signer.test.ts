@@ -9,7 +9,7 @@ const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256
 describe("createJwtSigner", () => {
   test("returns a JWS that other libraries verify, whatever the length of its numbers", async () => {
     const sign = createJwtSigner(privateKey, "key_1");
-    // One number in 256 is shorter than the others, and one in two needs a zero before it.
+    // One in 256 numbers is shorter, and every second one needs a leading zero.
     for (let n = 0; n < 2_000; n += 1) {
       const claims = { iss: "https://issuer.example", n, text: "für “Ada”" };
       const jws = sign("at+jwt", claims);

@@ -10,12 +10,12 @@ describe("formatError", () => {
       parameters: ["ada@example.com"],
       input: "postgres://a:b@c",
     });
-    const told = describeFault(fault);
+    const described = describeFault(fault);
     assert.deepEqual(
-      { ...told, at: [] },
+      { ...described, at: [] },
       { type: "TypeError", message: "it failed", code: "ERR_IT", at: [] },
     );
-    assert.match(told.at[0] ?? "", /^at .*format-error\.test\.ts:\d+:\d+\)?$/);
+    assert.match(described.at[0] ?? "", /^at .*format-error\.test\.ts:\d+:\d+\)?$/);
   });
 
   test("formats a chain of at most five causes", () => {
@@ -42,11 +42,11 @@ describe("formatError", () => {
   });
 
   test("ignores a line of a multi-line message that resembles a stack frame", () => {
-    const told = describeFault(new Error("first\n    at secret (/etc/passwd)\nthird"));
-    assert.ok(told.at.every((frame) => !frame.includes("secret")));
+    const described = describeFault(new Error("first\n    at secret (/etc/passwd)\nthird"));
+    assert.ok(described.at.every((frame) => !frame.includes("secret")));
   });
 
-  const cases: readonly (readonly [said: string, told: string])[] = [
+  const cases: readonly (readonly [message: string, redacted: string])[] = [
     ["connect ECONNREFUSED 127.0.0.1:5432", "connect ECONNREFUSED 127.0.0.1:5432"],
     [
       "postgres://db.example:5432/countersign: connection refused",
@@ -72,9 +72,9 @@ describe("formatError", () => {
       "the file /var/lib/countersign-data/countersign.db is damaged",
     ],
   ];
-  for (const [said, told] of cases)
-    test(`redacts the values of "${said.slice(0, 40)}…"`, () => {
-      assert.equal(redactMessage(said), told);
+  for (const [message, redacted] of cases)
+    test(`redacts the values of "${message.slice(0, 40)}…"`, () => {
+      assert.equal(redactMessage(message), redacted);
     });
 
   test("removes quotations from parser errors and SQLSTATE 22 and 23", () => {

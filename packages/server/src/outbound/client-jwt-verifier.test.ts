@@ -67,8 +67,8 @@ describe("createClientJwtVerifier", () => {
     const secret = new TextEncoder().encode(JSON.stringify(jwk));
     const confused = await new SignJWT({ iss: "a" }).setProtectedHeader({ alg: "HS256" }).sign(secret);
     for (const keys of [registered(jwk), registered({ kty: "oct", k: "AAAA" })])
-      for (const wanted of [{}, { algorithms: ["HS256"] }])
-        assert.deepEqual(await verify(keys, confused, wanted), { refused: "malformed" });
+      for (const options of [{}, { algorithms: ["HS256"] }])
+        assert.deepEqual(await verify(keys, confused, options), { refused: "malformed" });
     const [, payload, signature] = (await sign()).split(".");
     const header = Buffer.from(JSON.stringify({ alg: "ES256", crit: ["x"], x: 1 })).toString("base64url");
     assert.deepEqual(await verify(registered(jwk), `${header}.${payload}.${signature}`, {}), {

@@ -23,35 +23,35 @@ before(async () => {
 });
 after(() => receiver.close());
 
-/** A name that stands for loopback, as the test's certificate is for it. */
+/** Returns a URL of the receiver by the name in its certificate, which resolves to loopback. */
 const at = (path: string) => `https://agent.example:${receiver.port}${path}`;
-const home = async () => ["127.0.0.1"];
+const resolveLoopback = async () => ["127.0.0.1"];
 
-function answered(result: OutboundResponse | OutboundFailure): OutboundResponse {
+function assertResponse(result: OutboundResponse | OutboundFailure): OutboundResponse {
   assert.ok("status" in result, JSON.stringify(result));
   return result;
 }
 
-function failed(result: OutboundResponse | OutboundFailure): OutboundFailure {
+function assertFailure(result: OutboundResponse | OutboundFailure): OutboundFailure {
   assert.ok("failed" in result, JSON.stringify(result));
   return result;
 }
 
-/** A call that reaches the receiver, changed. */
+/** Calls the receiver. */
 function call(changed: Partial<OutboundRequest> = {}): Promise<OutboundResponse | OutboundFailure> {
-  const outbound = createOutbound({ ...loopback, ca, resolve: home });
+  const outbound = createOutbound({ ...loopback, ca, resolve: resolveLoopback });
   return outbound({ ...get, url: at("/"), ...changed });
 }
 
 describe("createOutbound", () => {
   test("sends method, headers and body to the host, and returns the response", async () => {
-    receiver.respond = (response) => response.writeHead(201, { "x-told": "yes" }).end("täken");
+    receiver.respond = (response) => response.writeHead(201, { "x-reply": "yes" }).end("täken");
     const body = '{"a":"ä"}';
-    const answer = answered(
+    const result = assertResponse(
       await call({ method: "POST", url: at("/cb?x=1"), headers: { authorization: "Bearer t" }, body }),
     );
     assert.deepEqual(
-      [answer.status, answer.body, answer.complete, answer.headers["x-told"]],
+      [result.status, result.body, result.complete, result.headers["x-reply"]],
       [201, "täken", true, "yes"],
     );
     const got = receiver.received.at(-1)!;
@@ -64,10 +64,10 @@ describe("createOutbound", () => {
 
   test("rejects a certificate of another authority, or for another name", async () => {
     const before = receiver.received.length;
-    const stranger = createOutbound({ ...loopback, resolve: home });
-    assert.equal(failed(await stranger({ ...get, url: at("/") })).failed, "unreachable");
+    const stranger = createOutbound({ ...loopback, resolve: resolveLoopback });
+    assert.equal(assertFailure(await stranger({ ...get, url: at("/") })).failed, "unreachable");
     const other = await call({ url: `https://other.example:${receiver.port}/` });
-    assert.match(failed(other).why, /other\.example/);
+    assert.match(assertFailure(other).why, /other\.example/);
     assert.equal(receiver.received.length, before);
   });
 
@@ -75,11 +75,11 @@ describe("createOutbound", () => {
     const plain = await startReceiver();
     try {
       const url = plain.origin;
-      assert.equal(failed(await call({ url })).failed, "refused");
-      const lenient = createOutbound({ ...loopback, allowHttp: true, resolve: home });
-      assert.equal(answered(await lenient({ ...get, url })).status, 204);
+      assert.equal(assertFailure(await call({ url })).failed, "refused");
+      const lenient = createOutbound({ ...loopback, allowHttp: true, resolve: resolveLoopback });
+      assert.equal(assertResponse(await lenient({ ...get, url })).status, 204);
       const open = createOutbound({ ...loopback, allowHttp: true, resolve: async () => ["8.8.8.8"] });
-      assert.equal(failed(await open({ ...get, url })).failed, "refused");
+      assert.equal(assertFailure(await open({ ...get, url })).failed, "refused");
     } finally {
       await plain.close();
     }
@@ -89,7 +89,7 @@ describe("createOutbound", () => {
     for (const status of [301, 302, 303, 307, 308]) {
       receiver.respond = (response) => response.writeHead(status, { location: at("/internal") }).end();
       const before = receiver.received.length;
-      assert.equal(answered(await call()).status, status);
+      assert.equal(assertResponse(await call()).status, status);
       assert.equal(receiver.received.length, before + 1);
     }
   });
@@ -97,13 +97,13 @@ describe("createOutbound", () => {
   test("connects to the address that was checked, whatever the name resolves to later (T37)", async () => {
     receiver.respond = (response) => response.writeHead(204).end();
     let asked = 0;
-    // Public when it is checked, inside when it would be asked again.
+    // The allowed address on the first lookup, a private one later.
     const rebinding = async () => (asked++ === 0 ? ["127.0.0.1"] : ["169.254.169.254"]);
     const outbound = createOutbound({ ...loopback, ca, resolve: rebinding });
-    assert.equal(answered(await outbound({ ...get, url: at("/") })).status, 204);
+    assert.equal(assertResponse(await outbound({ ...get, url: at("/") })).status, 204);
     assert.equal(asked, 1);
     assert.match(
-      failed(await outbound({ ...get, url: at("/") })).why,
+      assertFailure(await outbound({ ...get, url: at("/") })).why,
       /agent\.example resolves to 169\.254\.169\.254/,
     );
   });
@@ -117,7 +117,7 @@ describe("createOutbound", () => {
         ca,
         resolve: async () => ["8.8.8.8", inside],
       });
-      assert.equal(failed(await outbound({ ...get, url: at("/") })).failed, "refused", inside);
+      assert.equal(assertFailure(await outbound({ ...get, url: at("/") })).failed, "refused", inside);
     }
     assert.equal(receiver.countConnections(), before);
   });
@@ -125,19 +125,19 @@ describe("createOutbound", () => {
   test("treats localhost, as resolved by the system, as private", async () => {
     const outbound = createOutbound({ allowPrivate: [], allowHttp: false, ca });
     const url = `https://localhost:${receiver.port}/`;
-    assert.equal(failed(await outbound({ ...get, url })).failed, "refused");
+    assert.equal(assertFailure(await outbound({ ...get, url })).failed, "refused");
   });
 
   test("skips addresses of a name that do not respond", async () => {
     receiver.respond = (response) => response.writeHead(204).end();
     const outbound = createOutbound({ ...loopback, ca, resolve: async () => ["::1", "127.0.0.1"] });
-    assert.equal(answered(await outbound({ ...get, url: at("/") })).status, 204);
+    assert.equal(assertResponse(await outbound({ ...get, url: at("/") })).status, 204);
   });
 
   test("returns unreachable for a name without an address, and for one that does not resolve", async () => {
     for (const resolve of [async () => [], async () => Promise.reject(new Error("ENOTFOUND"))]) {
       const outbound = createOutbound({ ...loopback, ca, resolve });
-      assert.equal(failed(await outbound({ ...get, url: at("/") })).failed, "unreachable");
+      assert.equal(assertFailure(await outbound({ ...get, url: at("/") })).failed, "unreachable");
     }
   });
 
@@ -152,7 +152,7 @@ describe("createOutbound", () => {
     };
     const outbound = createOutbound({ ...loopback, ca, resolve: slow });
     const both = [1, 2].map(() => outbound({ ...get, url: at("/"), timeoutMs: 20 }));
-    for (const result of await Promise.all(both)) assert.equal(failed(result).failed, "timeout");
+    for (const result of await Promise.all(both)) assert.equal(assertFailure(result).failed, "timeout");
     assert.equal(asked, 1);
     found(["127.0.0.1"]);
   });
@@ -166,28 +166,28 @@ describe("createOutbound", () => {
       response.on("drain", flood);
       flood();
     };
-    const answer = answered(await call({ maxBytes: 1000 }));
-    assert.deepEqual([answer.status, answer.complete, answer.body], [200, false, "a".repeat(1000)]);
+    const result = assertResponse(await call({ maxBytes: 1000 }));
+    assert.deepEqual([result.status, result.complete, result.body], [200, false, "a".repeat(1000)]);
   });
 
   test("reads a slow body until the time limit, and not at all with maxBytes 0", async () => {
     receiver.respond = (response) => void response.writeHead(200).write("a");
-    const late = answered(await call({ timeoutMs: 200 }));
+    const late = assertResponse(await call({ timeoutMs: 200 }));
     assert.deepEqual([late.status, late.complete, late.body], [200, false, "a"]);
-    const unread = answered(await call({ maxBytes: 0, timeoutMs: 60_000 }));
+    const unread = assertResponse(await call({ maxBytes: 0, timeoutMs: 60_000 }));
     assert.deepEqual([unread.status, unread.complete, unread.body], [200, false, ""]);
   });
 
   test("returns timeout if no status arrives within the time limit", async () => {
     receiver.respond = () => {};
-    const result = failed(await call({ timeoutMs: 100 }));
+    const result = assertFailure(await call({ timeoutMs: 100 }));
     assert.deepEqual(result, { failed: "timeout", why: "no response within 100 ms" });
   });
 
   test("returns unreachable for headers that are too long or not HTTP", async () => {
     receiver.respond = (response) => response.writeHead(200, { "x-long": "a".repeat(20_000) }).end();
-    assert.equal(failed(await call()).failed, "unreachable");
-    const outbound = createOutbound({ ...loopback, allowHttp: true, resolve: home });
+    assert.equal(assertFailure(await call()).failed, "unreachable");
+    const outbound = createOutbound({ ...loopback, allowHttp: true, resolve: resolveLoopback });
     for (const line of [
       "hello\r\n\r\n",
       "HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n",
@@ -200,7 +200,7 @@ describe("createOutbound", () => {
       await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
       const { port } = server.address() as { port: number };
       const result = await outbound({ ...get, url: `http://localhost:${port}/`, timeoutMs: 2_000 });
-      assert.equal(failed(result).failed, "unreachable", line);
+      assert.equal(assertFailure(result).failed, "unreachable", line);
       await new Promise<void>((resolve) => server.close(() => resolve()));
     }
   });
@@ -211,14 +211,14 @@ describe("createOutbound", () => {
     const calling = call({ signal: stop.signal });
     await receiver.waitForCount(receiver.received.length + 1);
     stop.abort();
-    assert.equal(failed(await calling).failed, "stopped");
-    assert.equal(failed(await call({ signal: stop.signal })).failed, "stopped");
+    assert.equal(assertFailure(await calling).failed, "stopped");
+    assert.equal(assertFailure(await call({ signal: stop.signal })).failed, "stopped");
   });
 
   test("rejects a header value that contains a second header", async () => {
     const before = receiver.received.length;
     const result = await call({ headers: { authorization: "Bearer a\r\nx-injected: yes" } });
-    assert.equal(failed(result).failed, "unreachable");
+    assert.equal(assertFailure(result).failed, "unreachable");
     assert.equal(receiver.received.length, before);
   });
 

@@ -12,9 +12,9 @@ const tls = "tls: { certificate: id.pem, key: /run/id.key }";
 const files = { certificate: "/etc/countersign/id.pem", key: "/run/id.key" };
 
 function listening(lines: string, issuer = https) {
-  const answer = read(issuer, lines);
-  assert.ok("config" in answer, JSON.stringify(answer));
-  const { listen, mtls } = answer.config;
+  const parsed = read(issuer, lines);
+  assert.ok("config" in parsed, JSON.stringify(parsed));
+  const { listen, mtls } = parsed.config;
   return { listen, mtls };
 }
 

@@ -11,7 +11,7 @@ function problemsOf(change: Partial<Declaration>): readonly DeclarationProblem[]
   return "problems" in built ? built.problems : [];
 }
 
-/** The one problem, as "path: message". */
+/** Returns the only problem, as "path: message". */
 function problem(change: Partial<Declaration>): string {
   const problems = problemsOf(change);
   assert.equal(problems.length, 1, JSON.stringify(problems, null, 2));
@@ -19,7 +19,7 @@ function problem(change: Partial<Declaration>): string {
   return `${problems[0]!.path.join(".")}: ${problems[0]!.message}`;
 }
 
-/** The refundDeclaration with one field's schema changed, or one field more. */
+/** Returns refundDeclaration with the schema of one field changed or added. */
 function withField(name: string, field: Json): Partial<Declaration> {
   const { properties } = refundDeclaration.schema;
   return { schema: { ...refundDeclaration.schema, properties: { ...properties, [name]: field } } };

@@ -16,7 +16,7 @@ const agent = { id: "agent-1", name: "Ticket agent" };
 const expiresAt = Date.UTC(2026, 10, 22);
 const salt = "c2FsdHNhbHRzYWx0c2FsdA";
 
-/** One part of the refund's type. */
+/** Returns one part of type refund. */
 function part(bound: JsonObject, advisory: JsonObject = {}): ParsedPart {
   return { policy, bound, advisory };
 }
@@ -30,7 +30,7 @@ function single(card: ReturnType<typeof renderCard>): SingleCard {
   return card;
 }
 
-/** Every text on the card. */
+/** Returns every text on the card. */
 function textsOf(value: unknown): string[] {
   if (typeof value === "string") return [value];
   return typeof value === "object" && value !== null ? Object.values(value).flatMap(textsOf) : [];
@@ -163,10 +163,10 @@ describe("renderCard", () => {
   test("refuses a value that cannot be displayed as declared, with its path", () => {
     const refused = (change: JsonObject, count = 1) => {
       const parts = [part(refundFields), part({ ...refundFields, ...change })].slice(-count);
-      const answer = renderCard({ parts, agent, expiresAt, salt });
-      assert.ok("refused" in answer);
-      assert.equal(answer.refused, "invalid_authorization_details");
-      return `${answer.path} ${answer.why}`;
+      const result = renderCard({ parts, agent, expiresAt, salt });
+      assert.ok("refused" in result);
+      assert.equal(result.refused, "invalid_authorization_details");
+      return `${result.path} ${result.why}`;
     };
     assert.match(refused({ amount: "10,000.00" }), /^\$\[0\]\.amount must be a plain decimal/);
     assert.equal(refused({ currency: "XXX" }), "$[0].currency is not an ISO 4217 currency code");
@@ -214,15 +214,15 @@ describe("renderCard", () => {
       ["   ", "space"],
       ["a  b", "space"],
     ] as const) {
-      const answer = parseBindingMessage(text);
-      assert.ok("refused" in answer, JSON.stringify(text));
-      assert.equal(answer.refused, "invalid_binding_message");
-      assert.match(answer.why, new RegExp(`^binding_message .*${why}`));
-      assert.match(answer.why, /^[\x20-\x21\x23-\x5B\x5D-\x7E]+$/);
+      const result = parseBindingMessage(text);
+      assert.ok("refused" in result, JSON.stringify(text));
+      assert.equal(result.refused, "invalid_binding_message");
+      assert.match(result.why, new RegExp(`^binding_message .*${why}`));
+      assert.match(result.why, /^[\x20-\x21\x23-\x5B\x5D-\x7E]+$/);
     }
   });
 
-  /** Named one by one, so that this test does not ask the code under test what is invisible. */
+  /** Listed one by one, so that the test does not depend on the code under test. */
   function isInvisible(code: number, lineBreaks: boolean): boolean {
     const ranges = [
       ...[

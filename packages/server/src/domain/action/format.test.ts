@@ -25,12 +25,12 @@ const amount = fc
     ([negative, whole, decimals]) => `${negative ? "-" : ""}${whole}${decimals === "" ? "" : `.${decimals}`}`,
   );
 /** The canonical spelling of any plain decimal. */
-function spell(result: string | FormatRefused, given: string): string {
-  return typeof result !== "string" && result.refused === "not_canonical" ? result.spelling : given;
+function spell(result: string | FormatRefused, value: string): string {
+  return typeof result !== "string" && result.refused === "not_canonical" ? result.spelling : value;
 }
 const currency = fc.constantFrom(...currencies);
 
-/** The number in a shown amount, as an integer of 10^-8. */
+/** Returns the number in a displayed amount, in units of 10^-8. */
 function units(text: string): bigint {
   const [, whole = "", decimals = ""] = /(\d[\d,]*)(?:\.(\d+))?/.exec(text) ?? [];
   const sign = text.startsWith("-") ? -1n : 1n;
@@ -51,10 +51,10 @@ describe("formatValue", () => {
 
   test("loses no digit of money and shows nothing invisible", () => {
     fc.assert(
-      fc.property(amount, currency, (given, code) => {
-        const shown = formatMoney(spell(formatMoney(given, code), given), code);
+      fc.property(amount, currency, (value, code) => {
+        const shown = formatMoney(spell(formatMoney(value, code), value), code);
         assert.ok(typeof shown === "string");
-        assert.equal(units(shown), units(given));
+        assert.equal(units(shown), units(value));
         assert.doesNotMatch(shown, /[^\P{Z} ]|\p{C}/u);
       }),
     );
@@ -99,8 +99,8 @@ describe("formatValue", () => {
       "-0.00": "0.00",
       "-1": "-1.00",
     };
-    for (const [given, spelling] of Object.entries(spellings)) {
-      assert.deepEqual(formatMoney(given, "USD"), { refused: "not_canonical", spelling }, given);
+    for (const [value, spelling] of Object.entries(spellings)) {
+      assert.deepEqual(formatMoney(value, "USD"), { refused: "not_canonical", spelling }, value);
       assert.equal(typeof formatMoney(spelling, "USD"), "string", spelling);
     }
     assert.deepEqual(formatMoney("5000.0", "JPY"), { refused: "not_canonical", spelling: "5000" });
@@ -158,8 +158,8 @@ describe("formatValue", () => {
   });
 
   test("quantity: refuses every spelling but one, and names that (T63)", () => {
-    for (const [given, spelling] of Object.entries({ "1250.50": "1250.5", "1.0": "1", "-0": "0" }))
-      assert.deepEqual(formatQuantity(given, "kg"), { refused: "not_canonical", spelling });
+    for (const [value, spelling] of Object.entries({ "1250.50": "1250.5", "1.0": "1", "-0": "0" }))
+      assert.deepEqual(formatQuantity(value, "kg"), { refused: "not_canonical", spelling });
   });
 
   test("shows days, hours, minutes and seconds of a duration in full", () => {
@@ -190,8 +190,8 @@ describe("formatValue", () => {
       "2026-11-22T14:00:00.000Z": "2026-11-22T14:00:00Z",
       "2026-11-22T15:00:00.250+01:00": "2026-11-22T14:00:00.25Z",
     };
-    for (const [given, spelling] of Object.entries(spellings)) {
-      assert.deepEqual(formatTime(given), { refused: "not_canonical", spelling }, given);
+    for (const [value, spelling] of Object.entries(spellings)) {
+      assert.deepEqual(formatTime(value), { refused: "not_canonical", spelling }, value);
       assert.equal(typeof formatTime(spelling), "string", spelling);
     }
   });
@@ -219,7 +219,7 @@ describe("formatValue", () => {
     ];
     for (const text of [...wrong, ...impossible, ...offset])
       assert.deepEqual(formatTime(text), { refused: "not_a_time" }, text);
-    // Milliseconds where seconds are meant.
+    // Milliseconds instead of seconds.
     assert.deepEqual(formatEpochSeconds(1_795_356_000_000), { refused: "not_a_time" });
   });
 

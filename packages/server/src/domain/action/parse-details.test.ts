@@ -18,27 +18,27 @@ function read(fields: object) {
   return readText(JSON.stringify([{ type: "refund", ...refundFields, ...fields }]));
 }
 
-/** The refusal, as the words after `invalid_authorization_details`. */
-function refusal(answer: ReturnType<typeof parseDetails>): string {
-  assert.ok("refused" in answer, "it was accepted");
-  assert.equal(answer.refused, "invalid_authorization_details");
-  return `${answer.path} ${answer.why}`;
+/** Returns the refusal as "path why". Fails if the details were accepted. */
+function refusal(result: ReturnType<typeof parseDetails>): string {
+  assert.ok("refused" in result, "it was accepted");
+  assert.equal(result.refused, "invalid_authorization_details");
+  return `${result.path} ${result.why}`;
 }
 
 describe("parseDetails", () => {
   test("returns policy, bound and advisory fields", () => {
-    const answer = read({ parcels: 2, copies: ["bob"], reason: "It was late.\nTwice." });
-    assert.ok(!("refused" in answer));
-    assert.equal(answer.length, 1);
-    assert.equal(answer[0]?.policy, samplePolicies.get("refund"));
-    assert.deepEqual(answer[0]?.bound, { ...refundFields, parcels: 2, copies: ["bob"] });
-    assert.deepEqual(answer[0]?.advisory, { reason: "It was late.\nTwice." });
+    const result = read({ parcels: 2, copies: ["bob"], reason: "It was late.\nTwice." });
+    assert.ok(!("refused" in result));
+    assert.equal(result.length, 1);
+    assert.equal(result[0]?.policy, samplePolicies.get("refund"));
+    assert.deepEqual(result[0]?.bound, { ...refundFields, parcels: 2, copies: ["bob"] });
+    assert.deepEqual(result[0]?.advisory, { reason: "It was late.\nTwice." });
   });
 
   test("does not read numbers from strings (T13)", () => {
-    const answer = read({ parcels: 9007199254740991 });
-    assert.ok(!("refused" in answer));
-    assert.equal(answer[0]?.bound.parcels, 9007199254740991);
+    const result = read({ parcels: 9007199254740991 });
+    assert.ok(!("refused" in result));
+    assert.equal(result[0]?.bound.parcels, 9007199254740991);
     assert.equal(refusal(read({ parcels: "2" })), "$[0].parcels must be integer");
     assert.equal(refusal(read({ amount: 10000 })), "$[0].amount must be string");
   });
@@ -153,8 +153,8 @@ describe("parseDetails", () => {
   });
 
   test("refuses in the alphabet of error_description, for any input", () => {
-    const description = (answer: ReturnType<typeof parseDetails>) =>
-      assert.match(refusal(answer), /^[\x20-\x21\x23-\x5B\x5D-\x7E]+$/);
+    const description = (result: ReturnType<typeof parseDetails>) =>
+      assert.match(refusal(result), /^[\x20-\x21\x23-\x5B\x5D-\x7E]+$/);
     const text = fc.string({ unit: "binary", maxLength: 30 });
     fc.assert(fc.property(text, (type) => description(readText(JSON.stringify([{ type: `x${type}` }])))));
     fc.assert(fc.property(text, (name) => description(read({ [`x${name}`]: 1 }))));
@@ -170,7 +170,7 @@ describe("parseDetails", () => {
     );
   });
 
-  /** Two types that may be approved together, in any number. */
+  /** Two types that may be combined with each other and themselves. */
   const joined: ReadonlyMap<string, ActionPolicy> = new Map(
     ["refund", "credit"].map((type) => [
       type,
@@ -184,10 +184,10 @@ describe("parseDetails", () => {
       { type: "credit", ...refundFields },
       { type: "refund", ...refundFields, order: "A-2" },
     ];
-    const answer = parseDetails(JSON.stringify(sent), joined);
-    assert.ok(!("refused" in answer));
+    const result = parseDetails(JSON.stringify(sent), joined);
+    assert.ok(!("refused" in result));
     assert.deepEqual(
-      answer.map(({ policy, bound, advisory }) => ({ type: policy.definition.type, ...bound, ...advisory })),
+      result.map(({ policy, bound, advisory }) => ({ type: policy.definition.type, ...bound, ...advisory })),
       sent,
     );
   });
@@ -195,8 +195,10 @@ describe("parseDetails", () => {
   test("refuses equal details, also if written differently or with other advisory text", () => {
     const { order, ...rest } = refundFields;
     const turned = { ...rest, order, type: "refund", reason: "Once more" };
-    const said = refusal(parseDetails(JSON.stringify([{ type: "refund", ...refundFields }, turned]), joined));
-    assert.equal(said, "$[1] equals an earlier detail");
+    const reason = refusal(
+      parseDetails(JSON.stringify([{ type: "refund", ...refundFields }, turned]), joined),
+    );
+    assert.equal(reason, "$[1] equals an earlier detail");
   });
 
   test("limits the size and number of details, with the limit in the refusal", () => {
@@ -236,7 +238,7 @@ describe("parseDetails", () => {
       },
       { requiredKeys: ["type", "order", "customer", "amount", "currency"] },
     );
-    /** Mostly one of the first, sometimes one of the others. */
+    /** Generates values of the first arbitrary mostly, of the second sometimes. */
     function often(good: readonly unknown[], bad: readonly unknown[]) {
       return fc.oneof(
         { weight: 30, arbitrary: fc.constantFrom(...good) },
@@ -258,15 +260,15 @@ describe("parseDetails", () => {
     let accepted = 0;
     fc.assert(
       fc.property(details, (text) => {
-        const answer = parseDetails(text, joined);
-        if ("refused" in answer) {
-          assert.match(refusal(answer), /^[\x20-\x21\x23-\x5B\x5D-\x7E]+$/);
+        const result = parseDetails(text, joined);
+        if ("refused" in result) {
+          assert.match(refusal(result), /^[\x20-\x21\x23-\x5B\x5D-\x7E]+$/);
           return;
         }
         accepted += 1;
         const sent = JSON.parse(text) as { [name: string]: unknown }[];
         assert.deepEqual(
-          answer.map(({ policy, bound, advisory }) => ({
+          result.map(({ policy, bound, advisory }) => ({
             type: policy.definition.type,
             ...bound,
             ...advisory,

@@ -25,7 +25,7 @@ const decision: Decision = {
   amr: ["pop"],
 };
 
-const standings: { readonly [state in RequestState]: RequestStatus } = {
+const statuses: { readonly [state in RequestState]: RequestStatus } = {
   pending: { state: "pending" },
   approved: { state: "approved", decision },
   denied: { state: "denied", decision, endedAt: createdAt },
@@ -35,7 +35,7 @@ const standings: { readonly [state in RequestState]: RequestStatus } = {
   redeemed: { state: "redeemed", decision, endedAt: createdAt, token: "tok_1" },
 };
 
-function approvalIn(state: RequestState): ApprovalRequest {
+function requestIn(state: RequestState): ApprovalRequest {
   return {
     id: "req_1",
     agent: "agent-1",
@@ -53,7 +53,7 @@ function approvalIn(state: RequestState): ApprovalRequest {
     createdAt,
     decideBy: computeDecideBy(createdAt, expiresAt),
     expiresAt,
-    status: standings[state],
+    status: statuses[state],
   };
 }
 
@@ -66,7 +66,7 @@ const events = {
 };
 type Event = keyof typeof events;
 
-/** What each event makes of each state: a state it moves to, or, with "!", the refusal it meets. */
+/** The result of each event in each state: the next state, or the refusal after "!". */
 type Table = { readonly [event in Event]: { readonly [state in RequestState]: string } };
 const refused = Object.fromEntries(requestStates.map((state) => [state, `!${state}`])) as {
   [state in RequestState]: string;
@@ -111,23 +111,23 @@ describe("request", () => {
     for (const event of Object.keys(events) as Event[])
       for (const state of requestStates)
         test(`returns ${table[event][state]} for ${event} on ${state} ${when}`, () => {
-          const before = approvalIn(state);
+          const before = requestIn(state);
           const copy = structuredClone(before);
           const after = events[event](before, now);
           assert.equal("refused" in after ? `!${after.refused}` : after.status.state, table[event][state]);
-          assert.deepEqual(before, copy, "the value given is not changed");
+          assert.deepEqual(before, copy, "the argument is not changed");
         });
 
   test("expires at expiresAt, not after it, and expired is never denied (T26)", () => {
-    const request = approvalIn("pending");
+    const request = requestIn("pending");
     assert.equal(getRequestState(request, expiresAt - 1), "pending");
     assert.equal(getRequestState(request, expiresAt), "expired");
-    assert.equal(getRequestState(approvalIn("denied"), expiresAt), "denied");
+    assert.equal(getRequestState(requestIn("denied"), expiresAt), "denied");
   });
 
   test("lapses at expiresAt if not redeemed, and yields no token afterwards (T19)", () => {
-    assert.equal(getRequestState(approvalIn("approved"), expiresAt), "lapsed");
-    assert.deepEqual(redeem(approvalIn("approved"), "tok", expiresAt), { refused: "lapsed" });
+    assert.equal(getRequestState(requestIn("approved"), expiresAt), "lapsed");
+    assert.deepEqual(redeem(requestIn("approved"), "tok", expiresAt), { refused: "lapsed" });
   });
 
   test("closes five seconds before expiry, or a tenth of the lifetime if that is less", () => {
@@ -144,7 +144,7 @@ describe("request", () => {
     });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 20 }), (steps) => {
-        let request = approvalIn("pending");
+        let request = requestIn("pending");
         let now = createdAt;
         const path: RequestState[] = ["pending"];
         for (const { event, after } of steps) {
