@@ -137,7 +137,10 @@ async function open(
     apis.set(api, { id, secret: added.secret });
   }
 
-  const people = { store, directory: openDirectory({ current: () => config }, store) };
+  const people = {
+    store,
+    directory: openDirectory({ settings: config, policy: { current: () => config }, store }),
+  };
   const approvers: Approver[] = [];
   for (const { email, name = email, user_code } of plan.approvers) {
     const { secret, approver } = await invite(people, email, name);

@@ -33,7 +33,11 @@ scenario("agents and people without a user code do without", ["ciba-7.1.2-2"], a
 });
 
 scenario("the code can be changed", ["ciba-7.1.2-3"], async () => {
-  const directory = openDirectory({ current: () => world.config }, world.store);
+  const directory = openDirectory({
+    settings: world.config,
+    policy: { current: () => world.config },
+    store: world.store,
+  });
   await setUserCode({ store: world.store, directory }, "ada@example.com", "31415926");
   assert.deepEqual(await asks({ user_code: "27182818" }), [400, "invalid_user_code"]);
   assert.equal((await asks({ user_code: "31415926" }))[0], 200);

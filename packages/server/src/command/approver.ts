@@ -80,7 +80,7 @@ export const approverCommands: readonly Command[] = [
         const name = args.option("name") ?? email;
         if (inspectText(name, { maxCodePoints: 80 }) !== undefined)
           throw new OperatorError("invalid name", "Use up to 80 visible characters.");
-        const directory = openDirectory({ current: () => config }, store);
+        const directory = openDirectory({ settings: config, policy: { current: () => config }, store });
         if (!(await isNamed(config, directory, normalizeEmail(email), store.now())))
           stdout(`note: no action type names ${email} as an approver, so they will not receive requests`);
         const { secret, approver } = await invite({ store, directory }, email, name);
@@ -107,7 +107,10 @@ export const approverCommands: readonly Command[] = [
         const code = args.flag("remove") ? undefined : chosen;
         if (
           (await setUserCode(
-            { store, directory: openDirectory({ current: () => config }, store) },
+            {
+              store,
+              directory: openDirectory({ settings: config, policy: { current: () => config }, store }),
+            },
             normalizeEmail(email),
             code,
           )) !== "done"
@@ -149,7 +152,10 @@ export const approverCommands: readonly Command[] = [
         const [email = ""] = args.positionals;
         if (
           (await removeApprover(
-            { store, directory: openDirectory({ current: () => config }, store) },
+            {
+              store,
+              directory: openDirectory({ settings: config, policy: { current: () => config }, store }),
+            },
             normalizeEmail(email),
           )) !== "removed"
         )

@@ -5,7 +5,7 @@ import { createSource, type PolicySource } from "../config/policy.ts";
 import type { Policy, Settings } from "../config/sections.ts";
 import type { RootKey } from "../crypto/root-key.ts";
 import type { Directory } from "../directory/directory.ts";
-import { openDirectory } from "../directory/open-directory.ts";
+import { type DirectoryDeps, openDirectory } from "../directory/open-directory.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import { createOutbound, type Outbound } from "../outbound/outbound.ts";
@@ -28,7 +28,7 @@ export type ServerDepsOptions = {
   /** Create the database if it does not exist. For tests; default: false. */
   readonly createStore?: boolean;
   /** Replaces the directory that the configuration chooses. For tests. */
-  readonly openDirectory?: (policy: PolicySource, store: Store) => Directory;
+  readonly openDirectory?: (deps: DirectoryDeps) => Directory;
   /** Further sign-in methods. For tests. */
   readonly signInMethods?: readonly SignInMethod[];
   /** Where the log channel prints. Default: standard output. */
@@ -79,7 +79,7 @@ export async function openServerDeps(
       policy,
       store,
       keyring,
-      directory: (options.openDirectory ?? openDirectory)(policy, store),
+      directory: (options.openDirectory ?? openDirectory)({ settings: config, policy, store }),
       outbound: createOutbound({ ...outboundPolicy, ca }),
     };
     return { deps, replacePolicy: policy.replace };

@@ -18,7 +18,7 @@ let orders = 0;
 
 before(async () => {
   deployment = await deploy({
-    openDirectory: (_, store) => {
+    openDirectory: ({ store }) => {
       directory = createStoredDirectory(store, { billing: "oncall" });
       return directory;
     },

@@ -54,7 +54,7 @@ export async function openEndpointDeps({ config: edit, clock }: EndpointDepsOpti
     settings: config,
     policy,
     store,
-    directory: openDirectory(policy, store),
+    directory: openDirectory({ settings: config, policy, store }),
     keyring,
     signer: keyring.signer,
     clientJwtVerifier: createClientJwtVerifier(clock, secrets, jwksCache),
