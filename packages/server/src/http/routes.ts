@@ -1,6 +1,7 @@
 /**
- * The route table: every URL that this server serves, with who may call it. The router, the fast path, metrics, traces,
- * sign-in's return list, the fuzz test and docs/endpoints.md follow it. A new page or endpoint is a handler and a row.
+ * The route table: every page and endpoint, with who may call it. A new page or endpoint is a handler and a row. `server.ts`
+ * appends the routes of other modules, such as the webhooks of channels, which depend on the configuration. Router, fast path,
+ * metrics, traces and the fuzz test follow the combined list; sign-in's return list and docs/endpoints.md only this table.
  */
 
 import type { PolicySource } from "../config/policy.ts";

@@ -1,6 +1,6 @@
 /**
  * A way for approvers to sign in. A method authenticates a person; it neither starts the session (`usecase/people/session.ts`)
- * nor decides what the person may do. The sign-in page shows the forms of all registered methods (`signin-methods.ts`), and
+ * nor decides what the person may do. The sign-in page shows the forms of all registered methods (`sign-in-methods.ts`), and
  * `POST /sign-in` calls the method that the form names.
  */
 import type { JsonObject } from "@countersign/protocol";

@@ -1,4 +1,7 @@
-/** Validates the `next` parameter of sign-in against open redirects: only pages of the route table that allow it. */
+/**
+ * Validates the `next` parameter of sign-in against open redirects: only pages of the route table that allow it. Routes of other
+ * modules are no pages.
+ */
 import type { Route } from "../route.ts";
 
 export type SafeReturnTo = (next: string | null | undefined) => string;
