@@ -1,16 +1,16 @@
 /** Measures authentication requests per second; each is durable before its response. */
 import type { Comparison } from "./harness/comparison.ts";
-import { once, runScript } from "./harness/load.ts";
+import { requestOnce, runScript } from "./harness/load.ts";
 
 export const ask: Comparison = {
   of: "ask",
   methods: ["secret", "key"],
   count: 1000,
-  measure: (party, flows) =>
-    party.name.startsWith("bare")
+  measure: (target, flows) =>
+    target.name.startsWith("bare")
       ? undefined
       : runScript(
-          party,
-          flows.map(({ ask }) => once(ask, 200)),
+          target,
+          flows.map(({ ask }) => requestOnce(ask, 200)),
         ),
 };

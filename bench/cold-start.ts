@@ -3,9 +3,9 @@ import { spawnSync } from "node:child_process";
 import { startBare, startOidcProvider } from "./harness/baseline.ts";
 import { openConnection, post } from "./harness/connection.ts";
 import { startCountersign } from "./harness/countersign.ts";
-import { ship } from "./harness/packed.ts";
+import { installPacked } from "./harness/packed.ts";
 import { run } from "./harness/process.ts";
-import { formatRange, rangeOf, table } from "./harness/stats.ts";
+import { computeRange, formatRange, formatTable } from "./harness/stats.ts";
 
 const rounds = 7;
 
@@ -15,13 +15,13 @@ export async function coldStart(): Promise<void> {
   await Promise.all([peer.close(), bare.close()]);
   // The files stay while the benchmark has them open.
   await ours.stop();
-  const shipped = ship();
-  const words = [...shipped.program, ...ours.words.slice(1)];
+  const packed = installPacked();
+  const words = [...packed.program, ...ours.args.slice(1)];
   const starts = [
     { name: "countersign, as shipped", words, ready: /listens on/, port: ours.port },
-    { name: "countersign, its sources", words: ours.words, ready: /listens on/, port: ours.port },
-    { name: "oidc-provider", words: peer.words, ready: /port (\d+)/, port: 0 },
-    { name: "bare node:http", words: bare.words, ready: /port (\d+)/, port: 0 },
+    { name: "countersign, its sources", words: ours.args, ready: /listens on/, port: ours.port },
+    { name: "oidc-provider", words: peer.args, ready: /port (\d+)/, port: 0 },
+    { name: "bare node:http", words: bare.args, ready: /port (\d+)/, port: 0 },
   ];
   const times = new Map<string, number[]>();
   const note = (name: string, start: number) =>
@@ -41,10 +41,10 @@ export async function coldStart(): Promise<void> {
     note("node -e 0", start);
   }
   await ours.close();
-  shipped.discard();
+  packed.discard();
   const rows = [...times].map(([name, list]) => [
     name,
-    `${formatRange(rangeOf(list), (ms) => ms.toFixed(0))} ms`,
+    `${formatRange(computeRange(list), (ms) => ms.toFixed(0))} ms`,
   ]);
-  console.log(`\n${table(["cold start", "to the first answer"], rows)}`);
+  console.log(`\n${formatTable(["cold start", "to the first answer"], rows)}`);
 }

@@ -4,68 +4,68 @@
  */
 import type { Comparison } from "./harness/comparison.ts";
 import { expectStatus, runScript, type Script } from "./harness/load.ts";
-import { type Flow, ticketIn, tokenIn } from "./harness/target.ts";
+import { type Flow, parseAccessToken, parseAuthReqId } from "./harness/target.ts";
 
-export const flow = duelOf("ask → decide → redeem → spend", true);
-export const flowToToken = duelOf("ask → decide → redeem", false);
+export const flow = createComparison("ask → decide → redeem → spend", true);
+export const flowToToken = createComparison("ask → decide → redeem", false);
 
-function duelOf(of: string, spends: boolean): Comparison {
+function createComparison(of: string, spends: boolean): Comparison {
   return {
     of,
     methods: ["secret", "key"],
     count: 500,
-    measure: (party, flows) =>
-      party.name.startsWith("bare")
+    measure: (target, flows) =>
+      target.name.startsWith("bare")
         ? undefined
         : runScript(
-            party,
-            flows.map((one) => story(one, spends)),
+            target,
+            flows.map((one) => createFlowScript(one, spends)),
           ),
   };
 }
 
-function story({ ask, decide, redeem, reserve }: Flow, spends: boolean): Script {
-  let ticket = "";
-  const steps: ((answer: Parameters<Script>[0]) => Buffer | undefined)[] = [
+function createFlowScript({ ask, decide, redeem, reserve }: Flow, spends: boolean): Script {
+  let authReqId = "";
+  const steps: ((response: Parameters<Script>[0]) => Buffer | undefined)[] = [
     () => ask,
-    (answer) => {
-      expectStatus(answer!, 200);
-      ticket = ticketIn(answer!);
-      return decide(ticket);
+    (response) => {
+      expectStatus(response!, 200);
+      authReqId = parseAuthReqId(response!);
+      return decide(authReqId);
     },
-    (answer) => {
-      expectStatus(answer!, 303);
-      return redeem(ticket);
+    (response) => {
+      expectStatus(response!, 303);
+      return redeem(authReqId);
     },
-    (answer) => {
-      expectStatus(answer!, 200);
-      return spends ? reserve?.(tokenIn(answer!)) : undefined;
+    (response) => {
+      expectStatus(response!, 200);
+      return spends ? reserve?.(parseAccessToken(response!)) : undefined;
     },
-    (answer) => {
-      expectStatus(answer!, 200);
+    (response) => {
+      expectStatus(response!, 200);
       return undefined;
     },
   ];
   let at = 0;
-  return (answer) => steps[at++]?.(answer);
+  return (response) => steps[at++]?.(response);
 }
 
 /** The steps after the request, up to the completed spend. */
-export function spent({ decide, redeem, reserve, complete }: Flow, ticket: string): Script {
+export function createRestScript({ decide, redeem, reserve, complete }: Flow, authReqId: string): Script {
   let token = "";
-  const steps: ((answer: Parameters<Script>[0]) => Buffer | undefined)[] = [
-    () => decide(ticket),
-    () => redeem(ticket),
-    (answer) => {
-      token = tokenIn(answer!);
+  const steps: ((response: Parameters<Script>[0]) => Buffer | undefined)[] = [
+    () => decide(authReqId),
+    () => redeem(authReqId),
+    (response) => {
+      token = parseAccessToken(response!);
       return reserve!(token);
     },
     () => complete!(token),
     () => undefined,
   ];
   let at = 0;
-  return (answer) => {
-    if (answer) expectStatus(answer, at === 1 ? 303 : 200);
-    return steps[at++]?.(answer);
+  return (response) => {
+    if (response) expectStatus(response, at === 1 ? 303 : 200);
+    return steps[at++]?.(response);
   };
 }

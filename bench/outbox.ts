@@ -13,8 +13,8 @@ import {
 } from "../packages/server/src/store/contract/fixture.ts";
 import { openPostgres } from "../packages/server/src/store/postgres/postgres.ts";
 import { absent, type Store } from "../packages/server/src/store/store.ts";
-import { type Cost, calls, startDatabase } from "./harness/database.ts";
-import { table, whole } from "./harness/stats.ts";
+import { type Cost, countStatements, startDatabase } from "./harness/database.ts";
+import { formatInteger, formatTable } from "./harness/stats.ts";
 
 const due = 1_000;
 
@@ -22,7 +22,7 @@ type Counts = { reads: number; written: number; conflicts: number };
 
 export async function outbox(): Promise<void> {
   const rows: string[][] = [];
-  for (const nodes of [1, 3]) rows.push(...(await measured(nodes)));
+  for (const nodes of [1, 3]) rows.push(...(await measureOutbox(nodes)));
   const head = [
     "",
     "nodes",
@@ -35,18 +35,18 @@ export async function outbox(): Promise<void> {
     "PostgreSQL CPU",
     "took",
   ];
-  console.log(`\n${table(head, rows)}`);
+  console.log(`\n${formatTable(head, rows)}`);
 }
 
-async function measured(count: number): Promise<string[][]> {
+async function measureOutbox(count: number): Promise<string[][]> {
   const database = await startDatabase();
   const stores: Store[] = [];
   try {
     for (let at = 0; at < count; at += 1)
       stores.push(await openPostgres({ url: database.url, create: true }));
     await fill(stores[0]!);
-    const tally: Counts = { reads: 0, written: 0, conflicts: 0 };
-    const nodes = stores.map((store) => counted(store, tally));
+    const counts: Counts = { reads: 0, written: 0, conflicts: 0 };
+    const nodes = stores.map((store) => countOperations(store, counts));
     const sent = new Map<string, number>();
     const channel = {
       contacts: "email" as const,
@@ -63,40 +63,40 @@ async function measured(count: number): Promise<string[][]> {
       rows.push([
         what,
         String(count),
-        whole(done),
-        whole(twice),
-        whole(tally.conflicts),
-        whole(tally.reads),
-        whole(calls(cost)),
-        whole(calls(cost, /^COMMIT/)),
+        formatInteger(done),
+        formatInteger(twice),
+        formatInteger(counts.conflicts),
+        formatInteger(counts.reads),
+        formatInteger(countStatements(cost)),
+        formatInteger(countStatements(cost, /^COMMIT/)),
         `${cost.cpuSeconds.toFixed(2)} s`,
         `${seconds.toFixed(1)} s`,
       ]);
-      Object.assign(tally, { reads: 0, written: 0, conflicts: 0 });
+      Object.assign(counts, { reads: 0, written: 0, conflicts: 0 });
     };
 
-    let begun = performance.now();
-    let cost = await database.metered(() =>
+    let startedAt = performance.now();
+    let cost = await database.measure(() =>
       Promise.all(nodes.map((store) => rounds(() => deliver({ store, channels })))),
     );
     const twice = [...sent.values()].filter((times) => times > 1).length;
-    row("deliver", cost, sent.size, twice, (performance.now() - begun) / 1000);
+    row("deliver", cost, sent.size, twice, (performance.now() - startedAt) / 1000);
 
     await expire(stores[0]!);
-    begun = performance.now();
+    startedAt = performance.now();
     let swept = 0;
-    cost = await database.metered(() =>
+    cost = await database.measure(() =>
       Promise.all(
         nodes.map((store) =>
           rounds(async () => {
-            const wrote = await sweep(store);
-            swept += wrote;
-            return wrote;
+            const written = await sweep(store);
+            swept += written;
+            return written;
           }),
         ),
       ),
     );
-    row("sweep", cost, swept, 0, (performance.now() - begun) / 1000);
+    row("sweep", cost, swept, 0, (performance.now() - startedAt) / 1000);
     return rows;
   } finally {
     await Promise.all(stores.map((store) => store.close()));
@@ -112,20 +112,20 @@ async function rounds(round: () => Promise<number>): Promise<void> {
   }
 }
 
-function counted(store: Store, tally: Counts): Store {
+function countOperations(store: Store, counts: Counts): Store {
   const outcome = (found: "committed" | "conflict") => {
-    if (found === "conflict") tally.conflicts += 1;
-    else tally.written += 1;
+    if (found === "conflict") counts.conflicts += 1;
+    else counts.written += 1;
     return found;
   };
   return {
     ...store,
     read: (kind, id) => {
-      tally.reads += 1;
+      counts.reads += 1;
       return store.read(kind, id);
     },
     due: (kind, now, limit) => {
-      tally.reads += 1;
+      counts.reads += 1;
       return store.due(kind, now, limit);
     },
     commit: async (change) => outcome(await store.commit(change)),
@@ -137,22 +137,22 @@ function counted(store: Store, tally: Counts): Store {
 async function fill(store: Store): Promise<void> {
   const approver = anApprover();
   const agent = anAgent();
-  const approval = aRequest({
+  const request = aRequest({
     agent: agent.id,
     candidates: [approver.id],
     expiresAt: store.now() + 3_600_000,
   });
-  const record = { ...approval, decideBy: approval.expiresAt };
+  const record = { ...request, decideBy: request.expiresAt };
   const first = [
     { put: "agent", record: agent, ifVersion: absent },
     { put: "approver", record: approver, ifVersion: absent },
     { put: "request", record, ifVersion: absent },
   ] as const;
   await store.commit({ writes: first, entries: [anEntry()] });
-  const about = { requestId: approval.id, approver: approver.id, dueAt: store.now() };
+  const message = { requestId: request.id, approver: approver.id, dueAt: store.now() };
   await Promise.all(
     Array.from({ length: due }, () =>
-      store.commitUnlogged({ writes: [{ put: "message", record: aMessage(about), ifVersion: absent }] }),
+      store.commitUnlogged({ writes: [{ put: "message", record: aMessage(message), ifVersion: absent }] }),
     ),
   );
 }

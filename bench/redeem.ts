@@ -1,19 +1,19 @@
 /** Measures redemptions per second, with JWT access token and ID token. */
 import type { Comparison } from "./harness/comparison.ts";
-import { once, runScript } from "./harness/load.ts";
-import { decided } from "./harness/target.ts";
+import { requestOnce, runScript } from "./harness/load.ts";
+import { decideAll } from "./harness/target.ts";
 
 export const redeem: Comparison = {
   of: "redeem",
   methods: ["secret", "key"],
   count: 800,
-  measure: (party, flows) => (party.name.startsWith("bare") ? undefined : measure(party, flows)),
+  measure: (target, flows) => (target.name.startsWith("bare") ? undefined : measure(target, flows)),
 };
 
-async function measure(...[party, flows]: Parameters<Comparison["measure"]>) {
-  const tickets = await decided(party, flows);
+async function measure(...[target, flows]: Parameters<Comparison["measure"]>) {
+  const authReqIds = await decideAll(target, flows);
   return await runScript(
-    party,
-    flows.map(({ redeem }, at) => once(redeem(tickets[at]!), 200)),
+    target,
+    flows.map(({ redeem }, at) => requestOnce(redeem(authReqIds[at]!), 200)),
   );
 }

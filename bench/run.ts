@@ -9,11 +9,11 @@ import { coldStart } from "./cold-start.ts";
 import { decide } from "./decide.ts";
 import { flow, flowToToken } from "./flow.ts";
 import { startBare, startOidcProvider } from "./harness/baseline.ts";
-import { type Comparison, duel, duelTable } from "./harness/comparison.ts";
+import { type Comparison, compare, formatComparison } from "./harness/comparison.ts";
 import { startCountersign } from "./harness/countersign.ts";
-import { placing } from "./harness/process.ts";
+import { placement } from "./harness/process.ts";
 import { bareSignatures } from "./harness/signature.ts";
-import { whole } from "./harness/stats.ts";
+import { formatInteger } from "./harness/stats.ts";
 import { memory } from "./memory.ts";
 import { million } from "./million.ts";
 import { nodes } from "./nodes.ts";
@@ -26,7 +26,7 @@ import { verifierCheck } from "./verifier-check.ts";
 import { wakeUp } from "./wake-up.ts";
 
 const rounds = Number(process.env.BENCH_ROUNDS ?? 5);
-const duels: Readonly<Record<string, Comparison>> = {
+const comparisons: Readonly<Record<string, Comparison>> = {
   "pending-poll": pendingPoll,
   ask,
   decide,
@@ -36,7 +36,7 @@ const duels: Readonly<Record<string, Comparison>> = {
   "flow-to-token": flowToToken,
 };
 /** Benchmarks that print their own tables. */
-const alone: Readonly<Record<string, () => Promise<void>>> = {
+const standalone: Readonly<Record<string, () => Promise<void>>> = {
   "wake-up": wakeUp,
   "verifier-check": verifierCheck,
   "cold-start": coldStart,
@@ -49,29 +49,29 @@ const alone: Readonly<Record<string, () => Promise<void>>> = {
 /** Benchmarks that run only if named. */
 const long = ["million", "nodes", "outbox", "sequence"];
 
-const wanted = process.argv.slice(2);
-const unknown = wanted.find((name) => !(name in duels) && !(name in alone));
+const named = process.argv.slice(2);
+const unknown = named.find((name) => !(name in comparisons) && !(name in standalone));
 if (unknown !== undefined) {
   console.error(
-    `unknown benchmark "${unknown}"; available: ${Object.keys({ ...duels, ...alone }).join(", ")}`,
+    `unknown benchmark "${unknown}"; available: ${Object.keys({ ...comparisons, ...standalone }).join(", ")}`,
   );
   process.exit(2);
 }
-const asks = (name: string) => (wanted.length === 0 && !long.includes(name)) || wanted.includes(name);
+const isSelected = (name: string) => (named.length === 0 && !long.includes(name)) || named.includes(name);
 
 console.log(
-  `Node ${process.version}; ${cpus()[0]?.model.trim()}, ${cpus().length} of them; ${placing}; ${rounds} rounds in turns, median (least–most)\n`,
+  `Node ${process.version}; ${cpus()[0]?.model.trim()}, ${cpus().length} of them; ${placement}; ${rounds} rounds in turns, median (least–most)\n`,
 );
-const chosen = Object.entries(duels).filter(([name]) => asks(name));
-if (chosen.length > 0) {
-  const parties = [await startCountersign(), await startOidcProvider(), await startBare()];
+const selected = Object.entries(comparisons).filter(([name]) => isSelected(name));
+if (selected.length > 0) {
+  const targets = [await startCountersign(), await startOidcProvider(), await startBare()];
   try {
-    for (const [, question] of chosen) {
-      console.log(duelTable(await duel(question, parties, rounds)));
-      console.log(`bare ES256 signatures a CPU second: ${whole(bareSignatures())}\n`);
+    for (const [, benchmark] of selected) {
+      console.log(formatComparison(await compare(benchmark, targets, rounds)));
+      console.log(`bare ES256 signatures a CPU second: ${formatInteger(bareSignatures())}\n`);
     }
   } finally {
-    await Promise.all(parties.map((party) => party.close()));
+    await Promise.all(targets.map((target) => target.close()));
   }
 }
-for (const [name, question] of Object.entries(alone)) if (asks(name)) await question();
+for (const [name, benchmark] of Object.entries(standalone)) if (isSelected(name)) await benchmark();

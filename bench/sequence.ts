@@ -10,7 +10,7 @@ import { openPostgres } from "../packages/server/src/store/postgres/postgres.ts"
 import { openSqlite } from "../packages/server/src/store/sqlite/sqlite.ts";
 import type { Store } from "../packages/server/src/store/store.ts";
 import { startDatabase } from "./harness/database.ts";
-import { table, whole } from "./harness/stats.ts";
+import { formatInteger, formatTable } from "./harness/stats.ts";
 
 const entries = 6_000;
 const batches = [50, 200, 1_000];
@@ -28,14 +28,14 @@ export async function sequence(): Promise<void> {
           stores.push(await openPostgres({ url: database.url, schema, create: true }));
         await fill(stores[0]!);
         let figures = { seconds: 0, cpu: 0 };
-        const { cpuSeconds, walBytes } = await database.metered(async () => {
+        const { cpuSeconds, walBytes } = await database.measure(async () => {
           figures = await timed(stores, batch);
         });
         rows.push([
           `PostgreSQL, ${nodes === 1 ? "one node" : "two nodes at once"}`,
           ...said(batch, figures),
-          whole(entries / cpuSeconds),
-          whole(walBytes / entries),
+          formatInteger(entries / cpuSeconds),
+          formatInteger(walBytes / entries),
         ]);
         await Promise.all(stores.map((store) => store.close()));
       }
@@ -57,11 +57,11 @@ export async function sequence(): Promise<void> {
     "of PostgreSQL",
     "WAL bytes each",
   ];
-  console.log(`\n${table(head, rows)}`);
+  console.log(`\n${formatTable(head, rows)}`);
 }
 
 function said(batch: number, { seconds, cpu }: { readonly seconds: number; readonly cpu: number }): string[] {
-  return [whole(batch), whole(entries / seconds), whole(entries / cpu)];
+  return [formatInteger(batch), formatInteger(entries / seconds), formatInteger(entries / cpu)];
 }
 
 async function timed(stores: readonly Store[], batch: number) {

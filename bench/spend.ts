@@ -1,19 +1,19 @@
 /** Measures token reservations per second. The peer has no equivalent. */
 import type { Comparison } from "./harness/comparison.ts";
-import { once, runScript } from "./harness/load.ts";
-import { redeemed } from "./harness/target.ts";
+import { requestOnce, runScript } from "./harness/load.ts";
+import { redeemAll } from "./harness/target.ts";
 
 export const spend: Comparison = {
   of: "spend (reserve)",
   methods: ["secret"],
   count: 800,
-  measure: (party, flows) => (flows[0]?.reserve ? measure(party, flows) : undefined),
+  measure: (target, flows) => (flows[0]?.reserve ? measure(target, flows) : undefined),
 };
 
-async function measure(...[party, flows]: Parameters<Comparison["measure"]>) {
-  const tokens = await redeemed(party, flows);
+async function measure(...[target, flows]: Parameters<Comparison["measure"]>) {
+  const tokens = await redeemAll(target, flows);
   return await runScript(
-    party,
-    flows.map(({ reserve }, at) => once(reserve!(tokens[at]!), 200)),
+    target,
+    flows.map(({ reserve }, at) => requestOnce(reserve!(tokens[at]!), 200)),
   );
 }

@@ -14,14 +14,14 @@ const ready = /port (\d+)/;
 /** Its issuer; it listens on another address, which does not matter. */
 const issuer = "http://localhost:4500";
 
-export async function startOidcProvider(): Promise<Target & { readonly words: readonly string[] }> {
+export async function startOidcProvider(): Promise<Target & { readonly args: readonly string[] }> {
   installPackage(oidcProvider);
   const secret = randomBytes(32).toString("base64url");
   const signing = await createSigning();
   const { privateKey } = await generateKeyPair("ES256", { extractable: true });
   const signingJwk = { ...(await exportJWK(privateKey)), kid: "server", alg: "ES256", use: "sig" };
   const settings = JSON.stringify({ secret, publicJwk: signing.publicJwk, signingJwk });
-  const words = [program("../oidc-provider/server.ts"), settings];
+  const args = [program("../oidc-provider/server.ts"), settings];
 
   async function flow(method: Method): Promise<Flow> {
     const prove = async () => {
@@ -33,34 +33,34 @@ export async function startOidcProvider(): Promise<Target & { readonly words: re
     };
     const [asking, polling, redeeming] = [await prove(), await prove(), await prove()];
     const ask = { scope: "openid refund", login_hint: "ada@example.com", binding_message: "A-1" };
-    const tokenRequest = (ticket: string, { form, headers }: typeof asking) =>
-      post("/token", { grant_type: cibaGrantType, auth_req_id: ticket, ...form }, headers);
+    const tokenRequest = (authReqId: string, { form, headers }: typeof asking) =>
+      post("/token", { grant_type: cibaGrantType, auth_req_id: authReqId, ...form }, headers);
     return {
       ask: post("/backchannel", { ...ask, ...asking.form }, method === "secret" ? asking.headers : {}),
-      poll: (ticket) => tokenRequest(ticket, polling),
-      decide: (ticket) => post(`/decide/${ticket}`, {}),
-      redeem: (ticket) => tokenRequest(ticket, redeeming),
+      poll: (authReqId) => tokenRequest(authReqId, polling),
+      decide: (authReqId) => post(`/decide/${authReqId}`, {}),
+      redeem: (authReqId) => tokenRequest(authReqId, redeeming),
     };
   }
 
   return {
     name: "oidc-provider",
-    ...(await run(words, ready)),
-    words,
+    ...(await run(args, ready)),
+    args,
     flows: (count, method) => Promise.all(Array.from({ length: count }, () => flow(method))),
   };
 }
 
-export async function startBare(): Promise<Target & { readonly words: readonly string[] }> {
-  const words = [program("bare-server.ts")];
+export async function startBare(): Promise<Target & { readonly args: readonly string[] }> {
+  const args = [program("bare-server.ts")];
   const headers = toBasicAuth({ id: "agent-1", secret: randomBytes(32).toString("base64url") });
-  const ticket = randomBytes(36).toString("base64url");
-  const request = post("/", { grant_type: cibaGrantType, auth_req_id: ticket }, headers);
+  const authReqId = randomBytes(36).toString("base64url");
+  const request = post("/", { grant_type: cibaGrantType, auth_req_id: authReqId }, headers);
   const always = () => request;
   return {
     name: "bare node:http",
-    ...(await run(words, ready)),
-    words,
+    ...(await run(args, ready)),
+    args,
     flows: async (count) =>
       Array.from({ length: count }, () => ({ ask: request, poll: always, decide: always, redeem: always })),
   };

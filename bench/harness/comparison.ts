@@ -4,7 +4,7 @@
  */
 
 import type { CpuCost } from "./load.ts";
-import { formatRange, quantile, rangeOf, table, whole } from "./stats.ts";
+import { computeRange, formatInteger, formatRange, formatTable, quantile } from "./stats.ts";
 import type { Flow, Method, Target } from "./target.ts";
 
 export type Comparison = {
@@ -14,7 +14,7 @@ export type Comparison = {
   /** Operations in each round. */
   readonly count: number;
   /** Runs the benchmark on one server. Returns undefined if it is not supported there. */
-  readonly measure: (party: Target, flows: readonly Flow[]) => Promise<CpuCost> | undefined;
+  readonly measure: (target: Target, flows: readonly Flow[]) => Promise<CpuCost> | undefined;
 };
 
 /** Warm-up rounds, which do not count: newly loaded code is not compiled yet. */
@@ -27,34 +27,42 @@ const methodNames: Record<Method, string> = {
   key: "private_key_jwt + DPoP",
 };
 
-export const duelHead = ["", "server", "a second", "a CPU second", "p99 ms", "ours ÷ this", "per CPU second"];
+export const comparisonHead = [
+  "",
+  "server",
+  "a second",
+  "a CPU second",
+  "p99 ms",
+  "ours ÷ this",
+  "per CPU second",
+];
 
-export async function duel(
+export async function compare(
   { of, methods, count, measure }: Comparison,
-  parties: readonly Target[],
+  targets: readonly Target[],
   rounds: number,
 ): Promise<string[][]> {
   const rows: string[][] = [];
   for (const method of methods) {
-    const efforts = new Map<Target, CpuCost[]>(parties.map((party) => [party, []]));
+    const costs = new Map<Target, CpuCost[]>(targets.map((target) => [target, []]));
     for (let round = 1 - warmUps; round <= rounds; round += 1)
-      for (const party of round % 2 === 0 ? parties : parties.toReversed()) {
-        const effort = await measure(party, await party.flows(Math.ceil(count * scale), method));
-        if (effort && round > 0) efforts.get(party)?.push(effort);
+      for (const target of round % 2 === 0 ? targets : targets.toReversed()) {
+        const cost = await measure(target, await target.flows(Math.ceil(count * scale), method));
+        if (cost && round > 0) costs.get(target)?.push(cost);
       }
-    const ours = efforts.get(parties[0]!) ?? [];
-    for (const [{ name }, theirs] of efforts) {
+    const ours = costs.get(targets[0]!) ?? [];
+    for (const [{ name }, theirs] of costs) {
       if (theirs.length === 0) continue;
-      const ratio = (rate: (effort: CpuCost) => number) =>
+      const ratio = (rate: (cost: CpuCost) => number) =>
         theirs === ours
           ? ""
-          : formatRange(rangeOf(ours.map((effort, round) => rate(effort) / rate(theirs[round]!))));
+          : formatRange(computeRange(ours.map((cost, round) => rate(cost) / rate(theirs[round]!))));
       rows.push([
-        name === parties[0]!.name ? `${of}, ${methodNames[method]}` : "",
+        name === targets[0]!.name ? `${of}, ${methodNames[method]}` : "",
         name,
-        whole(rangeOf(theirs.map(({ rate }) => rate)).median),
-        whole(rangeOf(theirs.map(({ cpuRate }) => cpuRate)).median),
-        rangeOf(theirs.map(({ latencies }) => p99(latencies))).median.toFixed(1),
+        formatInteger(computeRange(theirs.map(({ rate }) => rate)).median),
+        formatInteger(computeRange(theirs.map(({ cpuRate }) => cpuRate)).median),
+        computeRange(theirs.map(({ latencies }) => p99(latencies))).median.toFixed(1),
         ratio(({ rate }) => rate),
         ratio(({ cpuRate }) => cpuRate),
       ]);
@@ -65,4 +73,4 @@ export async function duel(
 
 const p99 = (list: readonly number[]) => quantile(list, 0.99);
 
-export const duelTable = (rows: readonly (readonly string[])[]) => table(duelHead, rows);
+export const formatComparison = (rows: readonly (readonly string[])[]) => formatTable(comparisonHead, rows);

@@ -5,10 +5,10 @@
  */
 import { connect } from "node:net";
 
-export type Answer = { readonly status: number; readonly head: string; readonly body: string };
+export type HttpResponse = { readonly status: number; readonly head: string; readonly body: string };
 
 export type Connection = {
-  readonly send: (request: Buffer) => Promise<Answer>;
+  readonly send: (request: Buffer) => Promise<HttpResponse>;
   readonly close: () => void;
 };
 
@@ -18,24 +18,24 @@ export async function openConnection(port: number): Promise<Connection> {
     socket.once("connect", resolve);
     socket.once("error", reject);
   });
-  let waiting: { resolve: (answer: Answer) => void; reject: (fault: Error) => void } | undefined;
+  let pending: { resolve: (response: HttpResponse) => void; reject: (error: Error) => void } | undefined;
   let received = "";
-  const fail = (fault: Error) => waiting?.reject(fault);
+  const fail = (error: Error) => pending?.reject(error);
   socket.on("error", fail);
   socket.on("close", () => fail(new Error(`the server on port ${port} closed the connection`)));
   socket.on("data", (chunk) => {
     received += chunk.toString("latin1");
-    const answer = readAnswer(received);
-    if (!answer) return;
+    const response = parseResponse(received);
+    if (!response) return;
     received = "";
-    const { resolve } = waiting!;
-    waiting = undefined;
-    resolve(answer);
+    const { resolve } = pending!;
+    pending = undefined;
+    resolve(response);
   });
   return {
     send: (request) =>
       new Promise((resolve, reject) => {
-        waiting = { resolve, reject };
+        pending = { resolve, reject };
         socket.write(request);
       }),
     close: () => {
@@ -46,23 +46,23 @@ export async function openConnection(port: number): Promise<Connection> {
 }
 
 /** Parses a response. Returns undefined while it is incomplete. */
-function readAnswer(text: string): Answer | undefined {
+function parseResponse(text: string): HttpResponse | undefined {
   const end = text.indexOf("\r\n\r\n");
   if (end < 0) return undefined;
   const head = text.slice(0, end).toLowerCase();
   const body = text.slice(end + 4);
   const length = /\r\ncontent-length: (\d+)/.exec(head)?.[1];
-  const whole =
+  const isComplete =
     length === undefined
       ? !head.includes("transfer-encoding: chunked") || body.endsWith("0\r\n\r\n")
       : body.length >= Number(length);
-  return whole ? { status: Number(text.slice(9, 12)), head: text.slice(0, end), body } : undefined;
+  return isComplete ? { status: Number(text.slice(9, 12)), head: text.slice(0, end), body } : undefined;
 }
 
-type Said = Readonly<Record<string, string>>;
+type StringRecord = Readonly<Record<string, string>>;
 
 /** Returns the bytes of a POST with a form. */
-export function post(path: string, form: Said, headers: Said = {}): Buffer {
+export function post(path: string, form: StringRecord, headers: StringRecord = {}): Buffer {
   const body = new URLSearchParams(form).toString();
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
   return Buffer.from(

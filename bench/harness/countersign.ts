@@ -32,7 +32,7 @@ const sources = new URL("../../packages/server/src/main.ts", import.meta.url).pa
 const ready = /listens on/;
 
 /** Number of agents: many, each with only a few pending requests. */
-const crowd = 1000;
+const agentCount = 1000;
 
 export type Countersign = Target & {
   /** The server's own store, opened a second time. */
@@ -40,13 +40,13 @@ export type Countersign = Target & {
   readonly rootKey: RootKey;
   readonly file: string;
   /** The command line that starts it. */
-  readonly words: readonly string[];
+  readonly args: readonly string[];
   /** Ends the process; `close` removes its files. */
   readonly stop: () => Promise<void>;
   /** Starts another server on the same store, on any core. */
-  readonly join: () => Promise<Running>;
+  readonly startNode: () => Promise<Running>;
   /** Reads the card hashes outside of the measurement, for stores that cannot be read synchronously. */
-  readonly learn: (tickets: readonly string[]) => Promise<void>;
+  readonly loadCardHashes: (authReqIds: readonly string[]) => Promise<void>;
 };
 
 /** Starts Countersign on a new file, or on the given store. */
@@ -74,15 +74,19 @@ export async function startCountersign(
 
   const signing = await createSigning();
   const agents: { readonly id: string; readonly headers: Readonly<Record<string, string>> }[] = [];
-  for (let at = 0; at < crowd; at += 1) {
-    const about = { name: "Refund desk", types: ["refund"] };
+  for (let at = 0; at < agentCount; at += 1) {
+    const registration = { name: "Refund desk", types: ["refund"] };
     const id = `agent-${at}`;
-    const added = await addAgent(store, { id, ...about, credential: { method: "client_secret_basic" } });
+    const added = await addAgent(store, {
+      id,
+      ...registration,
+      credential: { method: "client_secret_basic" },
+    });
     if ("refused" in added) throw new Error(added.refused);
     agents.push({ id, headers: toBasicAuth({ id, secret: added.secret ?? "" }) });
     await addAgent(store, {
       id: `key-${id}`,
-      ...about,
+      ...registration,
       credential: { method: "private_key_jwt" },
       keys: { from: "registration", jwks: [signing.publicJwk as never] },
     });
@@ -96,19 +100,19 @@ export async function startCountersign(
   });
   const { secret: invitation } = await invite({ store, directory }, "ada@example.com", "Ada");
 
-  const words = [...program, "start", "--config", configuration];
-  const running = await run(words, ready, port, location === undefined);
+  const args = [...program, "start", "--config", configuration];
+  const running = await run(args, ready, port, location === undefined);
   const cookie = await enrol(issuer, invitation);
   const devices = await (await fetch(`${issuer}/devices`, { headers: { cookie } })).text();
   const { csrf = "" } = readHiddenFields(devices);
 
   const cards = new Map<string, string>();
-  let joined = 0;
-  let made = 0;
+  let nodeCount = 0;
+  let flowCount = 0;
   async function flow(method: Method): Promise<Flow> {
-    made += 1;
-    const agent = agents[made % crowd]!;
-    const action = { ...refund, order: `A-${made}` };
+    flowCount += 1;
+    const agent = agents[flowCount % agentCount]!;
+    const action = { ...refund, order: `A-${flowCount}` };
     const prove = async () => {
       if (method === "secret") return { form: {}, headers: agent.headers };
       const form = await signing.assertion(`key-${agent.id}`, issuer);
@@ -120,29 +124,33 @@ export async function startCountersign(
       login_hint: "ada@example.com",
       authorization_details: JSON.stringify([action]),
     };
-    const [asking, polling, redeeming] = [await prove(), await prove(), await prove()];
-    const askHeaders = method === "secret" ? asking.headers : {};
-    const tokenRequest = (ticket: string, { form, headers }: typeof asking) =>
-      post("/oauth/token", { grant_type: cibaGrantType, auth_req_id: ticket, ...form }, headers);
+    const [askProof, pollProof, redeemProof] = [await prove(), await prove(), await prove()];
+    const askHeaders = method === "secret" ? askProof.headers : {};
+    const tokenRequest = (authReqId: string, { form, headers }: typeof askProof) =>
+      post("/oauth/token", { grant_type: cibaGrantType, auth_req_id: authReqId, ...form }, headers);
     const spendId = randomBytes(16).toString("base64url");
-    const spend = (said: Record<string, string>) =>
-      post("/spend", { ...said, spend_id: spendId }, apiHeaders);
+    const spend = (parameters: Record<string, string>) =>
+      post("/spend", { ...parameters, spend_id: spendId }, apiHeaders);
     return {
-      ask: post("/bc-authorize", { ...ask, ...asking.form }, askHeaders),
-      poll: (ticket) => tokenRequest(ticket, polling),
-      redeem: (ticket) => tokenRequest(ticket, redeeming),
+      ask: post("/bc-authorize", { ...ask, ...askProof.form }, askHeaders),
+      poll: (authReqId) => tokenRequest(authReqId, pollProof),
+      redeem: (authReqId) => tokenRequest(authReqId, redeemProof),
       // The approver's form contains the card hash, which is read from the store.
-      decide: (ticket) => {
-        const id = toRequestId(ticket);
-        const held = cards.has(id) ? undefined : store.read("request", id);
-        if (held instanceof Promise) throw new Error(`the card hash of ${id} was not read before`);
-        const card = cards.get(id) ?? held?.record.cardHash;
+      decide: (authReqId) => {
+        const id = toRequestId(authReqId);
+        const stored = cards.has(id) ? undefined : store.read("request", id);
+        if (stored instanceof Promise) throw new Error(`the card hash of ${id} was not read before`);
+        const card = cards.get(id) ?? stored?.record.cardHash;
         if (card === undefined) throw new Error(`${id} is not in the store`);
         const form = { csrf, card, verdict: "approve" };
         return post(`/requests/${id}/decision`, form, { origin: issuer, cookie });
       },
       reserve: (token) =>
-        spend({ operation: "reserve", token, act_digest: digestOf(action, decodeJwt(token) as Bound) }),
+        spend({
+          operation: "reserve",
+          token,
+          act_digest: computeDigest(action, decodeJwt(token) as TokenClaims),
+        }),
       complete: (token) => spend({ operation: "complete", token }),
     };
   }
@@ -153,18 +161,18 @@ export async function startCountersign(
     store,
     rootKey,
     file,
-    words,
+    args,
     stop: running.close,
-    join: async () => {
-      joined += 1;
-      const [another, its] = [join(folder, `node-${joined}.yaml`), await findFreePort()];
-      writeFileSync(another, formatConfig(editConfig(config, { listen: { port: its } })));
-      return await run([...program, "start", "--config", another], ready, its, false);
+    startNode: async () => {
+      nodeCount += 1;
+      const [nodeConfig, nodePort] = [join(folder, `node-${nodeCount}.yaml`), await findFreePort()];
+      writeFileSync(nodeConfig, formatConfig(editConfig(config, { listen: { port: nodePort } })));
+      return await run([...program, "start", "--config", nodeConfig], ready, nodePort, false);
     },
-    learn: async (tickets) => {
-      for (const id of tickets.map(toRequestId)) {
-        const held = await store.read("request", id);
-        if (held) cards.set(id, held.record.cardHash);
+    loadCardHashes: async (authReqIds) => {
+      for (const id of authReqIds.map(toRequestId)) {
+        const stored = await store.read("request", id);
+        if (stored) cards.set(id, stored.record.cardHash);
       }
     },
     flows: (count, method) => Promise.all(Array.from({ length: count }, () => flow(method))),
@@ -176,9 +184,12 @@ export async function startCountersign(
   };
 }
 
-type Bound = { readonly act_type_hash: string; readonly aud: string };
+type TokenClaims = { readonly act_type_hash: string; readonly aud: string };
 
-function digestOf({ type, ...bound }: typeof refund, { act_type_hash: typeHash, aud }: Bound): string {
+function computeDigest(
+  { type, ...bound }: typeof refund,
+  { act_type_hash: typeHash, aud }: TokenClaims,
+): string {
   return actionDigest({ type, typeHash, audience: aud, bound });
 }
 
@@ -188,12 +199,13 @@ async function enrol(issuer: string, invitation: string): Promise<string> {
   const link = `${issuer}/enrol/${invitation}`;
   const page = await (await fetch(link)).text();
   const attestation = JSON.stringify(passkey.createAttestation(readPasskeyOptions(page)));
-  const answer = await fetch(link, {
+  const response = await fetch(link, {
     method: "POST",
     headers: { origin: issuer },
     body: new URLSearchParams({ ...readHiddenFields(page), attestation, device: "Phone" }),
     redirect: "manual",
   });
-  if (answer.status !== 303) throw new Error(`enrolment returned ${answer.status}: ${await answer.text()}`);
-  return (answer.headers.get("set-cookie") ?? "").split(";")[0] ?? "";
+  if (response.status !== 303)
+    throw new Error(`enrolment returned ${response.status}: ${await response.text()}`);
+  return (response.headers.get("set-cookie") ?? "").split(";")[0] ?? "";
 }

@@ -14,7 +14,7 @@ export type Cost = {
 
 export type Database = PostgresServer & {
   /** Measures the cost of `work`. The database must not be used by others meanwhile. */
-  readonly metered: (work: () => Promise<unknown>) => Promise<Cost>;
+  readonly measure: (work: () => Promise<unknown>) => Promise<Cost>;
   /** Returns the bytes on disk of matching relations, with their indexes. */
   readonly sizes: () => Promise<ReadonlyMap<string, number>>;
 };
@@ -34,7 +34,7 @@ export async function startDatabase(): Promise<Database> {
 
   return {
     ...server,
-    metered: async (work) => {
+    measure: async (work) => {
       await sql`SELECT pg_stat_statements_reset()`;
       const [walBefore, cpuBefore] = [await wal(), familyCpuSeconds(server.pid()!)];
       await work();
@@ -42,9 +42,9 @@ export async function startDatabase(): Promise<Database> {
       const rows =
         await sql`SELECT query, sum(calls)::float8 AS calls FROM pg_stat_statements GROUP BY query`;
       const own = /pg_stat_statements|pg_current_wal/;
-      const counted = rows.filter(({ query }) => !own.test(query));
+      const measured = rows.filter(({ query }) => !own.test(query));
       return {
-        statements: new Map(counted.map(({ query, calls }) => [String(query), Number(calls)])),
+        statements: new Map(measured.map(({ query, calls }) => [String(query), Number(calls)])),
         walBytes: walAfter - walBefore,
         cpuSeconds: cpuAfter - cpuBefore,
       };
@@ -63,17 +63,17 @@ export async function startDatabase(): Promise<Database> {
 }
 
 /** Returns the number of executed statements whose text matches. */
-export function calls({ statements }: Cost, matching = /(?:)/): number {
-  return [...statements].reduce((sum, [query, count]) => sum + (matching.test(query) ? count : 0), 0);
+export function countStatements({ statements }: Cost, pattern = /(?:)/): number {
+  return [...statements].reduce((sum, [query, count]) => sum + (pattern.test(query) ? count : 0), 0);
 }
 
 /** Returns the CPU seconds of a process and its children. Ended children are not counted; backends live as long as their sessions. */
 function familyCpuSeconds(pid: number): number {
-  const children = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && parentOf(name) === pid);
+  const children = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && readParentPid(name) === pid);
   return [pid, ...children.map(Number)].map(cpuSeconds).reduce((sum, one) => sum + (one || 0), 0);
 }
 
-function parentOf(pid: string): number | undefined {
+function readParentPid(pid: string): number | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
     return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);

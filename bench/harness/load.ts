@@ -3,10 +3,10 @@
  * the benchmark's process, on a different core than the servers if `taskset` is available.
  */
 import { readdirSync, readFileSync } from "node:fs";
-import { type Answer, type Connection, openConnection } from "./connection.ts";
+import { type Connection, type HttpResponse, openConnection } from "./connection.ts";
 
 /** Returns the next request, given the last response; undefined at the end. */
-export type Script = (answer?: Answer) => Buffer | undefined;
+export type Script = (response?: HttpResponse) => Buffer | undefined;
 
 export type CpuCost = {
   /** Scripts per second of wall time. */
@@ -29,51 +29,55 @@ export async function runScript(
   const open = await Promise.all(Array.from({ length: width }, () => openConnection(port)));
   const cpuBefore = cpuSeconds(pid);
   const start = performance.now();
-  await Promise.all(open.map((connection) => work(connection)));
+  await Promise.all(open.map((connection) => runQueue(connection)));
   const seconds = (performance.now() - start) / 1000;
   const cpu = cpuSeconds(pid) - cpuBefore;
   for (const connection of open) connection.close();
   return { rate: scripts.length / seconds, cpuRate: scripts.length / cpu, latencies };
 
-  async function work(connection: Connection): Promise<void> {
+  async function runQueue(connection: Connection): Promise<void> {
     for (const script of queue) {
-      const begun = performance.now();
+      const startedAt = performance.now();
       for (let request = script(); request; ) request = script(await connection.send(request));
-      latencies.push(performance.now() - begun);
+      latencies.push(performance.now() - startedAt);
     }
   }
 }
 
 /** One request. `then` receives its response, which must have this status. */
-export function once(request: Buffer, status: number, then: (answer: Answer) => void = () => {}): Script {
-  return (answer) => {
-    if (!answer) return request;
-    expectStatus(answer, status);
-    then(answer);
+export function requestOnce(
+  request: Buffer,
+  status: number,
+  onResponse: (response: HttpResponse) => void = () => {},
+): Script {
+  return (response) => {
+    if (!response) return request;
+    expectStatus(response, status);
+    onResponse(response);
     return undefined;
   };
 }
 
 /** One poll of a pending request; the response must be pending. */
-export function polled(request: Buffer): Script {
-  return once(request, 400, ({ head, body }) => {
+export function pollOnce(request: Buffer): Script {
+  return requestOnce(request, 400, ({ head, body }) => {
     if (!/"(authorization_pending|slow_down)"/.test(body))
       throw new Error(`the request is not pending: ${head}\n\n${body}`);
   });
 }
 
-export function expectStatus({ status, head, body }: Answer, wanted: number): void {
-  if (status !== wanted) throw new Error(`returned ${status}, expected ${wanted}: ${head}\n\n${body}`);
+export function expectStatus({ status, head, body }: HttpResponse, expected: number): void {
+  if (status !== expected) throw new Error(`returned ${status}, expected ${expected}: ${head}\n\n${body}`);
 }
 
 /** Returns the CPU seconds of all threads of a process (Linux). */
 export function cpuSeconds(pid: number): number {
   try {
     const threads = readdirSync(`/proc/${pid}/task`);
-    const spent = threads.map((thread) =>
+    const nanoseconds = threads.map((thread) =>
       Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8").split(" ")[0]),
     );
-    return spent.reduce((sum, one) => sum + one, 0) / 1e9;
+    return nanoseconds.reduce((sum, one) => sum + one, 0) / 1e9;
   } catch {
     return Number.NaN;
   }

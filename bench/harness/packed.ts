@@ -7,14 +7,14 @@ import { pack } from "../../scripts/pack.ts";
 
 const installed = new URL("../../node_modules", import.meta.url).pathname;
 
-export type Shipped = {
+export type PackedServer = {
   /** Arguments of Node: the flags of the command's first line, and the command. */
   readonly program: readonly string[];
   readonly discard: () => void;
 };
 
 /** All other packages are those installed in the repository. */
-export function ship(): Shipped {
+export function installPacked(): PackedServer {
   const folder = mkdtempSync(join(tmpdir(), "countersign-shipped-"));
   const modules = join(folder, "node_modules");
   mkdirSync(modules);
@@ -27,7 +27,7 @@ export function ship(): Shipped {
   const main = join(modules, "@countersign/server/dist/main.js");
   const [interpreter = ""] = readFileSync(main, "utf8").split("\n");
   return {
-    program: [...interpreter.split(" ").filter((word) => word.startsWith("--")), main],
+    program: [...interpreter.split(" ").filter((flag) => flag.startsWith("--")), main],
     discard: () => rmSync(folder, { recursive: true }),
   };
 }

@@ -10,32 +10,37 @@ const cores = availableParallelism();
 const pinned = cores > 1 && spawnSync("taskset", ["-V"]).status === 0;
 if (pinned) spawnSync("taskset", ["-a", "-pc", `1-${cores - 1}`, String(process.pid)]);
 
-export const placing = pinned ? "servers on one core, the load on another" : "nothing pinned to a core";
+export const placement = pinned ? "servers on one core, the load on another" : "nothing pinned to a core";
 
 /**
  * Resolves when its output matches; the first group, if any, is the port. The process shares the servers' core unless it may run
  * on any core.
  */
-export async function run(words: readonly string[], ready: RegExp, port = 0, alike = true): Promise<Running> {
-  const on = alike ? "0" : `0-${cores - 1}`;
-  const started = [process.execPath, ...words];
-  const command = pinned ? ["taskset", "-c", on, ...started] : started;
+export async function run(
+  args: readonly string[],
+  ready: RegExp,
+  port = 0,
+  sharesCore = true,
+): Promise<Running> {
+  const cpuList = sharesCore ? "0" : `0-${cores - 1}`;
+  const nodeCommand = [process.execPath, ...args];
+  const command = pinned ? ["taskset", "-c", cpuList, ...nodeCommand] : nodeCommand;
   const child = spawn(command[0]!, command.slice(1), { stdio: ["ignore", "pipe", "inherit"] });
-  let said = "";
-  const found = await new Promise<RegExpExecArray>((resolve, reject) => {
+  let output = "";
+  const match = await new Promise<RegExpExecArray>((resolve, reject) => {
     child.stdout.on("data", (text) => {
-      said += text;
-      const match = ready.exec(said);
+      output += text;
+      const match = ready.exec(output);
       if (match) resolve(match);
     });
-    child.once("exit", (code) => reject(new Error(`${words[0]} ended with ${code}: ${said}`)));
+    child.once("exit", (code) => reject(new Error(`${args[0]} ended with ${code}: ${output}`)));
   });
-  return { pid: child.pid!, port: found[1] ? Number(found[1]) : port, close: () => end(child) };
+  return { pid: child.pid!, port: match[1] ? Number(match[1]) : port, close: () => end(child) };
 }
 
 async function end(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
-  const gone = once(child, "exit");
+  const exited = once(child, "exit");
   child.kill("SIGKILL");
-  await gone;
+  await exited;
 }

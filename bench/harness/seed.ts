@@ -3,8 +3,8 @@ import { DatabaseSync } from "node:sqlite";
 import { toRequestId } from "@countersign/testing/server/deployment";
 import { createAuthReqIds } from "../../packages/server/src/crypto/auth-req-id.ts";
 import type { Countersign } from "./countersign.ts";
-import { polled, type Script } from "./load.ts";
-import { asked } from "./target.ts";
+import { pollOnce, type Script } from "./load.ts";
+import { requestAll } from "./target.ts";
 
 /** Returns polls of some of them, spread over all, by their agent. */
 export async function fillPending(
@@ -13,8 +13,8 @@ export async function fillPending(
   sample: number,
 ): Promise<readonly Script[]> {
   const [flow] = await server.flows(1, "secret");
-  const [ticket] = await asked(server, [flow!]);
-  const id = toRequestId(ticket!);
+  const [authReqId] = await requestAll(server, [flow!]);
+  const id = toRequestId(authReqId!);
   const database = new DatabaseSync(server.file, { timeout: 60_000 });
   const columns = database
     .prepare("SELECT name FROM pragma_table_info('request') WHERE name NOT IN ('id', 'body')")
@@ -34,12 +34,12 @@ export async function fillPending(
      WHERE request.id BETWEEN ? AND ?`,
   );
   const step = 10_000;
-  const idOf = (at: number) => stem + String(at).padStart(8, "0");
+  const formatId = (at: number) => stem + String(at).padStart(8, "0");
   for (let from = 1; from <= count; from += step) {
     const to = Math.min(count, from + step - 1);
     database.exec("BEGIN IMMEDIATE");
     insert.run(from, to, stem, id, stem, id);
-    inbox.run(id, idOf(from), idOf(to));
+    inbox.run(id, formatId(from), formatId(to));
     database.exec("COMMIT");
   }
   database.close();
@@ -47,6 +47,6 @@ export async function fillPending(
   const held = await server.store.read("request", id);
   const every = count / sample;
   return Array.from({ length: sample }, (_, at) =>
-    polled(flow!.poll(issue(idOf(1 + Math.floor(at * every)), held!.record.agent))),
+    pollOnce(flow!.poll(issue(formatId(1 + Math.floor(at * every)), held!.record.agent))),
   );
 }

@@ -2,8 +2,8 @@
 import { randomUUID } from "node:crypto";
 import { createProofKey, type ProofKey } from "@countersign/testing/server/dpop-key";
 import { exportJWK, generateKeyPair, type JWK, SignJWT } from "jose";
-import type { Answer } from "./connection.ts";
-import { once, runScript } from "./load.ts";
+import type { HttpResponse } from "./connection.ts";
+import { requestOnce, runScript } from "./load.ts";
 import type { Running } from "./process.ts";
 
 /** `secret`: client_secret_basic. `key`: private_key_jwt, and a DPoP proof with each token request. */
@@ -12,9 +12,9 @@ export type Method = "secret" | "key";
 /** The requests of one flow. Client authentication is prepared before: signing is the client's work, not the server's. */
 export type Flow = {
   readonly ask: Buffer;
-  readonly poll: (ticket: string) => Buffer;
-  readonly decide: (ticket: string) => Buffer;
-  readonly redeem: (ticket: string) => Buffer;
+  readonly poll: (authReqId: string) => Buffer;
+  readonly decide: (authReqId: string) => Buffer;
+  readonly redeem: (authReqId: string) => Buffer;
   /** Undefined if the server does not support it. */
   readonly reserve?: (accessToken: string) => Buffer;
   readonly complete?: (accessToken: string) => Buffer;
@@ -25,39 +25,39 @@ export type Target = Running & {
   readonly flows: (count: number, method: Method) => Promise<readonly Flow[]>;
 };
 
-export const ticketIn = ({ body }: Answer): string => JSON.parse(body).auth_req_id;
-export const tokenIn = ({ body }: Answer): string => JSON.parse(body).access_token;
+export const parseAuthReqId = ({ body }: HttpResponse): string => JSON.parse(body).auth_req_id;
+export const parseAccessToken = ({ body }: HttpResponse): string => JSON.parse(body).access_token;
 
 /** Sends the authentication requests outside of the measurement. Returns the auth_req_ids in order. */
-export async function asked(party: Target, flows: readonly Flow[]): Promise<string[]> {
-  const tickets: string[] = [];
+export async function requestAll(target: Target, flows: readonly Flow[]): Promise<string[]> {
+  const authReqIds: string[] = [];
   const scripts = flows.map(({ ask }, at) =>
-    once(ask, 200, (answer) => {
-      tickets[at] = ticketIn(answer);
+    requestOnce(ask, 200, (response) => {
+      authReqIds[at] = parseAuthReqId(response);
     }),
   );
-  await runScript(party, scripts);
-  return tickets;
+  await runScript(target, scripts);
+  return authReqIds;
 }
 
-export async function decided(party: Target, flows: readonly Flow[]): Promise<string[]> {
-  const tickets = await asked(party, flows);
+export async function decideAll(target: Target, flows: readonly Flow[]): Promise<string[]> {
+  const authReqIds = await requestAll(target, flows);
   await runScript(
-    party,
-    flows.map(({ decide }, at) => once(decide(tickets[at]!), 303)),
+    target,
+    flows.map(({ decide }, at) => requestOnce(decide(authReqIds[at]!), 303)),
   );
-  return tickets;
+  return authReqIds;
 }
 
-export async function redeemed(party: Target, flows: readonly Flow[]): Promise<string[]> {
-  const tickets = await decided(party, flows);
+export async function redeemAll(target: Target, flows: readonly Flow[]): Promise<string[]> {
+  const authReqIds = await decideAll(target, flows);
   const tokens: string[] = [];
   const scripts = flows.map(({ redeem }, at) =>
-    once(redeem(tickets[at]!), 200, (answer) => {
-      tokens[at] = tokenIn(answer);
+    requestOnce(redeem(authReqIds[at]!), 200, (response) => {
+      tokens[at] = parseAccessToken(response);
     }),
   );
-  await runScript(party, scripts);
+  await runScript(target, scripts);
   return tokens;
 }
 
