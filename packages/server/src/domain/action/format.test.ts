@@ -90,7 +90,7 @@ describe("formatValue", () => {
     }
   });
 
-  test("money: refuses every spelling but one, and names that (T63)", () => {
+  test("refuses every spelling of money but one, and names that (T63)", () => {
     const spellings = {
       "1": "1.00",
       "1.0": "1.00",
@@ -114,7 +114,7 @@ describe("formatValue", () => {
     );
   });
 
-  test("money: accepts the codes of funds and units of account", () => {
+  test("accepts the currency codes of funds and units of account", () => {
     assert.equal(formatMoney("1.2345", "CLF"), "CLF 1.2345");
     assert.equal(formatMoney("12.3400", "UYW"), "UYW 12.3400");
     assert.equal(formatMinorMoney(1234, "UYI"), "UYI 1,234");
@@ -157,7 +157,7 @@ describe("formatValue", () => {
     assert.equal(formatValue({ as: "quantity" }, Number.MAX_SAFE_INTEGER), "9,007,199,254,740,991");
   });
 
-  test("quantity: refuses every spelling but one, and names that (T63)", () => {
+  test("refuses every spelling of a quantity but one, and names that (T63)", () => {
     for (const [value, spelling] of Object.entries({ "1250.50": "1250.5", "1.0": "1", "-0": "0" }))
       assert.deepEqual(formatQuantity(value, "kg"), { refused: "not_canonical", spelling });
   });
@@ -181,7 +181,7 @@ describe("formatValue", () => {
     assert.equal(formatValue({ as: "time" }, 0), "Thursday 1 January 1970, 00:00 UTC");
   });
 
-  test("time: refuses every spelling but one, and names that (T63)", () => {
+  test("refuses every spelling of a time but one, and names that (T63)", () => {
     const spellings = {
       "2026-11-22T16:00:00+02:00": "2026-11-22T14:00:00Z",
       "2026-11-22T23:30:00-05:30": "2026-11-23T05:00:00Z",

@@ -21,7 +21,7 @@ const abandoned = abandon({ ...leased, sealedBody: "sealed" }, "broken", now);
 const states: { readonly [state: string]: Callback } = { idle, queued, leased, abandoned };
 
 describe("callback", () => {
-  test("transitions of each state", () => {
+  test("moves each state by each event as in the table", () => {
     const table = Object.entries(states).map(([state, callback]) => [
       state,
       queue(callback, now)?.state,
@@ -48,7 +48,7 @@ describe("callback", () => {
     assert.deepEqual(replaceToken(undefined, idle, true, now), queued);
   });
 
-  test("a lease can be taken again once it has expired", () => {
+  test("leases again only once the lease has expired", () => {
     assert.equal(lease(leased, now + leaseMs - 1), undefined);
     assert.equal(lease(leased, now + leaseMs)?.attempts, 2);
   });

@@ -31,7 +31,7 @@ describe("parseDistinguishedName", () => {
     assert.ok(!areEqual("CN=a,O=b", "O=b,CN=a"));
   });
 
-  test("an escaped separator is part of the value", () => {
+  test("treats an escaped separator as part of the value", () => {
     assert.ok(areEqual("CN=a\\,O\\=b", "CN=a\\2cO=b"));
     assert.ok(!areEqual("CN=a\\,O\\=b", "CN=a,O=b"));
     assert.ok(areEqual("CN=\\ a\\ ", "CN=\\20a\\20"));
@@ -39,7 +39,7 @@ describe("parseDistinguishedName", () => {
     assert.ok(areEqual("CN=Lu\\C4\\8Di\\C4\\87", "CN=Lučić"));
   });
 
-  test("an invalid name equals no name, not even itself", () => {
+  test("treats an invalid name as equal to no name, not even itself", () => {
     for (const text of [
       "",
       "a",
@@ -64,7 +64,7 @@ describe("parseDistinguishedName", () => {
       assert.ok(!areEqual(text, text), text);
   });
 
-  test("for any value: equal to itself after escaping, and different from any other value", () => {
+  test("treats any escaped value as equal to itself, and to no other value", () => {
     const value = fc.string({ unit: "grapheme", minLength: 1, maxLength: 20 });
     fc.assert(
       fc.property(value, value, (one, other) => {

@@ -64,7 +64,7 @@ function invalidMembers(metadata: JsonObject): string[] {
 }
 
 describe("readRegistration", () => {
-  test("defaults: poll, client_secret_basic, every action type", () => {
+  test("applies defaults: poll, client_secret_basic, every action type", () => {
     assert.deepEqual(read({}), {
       authMethod: { method: "client_secret_basic" },
       delivery: { mode: "poll" },
@@ -98,7 +98,7 @@ describe("readRegistration", () => {
     });
   });
 
-  test("for any registration: metadata written from it reads back equal", () => {
+  test("reads back equal metadata for any registration", () => {
     const metadata = fc
       .record({
         method: fc.constantFrom(...authenticationMethods),

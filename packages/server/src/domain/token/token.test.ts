@@ -88,13 +88,13 @@ describe("token", () => {
         assert.equal("refused" in after ? `!${after.refused}` : after.state, table[name][state]);
       });
 
-  test("cannot be reserved at expiresAt; a reservation can be completed after it (T11)", () => {
+  test("refuses to reserve at expiresAt, and completes an earlier reservation (T11)", () => {
     assert.deepEqual(reserve(tokenIn("issued"), spend, expiresAt), { refused: "expired_token" });
     const late = finish(tokenIn("reserved"), "completed", spend, expiresAt + 1_000);
     assert.equal("refused" in late ? late.refused : late.state, "completed");
   });
 
-  test("a reservation without an outcome becomes unknown and stays used (T23)", () => {
+  test("returns unknown for a reservation without an outcome; the token stays used (T23)", () => {
     const unknown = expireToken(tokenIn("reserved"), issuedAt + reservationTimeoutMs);
     assert.ok(!("refused" in unknown));
     assert.equal(unknown.state, "unknown");
@@ -106,7 +106,7 @@ describe("token", () => {
     });
   });
 
-  test("in any history: never returns to issued, and at most one spend id reserves it (T17)", () => {
+  test("never returns to issued, and at most one spend id reserves it, in any history (T17)", () => {
     const step = fc.record({
       attempt: fc.constantFrom(...(Object.values(attempts) as Attempt[])),
       after: fc.integer({ min: 0, max: reservationTimeoutMs }),
@@ -130,7 +130,7 @@ describe("token", () => {
     );
   });
 
-  test("returns authorization_details, also for a type named openid, and none for an action that is a scope", () => {
+  test("returns authorization_details, also for a type named openid, and none for a scope", () => {
     const bound = { service: "foo" };
     const of = (type: string, fields = {}) => [{ type, typeHash: "t", bound: fields }];
     assert.deepEqual(toAuthorizationDetails({ parts: of("openid", bound), scope: "openid" }), [

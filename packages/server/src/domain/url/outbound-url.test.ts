@@ -124,7 +124,7 @@ describe("checkOutboundUrl", () => {
     assert.equal(isInRange("10.0.0.1", ["fd00::/8"]), false);
   });
 
-  test("for any private IPv4 address: refuses every spelling (T58)", () => {
+  test("refuses every spelling of any private IPv4 address (T58)", () => {
     const ranges = [
       [127, 0, 0, 0, 8],
       [10, 0, 0, 0, 8],

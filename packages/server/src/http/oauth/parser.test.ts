@@ -43,7 +43,7 @@ const text = fc.oneof(
 );
 
 describe("request parsers", () => {
-  test("parseForm returns unique names, without NUL or empty values, or refuses the form (T43, T53)", () => {
+  test("parseForm returns unique names without NUL or empty values, or refuses (T43, T53)", () => {
     fc.assert(
       fc.property(text, (body) => {
         const form = parseOrRefuse(() => parseForm(body));

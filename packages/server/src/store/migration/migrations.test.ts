@@ -24,7 +24,7 @@ const pinnedDigests: readonly string[] = [
 ];
 
 describe("migrations", () => {
-  test("released migrations have not changed", () => {
+  test("keeps released migrations unchanged", () => {
     const digests = migrations
       .slice(0, pinnedDigests.length)
       .map(({ sql, bodies = {} }) =>
@@ -33,7 +33,7 @@ describe("migrations", () => {
     assert.deepEqual(digests, pinnedDigests, "add a migration instead");
   });
 
-  test("addTable creates a table and its indexes", () => {
+  test("creates a table and its indexes (addTable)", () => {
     const { number, sql } = addTable(9, "group", {
       columns: ["owner"],
       indexes: [{ name: "owner", on: ["owner", "id"], unique: true, where: "owner IS NOT NULL" }],
