@@ -79,19 +79,20 @@ export function createTokenChecker(deps: TokenCheckerDeps, discover: Discover) {
     if (!presented) return reject("no_token");
     const { token, scheme } = presented;
     if (token.length > maxTokenLength) return reject("invalid_token", { scheme });
-    const facts = await open(token);
-    if (typeof facts === "string") return reject(facts, { scheme });
+    const claims = await open(token);
+    if (typeof claims === "string") return reject(claims, { scheme });
     // A bearer token needs no proof of possession.
-    const rejection = facts.bound || scheme === "DPoP" ? await possession(presented, facts.bound) : undefined;
+    const rejection =
+      claims.bound || scheme === "DPoP" ? await possession(presented, claims.bound) : undefined;
     if (rejection) return rejection;
     const action = typeof derived === "function" ? await derived() : derived;
     const actions: readonly Action[] = Array.isArray(action) ? action : [action];
     if (actions.length === 0 || !actions.every(isAction)) return reject("no_action");
-    return { token, ...compare(facts, action, actions) };
+    return { token, ...compare(claims, action, actions) };
   };
 
   /** Returns the claims of a valid token for this API. */
-  async function open(token: string): Promise<Facts | RejectionReason> {
+  async function open(token: string): Promise<TokenClaims | RejectionReason> {
     try {
       const { issuer, keys } = await discover();
       const currentDate = new Date(clock.now());
@@ -119,21 +120,21 @@ export function createTokenChecker(deps: TokenCheckerDeps, discover: Discover) {
   }
 
   function compare<S extends DerivedActions>(
-    { typeHashes, details, known }: Facts,
+    { typeHashes, details, claims }: TokenClaims,
     derived: S,
     actions: readonly Action[],
   ): Omit<CheckedToken<S>, "token"> {
     const parts = actions.map(({ type, ...bound }, at) => ({ type, bound, typeHash: typeHashes[at] ?? "" }));
     const copies = parts.map(({ type, bound }): Action => ({ type, ...bound }));
     const action = (Array.isArray(derived) ? copies : copies[0]) as S;
-    const checked: Checked<S> = { outcome: "checked", action, ...known };
+    const checked: Checked<S> = { outcome: "checked", action, ...claims };
     let digest: string | undefined;
     let mismatch: Rejection | undefined;
     try {
       digest = partsDigest(audience, parts);
       const pinned = ({ type, typeHash }: (typeof parts)[number]) =>
         !Object.hasOwn(pinnedTypes, type) || pinnedTypes[type] === typeHash;
-      if (digest !== known.digest) mismatch = reject("digest_mismatch", describeDifference(copies, details));
+      if (digest !== claims.digest) mismatch = reject("digest_mismatch", describeDifference(copies, details));
       else if (!parts.every(pinned)) mismatch = reject("type_changed");
     } catch (error) {
       // Not JSON of this protocol, such as an undefined field or a fraction: it cannot have been approved.
@@ -144,7 +145,7 @@ export function createTokenChecker(deps: TokenCheckerDeps, discover: Discover) {
   }
 }
 
-type Facts = NonNullable<ReturnType<typeof readClaims>>;
+type TokenClaims = NonNullable<ReturnType<typeof readClaims>>;
 
 function readClaims(claims: JWTPayload) {
   const { sub, jti, exp, client_id, act_digest, approved_by } = claims;
@@ -157,7 +158,7 @@ function readClaims(claims: JWTPayload) {
   if (bound === "unknown") return undefined;
   const expiresAt = exp * 1000;
   return {
-    known: { agent: client_id, approvedBy: approved_by, subject: sub, jti, digest: act_digest, expiresAt },
+    claims: { agent: client_id, approvedBy: approved_by, subject: sub, jti, digest: act_digest, expiresAt },
     bound,
     typeHashes,
     details: claims.authorization_details as unknown,

@@ -1,4 +1,4 @@
-/** Who causes an audit entry, and through which door. */
+/** Actors of audit entries: who caused an entry, and through which interface. */
 import type { Actor } from "@countersign/protocol";
 import type { Agent } from "../domain/client/client.ts";
 
@@ -28,7 +28,7 @@ export function toApiActor(id: string) {
   return { type: "api", id, via: "oauth" } as const satisfies Actor;
 }
 
-/** Returns who adds, changes or removes the registration of agent `id`, by where that comes from. */
+/** Returns the actor that adds, changes or removes the registration of agent `id`. */
 export function toRegistrationActor(source: Agent["source"], id: string) {
   if (source === "registration") return toAgentActor(id, "registration");
   return source === "configuration" ? configuration : operator;

@@ -16,11 +16,11 @@ export type NewEntry = {
  * Creates an entry at `at` (milliseconds since the epoch). The event decides which actors may cause it, and which members
  * and facts are required.
  */
-export function newEntry<E extends Event>(event: E, at: number, about: EntryDetails<NoInfer<E>>): NewEntry {
-  const { texts: given = {}, ...rest } = about as AnyEntryDetails;
+export function newEntry<E extends Event>(event: E, at: number, details: EntryDetails<NoInfer<E>>): NewEntry {
+  const { texts: personalTexts = {}, ...rest } = details as AnyEntryDetails;
   const texts: { [name: string]: { text: string; salt: string } } = {};
   const commitments: { [name: string]: string } = {};
-  for (const [name, text] of Object.entries(given)) {
+  for (const [name, text] of Object.entries(personalTexts)) {
     if (text === undefined) continue;
     const { commitment, salt } = commitText(text);
     texts[name] = { text, salt };

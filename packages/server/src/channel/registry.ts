@@ -22,8 +22,9 @@ export async function openChannels(
   const channels = new Map<string, OpenChannel>();
   try {
     for (const name of names) {
-      const own = settings[name];
-      if (own) channels.set(name, await (modules[name] as ChannelModule<typeof own>).open(own, deps));
+      const section = settings[name];
+      if (section)
+        channels.set(name, await (modules[name] as ChannelModule<typeof section>).open(section, deps));
     }
     return channels;
   } catch (error) {

@@ -91,12 +91,12 @@ function readSections(file: unknown, baseDir: string, problems: Problem[]): Sect
   /** Reads each section once, whether it is next or another section uses it. */
   function readSection(section: AnySection): SectionResult | undefined {
     if (results.has(section)) return results.get(section);
-    const own = Object.fromEntries(
+    const sectionMembers = Object.fromEntries(
       Object.keys(section.shape).flatMap((key) =>
         Object.hasOwn(members!, key) ? [[key, members![key]]] : [],
       ),
     );
-    const values = validate(z.object(section.shape), own, [], addProblem);
+    const values = validate(z.object(section.shape), sectionMembers, [], addProblem);
     const result = values && { values, settings: section.read(values, context) };
     results.set(section, result);
     return result;

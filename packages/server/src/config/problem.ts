@@ -1,4 +1,4 @@
-/** Problems of the configuration: where, what, and how to fix it. Values are validated with zod; messages are ours. */
+/** Problems of the configuration: path, message, remedy. Values are validated with zod, whose messages are replaced. */
 import type { z } from "zod";
 import type { Path } from "./document.ts";
 import { suggestSpelling } from "./spelling.ts";

@@ -1,21 +1,21 @@
 /** LRU cache with a fixed capacity. */
 export class LruCache<V> {
-  readonly #kept = new Map<string, V>();
-  readonly #most: number;
+  readonly #entries = new Map<string, V>();
+  readonly #maxEntries: number;
 
   constructor(maxEntries: number) {
-    this.#most = maxEntries;
+    this.#maxEntries = maxEntries;
   }
 
   /** Returns the value of this key; creates it with `make` if it is missing. */
   get(key: string, make: () => V): V {
-    const value = this.#kept.has(key) ? (this.#kept.get(key) as V) : make();
+    const value = this.#entries.has(key) ? (this.#entries.get(key) as V) : make();
     // Reinsert at the end: the first entry is the least recently used.
-    this.#kept.delete(key);
-    this.#kept.set(key, value);
-    if (this.#kept.size > this.#most) {
-      const [oldest = key] = this.#kept.keys();
-      this.#kept.delete(oldest);
+    this.#entries.delete(key);
+    this.#entries.set(key, value);
+    if (this.#entries.size > this.#maxEntries) {
+      const [oldest = key] = this.#entries.keys();
+      this.#entries.delete(oldest);
     }
     return value;
   }

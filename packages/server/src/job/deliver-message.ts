@@ -160,7 +160,7 @@ async function chooseContact(
   return { message: { record: message, version: leased.version + 1 }, contact };
 }
 
-/** What an attempt came to. `retry`: after this delay at the earliest, as often as the schedule allows. */
+/** The result of an attempt. `retry`: not before this delay, and as often as the schedule allows. */
 type Attempt = {
   readonly receipt?: Receipt | undefined;
   readonly problem?: string;

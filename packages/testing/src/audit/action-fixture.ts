@@ -39,11 +39,11 @@ export const refundDeclaration = {
 /** The fields of one refund, without its type. */
 export const refundFields = { order: "A-1", customer: "Grace", amount: "10000.00", currency: "USD" } as const;
 
-/** The rule of a declaration that has no problem. */
+/** Builds the policy of a declaration. Throws if it has a problem. */
 export function createPolicy(declaration: Declaration = refundDeclaration): ActionPolicy {
   const built = buildActionPolicy(declaration);
   if ("problems" in built) throw new Error(JSON.stringify(built.problems, null, 2));
-  return built.rule;
+  return built.policy;
 }
 
 export const samplePolicies: ReadonlyMap<string, ActionPolicy> = new Map([["refund", createPolicy()]]);

@@ -18,7 +18,7 @@ export type LoggedRequest = {
   readonly cardHash: string;
   readonly audience: string;
   readonly level: AuthenticationLevel;
-  /** Who may decide; emptied when the request is decided or over. */
+  /** The candidates; emptied when the request is decided or has ended. */
   readonly candidates: readonly string[];
   readonly expiresAt: number;
   readonly state: RequestState;

@@ -52,9 +52,9 @@ async function formatAgentChanges(args: Arguments, { agents }: Config): Promise<
   if (!plan) return agents.size > 0 ? [`agents: ${agents.size}`] : [];
   if (plan.conflicts.length > 0) throw new OperatorError(plan.conflicts.map(formatIdConflict).join("\n"));
   const changes: readonly (readonly [string, readonly string[]])[] = [
-    ["added", plan.add],
-    ["changed", plan.change],
-    ["removed", plan.remove],
+    ["added", plan.added],
+    ["changed", plan.changed],
+    ["removed", plan.removed],
   ];
   const lines = changes.flatMap(([what, ids]) =>
     ids.map((id) => `  ${id.padEnd(24)} ${what} at the next start or reload`),

@@ -134,7 +134,7 @@ function readActions(
     for (const [value, owner] of Object.entries(approvers.owner?.of ?? {}))
       if (!owner.includes("@")) checkGroup(owner, ["owner", "of", value]);
     const result = build(apis?.get(api)?.audience ?? "");
-    if ("rule" in result) policies.push([result.rule.definition.type, result.rule]);
+    if ("policy" in result) policies.push([result.policy.definition.type, result.policy]);
     else for (const problem of result.problems) addProblem({ ...problem, path: [...path, ...problem.path] });
   };
 

@@ -19,7 +19,7 @@ const defaults = {
 /** Builds the policy from a declaration, or returns everything that is wrong with it. */
 export function buildActionPolicy(
   declaration: Declaration,
-): { readonly rule: ActionPolicy } | { readonly problems: readonly DeclarationProblem[] } {
+): { readonly policy: ActionPolicy } | { readonly problems: readonly DeclarationProblem[] } {
   const { scope } = declaration;
   const advisory = declaration.advisory ?? [];
   const lifetimeSeconds = declaration.lifetimeSeconds ?? defaults.lifetimeSeconds;
@@ -50,7 +50,7 @@ export function buildActionPolicy(
     audience: declaration.audience,
     level: declaration.level ?? defaults.level,
   });
-  const rule: ActionPolicy = {
+  const policy: ActionPolicy = {
     definition,
     hash: hashJson(definition as unknown as Json),
     approvers: structuredClone(declaration.approvers),
@@ -60,7 +60,7 @@ export function buildActionPolicy(
     validate: compiled.validate,
     ...(scope === undefined ? {} : { scope }),
   };
-  return { rule: freezeDeep(rule) };
+  return { policy: freezeDeep(policy) };
 }
 
 /** Removes undefined members, which have no canonical form. */

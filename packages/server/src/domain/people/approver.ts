@@ -46,7 +46,7 @@ export type Session = {
   readonly approver: string;
   /** The name of the sign-in method. */
   readonly method: string;
-  /** How the approver was authenticated (RFC 8176 values), and at which level: a level of ours, or a value of the method. */
+  /** Authentication methods (RFC 8176 values). `acr` is one of this server's levels, or a value of the sign-in method. */
   readonly amr: readonly string[];
   readonly acr: string;
   readonly authenticatedAt: number;

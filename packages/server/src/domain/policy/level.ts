@@ -15,7 +15,7 @@ export function toAcr(level: AuthenticationLevel): string {
   return acrPrefix + level;
 }
 
-/** Returns undefined for an `acr` that is not ours. */
+/** Returns undefined for an `acr` that is not one of this server's levels. */
 export function parseAcr(acr: string): AuthenticationLevel | undefined {
   return authenticationLevels.find((level) => toAcr(level) === acr);
 }

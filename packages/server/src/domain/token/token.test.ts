@@ -4,8 +4,8 @@ import { type TokenState, tokenStates } from "@countersign/protocol";
 import fc from "fast-check";
 import {
   expireToken,
-  finish,
   getTokenState,
+  recordOutcome,
   reservationTimeoutMs,
   reserve,
   type Spend,
@@ -51,10 +51,10 @@ const attempts = {
     reserve(token, { ...spend, spendId: "spend-2", digest: "other" }, now),
   "reserve with another audience": (token, now) =>
     reserve(token, { ...spend, audience: "https://other.example" }, now),
-  complete: (token, now) => finish(token, "completed", spend, now),
-  fail: (token, now) => finish(token, "failed", spend, now),
+  complete: (token, now) => recordOutcome(token, "completed", spend, now),
+  fail: (token, now) => recordOutcome(token, "failed", spend, now),
   "complete with another spend id": (token, now) =>
-    finish(token, "completed", { ...spend, spendId: "spend-2" }, now),
+    recordOutcome(token, "completed", { ...spend, spendId: "spend-2" }, now),
   expire: expireToken,
 } satisfies Record<string, Attempt>;
 
@@ -90,7 +90,7 @@ describe("token", () => {
 
   test("refuses to reserve at expiresAt, and completes an earlier reservation (T11)", () => {
     assert.deepEqual(reserve(tokenIn("issued"), spend, expiresAt), { refused: "expired_token" });
-    const late = finish(tokenIn("reserved"), "completed", spend, expiresAt + 1_000);
+    const late = recordOutcome(tokenIn("reserved"), "completed", spend, expiresAt + 1_000);
     assert.equal("refused" in late ? late.refused : late.state, "completed");
   });
 

@@ -104,7 +104,7 @@ export function reserve(token: Token, spend: Spend, now: number): Token | SpendR
 }
 
 /** Records the outcome of a reservation, also after `expiresAt`. Idempotent; a recorded outcome cannot be changed. */
-export function finish(
+export function recordOutcome(
   token: Token,
   outcome: "completed" | "failed",
   spend: Pick<Spend, "api" | "audience" | "spendId">,

@@ -101,7 +101,7 @@ export function checkSchema(database: DatabaseSync): "empty" | "older" | "curren
 
 /**
  * Creates the schema of an empty file, or migrates an older one after copying it to `<path>.schema-<version>`. Safe if several
- * processes open the file at the same time: one of them does it. `onMigrated` is told in a sentence.
+ * processes open the file at the same time: one of them migrates. Calls `onMigrated` with a summary.
  */
 export function prepareSchema(
   database: DatabaseSync,

@@ -11,9 +11,9 @@ import { addAgent, removeClient } from "./client-lifecycle.ts";
 import { diffAgents, updateAgent } from "./update-agent.ts";
 
 export type ReconcilePlan = {
-  readonly add: readonly string[];
-  readonly change: readonly string[];
-  readonly remove: readonly string[];
+  readonly added: readonly string[];
+  readonly changed: readonly string[];
+  readonly removed: readonly string[];
   /** Agents added otherwise, whose ids the configuration declares as well. */
   readonly conflicts: readonly Agent[];
 };
@@ -25,16 +25,16 @@ export async function planReconciliation(
 ): Promise<ReconcilePlan> {
   const existing = new Map((await store.list("agent")).map(({ record }) => [record.id, record]));
   const ids = [...declared.keys()];
-  const own = ids.filter((id) => existing.get(id)?.source === "configuration");
+  const declaredBefore = ids.filter((id) => existing.get(id)?.source === "configuration");
   return {
-    add: ids.filter((id) => !existing.has(id)),
-    change: own.filter((id) => {
+    added: ids.filter((id) => !existing.has(id)),
+    changed: declaredBefore.filter((id) => {
       const before = existing.get(id)!;
       const { paused, createdAt, source } = before;
       const after = { id, paused, createdAt, source, ...declared.get(id)! };
       return Object.keys(diffAgents(before, after)).length > 0;
     }),
-    remove: [...existing.values()]
+    removed: [...existing.values()]
       .filter(({ id, source }) => source === "configuration" && !declared.has(id))
       .map(({ id }) => id),
     conflicts: ids.flatMap((id) => {
@@ -49,14 +49,14 @@ export async function reconcileAgents(store: Store, policy: Pick<Policy, "agents
   for (;;) {
     const plan = await planReconciliation(store, policy);
     if (plan.conflicts.length > 0) throw new Error(plan.conflicts.map(formatIdConflict).join("\n"));
-    if (plan.add.length + plan.change.length + plan.remove.length === 0) return;
-    for (const id of plan.add)
+    if (plan.added.length + plan.changed.length + plan.removed.length === 0) return;
+    for (const id of plan.added)
       await addAgent(store, { id, ...policy.agents.get(id)!, source: "configuration" });
-    for (const id of plan.change) {
+    for (const id of plan.changed) {
       const found = await store.read("agent", id);
       if (found) await updateAgent(store, found, policy.agents.get(id)!, { by: "configuration" });
     }
-    for (const id of plan.remove) await removeClient(store, "agent", id, configuration);
+    for (const id of plan.removed) await removeClient(store, "agent", id, configuration);
     // Plan again: another node may start at the same time, and an agent may have been paused.
   }
 }

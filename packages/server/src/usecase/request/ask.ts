@@ -148,16 +148,16 @@ async function askOnce(
   if ("refused" in authorized) return authorized;
 
   const request = duplicate.request ?? { ...draft, candidates: authorized.candidates.map(({ id }) => id) };
-  const sideWrites: Write<UnloggedKind>[] = [
+  const extraWrites: Write<UnloggedKind>[] = [
     ...replay.writes,
     ...authorized.writes,
     ...(byKey ? [putDedupeKey(byKey, request)] : []),
   ];
-  if (duplicate.request) return await joinRequest(store, agent, request, callback, sideWrites, now);
+  if (duplicate.request) return await joinRequest(store, agent, request, callback, extraWrites, now);
   return await commitRequest(store, policy, agent, request, [
     putDedupeKey(duplicate, request),
     ...createMessages(deps.settings, request, now),
-    ...sideWrites,
+    ...extraWrites,
     ...(callback ? [createCallback(callback, request)] : []),
   ]);
 }
@@ -186,7 +186,7 @@ async function authorizeAsk(
   { userCode }: AskInput,
   { audience, candidates }: ResolvedAsk,
   { parts }: ApprovalRequest,
-  about: { readonly isDuplicate: boolean; readonly isRetry: boolean; readonly now: number },
+  attempt: { readonly isDuplicate: boolean; readonly isRetry: boolean; readonly now: number },
 ): Promise<
   | { readonly candidates: readonly Approver[]; readonly writes: readonly Write<"user_code_attempts">[] }
   | AskRefused
@@ -194,14 +194,14 @@ async function authorizeAsk(
   const { store } = deps;
   const permission = deps.permission?.current();
   const usesUserCode = policy.userCodes || userCode !== undefined;
-  const checksFirst = about.isRetry || permission !== undefined || usesUserCode;
-  if ((checksFirst || about.isDuplicate) && (await isDenied(store, parts)))
+  const checksFirst = attempt.isRetry || permission !== undefined || usesUserCode;
+  if ((checksFirst || attempt.isDuplicate) && (await isDenied(store, parts)))
     return { refused: "access_denied", why: "a person has denied this action; only a person can release it" };
   const overLimit =
-    checksFirst && !about.isDuplicate ? await checkLimits(store, policy, agent.id, about.now) : undefined;
+    checksFirst && !attempt.isDuplicate ? await checkLimits(store, policy, agent.id, attempt.now) : undefined;
   if (overLimit) return overLimit;
   const permitted =
-    permission && !about.isDuplicate
+    permission && !attempt.isDuplicate
       ? await checkPermission(permission, { agent: agent.id, audience, parts }, candidates)
       : candidates;
   if ("refused" in permitted) return permitted;
@@ -239,12 +239,12 @@ async function joinRequest(
   agent: Versioned<"agent">,
   request: ApprovalRequest,
   callback: CallbackSettings | undefined,
-  sideWrites: readonly Write<UnloggedKind>[],
+  extraWrites: readonly Write<UnloggedKind>[],
   now: number,
 ): Promise<Acknowledgement | "conflict"> {
   if ((await store.read("agent", agent.record.id))?.version !== agent.version) return "conflict";
   const callbackWrites = callback ? await updateCallbackToken(store, callback, request, now) : [];
-  return await returnExisting(store, request, [...sideWrites, ...callbackWrites]);
+  return await returnExisting(store, request, [...extraWrites, ...callbackWrites]);
 }
 
 async function commitRequest(

@@ -90,13 +90,13 @@ export function putDedupeKey(
   };
 }
 
-/** Commits the ask's side writes, if any, and returns the existing request. */
+/** Commits the extra writes of the ask, if any, and returns the existing request. */
 export async function returnExisting(
   store: Store,
   { id, expiresAt }: ApprovalRequest,
-  sideWrites: readonly Write<UnloggedKind>[],
+  extraWrites: readonly Write<UnloggedKind>[],
 ): Promise<Acknowledgement | "conflict"> {
-  if (sideWrites.length > 0 && (await store.commitUnlogged({ writes: sideWrites })) === "conflict")
+  if (extraWrites.length > 0 && (await store.commitUnlogged({ writes: extraWrites })) === "conflict")
     return "conflict";
   return { requestId: id, expiresAt, joined: true };
 }

@@ -11,8 +11,8 @@ import { newEntry } from "../../audit/new-entry.ts";
 import type { PolicySource } from "../../config/policy.ts";
 import type { Api } from "../../domain/client/client.ts";
 import {
-  finish,
   hashToken,
+  recordOutcome,
   reserve,
   type Spend,
   type SpendRefusal,
@@ -51,7 +51,7 @@ export async function spend(
     const next =
       operation === "reserve"
         ? reserve(token, { ...caller, digest: input.digest }, now)
-        : finish(token, operation === "complete" ? "completed" : "failed", caller, now);
+        : recordOutcome(token, operation === "complete" ? "completed" : "failed", caller, now);
     if ("refused" in next) return operation === "reserve" ? await refuse(store, api, token, next, now) : next;
     if (next === token) return token;
 

@@ -1,6 +1,6 @@
 /**
- * `POST /introspect` (RFC 7662), for the API that a token is for. Active only while the token is issued and unspent; of
- * any other nothing is said, not even why (§2.2). `token_type_hint` is not needed: there is one kind of token.
+ * `POST /introspect` (RFC 7662), for the API in the token's audience. A token is active while it is issued and not spent. For
+ * any other token the response is `active: false` and no reason (§2.2). Ignores `token_type_hint`: there is one kind of token.
  */
 import type { PolicySource } from "../../../config/policy.ts";
 import type { Settings } from "../../../config/sections.ts";
