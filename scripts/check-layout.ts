@@ -37,7 +37,7 @@ const verbs = new Set(
   create decide deliver deny derive describe diff draft encode enrol erase escape expire export find finish format freeze
   from generate get guard hash introspect invite issue lease list listen load lock make matches migrate new normalize
   observe open parse pause plan prepare publish put queue quote read reconcile redact redeem register release remove rename
-  render replace require reserve resolve retry return revoke rotate run schedule select send serve set sign spend split
+  record render replace require reserve resolve retry return revoke rotate run schedule select send serve set sign spend split
   start store suggest supports sweep take to trace update validate verify wait watch with write are can has is may max min`
     .split(/\s+/)
     .filter(Boolean),

@@ -182,27 +182,27 @@ function exchange(
 function read(
   response: IncomingMessage,
   maxBytes: number,
-  resolve: (answer: OutboundResponse) => void,
+  resolve: (result: OutboundResponse) => void,
 ): void {
   const chunks: Buffer[] = [];
   let remainingBytes = maxBytes;
-  const answer = (complete: boolean) => {
+  const finish = (complete: boolean) => {
     const body = Buffer.concat(chunks).toString("utf8");
     resolve({ status: response.statusCode ?? 0, headers: response.headers, body, complete });
     if (!complete) response.destroy();
   };
-  response.on("error", () => answer(false));
+  response.on("error", () => finish(false));
   if (maxBytes === 0) {
-    answer(false);
+    finish(false);
     return;
   }
   response.on("data", (chunk: Buffer) => {
     chunks.push(chunk.subarray(0, remainingBytes));
     remainingBytes -= chunk.length;
-    if (remainingBytes < 0) answer(false);
+    if (remainingBytes < 0) finish(false);
   });
-  response.on("end", () => answer(true));
-  response.on("close", () => answer(false));
+  response.on("end", () => finish(true));
+  response.on("close", () => finish(false));
 }
 
 /** Returns a lookup function that always yields these checked addresses (against DNS rebinding). */

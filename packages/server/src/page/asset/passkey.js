@@ -5,12 +5,12 @@
  */
 
 /** @param {HTMLFormElement} form */
-function prepare(form) {
+function prepareForm(form) {
   const button = form.querySelector("button");
   const hint = document.querySelector("[data-ready]");
   if (!button) return;
   if (!window.PublicKeyCredential)
-    return say(form, "This browser does not support passkeys. Please use another browser.");
+    return showProblem(form, "This browser does not support passkeys. Please use another browser.");
   button.disabled = false;
   if (hint) hint.textContent = hint.getAttribute("data-ready");
   const device = form.elements.namedItem("device");
@@ -22,16 +22,16 @@ function prepare(form) {
     event.preventDefault();
     if (busy) return;
     busy = true;
-    say(form, "");
+    showProblem(form, "");
     button.setAttribute("aria-busy", "true");
     try {
-      const { field, answer } = await ask(form);
+      const { field, credential } = await runCeremony(form);
       const input = form.elements.namedItem(field);
       if (!(input instanceof HTMLInputElement)) throw new TypeError(`no field ${field}`);
-      input.value = JSON.stringify(answer);
+      input.value = JSON.stringify(credential);
       form.submit();
     } catch (error) {
-      say(form, explain(error, form.dataset.passkey === "create"));
+      showProblem(form, explain(error, form.dataset.passkey === "create"));
       busy = false;
       button.removeAttribute("aria-busy");
     }
@@ -42,23 +42,23 @@ function prepare(form) {
  * Runs one ceremony. Returns the form field and the credential to put into it.
  * @param {HTMLFormElement} form
  */
-async function ask(form) {
+async function runCeremony(form) {
   const options = JSON.parse(form.dataset.options ?? "");
   if (form.dataset.passkey === "create") {
-    const made = await navigator.credentials.create({ publicKey: readCreation(options) });
-    return { field: "attestation", answer: write(made) };
+    const attestation = await navigator.credentials.create({ publicKey: readCreation(options) });
+    return { field: "attestation", credential: toJson(attestation) };
   }
-  const got = await navigator.credentials.get({ publicKey: readRequest(options) });
-  return { field: "assertion", answer: write(got) };
+  const assertion = await navigator.credentials.get({ publicKey: readRequest(options) });
+  return { field: "assertion", credential: toJson(assertion) };
 }
 
 /** @param {PublicKeyCredentialCreationOptionsJSON} json @returns {PublicKeyCredentialCreationOptions} */
 function readCreation(json) {
   if (PublicKeyCredential.parseCreationOptionsFromJSON)
     return PublicKeyCredential.parseCreationOptionsFromJSON(json);
-  const user = { ...json.user, id: bytes(json.user.id) };
+  const user = { ...json.user, id: fromBase64url(json.user.id) };
   const excludeCredentials = json.excludeCredentials?.map(descriptor);
-  return /** @type {any} */ ({ ...json, challenge: bytes(json.challenge), user, excludeCredentials });
+  return /** @type {any} */ ({ ...json, challenge: fromBase64url(json.challenge), user, excludeCredentials });
 }
 
 /** @param {PublicKeyCredentialRequestOptionsJSON} json @returns {PublicKeyCredentialRequestOptions} */
@@ -66,51 +66,51 @@ function readRequest(json) {
   if (PublicKeyCredential.parseRequestOptionsFromJSON)
     return PublicKeyCredential.parseRequestOptionsFromJSON(json);
   const allowCredentials = json.allowCredentials?.map(descriptor);
-  return /** @type {any} */ ({ ...json, challenge: bytes(json.challenge), allowCredentials });
+  return /** @type {any} */ ({ ...json, challenge: fromBase64url(json.challenge), allowCredentials });
 }
 
 /** @param {PublicKeyCredentialDescriptorJSON} json */
 function descriptor(json) {
-  return { ...json, id: bytes(json.id) };
+  return { ...json, id: fromBase64url(json.id) };
 }
 
 /**
- * Returns the credential as JSON. Builds it here if the browser, or a password manager in it, does not support `toJSON`.
+ * Returns the credential as JSON. Builds the JSON itself if the browser, or a password manager in it, does not support `toJSON`.
  * @param {Credential | null} credential
  */
-function write(credential) {
+function toJson(credential) {
   if (!credential) throw new DOMException("no credential", "NotAllowedError");
-  const made = /** @type {any} */ (credential);
+  const publicKeyCredential = /** @type {any} */ (credential);
   try {
-    return made.toJSON();
+    return publicKeyCredential.toJSON();
   } catch {
-    const { response } = made;
+    const { response } = publicKeyCredential;
     return {
-      id: made.id,
-      rawId: made.id,
-      type: made.type,
-      authenticatorAttachment: made.authenticatorAttachment ?? undefined,
-      clientExtensionResults: made.getClientExtensionResults(),
+      id: publicKeyCredential.id,
+      rawId: publicKeyCredential.id,
+      type: publicKeyCredential.type,
+      authenticatorAttachment: publicKeyCredential.authenticatorAttachment ?? undefined,
+      clientExtensionResults: publicKeyCredential.getClientExtensionResults(),
       response: {
-        clientDataJSON: text(response.clientDataJSON),
-        attestationObject: text(response.attestationObject),
+        clientDataJSON: toBase64url(response.clientDataJSON),
+        attestationObject: toBase64url(response.attestationObject),
         transports: response.getTransports?.(),
-        authenticatorData: text(response.authenticatorData ?? response.getAuthenticatorData?.()),
-        signature: text(response.signature),
-        userHandle: text(response.userHandle),
+        authenticatorData: toBase64url(response.authenticatorData ?? response.getAuthenticatorData?.()),
+        signature: toBase64url(response.signature),
+        userHandle: toBase64url(response.userHandle),
       },
     };
   }
 }
 
 /** @param {string} base64url */
-function bytes(base64url) {
+function fromBase64url(base64url) {
   const binary = atob(base64url.replaceAll("-", "+").replaceAll("_", "/"));
   return Uint8Array.from(binary, (character) => character.charCodeAt(0));
 }
 
 /** @param {ArrayBuffer | null | undefined} buffer */
-function text(buffer) {
+function toBase64url(buffer) {
   if (!buffer) return undefined;
   const binary = String.fromCharCode(...new Uint8Array(buffer));
   return btoa(binary).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
@@ -118,17 +118,17 @@ function text(buffer) {
 
 /** @param {unknown} error @param {boolean} creating */
 function explain(error, creating) {
-  const nothing = creating ? "No passkey was created." : "Nothing was sent.";
+  const consequence = creating ? "No passkey was created." : "Nothing was sent.";
   switch (error instanceof DOMException ? error.name : "") {
     case "NotAllowedError":
     case "AbortError":
-      return `The passkey prompt was cancelled or timed out. ${nothing} You can try again.`;
+      return `The passkey prompt was cancelled or timed out. ${consequence} You can try again.`;
     case "InvalidStateError":
       return "This device already has a passkey for you. You can sign in with it.";
     case "SecurityError":
-      return `The passkey belongs to a different address. ${nothing}`;
+      return `The passkey belongs to a different address. ${consequence}`;
     default:
-      return `The passkey did not work. ${nothing} You can try again.`;
+      return `The passkey did not work. ${consequence} You can try again.`;
   }
 }
 
@@ -138,14 +138,14 @@ function guessDevice() {
   return found.startsWith("i") ? `My ${found}` : `My ${found} ${found === "Android" ? "phone" : "computer"}`;
 }
 
-/** @param {HTMLFormElement} form @param {string} words */
-function say(form, words) {
+/** @param {HTMLFormElement} form @param {string} text */
+function showProblem(form, text) {
   const line = (form.closest("[data-decision]") ?? form).querySelector("[data-problem]");
-  if (line) line.textContent = words;
+  if (line) line.textContent = text;
 }
 
 // A page from the back/forward cache has a ceremony that was already used.
 addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();
 });
-for (const form of document.querySelectorAll("form")) if (form.dataset.passkey) prepare(form);
+for (const form of document.querySelectorAll("form")) if (form.dataset.passkey) prepareForm(form);
