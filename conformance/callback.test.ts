@@ -82,7 +82,7 @@ scenario("a ping is sent on denial and on expiry", ["ciba-10.2-1"], async () => 
   assert.deepEqual((await told()).at(-1)?.json, { auth_req_id: denied.authReqId });
   assert.equal((await world.poll(pinged, denied.authReqId)).body.error, "access_denied");
   const late = await asked(pinged, { requested_expiry: "10" });
-  world.pass(10_000);
+  world.advanceClock(10_000);
   assert.deepEqual((await told(2)).at(-1)?.json, { auth_req_id: late.authReqId });
   assert.equal((await world.poll(pinged, late.authReqId)).body.error, "expired_token");
 });
@@ -107,7 +107,7 @@ scenario(
       await world.allow(authReqId);
       while (toldOf(authReqId).length === 0) await told(receiver.received.length + 1);
     }
-    world.pass(30_000);
+    world.advanceClock(30_000);
     await silence();
     for (const { authReqId } of answered) assert.equal(toldOf(authReqId).length, 1);
   },
@@ -195,7 +195,7 @@ scenario(
     await world.deny(denied.authReqId, "“nein”, sagt Ada");
     const late = await asked(pushed, { requested_expiry: "10" });
     await told(1);
-    world.pass(10_000);
+    world.advanceClock(10_000);
     const [first, second] = await told(2);
     assert.deepEqual([first?.json.auth_req_id, first?.json.error], [denied.authReqId, "access_denied"]);
     assert.deepEqual([second?.json.auth_req_id, second?.json.error], [late.authReqId, "expired_token"]);
@@ -215,7 +215,7 @@ scenario(
     receiver.respond = (response) => response.writeHead(503).end();
     await world.allow(auth_req_id);
     for (let round = 0; round < 40; round += 1) {
-      world.pass(10_000);
+      world.advanceClock(10_000);
       await setTimeout(40);
     }
     const bodies = receiver.received.map(({ body }) => JSON.parse(body));

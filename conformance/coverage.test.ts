@@ -17,7 +17,7 @@ test("every requirement has a scenario, or is a known failure or not applicable"
       knownFailure === undefined && notApplicable === undefined && !cited.has(id),
   );
   assert.deepEqual(
-    silent.map(({ id, says }) => `${id}: ${says}`),
+    silent.map(({ id, statement }) => `${id}: ${statement}`),
     [],
   );
 });

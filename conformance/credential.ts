@@ -25,9 +25,9 @@ export type Credentials = {
 };
 
 /** Creates all credentials except the secret, which the server creates. */
-export type Made = { readonly registration: NewAgent; readonly credentials: Credentials };
+export type CreatedCredentials = { readonly registration: NewAgent; readonly credentials: Credentials };
 
-export type Workshop = {
+export type CredentialDeps = {
   readonly certificates: CertificateAuthority;
   /** Seals stored secrets, as the server does. */
   readonly seal: (text: string) => Promise<string>;
@@ -35,24 +35,24 @@ export type Workshop = {
   readonly rsa: boolean;
 };
 
-export async function makeCredentials(
+export async function createCredentials(
   plan: FullAgentPlan,
   types: readonly string[],
-  { certificates, seal, rsa }: Workshop,
-): Promise<Made> {
+  { certificates, seal, rsa }: CredentialDeps,
+): Promise<CreatedCredentials> {
   const { id, method, algorithm, delivery, binding } = plan;
   const pair = await generateKeyPair(algorithm, { extractable: true, modulusLength: 2048 });
-  const about = { kid: `${id}-1`, alg: algorithm, use: "sig" };
-  const publicKey = { ...(await exportJWK(pair.publicKey)), ...about };
-  const certified = method.endsWith("tls_client_auth") || binding === "mtls";
+  const keyParameters = { kid: `${id}-1`, alg: algorithm, use: "sig" };
+  const publicKey = { ...(await exportJWK(pair.publicKey)), ...keyParameters };
+  const needsCertificate = method.endsWith("tls_client_auth") || binding === "mtls";
   // The validity period of the server's certificate, for long-running suites.
   const until = new Date(Date.now() + 90 * 24 * 3_600_000);
-  const wish: CertificateOptions = { until, algorithm: rsa ? "RS256" : "ES256" };
+  const certificateOptions: CertificateOptions = { until, algorithm: rsa ? "RS256" : "ES256" };
   const certificate =
-    certified &&
+    needsCertificate &&
     (method === "self_signed_tls_client_auth"
-      ? await createSelfSigned(`CN=${id}`, wish)
-      : await certificates.issueForClient(`CN=${id}`, wish));
+      ? await createSelfSigned(`CN=${id}`, certificateOptions)
+      : await certificates.issueForClient(`CN=${id}`, certificateOptions));
   const keys: JWK[] = [publicKey];
   if (certificate && method === "self_signed_tls_client_auth") {
     const x5c = [Buffer.from(certificate.x509.rawData).toString("base64")];
@@ -65,7 +65,7 @@ export async function makeCredentials(
       id,
       name: plan.name ?? id,
       types: plan.types ?? types,
-      credential: credentialOf(method, id, seal),
+      credential: createCredential(method, id, seal),
       keys: { from: "registration", jwks: keys as NonNullable<NewAgentKeys>["jwks"] },
       ...(plan.one_algorithm && { assertionAlgorithm: algorithm }),
       delivery: delivery.mode === "poll" ? { mode: "poll" } : { mode: delivery.mode, endpoint },
@@ -77,7 +77,7 @@ export async function makeCredentials(
       id,
       method,
       algorithm,
-      key: { ...(await exportJWK(pair.privateKey)), ...about },
+      key: { ...(await exportJWK(pair.privateKey)), ...keyParameters },
       ...(certificate && { certificate: { certificate: certificate.certificate, key: certificate.key } }),
     },
   };
@@ -85,7 +85,7 @@ export async function makeCredentials(
 
 type NewAgentKeys = Extract<NewAgent["keys"], { from: "registration" }>;
 
-function credentialOf(
+function createCredential(
   method: FullAgentPlan["method"],
   id: string,
   seal: (text: string) => Promise<string>,

@@ -195,7 +195,7 @@ scenario(
       assert.deepEqual(refusal(await send({ nonce: wrong })), [400, "use_dpop_nonce"]);
     assert.equal((await send({ nonce })).status, 200);
     // Later nonces differ.
-    careful.pass(3_600_000);
+    careful.advanceClock(3_600_000);
     const later = await careful.asked(agent);
     const again = await careful.poll(
       agent,
@@ -229,7 +229,7 @@ async function boundToken(): Promise<string> {
   await world.allow(id);
   const { status, body } = await redeem(await proof(bound()), bound(), id);
   assert.equal(status, 200);
-  world.pass(1000);
+  world.advanceClock(1000);
   return body.access_token;
 }
 
@@ -257,7 +257,7 @@ scenario("a bound token is refused as a bearer token", ["rfc9449-7.2-1"], async 
   const token = await boundToken();
   assert.equal((await use(token, undefined, "Bearer")).status, 401);
   assert.equal((await use(token, await proofOfUse(token), "Bearer")).status, 401);
-  world.pass(60_000);
+  world.advanceClock(60_000);
 });
 
 scenario("the API's challenge contains scheme, error and algorithms", ["rfc9449-7.1-2"], async () => {

@@ -23,11 +23,11 @@ import { invite } from "../packages/server/src/usecase/people/enrol.ts";
 import { releaseDenial } from "../packages/server/src/usecase/request/cancel.ts";
 import { setUserCode } from "../packages/server/src/usecase/request/user-code.ts";
 import { type Call, call } from "./call.ts";
-import { type Credentials, makeCredentials } from "./credential.ts";
+import { type Credentials, createCredentials } from "./credential.ts";
 import { type HeadlessApprover, openHeadlessApprover } from "./headless-approver.ts";
 import { type AgentPlan, type FullPlan, type Plan, readAgentPlan, readPlan } from "./plan.ts";
 import { openResource, type Resource } from "./resource.ts";
-import { type Running, startApart, startHere } from "./run.ts";
+import { type Running, startInProcess, startProcess } from "./run.ts";
 import { writeRules } from "./sample-config.ts";
 
 export type Approver = { readonly id: string; readonly email: string; readonly enrolmentUrl: string };
@@ -58,14 +58,14 @@ export type Harness = {
 
 export type HarnessOptions = {
   /** Run the server in this process, for tests that move its clock. Default: a separate process. */
-  readonly here?: boolean;
+  readonly inProcess?: boolean;
   /** The authority that signs the server's certificate; a new one by default. */
   readonly certificates?: CertificateAuthority;
 };
 
 export async function openHarness(
   given: Plan | unknown,
-  { here = false, certificates }: HarnessOptions = {},
+  { inProcess = false, certificates }: HarnessOptions = {},
 ): Promise<Harness> {
   const plan = readPlan(given);
   const folder =
@@ -73,14 +73,14 @@ export async function openHarness(
       ? mkdtempSync(join(tmpdir(), "countersign-conformance-"))
       : resolve(plan.folder);
   mkdirSync(folder, { recursive: true });
-  const endings: (() => Promise<void> | void)[] = [];
-  if (plan.folder === undefined) endings.push(() => rmSync(folder, { recursive: true, force: true }));
+  const cleanups: (() => Promise<void> | void)[] = [];
+  if (plan.folder === undefined) cleanups.push(() => rmSync(folder, { recursive: true, force: true }));
   const close = async () => {
-    for (const end of endings.splice(0).reverse()) await end();
+    for (const end of cleanups.splice(0).reverse()) await end();
   };
   try {
     return {
-      ...(await open(plan, folder, here, certificates ?? (await newCertificates(plan)), endings)),
+      ...(await open(plan, folder, inProcess, certificates ?? (await newCertificates(plan)), cleanups)),
       close,
     };
   } catch (error) {
@@ -92,31 +92,31 @@ export async function openHarness(
 async function open(
   plan: FullPlan,
   folder: string,
-  here: boolean,
+  inProcess: boolean,
   certificates: CertificateAuthority,
-  endings: (() => Promise<void> | void)[],
+  cleanups: (() => Promise<void> | void)[],
 ): Promise<Omit<Harness, "close">> {
   const port = plan.port ?? (await freePort());
   const file = await writeRules(plan, folder, port, certificates);
-  const config = configOf(file);
+  const config = readConfig(file);
   // As `countersign init` does: files of an earlier run are kept.
   await createDeployment(config);
   const store = await openStore({ location: config.store });
-  endings.push(() => store.close());
+  cleanups.push(() => store.close());
 
-  const run = () => (here ? startHere(file) : startApart(file, folder));
+  const run = () => (inProcess ? startInProcess(file) : startProcess(file, folder));
   let server: Running = await run();
-  endings.push(() => server.end());
+  cleanups.push(() => server.end());
 
   const ca = plan.https ? certificates.ca : undefined;
-  const reach: Harness["call"] = (path, more) =>
+  const callServer: Harness["call"] = (path, more) =>
     call(path.startsWith("/") ? config.issuer + path : path, { ca, ...more });
 
   const { seal } = createSecretSeal(loadRootKey(config.keyFile));
   const agents = new Map<string, Credentials>();
-  const admit: Harness["addAgent"] = async (agentPlan) => {
+  const addPlannedAgent: Harness["addAgent"] = async (agentPlan) => {
     const types = [...config.actions.keys()];
-    const { registration, credentials } = await makeCredentials(readAgentPlan(agentPlan), types, {
+    const { registration, credentials } = await createCredentials(readAgentPlan(agentPlan), types, {
       certificates,
       seal,
       rsa: plan.rsa,
@@ -127,7 +127,7 @@ async function open(
     agents.set(all.id, all);
     return all;
   };
-  for (const agentPlan of plan.agents) await admit(agentPlan);
+  for (const agentPlan of plan.agents) await addPlannedAgent(agentPlan);
 
   const apis = new Map<string, ApiCredentials>();
   for (const api of config.apis.keys()) {
@@ -137,30 +137,30 @@ async function open(
     apis.set(api, { id, secret: added.secret });
   }
 
-  const people = {
+  const enrolDeps = {
     store,
     directory: openDirectory({ settings: config, policy: { current: () => config }, store }),
   };
   const approvers: Approver[] = [];
   for (const { email, name = email, user_code } of plan.approvers) {
-    const { secret, approver } = await invite(people, email, name);
-    if (user_code !== undefined) await setUserCode(people, email, user_code);
+    const { secret, approver } = await invite(enrolDeps, email, name);
+    if (user_code !== undefined) await setUserCode(enrolDeps, email, user_code);
     approvers.push({ id: approver.id, email, enrolmentUrl: `${config.issuer}/enrol/${secret}` });
   }
   const person = plan.approvers.find(({ email }) => email === (plan.headless ?? plan.approvers[0]?.email));
   if (!person) throw new Error("headless is not one of the approvers");
-  const { secret: invitation } = await invite(people, person.email, person.name ?? person.email, {
+  const { secret: invitation } = await invite(enrolDeps, person.email, person.name ?? person.email, {
     test: true,
   });
   const headless = await openHeadlessApprover({
-    call: reach,
+    call: callServer,
     origin: config.passkeys.origin,
     rpId: config.passkeys.rpId,
     invitation,
-    cardOf: async (id) => (await store.read("request", id))?.record,
-    ...(plan.reopen_denials && { afterDenial: (latch) => releaseDenial(store, latch) }),
+    readRequest: async (id) => (await store.read("request", id))?.record,
+    ...(plan.reopen_denials && { afterDenial: (denialId) => releaseDenial(store, denialId) }),
   });
-  endings.push(() => headless.close());
+  cleanups.push(() => headless.close());
 
   const resource = await openResource({
     config,
@@ -168,7 +168,7 @@ async function open(
     ca,
     certificates: plan.https ? certificates : undefined,
   });
-  endings.push(() => resource.close());
+  cleanups.push(() => resource.close());
 
   return {
     issuer: config.issuer,
@@ -182,8 +182,8 @@ async function open(
     headless,
     resource,
     store,
-    addAgent: admit,
-    call: reach,
+    addAgent: addPlannedAgent,
+    call: callServer,
     restart: async (how = "stop") => {
       await (how === "kill" ? server.kill() : server.end());
       server = await run();
@@ -197,7 +197,7 @@ function newCertificates({ rsa }: FullPlan): Promise<CertificateAuthority> {
   return createCertificateAuthority({ algorithm: rsa ? "RS256" : "ES256", until });
 }
 
-function configOf(file: string): Config {
+function readConfig(file: string): Config {
   const read = loadConfig(file);
   if ("problems" in read) throw new Error(read.problems.map(formatProblem).join("\n"));
   return read.config;

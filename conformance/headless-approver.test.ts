@@ -47,7 +47,7 @@ describe("headless approver", () => {
     );
     assert.deepEqual(body.agent, { id: "agent", name: "agent" });
     assert.equal(body.time_left, 115);
-    world.pass(5000);
+    world.advanceClock(5000);
     assert.equal((await call(urlFor(authReqId))).body.time_left, 110);
     assert.equal((await world.poll(agent(), authReqId)).body.error, "authorization_pending");
   });
@@ -76,7 +76,7 @@ describe("headless approver", () => {
   });
 
   test("cannot approve if a signature or a fresh passkey is required", async () => {
-    world.pass(6 * 60_000);
+    world.advanceClock(6 * 60_000);
     for (const [scope, why] of [
       ["calendar.close", /signature/],
       ["calendar.leave", /used just now/],

@@ -34,46 +34,46 @@ export type HeadlessApprover = {
   /** Listening address. */
   readonly address: string;
   /** The same without a socket, for callers in this process. */
-  readonly decide: (authReqId: string, action: string, reason?: string) => Promise<Said>;
+  readonly decide: (authReqId: string, action: string, reason?: string) => Promise<ApproverResponse>;
   readonly close: () => Promise<void>;
 };
 
-export type Said = { readonly status: number; readonly body: Readonly<Record<string, unknown>> };
+export type ApproverResponse = { readonly status: number; readonly body: Readonly<Record<string, unknown>> };
 
-export type Ground = {
+export type HeadlessApproverDeps = {
   /** Calls a page of the server. */
   readonly call: (path: string, given?: Call) => Promise<CallResult>;
   readonly origin: string;
   readonly rpId: string;
   /** The secret of an invitation that is marked as test. */
   readonly invitation: string;
-  readonly cardOf: (requestId: string) => Promise<ApprovalRequest | undefined>;
+  readonly readRequest: (requestId: string) => Promise<ApprovalRequest | undefined>;
   /** Called with the key of each stored denial. */
-  readonly afterDenial?: (latch: string) => Promise<unknown>;
+  readonly afterDenial?: (denialId: string) => Promise<unknown>;
 };
 
 /** The only possible address; it cannot be exposed to other machines. */
 const loopback = "127.0.0.1";
 
-export async function openHeadlessApprover(ground: Ground): Promise<HeadlessApprover> {
-  const cookie = await enrol(ground);
+export async function openHeadlessApprover(deps: HeadlessApproverDeps): Promise<HeadlessApprover> {
+  const cookie = await enrol(deps);
   const path = `/${randomBytes(32).toString("base64url")}`;
   const decide: HeadlessApprover["decide"] = (authReqId, action, reason) =>
-    decideAs(ground, cookie, authReqId, action, reason);
+    decideAs(deps, cookie, authReqId, action, reason);
 
   const listener = createServer((request, response) => {
-    answer(request)
-      .catch((error: unknown) => refuse(502, "server_unreachable", String(error)))
-      .then((said) => send(response, said));
+    handleRequest(request)
+      .catch((error: unknown) => createError(502, "server_unreachable", String(error)))
+      .then((result) => send(response, result));
   });
-  async function answer({ method, url = "/" }: IncomingMessage): Promise<Said> {
-    const asked = new URL(url, "http://approver");
-    if (!same(asked.pathname, path)) return refuse(404, "not_found", "there is nothing here");
-    const authReqId = asked.searchParams.get("auth_req_id") ?? "";
-    if (method === "GET") return await show(ground, authReqId);
-    if (method !== "POST") return refuse(405, "method_not_allowed", "GET shows, POST decides");
-    const action = asked.searchParams.get("action") ?? "";
-    return await decide(authReqId, action, asked.searchParams.get("reason") ?? undefined);
+  async function handleRequest({ method, url = "/" }: IncomingMessage): Promise<ApproverResponse> {
+    const target = new URL(url, "http://approver");
+    if (!isSamePath(target.pathname, path)) return createError(404, "not_found", "there is nothing here");
+    const authReqId = target.searchParams.get("auth_req_id") ?? "";
+    if (method === "GET") return await readCard(deps, authReqId);
+    if (method !== "POST") return createError(405, "method_not_allowed", "GET shows, POST decides");
+    const action = target.searchParams.get("action") ?? "";
+    return await decide(authReqId, action, target.searchParams.get("reason") ?? undefined);
   }
   listener.listen(0, loopback);
   await once(listener, "listening");
@@ -91,7 +91,7 @@ export async function openHeadlessApprover(ground: Ground): Promise<HeadlessAppr
 }
 
 /** Enrols a device. Returns the session cookie; the passkey is discarded. */
-async function enrol({ call, origin, rpId, invitation }: Ground): Promise<string> {
+async function enrol({ call, origin, rpId, invitation }: HeadlessApproverDeps): Promise<string> {
   const path = `/enrol/${invitation}`;
   const page = (await call(path)).text;
   const attestation = createVirtualAuthenticator({ rpId, origin }).createAttestation(
@@ -114,37 +114,37 @@ async function enrol({ call, origin, rpId, invitation }: Ground): Promise<string
 }
 
 async function decideAs(
-  { call, origin, cardOf, afterDenial }: Ground,
+  { call, origin, readRequest, afterDenial }: HeadlessApproverDeps,
   cookie: string,
   authReqId: string,
   action: string,
   reason: string | undefined,
-): Promise<Said> {
+): Promise<ApproverResponse> {
   if (action !== "allow" && action !== "deny")
-    return refuse(400, "invalid_request", "action is allow or deny");
+    return createError(400, "invalid_request", "action is allow or deny");
   const verdict = action === "allow" ? "approve" : "deny";
   const id = toRequestId(authReqId);
   const path = `/requests/${encodeURIComponent(id)}`;
   const card = await call(path, { headers: { cookie } });
-  const approval = card.status === 200 ? await cardOf(id) : undefined;
+  const approval = card.status === 200 ? await readRequest(id) : undefined;
   if (!approval) return unknownRequest();
   const fields = readHiddenFields(findForm(card.text, verdict));
   if (verdict === "approve" && fields.card === undefined)
-    return refuse(409, "cannot_approve", whyNot(approval));
+    return createError(409, "cannot_approve", describeRefusal(approval));
   const form = { ...fields, verdict, ...(reason !== undefined && { reason }) };
   const decided = await call(`${path}/decision`, {
     method: "POST",
     headers: { ...formHeaders, cookie, origin },
     body: encode(form),
   });
-  if (decided.status !== 303) return refuse(409, `cannot_${verdict}`, whyNot(approval));
-  if (verdict === "deny") for (const { denyKey: latchKey } of approval.parts) await afterDenial?.(latchKey);
+  if (decided.status !== 303) return createError(409, `cannot_${verdict}`, describeRefusal(approval));
+  if (verdict === "deny") for (const { denyKey } of approval.parts) await afterDenial?.(denyKey);
   return { status: 200, body: { request: id, action } };
 }
 
 /** Describes a refusal of the server in general terms. */
-function whyNot({ level, status: standing }: ApprovalRequest): string {
-  if (standing.state !== "pending") return `the request is ${standing.state}`;
+function describeRefusal({ level, status }: ApprovalRequest): string {
+  if (status.state !== "pending") return `the request is ${status.state}`;
   if (level === "passkey-signed")
     return "approving this takes a passkey's signature, and the headless approver has no passkey";
   if (level === "passkey")
@@ -153,8 +153,8 @@ function whyNot({ level, status: standing }: ApprovalRequest): string {
 }
 
 /** Returns the card, before or after the decision. */
-async function show({ cardOf }: Ground, authReqId: string): Promise<Said> {
-  const approval = await cardOf(toRequestId(authReqId));
+async function readCard({ readRequest }: HeadlessApproverDeps, authReqId: string): Promise<ApproverResponse> {
+  const approval = await readRequest(toRequestId(authReqId));
   if (!approval) return unknownRequest();
   const { card, decideBy, expiresAt } = approval;
   const now = Date.now();
@@ -172,11 +172,11 @@ async function show({ cardOf }: Ground, authReqId: string): Promise<Said> {
 
 function render(card: Card) {
   const { agent, words, reversibility, level, audience, digest } = card;
-  const plain = (given: readonly CardRow[]) => given.map(({ label, value }) => ({ label, value }));
+  const toPlainRows = (given: readonly CardRow[]) => given.map(({ label, value }) => ({ label, value }));
   const parts = getCardParts(card).map((part) => ({
     sentence: toPlainText(part.sentence),
-    rows: plain(part.rows),
-    words: plain(part.words.rows),
+    rows: toPlainRows(part.rows),
+    words: toPlainRows(part.words.rows),
   }));
   return {
     sentence: formatCardSummary(card),
@@ -200,21 +200,21 @@ function encode(form: Readonly<Record<string, string>>): string {
   return new URLSearchParams(form).toString();
 }
 
-function unknownRequest(): Said {
-  return refuse(404, "unknown_request", "no request of that id is this approver's to decide");
+function unknownRequest(): ApproverResponse {
+  return createError(404, "unknown_request", "no request of that id is this approver's to decide");
 }
 
-function refuse(status: number, error: string, description: string): Said {
+function createError(status: number, error: string, description: string): ApproverResponse {
   return { status, body: { error, error_description: description } };
 }
 
-function send(response: ServerResponse, { status, body }: Said): void {
+function send(response: ServerResponse, { status, body }: ApproverResponse): void {
   response.writeHead(status, { "content-type": "application/json", "cache-control": "no-store" });
   response.end(JSON.stringify(body));
 }
 
 /** Compares the path with the secret path in constant time. */
-function same(given: string, path: string): boolean {
+function isSamePath(given: string, path: string): boolean {
   const [a, b] = [given, path].map((text) => createHash("sha256").update(text).digest());
   return timingSafeEqual(a!, b!);
 }

@@ -29,7 +29,7 @@ scenario(
     await world.allow(answer.body.auth_req_id);
     const { body } = await world.poll(agent(), answer.body.auth_req_id);
     assert.equal(decodeJwt(body.id_token).sub, decodeJwt(id_token).sub);
-    world.pass(3_600_000);
+    world.advanceClock(3_600_000);
     assert.equal((await asks(id_token)).status, 200);
   },
 );

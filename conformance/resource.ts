@@ -22,28 +22,28 @@ export type Resource = {
   readonly close: () => Promise<void>;
 };
 
-export type ResourceGround = {
+export type ResourceDeps = {
   readonly config: Config;
   readonly apis: ReadonlyMap<string, ApiCredentials>;
   readonly ca: string | undefined;
   readonly certificates: CertificateAuthority | undefined;
 };
 
-export async function openResource(ground: ResourceGround): Promise<Resource> {
+export async function openResource(deps: ResourceDeps): Promise<Resource> {
   const verifiers = new Map<string, Verifier>();
   const handle = (request: IncomingMessage, response: ServerResponse) => {
-    answer(ground.config, verifiers, request)
+    handleRequest(deps.config, verifiers, request)
       .catch(() => ({ status: 500, headers: {}, body: { error: "server_error" } }))
-      .then((said) => send(request, response, said));
+      .then((result) => send(request, response, result));
   };
-  const listener = ground.certificates
-    ? createHttpsServer(await secure(ground.certificates), handle)
+  const listener = deps.certificates
+    ? createHttpsServer(await createTlsOptions(deps.certificates), handle)
     : createHttpServer(handle);
   listener.listen(0, "127.0.0.1");
   await once(listener, "listening");
   const { port } = listener.address() as AddressInfo;
-  const url = `${ground.certificates ? "https" : "http"}://localhost:${port}`;
-  for (const [name, api] of ground.apis) verifiers.set(name, verifierOf(ground, name, api, url));
+  const url = `${deps.certificates ? "https" : "http"}://localhost:${port}`;
+  for (const [name, api] of deps.apis) verifiers.set(name, createApiVerifier(deps, name, api, url));
   return {
     url,
     close: async () => {
@@ -56,13 +56,13 @@ export async function openResource(ground: ResourceGround): Promise<Resource> {
 }
 
 /** Requests a client certificate and accepts any; the token's binding decides. */
-async function secure(certificates: CertificateAuthority) {
+async function createTlsOptions(certificates: CertificateAuthority) {
   const { certificate, key } = await certificates.issueForServer("localhost");
   return { ...tlsDefaults, cert: certificate, key, requestCert: true, rejectUnauthorized: false };
 }
 
-function verifierOf(
-  { config, ca }: ResourceGround,
+function createApiVerifier(
+  { config, ca }: ResourceDeps,
   name: string,
   { id, secret }: ApiCredentials,
   url: string,
@@ -79,37 +79,37 @@ function verifierOf(
   });
 }
 
-type Said = {
+type ResourceResponse = {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: unknown;
 };
 
-async function answer(
+async function handleRequest(
   config: Config,
   verifiers: ReadonlyMap<string, Verifier>,
   request: IncomingMessage,
-): Promise<Said> {
+): Promise<ResourceResponse> {
   const { method, url = "/" } = request;
   const path = decodeURIComponent(new URL(url, "http://resource").pathname.slice(1));
   const call = callOf(request, new URL(url, "http://resource").href);
   if (method === "POST" && path === "refunds") {
-    const body = await bodyOf(request);
+    const body = await readJsonBody(request);
     const { order, amount, currency } = (body ?? {}) as Record<string, string>;
     const action = { type: "refund", order: order ?? "", amount: amount ?? "", currency: currency ?? "" };
     const spent = await verifiers.get("refunds")!.spend(call, action, () => ({ refunded: order }));
     return spent.outcome === "rejected" ? spent : { status: 200, headers: {}, body: spent.result };
   }
-  const rule = config.actions.get(path);
-  const api = [...config.apis].find(([, { audience }]) => audience === rule?.definition.audience)?.[0];
-  if (method !== "GET" || rule?.scope === undefined || api === undefined)
+  const action = config.actions.get(path);
+  const api = [...config.apis].find(([, { audience }]) => audience === action?.definition.audience)?.[0];
+  if (method !== "GET" || action?.scope === undefined || api === undefined)
     return { status: 404, headers: {}, body: { error: "not_found" } };
   const checked = await verifiers.get(api)!.check(call, { type: path });
   if (checked.outcome === "rejected") return checked;
   return { status: 200, headers: {}, body: { action: path, approved_by: checked.approvedBy } };
 }
 
-async function bodyOf(request: IncomingMessage): Promise<unknown> {
+async function readJsonBody(request: IncomingMessage): Promise<unknown> {
   const chunks: Buffer[] = [];
   for await (const chunk of request) chunks.push(chunk);
   try {
@@ -120,7 +120,11 @@ async function bodyOf(request: IncomingMessage): Promise<unknown> {
 }
 
 /** Response headers of FAPI 1.0 Baseline §6.2.1: JSON, the date (sent by Node), and the caller's interaction id. */
-function send(request: IncomingMessage, response: ServerResponse, { status, headers, body }: Said): void {
+function send(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { status, headers, body }: ResourceResponse,
+): void {
   const interaction = request.headers["x-fapi-interaction-id"] ?? randomUUID();
   response.writeHead(status, {
     "content-type": "application/json",

@@ -64,10 +64,10 @@ scenario(
     const authReqId = await world.asked(agent());
     assert.equal((await world.poll(agent(), authReqId)).body.error, "authorization_pending");
     assert.deepEqual(refusal(await world.poll(agent(), authReqId)), [400, "slow_down"]);
-    world.pass(6000);
+    world.advanceClock(6000);
     assert.deepEqual(refusal(await world.poll(agent(), authReqId)), [400, "slow_down"]);
     for (let again = 0; again < 2; again += 1) {
-      world.pass(10_000);
+      world.advanceClock(10_000);
       assert.deepEqual(refusal(await world.poll(agent(), authReqId)), [400, "authorization_pending"]);
     }
   },
@@ -86,16 +86,16 @@ scenario("persistent polling far too fast returns invalid_request", ["ciba-11-6"
 scenario("an expired request returns expired_token, repeatedly", ["ciba-11-3"], async () => {
   const authReqId = await world.asked(agent(), { requested_expiry: "10" });
   assert.equal((await world.poll(agent(), authReqId)).body.error, "authorization_pending");
-  world.pass(10_000);
+  world.advanceClock(10_000);
   assert.deepEqual(refusal(await world.poll(agent(), authReqId)), [400, "expired_token"]);
-  world.pass(3_600_000);
+  world.advanceClock(3_600_000);
   assert.deepEqual(refusal(await world.poll(agent(), authReqId)), [400, "expired_token"]);
 });
 
 scenario("an approval that was not fetched in time returns expired_token", ["ciba-11-3"], async () => {
   const authReqId = await world.asked(agent(), { requested_expiry: "10" });
   await world.allow(authReqId);
-  world.pass(10_000);
+  world.advanceClock(10_000);
   assert.deepEqual(refusal(await world.poll(agent(), authReqId)), [400, "expired_token"]);
 });
 
@@ -185,11 +185,11 @@ scenario("a long poll waits as requested, at most thirty seconds", ["ciba-10.1-2
       });
     // Meanwhile other requests complete.
     await world.asked(agent());
-    world.pass((granted - 1) * 1000);
+    world.advanceClock((granted - 1) * 1000);
     await world.asked(agent());
     assert.equal(answered, false);
     // The server checks its clock periodically.
-    for (world.pass(1000); !answered; world.pass(100)) await setTimeout(20);
+    for (world.advanceClock(1000); !answered; world.advanceClock(100)) await setTimeout(20);
     const answer = await held;
     assert.equal(answer.body.error, "authorization_pending");
     assert.equal(answer.headers["preference-applied"], `wait=${granted}`);

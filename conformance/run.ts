@@ -14,7 +14,7 @@ const main = new URL("../packages/server/src/main.ts", import.meta.url);
 const listens = /listens on /;
 
 /** Starts the server. Rejects with its error output if it does not listen. */
-export async function startApart(file: string, folder: string): Promise<Running> {
+export async function startProcess(file: string, folder: string): Promise<Running> {
   const process = start({ file: main, args: ["start", "--config", file], folder });
   // Forward its error output to standard error.
   process.child.stderr?.pipe(globalThis.process.stderr, { end: false });
@@ -22,20 +22,20 @@ export async function startApart(file: string, folder: string): Promise<Running>
   return { end: () => process.end(), kill: () => process.end("SIGKILL") };
 }
 
-export async function startHere(file: string): Promise<Running> {
+export async function startInProcess(file: string): Promise<Running> {
   const stop = new AbortController();
-  const complaints: string[] = [];
+  const errorLines: string[] = [];
   let ended: Promise<number> | undefined;
   await new Promise<void>((resolve, reject) => {
     ended = runCommand(["start", "--config", file], {
       stdout: (text) => {
         if (listens.test(text)) resolve();
       },
-      stderr: (text) => complaints.push(text),
+      stderr: (text) => errorLines.push(text),
       isTTY: false,
       signal: stop.signal,
     });
-    ended.then(() => reject(new Error(complaints.join("\n"))), reject);
+    ended.then(() => reject(new Error(errorLines.join("\n"))), reject);
   });
   return {
     end: async () => {

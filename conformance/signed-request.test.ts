@@ -15,8 +15,8 @@ const world = await openTestServer({
 });
 const [es, ps] = [world.agent("es"), world.agent("ps")];
 const invalid = [400, "invalid_request"];
-const asks = async (by: Credentials, manner: RequestStyle, form: Form = {}) =>
-  refusal(await world.ask(by, form, manner));
+const asks = async (by: Credentials, style: RequestStyle, form: Form = {}) =>
+  refusal(await world.ask(by, form, style));
 
 scenario(
   "accepts a request signed with ES256 or PS256, and shows the signed values",

@@ -45,19 +45,19 @@ export type TestServer = Omit<Harness, "close"> & {
   /** Returns a refund of a new order. */
   readonly refund: (changed?: Readonly<Record<string, unknown>>) => string;
   /** Requests a refund from ada, with `changes`. */
-  readonly ask: (agent: Credentials, changed?: Form, manner?: RequestStyle) => Promise<CallResult>;
+  readonly ask: (agent: Credentials, changed?: Form, style?: RequestStyle) => Promise<CallResult>;
   /** Sends a request. Returns the auth_req_id; fails if it is refused. */
-  readonly asked: (agent: Credentials, changed?: Form, manner?: RequestStyle) => Promise<string>;
+  readonly asked: (agent: Credentials, changed?: Form, style?: RequestStyle) => Promise<string>;
   readonly poll: (
     agent: Credentials,
     authReqId: string,
     changed?: Form,
-    manner?: RequestStyle,
+    style?: RequestStyle,
   ) => Promise<CallResult>;
   readonly allow: (authReqId: string) => Promise<void>;
   readonly deny: (authReqId: string, reason?: string) => Promise<void>;
   /** Requests, approves and redeems. Returns the token response. */
-  readonly approved: (agent: Credentials, changed?: Form, manner?: RequestStyle) => Promise<CallResult>;
+  readonly approved: (agent: Credentials, changed?: Form, style?: RequestStyle) => Promise<CallResult>;
   /** Authenticates as the API of this name. */
   readonly introspect: (
     api: string,
@@ -65,7 +65,7 @@ export type TestServer = Omit<Harness, "close"> & {
     headers?: Call["headers"],
   ) => Promise<CallResult>;
   /** Moves the clock of this process. */
-  readonly pass: (ms: number) => void;
+  readonly advanceClock: (ms: number) => void;
 };
 
 let open = 0;
@@ -79,7 +79,7 @@ export async function openTestServer(
   if (open === 0) mock.timers.enable({ apis: ["Date"], now: Date.now() });
   open += 1;
   const agents = [{ id: "agent" }, ...(plan.agents ?? [])];
-  const harness = await openHarness({ ...plan, agents }, { ...options, here: true });
+  const harness = await openHarness({ ...plan, agents }, { ...options, inProcess: true });
   after(async () => {
     await harness.close();
     open -= 1;
@@ -120,16 +120,16 @@ export async function openTestServer(
       },
     );
   };
-  const ask: TestServer["ask"] = async (by, changed = {}, manner = {}) => {
+  const ask: TestServer["ask"] = async (by, changed = {}, style = {}) => {
     const form = { scope: "openid", login_hint: "ada@example.com", ...changed };
     const said = "scope" in changed || "authorization_details" in changed || "request" in changed;
-    const whole = said ? form : { ...form, authorization_details: refund() };
+    const parameters = said ? form : { ...form, authorization_details: refund() };
     const signs = harness.plan.agents.find(({ id }) => id === by.id)?.signs_requests;
     return await send(
       "/bc-authorize",
       by,
-      signs && !manner.unsigned ? await signed(by, whole, manner) : whole,
-      manner,
+      signs && !style.unsigned ? await signed(by, parameters, style) : parameters,
+      style,
     );
   };
   /** Puts all parameters into one JWT (CIBA §7.1.1). */
@@ -142,13 +142,13 @@ export async function openTestServer(
     const claims = requestClaims(by.id, harness.issuer, Object.fromEntries(given), request);
     return { request: await signAs(signer, claims, header) };
   };
-  const asked: TestServer["asked"] = async (by, changed, manner) => {
-    const answer = await ask(by, changed, manner);
+  const asked: TestServer["asked"] = async (by, changed, style) => {
+    const answer = await ask(by, changed, style);
     assert.equal(answer.status, 200, answer.text);
     return answer.body.auth_req_id;
   };
-  const poll: TestServer["poll"] = (by, authReqId, changed = {}, manner = {}) =>
-    send("/oauth/token", by, { grant_type: cibaGrantType, auth_req_id: authReqId, ...changed }, manner);
+  const poll: TestServer["poll"] = (by, authReqId, changed = {}, style = {}) =>
+    send("/oauth/token", by, { grant_type: cibaGrantType, auth_req_id: authReqId, ...changed }, style);
   const decide = async (authReqId: string, action: string, reason?: string) => {
     const said = await harness.headless.decide(authReqId, action, reason);
     assert.equal(said.status, 200, JSON.stringify(said.body));
@@ -168,10 +168,10 @@ export async function openTestServer(
     poll,
     allow,
     deny: (authReqId, reason) => decide(authReqId, "deny", reason),
-    approved: async (by, changed, manner) => {
-      const authReqId = await asked(by, changed, manner);
+    approved: async (by, changed, style) => {
+      const authReqId = await asked(by, changed, style);
       await allow(authReqId);
-      const answer = await poll(by, authReqId, {}, manner);
+      const answer = await poll(by, authReqId, {}, style);
       assert.equal(answer.status, 200, answer.text);
       return answer;
     },
@@ -179,7 +179,7 @@ export async function openTestServer(
       const { id, secret } = harness.apis.get(api)!;
       return post("/introspect", { token }, { headers: headers ?? basic(id, secret) });
     },
-    pass: (ms) => mock.timers.setTime(Date.now() + ms),
+    advanceClock: (ms) => mock.timers.setTime(Date.now() + ms),
   };
 }
 

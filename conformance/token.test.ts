@@ -33,7 +33,7 @@ scenario(
     assert.equal(claims.client_id, "agent");
     assert.equal(claims.aud, "https://calendar.example");
     assert.equal(claims.scope, "openid calendar.clear");
-    world.pass(60_000);
+    world.advanceClock(60_000);
   },
 );
 
@@ -53,7 +53,7 @@ scenario(
       assert.equal(answer.headers["x-fapi-interaction-id"], interaction);
       assert.ok(answer.headers.date);
     }
-    world.pass(60_000);
+    world.advanceClock(60_000);
   },
 );
 
@@ -61,7 +61,7 @@ scenario("the API takes no token from the query", ["fapi-base-6.2.1-2"], async (
   const { body } = await world.approved(agent(), clear);
   const answer = await world.call(`${world.resource.url}/calendar.clear?access_token=${body.access_token}`);
   assert.equal(answer.status, 401);
-  world.pass(60_000);
+  world.advanceClock(60_000);
 });
 
 scenario(
@@ -86,7 +86,7 @@ scenario(
     for (const [what, given] of Object.entries(wrong))
       assert.equal((await clearCalendar(given)).status, 401, what);
     assert.equal((await clearCalendar(token)).status, 200);
-    world.pass(70_000);
+    world.advanceClock(70_000);
     assert.equal((await clearCalendar(token)).status, 401);
   },
 );
@@ -138,7 +138,7 @@ scenario(
       ["refunds", body.id_token],
     ])
       assert.deepEqual((await world.introspect(api!, token)).body, { active: false });
-    world.pass(61_000);
+    world.advanceClock(61_000);
     assert.deepEqual((await world.introspect("refunds", body.access_token)).body, { active: false });
   },
 );

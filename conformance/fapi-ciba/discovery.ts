@@ -2,15 +2,15 @@
 import assert from "node:assert/strict";
 import { cibaGrantType } from "@countersign/protocol";
 import { tlsHandshake } from "../tls-handshake.ts";
-import type { Scene } from "./suite-harness.ts";
+import type { ModuleRun } from "./suite-harness.ts";
 
 /** `FAPICIBAID1DiscoveryEndpointVerification`, and the checks that every module runs first. */
-export async function checkDiscovery({ world, variant }: Scene): Promise<void> {
-  const answer = await world.call("/.well-known/openid-configuration");
+export async function checkDiscovery({ server, variant }: ModuleRun): Promise<void> {
+  const answer = await server.call("/.well-known/openid-configuration");
   assert.equal(answer.status, 200);
   assert.match(answer.headers["content-type"] ?? "", /^application\/json/);
   const document = answer.body;
-  assert.equal(document.issuer, world.issuer);
+  assert.equal(document.issuer, server.issuer);
   assert.equal(document.tls_client_certificate_bound_access_tokens, true);
   const either = ["PS256", "ES256"];
   const some = (list: readonly string[], wanted: readonly string[]) =>
@@ -28,7 +28,7 @@ export async function checkDiscovery({ world, variant }: Scene): Promise<void> {
   assert.ok(document.grant_types_supported.includes(cibaGrantType));
   assert.ok(document.backchannel_token_delivery_modes_supported.includes(variant.mode));
 
-  const { keys } = (await world.call(document.jwks_uri)).body;
+  const { keys } = (await server.call(document.jwks_uri)).body;
   for (const { kid, kty, d, n, crv } of keys) {
     assert.ok(kid);
     assert.equal(d, undefined);
@@ -41,14 +41,17 @@ export async function checkDiscovery({ world, variant }: Scene): Promise<void> {
 const permitted = ["ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-RSA-AES256-GCM-SHA384"];
 
 /** `EnsureTLS12WithFAPICiphers`, `DisallowTLS10`, `DisallowTLS11`, `DisallowInsecureCipher`, and TLS 1.3 before 1.2. */
-export async function checkTls({ world }: Scene): Promise<void> {
-  for (const url of [world.issuer, world.resource.url]) {
-    assert.match(await tlsHandshake(url, world.ca, "TLSv1.2", "TLSv1.3"), /^TLSv1\.3 /);
+export async function checkTls({ server }: ModuleRun): Promise<void> {
+  for (const url of [server.issuer, server.resource.url]) {
+    assert.match(await tlsHandshake(url, server.ca, "TLSv1.2", "TLSv1.3"), /^TLSv1\.3 /);
     for (const suite of permitted)
-      assert.match(await tlsHandshake(url, world.ca, "TLSv1.2", "TLSv1.2", suite), /^TLSv1\.2 TLS_ECDHE_RSA/);
+      assert.match(
+        await tlsHandshake(url, server.ca, "TLSv1.2", "TLSv1.2", suite),
+        /^TLSv1\.2 TLS_ECDHE_RSA/,
+      );
     for (const old of ["TLSv1", "TLSv1.1"] as const)
-      assert.match(await tlsHandshake(url, world.ca, old, old), /^ERR_SSL|ECONNRESET/);
+      assert.match(await tlsHandshake(url, server.ca, old, old), /^ERR_SSL|ECONNRESET/);
     for (const suite of ["AES128-GCM-SHA256", "ECDHE-RSA-AES128-SHA256", "ECDHE-RSA-CHACHA20-POLY1305"])
-      assert.match(await tlsHandshake(url, world.ca, "TLSv1.2", "TLSv1.2", suite), /^ERR_SSL|ECONNRESET/);
+      assert.match(await tlsHandshake(url, server.ca, "TLSv1.2", "TLSv1.2", suite), /^ERR_SSL|ECONNRESET/);
   }
 }

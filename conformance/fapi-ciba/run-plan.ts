@@ -16,265 +16,263 @@ import {
   anyRefusal,
   ask,
   asked,
+  callResource,
+  checkPending,
+  checkRefusal,
   checkTokens,
   cleanUp,
-  fetched,
+  fetchResult,
   flow,
   invalidRequest,
+  type ModuleRun,
   pollTwice,
-  refusedWith,
   requestResource,
-  type Scene,
-  stillPending,
-  use,
 } from "./suite-harness.ts";
 
-type Play = (scene: Scene) => Promise<void>;
+type ModuleTest = (run: ModuleRun) => Promise<void>;
 
 /** The binding message that the suite sends; devices need not be able to display it. */
 const hardToShow =
   "1234 👍🏿 品川 Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor incididunt ut labore et dolore magna aliqua. Ut enim ad minim veniam, quis nostrud exercitation ullamco laboris nisi ut aliquip ex ea commodo consequat. Duis aute irure dolor in reprehenderit in voluptate velit esse cillum dolore eu fugiat nulla pariatur. Excepteur sint occaecat cupidatat non proident, sunt in culpa qui officia deserunt mollit anim id est laborum.";
 
-export const plays: Readonly<Record<Module, Play>> = {
+export const moduleTests: Readonly<Record<Module, ModuleTest>> = {
   "fapi-ciba-id1-discovery-end-point-verification": checkDiscovery,
-  "fapi-ciba-id1": playTwoClients,
-  "fapi-ciba-id1-user-rejects-authentication": async (scene) => {
-    const request = await asked(scene);
-    await pollTwice(scene, request);
-    await scene.world.deny(request.authReqId);
-    refusedWith(await fetched(scene, request), { access_denied: [400] });
+  "fapi-ciba-id1": runTwoClients,
+  "fapi-ciba-id1-user-rejects-authentication": async (run) => {
+    const request = await asked(run);
+    await pollTwice(run, request);
+    await run.server.deny(request.authReqId);
+    checkRefusal(await fetchResult(run, request), { access_denied: [400] });
   },
-  "fapi-ciba-id1-multiple-call-to-token-endpoint": async (scene) => {
-    const request = await asked(scene);
-    await pollTwice(scene, request);
+  "fapi-ciba-id1-multiple-call-to-token-endpoint": async (run) => {
+    const request = await asked(run);
+    await pollTwice(run, request);
     for (let attempt = 0; attempt < 20; attempt += 1) {
-      const answer = await scene.world.poll(scene.one, request.authReqId);
+      const answer = await run.server.poll(run.one, request.authReqId);
       if (answer.body.error === "invalid_request") {
-        refusedWith(answer, invalidRequest);
+        checkRefusal(answer, invalidRequest);
         break;
       }
-      stillPending(answer);
+      checkPending(answer);
     }
-    await cleanUp(scene, request);
+    await cleanUp(run, request);
   },
-  "fapi-ciba-id1-auth-req-id-expired": async (scene) => {
+  "fapi-ciba-id1-auth-req-id-expired": async (run) => {
     // The suite requests ten seconds, and polls after about five.
-    const request = await asked(scene, {}, { request: { requested_expiry: 10 } });
-    await pollTwice(scene, request);
-    scene.world.pass(request.answer.body.expires_in * 1000);
-    if (scene.variant.mode === "ping") await scene.pinged(request.authReqId);
-    refusedWith(await scene.world.poll(scene.one, request.authReqId), { expired_token: [400] });
+    const request = await asked(run, {}, { request: { requested_expiry: 10 } });
+    await pollTwice(run, request);
+    run.server.advanceClock(request.answer.body.expires_in * 1000);
+    if (run.variant.mode === "ping") await run.pinged(request.authReqId);
+    checkRefusal(await run.server.poll(run.one, request.authReqId), { expired_token: [400] });
   },
-  "fapi-ciba-id1-ensure-authorization-request-with-binding-message-succeeds": async (scene) => {
-    await requestResource(scene, await flow(scene, { binding_message: "1234" }));
+  "fapi-ciba-id1-ensure-authorization-request-with-binding-message-succeeds": async (run) => {
+    await requestResource(run, await flow(run, { binding_message: "1234" }));
   },
-  "fapi-ciba-id1-ensure-other-scope-order-succeeds": async (scene) => {
-    await requestResource(scene, await flow(scene, { scope: `${scene.scope} openid` }));
+  "fapi-ciba-id1-ensure-other-scope-order-succeeds": async (run) => {
+    await requestResource(run, await flow(run, { scope: `${run.scope} openid` }));
   },
-  "fapi-ciba-id1-ensure-requested-expiry-as-string-succeeds": async (scene) => {
-    await requestResource(scene, await flow(scene, {}, { request: { requested_expiry: "30" } }));
+  "fapi-ciba-id1-ensure-requested-expiry-as-string-succeeds": async (run) => {
+    await requestResource(run, await flow(run, {}, { request: { requested_expiry: "30" } }));
   },
-  "fapi-ciba-id1-ensure-authorization-request-with-potentially-bad-binding-message": async (scene) => {
-    const { answer } = await ask(scene, { binding_message: hardToShow });
-    refusedWith(answer, { invalid_binding_message: [400] });
+  "fapi-ciba-id1-ensure-authorization-request-with-potentially-bad-binding-message": async (run) => {
+    const { answer } = await ask(run, { binding_message: hardToShow });
+    checkRefusal(answer, { invalid_binding_message: [400] });
   },
-  "fapi-ciba-id1-ensure-request-object-missing-aud-fails": refuses({ request: { aud: undefined } }),
-  "fapi-ciba-id1-ensure-request-object-bad-aud-fails": refuses({
+  "fapi-ciba-id1-ensure-request-object-missing-aud-fails": expectRefusal({ request: { aud: undefined } }),
+  "fapi-ciba-id1-ensure-request-object-bad-aud-fails": expectRefusal({
     request: { aud: "https://other.example/" },
   }),
-  "fapi-ciba-id1-ensure-request-object-missing-iss-fails": refuses({ request: { iss: undefined } }),
-  "fapi-ciba-id1-ensure-request-object-bad-iss-fails": refuses({ request: { iss: "not-the-client" } }),
-  "fapi-ciba-id1-ensure-request-object-missing-exp-fails": refuses({ request: { exp: undefined } }),
-  "fapi-ciba-id1-ensure-request-object-expired-exp-fails": refuses(() => ({ exp: seconds() - 300 })),
-  "fapi-ciba-id1-ensure-request-object-exp-is-70-minutes-in-future-fails": refuses(() => ({
+  "fapi-ciba-id1-ensure-request-object-missing-iss-fails": expectRefusal({ request: { iss: undefined } }),
+  "fapi-ciba-id1-ensure-request-object-bad-iss-fails": expectRefusal({ request: { iss: "not-the-client" } }),
+  "fapi-ciba-id1-ensure-request-object-missing-exp-fails": expectRefusal({ request: { exp: undefined } }),
+  "fapi-ciba-id1-ensure-request-object-expired-exp-fails": expectRefusal(() => ({ exp: seconds() - 300 })),
+  "fapi-ciba-id1-ensure-request-object-exp-is-70-minutes-in-future-fails": expectRefusal(() => ({
     exp: seconds() + 4200,
   })),
-  "fapi-ciba-id1-ensure-request-object-missing-iat-fails": refuses({ request: { iat: undefined } }),
-  "fapi-ciba-id1-ensure-request-object-missing-nbf-fails": refuses({ request: { nbf: undefined } }),
-  "fapi-ciba-id1-ensure-request-object-nbf-is-10-minutes-in-future-fails": refuses(() => ({
+  "fapi-ciba-id1-ensure-request-object-missing-iat-fails": expectRefusal({ request: { iat: undefined } }),
+  "fapi-ciba-id1-ensure-request-object-missing-nbf-fails": expectRefusal({ request: { nbf: undefined } }),
+  "fapi-ciba-id1-ensure-request-object-nbf-is-10-minutes-in-future-fails": expectRefusal(() => ({
     nbf: seconds() + 600,
   })),
-  "fapi-ciba-id1-ensure-request-object-nbf-is-70-minutes-in-past-fails": refuses(() => ({
+  "fapi-ciba-id1-ensure-request-object-nbf-is-70-minutes-in-past-fails": expectRefusal(() => ({
     nbf: seconds() - 4200,
   })),
-  "fapi-ciba-id1-ensure-request-object-missing-jti-fails": refuses({ request: { jti: undefined } }),
-  "fapi-ciba-id1-ensure-request-object-signature-algorithm-is-none-fails": refusesSigned(async (_, claims) =>
-    new UnsecuredJWT(claims).encode(),
+  "fapi-ciba-id1-ensure-request-object-missing-jti-fails": expectRefusal({ request: { jti: undefined } }),
+  "fapi-ciba-id1-ensure-request-object-signature-algorithm-is-none-fails": expectSignedRefusal(
+    async (_, claims) => new UnsecuredJWT(claims).encode(),
   ),
-  "fapi-ciba-id1-ensure-request-object-signature-algorithm-is-bad-fails": refusesSigned(
+  "fapi-ciba-id1-ensure-request-object-signature-algorithm-is-bad-fails": expectSignedRefusal(
     async ({ one }, claims) => {
       const good = await signAs(one, claims);
       const inverted = Buffer.from(good.split(".")[2]!, "base64url").map((byte) => byte ^ 0x5a);
       return `${good.slice(0, good.lastIndexOf("."))}.${Buffer.from(inverted).toString("base64url")}`;
     },
   ),
-  "fapi-ciba-id1-ensure-request-object-signature-algorithm-is-RS256-fails": refusesSigned(({ one }, claims) =>
-    signWithRs256(one, claims),
+  "fapi-ciba-id1-ensure-request-object-signature-algorithm-is-RS256-fails": expectSignedRefusal(
+    ({ one }, claims) => signWithRs256(one, claims),
   ),
-  "fapi-ciba-id1-ensure-request-object-signed-by-other-client-fails": refusesSigned(({ two }, claims) =>
+  "fapi-ciba-id1-ensure-request-object-signed-by-other-client-fails": expectSignedRefusal(({ two }, claims) =>
     signAs(two, claims),
   ),
-  "fapi-ciba-id1-ensure-authorization-request-with-multiple-hints-fails": async (scene) => {
-    const { answer } = await ask(scene, { login_hint_token: "eyJ.eyJ.x", id_token_hint: "eyJ.eyJ.x" });
-    refusedWith(answer, invalidRequest);
+  "fapi-ciba-id1-ensure-authorization-request-with-multiple-hints-fails": async (run) => {
+    const { answer } = await ask(run, { login_hint_token: "eyJ.eyJ.x", id_token_hint: "eyJ.eyJ.x" });
+    checkRefusal(answer, invalidRequest);
   },
-  "fapi-ciba-id1-ensure-wrong-auth-req-id-in-token-endpoint-request": async (scene) => {
-    const request = await asked(scene);
-    refusedWith(await scene.world.poll(scene.two, request.authReqId), { invalid_grant: [400] });
-    await cleanUp(scene, request);
+  "fapi-ciba-id1-ensure-wrong-auth-req-id-in-token-endpoint-request": async (run) => {
+    const request = await asked(run);
+    checkRefusal(await run.server.poll(run.two, request.authReqId), { invalid_grant: [400] });
+    await cleanUp(run, request);
   },
-  "fapi-ciba-id1-ensure-different-client-id-and-issuer-in-backchannel-authorization-request": async (
-    scene,
-  ) => {
-    const { answer } = await ask(scene, {}, { proof: cross(scene) });
-    refusedWith(answer, { invalid_client: [401] });
+  "fapi-ciba-id1-ensure-different-client-id-and-issuer-in-backchannel-authorization-request": async (run) => {
+    const { answer } = await ask(run, {}, { proof: cross(run) });
+    checkRefusal(answer, { invalid_client: [401] });
   },
-  "fapi-ciba-id1-ensure-wrong-client-id-in-token-endpoint-request": async (scene) => {
-    const request = await asked(scene);
-    const answer = await scene.world.poll(scene.one, request.authReqId, {}, { proof: cross(scene) });
-    refusedWith(answer, { invalid_client: [400, 401] });
-    await cleanUp(scene, request);
+  "fapi-ciba-id1-ensure-wrong-client-id-in-token-endpoint-request": async (run) => {
+    const request = await asked(run);
+    const answer = await run.server.poll(run.one, request.authReqId, {}, { proof: cross(run) });
+    checkRefusal(answer, { invalid_client: [400, 401] });
+    await cleanUp(run, request);
   },
-  "fapi-ciba-id1-ensure-wrong-client-id-in-backchannel-authorization-request": async (scene) => {
-    const manner = { proof: cross(scene), request: { iss: scene.two.id } };
-    refusedWith((await ask(scene, {}, manner)).answer, anyRefusal);
+  "fapi-ciba-id1-ensure-wrong-client-id-in-backchannel-authorization-request": async (run) => {
+    const style = { proof: cross(run), request: { iss: run.two.id } };
+    checkRefusal((await ask(run, {}, style)).answer, anyRefusal);
   },
-  "fapi-ciba-id1-ensure-without-client-assertion-in-token-endpoint-request": async (scene) => {
-    const request = await asked(scene);
-    const answer = await scene.world.poll(scene.one, request.authReqId, {}, { proof: nameOnly(scene) });
-    refusedWith(answer, { invalid_client: [400, 401], invalid_request: [400] });
-    await cleanUp(scene, request);
+  "fapi-ciba-id1-ensure-without-client-assertion-in-token-endpoint-request": async (run) => {
+    const request = await asked(run);
+    const answer = await run.server.poll(run.one, request.authReqId, {}, { proof: nameOnly(run) });
+    checkRefusal(answer, { invalid_client: [400, 401], invalid_request: [400] });
+    await cleanUp(run, request);
   },
-  "fapi-ciba-id1-ensure-without-client-assertion-in-backchannel-authorization-request": async (scene) => {
-    refusedWith((await ask(scene, {}, { proof: nameOnly(scene) })).answer, anyRefusal);
+  "fapi-ciba-id1-ensure-without-client-assertion-in-backchannel-authorization-request": async (run) => {
+    checkRefusal((await ask(run, {}, { proof: nameOnly(run) })).answer, anyRefusal);
   },
   "fapi-ciba-id1-ensure-client-assertion-signature-algorithm-in-backchannel-authorization-request-is-RS256-fails":
-    async (scene) => {
-      refusedWith((await ask(scene, {}, { proof: await rs256Proof(scene) })).answer, anyRefusal);
+    async (run) => {
+      checkRefusal((await ask(run, {}, { proof: await rs256Proof(run) })).answer, anyRefusal);
     },
   "fapi-ciba-id1-ensure-client-assertion-signature-algorithm-in-token-endpoint-request-is-RS256-fails":
-    async (scene) => {
-      const request = await asked(scene);
-      const manner = { proof: await rs256Proof(scene) };
-      refusedWith(await scene.world.poll(scene.one, request.authReqId, {}, manner), {
+    async (run) => {
+      const request = await asked(run);
+      const style = { proof: await rs256Proof(run) };
+      checkRefusal(await run.server.poll(run.one, request.authReqId, {}, style), {
         invalid_client: [400, 401],
       });
-      await cleanUp(scene, request);
+      await cleanUp(run, request);
     },
-  "fapi-ciba-id1-ensure-client-assertion-with-iss-aud-to-token-endpoint-succeeds": async (scene) => {
-    const request = await asked(scene);
-    stillPending(
-      await scene.world.poll(scene.one, request.authReqId, {}, { assertion: { aud: scene.world.issuer } }),
+  "fapi-ciba-id1-ensure-client-assertion-with-iss-aud-to-token-endpoint-succeeds": async (run) => {
+    const request = await asked(run);
+    checkPending(
+      await run.server.poll(run.one, request.authReqId, {}, { assertion: { aud: run.server.issuer } }),
     );
-    await cleanUp(scene, request);
+    await cleanUp(run, request);
   },
-  "fapi-ciba-id1-ping-backchannel-notification-endpoint-response-has-body": async (scene) => {
-    scene.answerPings((response) => response.writeHead(200).end("A 200 with a body."));
-    await requestResource(scene, await flow(scene));
+  "fapi-ciba-id1-ping-backchannel-notification-endpoint-response-has-body": async (run) => {
+    run.answerPings((response) => response.writeHead(200).end("A 200 with a body."));
+    await requestResource(run, await flow(run));
   },
-  "fapi-ciba-id1-ping-backchannel-notification-endpoint-response-401": (scene) => playRefusedPing(scene, 401),
-  "fapi-ciba-id1-ping-backchannel-notification-endpoint-response-403": (scene) => playRefusedPing(scene, 403),
+  "fapi-ciba-id1-ping-backchannel-notification-endpoint-response-401": (run) => runRefusedPing(run, 401),
+  "fapi-ciba-id1-ping-backchannel-notification-endpoint-response-403": (run) => runRefusedPing(run, 403),
   "fapi-ciba-id1-ping-with-mtls-ciba-notification-endpoint-response-401-and-require-server-does-not-retry": (
-    scene,
-  ) => playRefusedPing(scene, 401),
-  "fapi-ciba-id1-ping-backchannel-notification-endpoint-return-redirect-request": async (scene) => {
+    run,
+  ) => runRefusedPing(run, 401),
+  "fapi-ciba-id1-ping-backchannel-notification-endpoint-return-redirect-request": async (run) => {
     const elsewhere: string[] = [];
-    scene.answerPings((response, { path, headers }) => {
+    run.answerPings((response, { path, headers }) => {
       if (path !== "/ciba-notification-endpoint") elsewhere.push(path);
       const location = `https://${headers.host}/invalid-ciba-notification-endpoint`;
       response.writeHead(301, { location }).end();
     });
-    await requestResource(scene, await flow(scene));
+    await requestResource(run, await flow(run));
     await setTimeout(200);
     assert.deepEqual(elsewhere, []);
   },
-  "fapi-ciba-id1-ensure-unsigned-backchannel-authorization-request-fails": async (scene) => {
-    refusedWith((await ask(scene, {}, { unsigned: true })).answer, invalidRequest);
+  "fapi-ciba-id1-ensure-unsigned-backchannel-authorization-request-fails": async (run) => {
+    checkRefusal((await ask(run, {}, { unsigned: true })).answer, invalidRequest);
   },
-  "fapi-ciba-id1-refresh-token": async (scene) => {
+  "fapi-ciba-id1-refresh-token": async (run) => {
     // Without a refresh token the metadata must not list the grant, and the suite skips the rest.
-    const token = await flow(scene);
-    assert.ok(!(await scene.world.metadata()).grant_types_supported.includes("refresh_token"));
-    await requestResource(scene, token);
+    const token = await flow(run);
+    assert.ok(!(await run.server.metadata()).grant_types_supported.includes("refresh_token"));
+    await requestResource(run, token);
   },
-  "fapi-ciba-id1-ensure-mtls-holder-of-key-required": async (scene) => {
-    await checkTls(scene);
-    const request = await asked(scene);
-    const { form, headers } = await scene.world.proofOf(scene.one);
-    const answer = await scene.world.poll(scene.one, request.authReqId, {}, { proof: { form, headers } });
-    refusedWith(answer, { invalid_client: [400, 401], invalid_request: [400], invalid_grant: [400] });
-    await cleanUp(scene, request);
+  "fapi-ciba-id1-ensure-mtls-holder-of-key-required": async (run) => {
+    await checkTls(run);
+    const request = await asked(run);
+    const { form, headers } = await run.server.proofOf(run.one);
+    const answer = await run.server.poll(run.one, request.authReqId, {}, { proof: { form, headers } });
+    checkRefusal(answer, { invalid_client: [400, 401], invalid_request: [400], invalid_grant: [400] });
+    await cleanUp(run, request);
   },
 };
 
 /** Two clients complete the flow twice; the other's certificate and a second use are refused. */
-async function playTwoClients(scene: Scene): Promise<void> {
-  const { one, two } = scene;
-  const first = await flow(scene);
-  await requestResource(scene, first);
-  assert.ok((await use(scene, undefined, one, { query: `?access_token=${first}` })).status >= 400);
+async function runTwoClients(run: ModuleRun): Promise<void> {
+  const { one, two } = run;
+  const first = await flow(run);
+  await requestResource(run, first);
+  assert.ok((await callResource(run, undefined, one, { query: `?access_token=${first}` })).status >= 400);
   const v6 = { "x-fapi-customer-ip-address": "2001:db8::1" };
   for (const accept of ["application/json;charset=UTF-8", "application/json, application/*+json, */*"])
-    assert.equal((await use(scene, first, one, { headers: { ...v6, accept } })).status, 200);
+    assert.equal((await callResource(run, first, one, { headers: { ...v6, accept } })).status, 200);
 
   const changed = {
     acr_values: acr,
-    ...(scene.variant.mode === "ping" && {
+    ...(run.variant.mode === "ping" && {
       client_notification_token: randomBytes(768).toString("base64url"),
     }),
   };
-  const manner = {
+  const style = {
     header: { typ: "OautH-auThZ-REQ+jWt" },
     request: { requested_expiry: 300 },
-    ...(scene.variant.auth === "private_key_jwt" && {
-      assertion: { aud: (await scene.world.metadata()).token_endpoint },
+    ...(run.variant.auth === "private_key_jwt" && {
+      assertion: { aud: (await run.server.metadata()).token_endpoint },
     }),
   };
-  const request = await asked(scene, changed, manner, two);
-  await pollTwice(scene, request, two);
-  await scene.world.allow(request.authReqId);
-  const second = await checkTokens(scene, await fetched(scene, request, two), two, changed);
-  await requestResource(scene, second, two);
-  const stolen = await use(scene, second, two, { certificate: one.certificate });
+  const request = await asked(run, changed, style, two);
+  await pollTwice(run, request, two);
+  await run.server.allow(request.authReqId);
+  const second = await checkTokens(run, await fetchResult(run, request, two), two, changed);
+  await requestResource(run, second, two);
+  const stolen = await callResource(run, second, two, { certificate: one.certificate });
   assert.ok(stolen.status >= 400 && stolen.status < 500);
-  refusedWith(await scene.world.poll(two, request.authReqId), { invalid_grant: [400] });
+  checkRefusal(await run.server.poll(two, request.authReqId), { invalid_grant: [400] });
   assert.notEqual(decodeJwt(first).client_id, decodeJwt(second).client_id);
 }
 
 /** A notification endpoint that refuses is not called again; the token can still be fetched. */
-async function playRefusedPing(scene: Scene, status: 401 | 403): Promise<void> {
-  scene.answerPings((response) => response.writeHead(status).end());
-  const request = await asked(scene);
-  await pollTwice(scene, request);
-  await scene.world.allow(request.authReqId);
-  const answer = await fetched(scene, request);
-  await requestResource(scene, await checkTokens(scene, answer, scene.one));
-  scene.world.pass(30_000);
+async function runRefusedPing(run: ModuleRun, status: 401 | 403): Promise<void> {
+  run.answerPings((response) => response.writeHead(status).end());
+  const request = await asked(run);
+  await pollTwice(run, request);
+  await run.server.allow(request.authReqId);
+  const answer = await fetchResult(run, request);
+  await requestResource(run, await checkTokens(run, answer, run.one));
+  run.server.advanceClock(30_000);
   await setTimeout(700);
-  assert.equal(scene.pings(request.authReqId).length, 1);
+  assert.equal(run.pings(request.authReqId).length, 1);
 }
 
 /** `AbstractFAPICIBAID1EnsureSendingInvalidBackchannelAuthorizationRequest` */
-function refuses(wrong: RequestStyle | (() => Readonly<Record<string, unknown>>)): Play {
-  return async (scene) => {
-    const manner = typeof wrong === "function" ? { request: wrong() } : wrong;
-    refusedWith((await ask(scene, {}, manner)).answer, invalidRequest);
+function expectRefusal(wrong: RequestStyle | (() => Readonly<Record<string, unknown>>)): ModuleTest {
+  return async (run) => {
+    const style = typeof wrong === "function" ? { request: wrong() } : wrong;
+    checkRefusal((await ask(run, {}, style)).answer, invalidRequest);
   };
 }
 
 /** The same, with a modified request object. */
-function refusesSigned(make: (scene: Scene, claims: JWTPayload) => Promise<string>): Play {
-  return async (scene) => {
-    const { world, one, scope } = scene;
+function expectSignedRefusal(make: (run: ModuleRun, claims: JWTPayload) => Promise<string>): ModuleTest {
+  return async (run) => {
+    const { server, one, scope } = run;
     const parameters = {
       scope: `openid ${scope}`,
       login_hint: approver,
       binding_message: "1234",
       client_notification_token: randomUUID() + randomUUID(),
     };
-    const request = await make(scene, requestClaims(one.id, world.issuer, parameters));
+    const request = await make(run, requestClaims(one.id, server.issuer, parameters));
     const form = { scope: undefined, login_hint: undefined, request };
-    refusedWith(await world.ask(one, form, { unsigned: true }), invalidRequest);
+    checkRefusal(await server.ask(one, form, { unsigned: true }), invalidRequest);
   };
 }
 
@@ -283,17 +281,17 @@ async function signWithRs256({ key }: Credentials, claims: JWTPayload): Promise<
   return await new SignJWT(claims).setProtectedHeader({ alg: "RS256", kid: key.kid! }).sign(rs256);
 }
 
-async function rs256Proof({ world, one }: Scene): Promise<Proof> {
-  const assertion = await signWithRs256(one, assertionClaims(one.id, world.issuer));
+async function rs256Proof({ server, one }: ModuleRun): Promise<Proof> {
+  const assertion = await signWithRs256(one, assertionClaims(one.id, server.issuer));
   return { form: asserted(assertion), headers: {}, certificate: one.certificate };
 }
 
 /** The second client's id on the first client's connection. */
-function cross({ one, two }: Scene): Proof {
+function cross({ one, two }: ModuleRun): Proof {
   return { form: { client_id: two.id }, headers: {}, certificate: one.certificate };
 }
 
 /** The client's id in place of its assertion. */
-function nameOnly({ one }: Scene): Proof {
+function nameOnly({ one }: ModuleRun): Proof {
   return { form: { client_id: one.id }, headers: {}, certificate: one.certificate };
 }

@@ -14,8 +14,8 @@ import { type Form, openTestServer, type RequestStyle, type TestServer } from ".
 import { approver, clientsOf, planOf } from "./configuration.ts";
 import { type Module, scopeOf, type Variant } from "./module.ts";
 
-export type Stage = {
-  readonly world: TestServer;
+export type SuiteServer = {
+  readonly server: TestServer;
   readonly variant: Variant;
   readonly one: Credentials;
   readonly two: Credentials;
@@ -26,26 +26,30 @@ export type Stage = {
   readonly pinged: (authReqId: string) => Promise<ReceivedRequest>;
 };
 
-export type Scene = Stage & { readonly name: Module; readonly scope: string; readonly t: TestContext };
+export type ModuleRun = SuiteServer & {
+  readonly name: Module;
+  readonly scope: string;
+  readonly t: TestContext;
+};
 
 /** The parameters of `createAuthorizationRequest`. */
 export type Asked = { readonly authReqId: string; readonly token: string; readonly answer: CallResult };
 
 const describable = /^[\x20-\x21\x23-\x5b\x5d-\x7e]*$/;
-const noContent: Parameters<Stage["answerPings"]>[0] = (response) => response.writeHead(204).end();
+const noContent: Parameters<SuiteServer["answerPings"]>[0] = (response) => response.writeHead(204).end();
 
-export async function openStage(variant: Variant): Promise<Stage> {
+export async function openSuiteServer(variant: Variant): Promise<SuiteServer> {
   const certificates = await createCertificateAuthority({ algorithm: "RS256" });
   const receiver = await startReceiver(certificates);
   after(() => receiver.close());
-  const world = await openTestServer(planOf(variant, `${receiver.origin}/ciba-notification-endpoint`), {
+  const server = await openTestServer(planOf(variant, `${receiver.origin}/ciba-notification-endpoint`), {
     certificates,
   });
-  const [one, two] = clientsOf(world);
-  const pings: Stage["pings"] = (authReqId) =>
+  const [one, two] = clientsOf(server);
+  const pings: SuiteServer["pings"] = (authReqId) =>
     receiver.received.filter(({ body }) => JSON.parse(body || "{}").auth_req_id === authReqId);
   return {
-    world,
+    server,
     variant,
     one,
     two,
@@ -60,16 +64,16 @@ export async function openStage(variant: Variant): Promise<Stage> {
   };
 }
 
-export function sceneOf(stage: Stage, name: Module, t: TestContext): Scene {
-  stage.answerPings(noContent);
-  return { ...stage, name, t, scope: scopeOf(name) };
+export function createModuleRun(suiteServer: SuiteServer, name: Module, t: TestContext): ModuleRun {
+  suiteServer.answerPings(noContent);
+  return { ...suiteServer, name, t, scope: scopeOf(name) };
 }
 
 /** `createAuthorizationRequest` and `performAuthorizationRequest`. */
 export async function ask(
-  { world, variant, scope, one }: Scene,
+  { server, variant, scope, one }: ModuleRun,
   changed: Form = {},
-  manner: RequestStyle = {},
+  style: RequestStyle = {},
   by: Credentials = one,
 ): Promise<{ readonly answer: CallResult; readonly token: string }> {
   const token = randomUUID() + randomUUID();
@@ -80,17 +84,17 @@ export async function ask(
     ...(variant.mode === "ping" && { client_notification_token: token }),
     ...changed,
   };
-  return { answer: await world.ask(by, form, manner), token: form.client_notification_token ?? token };
+  return { answer: await server.ask(by, form, style), token: form.client_notification_token ?? token };
 }
 
 /** `performValidateAuthorizationResponse` */
 export async function asked(
-  scene: Scene,
+  run: ModuleRun,
   changed?: Form,
-  manner?: RequestStyle,
+  style?: RequestStyle,
   by?: Credentials,
 ): Promise<Asked> {
-  const { answer, token } = await ask(scene, changed, manner, by);
+  const { answer, token } = await ask(run, changed, style, by);
   assert.equal(answer.status, 200, answer.text);
   assert.match(answer.headers["content-type"] ?? "", /^application\/json/);
   const { auth_req_id, expires_in, interval, error } = answer.body;
@@ -102,7 +106,7 @@ export async function asked(
 }
 
 /** `validateErrorFromBackchannelAuthorizationRequestResponse`, with the expected error code. */
-export function refusedWith(
+export function checkRefusal(
   { status, headers, body }: CallResult,
   codes: Readonly<Record<string, readonly number[]>>,
 ): void {
@@ -120,32 +124,32 @@ export const invalidRequest = { invalid_request: [400] };
 export const anyRefusal = { invalid_request: [400], access_denied: [403], invalid_client: [400, 401] };
 
 /** `verifyTokenEndpointResponseIsPendingOrSlowDown` */
-export function stillPending(answer: CallResult): void {
-  refusedWith(answer, { authorization_pending: [400], slow_down: [400] });
+export function checkPending(answer: CallResult): void {
+  checkRefusal(answer, { authorization_pending: [400], slow_down: [400] });
 }
 
 /** `performPostAuthorizationResponse`, up to the decision: two polls, an interval apart. */
 export async function pollTwice(
-  { world, one }: Scene,
+  { server, one }: ModuleRun,
   { authReqId }: Asked,
   by: Credentials = one,
 ): Promise<void> {
-  stillPending(await world.poll(by, authReqId));
-  world.pass(5_000);
-  const second = await world.poll(by, authReqId);
-  stillPending(second);
-  if (second.body.error === "slow_down") world.pass(10_000);
+  checkPending(await server.poll(by, authReqId));
+  server.advanceClock(5_000);
+  const second = await server.poll(by, authReqId);
+  checkPending(second);
+  if (second.body.error === "slow_down") server.advanceClock(10_000);
 }
 
 /** Waits for the ping, or until the next poll, and fetches the result. */
-export async function fetched(
-  scene: Scene,
+export async function fetchResult(
+  run: ModuleRun,
   request: Asked,
-  by: Credentials = scene.one,
+  by: Credentials = run.one,
 ): Promise<CallResult> {
-  if (scene.variant.mode === "ping") checkPing(await scene.pinged(request.authReqId), request);
-  else scene.world.pass(10_000);
-  return await scene.world.poll(by, request.authReqId);
+  if (run.variant.mode === "ping") checkPing(await run.pinged(request.authReqId), request);
+  else run.server.advanceClock(10_000);
+  return await run.server.poll(by, request.authReqId);
 }
 
 /** `verifyNotificationCallback` */
@@ -158,20 +162,20 @@ export function checkPing({ method, headers, body }: ReceivedRequest, { authReqI
 
 /** Runs a complete flow: request, two polls, approval, fetch, token checks. Returns the access token. */
 export async function flow(
-  scene: Scene,
+  run: ModuleRun,
   changed?: Form,
-  manner?: RequestStyle,
-  by: Credentials = scene.one,
+  style?: RequestStyle,
+  by: Credentials = run.one,
 ): Promise<string> {
-  const request = await asked(scene, changed, manner, by);
-  await pollTwice(scene, request, by);
-  await scene.world.allow(request.authReqId);
-  return await checkTokens(scene, await fetched(scene, request, by), by, changed);
+  const request = await asked(run, changed, style, by);
+  await pollTwice(run, request, by);
+  await run.server.allow(request.authReqId);
+  return await checkTokens(run, await fetchResult(run, request, by), by, changed);
 }
 
 /** `handleSuccessfulTokenEndpointResponse` */
 export async function checkTokens(
-  { world }: Scene,
+  { server }: ModuleRun,
   { status, headers, body, text }: CallResult,
   by: Credentials,
   { acr_values }: Form = {},
@@ -181,11 +185,11 @@ export async function checkTokens(
   assert.match(headers["content-type"] ?? "", /^application\/json/);
   assert.ok(body.access_token.length >= 16);
   assert.ok(Number.isInteger(body.expires_in) && body.expires_in > 0);
-  const { jwks_uri } = await world.metadata();
+  const { jwks_uri } = await server.metadata();
   const { payload, protectedHeader } = await jwtVerify(
     body.id_token,
-    createLocalJWKSet((await world.call(jwks_uri)).body),
-    { issuer: world.issuer, audience: by.id, currentDate: new Date(), algorithms: ["PS256", "ES256"] },
+    createLocalJWKSet((await server.call(jwks_uri)).body),
+    { issuer: server.issuer, audience: by.id, currentDate: new Date(), algorithms: ["PS256", "ES256"] },
   );
   assert.ok(protectedHeader.kid);
   assert.ok(payload.sub && payload.exp && payload.iat);
@@ -195,21 +199,21 @@ export async function checkTokens(
   return body.access_token;
 }
 
-export type Use = {
+export type ResourceCall = {
   readonly headers?: Readonly<Record<string, string>>;
   readonly certificate?: Certificate | undefined;
   readonly query?: string;
 };
 
 /** `CallProtectedResource` */
-export async function use(
-  { world, scope }: Scene,
+export async function callResource(
+  { server, scope }: ModuleRun,
   token: string | undefined,
   by: Credentials,
-  more: Use = {},
+  more: ResourceCall = {},
 ) {
   const { headers = {}, query = "" } = more;
-  return await world.call(`${world.resource.url}/${scope}${query}`, {
+  return await server.call(`${server.resource.url}/${scope}${query}`, {
     headers: { ...(token !== undefined && { authorization: `Bearer ${token}` }), ...headers },
     certificate: "certificate" in more ? more.certificate : by.certificate,
   });
@@ -217,13 +221,13 @@ export async function use(
 
 /** `requestProtectedResource` */
 export async function requestResource(
-  scene: Scene,
+  run: ModuleRun,
   token: string,
-  by: Credentials = scene.one,
+  by: Credentials = run.one,
 ): Promise<void> {
   const interaction = randomUUID();
   const headers = { "x-fapi-interaction-id": interaction, "x-fapi-auth-date": new Date().toUTCString() };
-  const answer = await use(scene, token, by, { headers });
+  const answer = await callResource(run, token, by, { headers });
   assert.equal(answer.status, 200, answer.text);
   assert.ok(answer.headers.date);
   assert.equal(answer.headers["x-fapi-interaction-id"], interaction);
@@ -231,8 +235,8 @@ export async function requestResource(
 }
 
 /** `cleanupAfterBackchannelRequestShouldHaveFailed` if it did not fail: decides the request, so that no ping arrives later. */
-export async function cleanUp({ world, variant, pinged }: Scene, { authReqId }: Asked): Promise<void> {
+export async function cleanUp({ server, variant, pinged }: ModuleRun, { authReqId }: Asked): Promise<void> {
   if (variant.mode !== "ping") return;
-  await world.allow(authReqId);
+  await server.allow(authReqId);
   await pinged(authReqId);
 }

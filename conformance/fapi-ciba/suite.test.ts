@@ -1,8 +1,8 @@
 /** Runs our implementation of every module of `fapi-ciba-id1-test-plan`, in four variants. */
 import { test } from "node:test";
 import { modulesOf, type Variant } from "./module.ts";
-import { plays } from "./run-plan.ts";
-import { openStage, sceneOf } from "./suite-harness.ts";
+import { moduleTests } from "./run-plan.ts";
+import { createModuleRun, openSuiteServer } from "./suite-harness.ts";
 
 const variants: readonly Variant[] = [
   { auth: "private_key_jwt", mode: "poll", algorithm: "PS256" },
@@ -12,7 +12,8 @@ const variants: readonly Variant[] = [
 ];
 
 for (const variant of variants) {
-  const stage = await openStage(variant);
+  const suiteServer = await openSuiteServer(variant);
   for (const name of modulesOf(variant))
-    test(`${name} (${Object.values(variant).join(", ")})`, (t) => plays[name](sceneOf(stage, name, t)));
+    test(`${name} (${Object.values(variant).join(", ")})`, (t) =>
+      moduleTests[name](createModuleRun(suiteServer, name, t)));
 }

@@ -14,7 +14,7 @@ export type Requirement = {
   readonly clause: string;
   readonly level: Level;
   /** The requirement in our own words. With MUST NOT and SHOULD NOT it states what is forbidden. */
-  readonly says: string;
+  readonly statement: string;
   readonly knownFailure?: string;
   readonly notApplicable?: string;
 };
@@ -28,7 +28,7 @@ export type Specification = {
   readonly requirements: readonly Requirement[];
 };
 
-type Row = readonly [level: Level, says: string, reservation?: Reservation];
+type Row = readonly [level: Level, statement: string, reservation?: Reservation];
 
 /** Creates a specification. The keys of `rows` are clause and number: `7.1-3`. */
 export function specification(
@@ -37,11 +37,11 @@ export function specification(
   title: string,
   rows: { readonly [number: string]: Row },
 ): Specification {
-  const requirements = Object.entries(rows).map(([number, [level, says, reservation]]) => ({
+  const requirements = Object.entries(rows).map(([number, [level, statement, reservation]]) => ({
     id: `${prefix}-${number}`,
     clause: number.slice(0, number.lastIndexOf("-")),
     level,
-    says,
+    statement: statement,
     ...reservation,
   }));
   return { prefix, name, title, requirements };
