@@ -205,7 +205,7 @@ scenario(
 );
 
 scenario(
-  "an undeliverable push leaves no token, and a repeated request receives transaction_failed",
+  "an undeliverable push revokes its token, and a repeated request receives transaction_failed",
   ["ciba-12-5", "ciba-12-1"],
   async () => {
     const scope = `openid ${scopes.shift()}`;

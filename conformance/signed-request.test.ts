@@ -170,7 +170,7 @@ scenario("an encrypted request is refused", ["ciba-7.1.1-12"], async () => {
 });
 
 scenario(
-  "an agent that is registered to sign asks nothing unsigned, and who is not signs nothing",
+  "an agent that is registered to sign cannot send unsigned requests, and one that is not cannot send signed ones",
   ["ciba-4-11", "fapi-ciba-5.2.2-6"],
   async () => {
     assert.deepEqual(await asks(es, { unsigned: true }), invalid);
@@ -181,7 +181,7 @@ scenario(
 );
 
 scenario(
-  "a signed request is good for sixty minutes at most, and not longer ago than that",
+  "a signed request is valid for sixty minutes at most, and its nbf is at most sixty minutes ago",
   ["fapi-ciba-5.2.2-9", "fapi-adv-5.2.2-13", "fapi-adv-5.2.2-17"],
   async () => {
     const now = seconds();

@@ -38,7 +38,7 @@ scenario(
 );
 
 scenario(
-  "the API takes the token from the header, and answers JSON, with a date and the caller's interaction id",
+  "the API accepts the token in the header, and returns JSON with a date and the caller's interaction id",
   ["fapi-base-6.2.1-1", "fapi-base-6.2.1-3"],
   async () => {
     const { body } = await world.approved(agent(), clear);
@@ -91,7 +91,7 @@ scenario(
   },
 );
 
-scenario("a token is good for one refund, and for no other", ["rfc7662-4-1"], async () => {
+scenario("a token is valid for one refund only", ["rfc7662-4-1"], async () => {
   const details = world.refund();
   const { body } = await world.approved(agent(), { authorization_details: details });
   const [{ order, amount, currency }] = JSON.parse(details);

@@ -18,7 +18,7 @@ const caller = world.agent("caller");
 const asks = async (changed: Readonly<Record<string, string>>) => refusal(await world.ask(caller, changed));
 
 scenario(
-  "a person's user code is asked for, checked, and lets the request through",
+  "a missing user code is rejected, a wrong one is rejected, and the right one is accepted",
   ["ciba-7.1.2-1", "ciba-13-8", "ciba-13-9"],
   async () => {
     assert.deepEqual(await asks({}), [400, "missing_user_code"]);
@@ -43,6 +43,6 @@ scenario("the code can be changed", ["ciba-7.1.2-3"], async () => {
   assert.equal((await asks({ user_code: "31415926" }))[0], 200);
 });
 
-scenario("metadata says that user codes are taken", ["ciba-4-4"], async () => {
+scenario("metadata states that user codes are supported", ["ciba-4-4"], async () => {
   assert.equal((await world.metadata()).backchannel_user_code_parameter_supported, true);
 });
