@@ -2,12 +2,13 @@
 import assert from "node:assert/strict";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { killProcess, startProcess } from "@countersign/testing/process/server-process";
+import { type ConfigEdit, editConfigFile } from "@countersign/testing/server/edit-config";
 import { runCli } from "@countersign/testing/server/run-cli";
 import { findFreePort } from "@countersign/testing/server/tls-fetch";
 
@@ -31,11 +32,7 @@ describe("countersign reload", () => {
   });
 
   const reload = () => runCli(["reload", "--config", file]);
-  const edit = (from: string, to: string) => {
-    const text = readFileSync(file, "utf8");
-    assert.ok(text.includes(from), `${from} is not in the file`);
-    writeFileSync(file, text.replace(from, to));
-  };
+  const editRefund = (edit: ConfigEdit) => editConfigFile(file, { actions: { refund: edit } });
   const readSentence = async () => {
     const { action_types } = (await (await fetch(`${issuer}/action-types`)).json()) as {
       action_types: readonly { definition: { type: string; sentence: string } }[];
@@ -44,10 +41,7 @@ describe("countersign reload", () => {
   };
 
   test("applies a changed action type without a restart", async () => {
-    edit(
-      'sentence: "Refund {amount} to {customer} for order {order}"',
-      'sentence: "Pay {amount} to {customer}, {order}"',
-    );
+    editRefund({ display: { sentence: "Pay {amount} to {customer}, {order}" } });
     const result = await reload();
     assert.deepEqual(result, { code: 0, out: "reloaded:\n  actions.refund\n", err: "" });
     assert.equal(await readSentence(), "Pay {amount} to {customer}, {order}");
@@ -55,14 +49,14 @@ describe("countersign reload", () => {
   });
 
   test("reports keys that need a restart", async () => {
-    edit("passkeys: {", "dpop: { require_nonce: true }\npasskeys: {");
+    editConfigFile(file, { dpop: { require_nonce: true } });
     const result = await reload();
     assert.equal(result.code, 0);
     assert.equal(result.err, "changed, but in effect only after a restart: dpop\n");
   });
 
   test("rejects a file with a problem, and the server keeps its policy", async () => {
-    edit("deny_by: [order]", "deny_by: [ordr]");
+    editRefund({ deny_by: ["ordr"] });
     const result = await reload();
     assert.equal(result.code, 1);
     assert.match(
@@ -75,8 +69,8 @@ describe("countersign reload", () => {
   test("reloads on SIGHUP, and logs a rejected file", async () => {
     server.kill("SIGHUP");
     await waitFor(() => /"event":"reload_rejected"/.test(log));
-    edit("deny_by: [ordr]", "deny_by: [order]");
-    edit("Pay {amount} to {customer}, {order}", "Give {amount} to {customer}, {order}");
+    editRefund({ deny_by: ["order"] });
+    editRefund({ display: { sentence: "Give {amount} to {customer}, {order}" } });
     server.kill("SIGHUP");
     await waitFor(() => /"event":"reloaded"/.test(log.slice(log.lastIndexOf("reload_rejected"))));
     assert.equal(await readSentence(), "Give {amount} to {customer}, {order}");

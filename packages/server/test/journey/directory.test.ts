@@ -1,34 +1,19 @@
 /** Another directory decides who may approve, with no change of a use case: groups by id, owners, deactivation. */
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
-import {
-  type Deployment,
-  deploy,
-  type Person,
-  refund,
-  toRequestId,
-} from "@countersign/testing/server/deployment";
+import { describe, test } from "node:test";
+import { refund, toRequestId } from "@countersign/testing/server/deployment";
 import { createStoredDirectory, type StoredDirectory } from "@countersign/testing/server/stored-directory";
+import { useDeployment } from "@countersign/testing/server/use-deployment";
 
 let directory: StoredDirectory;
-let deployment: Deployment;
-let carol: Person;
-let ada: Person;
 let orders = 0;
 
-before(async () => {
-  deployment = await deploy({
-    openDirectory: ({ store }) => {
-      directory = createStoredDirectory(store, { billing: "oncall" });
-      return directory;
-    },
-  });
-  ada = await deployment.enrol("ada@example.com");
-  carol = await deployment.enrol("carol@example.com");
-});
-after(async () => {
-  assert.deepEqual(deployment.faults, []);
-  await deployment.close();
+const deployment = useDeployment({
+  approvers: ["ada", "carol"],
+  openDirectory: ({ store }) => {
+    directory = createStoredDirectory(store, { billing: "oncall" });
+    return directory;
+  },
 });
 
 /** Requests a new refund of the group `finance`; the configuration lists other members than the directory. */
@@ -47,10 +32,10 @@ async function readRequest(authReqId: string) {
 
 describe("another directory", () => {
   test("selects candidates by its members, and hints by id, e-mail and group", async () => {
-    await directory.setMembers("finance", [carol.approver]);
-    for (const hint of ["owner", "group:finance", "carol@example.com", carol.approver]) {
+    await directory.setMembers("finance", [deployment.carol.approver]);
+    for (const hint of ["owner", "group:finance", "carol@example.com", deployment.carol.approver]) {
       const { authReqId } = await ask(hint);
-      assert.deepEqual((await readRequest(authReqId))?.candidates, [carol.approver], hint);
+      assert.deepEqual((await readRequest(authReqId))?.candidates, [deployment.carol.approver], hint);
     }
     assert.equal((await ask("ada@example.com")).error, "unknown_user_id");
     await directory.setMembers("finance", []);
@@ -58,32 +43,35 @@ describe("another directory", () => {
   });
 
   test("selects the members of the owner's group", async () => {
-    await directory.setMembers("oncall", [carol.approver, ada.approver]);
+    await directory.setMembers("oncall", [deployment.carol.approver, deployment.ada.approver]);
     const promote = (service: string) =>
       deployment.ask({
         login_hint: "owner",
         authorization_details: JSON.stringify([{ type: "promote", service }]),
       });
     const { body } = await promote("billing");
-    assert.deepEqual((await readRequest(body.auth_req_id))?.candidates, [ada.approver, carol.approver]);
+    assert.deepEqual((await readRequest(body.auth_req_id))?.candidates, [
+      deployment.ada.approver,
+      deployment.carol.approver,
+    ]);
     assert.equal((await promote("foo")).body.error, "access_denied");
   });
 
   test("is read again at the decision and at the issue of the token (T27)", async () => {
-    await directory.setMembers("finance", [carol.approver]);
+    await directory.setMembers("finance", [deployment.carol.approver]);
     const first = await ask();
-    await directory.setMembers("finance", [ada.approver]);
-    assert.equal((await carol.decide(toRequestId(first.authReqId), "approve")).status, 409);
+    await directory.setMembers("finance", [deployment.ada.approver]);
+    assert.equal((await deployment.carol.decide(toRequestId(first.authReqId), "approve")).status, 409);
     assert.equal((await readRequest(first.authReqId))?.status.state, "pending");
 
-    await directory.setMembers("finance", [carol.approver]);
-    assert.equal((await carol.decide(toRequestId(first.authReqId), "approve")).status, 303);
+    await directory.setMembers("finance", [deployment.carol.approver]);
+    assert.equal((await deployment.carol.decide(toRequestId(first.authReqId), "approve")).status, 303);
     await directory.setMembers("finance", []);
     assert.equal((await deployment.poll(first.authReqId)).body.error, "access_denied");
   });
 
   test("conflicts with a decision if a membership ends during it", async () => {
-    await directory.setMembers("finance", [carol.approver]);
+    await directory.setMembers("finance", [deployment.carol.approver]);
     const { authReqId } = await ask();
     const { listGroupsOf } = directory;
     let reads = 0;
@@ -91,11 +79,11 @@ describe("another directory", () => {
       listGroupsOf: async (...query: Parameters<typeof listGroupsOf>) => {
         reads += 1;
         const memberships = await listGroupsOf(...query);
-        if (reads === 1) await directory.setMembers("finance", [ada.approver]);
+        if (reads === 1) await directory.setMembers("finance", [deployment.ada.approver]);
         return memberships;
       },
     });
-    const response = await carol.decide(toRequestId(authReqId), "approve");
+    const response = await deployment.carol.decide(toRequestId(authReqId), "approve");
     Object.assign(directory, { listGroupsOf });
     assert.equal(response.status, 409);
     assert.equal(reads, 2);
@@ -103,22 +91,22 @@ describe("another directory", () => {
   });
 
   test("does not notify, sign in or issue a token for a deactivated approver, nor let them decide", async () => {
-    await directory.setMembers("finance", [carol.approver]);
+    await directory.setMembers("finance", [deployment.carol.approver]);
     const pending = await ask();
     const approved = await ask();
-    await carol.decide(toRequestId(approved.authReqId), "approve");
-    directory.setActive(carol.approver, false);
+    await deployment.carol.decide(toRequestId(approved.authReqId), "approve");
+    directory.setActive(deployment.carol.approver, false);
 
     assert.equal((await ask()).error, "unknown_user_id");
-    assert.equal((await ask(carol.approver)).error, "unknown_user_id");
-    assert.match((await carol.get("/inbox")).headers.get("location") ?? "", /^\/sign-in/);
+    assert.equal((await ask(deployment.carol.approver)).error, "unknown_user_id");
+    assert.match((await deployment.carol.get("/inbox")).headers.get("location") ?? "", /^\/sign-in/);
     assert.equal(
-      (await carol.decide(toRequestId(pending.authReqId), "approve")).headers.get("location"),
+      (await deployment.carol.decide(toRequestId(pending.authReqId), "approve")).headers.get("location"),
       "/sign-in",
     );
     assert.equal((await deployment.poll(approved.authReqId)).body.error, "access_denied");
 
-    directory.setActive(carol.approver, true);
-    assert.equal((await carol.get("/inbox")).status, 200);
+    directory.setActive(deployment.carol.approver, true);
+    assert.equal((await deployment.carol.get("/inbox")).status, 200);
   });
 });

@@ -1,37 +1,22 @@
 /** The log channel: notifications as lines on standard output, and their updates. */
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { shortDigest } from "@countersign/protocol";
-import {
-  type Deployment,
-  deploy,
-  issuer,
-  type Person,
-  refund,
-  toRequestId,
-} from "@countersign/testing/server/deployment";
+import { issuer, refund, toRequestId } from "@countersign/testing/server/deployment";
+import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { exportLog } from "../../src/audit/export.ts";
 import { verifyLog } from "../../src/audit/verify.ts";
 
 const printed: { readonly [member: string]: string }[] = [];
-let deployment: Deployment;
-let ada: Person;
-before(async () => {
-  deployment = await deploy({
-    config: { channels: { log: {} } },
-    print: (line) => void printed.push(JSON.parse(line)),
-  });
-  ada = await deployment.enrol("ada@example.com");
-});
-after(async () => {
-  assert.deepEqual(deployment.faults, []);
-  await deployment.close();
+const deployment = useDeployment({
+  config: { channels: { log: {} } },
+  print: (line) => void printed.push(JSON.parse(line)),
 });
 
 async function ask(order: string): Promise<{ readonly id: string; readonly checkCode: string }> {
-  const answer = await deployment.ask({ authorization_details: JSON.stringify([{ ...refund, order }]) });
-  assert.equal(answer.status, 200, JSON.stringify(answer.body));
-  const id = toRequestId(answer.body.auth_req_id);
+  const response = await deployment.ask({ authorization_details: JSON.stringify([{ ...refund, order }]) });
+  assert.equal(response.status, 200, JSON.stringify(response.body));
+  const id = toRequestId(response.body.auth_req_id);
   printed.length = 0;
   await deployment.server.runJobs();
   const digest = (await deployment.server.store.read("request", id))?.record.digest ?? "";
@@ -51,7 +36,7 @@ describe("log channel", () => {
         link: `${issuer}/requests/${id}?via=log`,
       },
     ]);
-    await ada.decide(id, "deny");
+    await deployment.ada.decide(id, "deny");
   });
 
   for (const [verdict, outcome] of [
@@ -60,7 +45,7 @@ describe("log channel", () => {
   ] as const)
     test(`prints the outcome once: ${outcome}`, async () => {
       const { id, checkCode } = await ask(`L-${verdict}`);
-      assert.equal((await ada.decide(id, verdict)).status, 303);
+      assert.equal((await deployment.ada.decide(id, verdict)).status, 303);
       printed.length = 0;
       await deployment.server.runJobs();
       await deployment.server.runJobs();
@@ -89,7 +74,7 @@ describe("log channel", () => {
 
   test("names the channel in the log entry of a decision made from its link", async () => {
     const { id } = await ask("L-3");
-    assert.equal((await ada.decide(id, "deny", { via: "log" })).status, 303);
+    assert.equal((await deployment.ada.decide(id, "deny", { via: "log" })).status, 303);
     const { store, keyring } = deployment.server;
     const [entry] = await store.log.newest(1, id);
     assert.equal(JSON.parse(entry?.line ?? "{}").facts.channel, "log");

@@ -1,23 +1,18 @@
 /** A second sign-in method needs no change of the page, the endpoint, the sessions or a use case. */
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import {
-  type Deployment,
-  deploy,
   issuer,
-  type Person,
   readHiddenFields,
   readPasskeyOptions,
   refund,
   toRequestId,
 } from "@countersign/testing/server/deployment";
+import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { html } from "hono/html";
 import type { SignInMethod } from "../../src/signin/sign-in-method.ts";
 import { absent } from "../../src/store/store.ts";
 import { readSession } from "../../src/usecase/people/session.ts";
-
-let deployment: Deployment;
-let ada: Person;
 
 /** A badge that is shown once: its number names the approver. */
 const badge: SignInMethod = {
@@ -44,14 +39,7 @@ const badge: SignInMethod = {
   failureText: "This badge was not accepted.",
 };
 
-before(async () => {
-  deployment = await deploy({ signInMethods: [badge] });
-  ada = await deployment.enrol("ada@example.com");
-});
-after(async () => {
-  assert.deepEqual(deployment.faults, []);
-  await deployment.close();
-});
+const deployment = useDeployment({ signInMethods: [badge] });
 
 const signIn = (form: Readonly<Record<string, string>>) =>
   deployment.request("/sign-in", {
@@ -77,7 +65,7 @@ describe("sign-in methods", () => {
     const response = await signIn({ method: "badge", number: "ada@example.com#1", next: "/devices" });
     assert.equal(response.headers.get("location"), "/devices");
     const session = await sessionOf(cookieOf(response));
-    assert.equal(session?.approver, ada.approver);
+    assert.equal(session?.approver, deployment.ada.approver);
     assert.deepEqual(
       { method: session.method, amr: session.amr, acr: session.acr, device: session.device },
       { method: "badge", amr: ["hwk"], acr: "urn:example:badge", device: undefined },
@@ -87,7 +75,7 @@ describe("sign-in methods", () => {
 
   test("calls the default method for a form without a method", async () => {
     const page = await (await deployment.request("/sign-in")).text();
-    const assertion = JSON.stringify(ada.passkey.createAssertion(readPasskeyOptions(page)));
+    const assertion = JSON.stringify(deployment.ada.passkey.createAssertion(readPasskeyOptions(page)));
     const response = await signIn({ ...readHiddenFields(page.split("</form>")[0] ?? ""), assertion });
     const session = await sessionOf(cookieOf(response));
     assert.deepEqual(
@@ -96,7 +84,7 @@ describe("sign-in methods", () => {
         method: "passkey",
         amr: ["pop", "user", "mfa"],
         acr: "urn:countersign:acr:passkey",
-        device: ada.passkey.id,
+        device: deployment.ada.passkey.id,
       },
     );
   });
