@@ -48,8 +48,9 @@ describe("backup", () => {
     }
   });
 
-  test("rejects a file that is not a countersign database, and leaves nothing behind", async () => {
+  test("rejects a file that is not a countersign database, and leaves nothing behind", async (t) => {
     const deployment = await deploy();
+    t.after(() => deployment.close());
     const [other, to] = ["other.db", "copy.db"].map((name) => join(dirname(deployment.file), name)) as [
       string,
       string,
@@ -60,6 +61,5 @@ describe("backup", () => {
     );
     await assert.rejects(backupSqlite(other, to));
     assert.ok(!existsSync(to) && !existsSync(`${to}.partial`));
-    await deployment.close();
   });
 });

@@ -8,8 +8,9 @@ import { formatConfig } from "@countersign/testing/server/edit-config";
 import { runCommand } from "../../src/command/cli/run.ts";
 
 describe("countersign callbacks", () => {
-  test("lists failing callbacks with delivery mode, attempts and problem", async () => {
+  test("lists failing callbacks with delivery mode, attempts and problem", async (t) => {
     const harness = await createCallbackHarness();
+    t.after(() => harness.close());
     const file = join(dirname(harness.deployment.file), "countersign.yaml");
     writeFileSync(file, formatConfig(harness.deployment.config));
     const listed = async (...words: string[]) => {
@@ -57,6 +58,5 @@ describe("countersign callbacks", () => {
         problem: "the endpoint returned status 404",
       },
     ]);
-    await harness.close();
   });
 });

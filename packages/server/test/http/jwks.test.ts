@@ -204,10 +204,12 @@ describe("jwks_uri", () => {
     assert.equal(imports.mock.callCount(), 1);
   });
 
-  test("authenticates by a published key; returns invalid_client if it cannot be fetched", async () => {
+  test("authenticates by a published key; returns invalid_client if it cannot be fetched", async (t) => {
     const folder = mkdtempSync(join(tmpdir(), "countersign-keys-"));
+    t.after(() => rmSync(folder, { recursive: true }));
     writeFileSync(join(folder, "ca.pem"), authority.ca);
     const deployment = await deploy({ config: allowLoopback(join(folder, "ca.pem")) });
+    t.after(() => deployment.close());
     await addAgent(deployment.server.store, {
       id: "a",
       name: "Publishes its keys",
@@ -238,7 +240,5 @@ describe("jwks_uri", () => {
     deployment.clock.now += minute;
     assert.equal((await call()).body.error, "unsupported_grant_type");
     assert.equal(deployment.faults.length, 1);
-    await deployment.close();
-    rmSync(folder, { recursive: true });
   });
 });

@@ -149,14 +149,17 @@ describe("login_hint_token", () => {
     await deployment.restart();
   });
 
-  test("fetches the keys of an issuer from a URL, like those of agents", async () => {
+  test("fetches the keys of an issuer from a URL, like those of agents", async (t) => {
     const authority = await createCertificateAuthority();
     const owner = await startReceiver(authority);
+    t.after(() => owner.close());
     const ca = join(folder, "ca.pem");
     writeFileSync(ca, authority.ca);
     const published = withKeys({ jwks_uri: `${owner.origin}/jwks` });
     const away = await deploy({ config: published });
+    t.after(() => away.close());
     const inside = await deploy({ config: { ...published, ...allowLoopback(ca) } });
+    t.after(() => inside.close());
     owner.respond = (response) => response.writeHead(200).end(readFileSync(file));
     for (const other of [away, inside]) {
       await other.enrol("ada@example.com");
@@ -165,7 +168,6 @@ describe("login_hint_token", () => {
       assert.equal(answer.body.error, other === away ? "invalid_request" : undefined);
     }
     assert.deepEqual([away.faults.length, inside.faults.length, owner.received.length], [1, 0, 1]);
-    await Promise.all([away.close(), inside.close(), owner.close()]);
   });
 
   test("refuses to start with an unusable key file, and names it", async () => {

@@ -211,13 +211,14 @@ describe("POST /oauth/token with Prefer: wait", () => {
     assert.equal((await poll(id)).status, 200);
   });
 
-  test("releases a disconnected client, and responds to waiting ones at shutdown", async () => {
+  test("releases a disconnected client, and responds to waiting ones at shutdown", async (t) => {
     const listener = serve({
       fetch: (request) => deployment.server.fetch(request),
       hostname: "127.0.0.1",
       port: 0,
     });
     await new Promise<void>((resolve) => listener.once("listening", resolve));
+    t.after(() => new Promise((resolve) => listener.close(resolve)));
     const { port } = listener.address() as AddressInfo;
     const post = (id: string) => {
       const body = new URLSearchParams({ grant_type: cibaGrantType, auth_req_id: id }).toString();
@@ -256,7 +257,6 @@ describe("POST /oauth/token with Prefer: wait", () => {
     assert.equal(await answered, 400);
     order += 1000;
     assert.equal((await poll(await asked(), wait(30))).body.error, "authorization_pending");
-    await new Promise<void>((resolve) => listener.close(() => resolve()));
   });
 });
 

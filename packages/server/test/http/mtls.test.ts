@@ -148,11 +148,12 @@ describe("mtls.url", () => {
       assert.equal(await status(listeners.mtls, path), 200, path);
   });
 
-  test("requests but does not require a certificate if it is the issuer's URL", async () => {
+  test("requests but does not require a certificate if it is the issuer's URL", async (t) => {
     const single = await openListeners(({ port, folder }) => ({
       listen: { port, tls: tlsFiles(folder) },
       mtls: { url: `https://localhost:${port}` },
     }));
+    t.after(() => single.close());
     await admit(single, "own", { method: "self_signed_tls_client_auth" }, own.publicJwk);
     await admit(single, "named", { method: "tls_client_auth", name: "subject_dn", value: "CN=named" });
     assert.equal(await call(single.createFetch(own), single.issuer, "own"), known);
@@ -166,7 +167,6 @@ describe("mtls.url", () => {
     ).json();
     assert.ok(!document.token_endpoint_auth_methods_supported.includes("tls_client_auth"));
     assert.ok(document.token_endpoint_auth_methods_supported.includes("self_signed_tls_client_auth"));
-    await single.close();
   });
 
   test("uses the certificate of the connection for each of its requests", async () => {

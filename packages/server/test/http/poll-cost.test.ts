@@ -19,7 +19,7 @@ function capturedOutput(store: Store, calls: string[]): Store {
 }
 
 describe("POST /oauth/token", () => {
-  test("reads the store once and writes nothing for a pending poll, also if it is too fast", async () => {
+  test("reads the store once and writes nothing for a pending poll, also if it is too fast", async (t) => {
     const calls: string[] = [];
     const metrics = {
       observe: (store: Store) => capturedOutput(store, calls),
@@ -29,6 +29,7 @@ describe("POST /oauth/token", () => {
       scrape: async () => ({ contentType: "", text: "" }),
     };
     const deployment = await deploy({ metrics });
+    t.after(() => deployment.close());
     await deployment.enrol("ada@example.com");
     const { body } = await deployment.ask();
     const poll = async (changed = {}) => {
@@ -43,6 +44,5 @@ describe("POST /oauth/token", () => {
     assert.equal(await poll({ auth_req_id: "nobody's" }), "invalid_grant");
     assert.deepEqual(calls, ["read"]);
     assert.deepEqual(deployment.faults, []);
-    await deployment.close();
   });
 });

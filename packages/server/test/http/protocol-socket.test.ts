@@ -19,11 +19,11 @@ import { fromIncomingMessage, type ProtocolRequest } from "../../src/http/transp
 
 const host = "127.0.0.1";
 after(async () => {
-  await listener.close(0);
+  await listener?.close(0);
 });
 const deployment = useDeployment();
 let agent: { readonly id: string; readonly secret: string };
-let listener: Listener;
+let listener: Listener | undefined;
 beforeTests(async () => {
   agent = await deployment.registerAgent("desk");
   const opened = await listen({ listen: { host, port: 0 } }, deployment.server.apps, (fault) =>
@@ -33,7 +33,7 @@ beforeTests(async () => {
   listener = opened;
 });
 
-const port = () => listener.addresses[0]!.port;
+const port = () => listener!.addresses[0]!.port;
 
 async function open(): Promise<Socket> {
   const socket = connect({ host, port: port() });
@@ -143,20 +143,20 @@ describe("protocol endpoints over a socket", () => {
     assert.deepEqual(deployment.faults, []);
   });
 
-  test("abort the signal if the client disconnected before the signal was read", async () => {
+  test("abort the signal if the client disconnected before the signal was read", async (t) => {
     const gone = Promise.withResolvers<ProtocolRequest>();
     const server = createServer((incoming, outgoing) => {
       const call = fromIncomingMessage(incoming, outgoing);
       outgoing.once("close", () => gone.resolve(call));
     });
     await new Promise<void>((resolve) => server.listen(0, host, resolve));
+    t.after(() => server.close());
     const socket = connect({ host, port: (server.address() as AddressInfo).port });
     await once(socket, "connect");
     socket.write(head("/oauth/token", ["content-length: 0"]));
     await new Promise((resolve) => setTimeout(resolve, 20));
     socket.resetAndDestroy();
     assert.equal((await gone.promise).signal().aborted, true);
-    server.close();
   });
 
   test("reject duplicate Authorization and Content-Type headers (T62)", async () => {

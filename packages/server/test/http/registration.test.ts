@@ -317,14 +317,14 @@ describe("initial access tokens", () => {
 });
 
 describe("registration", () => {
-  test("is in metadata if it is enabled; otherwise the endpoint does not exist", async () => {
+  test("is in metadata if it is enabled; otherwise the endpoint does not exist", async (t) => {
     const metadata = async (one: Deployment) =>
       await (await one.request("/.well-known/openid-configuration")).json();
     assert.equal((await metadata(deployment)).registration_endpoint, `${issuer}/register`);
     const off = await deploy();
+    t.after(() => off.close());
     assert.equal((await metadata(off)).registration_endpoint, undefined);
     assert.equal((await off.request("/register", { method: "POST" })).status, 404);
-    await off.close();
   });
 
   test("uses the operator's name, also if client_name has a NUL or splits a character", async () => {

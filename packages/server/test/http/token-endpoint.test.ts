@@ -57,7 +57,7 @@ describe("POST /oauth/token", () => {
       assert.equal((await deployment.request(path)).headers.get("x-content-type-options"), "nosniff");
   });
 
-  test("sends HSTS if the server terminates TLS, but not on localhost or behind a proxy", async () => {
+  test("sends HSTS if the server terminates TLS, but not on localhost or behind a proxy", async (t) => {
     const listen = { tls: { certificate: "a.pem", key: "a.key" } };
     const local = { issuer: "https://localhost:4400" };
     const remote = { issuer: "https://id.localhost.example", passkeys: { rp_id: "id.localhost.example" } };
@@ -67,11 +67,11 @@ describe("POST /oauth/token", () => {
       [{ ...local, listen }, null],
     ] as const) {
       const one = await deploy({ config });
+      t.after(() => one.close());
       for (const path of ["/sign-in", "/oauth/token"]) {
         const { headers } = await one.request(path);
         assert.equal(headers.get("strict-transport-security"), expected, `${config.issuer}${path}`);
       }
-      await one.close();
     }
   });
 

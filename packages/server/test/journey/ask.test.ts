@@ -262,8 +262,9 @@ describe("POST /bc-authorize", () => {
     deployment.clock.now += 600_000;
   });
 
-  test("limits the requests of an agent per hour, however short their expiry (T29)", async () => {
+  test("limits the requests of an agent per hour, however short their expiry (T29)", async (t) => {
     const calm = await deploy({ config: { limits: { max_requests_per_hour: 5 } } });
+    t.after(() => calm.close());
     await calm.enrol("ada@example.com");
     const asked = async (from: number, count: number) => {
       const outcomes: number[] = [];
@@ -277,7 +278,6 @@ describe("POST /bc-authorize", () => {
     assert.deepEqual(await asked(0, 7), [200, 200, 200, 200, 200, 403, 403]);
     calm.clock.now += 3_600_000 - 6_000;
     assert.deepEqual(await asked(10, 2), [200, 200], "those of an hour ago do not count");
-    await calm.close();
   });
 
   test("rejects a paused agent, as do redemption and spend", async () => {

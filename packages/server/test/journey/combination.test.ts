@@ -291,8 +291,9 @@ describe("several authorization details", () => {
     }
   });
 
-  test("applies the stricter of the old and the new rules to every part", async () => {
+  test("applies the stricter of the old and the new rules to every part", async (t) => {
     const changing = await deploy({ config: together });
+    t.after(() => changing.close());
     const person = await changing.enrol("ada@example.com");
     const details = JSON.stringify([{ ...refund, order: "C-1" }, promote]);
     const asked = await changing.ask({ authorization_details: details, login_hint: "owner" });
@@ -343,7 +344,6 @@ describe("several authorization details", () => {
       pinned.parts.map(({ typeHash }) => typeHash),
     );
     assert.deepEqual(changing.faults, []);
-    await changing.close();
   });
 
   test("logs every type, and the evidence shows each detail", async () => {
@@ -383,12 +383,13 @@ describe("several authorization details", () => {
     );
   });
 
-  test("rejects details that do not fit into a token, and returns the limit", async () => {
+  test("rejects details that do not fit into a token, and returns the limit", async (t) => {
     const schema = { properties: { order: { maxLength: 4000 }, reason: { maxLength: 4000 } } };
     const { actions } = together;
     const wide = await deploy({
       config: { actions: { ...actions, refund: { ...actions.refund, schema } } },
     });
+    t.after(() => wide.close());
     await wide.enrol("ada@example.com");
     const askWide = async (details: readonly object[]) => {
       const answer = await wide.ask({ authorization_details: JSON.stringify(details) });
@@ -402,7 +403,6 @@ describe("several authorization details", () => {
     const wordy = Array.from({ length: 9 }, (_, at) => ({ ...refund, order: `${at}`, reason }));
     assert.equal(await askWide(wordy), "$ is longer than 32768 bytes");
     assert.deepEqual(wide.faults, []);
-    await wide.close();
   });
 });
 

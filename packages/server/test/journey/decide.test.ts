@@ -293,8 +293,9 @@ describe("POST /requests/:id/decision", () => {
     ]);
   });
 
-  test("rejects an approver who was removed from the group, and applies a stricter level", async () => {
+  test("rejects an approver who was removed from the group, and applies a stricter level", async (t) => {
     const stricter = await deploy();
+    t.after(() => stricter.close());
     const bobThere = await stricter.enrol("bob@example.com");
     const answer = await stricter.ask({ login_hint: "bob@example.com" });
     const id = toRequestId(answer.body.auth_req_id);
@@ -304,7 +305,6 @@ describe("POST /requests/:id/decision", () => {
     const page = await (await bobThere.get(`/requests/${id}`)).text();
     assert.match(findForm(page, "approve"), /name="assertion"/, "the stricter level is asked for");
     assert.equal((await bobThere.decide(id, "approve")).status, 303);
-    await stricter.close();
   });
 });
 

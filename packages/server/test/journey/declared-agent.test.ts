@@ -52,19 +52,20 @@ async function entriesOf(deployment: Awaited<ReturnType<typeof deploy>>): Promis
 }
 
 describe("declared agents", () => {
-  test("exist from the first start, and authenticate with the declared credential", async () => {
+  test("exist from the first start, and authenticate with the declared credential", async (t) => {
     const deployment = await deploy({ config: { agents: { desk, keyed } } });
+    t.after(() => deployment.close());
     const [one, two] = await agentsOf(deployment);
     assert.deepEqual([one?.name, one?.types], ["Refund desk", ["refund", "calendar.clear"]]);
     assert.deepEqual([two?.name, two?.binding, two?.delivery.mode], ["keyed", "dpop", "ping"]);
     await deployment.enrol("ada@example.com");
     const asked = await deployment.ask({}, toBasicAuth({ id: "desk", secret }));
     assert.equal(asked.status, 200);
-    await deployment.close();
   });
 
-  test("are added, changed and removed with the file, and each change is logged", async () => {
+  test("are added, changed and removed with the file, and each change is logged", async (t) => {
     const deployment = await deploy({ config: { agents: { desk, keyed } } });
+    t.after(() => deployment.close());
     await deployment.restart();
     await pauseAgent(deployment.server.store, "desk", true);
     await deployment.restart({ agents: { desk: { name: "Refunds" }, keyed: undefined } });
@@ -81,11 +82,11 @@ describe("declared agents", () => {
     assert.deepEqual(await agentsOf(deployment), []);
     // The agent that came in by command is nobody else's.
     assert.ok(await deployment.server.store.read("agent", "agent-1"));
-    await deployment.close();
   });
 
-  test("lose keys that the file no longer contains; a changed secret replaces the old one", async () => {
+  test("lose keys that the file no longer contains; a changed secret replaces the old one", async (t) => {
     const deployment = await deploy({ config: { agents: { keyed } } });
+    t.after(() => deployment.close());
     await deployment.restart({ agents: { keyed: { dpop_bound_access_tokens: undefined } } });
     assert.equal((await agentsOf(deployment))[0]?.binding, undefined);
     const other = hash("sha256", `${secret}2`, "hex");
@@ -95,18 +96,17 @@ describe("declared agents", () => {
       deployment.post("/oauth/token", { grant_type: "x" }, toBasicAuth({ id: "desk", secret: given }));
     assert.equal((await poll(secret)).body.error, "invalid_client");
     assert.equal((await poll(`${secret}2`)).body.error, "unsupported_grant_type");
-    await deployment.close();
   });
 
-  test("do not replace an agent with the same id that was added by command", async () => {
+  test("do not replace an agent with the same id that was added by command", async (t) => {
     const deployment = await deploy();
+    t.after(() => deployment.close());
     await assert.rejects(
       deployment.restart({ agents: { desk, "agent-1": desk } }),
       /agents\.agent-1: an agent with this id was added by command/,
     );
     await deployment.restart();
     assert.deepEqual(await agentsOf(deployment), []);
-    await deployment.close();
   });
 
   test("may have their keys in a file beside the configuration", () => {

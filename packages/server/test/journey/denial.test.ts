@@ -95,20 +95,21 @@ describe("POST /bc-authorize", () => {
     );
   });
 
-  test("rejects an e-mail address that only looks like that of an approver (T32)", async () => {
+  test("rejects an e-mail address that only looks like that of an approver (T32)", async (t) => {
     const answer = await deployment.ask({ login_hint: "ada@example.com".replace("a", "\u00e5") });
     assert.notEqual(answer.status, 200);
     const kelvin = await deploy({ config: { groups: { finance: ["ada@example.com", "kim@example.com"] } } });
+    t.after(() => kelvin.close());
     await kelvin.enrol("kim@example.com");
     assert.equal((await kelvin.ask({ login_hint: "\u212Aim@example.com" })).body.error, "unknown_user_id");
     assert.equal((await kelvin.ask({ login_hint: "KIM@example.com" })).status, 200);
-    await kelvin.close();
   });
 });
 
 describe("changes during a request", () => {
-  test("rejects the redemption of an approval if the rules now require a higher level", async () => {
+  test("rejects the redemption of an approval if the rules now require a higher level", async (t) => {
     const changing = await deploy();
+    t.after(() => changing.close());
     const person = await changing.enrol("ada@example.com");
     const asked = await changing.ask();
     await person.decide(toRequestId(asked.body.auth_req_id), "approve");
@@ -122,7 +123,6 @@ describe("changes during a request", () => {
       200,
       "and is once they do not any more",
     );
-    await changing.close();
   });
 
   test("rejects one of two concurrent removals of the last two devices", async () => {
@@ -138,16 +138,16 @@ describe("changes during a request", () => {
     assert.equal((await store.listDevicesOf(approver.id)).length, 1);
   });
 
-  test("signs out a removed approver, who is neither notified nor able to decide", async () => {
+  test("signs out a removed approver, who is neither notified nor able to decide", async (t) => {
     const { removeApprover } = await import("../../src/usecase/people/remove-approver.ts");
     const leaving = await deploy();
+    t.after(() => leaving.close());
     const person = await leaving.enrol("bob@example.com");
     const asked = await leaving.ask({ login_hint: "bob@example.com" });
     const id = toRequestId(asked.body.auth_req_id);
     await removeApprover(leaving.server, "bob@example.com");
     assert.equal((await person.get(`/requests/${id}`)).status, 303);
     assert.equal((await leaving.ask({ login_hint: "bob@example.com" })).body.error, "unknown_user_id");
-    await leaving.close();
   });
 });
 

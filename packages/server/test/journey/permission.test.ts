@@ -116,8 +116,9 @@ describe("permission: relations", () => {
       assert.deepEqual([broken.body.error, broken.body.stage], ["invalid_authorization_details", undefined]);
     }));
 
-  test("applies stricter relations to pending and to approved requests", async () => {
+  test("applies stricter relations to pending and to approved requests", async (t) => {
     const deployment = await deploy({ config: { permission: relations } });
+    t.after(() => deployment.close());
     const ada = await deployment.enrol("ada@example.com");
     const waits = await deployment.ask(dollars("R-6"));
     const approved = await deployment.ask(dollars("R-7"));
@@ -131,7 +132,6 @@ describe("permission: relations", () => {
     assert.equal(page.status, 409);
     assert.match(await page.text(), /you can no longer approve this request/);
     assert.equal((await deployment.poll(approved.body.auth_req_id)).body.error, "access_denied");
-    await deployment.close();
   });
 });
 
@@ -286,14 +286,16 @@ describe("permission: AuthZEN", () => {
     });
   });
 
-  test("checks every action of a combination for each approver", async () => {
+  test("checks every action of a combination for each approver", async (t) => {
     const point = await startAuthzen(({ resource }) => resource.properties.order !== "M-2");
+    t.after(() => point.close());
     const deployment = await deploy({
       config: {
         actions: { refund: { combinable_with: ["refund"] } },
         permission: { authzen: { url: point.url } },
       },
     });
+    t.after(() => deployment.close());
     await deployment.enrol("ada@example.com");
     const two = (orders: string[]) => ({
       authorization_details: JSON.stringify(orders.map((order) => ({ ...refund, order }))),
@@ -301,8 +303,6 @@ describe("permission: AuthZEN", () => {
     assert.equal((await deployment.ask(two(["M-1", "M-2"]))).body.stage, "permission");
     assert.equal((await deployment.ask(two(["M-1", "M-3"]))).status, 200);
     assert.equal(point.received.length, 4);
-    await deployment.close();
-    await point.close();
   });
 });
 

@@ -302,7 +302,7 @@ describe("ping delivery", () => {
     );
   });
 
-  test("sends from one of two servers on the same store", async () => {
+  test("sends from one of two servers on the same store", async (t) => {
     const read = parseConfig(formatConfig(harness.deployment.config), harness.deployment.file);
     assert.ok("config" in read);
     const second = await createServer({
@@ -312,6 +312,7 @@ describe("ping delivery", () => {
       clock: () => harness.deployment.clock.now,
       jobIntervalMs: 5,
     });
+    t.after(() => second.close());
     const requests: string[] = [];
     for (let n = 0; n < 10; n += 1) {
       const { request } = await asked();
@@ -320,7 +321,6 @@ describe("ping delivery", () => {
       await harness.advance(0);
     }
     await second.runJobs();
-    await second.close();
     await harness.advance(0);
     assert.equal(harness.receiver.received.length, 10);
     for (const request of requests) assert.deepEqual((await events(request)).slice(2), ["callback.sent"]);

@@ -8,8 +8,9 @@ import { createSeal } from "../../src/crypto/seal.ts";
 import { ask } from "../../src/usecase/request/ask.ts";
 
 describe("POST /bc-authorize", () => {
-  test("rejects an agent that was paused after it was read, also for a pending request (T29)", async () => {
+  test("rejects an agent that was paused after it was read, also for a pending request (T29)", async (t) => {
     const deployment = await deploy();
+    t.after(() => deployment.close());
     await deployment.enrol("ada@example.com");
     const { store } = deployment.server;
     const read = parseConfig(formatConfig(deployment.config), "/countersign.yaml");
@@ -44,6 +45,5 @@ describe("POST /bc-authorize", () => {
       assert.equal("refused" in answer && answer.refused, "access_denied");
     }
     assert.deepEqual(deployment.faults, []);
-    await deployment.close();
   });
 });

@@ -78,8 +78,9 @@ describe("tracing", () => {
     assert.ok(entries.every(({ line }) => !line.includes("traceparent")));
   });
 
-  test("sends a ping in the trace of its request", async () => {
+  test("sends a ping in the trace of its request", async (t) => {
     const harness = await createCallbackHarness();
+    t.after(() => harness.close());
     const agent = await harness.registerAgent("pinged", "ping");
     const asking = "0af7651916cd43dd8448eb211c80319c";
     const { body } = await agent.ask({}, { traceparent: `00-${asking}-b7ad6b7169203331-01` });
@@ -92,6 +93,5 @@ describe("tracing", () => {
     assert.equal(sent?.[1], asking);
     const span = exporter.getFinishedSpans().find(({ name }) => name === "ping");
     assert.equal(span?.spanContext().spanId, sent?.[2]);
-    await harness.close();
   });
 });

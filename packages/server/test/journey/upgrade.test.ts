@@ -59,7 +59,7 @@ describe("upgrade from schema 1 (SQLite)", () => {
     assert.deepEqual([...schemaOf(file)].sort(), [...schemaOf(fresh)].sort());
   });
 
-  test("outbox states are renamed, in the column and in the record", async () => {
+  test("outbox states are renamed, in the column and in the record", async (t) => {
     const file = unpack();
     const older = new DatabaseSync(file);
     const insert = (table: string, id: string, state: string) =>
@@ -70,6 +70,7 @@ describe("upgrade from schema 1 (SQLite)", () => {
     for (const state of ["waiting", "silent", "given_up"]) insert("callback", `req_${state}`, state);
     older.close();
     const store = openSqlite({ path: file });
+    t.after(() => store.close());
     const states = async (kind: "message" | "callback") =>
       (await store.list(kind)).map(({ record }) => record.state);
     assert.deepEqual(await states("message"), ["abandoned", "sent", "queued"]);
@@ -82,7 +83,6 @@ describe("upgrade from schema 1 (SQLite)", () => {
       (await store.claim("callback", { limit: 9 })).map(({ record }) => record.id),
       ["req_waiting"],
     );
-    await store.close();
   });
 
   test("changes nothing and prints nothing at the second start", async () => {

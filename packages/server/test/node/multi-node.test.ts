@@ -56,9 +56,12 @@ before(async () => {
   polling = await harness.registerAgent("polling", "poll");
 });
 after(async () => {
-  await there.close();
-  await harness.close();
-  await database.discard();
+  await there?.close();
+  try {
+    await harness?.close();
+  } finally {
+    await database?.discard();
+  }
   assert.deepEqual(faults, []);
 });
 

@@ -122,11 +122,14 @@ export async function createCallbackHarness(store?: string): Promise<CallbackHar
       await deployment.server.runJobs();
     },
     close: async () => {
-      await checkLog(deployment);
-      assert.deepEqual(deployment.faults, []);
-      await deployment.close();
-      await receiver.close();
-      rmSync(folder, { recursive: true });
+      try {
+        await checkLog(deployment);
+        assert.deepEqual(deployment.faults, []);
+      } finally {
+        await deployment.close();
+        await receiver.close();
+        rmSync(folder, { recursive: true });
+      }
     },
   };
 }

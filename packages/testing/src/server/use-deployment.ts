@@ -31,8 +31,8 @@ export function useDeployment<Name extends string = "ada">(
       return Object.assign(deployment, people as Record<Name, Person>);
     },
     async (deployment) => {
-      if (!allowFaults) assert.deepEqual(deployment.faults, []);
       await deployment.close();
+      if (!allowFaults) assert.deepEqual(deployment.faults, []);
     },
   );
 }
