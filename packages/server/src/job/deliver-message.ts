@@ -6,6 +6,7 @@
  */
 
 import type { RequestState } from "@countersign/protocol";
+import { getErrorMessage } from "@countersign/protocol";
 import { job } from "../audit/actor.ts";
 import { newEntry } from "../audit/new-entry.ts";
 import { DeliveryError, type OpenChannel, type Receipt, type RequestOutcome } from "../channel/channel.ts";
@@ -15,6 +16,7 @@ import type { Contact } from "../store/record/contact.ts";
 import type { Message, MessageKind } from "../store/record/message.ts";
 import { absent, type Store, type Versioned, type Write } from "../store/store.ts";
 import { traceCall } from "../tracing/tracing.ts";
+import { checkIntegrity } from "../usecase/request/check-integrity.ts";
 import { scheduleUpdates } from "./schedule-updates.ts";
 
 export type DeliverDeps = {
@@ -70,6 +72,11 @@ async function deliverNew(
   if (!agent || agent.record.paused)
     return await abandon("the agent was paused before the message could be sent");
 
+  try {
+    await checkIntegrity(store, request.record);
+  } catch (error) {
+    return await abandon(getErrorMessage(error));
+  }
   let message = leased;
   let contact: Versioned<"contact"> | undefined;
   if (channel.contacts === "registered") {

@@ -3,7 +3,9 @@
  * displayed so that they cannot be mistaken for them. The agent's text (binding message, advisory fields) is in `words`
  * and is always quoted. A card contains text, never markup: each channel escapes it.
  */
+import { isDeepStrictEqual } from "node:util";
 import {
+  type ActionPart,
   type AuthenticationLevel,
   hashJson,
   inspectText,
@@ -13,7 +15,7 @@ import {
   reversibilities,
 } from "@countersign/protocol";
 import { maxLevel } from "../policy/level.ts";
-import type { Row } from "./action-type.ts";
+import type { ActionType, Row } from "./action-type.ts";
 import { parseSentence, textFaults } from "./declaration.ts";
 import { type FormatRefusal, type FormatRefused, formatValue } from "./format.ts";
 import type { DetailsRefusal, ParsedPart } from "./parse-details.ts";
@@ -69,7 +71,7 @@ export function renderCard(input: {
   const agent = { id: input.agent.id, name: input.agent.name };
   const rendered: CardPart[] = [];
   for (const [at, part] of input.parts.entries()) {
-    const card = renderPart(part, at);
+    const card = renderPart(part.policy.definition, part, at);
     if ("refused" in card) return card;
     rendered.push(card);
   }
@@ -97,6 +99,44 @@ export function renderCard(input: {
   return { v: 1, type, agent, sentence, rows, words: { ...message, ...words }, ...shared };
 }
 
+/** What a request stores about its action and its card. */
+export type StoredCard = {
+  readonly parts: readonly Readonly<ActionPart>[];
+  readonly audience: string;
+  readonly level: AuthenticationLevel;
+  readonly expiresAt: number;
+  readonly digest: string;
+  readonly card: Card;
+  readonly cardHash: string;
+};
+
+/**
+ * Derives digest, hash and everything that the server wrote on the card from the stored action again. `definitions` are those
+ * that the parts name by hash, in their order. Returns what does not agree, or undefined.
+ */
+export function findCardMismatch(stored: StoredCard, definitions: readonly ActionType[]): string | undefined {
+  const { parts, audience, digest, card } = stored;
+  if (partsDigest(audience, parts) !== digest || card.digest !== digest) return "the digest";
+  if (hashCard(card) !== stored.cardHash) return "the hash of the card";
+  if (card.audience !== audience || card.level !== stored.level || card.expiresAt !== stored.expiresAt)
+    return "audience, level or expiry";
+  const displayed = getCardParts(card);
+  if (displayed.length !== parts.length || definitions.length !== parts.length) return "the number of parts";
+  const mismatch = parts.findIndex(({ type, typeHash, bound }, at) => {
+    const definition = definitions[at]!;
+    if (hashJson(definition as unknown as Json) !== typeHash) return true;
+    const rendered = renderPart(definition, { bound, advisory: {} }, at);
+    if ("refused" in rendered) return true;
+    const { sentence, rows } = displayed[at]!;
+    return (
+      displayed[at]!.type !== type ||
+      !isDeepStrictEqual(sentence, rendered.sentence) ||
+      !isDeepStrictEqual(rows, rendered.rows)
+    );
+  });
+  return mismatch < 0 ? undefined : `part ${mismatch + 1}`;
+}
+
 /** Returns the parts of a card. */
 export function getCardParts(card: Card): readonly CardPart[] {
   return card.v === 1 ? [card] : card.parts;
@@ -110,8 +150,11 @@ export function formatPartCount(parts: readonly unknown[]): string {
   return `${parts.length} actions, one decision`;
 }
 
-function renderPart({ policy, bound, advisory }: ParsedPart, at: number): CardPart | DetailsRefusal {
-  const { definition } = policy;
+function renderPart(
+  definition: ActionType,
+  { bound, advisory }: Pick<ParsedPart, "bound" | "advisory">,
+  at: number,
+): CardPart | DetailsRefusal {
   const rows: CardRow[] = [];
   const words: CardRow[] = [];
   const values = new Map<string, string>();

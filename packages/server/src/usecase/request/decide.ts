@@ -32,6 +32,7 @@ import { traceWait } from "../../tracing/tracing.ts";
 import { beginCeremony, finishCeremony } from "../people/ceremony.ts";
 import { checkAuthority, getRequiredLevel, guardDenials, isDenied } from "./authorization.ts";
 import { queueCallback } from "./callback-writes.ts";
+import { checkIntegrity } from "./check-integrity.ts";
 import { checkPermission, type PermissionCheck } from "./check-permission.ts";
 
 export type DecideDeps = {
@@ -136,7 +137,7 @@ type DecisionResult = {
 
 /** Reads session, approver and request. Refuses an approver who is not a candidate, and a form that displayed another card. */
 async function resolveDecision(
-  { store, directory }: DecideDeps,
+  { store, directory, policy }: DecideDeps,
   { session: { id, approver: approverId }, requestId, cardHash }: DecideInput,
 ): Promise<ResolvedDecision | DecideRefused> {
   const session = await store.read("session", id);
@@ -146,6 +147,7 @@ async function resolveDecision(
   const found = await store.read("request", requestId);
   if (!found?.record.candidates.includes(approverId)) return { refused: "not_yours" };
   if (found.record.cardHash !== cardHash) return { refused: "other_card" };
+  await checkIntegrity(store, found.record, policy.current());
   return {
     session: session.record,
     approver: approver.record,

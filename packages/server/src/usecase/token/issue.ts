@@ -33,6 +33,7 @@ import {
   guardDenials,
   isDenied,
 } from "../request/authorization.ts";
+import { checkIntegrity } from "../request/check-integrity.ts";
 
 /** Signs JWTs with the newest active key (`usecase/key/keyring.ts`). */
 export interface Signer {
@@ -93,6 +94,7 @@ export async function issueToken(
   const { decision } = request.status;
   if (resource !== undefined && resource !== request.audience) return { refused: "invalid_target" };
 
+  await checkIntegrity(store, request, policy);
   const policies = getCurrentPolicies(policy, request.parts);
   const approver = await directory.findById(decision.approver);
   const guards =

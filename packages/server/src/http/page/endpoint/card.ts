@@ -9,6 +9,7 @@ import { type ApprovalRequest, getRequestState } from "../../../domain/request/r
 import { type CardView, renderCardPage } from "../../../page/card.ts";
 import { pauseAgent } from "../../../usecase/client/client-lifecycle.ts";
 import { getRequiredLevel, isDenied } from "../../../usecase/request/authorization.ts";
+import { checkIntegrity } from "../../../usecase/request/check-integrity.ts";
 import {
   beginDecision,
   type DecideDeps,
@@ -125,6 +126,7 @@ async function buildCardView(
   via: string | undefined,
 ): Promise<CardView> {
   const { store } = deps;
+  await checkIntegrity(store, request, deps.policy.current());
   const now = store.now();
   const state = getRequestState(request, now);
   const level = getRequiredLevel(deps.policy.current(), request) ?? request.level;

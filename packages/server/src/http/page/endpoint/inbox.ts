@@ -1,15 +1,18 @@
 /** Endpoints of the inbox: the page, and the server-sent events that make it refresh (WHATWG HTML §9.2). */
 import { shortDigest } from "@countersign/protocol";
+import type { PolicySource } from "../../../config/policy.ts";
 import { getCardParts } from "../../../domain/action/card.ts";
 import { type ApprovalRequest, getRequestState } from "../../../domain/request/request.ts";
 import { type InboxView, renderInboxPage } from "../../../page/inbox.ts";
 import type { ChangeEvent, Store } from "../../../store/store.ts";
+import { checkIntegrity } from "../../../usecase/request/check-integrity.ts";
 import type { SessionPageHandler } from "../../route.ts";
 import type { PageResult } from "../page-result.ts";
 import type { Viewer } from "../session.ts";
 
 export type InboxDeps = {
   readonly store: Store;
+  readonly policy: PolicySource;
   readonly onFault: (fault: unknown, where: string) => void;
 };
 
@@ -26,12 +29,29 @@ export function createInboxHandlers(deps: InboxDeps): {
 const maxDecided = 20;
 const keepAliveMs = 25_000;
 
-async function showInbox({ store }: InboxDeps, { approver, csrf }: Viewer): Promise<PageResult> {
+/** Omits requests whose record was changed by other means; opening one of them fails. */
+async function omitDamaged(
+  { store, policy, onFault }: InboxDeps,
+  requests: readonly ApprovalRequest[],
+): Promise<ApprovalRequest[]> {
+  const intact: ApprovalRequest[] = [];
+  for (const request of requests)
+    try {
+      await checkIntegrity(store, request, policy.current());
+      intact.push(request);
+    } catch (fault) {
+      onFault(fault, "GET /inbox");
+    }
+  return intact;
+}
+
+async function showInbox(deps: InboxDeps, { approver, csrf }: Viewer): Promise<PageResult> {
+  const { store } = deps;
   const now = store.now();
-  const pending = (await store.listPendingFor(approver.id))
+  const pending = (await omitDamaged(deps, await store.listPendingFor(approver.id)))
     .filter(({ decideBy }) => now < decideBy)
     .sort((a, b) => a.decideBy - b.decideBy);
-  const decided = await store.listDecidedBy(approver.id, maxDecided);
+  const decided = await omitDamaged(deps, await store.listDecidedBy(approver.id, maxDecided));
   const view: InboxView = {
     approverName: approver.name,
     waiting: pending.map((request) => ({
