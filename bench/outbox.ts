@@ -13,6 +13,7 @@ import {
 } from "../packages/server/src/store/contract/fixture.ts";
 import { openPostgres } from "../packages/server/src/store/postgres/postgres.ts";
 import { absent, type Store } from "../packages/server/src/store/store.ts";
+import { createIntactRequest } from "../packages/testing/src/audit/action-fixture.ts";
 import { type Cost, countStatements, startDatabase } from "./harness/database.ts";
 import { formatInteger, formatTable } from "./harness/stats.ts";
 
@@ -137,7 +138,7 @@ function countOperations(store: Store, counts: Counts): Store {
 async function fill(store: Store): Promise<void> {
   const approver = anApprover();
   const agent = anAgent();
-  const request = aRequest({
+  const { request, actionType } = createIntactRequest({
     agent: agent.id,
     candidates: [approver.id],
     expiresAt: store.now() + 3_600_000,
@@ -146,6 +147,7 @@ async function fill(store: Store): Promise<void> {
   const first = [
     { put: "agent", record: agent, ifVersion: absent },
     { put: "approver", record: approver, ifVersion: absent },
+    { put: "action_type", record: actionType, ifVersion: absent },
     { put: "request", record, ifVersion: absent },
   ] as const;
   await store.commit({ writes: first, entries: [anEntry()] });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, test } from "node:test";
+import { createIntactRequest } from "@countersign/testing/audit/action-fixture";
 import { DeliveryError, type OpenChannel } from "../channel/channel.ts";
 import type { ApprovalRequest, RequestStatus } from "../domain/request/request.ts";
 import {
@@ -9,7 +10,6 @@ import {
   anAgent,
   anApprover,
   anEntry,
-  aRequest,
   testNow,
 } from "../store/contract/fixture.ts";
 import type { Contact } from "../store/record/contact.ts";
@@ -21,7 +21,7 @@ import { scheduleMissedUpdates, watchForUpdates } from "./schedule-updates.ts";
 
 const approver = anApprover({ email: "ada@example.com" });
 const agent = anAgent();
-const request = aRequest({ agent: agent.id, candidates: [approver.id] });
+const { request, actionType } = createIntactRequest({ agent: agent.id, candidates: [approver.id] });
 
 let now: number;
 let store: Store;
@@ -31,6 +31,7 @@ beforeEach(async () => {
   await put(
     { put: "approver", record: approver, ifVersion: absent },
     { put: "agent", record: agent, ifVersion: absent },
+    { put: "action_type", record: actionType, ifVersion: absent },
     { put: "request", record: request, ifVersion: absent },
   );
 });

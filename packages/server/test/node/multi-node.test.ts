@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { cibaGrantType } from "@countersign/protocol";
+import { createIntactRequest } from "@countersign/testing/audit/action-fixture";
 import { type PostgresServer, startPostgres } from "@countersign/testing/process/postgres";
 import {
   type CallbackAgent,
@@ -25,7 +26,6 @@ import {
   anAgent,
   anApprover,
   anEntry,
-  aRequest,
   testNow,
 } from "../../src/store/contract/fixture.ts";
 import { openPostgres } from "../../src/store/postgres/postgres.ts";
@@ -322,14 +322,15 @@ describe("jobs of several nodes", () => {
 async function smtpInbox(store: Store, count: number): Promise<readonly string[]> {
   const [agent, approver] = [anAgent(), anApprover()];
   const expiresAt = store.now() + 3_600_000;
-  const approval = aRequest({ agent: agent.id, expiresAt, decideBy: expiresAt });
+  const { request, actionType } = createIntactRequest({ agent: agent.id, expiresAt, decideBy: expiresAt });
   const writes = [
     { put: "agent", record: agent, ifVersion: absent },
     { put: "approver", record: approver, ifVersion: absent },
-    { put: "request", record: approval, ifVersion: absent },
+    { put: "action_type", record: actionType, ifVersion: absent },
+    { put: "request", record: request, ifVersion: absent },
   ] as const;
   await store.commit({ writes, entries: [anEntry()] });
-  const about = { requestId: approval.id, approver: approver.id };
+  const about = { requestId: request.id, approver: approver.id };
   const messages = Array.from({ length: count }, () => aMessage(about));
   await Promise.all(
     messages.map((record) =>

@@ -1,8 +1,13 @@
 /** The declaration of a refund and the fields of one request for it. */
 
+import type { JsonObject } from "@countersign/protocol";
 import type { ActionPolicy } from "../../../server/src/domain/action/action-type.ts";
 import { buildActionPolicy } from "../../../server/src/domain/action/build.ts";
+import { hashCard, renderCard } from "../../../server/src/domain/action/card.ts";
 import type { Declaration } from "../../../server/src/domain/action/declaration.ts";
+import type { ApprovalRequest } from "../../../server/src/domain/request/request.ts";
+import { aRequest } from "../../../server/src/store/contract/fixture.ts";
+import type { PublishedActionType } from "../../../server/src/store/record/action-type.ts";
 
 export const refundDeclaration = {
   type: "refund",
@@ -47,3 +52,27 @@ export function createPolicy(declaration: Declaration = refundDeclaration): Acti
 }
 
 export const samplePolicies: ReadonlyMap<string, ActionPolicy> = new Map([["refund", createPolicy()]]);
+
+/** Creates a pending request for a refund whose card displays its action, and the action type that it names. */
+export function createIntactRequest(overrides: Partial<ApprovalRequest> = {}): {
+  readonly request: ApprovalRequest;
+  readonly actionType: PublishedActionType;
+} {
+  const policy = createPolicy();
+  const { hash, definition } = policy;
+  const { type, audience, level } = definition;
+  const base = aRequest({ audience, level, ...overrides });
+  const card = renderCard({
+    parts: [{ policy, bound: refundFields, advisory: {} }],
+    agent: { id: base.agent, name: base.agent },
+    level: base.level,
+    expiresAt: base.expiresAt,
+    salt: "c2FsdHNhbHRzYWx0c2FsdA",
+  });
+  if ("refused" in card) throw new Error(JSON.stringify(card));
+  const parts = [{ type, typeHash: hash, bound: refundFields, denyKey: "denial_1" }];
+  return {
+    request: { ...base, parts, digest: card.digest, card, cardHash: hashCard(card) },
+    actionType: { hash, type, definition: definition as unknown as JsonObject, publishedAt: base.createdAt },
+  };
+}
