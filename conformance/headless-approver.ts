@@ -11,6 +11,7 @@ import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { createVirtualAuthenticator } from "@countersign/testing/browser/virtual-authenticator";
 import {
   findForm,
@@ -26,6 +27,7 @@ import {
   toPlainText,
 } from "../packages/server/src/domain/action/card.ts";
 import { type ApprovalRequest, getRequestState } from "../packages/server/src/domain/request/request.ts";
+import { minFormAgeMs } from "../packages/server/src/http/page/session.ts";
 import type { Call, CallResult } from "./call.ts";
 
 export type HeadlessApprover = {
@@ -57,9 +59,15 @@ const loopback = "127.0.0.1";
 
 export async function openHeadlessApprover(deps: HeadlessApproverDeps): Promise<HeadlessApprover> {
   const cookie = await enrol(deps);
+  // The server refuses a form that arrives at once; this page stays open.
+  const { csrf = "" } = readHiddenFields((await deps.call("/devices", { headers: { cookie } })).text);
+  const openedAt = performance.now();
   const path = `/${randomBytes(32).toString("base64url")}`;
-  const decide: HeadlessApprover["decide"] = (authReqId, action, reason) =>
-    decideAs(deps, cookie, authReqId, action, reason);
+  const decide: HeadlessApprover["decide"] = async (authReqId, action, reason) => {
+    const age = performance.now() - openedAt;
+    if (age < minFormAgeMs + 50) await sleep(minFormAgeMs + 50 - age);
+    return await decideAs(deps, { cookie, csrf }, authReqId, action, reason);
+  };
 
   const listener = createServer((request, response) => {
     handleRequest(request)
@@ -115,7 +123,7 @@ async function enrol({ call, origin, rpId, invitation }: HeadlessApproverDeps): 
 
 async function decideAs(
   { call, origin, readRequest, afterDenial }: HeadlessApproverDeps,
-  cookie: string,
+  { cookie, csrf }: { readonly cookie: string; readonly csrf: string },
   authReqId: string,
   action: string,
   reason: string | undefined,
@@ -131,7 +139,7 @@ async function decideAs(
   const fields = readHiddenFields(findForm(card.text, verdict));
   if (verdict === "approve" && fields.card === undefined)
     return createError(409, "cannot_approve", describeRefusal(approval));
-  const form = { ...fields, verdict, ...(reason !== undefined && { reason }) };
+  const form = { ...fields, csrf, verdict, ...(reason !== undefined && { reason }) };
   const decided = await call(`${path}/decision`, {
     method: "POST",
     headers: { ...formHeaders, cookie, origin },

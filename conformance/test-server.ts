@@ -2,10 +2,12 @@
  * Environment of scenarios: a harness whose server runs in this process, so that its clock can be moved, and functions for each
  * participant. All calls use HTTP. A response with status 500 or above fails the scenario.
  */
+
 import assert from "node:assert/strict";
 import { after, mock } from "node:test";
 import { cibaGrantType } from "@countersign/protocol";
 import type { JWTHeaderParameters, JWTPayload } from "jose";
+import { minFormAgeMs } from "../packages/server/src/http/page/session.ts";
 import type { Call, CallResult } from "./call.ts";
 import type { Credentials } from "./credential.ts";
 import { type Harness, type HarnessOptions, openHarness } from "./harness.ts";
@@ -80,6 +82,8 @@ export async function openTestServer(
   open += 1;
   const agents = [{ id: "agent" }, ...(plan.agents ?? [])];
   const harness = await openHarness({ ...plan, agents }, { ...options, inProcess: true });
+  // The headless approver has opened its page; forms of a page are refused in its first moments.
+  mock.timers.tick(minFormAgeMs);
   after(async () => {
     await harness.close();
     open -= 1;

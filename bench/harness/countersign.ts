@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { actionDigest, cibaGrantType } from "@countersign/protocol";
 import { createVirtualAuthenticator } from "@countersign/testing/browser/virtual-authenticator";
 import {
+  readCsrfToken,
   readHiddenFields,
   readPasskeyOptions,
   refund,
@@ -103,8 +104,9 @@ export async function startCountersign(
   const args = [...program, "start", "--config", configuration];
   const running = await run(args, ready, port, location === undefined);
   const cookie = await enrol(issuer, invitation);
-  const devices = await (await fetch(`${issuer}/devices`, { headers: { cookie } })).text();
-  const { csrf = "" } = readHiddenFields(devices);
+  const csrf = await readCsrfToken(async (path) =>
+    (await fetch(issuer + path, { headers: { cookie } })).text(),
+  );
 
   const cards = new Map<string, string>();
   let nodeCount = 0;

@@ -126,7 +126,7 @@ function guard(route: Route, pages: PageRenderer): ServePage {
   if ("page" in route) return pages.page(route.page);
   if ("form" in route) return pages.form(route.form);
   if ("sessionPage" in route) return pages.sessionPage(route.sessionPage);
-  if ("sessionForm" in route) return pages.sessionForm(route.sessionForm);
+  if ("sessionForm" in route) return pages.sessionForm(route.sessionForm, route.showAgain);
   throw new Error(`${route.path} is not a page`);
 }
 

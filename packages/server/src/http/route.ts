@@ -44,6 +44,17 @@ export type SessionPageHandler = (
 /** Handles a form of a signed-in approver; origin and CSRF token have been checked. */
 export type SessionFormHandler = (viewer: Viewer, form: Form, parameter: Parameter) => Promise<PageResult>;
 
+/**
+ * Shows the page of a session form again, with a problem: the form arrived so soon after its page was rendered that the
+ * approver cannot have read it.
+ */
+export type FormPageHandler = (
+  viewer: Viewer,
+  form: Form,
+  parameter: Parameter,
+  problem: string,
+) => Promise<PageResult>;
+
 type Row<A extends Access, Method extends string, Handler> = {
   readonly method: Method;
   /** Hono's syntax, at most one parameter. Also the route's name in metrics, traces and logs. */
@@ -59,7 +70,7 @@ export type Route =
   | Row<"public", "POST", { readonly form: FormHandler }>
   /** `returnTo`: sign-in may send the approver back to this page. */
   | Row<"session", "GET", { readonly sessionPage: SessionPageHandler; readonly returnTo?: true }>
-  | Row<"session", "POST", { readonly sessionForm: SessionFormHandler }>;
+  | Row<"session", "POST", { readonly sessionForm: SessionFormHandler; readonly showAgain: FormPageHandler }>;
 
 /** True for routes that show or handle pages, as opposed to the protocol. */
 export function isPageRoute(route: Route): boolean {

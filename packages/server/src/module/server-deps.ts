@@ -35,11 +35,13 @@ export type ServerDepsOptions = {
   readonly print?: (line: string) => void;
   /** Replaces the system's clock (milliseconds since the epoch). For tests. */
   readonly clock?: () => number;
+  /** Minimum time between rendering and submitting a form, in milliseconds. For tests; default: 700. */
+  readonly minFormAgeMs?: number;
 };
 
 export type ServerDeps = Pick<
   ServerDepsOptions,
-  "rootKey" | "onFault" | "metrics" | "logger" | "signInMethods" | "print"
+  "rootKey" | "onFault" | "metrics" | "logger" | "signInMethods" | "print" | "minFormAgeMs"
 > & {
   readonly settings: Settings;
   readonly policy: PolicySource;

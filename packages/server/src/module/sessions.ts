@@ -3,12 +3,19 @@ import { type BrowserSessions, createBrowserSessions } from "../http/page/sessio
 import type { ServerDeps } from "./server-deps.ts";
 
 /** Returns the sessions of the approver pages. They have no state but the store and a key. */
-export function createSessions({ store, directory, settings, rootKey }: ServerDeps): BrowserSessions {
+export function createSessions({
+  store,
+  directory,
+  settings,
+  rootKey,
+  minFormAgeMs,
+}: ServerDeps): BrowserSessions {
   return createBrowserSessions({
     store,
     directory,
     issuer: settings.issuer,
     origin: settings.passkeys.origin,
     csrf: createMac(rootKey, "csrf"),
+    minFormAgeMs,
   });
 }

@@ -8,6 +8,7 @@ const contentTypes = {
   "icon.svg": "image/svg+xml",
   "inbox.js": "text/javascript; charset=utf-8",
   "passkey.js": "text/javascript; charset=utf-8",
+  "ready.js": "text/javascript; charset=utf-8",
 } as const;
 
 export type AssetName = keyof typeof contentTypes;

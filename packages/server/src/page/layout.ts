@@ -51,6 +51,7 @@ export function renderPage({ title, main, approverName, here, scripts = [] }: La
 <meta name="robots" content="noindex">
 <link rel="icon" href="${getAssetUrl("icon.svg")}" type="image/svg+xml">
 <link rel="stylesheet" href="${getAssetUrl("app.css")}">
+<script src="${getAssetUrl("ready.js")}"></script>
 ${scripts.map((name) => html`<script type="module" src="${getAssetUrl(name)}"></script>\n`)}</head>
 <body>
 <a class="skip" href="#main">Skip to content</a>

@@ -12,6 +12,7 @@ import {
 } from "@countersign/testing/server/deployment";
 import { useDeployment } from "@countersign/testing/server/use-deployment";
 import { computeDecideBy } from "../../src/domain/request/request.ts";
+import { minFormAgeMs } from "../../src/http/page/session.ts";
 
 const deployment = useDeployment({ approvers: ["ada", "bob"] });
 
@@ -116,6 +117,70 @@ describe("POST /requests/:id/decision", () => {
     for (const [body, headers] of attempts)
       assert.equal((await post(`/requests/${id}/decision`, body, headers)).status, 403);
     assert.equal(await stateOf(id), "pending");
+  });
+
+  test("refuses a form that arrives within 700 ms after its page, and shows the page again (T65)", async () => {
+    const slow = await deploy({ minFormAgeMs });
+    try {
+      const ada = await slow.enrol("ada@example.com");
+      const asked = await slow.ask();
+      const id = toRequestId(asked.body.auth_req_id);
+      const page = await (await ada.get(`/requests/${id}`)).text();
+      const headers = { origin: issuer, cookie: ada.cookie };
+      const submit = (path: string, form: Record<string, string>) =>
+        slow.request(path, { method: "POST", headers, body: new URLSearchParams(form) });
+      const { csrf = "", ...fields } = readHiddenFields(findForm(page, "approve"));
+      const device = (await slow.server.store.listDevicesOf(ada.approver))[0]?.id ?? "";
+      const forms: readonly (readonly [string, Record<string, string>])[] = [
+        [`/requests/${id}/decision`, { ...fields, csrf, verdict: "approve" }],
+        [`/requests/${id}/decision`, { ...fields, csrf, verdict: "deny" }],
+        [`/requests/${id}/pause-agent`, { csrf }],
+        ["/devices/add", { csrf }],
+        [`/devices/${device}/remove`, { csrf }],
+        ["/sign-out", { csrf }],
+      ];
+      slow.clock.now += minFormAgeMs - 1;
+      for (const [path, form] of forms) {
+        const refused = await submit(path, form);
+        const text = await refused.text();
+        assert.match(text, /pressed before this page could be read/, path);
+        assert.match(text, path.startsWith("/requests/") ? /id="approve"/ : /Your devices/, path);
+        assert.equal(refused.status, 409, path);
+      }
+      const { store } = slow.server;
+      assert.equal((await store.read("request", id))?.record.status.state, "pending");
+      assert.equal((await store.read("agent", slow.agent.id))?.record.paused, false);
+      // The time of rendering is authenticated, and belongs to the session.
+      const mac = csrf.slice(csrf.indexOf("."));
+      const older = await submit(forms[0]![0], { ...forms[0]![1], csrf: `${slow.clock.now - 10_000}${mac}` });
+      assert.equal(older.status, 403);
+      // A node whose clock is behind the one that rendered the page.
+      slow.clock.now -= minFormAgeMs;
+      assert.equal((await submit("/devices/add", { csrf })).status, 303);
+      slow.clock.now += minFormAgeMs + 1;
+      assert.equal((await submit(...forms[0]!)).status, 303);
+      assert.equal((await store.read("request", id))?.record.status.state, "approved");
+    } finally {
+      await slow.close();
+    }
+  });
+
+  test("a page that another site opens is one link away, with or without scripts (T65)", async () => {
+    const { id } = await ask();
+    const get = (path: string, site?: string) =>
+      deployment
+        .request(path, {
+          headers: { cookie: deployment.ada.cookie, ...(site !== undefined && { "sec-fetch-site": site }) },
+        })
+        .then((answer) => answer.text());
+    for (const site of ["cross-site", "same-site"])
+      for (const path of [`/requests/${id}`, `/requests/${id}?via=mail`, "/devices", "/inbox"]) {
+        const page = await get(path, site);
+        assert.ok(page.includes(`<a class="verdict" href="${path}">`), path);
+        assert.doesNotMatch(page, /<form|<button|10,000/, path);
+      }
+    for (const site of [undefined, "none", "same-origin"])
+      assert.match(await get(`/requests/${id}`, site), /id="approve"/, site);
   });
 
   test("rejects the form of another card (T9, T10)", async () => {

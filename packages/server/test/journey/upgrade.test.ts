@@ -167,6 +167,7 @@ async function start(file: string): Promise<Server> {
     onFault: (fault) => assert.fail(String(fault)),
     clock: () => written.now + 1_000,
     jobIntervalMs: 3_600_000,
+    minFormAgeMs: 0,
   });
 }
 

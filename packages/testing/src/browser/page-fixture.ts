@@ -8,6 +8,7 @@ import {
 } from "../../../server/src/domain/action/card.ts";
 import { renderAboutPage } from "../../../server/src/page/about.ts";
 import { type CardView, renderCardPage } from "../../../server/src/page/card.ts";
+import { renderContinuePage } from "../../../server/src/page/continue.ts";
 import { renderDevicesPage } from "../../../server/src/page/devices.ts";
 import { renderEnrolPage, renderOtherDevicePage } from "../../../server/src/page/enrol.ts";
 import { renderInboxPage } from "../../../server/src/page/inbox.ts";
@@ -381,6 +382,8 @@ export const pages: { readonly [name: string]: () => Html } = {
       problem: injectionText,
       devices: [phone, { ...computer, id: injectionText, name: injectionText }],
     }),
+  continue: () => renderContinuePage({ href: "/requests/req-7?via=mail", approverName: "Ada Lovelace" }),
+  "continue-hostile": () => renderContinuePage({ href: `/${injectionText}`, approverName: injectionText }),
   message: () =>
     renderMessagePage({ message: "not_found", nextLink: { href: "/sign-in", label: "Sign in" } }),
   "message-hostile": () =>

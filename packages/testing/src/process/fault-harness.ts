@@ -11,7 +11,14 @@ import { DatabaseSync } from "node:sqlite";
 import { promisify } from "node:util";
 import { cibaGrantType, type Entry } from "@countersign/protocol";
 import { decodeJwt } from "jose";
-import { deploy, findForm, readHiddenFields, refund, toBasicAuth } from "../server/deployment.ts";
+import {
+  deploy,
+  findForm,
+  readCsrfToken,
+  readHiddenFields,
+  refund,
+  toBasicAuth,
+} from "../server/deployment.ts";
 import { type ConfigEdit, editConfig, formatConfig } from "../server/edit-config.ts";
 import { findFreePort } from "../server/tls-fetch.ts";
 import { killProcess } from "./server-process.ts";
@@ -71,6 +78,7 @@ export async function createFaultHarness(folder: string, edit: ConfigEdit = {}):
   deployment.clock.now = Date.now();
   const { agent, api } = deployment;
   const { cookie } = await deployment.enrol("ada@example.com");
+  let csrf: Promise<string> | undefined;
   await deployment.server.runJobs();
   const file = join(folder, "countersign.db");
   const made = new DatabaseSync(deployment.file);
@@ -160,7 +168,9 @@ export async function createFaultHarness(folder: string, edit: ConfigEdit = {}):
       },
       decide: async (request, verdict = "approve") => {
         const card = await (await fetch(`${url}/requests/${request}`, { headers: { cookie } })).text();
-        const body = new URLSearchParams({ ...readHiddenFields(findForm(card, verdict)), verdict });
+        csrf ??= readCsrfToken(async (path) => (await fetch(url + path, { headers: { cookie } })).text());
+        const fields = { ...readHiddenFields(findForm(card, verdict)), csrf: await csrf };
+        const body = new URLSearchParams({ ...fields, verdict });
         const headers = { origin: issuer, cookie };
         const to = `${url}/requests/${request}/decision`;
         const answer = await fetch(to, { method: "POST", headers, body, redirect: "manual" });

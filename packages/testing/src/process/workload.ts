@@ -9,6 +9,7 @@ import { decodeJwt } from "jose";
 import { createVirtualAuthenticator } from "../browser/virtual-authenticator.ts";
 import {
   findForm,
+  readCsrfToken,
   readHiddenFields,
   readPasskeyOptions,
   refund,
@@ -98,6 +99,9 @@ export async function enrolByLink(link: URL, issuer: string): Promise<string> {
   return (answer.headers.get("set-cookie") ?? "").split(";")[0] ?? "";
 }
 
+/** The CSRF token of each session cookie. */
+const csrfTokens = new Map<string, Promise<string>>();
+
 /** Decides on the card as a browser does; reloads it after a lost response. Returns whether the verdict stands. */
 export async function decideOnCard(
   target: Pick<WorkloadTarget, "issuer" | "server" | "cookie" | "stopped">,
@@ -105,6 +109,10 @@ export async function decideOnCard(
   verdict: "approve" | "deny",
 ): Promise<boolean> {
   const { issuer, cookie } = target;
+  const csrf =
+    csrfTokens.get(cookie) ??
+    readCsrfToken(async (path) => (await send(target, path, { headers: { cookie } })).text);
+  csrfTokens.set(cookie, csrf);
   for (;;) {
     const { status, text } = await send(target, `/requests/${request}`, { headers: { cookie } });
     assert.equal(status, 200, text);
@@ -113,7 +121,7 @@ export async function decideOnCard(
     const answer = await send(target, `/requests/${request}/decision`, {
       method: "POST",
       headers: { origin: issuer, cookie },
-      body: new URLSearchParams({ ...readHiddenFields(form), verdict }),
+      body: new URLSearchParams({ ...readHiddenFields(form), csrf: await csrf, verdict }),
     });
     if (answer.status === 303) return true;
     assert.ok(answer.retried > 0, `${answer.status}: ${answer.text}`);

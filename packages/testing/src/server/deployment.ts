@@ -22,7 +22,7 @@ import { type ConfigEdit, type ConfigObject, editConfig, formatConfig } from "./
 import { enrolPerson, type Person } from "./person.ts";
 import { issuer, refund, sampleConfig } from "./sample-config.ts";
 
-export { findForm, type Person, readHiddenFields, readPasskeyOptions } from "./person.ts";
+export { findForm, type Person, readCsrfToken, readHiddenFields, readPasskeyOptions } from "./person.ts";
 export { issuer, refund, sampleConfig } from "./sample-config.ts";
 
 export type HttpReply = {
@@ -83,7 +83,10 @@ export function toRequestId(authReqId: string): string {
   return authReqId.split(".")[0] ?? "";
 }
 
-export type DeployOptions = Pick<ServerOptions, "metrics" | "print" | "openDirectory" | "signInMethods"> & {
+export type DeployOptions = Pick<
+  ServerOptions,
+  "metrics" | "print" | "openDirectory" | "signInMethods" | "minFormAgeMs"
+> & {
   /** An edit of `sampleConfig`. */
   readonly config?: ConfigEdit;
   /** Returns where the clock starts, in milliseconds since the epoch. Default: a fixed time. */
@@ -123,6 +126,8 @@ export async function deploy({
       onFault,
       clock: () => clock.now,
       jobIntervalMs: 3_600_000,
+      // The clock stands still between a page and its form.
+      minFormAgeMs: 0,
       createStore: true,
       ...options,
     });

@@ -1,4 +1,6 @@
 /** An approver with a soft passkey who uses the pages as a browser does. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { minFormAgeMs } from "../../../server/src/http/page/session.ts";
 import { createVirtualAuthenticator, type VirtualAuthenticator } from "../browser/virtual-authenticator.ts";
 
 /** A person with a soft passkey and a browser's cookie. */
@@ -59,6 +61,16 @@ export async function enrolPerson(
     },
   };
   return person;
+}
+
+/**
+ * Opens a page with forms and waits until the server accepts them. Returns the page's CSRF token, with which the session
+ * submits forms without waiting again.
+ */
+export async function readCsrfToken(getPage: (path: string) => Promise<string>): Promise<string> {
+  const { csrf = "" } = readHiddenFields(await getPage("/devices"));
+  await sleep(minFormAgeMs + 50);
+  return csrf;
 }
 
 /** Unescapes the value of an attribute of a page. */

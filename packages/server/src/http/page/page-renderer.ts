@@ -2,11 +2,18 @@
  * Serves the page rows of the route table: guards (session, same origin, CSRF token) and rendering. GET never decides and
  * never changes a request.
  */
+import { renderContinuePage } from "../../page/continue.ts";
 import { contentSecurityPolicy, type Html } from "../../page/layout.ts";
 import { type MessageName, renderMessagePage } from "../../page/message.ts";
 import { type Form, readForm } from "../oauth/form.ts";
 import { OAuthError } from "../oauth/oauth-error.ts";
-import type { FormHandler, PageHandler, SessionFormHandler, SessionPageHandler } from "../route.ts";
+import type {
+  FormHandler,
+  FormPageHandler,
+  PageHandler,
+  SessionFormHandler,
+  SessionPageHandler,
+} from "../route.ts";
 import type { ProtocolRequest } from "../transport/protocol-request.ts";
 import { type ProtocolResponse, securityHeaders } from "../transport/response.ts";
 import type { PageMessage, PageResult } from "./page-result.ts";
@@ -16,7 +23,7 @@ export type PageRenderer = {
   readonly page: (handler: PageHandler) => ServePage;
   readonly form: (handler: FormHandler) => ServePage;
   readonly sessionPage: (handler: SessionPageHandler) => ServePage;
-  readonly sessionForm: (handler: SessionFormHandler) => ServePage;
+  readonly sessionForm: (handler: SessionFormHandler, showAgain: FormPageHandler) => ServePage;
   /** The page for a request that failed. Reads no session: that read may be what failed. */
   readonly fault: () => ProtocolResponse;
 };
@@ -29,6 +36,8 @@ export type ServePage = (
 ) => Promise<ProtocolResponse | Response>;
 
 const formExpired: PageResult = { message: "form_expired", status: 403 };
+const earlyText =
+  "The button was pressed before this page could be read. Nothing was changed. Please read it, then try again.";
 
 export function createPageRenderer(sessions: BrowserSessions): PageRenderer {
   const serve =
@@ -64,15 +73,25 @@ export function createPageRenderer(sessions: BrowserSessions): PageRenderer {
     sessionPage: (handler) =>
       serve(async (request, parameter, fetchRequest) => {
         const viewer = await sessions.readViewer(request);
-        return viewer ? await handler(viewer, parameter, fetchRequest) : redirectToSignIn(fetchRequest);
+        if (!viewer) return { redirect: `/sign-in?next=${encodeURIComponent(readReturnPath(fetchRequest))}` };
+        if (isFromAnotherSite(fetchRequest))
+          return {
+            page: renderContinuePage({
+              href: readReturnPath(fetchRequest),
+              approverName: viewer.approver.name,
+            }),
+          };
+        return await handler(viewer, parameter, fetchRequest);
       }),
-    sessionForm: (handler) =>
+    sessionForm: (handler, showAgain) =>
       serve(async (request, parameter) => {
         // The body first: it may arrive slowly, and the session must be valid when the handler runs.
         const form = sessions.hasSameOrigin(request) ? await readPageForm(request) : undefined;
         const viewer = await sessions.readViewer(request);
         if (!viewer) return { redirect: "/sign-in" };
-        if (!form || !sessions.isCsrfTokenValid(viewer, form.get("csrf"))) return formExpired;
+        const token = form ? sessions.checkCsrfToken(viewer, form.get("csrf")) : "invalid";
+        if (!form || token === "invalid") return formExpired;
+        if (token === "early") return await showAgain(viewer, form, parameter, earlyText);
         return await handler(viewer, form, parameter);
       }),
     fault: () => ({
@@ -83,11 +102,20 @@ export function createPageRenderer(sessions: BrowserSessions): PageRenderer {
   };
 }
 
-function redirectToSignIn(fetchRequest: Request): PageResult {
+/**
+ * Returns true if a page of another site opened this one (Fetch Metadata). Such a page chooses the moment, so the approver
+ * continues by a link of this site. Typed addresses and links of mail programs are `none`.
+ */
+function isFromAnotherSite({ headers }: Request): boolean {
+  const site = headers.get("sec-fetch-site");
+  return site === "cross-site" || site === "same-site";
+}
+
+/** Returns the path of the requested page, with its channel. */
+function readReturnPath(fetchRequest: Request): string {
   const { pathname, searchParams } = new URL(fetchRequest.url);
   const via = searchParams.get("via");
-  const next = /^[a-z]{1,20}$/.test(via ?? "") ? `${pathname}?via=${via}` : pathname;
-  return { redirect: `/sign-in?next=${encodeURIComponent(next)}` };
+  return /^[a-z]{1,20}$/.test(via ?? "") ? `${pathname}?via=${via}` : pathname;
 }
 
 async function readPageForm(request: ProtocolRequest): Promise<Form | undefined> {

@@ -9,7 +9,14 @@ import type { Store } from "../../store/store.ts";
 import { readSession, type SignedIn, sessionMs } from "../../usecase/people/session.ts";
 import type { ProtocolRequest } from "../transport/protocol-request.ts";
 
+/** `csrf`: the token for the forms of a page that is rendered now. It contains the time, for the minimum age of a form. */
 export type Viewer = { readonly session: Session; readonly approver: Approver; readonly csrf: string };
+
+/**
+ * Default of `minFormAgeMs`: a form is refused if it arrives sooner after its page was rendered. The second click of a double
+ * click follows within 500 ms; a person needs longer to read. Pages wait longer than this (`ready.js`).
+ */
+export const minFormAgeMs = 700;
 
 export type BrowserSessions = {
   /** Returns the signed-in approver, or undefined. */
@@ -20,8 +27,8 @@ export type BrowserSessions = {
   readonly clearedCookie: string;
   /** Returns true if the `Origin` header is this server's. Browsers send it with every POST. */
   readonly hasSameOrigin: (request: Pick<ProtocolRequest, "header">) => boolean;
-  /** Returns true if the token belongs to the viewer's session. Constant time. */
-  readonly isCsrfTokenValid: (viewer: Viewer, token: string | undefined) => boolean;
+  /** Checks that the token belongs to the viewer's session, in constant time, and that its page is not too young. */
+  readonly checkCsrfToken: (viewer: Viewer, token: string | undefined) => "valid" | "invalid" | "early";
 };
 
 export type BrowserSessionsDeps = {
@@ -31,6 +38,8 @@ export type BrowserSessionsDeps = {
   /** The origin of the approver's pages. */
   readonly origin: string;
   readonly csrf: Mac;
+  /** Minimum time between rendering and submitting a form, in milliseconds. Default: 700. */
+  readonly minFormAgeMs?: number | undefined;
 };
 
 export function createBrowserSessions({
@@ -39,6 +48,7 @@ export function createBrowserSessions({
   issuer,
   origin,
   csrf,
+  minFormAgeMs: minAgeMs = minFormAgeMs,
 }: BrowserSessionsDeps): BrowserSessions {
   const isHttps = issuer.startsWith("https:");
   // The `__Host-` prefix needs HTTPS; a loopback issuer for development uses the plain name.
@@ -51,11 +61,19 @@ export function createBrowserSessions({
     readViewer: async (request) => {
       const secret = cookiePattern.exec(request.header("cookie") ?? "")?.[1];
       const found = secret === undefined ? undefined : await readSession({ store, directory }, secret);
-      return found && { ...found, csrf: csrf.make(found.session.id) };
+      if (!found) return undefined;
+      const renderedAt = String(store.now());
+      return { ...found, csrf: `${renderedAt}.${csrf.make(found.session.id, renderedAt)}` };
     },
     createCookie: ({ secret }) => setCookie(secret, sessionMs / 1000),
     clearedCookie: setCookie("", 0),
     hasSameOrigin: (request) => request.header("origin") === origin,
-    isCsrfTokenValid: (viewer, token) => token !== undefined && csrf.check(token, viewer.session.id),
+    checkCsrfToken: (viewer, token = "") => {
+      const [renderedAt = "", mac = ""] = token.split(/\.(.*)/s);
+      if (!csrf.check(mac, viewer.session.id, renderedAt)) return "invalid";
+      // A negative age: the page came from another node, whose clock is ahead.
+      const age = store.now() - Number(renderedAt);
+      return age >= 0 && age < minAgeMs ? "early" : "valid";
+    },
   };
 }

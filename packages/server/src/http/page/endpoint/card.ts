@@ -17,7 +17,7 @@ import {
   decide,
 } from "../../../usecase/request/decide.ts";
 import type { Form } from "../../oauth/form.ts";
-import type { SessionFormHandler, SessionPageHandler } from "../../route.ts";
+import type { FormPageHandler, SessionFormHandler, SessionPageHandler } from "../../route.ts";
 import type { PageResult } from "../page-result.ts";
 import type { Viewer } from "../session.ts";
 
@@ -27,11 +27,14 @@ export function createCardHandlers(deps: CardDeps): {
   readonly show: SessionPageHandler;
   readonly decide: SessionFormHandler;
   readonly pauseAgent: SessionFormHandler;
+  readonly showAgain: FormPageHandler;
 } {
   return {
     show: (viewer, id, request) => showCard(deps, viewer, id, request),
     decide: (viewer, form, id) => decideOnCard(deps, viewer, form, id),
     pauseAgent: (viewer, _, id) => pauseAgentFromCard(deps, viewer, id),
+    showAgain: (viewer, form, id, problem) =>
+      showProblem(deps, viewer, id, findChannel(deps, form.get("via")), problem),
   };
 }
 
@@ -98,7 +101,7 @@ async function decideOnCard(deps: CardDeps, viewer: Viewer, form: Form, id: stri
   return await showProblem(deps, viewer, id, channel, refusalTexts[result.refused]);
 }
 
-/** Shows the card again, with the reason why the decision was refused. */
+/** Shows the card again, with the reason why the form was refused. */
 async function showProblem(
   deps: CardDeps,
   viewer: Viewer,

@@ -5,7 +5,7 @@ import { renderDevicesPage } from "../../../page/devices.ts";
 import type { Store } from "../../../store/store.ts";
 import { inviteSelf } from "../../../usecase/people/enrol.ts";
 import { removeOwnDevice } from "../../../usecase/people/remove-approver.ts";
-import type { SessionFormHandler, SessionPageHandler } from "../../route.ts";
+import type { FormPageHandler, SessionFormHandler, SessionPageHandler } from "../../route.ts";
 import type { PageResult } from "../page-result.ts";
 import type { Viewer } from "../session.ts";
 
@@ -15,11 +15,13 @@ export function createDeviceHandlers(deps: DeviceDeps): {
   readonly show: SessionPageHandler;
   readonly add: SessionFormHandler;
   readonly remove: SessionFormHandler;
+  readonly showAgain: FormPageHandler;
 } {
   return {
     show: (viewer) => showDevices(deps, viewer),
     add: (viewer) => addDevice(deps, viewer),
     remove: (viewer, _, id) => removeDevice(deps, viewer, id),
+    showAgain: (viewer, _, __, problem) => showDevices(deps, viewer, problem),
   };
 }
 
@@ -36,7 +38,8 @@ async function showDevices({ store }: DeviceDeps, viewer: Viewer, problem?: stri
     createdAt,
     current: id === session.device,
   }));
-  return { page: renderDevicesPage({ approverName: approver.name, devices, csrf, problem }) };
+  const page = renderDevicesPage({ approverName: approver.name, devices, csrf, problem });
+  return { page, status: problem === undefined ? 200 : 409 };
 }
 
 /** Redirects to a new enrolment link of the approver, for another device or this one. */
